@@ -1,0 +1,62 @@
+import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
+
+/**
+ * An ONNX model on its way into an engine: the graph file, and the weights that it names as external data
+ * (ONNX `TensorProto.external_data`), readable by range so that they never stand in memory as a whole.
+ */
+export interface ModelSource {
+  readonly graph: Uint8Array;
+  readonly weights?: WeightSource;
+}
+
+export interface WeightSource {
+  /** The `location` under which the graph refers to the weights. */
+  readonly path: string;
+  readonly byteLength: number;
+  /**
+   * Bytes `begin` (inclusive) to `end` (exclusive), in pieces in order, each checked against its digest. The consumer
+   * copies a piece before it asks for the next.
+   *
+   * @throws EdgewiseError `digest_mismatch` when no tier holds the right bytes.
+   */
+  read(begin: number, end: number): AsyncIterable<Uint8Array>;
+}
+
+export interface EngineMemory {
+  /** Bytes that the engine's memory takes now. A WASM memory never shrinks. */
+  readonly usedBytes: number;
+  /** Bytes it may take; Infinity where nothing caps it. */
+  readonly capBytes: number;
+}
+
+export type Feeds = ReadonlyMap<string, Tensor>;
+export type Fetches = ReadonlyMap<string, Tensor>;
+
+/**
+ * A loaded model. Runs of one session follow one another (the caller sees to it: `engine/session-pool.ts`).
+ */
+export interface Session {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  /**
+   * Computes `fetches` (all outputs where absent). Outputs are copies: they outlive the session.
+   *
+   * @throws EdgewiseError `no_capacity` out of memory; `invalid_request` when the model refuses these feeds (the
+   * runtime failed inside the graph); `internal` otherwise.
+   */
+  run(feeds: Feeds, fetches?: readonly string[]): Promise<Fetches>;
+  /** Frees the session's memory. Idempotent. A run after it throws `internal`. */
+  release(): Promise<void>;
+}
+
+export interface Engine {
+  readonly name: 'ort-wasm' | 'ort-node' | 'fake';
+  /** Version of the runtime: part of what makes an answer repeatable. */
+  readonly version: string;
+  memory(): EngineMemory;
+  /**
+   * @throws EdgewiseError `no_capacity` when the model does not fit into the memory; `invalid_request` when the bytes are
+   * not a model that this engine can serve.
+   */
+  createSession(source: ModelSource): Promise<Session>;
+}

@@ -1,0 +1,65 @@
+/**
+ * The one error class of Edgewise and its closed list of codes.
+ *
+ * Knows nothing of HTTP: `http/error-response.ts` holds the single exhaustive mapping to a status.
+ * `message` is written for the caller: what was attempted, the value, what was wanted. What only the operator
+ * may read (inner causes, endpoints, engine texts) goes into `cause` and is logged, never sent.
+ */
+export const errorCodes = [
+  'invalid_request',
+  'shape_mismatch',
+  'unsupported_datatype',
+  'unauthenticated',
+  'forbidden',
+  'licence_not_accepted',
+  'licence_reacceptance_required',
+  'grant_expired',
+  'purpose_not_allowed',
+  'not_found',
+  'model_not_found',
+  'version_not_found',
+  'method_not_allowed',
+  'conflict',
+  'too_large',
+  'unsupported_encoding',
+  'quota_exceeded',
+  'overloaded',
+  'territory_not_allowed',
+  'residency_unavailable',
+  'model_not_ready',
+  'origin_unavailable',
+  'no_capacity',
+  'deadline_exceeded',
+  'digest_mismatch',
+  'signature_invalid',
+  'internal',
+] as const;
+
+export type ErrorCode = (typeof errorCodes)[number];
+
+export interface ErrorOptions {
+  readonly cause?: unknown;
+  /** When the caller may try again, in seconds; only meaningful for retryable codes. */
+  readonly retryAfterSeconds?: number;
+}
+
+export class EdgewiseError extends Error {
+  override readonly name = 'EdgewiseError';
+  readonly code: ErrorCode;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+}
+
+export function isEdgewiseError(value: unknown): value is EdgewiseError {
+  return value instanceof EdgewiseError;
+}
+
+/** Any thrown value as an EdgewiseError; what is not one already becomes `internal` with the value as its cause. */
+export function toEdgewiseError(value: unknown, message = 'unexpected failure'): EdgewiseError {
+  return isEdgewiseError(value) ? value : new EdgewiseError('internal', message, { cause: value });
+}

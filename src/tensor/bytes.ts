@@ -1,0 +1,29 @@
+import { EdgewiseError } from '../errors.ts';
+import { elementBytes, type FixedDataType, typedArrays } from './datatype.ts';
+import { elementCount, type Shape } from './shape.ts';
+import type { FixedTensor } from './tensor.ts';
+
+/** The tensor's bytes, little-endian and row-major, as a view of its data (no copy). All supported hosts are little-endian. */
+export function tensorBytes(tensor: FixedTensor): Uint8Array {
+  const { buffer, byteOffset, byteLength } = tensor.data;
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/**
+ * A tensor over `bytes`: a view where the alignment allows it, else one copy.
+ *
+ * @throws EdgewiseError `shape_mismatch` when the length is not element count × element size.
+ */
+export function tensorFromBytes(datatype: FixedDataType, shape: Shape, bytes: Uint8Array): FixedTensor {
+  const size = elementBytes(datatype);
+  const count = elementCount(shape);
+  if (bytes.byteLength !== count * size) {
+    throw new EdgewiseError(
+      'shape_mismatch',
+      `${datatype} tensor of shape [${shape.join(',')}] wants ${count * size} bytes, ${bytes.byteLength} were given`,
+    );
+  }
+  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  const data = new typedArrays[datatype](aligned.buffer, aligned.byteOffset, count);
+  return { datatype, shape, data } as FixedTensor;
+}

@@ -1,0 +1,28 @@
+import type { DataType, FixedDataType, TypedArrayOf } from './datatype.ts';
+import type { Shape, ShapeSpec } from './shape.ts';
+
+export type FixedTensor = {
+  readonly [D in FixedDataType]: {
+    readonly datatype: D;
+    readonly shape: Shape;
+    /** Row-major, `elementCount(shape)` elements. */
+    readonly data: TypedArrayOf[D];
+  };
+}[FixedDataType];
+
+/** Strings. ONNX Runtime's JavaScript surfaces carry UTF-8 text only, so bytes that are not UTF-8 are refused on entry. */
+export interface BytesTensor {
+  readonly datatype: 'BYTES';
+  readonly shape: Shape;
+  readonly data: readonly string[];
+}
+
+export type Tensor = FixedTensor | BytesTensor;
+
+/** A declared input or output: what model metadata shows. */
+export interface TensorSpec {
+  readonly name: string;
+  readonly datatype: DataType;
+  /** -1 marks a free dimension. */
+  readonly shape: ShapeSpec;
+}

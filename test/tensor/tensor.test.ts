@@ -1,0 +1,48 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { tensorBytes, tensorFromBytes } from '../../src/tensor/bytes.ts';
+import { elementBytes, fixedDataTypes } from '../../src/tensor/datatype.ts';
+import { elementCount, shapeMatches } from '../../src/tensor/shape.ts';
+
+const shapes = fc.array(fc.nat(5), { maxLength: 4 });
+
+describe('elementCount()', () => {
+  it('is 1 for a scalar and 0 for an empty tensor', () => {
+    expect(elementCount([])).toBe(1);
+    expect(elementCount([3, 0, 2])).toBe(0);
+  });
+
+  it.each([[[-1]], [[1.5]], [[2 ** 40, 2 ** 40]], [[Number.NaN]], [new Array(33).fill(1)]])(
+    'refuses %j with invalid_request',
+    (shape) => {
+      expect(() => elementCount(shape)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+    },
+  );
+});
+
+describe('shapeMatches()', () => {
+  it('lets -1 stand for any size', () => {
+    expect(shapeMatches([-1, 3], [7, 3])).toBe(true);
+    expect(shapeMatches([-1, 3], [7, 4])).toBe(false);
+    expect(shapeMatches([-1, 3], [7])).toBe(false);
+  });
+});
+
+describe('tensorFromBytes()', () => {
+  it('gives back the bytes of every type at every alignment', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...fixedDataTypes), shapes, fc.nat(9), (datatype, shape, lead) => {
+        const size = elementCount(shape) * elementBytes(datatype);
+        const whole = Uint8Array.from({ length: lead + size }, (_, index) => index * 37);
+        const tensor = tensorFromBytes(datatype, shape, whole.subarray(lead));
+        expect(tensorBytes(tensor)).toEqual(whole.subarray(lead));
+      }),
+    );
+  });
+
+  it('refuses a length that is off by one element', () => {
+    expect(() => tensorFromBytes('FP32', [2], new Uint8Array(4))).toThrow(
+      expect.objectContaining({ code: 'shape_mismatch' }),
+    );
+  });
+});
