@@ -1,0 +1,90 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Lru } from '../../src/async/lru.ts';
+
+type Step =
+  | { readonly op: 'get' | 'peek' | 'delete'; readonly key: number }
+  | { readonly op: 'set'; readonly key: number; readonly bytes: number };
+
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ op: fc.constantFrom('get', 'peek', 'delete'), key: fc.nat(5) }),
+  fc.record({ op: fc.constant('set' as const), key: fc.nat(5), bytes: fc.nat(12) }),
+);
+
+interface Held {
+  readonly key: number;
+  readonly value: number;
+  readonly bytes: number;
+}
+
+/** The same promises, kept in the plainest way: a list, oldest first. */
+class Model {
+  readonly maxBytes: number;
+  readonly evicted: Held[] = [];
+  list: Held[] = [];
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  bytes(): number {
+    return this.list.reduce((sum, held) => sum + held.bytes, 0);
+  }
+
+  apply(step: Step, value: number): number | undefined {
+    const held = this.list.find(({ key }) => key === step.key);
+    if (step.op === 'peek') return held?.value;
+    const others = this.list.filter(({ key }) => key !== step.key);
+    if (step.op === 'get') {
+      if (held !== undefined) this.list = [...others, held];
+      return held?.value;
+    }
+    this.list = others;
+    if (step.op !== 'set' || step.bytes > this.maxBytes) return undefined;
+    while (this.bytes() + step.bytes > this.maxBytes) this.evicted.push(...this.list.splice(0, 1));
+    this.list.push({ key: step.key, value, bytes: step.bytes });
+    return undefined;
+  }
+}
+
+describe('Lru', () => {
+  it('behaves as a list that forgets its oldest entries over the budget', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 20 }),
+        fc.array(steps, { maxLength: 60 }),
+        (maxBytes, program) => {
+          const evicted: Held[] = [];
+          const lru = new Lru<number, number>({
+            maxBytes,
+            onEvict: (key, value, bytes) => evicted.push({ key, value, bytes }),
+          });
+          const model = new Model(maxBytes);
+          program.forEach((step, value) => {
+            const wanted = model.apply(step, value);
+            if (step.op === 'set') lru.set(step.key, value, step.bytes);
+            else if (step.op === 'delete') lru.delete(step.key);
+            else expect(lru[step.op](step.key)).toBe(wanted);
+            expect([...lru]).toEqual(model.list.map((held) => [held.key, held.value]));
+            expect([lru.size, lru.bytes]).toEqual([model.list.length, model.bytes()]);
+          });
+          expect(evicted).toEqual(model.evicted);
+        },
+      ),
+    );
+  });
+
+  it('does not hold a value larger than the budget, nor the one it was to replace', () => {
+    const lru = new Lru<string, string>({ maxBytes: 10 });
+    lru.set('other', 'stays', 4);
+    lru.set('key', 'old', 4);
+    expect(lru.set('key', 'new', 11)).toBe(false);
+    expect([...lru]).toEqual([['other', 'stays']]);
+  });
+
+  it.each([-1, Number.NaN])('refuses the weight %d', (bytes) => {
+    const lru = new Lru<string, string>({ maxBytes: 10 });
+    expect(() => lru.set('key', 'value', bytes)).toThrow(RangeError);
+    expect(lru.bytes).toBe(0);
+  });
+});
