@@ -1,0 +1,17 @@
+/** What the HTTP layer must know of the configuration. `platform/config.ts` validates and fills it, once. */
+export interface HttpSettings {
+  readonly serverName: string;
+  readonly serverVersion: string;
+  /** Largest body as sent. */
+  readonly maxBodyBytes: number;
+  /** Largest body after gzip or deflate. */
+  readonly maxDecompressedBytes: number;
+  /** Model names, `org/*` or `*` that callers without a key may use. Empty: none. */
+  readonly openModels: readonly string[];
+  /** SHA-256 (hex) of each caller key. */
+  readonly callerKeyHashes: readonly string[];
+  /** SHA-256 (hex) of the admin key; undefined turns the admin routes off. */
+  readonly adminKeyHash: string | undefined;
+  /** Origins that browsers may call from; empty: no CORS headers at all. */
+  readonly corsOrigins: readonly string[];
+}

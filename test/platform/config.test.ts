@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest';
+import { readConfig } from '../../src/platform/config.ts';
+
+describe('readConfig()', () => {
+  it('is closed when nothing is configured', () => {
+    const { http } = readConfig({});
+    expect(http.openModels).toEqual([]);
+    expect(http.adminKeyHash).toBeUndefined();
+    expect(http.callerKeyHashes).toEqual([]);
+    expect(http.corsOrigins).toEqual([]);
+  });
+
+  it('caps the WASM memory at 96 MiB unless told otherwise', () => {
+    expect(readConfig({}).memoryCapBytes).toBe(96 * 1024 * 1024);
+    expect(readConfig({ EDGEWISE_MEMORY_CAP_MIB: '112' }).memoryCapBytes).toBe(112 * 1024 * 1024);
+  });
+
+  it('reads lists with blanks around the commas', () => {
+    expect(readConfig({ EDGEWISE_OPEN_MODELS: 'digits, acme/*,' }).http.openModels).toEqual([
+      'digits',
+      'acme/*',
+    ]);
+  });
+
+  it('names the key, the value and what was wanted', () => {
+    expect(() => readConfig({ EDGEWISE_MEMORY_CAP_MIB: 'lots' })).toThrow(
+      'configuration EDGEWISE_MEMORY_CAP_MIB: "lots" is not usable: wanted a whole number',
+    );
+    expect(() => readConfig({ EDGEWISE_MEMORY_CAP_MIB: '8' })).toThrow('EDGEWISE_MEMORY_CAP_MIB');
+  });
+
+  it('does not repeat a secret that is not usable', () => {
+    expect(() => readConfig({ EDGEWISE_ADMIN_KEY_SHA256: 'hunter2' })).toThrow(/EDGEWISE_ADMIN_KEY_SHA256/);
+    expect(() => readConfig({ EDGEWISE_ADMIN_KEY_SHA256: 'hunter2' })).not.toThrow(/hunter2/);
+  });
+});

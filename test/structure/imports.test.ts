@@ -1,0 +1,130 @@
+/** Holds the import rules of docs/architecture.md over every file of src/: which layer may know which, and who may touch a platform. */
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const importForm =
+  /^\s*(?:import|export)\s(?:[^'"]*?\sfrom\s)?['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/gm;
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+function importsOf(file: string): Import[] {
+  return [...readFileSync(file, 'utf8').matchAll(importForm)].map((match) => {
+    const target = match[1] ?? match[2] ?? '';
+    return { from: file, to: target.startsWith('.') ? normalize(join(dirname(file), target)) : target };
+  });
+}
+
+const files = globSync('src/**/*.ts').filter((file) => !file.endsWith('.d.ts'));
+const imports = files.flatMap(importsOf);
+
+/** Folder (or root file) → what it may import from src/, besides itself. */
+const basis = ['src/errors.ts', 'tensor', 'async'];
+const contracts = ['src/engine/types.ts', 'src/storage/types.ts', 'protocol'];
+const capabilities = ['tasks', 'governance', 'routing', 'scheduler', 'repository', 'telemetry'];
+const allowed: Record<string, readonly string[]> = {
+  'src/errors.ts': [],
+  'src/index.ts': ['platform'],
+  'src/node.ts': ['platform'],
+  tensor: ['src/errors.ts'],
+  async: ['src/errors.ts'],
+  protocol: basis,
+  storage: basis,
+  engine: basis,
+  // Digests are what the repository is named by: the pure digest functions count as part of the storage contract.
+  repository: [...basis, ...contracts, 'src/storage/digest.ts'],
+  tasks: [...basis, ...contracts],
+  governance: [...basis, ...contracts, 'repository', 'src/storage/digest.ts'],
+  routing: [...basis, ...contracts, 'repository'],
+  scheduler: [...basis, ...contracts],
+  telemetry: [...basis, ...contracts],
+  http: [...basis, ...contracts, ...capabilities, 'src/storage/digest.ts', 'src/engine/session-pool.ts'],
+  client: [...basis, 'protocol', 'src/repository/schema.ts', 'src/storage/types.ts'],
+  cli: [
+    ...basis,
+    'client',
+    'repository',
+    'src/storage/types.ts',
+    'src/storage/digest.ts',
+    'src/platform/node-cli.ts',
+  ],
+  console: ['client'],
+};
+
+function layerOf(file: string): string {
+  const [, folder = '', rest] = file.split('/');
+  return rest === undefined ? file : folder;
+}
+
+function mayImport({ from, to }: Import): boolean {
+  const layer = layerOf(from);
+  if (layer === 'platform' || layerOf(to) === layer) {
+    return true;
+  }
+  return allowed[layer]?.some((target) => target === to || target === layerOf(to)) ?? false;
+}
+
+/** Who alone may import what starts with this specifier. */
+const platformRules: [specifier: RegExp, importer: RegExp][] = [
+  [/^onnxruntime-/, /^src\/engine\/ort-/],
+  [/^cloudflare:/, /^src\/(index\.ts|platform\/cloudflare[^/]*|storage\/(r2|kv|cache|durable-object)[^/]*)$/],
+  [
+    /^node:/,
+    /^src\/(node\.ts|platform\/node[^/]*|storage\/(fs|sqlite)[^/]*|engine\/ort-[^/]*node[^/]*|cli\/.*)$/,
+  ],
+];
+
+describe('imports in src/', () => {
+  it('are read from every file', () => {
+    expect(files.length).toBeGreaterThan(20);
+    expect(imports.some(({ to }) => to === 'src/errors.ts')).toBe(true);
+  });
+
+  it('point downward only', () => {
+    const wrong = imports.filter((edge) => edge.to.startsWith('src/') && !mayImport(edge));
+    expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
+  });
+
+  it('touch a platform only where the platform is chosen', () => {
+    const wrong = imports.filter(({ from, to }) =>
+      platformRules.some(([specifier, importer]) => specifier.test(to) && !importer.test(from)),
+    );
+    expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
+  });
+
+  it('name concrete drivers in platform/ only', () => {
+    const drivers = /^src\/(storage\/(r2|kv|cache|fs|memory|tiered)|engine\/(ort-|fake))/;
+    const wrong = imports.filter(
+      ({ from, to }) => drivers.test(to) && layerOf(from) !== 'platform' && layerOf(from) !== layerOf(to),
+    );
+    expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
+  });
+
+  it('hold no cycle', () => {
+    const edges = new Map<string, string[]>();
+    for (const { from, to } of imports) {
+      edges.set(from, [...(edges.get(from) ?? []), to]);
+    }
+    const done = new Set<string>();
+    const visit = (file: string, path: readonly string[]): string | undefined => {
+      if (path.includes(file)) {
+        return [...path.slice(path.indexOf(file)), file].join(' → ');
+      }
+      if (done.has(file)) {
+        return undefined;
+      }
+      for (const next of edges.get(file) ?? []) {
+        const cycle = visit(next, [...path, file]);
+        if (cycle !== undefined) {
+          return cycle;
+        }
+      }
+      done.add(file);
+      return undefined;
+    };
+    expect(files.map((file) => visit(file, [])).filter((cycle) => cycle !== undefined)).toEqual([]);
+  });
+});
