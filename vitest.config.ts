@@ -1,19 +1,38 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
+const outsideNode = ['test/worker/**', 'test/service/**', 'test/interop/**', 'test/conformance/**'];
+
 export default defineConfig({
   test: {
+    reporters: ['default', './test/support/summary-reporter.ts'],
+    globalSetup: './test/support/global-setup.ts',
     projects: [
       {
+        extends: true,
         test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/worker/**', 'test/service/**', 'test/interop/**', 'test/conformance/**'],
+          exclude: outsideNode,
+          testTimeout: 30_000,
+          // The JSPI build of ONNX Runtime runs in Node 24 behind this flag.
+          execArgv: ['--experimental-wasm-jspi'],
         },
       },
       {
+        extends: true,
         plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
-        test: { name: 'worker', include: ['test/worker/**/*.test.ts'] },
+        test: { name: 'worker', include: ['test/worker/**/*.test.ts'], testTimeout: 60_000 },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'service',
+          include: ['test/service/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+        },
       },
     ],
   },

@@ -1,4 +1,5 @@
 import { EdgewiseError } from '../errors.ts';
+import { digestHex, digestOf } from '../storage/digest.ts';
 import type { HttpSettings } from './settings.ts';
 
 export type Caller = { readonly kind: 'anonymous' } | { readonly kind: 'key' } | { readonly kind: 'admin' };
@@ -27,7 +28,7 @@ async function identifyKey(authorization: string, settings: HttpSettings): Promi
       'the Authorization header is not usable, wanted "Bearer <key>"',
     );
   }
-  const hash = await sha256Hex(key);
+  const hash = digestHex(await digestOf(new TextEncoder().encode(key)));
   if (settings.adminKeyHash !== undefined && equalInConstantTime(hash, settings.adminKeyHash)) {
     return { kind: 'admin' };
   }
@@ -77,11 +78,6 @@ function matches(pattern: string, name: string): boolean {
   return (
     pattern === '*' || pattern === name || (pattern.endsWith('/*') && name.startsWith(pattern.slice(0, -1)))
   );
-}
-
-async function sha256Hex(text: string): Promise<string> {
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
-  return new Uint8Array(hash).toHex();
 }
 
 function equalInConstantTime(a: string, b: string): boolean {

@@ -20,7 +20,8 @@ export const fixedDataTypes = [
 ] as const;
 
 export type FixedDataType = (typeof fixedDataTypes)[number];
-export type DataType = FixedDataType | 'BYTES';
+export const dataTypeNames = [...fixedDataTypes, 'BYTES'] as const;
+export type DataType = (typeof dataTypeNames)[number];
 
 /** FP16 is held as its raw bits: no engine here computes with it in JavaScript. */
 export interface TypedArrayOf {

@@ -1,0 +1,23 @@
+import type { Context, MiddlewareHandler } from 'hono';
+import { continueTrace } from '../telemetry/trace.ts';
+
+export interface AppEnv {
+  Variables: {
+    requestId: string;
+  };
+}
+
+export type AppContext = Context<AppEnv>;
+
+/** What a caller may choose as the id of a request: it is echoed and logged, so its form is held. */
+const requestIdForm = /^[A-Za-z0-9._:/+=-]{1,128}$/;
+
+/** Names each request and each answer: `X-Request-Id` (the caller's where it is usable) and `traceparent`. */
+export const identifyRequest: MiddlewareHandler<AppEnv> = async (c, next) => {
+  const given = c.req.header('x-request-id');
+  const requestId = given !== undefined && requestIdForm.test(given) ? given : crypto.randomUUID();
+  c.set('requestId', requestId);
+  await next();
+  c.res.headers.set('X-Request-Id', requestId);
+  c.res.headers.set('traceparent', continueTrace(c.req.header('traceparent')));
+};

@@ -1,0 +1,16 @@
+import type { Reporter, TestModule } from 'vitest/node';
+
+/** Closes a run with one plain line: how many tests passed, failed and were skipped. */
+export default class SummaryReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const counts = { passed: 0, failed: 0, skipped: 0, pending: 0 };
+    for (const module of modules) {
+      for (const test of module.children.allTests()) {
+        counts[test.result().state] += 1;
+      }
+      // A file that failed before any test of it ran counts too.
+      counts.failed += module.errors().length;
+    }
+    console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped + counts.pending} skipped`);
+  }
+}
