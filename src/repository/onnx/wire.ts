@@ -1,0 +1,273 @@
+/**
+ * Typed protobuf messages over protobufjs' reader and writer, without code generation (so that it runs where `eval` does
+ * not). A message is a table of fields; a field knows how its value is read and written.
+ *
+ * Follows https://protobuf.dev/programming-guides/encoding: repeated scalars are accepted packed and unpacked, a singular
+ * message given twice is merged, and fields that the table does not name are kept and written back. Bytes and packed
+ * floats are views of the input where alignment allows.
+ */
+import { Reader, Writer } from 'protobufjs/minimal.js';
+import { EdgewiseError } from '../../errors.ts';
+
+/** What protobuf's own parsers accept; ONNX Runtime refuses deeper messages too. */
+const maxDepth = 100;
+
+/** A two-byte element can become an object of a hundred bytes: the number of elements bounds what decoding allocates. */
+const maxElements = 8_000_000;
+
+/** Wire types. */
+export const varint = 0;
+export const fixed64 = 1;
+export const lengthDelimited = 2;
+export const fixed32 = 5;
+
+/** What is left of the bounds while one file is decoded. */
+export interface Limits {
+  depth: number;
+  elements: number;
+}
+
+/** How one field is read and written. `previous` is what the same field already held in this message. */
+export interface Field<V> {
+  readonly id: number;
+  /** Undefined: not a wire type of this field, which is then kept as unknown. */
+  read(reader: Reader, wireType: number, previous: V | undefined, limits: Limits): V | undefined;
+  write(writer: Writer, value: V): void;
+}
+
+/** Fields that the table does not name, each with its tag, as they stood in the input. */
+export interface UnknownFields {
+  readonly unknownFields?: readonly Uint8Array[];
+}
+
+export type Fields<T> = {
+  readonly [K in Exclude<keyof T, 'unknownFields'>]-?: Field<Exclude<T[K], undefined>>;
+};
+
+export interface Message<T> {
+  read(reader: Reader, end: number, previous: T | undefined, limits: Limits): T;
+  write(writer: Writer, value: T): void;
+}
+
+export function spend(limits: Limits, elements: number): void {
+  limits.elements -= elements;
+  if (limits.elements < 0) {
+    throw new RangeError(`more than ${maxElements} elements`);
+  }
+}
+
+export function lengthEnd(reader: Reader): number {
+  const length = reader.size();
+  const end = reader.pos + length;
+  if (end > reader.len) {
+    throw new RangeError(`a length of ${length} bytes runs past the end`);
+  }
+  return end;
+}
+
+export function bigInt(long: { readonly low: number; readonly high: number }): bigint {
+  return (BigInt(long.high) << 32n) | BigInt(long.low >>> 0);
+}
+
+export function writeBigInt(writer: Writer, value: bigint): void {
+  const signed = BigInt.asIntN(64, value);
+  const number = Number(signed);
+  writer.int64(Number.isSafeInteger(number) ? number : signed.toString());
+}
+
+interface Scalar<V> {
+  readonly wireType: number;
+  read(reader: Reader): V;
+  write(writer: Writer, value: V): void;
+}
+
+const scalars = {
+  string: {
+    wireType: lengthDelimited,
+    read: (reader) => reader.stringVerify(),
+    write: (writer, value) => void writer.string(value),
+  } satisfies Scalar<string>,
+  bytes: {
+    wireType: lengthDelimited,
+    read: (reader) => reader.bytes(),
+    write: (writer, value) => void writer.bytes(value),
+  } satisfies Scalar<Uint8Array>,
+  int32: {
+    wireType: varint,
+    read: (reader) => reader.int32(),
+    write: (writer, value) => void writer.int32(value),
+  } satisfies Scalar<number>,
+  int64: {
+    wireType: varint,
+    read: (reader) => bigInt(reader.int64()),
+    write: writeBigInt,
+  } satisfies Scalar<bigint>,
+  float: {
+    wireType: fixed32,
+    read: (reader) => reader.float(),
+    write: (writer, value) => void writer.float(value),
+  } satisfies Scalar<number>,
+};
+
+function single<V>(scalar: Scalar<V>): (id: number) => Field<V> {
+  return (id) => ({
+    id,
+    read(reader, wireType) {
+      return wireType === scalar.wireType ? scalar.read(reader) : undefined;
+    },
+    write(writer, value) {
+      writer.uint32((id << 3) | scalar.wireType);
+      scalar.write(writer, value);
+    },
+  });
+}
+
+function list<V>(scalar: Scalar<V>): (id: number) => Field<V[]> {
+  return (id) => ({
+    id,
+    read(reader, wireType, previous = [], limits) {
+      if (wireType === scalar.wireType) {
+        spend(limits, 1);
+        previous.push(scalar.read(reader));
+      } else if (wireType === lengthDelimited) {
+        for (const end = lengthEnd(reader); reader.pos < end; ) {
+          spend(limits, 1);
+          previous.push(scalar.read(reader));
+        }
+      } else {
+        return undefined;
+      }
+      return previous;
+    },
+    write(writer, values) {
+      for (const value of values) {
+        writer.uint32((id << 3) | scalar.wireType);
+        scalar.write(writer, value);
+      }
+    },
+  });
+}
+
+export const stringField = single(scalars.string);
+export const bytesField = single(scalars.bytes);
+export const int32Field = single(scalars.int32);
+export const int64Field = single(scalars.int64);
+export const floatField = single(scalars.float);
+export const stringList = list(scalars.string);
+export const bytesList = list(scalars.bytes);
+export const int64List = list(scalars.int64);
+export const floatList = list(scalars.float);
+
+/** `of` is asked when a value is met, so that messages may hold one another. */
+export function messageField<T>(id: number, of: () => Message<T>): Field<T> {
+  return {
+    id,
+    read(reader, wireType, previous, limits) {
+      return wireType === lengthDelimited ? readNested(reader, of(), previous, limits) : undefined;
+    },
+    write(writer, value) {
+      writer.uint32((id << 3) | lengthDelimited).fork();
+      of().write(writer, value);
+      writer.ldelim();
+    },
+  };
+}
+
+export function messageList<T>(id: number, of: () => Message<T>): Field<T[]> {
+  const item = messageField(id, of);
+  return {
+    id,
+    read(reader, wireType, previous = [], limits) {
+      const value = item.read(reader, wireType, undefined, limits);
+      if (value === undefined) {
+        return undefined;
+      }
+      previous.push(value);
+      return previous;
+    },
+    write(writer, values) {
+      for (const value of values) {
+        item.write(writer, value);
+      }
+    },
+  };
+}
+
+function readNested<T>(reader: Reader, message: Message<T>, previous: T | undefined, limits: Limits): T {
+  spend(limits, 1);
+  limits.depth += 1;
+  if (limits.depth > maxDepth) {
+    throw new RangeError(`messages nested more than ${maxDepth} deep`);
+  }
+  const value = message.read(reader, lengthEnd(reader), previous, limits);
+  limits.depth -= 1;
+  return value;
+}
+
+export function message<T extends UnknownFields>(fields: Fields<T>): Message<T> {
+  const table: readonly (readonly [string, Field<unknown>])[] = Object.entries<Field<unknown>>(fields).sort(
+    ([, a], [, b]) => a.id - b.id,
+  );
+  const byId = new Map(table.map(([key, field]) => [field.id, { key, field }]));
+  return {
+    read(reader, end, previous, limits) {
+      const unknownFields: Uint8Array[] = [...(previous?.unknownFields ?? [])];
+      const values: Record<string, unknown> = { ...previous };
+      while (reader.pos < end) {
+        const start = reader.pos;
+        const tag = reader.tag();
+        const wireType = tag & 7;
+        const entry = byId.get(tag >>> 3);
+        const value = entry?.field.read(reader, wireType, values[entry.key], limits);
+        if (entry === undefined || value === undefined) {
+          spend(limits, 1);
+          reader.skipType(wireType, 0, tag >>> 3);
+          unknownFields.push(reader.raw(start, reader.pos));
+        } else {
+          values[entry.key] = value;
+        }
+      }
+      if (reader.pos !== end) {
+        throw new RangeError('a field runs past the end of its message');
+      }
+      // The table has a field of the right type for every key of T, and only they (and unknownFields) are set.
+      return (unknownFields.length > 0 ? { ...values, unknownFields } : values) as T;
+    },
+    write(writer, value) {
+      const values = value as Readonly<Record<string, unknown>>;
+      for (const [key, field] of table) {
+        const present = values[key];
+        if (present !== undefined) {
+          field.write(writer, present);
+        }
+      }
+      for (const bytes of value.unknownFields ?? []) {
+        writer.raw(bytes);
+      }
+    },
+  };
+}
+
+/** @throws EdgewiseError `invalid_request` when the bytes are not such a message. `what` names it in the error. */
+export function decodeMessage<T>(type: Message<T>, bytes: Uint8Array, what: string): T {
+  // A Buffer's views would be Buffers.
+  const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  try {
+    return type.read(new Reader(plain), plain.byteLength, undefined, { depth: 0, elements: maxElements });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new EdgewiseError(
+      'invalid_request',
+      `${what} of ${bytes.byteLength} bytes cannot be parsed: ${reason}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+export function encodeMessage<T>(type: Message<T>, value: T): Uint8Array<ArrayBuffer> {
+  const writer = new Writer();
+  type.write(writer, value);
+  return new Uint8Array(writer.finish());
+}
