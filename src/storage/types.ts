@@ -9,24 +9,39 @@ export type Digest = `sha256:${string}`;
 export interface BlobStore {
   /** Names the tier in headers, metrics and logs: `r2`, `kv`, `cache`, `fs`, `memory`, `tiered`. */
   readonly name: string;
+  /** Largest blob that `put` takes; absent where nothing limits it. */
+  readonly maxBlobBytes?: number;
   /**
-   * The bytes stored under `digest`, or undefined. A driver does not check them; `verified` and `tiered` do.
+   * The bytes stored under `digest`, or undefined. A driver does not check them; `tiered` and `verified` do.
+   * They may be shared with other readers: nobody changes them.
    */
   get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined>;
   has(digest: Digest): Promise<boolean>;
   /**
-   * Stores `bytes`. Durable once the promise resolves; storing the same digest again is harmless.
+   * Stores `bytes`, over whatever stands there. Durable once the promise resolves; storing the same digest again is
+   * harmless. The driver may keep the array itself, so the caller does not change it afterwards.
    *
    * @throws EdgewiseError `too_large` above the driver's limit.
    */
-  put(digest: Digest, bytes: Uint8Array): Promise<void>;
+  put(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Removes the blob; absent is not an error. */
   delete(digest: Digest): Promise<void>;
 }
 
+/** A store whose `get` gives only bytes that have their digest, and throws `digest_mismatch` where it has wrong ones alone. */
+export interface VerifiedBlobStore extends BlobStore {
+  readonly verified: true;
+}
+
+/** Lets work outlive the request that began it (`waitUntil`). The promise given to it never rejects. */
+export type Defer = (work: Promise<void>) => void;
+
 export interface StateEntry {
   readonly value: string;
-  /** Changes with every write. Opaque. */
+  /**
+   * Changes whenever the value changes. Opaque. Writing an equal value may leave it as it is (R2 derives it from the
+   * content), so compare-and-swap speaks about values, not about how often they were written.
+   */
   readonly etag: string;
 }
 
@@ -36,6 +51,8 @@ export type WriteCondition = { readonly ifAbsent: true } | { readonly ifMatch: s
 export interface StateStore {
   readonly name: string;
   get(key: string): Promise<StateEntry | undefined>;
+  /** As `get`, but without moving the value where `etag` is still the current one. */
+  getIfChanged(key: string, etag: string): Promise<StateEntry | 'unchanged' | undefined>;
   /** The new etag, or undefined when the condition did not hold and nothing was written. */
   put(key: string, value: string, condition: WriteCondition): Promise<string | undefined>;
   /** True when the key held `ifMatch` and is now gone. */

@@ -1,0 +1,51 @@
+/**
+ * The data centre's cache (Cache API): the nearest shared tier. Not replicated, evicted at will, and on some kinds of
+ * host name without effect: then every read is a miss.
+ */
+import { EdgewiseError } from '../errors.ts';
+import { blobKey } from './digest.ts';
+import type { BlobStore, Digest } from './types.ts';
+
+/** Cache API's limit for one object (Cloudflare, Cache limits). */
+const maxObjectBytes = 512 * 1024 * 1024;
+const oneYearSeconds = 365 * 24 * 60 * 60;
+
+/** A name that no zone can own: these entries answer no request from outside. */
+const origin = 'https://blobs.edgewise.invalid';
+
+function url(digest: Digest): string {
+  return `${origin}/${blobKey(digest)}`;
+}
+
+export function cacheBlobStore(cache: Cache): BlobStore {
+  return {
+    name: 'cache',
+    maxBlobBytes: maxObjectBytes,
+    async get(digest) {
+      const response = await cache.match(url(digest));
+      return response === undefined ? undefined : new Uint8Array(await response.arrayBuffer());
+    },
+    async has(digest) {
+      const response = await cache.match(url(digest));
+      await response?.body?.cancel();
+      return response !== undefined;
+    },
+    async put(digest, bytes) {
+      if (bytes.byteLength > maxObjectBytes) {
+        throw new EdgewiseError(
+          'too_large',
+          `blob of ${bytes.byteLength} bytes does not fit into the cache, wanted at most ${maxObjectBytes}`,
+        );
+      }
+      const headers = {
+        'cache-control': `public, max-age=${oneYearSeconds}, immutable`,
+        'content-length': String(bytes.byteLength),
+        'content-type': 'application/octet-stream',
+      };
+      await cache.put(url(digest), new Response(bytes, { headers }));
+    },
+    async delete(digest) {
+      await cache.delete(url(digest));
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { EdgewiseError } from '../errors.ts';
+import type { Digest } from './types.ts';
+
+const digestForm = /^sha256:[0-9a-f]{64}$/;
+const prefix = 'sha256:';
+
+export function isDigest(value: string): value is Digest {
+  return digestForm.test(value);
+}
+
+/** @throws EdgewiseError `invalid_request` */
+export function parseDigest(value: string): Digest {
+  if (!isDigest(value)) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `digest ${JSON.stringify(value.slice(0, 100))} is not usable, wanted "sha256:" and 64 lower-case hex digits`,
+    );
+  }
+  return value;
+}
+
+/** The 64 hex digits. */
+export function digestHex(digest: Digest): string {
+  return digest.slice(prefix.length);
+}
+
+/** SHA-256 of `bytes`. */
+export async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<Digest> {
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  let hex = '';
+  for (const byte of hash) hex += byte.toString(16).padStart(2, '0');
+  return `${prefix}${hex}`;
+}
+
+export async function matchesDigest(bytes: Uint8Array<ArrayBuffer>, digest: Digest): Promise<boolean> {
+  return (await digestOf(bytes)) === digest;
+}
+
+/** The key under which every driver with string keys stores a blob. */
+export function blobKey(digest: Digest): string {
+  return `blobs/sha256/${digestHex(digest)}`;
+}

@@ -1,0 +1,71 @@
+/** Stores in the memory of the process: the nearest tier, and the stores of tests. */
+import { Lru } from '../async/lru.ts';
+import { EdgewiseError } from '../errors.ts';
+import type { BlobStore, Digest, StateEntry, StateStore } from './types.ts';
+
+export interface MemoryBlobStoreOptions {
+  /** Most bytes of blobs held; the least recently used go first. */
+  readonly maxBytes: number;
+}
+
+export function memoryBlobStore(options: MemoryBlobStoreOptions): BlobStore {
+  const { maxBytes } = options;
+  const blobs = new Lru<Digest, Uint8Array<ArrayBuffer>>({ maxBytes });
+  return {
+    name: 'memory',
+    maxBlobBytes: maxBytes,
+    async get(digest) {
+      return blobs.get(digest);
+    },
+    async has(digest) {
+      return blobs.has(digest);
+    },
+    async put(digest, bytes) {
+      // A view is copied: it would keep alive, uncounted, the whole buffer that it looks into.
+      const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
+      if (!blobs.set(digest, own, own.byteLength)) {
+        throw new EdgewiseError(
+          'too_large',
+          `blob of ${own.byteLength} bytes does not fit into memory, wanted at most ${maxBytes}`,
+        );
+      }
+    },
+    async delete(digest) {
+      blobs.delete(digest);
+    },
+  };
+}
+
+export function memoryStateStore(): StateStore {
+  const entries = new Map<string, StateEntry>();
+  let writes = 0;
+
+  function write(key: string, value: string): string {
+    writes += 1;
+    const etag = String(writes);
+    entries.set(key, { value, etag });
+    return etag;
+  }
+
+  return {
+    name: 'memory',
+    async get(key) {
+      return entries.get(key);
+    },
+    async getIfChanged(key, etag) {
+      const entry = entries.get(key);
+      return entry?.etag === etag ? 'unchanged' : entry;
+    },
+    async put(key, value, condition) {
+      const holds =
+        'ifAbsent' in condition ? !entries.has(key) : entries.get(key)?.etag === condition.ifMatch;
+      return holds ? write(key, value) : undefined;
+    },
+    async delete(key, { ifMatch }) {
+      return entries.get(key)?.etag === ifMatch && entries.delete(key);
+    },
+    async list(prefix) {
+      return [...entries.keys()].filter((key) => key.startsWith(prefix)).sort();
+    },
+  };
+}

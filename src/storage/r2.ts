@@ -1,0 +1,104 @@
+/**
+ * R2: the durable tier. Strongly consistent reads after writes, lists and deletes.
+ *
+ * An R2 etag is the MD5 of the content, and the binding cannot delete on a condition. A deleted state key is therefore
+ * overwritten, by compare-and-swap, with a tombstone: a small object marked in its metadata, of random content, so
+ * that no etag of a value ever equals its own. Tombstones stay; a later write replaces them.
+ */
+import { EdgewiseError } from '../errors.ts';
+import { blobKey, digestHex } from './digest.ts';
+import type { BlobStore, StateEntry, StateStore, WriteCondition } from './types.ts';
+
+const tombstoneMark = 'edgewise-deleted';
+
+export function r2BlobStore(bucket: R2Bucket): BlobStore {
+  return {
+    name: 'r2',
+    async get(digest) {
+      const object = await bucket.get(blobKey(digest));
+      return object === null ? undefined : new Uint8Array(await object.arrayBuffer());
+    },
+    async has(digest) {
+      return (await bucket.head(blobKey(digest))) !== null;
+    },
+    async put(digest, bytes) {
+      // R2 refuses an upload that does not have this checksum, so a byte flipped on the way is never stored.
+      await bucket.put(blobKey(digest), bytes, { sha256: digestHex(digest) });
+    },
+    async delete(digest) {
+      await bucket.delete(blobKey(digest));
+    },
+  };
+}
+
+function isTombstone(object: R2Object): boolean {
+  return object.customMetadata?.[tombstoneMark] !== undefined;
+}
+
+function hasBody(object: R2Object | R2ObjectBody): object is R2ObjectBody {
+  return 'body' in object;
+}
+
+function onlyIf(etag: string): R2Conditional {
+  return { etagMatches: etag };
+}
+
+/** The wildcard is understood in a header on every runtime; `etagDoesNotMatch: '*'` only on newer ones. */
+const onlyIfAbsent = { 'if-none-match': '*' };
+
+export function r2StateStore(bucket: R2Bucket): StateStore {
+  async function read(key: string, known?: string): Promise<StateEntry | 'unchanged' | undefined> {
+    const object =
+      known === undefined
+        ? await bucket.get(key)
+        : await bucket.get(key, { onlyIf: { etagDoesNotMatch: known } });
+    if (object === null || isTombstone(object)) return undefined;
+    if (!hasBody(object)) return 'unchanged';
+    return { value: await object.text(), etag: object.etag };
+  }
+
+  async function putIfAbsent(key: string, value: string): Promise<string | undefined> {
+    const written = await bucket.put(key, value, { onlyIf: new Headers(onlyIfAbsent) });
+    if (written !== null) return written.etag;
+    const standing = await bucket.head(key);
+    if (standing === null || !isTombstone(standing)) return undefined;
+    return (await bucket.put(key, value, { onlyIf: onlyIf(standing.etag) }))?.etag;
+  }
+
+  return {
+    name: 'r2',
+    async get(key) {
+      const entry = await read(key);
+      if (entry === 'unchanged')
+        throw new EdgewiseError('internal', `R2 answered ${key} without its content`);
+      return entry;
+    },
+    getIfChanged: read,
+    async put(key: string, value: string, condition: WriteCondition) {
+      if ('ifAbsent' in condition) return putIfAbsent(key, value);
+      return (await bucket.put(key, value, { onlyIf: onlyIf(condition.ifMatch) }))?.etag;
+    },
+    async delete(key, { ifMatch }) {
+      const tombstone = `deleted ${crypto.randomUUID()}`;
+      const written = await bucket.put(key, tombstone, {
+        onlyIf: onlyIf(ifMatch),
+        customMetadata: { [tombstoneMark]: '1' },
+      });
+      return written !== null;
+    },
+    async list(prefix) {
+      const keys: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const page: R2Objects = await bucket.list({
+          prefix,
+          include: ['customMetadata'],
+          ...(cursor === undefined ? {} : { cursor }),
+        });
+        for (const object of page.objects) if (!isTombstone(object)) keys.push(object.key);
+        cursor = page.truncated ? page.cursor : undefined;
+      } while (cursor !== undefined);
+      return keys.sort();
+    },
+  };
+}

@@ -1,0 +1,92 @@
+/** What every BlobStore promises. Each driver's own test runs this over the real thing. */
+import { describe, expect, it } from 'vitest';
+import { digestOf } from '../../src/storage/digest.ts';
+import type { BlobStore } from '../../src/storage/types.ts';
+
+function bytesOf(length: number, seed: number): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from({ length }, (_, index) => (index * 31 + seed * 17) & 0xff);
+}
+
+/** `open` gives a store that nothing else writes to while a test runs. */
+export function blobStoreContract(name: string, open: () => Promise<BlobStore>): void {
+  describe(`${name}, as a BlobStore`, () => {
+    it('get() gives back the bytes that put() stored', async () => {
+      const store = await open();
+      for (const length of [0, 1, 1000, 1024 * 1024 + 1]) {
+        const bytes = bytesOf(length, 1);
+        const digest = await digestOf(bytes);
+        await store.put(digest, bytes);
+        expect(await store.get(digest)).toEqual(bytes);
+        expect(await store.has(digest)).toBe(true);
+      }
+    });
+
+    it('get() gives plain bytes that own their buffer', async () => {
+      const store = await open();
+      const bytes = bytesOf(100, 2);
+      const digest = await digestOf(bytes);
+      await store.put(digest, bytes);
+      const read = await store.get(digest);
+      expect(read?.constructor).toBe(Uint8Array);
+      expect(read?.buffer.byteLength).toBe(100);
+    });
+
+    it('put() stores a view, not the buffer behind it', async () => {
+      const store = await open();
+      const view = bytesOf(300, 3).subarray(100, 200);
+      const digest = await digestOf(view);
+      await store.put(digest, view);
+      expect(await store.get(digest)).toEqual(view.slice());
+    });
+
+    it('knows nothing of what was not stored', async () => {
+      const store = await open();
+      const digest = await digestOf(bytesOf(10, 4));
+      expect(await store.get(digest)).toBeUndefined();
+      expect(await store.has(digest)).toBe(false);
+    });
+
+    it('put() of the same blob again is harmless', async () => {
+      const store = await open();
+      const bytes = bytesOf(50, 5);
+      const digest = await digestOf(bytes);
+      await Promise.all([store.put(digest, bytes), store.put(digest, bytes)]);
+      await store.put(digest, bytes);
+      expect(await store.get(digest)).toEqual(bytes);
+    });
+
+    it('delete() removes the blob, and one that is absent without complaint', async () => {
+      const store = await open();
+      const [kept, gone] = [bytesOf(20, 6), bytesOf(20, 7)];
+      const [keptDigest, goneDigest] = [await digestOf(kept), await digestOf(gone)];
+      await store.put(keptDigest, kept);
+      await store.put(goneDigest, gone);
+      await store.delete(goneDigest);
+      await store.delete(goneDigest);
+      expect(await store.get(goneDigest)).toBeUndefined();
+      expect(await store.has(goneDigest)).toBe(false);
+      expect(await store.get(keptDigest)).toEqual(kept);
+    });
+
+    it('put() after delete() stores the blob again', async () => {
+      const store = await open();
+      const bytes = bytesOf(20, 8);
+      const digest = await digestOf(bytes);
+      await store.put(digest, bytes);
+      await store.delete(digest);
+      await store.put(digest, bytes);
+      expect(await store.get(digest)).toEqual(bytes);
+    });
+
+    it('put() refuses with too_large what is over maxBlobBytes', async () => {
+      const store = await open();
+      if (store.maxBlobBytes === undefined || store.maxBlobBytes > 64 * 1024 * 1024) return;
+      const bytes = new Uint8Array(store.maxBlobBytes + 1);
+      const digest = await digestOf(bytes);
+      await expect(store.put(digest, bytes)).rejects.toMatchObject({ code: 'too_large' });
+      expect(await store.get(digest)).toBeUndefined();
+      await store.put(await digestOf(bytes.slice(1)), bytes.slice(1));
+      expect((await store.get(await digestOf(bytes.slice(1))))?.byteLength).toBe(store.maxBlobBytes);
+    });
+  });
+}
