@@ -2,11 +2,13 @@
  * The API's description (OpenAPI 3.1), made from one table of operations. `test/http/openapi.test.ts` holds the table and
  * the app's routes against each other.
  */
-import { OpenAPIRegistry, OpenApiGeneratorV31, z } from '@hono/zod-openapi';
+import { OpenAPIHono, z } from '@hono/zod-openapi';
 import { dataTypeNames } from '../tensor/datatype.ts';
 import type { HttpSettings } from './settings.ts';
 
-const tensorData = z.array(z.unknown()).openapi({ description: 'Row-major elements, flat or nested to match the shape.' });
+const tensorData = z
+  .array(z.unknown())
+  .openapi({ description: 'Row-major elements, flat or nested to match the shape.' });
 const parameters = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
 const datatype = z.enum(dataTypeNames);
 const shape = z.array(z.int().nonnegative());
@@ -16,7 +18,13 @@ const inferRequest = z
     id: z.string().optional().openapi({ description: 'Comes back unchanged.' }),
     parameters: parameters.optional(),
     inputs: z.array(
-      z.object({ name: z.string(), shape, datatype, parameters: parameters.optional(), data: tensorData.optional() }),
+      z.object({
+        name: z.string(),
+        shape,
+        datatype,
+        parameters: parameters.optional(),
+        data: tensorData.optional(),
+      }),
     ),
     outputs: z.array(z.object({ name: z.string(), parameters: parameters.optional() })).optional(),
   })
@@ -29,7 +37,13 @@ const inferResponse = z
     id: z.string().optional(),
     parameters: parameters.optional(),
     outputs: z.array(
-      z.object({ name: z.string(), shape, datatype, parameters: parameters.optional(), data: tensorData.optional() }),
+      z.object({
+        name: z.string(),
+        shape,
+        datatype,
+        parameters: parameters.optional(),
+        data: tensorData.optional(),
+      }),
     ),
   })
   .openapi('InferResponse');
@@ -78,14 +92,44 @@ const modelAdmin = '/admin/models/{name}';
 
 export const operations: readonly Operation[] = [
   { method: 'get', path: '/v2/health/live', tag: 'Health', summary: 'Is the server live', answer: anyObject },
-  { method: 'get', path: '/v2/health/ready', tag: 'Health', summary: 'Is the server ready', answer: anyObject },
+  {
+    method: 'get',
+    path: '/v2/health/ready',
+    tag: 'Health',
+    summary: 'Is the server ready',
+    answer: anyObject,
+  },
   { method: 'get', path: '/v2', tag: 'Service', summary: 'Server metadata', answer: serverMetadata },
   { method: 'get', path: '/v2/', tag: 'Service', summary: 'Server metadata', answer: serverMetadata },
   { method: 'get', path: '/v2/models', tag: 'Models', summary: 'Names of the models', answer: anyObject },
-  { method: 'get', path: '/v2/models/stats', tag: 'Models', summary: 'Statistics of all models', answer: anyObject },
-  ...versioned({ method: 'get', path: '/v2/models/{name}', tag: 'Models', summary: 'Model metadata', answer: modelMetadata }),
-  ...versioned({ method: 'get', path: '/v2/models/{name}/ready', tag: 'Models', summary: 'Is the model ready', answer: anyObject }),
-  ...versioned({ method: 'get', path: '/v2/models/{name}/config', tag: 'Models', summary: 'Model configuration', answer: anyObject }),
+  {
+    method: 'get',
+    path: '/v2/models/stats',
+    tag: 'Models',
+    summary: 'Statistics of all models',
+    answer: anyObject,
+  },
+  ...versioned({
+    method: 'get',
+    path: '/v2/models/{name}',
+    tag: 'Models',
+    summary: 'Model metadata',
+    answer: modelMetadata,
+  }),
+  ...versioned({
+    method: 'get',
+    path: '/v2/models/{name}/ready',
+    tag: 'Models',
+    summary: 'Is the model ready',
+    answer: anyObject,
+  }),
+  ...versioned({
+    method: 'get',
+    path: '/v2/models/{name}/config',
+    tag: 'Models',
+    summary: 'Model configuration',
+    answer: anyObject,
+  }),
   ...versioned({
     method: 'get',
     path: '/v2/models/{name}/stats',
@@ -133,7 +177,14 @@ export const operations: readonly Operation[] = [
   { method: 'get', path: '/openapi.json', tag: 'Service', summary: 'This description', answer: anyObject },
   { method: 'get', path: '/docs', tag: 'Service', summary: 'Reference page', answer: 'html' },
   { method: 'head', path: '/admin/blobs/{digest}', tag: 'Admin', summary: 'Is a blob stored', admin: true },
-  { method: 'get', path: '/admin/blobs/{digest}', tag: 'Admin', summary: 'A blob', answer: 'binary', admin: true },
+  {
+    method: 'get',
+    path: '/admin/blobs/{digest}',
+    tag: 'Admin',
+    summary: 'A blob',
+    answer: 'binary',
+    admin: true,
+  },
   {
     method: 'put',
     path: '/admin/blobs/{digest}',
@@ -144,21 +195,57 @@ export const operations: readonly Operation[] = [
     answer: anyObject,
     admin: true,
   },
-  { method: 'get', path: '/admin/models', tag: 'Admin', summary: 'Index of every model', answer: anyObject, admin: true },
-  { method: 'get', path: modelAdmin, tag: 'Admin', summary: 'Index of a model', answer: anyObject, admin: true },
-  { method: 'delete', path: modelAdmin, tag: 'Admin', summary: 'Remove a model', answer: anyObject, admin: true },
-  { method: 'get', path: `${modelAdmin}/versions/{version}`, tag: 'Admin', summary: 'Manifest of a version', answer: anyObject, admin: true },
+  {
+    method: 'get',
+    path: '/admin/models',
+    tag: 'Admin',
+    summary: 'Index of every model',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'get',
+    path: modelAdmin,
+    tag: 'Admin',
+    summary: 'Index of a model',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'delete',
+    path: modelAdmin,
+    tag: 'Admin',
+    summary: 'Remove a model',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'get',
+    path: `${modelAdmin}/versions/{version}`,
+    tag: 'Admin',
+    summary: 'Manifest of a version',
+    answer: anyObject,
+    admin: true,
+  },
   {
     method: 'put',
     path: `${modelAdmin}/versions/{version}`,
     tag: 'Admin',
     summary: 'Publish a version',
-    description: 'Its blobs must be stored. Publishing the same manifest again changes nothing; another one is refused.',
+    description:
+      'Its blobs must be stored. Publishing the same manifest again changes nothing; another one is refused.',
     body: anyObject,
     answer: anyObject,
     admin: true,
   },
-  { method: 'delete', path: `${modelAdmin}/versions/{version}`, tag: 'Admin', summary: 'Remove a version', answer: anyObject, admin: true },
+  {
+    method: 'delete',
+    path: `${modelAdmin}/versions/{version}`,
+    tag: 'Admin',
+    summary: 'Remove a version',
+    answer: anyObject,
+    admin: true,
+  },
   {
     method: 'put',
     path: `${modelAdmin}/aliases/{alias}`,
@@ -168,13 +255,29 @@ export const operations: readonly Operation[] = [
     answer: anyObject,
     admin: true,
   },
-  { method: 'delete', path: `${modelAdmin}/aliases/{alias}`, tag: 'Admin', summary: 'Remove an alias', answer: anyObject, admin: true },
-  { method: 'put', path: `${modelAdmin}/version-policy`, tag: 'Admin', summary: 'Choose which versions are served', body: anyObject, answer: anyObject, admin: true },
+  {
+    method: 'delete',
+    path: `${modelAdmin}/aliases/{alias}`,
+    tag: 'Admin',
+    summary: 'Remove an alias',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'put',
+    path: `${modelAdmin}/version-policy`,
+    tag: 'Admin',
+    summary: 'Choose which versions are served',
+    body: anyObject,
+    answer: anyObject,
+    admin: true,
+  },
 ];
 
 /** The OpenAPI document. */
 export function openApiDocument(settings: HttpSettings): object {
-  const registry = new OpenAPIRegistry();
+  const document = new OpenAPIHono();
+  const registry = document.openAPIRegistry;
   const bearer = registry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   for (const operation of operations) {
     registry.registerPath({
@@ -186,7 +289,9 @@ export function openApiDocument(settings: HttpSettings): object {
       ...(operation.description === undefined ? {} : { description: operation.description }),
       ...(operation.admin ? { security: [{ [bearer.name]: [] }] } : {}),
       request: {
-        params: z.object(Object.fromEntries(pathParameters(operation.path).map((name) => [name, z.string()]))),
+        params: z.object(
+          Object.fromEntries(pathParameters(operation.path).map((name) => [name, z.string()])),
+        ),
         ...(operation.body === undefined ? {} : { body: { content: contentOf(operation.body) } }),
       },
       responses: {
@@ -201,13 +306,13 @@ export function openApiDocument(settings: HttpSettings): object {
       },
     });
   }
-  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+  return document.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {
       title: settings.serverName,
       version: settings.serverVersion,
       description: 'Open Inference Protocol v2 over ONNX models that run in the worker.',
-      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      license: { name: 'Apache-2.0' },
     },
   });
 }
@@ -227,5 +332,8 @@ function pathParameters(path: string): string[] {
 }
 
 function operationId({ method, path }: Operation): string {
-  return `${method}${path.replace(/[{}]/g, '').replace(/\/$/, 'Root').replace(/[/.-](\w)/g, (_, letter: string) => letter.toUpperCase())}`;
+  return `${method}${path
+    .replace(/[{}]/g, '')
+    .replace(/\/$/, 'Root')
+    .replace(/[/.-](\w)/g, (_, letter: string) => letter.toUpperCase())}`;
 }

@@ -1,0 +1,44 @@
+/** Bundles the worker as a deployment would (`wrangler deploy --dry-run`), prints its size and holds it to a budget. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { root } from './dev-server.ts';
+
+/** Cloudflare takes 64 MiB uncompressed. Ours is the WASM module of ONNX Runtime and little else. */
+const budgetBytes = { script: 1.5 * 1024 * 1024, total: 20 * 1024 * 1024 };
+
+const outDir = mkdtempSync(join(tmpdir(), 'edgewise-bundle-'));
+try {
+  const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js');
+  const run = spawnSync(process.execPath, [wrangler, 'deploy', '--dry-run', '--outdir', outDir], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CI: 'true' },
+  });
+  if (run.status !== 0) {
+    throw new Error(`wrangler deploy --dry-run ended with ${run.status}\n${run.stdout}\n${run.stderr}`);
+  }
+  const sizes = readdirSync(outDir)
+    .filter((file) => /\.(js|wasm|bin)$/.test(file))
+    .map((file) => ({ file, bytes: statSync(join(outDir, file)).size }));
+  for (const { file, bytes } of sizes) {
+    console.log(`${mebibytes(bytes)}  ${file}`);
+  }
+  const script = sum(sizes.filter(({ file }) => file.endsWith('.js')));
+  const total = sum(sizes);
+  console.log(`${mebibytes(total)}  in all (budget ${mebibytes(budgetBytes.total)}), script ${mebibytes(script)} (budget ${mebibytes(budgetBytes.script)})`);
+  if (total === 0 || total > budgetBytes.total || script > budgetBytes.script) {
+    throw new Error('the bundle is over its budget');
+  }
+} finally {
+  rmSync(outDir, { recursive: true });
+}
+
+function sum(sizes: readonly { readonly bytes: number }[]): number {
+  return sizes.reduce((total, { bytes }) => total + bytes, 0);
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 1024 / 1024).toFixed(2).padStart(6)} MiB`;
+}
