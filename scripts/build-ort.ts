@@ -1,1 +1,77 @@
-console.log('build-ort: not yet');
+/**
+ * Makes `build/ort/`: onnxruntime-web's JSPI and plain builds with a plain (not shared), capped memory and without host
+ * detection. Quick when it is up to date, so every start, test and deployment calls it.
+ *
+ *   node scripts/build-ort.ts
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { clearSharedMemory, type Flavour, patchGlue, sources } from './ort-patches.ts';
+
+const root = join(import.meta.dirname, '..');
+const outDirectory = join(root, 'build', 'ort');
+const flavours: readonly Flavour[] = ['jspi', 'plain'];
+
+interface OrtPackage {
+  readonly version: string;
+  /** Its `dist/`. */
+  readonly directory: string;
+}
+
+export function installedOrt(): OrtPackage {
+  const directory = dirname(
+    createRequire(import.meta.url).resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm'),
+  );
+  const manifest: unknown = JSON.parse(readFileSync(join(directory, '..', 'package.json'), 'utf8'));
+  if (typeof manifest !== 'object' || manifest === null || !('version' in manifest)) {
+    throw new Error(`${directory}/../package.json has no version`);
+  }
+  return { version: String(manifest.version), directory };
+}
+
+/** Changes whenever the package or the patches do. */
+function stamp({ version, directory }: OrtPackage): string {
+  const hash = createHash('sha256').update(version);
+  for (const script of ['build-ort.ts', 'ort-patches.ts']) {
+    hash.update(readFileSync(join(import.meta.dirname, script)));
+  }
+  for (const name of Object.values(sources)) {
+    for (const extension of ['mjs', 'wasm']) {
+      const { size, mtimeMs } = statSync(join(directory, `${name}.${extension}`));
+      hash.update(`${name}.${extension} ${size} ${mtimeMs}\n`);
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** Two starts at once may both build; neither ever sees half a file. */
+function writeWhole(path: string, content: string | Uint8Array): void {
+  const part = `${path}.${process.pid}.part`;
+  writeFileSync(part, content);
+  renameSync(part, path);
+}
+
+/** True when files were written, false when they were up to date. */
+export function buildOrt(): boolean {
+  const ort = installedOrt();
+  const wanted = stamp(ort);
+  const stampPath = join(outDirectory, 'stamp');
+  if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === wanted) {
+    return false;
+  }
+  mkdirSync(outDirectory, { recursive: true });
+  for (const flavour of flavours) {
+    const source = join(ort.directory, sources[flavour]);
+    const glue = patchGlue(readFileSync(`${source}.mjs`, 'utf8'), flavour, ort.version);
+    writeWhole(join(outDirectory, `${flavour}.mjs`), glue);
+    writeWhole(join(outDirectory, `${flavour}.wasm`), clearSharedMemory(readFileSync(`${source}.wasm`)));
+  }
+  writeWhole(stampPath, wanted);
+  return true;
+}
+
+if (import.meta.main && buildOrt()) {
+  console.log(`build/ort: patched ONNX Runtime ${installedOrt().version}`);
+}

@@ -1,0 +1,227 @@
+/**
+ * What `build-ort.ts` changes in the published onnxruntime-web, as pure functions, and why each change is needed.
+ * Every patch states how often its text must be found; a release that changed shape fails here, by name, and not at run
+ * time. See docs/decisions/0002-patched-onnx-runtime.md.
+ */
+
+export type Flavour = 'jspi' | 'plain';
+
+/** The files of onnxruntime-web's `dist/` that a flavour is made from. */
+export const sources = {
+  jspi: 'ort-wasm-simd-threaded.jspi',
+  plain: 'ort-wasm-simd-threaded',
+} as const satisfies Record<Flavour, string>;
+
+interface Patch {
+  readonly name: string;
+  readonly only?: Flavour;
+  readonly find: RegExp;
+  /** `$1`… are the groups of `find`; `MODULE` is the glue's (minified) name of its options object. */
+  readonly replace: string;
+}
+
+// Closure's short names differ between releases and flavours, so patterns capture them (`\w+`, `[\w$]+`).
+const patches: readonly Patch[] = [
+  {
+    name: 'no host detection: neither window, worker, Node nor pthread',
+    find: /(\w+)=!!globalThis\.window,(\w+)=!!globalThis\.WorkerGlobalScope,(\w+)=globalThis\.process\?\.versions\?\.node&&"renderer"!=globalThis\.process\?\.type,(\w+)=\w+&&self\.name\?\.startsWith\("em-pthread"\);/g,
+    replace: '$1=!1,$2=!1,$3=!1,$4=!1;',
+  },
+  {
+    name: 'no Node set-up: it replaces the global Worker',
+    find: /if\(\w+\)\{const \{createRequire:\w+\}=await import\("module"\);.*?"em-pthread"==\w+\.workerData\}/g,
+    replace: '',
+  },
+  {
+    name: 'no reading of files or URLs: the host hands over the compiled module',
+    find: /if\(\w+\)\{var fs=require\("fs"\);.*?throw Error\(\w+\.status\+" : "\+\w+\.url\);\s*\}\)\}(?=var \w+=console\.log)/g,
+    replace: '',
+  },
+  {
+    name: 'output goes to the engine, not to the console',
+    find: /(\w+)=console\.log\.bind\(console\),(\w+)=console\.error\.bind\(console\);\s*if\(\w+\)\{var \w+=require\("util"\).*?\+"\\n"\)\}/g,
+    replace: '$1=MODULE.print,$2=MODULE.printErr;',
+  },
+  {
+    name: 'no pthread start-up code',
+    find: /if\(\w+&&\w+\)\{var \w+=\w+\.parentPort;.*?process\.exit\(1\)\}\)\}/g,
+    replace: '',
+  },
+  {
+    name: 'no shared memory to find the SharedArrayBuffer class',
+    find: /\(new WebAssembly\.Memory\(\{initial:0,maximum:0,shared:!0\}\)\)\.buffer\.constructor/g,
+    replace: 'ArrayBuffer',
+  },
+  {
+    name: 'plain memory with the cap of the engine',
+    find: /(\w+)=new WebAssembly\.Memory\(\{initial:256,maximum:65536,shared:!0\}\)/g,
+    replace: '$1=MODULE.memory=new WebAssembly.Memory({initial:256,maximum:MODULE.maxPages})',
+  },
+  {
+    name: 'no Atomics.waitAsync: it throws on plain memory, and there is no other thread to wait for',
+    find: /(\w+)=!Atomics\.waitAsync\|\|/g,
+    replace: '$1=!0||',
+  },
+  {
+    name: 'the heap grows by what is wanted, rounded up to 1 MiB, not by a fifth of its size',
+    find: /if\((\w+)<=(\w+)\|\|4294901760<\1\)return!1;for\(var \w+=1;4>=\w+;\w+\*=2\)\{.*?\{(\w+)\.grow\(\w+\);(\w+)\(\);var \w+=1;break \w+\}catch\(\w+\)\{\}\w+=void 0\}if\(\w+\)return!0\}return!1\}/g,
+    replace:
+      'if($1<=$2)return!1;var pages=Math.ceil($1/65536),rounded=Math.min(pages+15&-16,MODULE.maxPages);if(pages>rounded)return!1;try{$3.grow(rounded-$2/65536);$4();return!0}catch{return!1}}',
+  },
+  {
+    name: 'one processor: threads are off',
+    find: /\(\)=>\w+\?require\("os"\)\.cpus\(\)\.length:navigator\.hardwareConcurrency/g,
+    replace: '()=>1',
+  },
+  {
+    name: 'no threads',
+    find: /new Worker\(new URL\(import\.meta\.url\),\{type:"module",workerData:"em-pthread",name:"em-pthread"\}\)/g,
+    replace: '(()=>{throw Error("threads are off")})()',
+  },
+  {
+    name: 'the compiled module comes from the host',
+    find: /if\(MODULE\.instantiateWasm\)return new Promise\((?:.*?)\}\)\}\);if\(\w+\)\{var \w+=new WebAssembly\.Instance\(\w+,(\w+)\(\)\);return (\w+)\(\w+,\w+\)\}.*?return function\(\w+\)\{return \w+\(\w+\.instance,\s*\w+\.module\)\}\(await \w+\(\w+\)\)\}/g,
+    replace: 'return $2(new WebAssembly.Instance(MODULE.wasmModule,$1()),MODULE.wasmModule)}',
+  },
+  { name: 'no import.meta', find: /(\w+)=import\.meta\.url,/g, replace: '$1="",' },
+  {
+    name: 'no start-up code at import',
+    find: /export default ortWasmThreaded;.*$/g,
+    replace: 'export default ortWasmThreaded;',
+  },
+  {
+    name: 'only session creation may suspend; a run is an ordinary synchronous call',
+    only: 'jspi',
+    find: /\/\^\(OrtAppendExecutionProvider\|OrtCreateSession\|OrtRun\|OrtRunWithBinding\|OrtBindInput\|main\|__main_argc_argv\)\$\//g,
+    replace: '/^OrtCreateSession$/',
+  },
+  {
+    name: 'external weights are asked of the engine, which writes them into the heap piece by piece',
+    only: 'jspi',
+    find: /(function \w+\((\w+),(\w+),(\w+),(\w+),(\w+)\)\{return \w+\()async\(\)=>\{if\("undefined"==typeof MODULE\|\|!MODULE\.\w+\)return 1;let \w+=(\w+)\(Number\(\2>>>0\)\);.*?finally\{\w+&&\(MODULE\.\w+=!1\)\}\}\)\}/g,
+    replace: '$1()=>MODULE.loadExternalData($7(Number($2>>>0)),$3,$4,Number($5>>>0),$6))}',
+  },
+];
+
+/** None of this may be left: each would touch the host or the globals, or bring shared memory back. */
+const forbidden =
+  /import\(|import\.meta|\brequire\(|shared:!0|new Worker|createRequire|global\.Worker|process\.on/;
+
+function changedShape(what: string, detail: string): Error {
+  return new Error(
+    `onnxruntime-web changed shape: ${what}: ${detail}. Compare dist/*.mjs and lib/wasm/ of the new release with ` +
+      'scripts/ort-patches.ts and src/engine/ort-wasm-module.ts, then run test/engine.',
+  );
+}
+
+/**
+ * The JavaScript glue of `flavour` with every patch applied.
+ *
+ * @throws Error naming the patch whose text is not there exactly once.
+ */
+export function patchGlue(glue: string, flavour: Flavour, version: string): string {
+  // Closure breaks lines between tokens only, so a blank is the same program and patterns need not span lines.
+  let text = glue.replaceAll('\n', ' ');
+  const moduleName =
+    /^async function ortWasmThreaded\(moduleArg=\{\}\)\{var moduleRtn;var (\w+)=moduleArg,/.exec(text)?.[1];
+  if (moduleName === undefined) {
+    throw changedShape(flavour, 'the glue does not begin as expected');
+  }
+  for (const patch of patches) {
+    if (patch.only !== undefined && patch.only !== flavour) {
+      continue;
+    }
+    const find = new RegExp(patch.find.source.replaceAll('MODULE', moduleName), 'g');
+    const found = text.match(find)?.length ?? 0;
+    if (found !== 1) {
+      throw changedShape(`${flavour}, "${patch.name}"`, `found ${found} times, wanted once`);
+    }
+    text = text.replace(find, patch.replace.replaceAll('MODULE', moduleName));
+  }
+  const left = forbidden.exec(text)?.[0];
+  if (left !== undefined) {
+    throw changedShape(flavour, `"${left}" is left in the glue`);
+  }
+  return `// Made by scripts/build-ort.ts from onnxruntime-web ${version}. Not to be edited.\n${text}\nexport const ortVersion = ${JSON.stringify(version)};\n`;
+}
+
+const importSection = 2;
+const memorySection = 5;
+const memoryKind = 2;
+/** Limits flags: bit 0, a maximum is given; bit 1, shared. */
+const sharedWithMaximum = 3;
+const plainWithMaximum = 1;
+
+/**
+ * A copy of the WebAssembly binary whose one memory import is plain. Its maximum stays (65536 pages): the memory given at
+ * run time may have any smaller one.
+ *
+ * @throws Error when there is not exactly one memory, imported, shared, with a maximum.
+ */
+export function clearSharedMemory(wasm: Uint8Array): Uint8Array {
+  const out = wasm.slice();
+  let at = 8;
+  const unsigned = (): number => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = out[at++];
+      if (byte === undefined || shift > 28) {
+        throw changedShape('wasm', `no number at byte ${at}`);
+      }
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) {
+        return value;
+      }
+    }
+  };
+  const skipName = (): void => {
+    const length = unsigned();
+    at += length;
+  };
+  const skipLimits = (): void => {
+    const flags = unsigned();
+    unsigned();
+    if ((flags & 1) === 1) {
+      unsigned();
+    }
+  };
+  const flagPositions: number[] = [];
+  while (at < out.length) {
+    const section = unsigned();
+    const end = unsigned() + at;
+    if (section === memorySection) {
+      throw changedShape('wasm', 'the module has a memory of its own, wanted an imported one');
+    }
+    if (section === importSection) {
+      for (let count = unsigned(); count > 0; count--) {
+        skipName();
+        skipName();
+        const kind = unsigned();
+        if (kind === memoryKind) {
+          flagPositions.push(at);
+          skipLimits();
+        } else if (kind === 1) {
+          at += 1;
+          skipLimits();
+        } else if (kind === 3) {
+          at += 2;
+        } else if (kind === 4) {
+          at += 1;
+          unsigned();
+        } else {
+          unsigned();
+        }
+      }
+    }
+    at = end;
+  }
+  const [position, ...others] = flagPositions;
+  if (position === undefined || others.length > 0 || out[position] !== sharedWithMaximum) {
+    throw changedShape(
+      'wasm',
+      `wanted one shared memory import, found ${flagPositions.length} memory imports`,
+    );
+  }
+  out[position] = plainWithMaximum;
+  return out;
+}
