@@ -13,7 +13,7 @@ import { EdgewiseError } from '../../errors.ts';
 const maxDepth = 100;
 
 /** A two-byte element can become an object of a hundred bytes: the number of elements bounds what decoding allocates. */
-const maxElements = 8_000_000;
+const maxElements = 4_000_000;
 
 /** Wire types. */
 export const varint = 0;
@@ -211,7 +211,7 @@ export function message<T extends UnknownFields>(fields: Fields<T>): Message<T> 
   const byId = new Map(table.map(([key, field]) => [field.id, { key, field }]));
   return {
     read(reader, end, previous, limits) {
-      const unknownFields: Uint8Array[] = [...(previous?.unknownFields ?? [])];
+      let unknownFields: Uint8Array[] | undefined;
       const values: Record<string, unknown> = { ...previous };
       while (reader.pos < end) {
         const start = reader.pos;
@@ -222,6 +222,7 @@ export function message<T extends UnknownFields>(fields: Fields<T>): Message<T> 
         if (entry === undefined || value === undefined) {
           spend(limits, 1);
           reader.skipType(wireType, 0, tag >>> 3);
+          unknownFields ??= [...(previous?.unknownFields ?? [])];
           unknownFields.push(reader.raw(start, reader.pos));
         } else {
           values[entry.key] = value;
@@ -231,7 +232,7 @@ export function message<T extends UnknownFields>(fields: Fields<T>): Message<T> 
         throw new RangeError('a field runs past the end of its message');
       }
       // The table has a field of the right type for every key of T, and only they (and unknownFields) are set.
-      return (unknownFields.length > 0 ? { ...values, unknownFields } : values) as T;
+      return (unknownFields === undefined ? values : { ...values, unknownFields }) as T;
     },
     write(writer, value) {
       const values = value as Readonly<Record<string, unknown>>;
