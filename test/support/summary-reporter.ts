@@ -11,6 +11,8 @@ export default class SummaryReporter implements Reporter {
       // A file that failed before any test of it ran counts too.
       counts.failed += module.errors().length;
     }
-    console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped + counts.pending} skipped`);
+    console.log(
+      `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped + counts.pending} skipped`,
+    );
   }
 }
