@@ -1,0 +1,36 @@
+import type { Clock } from '../../src/async/clock.ts';
+
+/** Time that stands still until it is turned. */
+export class ManualClock implements Clock {
+  readonly #timers = new Map<symbol, { readonly atMs: number; readonly wake: () => void }>();
+  #nowMs = 0;
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  after(ms: number, wake: () => void): () => void {
+    const id = Symbol('timer');
+    this.#timers.set(id, { atMs: this.#nowMs + ms, wake });
+    return () => this.#timers.delete(id);
+  }
+
+  /** Timers that were neither cancelled nor due. */
+  get pending(): number {
+    return this.#timers.size;
+  }
+
+  /** Moves time on and wakes what is due, in the order of time. */
+  advance(ms: number): void {
+    const untilMs = this.#nowMs + ms;
+    for (;;) {
+      const [next] = [...this.#timers].sort(([, one], [, other]) => one.atMs - other.atMs);
+      if (next === undefined || next[1].atMs > untilMs) break;
+      const [id, { atMs, wake }] = next;
+      this.#timers.delete(id);
+      this.#nowMs = Math.max(this.#nowMs, atMs);
+      wake();
+    }
+    this.#nowMs = untilMs;
+  }
+}
