@@ -1,0 +1,73 @@
+import { EdgewiseError } from '../errors.ts';
+import { elementCount, shapeMatches } from '../tensor/shape.ts';
+import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
+import type { Feeds } from './types.ts';
+
+/**
+ * The feeds in the order of `inputs`, checked so that a driver may copy them without looking again: every input there, of
+ * the right datatype, a shape that is allowed, and as many elements as the shape says.
+ *
+ * @throws EdgewiseError `invalid_request` for a missing or unknown input or another datatype, `shape_mismatch` for a shape
+ * or a number of elements.
+ */
+export function checkedFeeds(inputs: readonly TensorSpec[], feeds: Feeds): readonly Tensor[] {
+  const tensors = inputs.map((spec) => {
+    const tensor = feeds.get(spec.name);
+    if (tensor === undefined) {
+      throw new EdgewiseError('invalid_request', `input ${JSON.stringify(spec.name)} is missing`);
+    }
+    checkFeed(spec, tensor);
+    return tensor;
+  });
+  if (feeds.size !== inputs.length) {
+    const known = new Set(inputs.map(({ name }) => name));
+    const unknown = [...feeds.keys()].find((name) => !known.has(name));
+    throw new EdgewiseError('invalid_request', `the model has no input ${JSON.stringify(unknown)}`);
+  }
+  return tensors;
+}
+
+function checkFeed(spec: TensorSpec, tensor: Tensor): void {
+  const name = JSON.stringify(spec.name);
+  if (tensor.datatype !== spec.datatype) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `input ${name} is ${tensor.datatype}, the model wants ${spec.datatype}`,
+    );
+  }
+  const count = elementCount(tensor.shape);
+  // Engines report an input of unknown rank as one without dimensions, so only a declared rank is held against the feed.
+  if (spec.shape.length > 0 && !shapeMatches(spec.shape, tensor.shape)) {
+    throw new EdgewiseError(
+      'shape_mismatch',
+      `input ${name} has the shape [${tensor.shape.join(',')}], the model wants [${spec.shape.join(',')}]`,
+    );
+  }
+  if (tensor.data.length !== count) {
+    throw new EdgewiseError(
+      'shape_mismatch',
+      `input ${name} has ${tensor.data.length} elements, its shape [${tensor.shape.join(',')}] wants ${count}`,
+    );
+  }
+}
+
+/**
+ * Positions in `outputs` of the outputs to compute: all of them where `fetches` is absent. A name given twice counts once.
+ *
+ * @throws EdgewiseError `invalid_request` for a name that the model does not have.
+ */
+export function fetchedIndices(
+  outputs: readonly TensorSpec[],
+  fetches?: readonly string[],
+): readonly number[] {
+  if (fetches === undefined) {
+    return outputs.map((_, index) => index);
+  }
+  return [...new Set(fetches)].map((name) => {
+    const index = outputs.findIndex((spec) => spec.name === name);
+    if (index === -1) {
+      throw new EdgewiseError('invalid_request', `the model has no output ${JSON.stringify(name)}`);
+    }
+    return index;
+  });
+}

@@ -1,0 +1,60 @@
+import { EdgewiseError } from '../errors.ts';
+
+/** What ONNX Runtime said of a failed call. Its text is for the operator only: it goes into `cause`. */
+export interface OrtFailure {
+  /** `OrtErrorCode` of onnxruntime_c_api.h where the engine gives it. */
+  readonly code?: number;
+  readonly text: string;
+}
+
+const outOfMemory = /bad_alloc|out of memory|failed to allocate|not enough memory/i;
+// "No Op registered for Foo with domain_version of 13", "com.acme:Foo(-1) is not a registered function/op",
+// "Could not find an implementation for Foo(13) node with name 'x'".
+const unknownOperator =
+  /No Op registered for ([\w.-]+) with|([\w.:-]+)\(-?\d+\) is not a registered function\/op|Could not find an implementation for ([\w.:-]+)\(-?\d+\)/;
+const longestOperatorName = 100;
+
+/** Codes that say "this model on these feeds": FAIL, INVALID_ARGUMENT, RUNTIME_EXCEPTION, NOT_IMPLEMENTED. */
+const refusals: ReadonlySet<number> = new Set([1, 2, 6, 9]);
+
+export function isOutOfMemory(text: string): boolean {
+  return outOfMemory.test(text);
+}
+
+function causeOf({ code, text }: OrtFailure): Error {
+  return new Error(code === undefined ? text : `ONNX Runtime error ${code}: ${text}`);
+}
+
+/** The error of a session that could not be made from the given bytes. */
+export function createError(failure: OrtFailure): EdgewiseError {
+  const cause = causeOf(failure);
+  if (isOutOfMemory(failure.text)) {
+    return new EdgewiseError('no_capacity', "the model does not fit into the engine's memory", { cause });
+  }
+  const found = unknownOperator.exec(failure.text);
+  const operator = found?.[1] ?? found?.[2] ?? found?.[3];
+  if (operator !== undefined) {
+    const name = operator.slice(0, longestOperatorName);
+    return new EdgewiseError(
+      'invalid_request',
+      `the model uses the operator ${name}, which this engine lacks`,
+      {
+        cause,
+      },
+    );
+  }
+  return new EdgewiseError('invalid_request', 'the bytes are not a model that this engine can load', {
+    cause,
+  });
+}
+
+/** The error of a run that failed inside the graph. */
+export function runError(failure: OrtFailure): EdgewiseError {
+  const cause = causeOf(failure);
+  if (isOutOfMemory(failure.text)) {
+    return new EdgewiseError('no_capacity', 'the run needs more memory than the engine has', { cause });
+  }
+  return failure.code === undefined || refusals.has(failure.code)
+    ? new EdgewiseError('invalid_request', 'the model cannot compute with these inputs', { cause })
+    : new EdgewiseError('internal', 'the engine failed', { cause });
+}

@@ -1,0 +1,15 @@
+/** The generated files of `build/ort/`, so that types check on a tree where nothing is built yet. */
+declare module '*/build/ort/jspi.mjs' {
+  const start: import('./ort-wasm-module.ts').StartOrtModule;
+  export default start;
+  export const ortVersion: string;
+}
+declare module '*/build/ort/plain.mjs' {
+  const start: import('./ort-wasm-module.ts').StartOrtModule;
+  export default start;
+  export const ortVersion: string;
+}
+declare module '*/build/ort/jspi.wasm' {
+  const module: WebAssembly.Module;
+  export default module;
+}

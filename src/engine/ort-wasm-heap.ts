@@ -1,0 +1,78 @@
+import { EdgewiseError } from '../errors.ts';
+import type { OrtModule } from './ort-wasm-module.ts';
+
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+/** Typed access to the module's memory. Views are taken anew after every growth, so none may be held across a call. */
+export class OrtHeap {
+  readonly #module: OrtModule;
+  #buffer: ArrayBufferLike | undefined;
+  #u8: Uint8Array = new Uint8Array();
+  #i32: Int32Array = new Int32Array();
+
+  constructor(module: OrtModule) {
+    this.#module = module;
+  }
+
+  #refresh(): void {
+    const { buffer } = this.#module.memory;
+    if (buffer !== this.#buffer) {
+      this.#buffer = buffer;
+      this.#u8 = new Uint8Array(buffer);
+      this.#i32 = new Int32Array(buffer);
+    }
+  }
+
+  get u8(): Uint8Array {
+    this.#refresh();
+    return this.#u8;
+  }
+
+  get i32(): Int32Array {
+    this.#refresh();
+    return this.#i32;
+  }
+
+  /** @throws EdgewiseError `no_capacity` when the memory cannot grow any more. */
+  alloc(bytes: number): number {
+    const pointer = this.#module._malloc(Math.max(bytes, 1));
+    if (pointer === 0) {
+      throw new EdgewiseError('no_capacity', `the engine has no room for ${bytes} more bytes`);
+    }
+    return pointer;
+  }
+
+  free(pointer: number): void {
+    if (pointer !== 0) {
+      this.#module._free(pointer);
+    }
+  }
+
+  /** A copy of `bytes`, which the caller frees. */
+  copyIn(bytes: Uint8Array): number {
+    const pointer = this.alloc(bytes.byteLength);
+    this.u8.set(bytes, pointer);
+    return pointer;
+  }
+
+  /** `text` as UTF-8 ending in a zero byte, which the caller frees. */
+  copyInText(text: string): number {
+    return this.copyIn(encoder.encode(`${text}\0`));
+  }
+
+  /** A 32-bit word: an int, a pointer or a size. */
+  word(pointer: number): number {
+    return this.i32[pointer >>> 2] ?? 0;
+  }
+
+  setWord(pointer: number, value: number): void {
+    this.i32[pointer >>> 2] = value;
+  }
+
+  /** The UTF-8 text from `begin` to `end`, or to the first zero byte. */
+  text(begin: number, end?: number): string {
+    const bytes = this.u8;
+    return decoder.decode(bytes.subarray(begin, end ?? bytes.indexOf(0, begin)));
+  }
+}

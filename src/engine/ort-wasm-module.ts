@@ -1,0 +1,97 @@
+/**
+ * The surface of the patched ONNX Runtime module (`build/ort/*.mjs`, made by `scripts/build-ort.ts`): the C functions of
+ * onnxruntime/wasm/api.h as Emscripten exports them. Pointers and handles are numbers; 0 is null.
+ *
+ * Edgewise calls these itself and leaves onnxruntime-web's JavaScript aside: that one puts the arguments of a run on the
+ * module's stack and awaits between that and the call, which is unsound while a session creation is suspended on the same
+ * stack (docs/decisions/0002-patched-onnx-runtime.md).
+ */
+export interface OrtModule {
+  /** A `WebAssembly.Memory`. Its buffer is another one after it has grown. */
+  readonly memory: { readonly buffer: ArrayBufferLike };
+  _malloc(bytes: number): number;
+  _free(pointer: number): void;
+  stackSave(): number;
+  stackRestore(pointer: number): void;
+  _OrtInit(threads: number, logLevel: number): number;
+  _OrtGetLastError(code: number, message: number): number;
+  _OrtCreateSessionOptions(
+    graphOptimizationLevel: number,
+    enableCpuMemArena: boolean,
+    enableMemPattern: boolean,
+    executionMode: number,
+    enableProfiling: boolean,
+    profileFilePrefix: number,
+    logId: number,
+    logSeverityLevel: number,
+    logVerbosityLevel: number,
+    optimizedModelFilePath: number,
+  ): number;
+  _OrtAddSessionConfigEntry(options: number, key: number, value: number): number;
+  _OrtReleaseSessionOptions(options: number): number;
+  /** A promise in the JSPI build, where it may suspend; the handle itself in the plain one. */
+  _OrtCreateSession(model: number, modelBytes: number, options: number): number | Promise<number>;
+  _OrtReleaseSession(session: number): number;
+  _OrtGetInputOutputCount(session: number, inputs: number, outputs: number): number;
+  _OrtGetInputOutputMetadata(session: number, index: number, name: number, metadata: number): number;
+  _OrtFree(pointer: number): number;
+  _OrtCreateRunOptions(logSeverity: number, logVerbosity: number, terminate: boolean, tag: number): number;
+  _OrtCreateTensor(
+    type: number,
+    data: number,
+    dataBytes: number,
+    dims: number,
+    rank: number,
+    location: number,
+  ): number;
+  _OrtGetTensorData(tensor: number, type: number, data: number, dims: number, rank: number): number;
+  _OrtReleaseTensor(tensor: number): number;
+  _OrtRun(
+    session: number,
+    inputNames: number,
+    inputs: number,
+    inputCount: number,
+    outputNames: number,
+    outputCount: number,
+    outputs: number,
+    runOptions: number,
+  ): number;
+  /** The plain build's way to weights: whole files, by name. */
+  mountExternalData(path: string, bytes: Uint8Array): void;
+  unmountExternalData(): void;
+}
+
+/** What `loadExternalData` answers with: onnxruntime/core/framework/external_data_loader.cc. */
+export const externalDataResult = {
+  done: 0,
+  notMounted: 1,
+  unknownFile: 2,
+  outOfRange: 3,
+  failed: 4,
+} as const;
+
+export interface OrtModuleOptions {
+  readonly numThreads: 1;
+  readonly wasmModule: WebAssembly.Module;
+  readonly maxPages: number;
+  print(line: string): void;
+  printErr(line: string): void;
+  /** JSPI build: writes `length` bytes from `offset` of the file to `target` in the heap (`kind` 0) before it resolves. */
+  loadExternalData(
+    path: string,
+    offset: number,
+    length: number,
+    target: number,
+    kind: number,
+  ): Promise<number>;
+}
+
+export type StartOrtModule = (options: OrtModuleOptions) => Promise<OrtModule>;
+
+/** One build of ONNX Runtime, compiled: what a host's loader hands to `createOrtWasmEngine`. */
+export interface OrtBuild {
+  readonly flavour: 'jspi' | 'plain';
+  readonly version: string;
+  readonly start: StartOrtModule;
+  readonly wasmModule: WebAssembly.Module;
+}

@@ -1,0 +1,138 @@
+import { EdgewiseError } from '../errors.ts';
+import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
+import { checkedFeeds, fetchedIndices } from './feeds.ts';
+import { runError } from './ort-errors.ts';
+import type { OrtRuntime } from './ort-wasm-runtime.ts';
+import { type Allocations, tensorFromOrt, tensorToOrt } from './ort-wasm-tensor.ts';
+import type { Feeds, Fetches, Session } from './types.ts';
+
+/** A declared input or output, and its name in the heap. */
+export interface NamedSpec {
+  readonly spec: TensorSpec;
+  readonly namePointer: number;
+}
+
+export interface SessionParts {
+  readonly handle: number;
+  readonly inputs: readonly NamedSpec[];
+  readonly outputs: readonly NamedSpec[];
+}
+
+const wordBytes = 4;
+const outWords = 4;
+
+export class OrtWasmSession implements Session {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly #runtime: OrtRuntime;
+  readonly #parts: SessionParts;
+  #released = false;
+
+  constructor(runtime: OrtRuntime, parts: SessionParts) {
+    this.#runtime = runtime;
+    this.#parts = parts;
+    this.inputs = parts.inputs.map(({ spec }) => spec);
+    this.outputs = parts.outputs.map(({ spec }) => spec);
+  }
+
+  async run(feeds: Feeds, fetches?: readonly string[]): Promise<Fetches> {
+    const tensors = checkedFeeds(this.inputs, feeds);
+    const wanted = fetchedIndices(this.outputs, fetches);
+    while (this.#runtime.unsettled !== undefined) {
+      await this.#runtime.unsettled;
+    }
+    if (this.#released) {
+      throw new EdgewiseError('internal', 'the session is released');
+    }
+    // From here to the end nothing is awaited: another session's frames may be parked on the same stack, and a run that
+    // begins above them must be over before they go on.
+    return this.#run(tensors, wanted);
+  }
+
+  #run(tensors: readonly Tensor[], wanted: readonly number[]): Fetches {
+    const { module, heap } = this.#runtime;
+    const allocations: Allocations = [];
+    const inputValues: number[] = [];
+    let outputWords = 0;
+    const stack = module.stackSave();
+    try {
+      for (const tensor of tensors) {
+        const value = tensorToOrt(this.#runtime, tensor, allocations);
+        if (value === 0) {
+          throw runError(this.#runtime.lastFailure());
+        }
+        inputValues.push(value);
+      }
+      const words = [
+        ...this.#parts.inputs.map(({ namePointer }) => namePointer),
+        ...inputValues,
+        ...wanted.map((index) => this.#parts.outputs[index]?.namePointer ?? 0),
+      ];
+      const argumentWords = heap.alloc((words.length + wanted.length + outWords) * wordBytes);
+      allocations.push(argumentWords);
+      words.forEach((word, index) => {
+        heap.setWord(argumentWords + index * wordBytes, word);
+      });
+      outputWords = argumentWords + words.length * wordBytes;
+      for (let index = 0; index < wanted.length; index++) {
+        heap.setWord(outputWords + index * wordBytes, 0);
+      }
+      const code = module._OrtRun(
+        this.#parts.handle,
+        argumentWords,
+        argumentWords + tensors.length * wordBytes,
+        tensors.length,
+        argumentWords + 2 * tensors.length * wordBytes,
+        wanted.length,
+        outputWords,
+        this.#runtime.runOptions,
+      );
+      if (code !== 0) {
+        throw runError(this.#runtime.lastFailure());
+      }
+      const scratch = outputWords + wanted.length * wordBytes;
+      return new Map(
+        wanted.map((output, index) => [
+          this.outputs[output]?.name ?? '',
+          tensorFromOrt(this.#runtime, heap.word(outputWords + index * wordBytes), scratch),
+        ]),
+      );
+    } finally {
+      module.stackRestore(stack);
+      if (outputWords !== 0) {
+        wanted.forEach((_, index) => {
+          this.#releaseValue(heap.word(outputWords + index * wordBytes));
+        });
+      }
+      for (const value of inputValues) {
+        this.#releaseValue(value);
+      }
+      for (const pointer of allocations) {
+        heap.free(pointer);
+      }
+    }
+  }
+
+  #releaseValue(value: number): void {
+    if (value !== 0) {
+      this.#runtime.module._OrtReleaseTensor(value);
+    }
+  }
+
+  async release(): Promise<void> {
+    while (this.#runtime.unsettled !== undefined) {
+      await this.#runtime.unsettled;
+    }
+    if (!this.#released) {
+      this.#released = true;
+      releaseParts(this.#runtime, this.#parts);
+    }
+  }
+}
+
+export function releaseParts({ module }: OrtRuntime, { handle, inputs, outputs }: SessionParts): void {
+  for (const { namePointer } of [...inputs, ...outputs]) {
+    module._OrtFree(namePointer);
+  }
+  module._OrtReleaseSession(handle);
+}

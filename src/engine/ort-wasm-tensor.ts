@@ -1,0 +1,92 @@
+import { EdgewiseError } from '../errors.ts';
+import { tensorBytes, tensorFromBytes } from '../tensor/bytes.ts';
+import { type DataType, elementBytes } from '../tensor/datatype.ts';
+import { elementCount } from '../tensor/shape.ts';
+import type { BytesTensor, FixedTensor, Tensor } from '../tensor/tensor.ts';
+import { dataTypeOfOnnx, onnxTypes } from './ort-types.ts';
+import type { OrtRuntime } from './ort-wasm-runtime.ts';
+
+const pointerBytes = 4;
+const encoder = new TextEncoder();
+/** `OrtMemoryInfo` "Cpu" in onnxruntime/wasm/api.cc. */
+const onCpu = 1;
+
+/** Pointers of one run, freed together. */
+export type Allocations = number[];
+
+/** An `OrtValue` over a copy of `tensor` in the heap. The caller releases it, and then frees `allocations`. */
+export function tensorToOrt(runtime: OrtRuntime, tensor: Tensor, allocations: Allocations): number {
+  const { heap, module } = runtime;
+  const data = tensor.datatype === 'BYTES' ? copyStrings(runtime, tensor) : heap.copyIn(tensorBytes(tensor));
+  allocations.push(data);
+  const byteLength = tensor.datatype === 'BYTES' ? tensor.data.length * pointerBytes : tensor.data.byteLength;
+  const dims = heap.alloc(tensor.shape.length * pointerBytes);
+  allocations.push(dims);
+  tensor.shape.forEach((dimension, axis) => {
+    heap.setWord(dims + axis * pointerBytes, dimension);
+  });
+  return module._OrtCreateTensor(
+    onnxTypes[tensor.datatype],
+    data,
+    byteLength,
+    dims,
+    tensor.shape.length,
+    onCpu,
+  );
+}
+
+/** Pointers to the strings, and the strings behind them, in one piece. */
+function copyStrings({ heap }: OrtRuntime, { data }: BytesTensor): number {
+  if (data.some((text) => text.includes('\0'))) {
+    throw new EdgewiseError('invalid_request', 'a string holds U+0000, which the engine cannot carry');
+  }
+  const pointers = data.length * pointerBytes;
+  const texts = encoder.encode(data.map((text) => `${text}\0`).join(''));
+  const base = heap.alloc(pointers + texts.byteLength);
+  heap.u8.set(texts, base + pointers);
+  let at = base + pointers;
+  for (const [index] of data.entries()) {
+    heap.setWord(base + index * pointerBytes, at);
+    at = heap.u8.indexOf(0, at) + 1;
+  }
+  return base;
+}
+
+/** A copy of the value of `ortValue`, which stays the caller's to release. `words` is room for four words. */
+export function tensorFromOrt(runtime: OrtRuntime, ortValue: number, words: number): Tensor {
+  const { heap, module } = runtime;
+  runtime.check(module._OrtGetTensorData(ortValue, words, words + 4, words + 8, words + 12));
+  const [type, data, dims, rank] = [0, 4, 8, 12].map((offset) => heap.word(words + offset) >>> 0) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  const shape = Array.from({ length: rank }, (_, axis) => heap.word(dims + axis * pointerBytes) >>> 0);
+  module._OrtFree(dims);
+  const datatype = dataTypeOfOnnx(type);
+  if (datatype === undefined) {
+    throw new EdgewiseError('unsupported_datatype', `an output is of the ONNX type ${type}`);
+  }
+  return datatype === 'BYTES' ? readStrings(runtime, shape, data) : readFixed(runtime, datatype, shape, data);
+}
+
+function readFixed(
+  { heap }: OrtRuntime,
+  datatype: Exclude<DataType, 'BYTES'>,
+  shape: readonly number[],
+  data: number,
+): FixedTensor {
+  const bytes = heap.u8.slice(data, data + elementCount(shape) * elementBytes(datatype));
+  return tensorFromBytes(datatype, shape, bytes);
+}
+
+/** Frees `data`, which the runtime made for the reader. */
+function readStrings({ heap, module }: OrtRuntime, shape: readonly number[], data: number): BytesTensor {
+  const count = elementCount(shape);
+  const begins = Array.from({ length: count }, (_, index) => heap.word(data + index * pointerBytes) >>> 0);
+  // Strings lie end to end; the last one ends in a zero byte.
+  const texts = begins.map((begin, index) => heap.text(begin, begins[index + 1]));
+  module._free(data);
+  return { datatype: 'BYTES', shape, data: texts };
+}

@@ -1,0 +1,110 @@
+import type { Clock } from '../async/clock.ts';
+import { EdgewiseError, toEdgewiseError } from '../errors.ts';
+import type { Lease } from './ort-wasm-lane.ts';
+import { externalDataResult } from './ort-wasm-module.ts';
+import type { LoadExternalData, OrtRuntime } from './ort-wasm-runtime.ts';
+import type { WeightSource } from './types.ts';
+
+interface LoadLimits {
+  readonly lease: Lease;
+  readonly clock: Clock;
+  readonly readTimeoutMs: number;
+}
+
+export interface WeightsLoad {
+  readonly read: LoadExternalData;
+  /** Why a read failed: more telling than what the runtime makes of it. */
+  error(): EdgewiseError | undefined;
+  /** Rejects when the create was passed over and will never go on. */
+  readonly lost: Promise<never>;
+}
+
+/**
+ * Answers the runtime's requests for weights: each piece goes from the source into the heap as it comes, so none of them
+ * is ever held in JavaScript longer than that.
+ */
+export function weightsLoader(
+  runtime: OrtRuntime,
+  weights: WeightSource | undefined,
+  limits: LoadLimits,
+): WeightsLoad {
+  const { promise: lost, reject: lose } = Promise.withResolvers<never>();
+  // Nobody need be waiting for it.
+  lost.catch(() => {});
+  let error: EdgewiseError | undefined;
+  return {
+    lost,
+    error: () => error,
+    async read(path, offset, length, target) {
+      if (weights === undefined || path !== weights.path) {
+        return externalDataResult.unknownFile;
+      }
+      if (offset < 0 || length < 0 || offset + length > weights.byteLength) {
+        return externalDataResult.outOfRange;
+      }
+      runtime.vacate();
+      try {
+        await copyRange(runtime, weights, { offset, length, target }, limits);
+      } catch (cause) {
+        error = toEdgewiseError(cause, 'the weights could not be read');
+      }
+      if (limits.lease.lost) {
+        // Another create has the stack now: to go on would write over it.
+        lose(new EdgewiseError('model_not_ready', 'the weights took too long to arrive'));
+        return new Promise<never>(() => {});
+      }
+      runtime.occupy();
+      return error === undefined ? externalDataResult.done : externalDataResult.failed;
+    },
+  };
+}
+
+interface HeapRange {
+  readonly offset: number;
+  readonly length: number;
+  readonly target: number;
+}
+
+async function copyRange(
+  runtime: OrtRuntime,
+  weights: WeightSource,
+  { offset, length, target }: HeapRange,
+  { lease, clock, readTimeoutMs }: LoadLimits,
+): Promise<void> {
+  let copied = 0;
+  const pieces = weights.read(offset, offset + length)[Symbol.asyncIterator]();
+  for (;;) {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const cancel = clock.after(readTimeoutMs, () =>
+      reject(new EdgewiseError('model_not_ready', `weights did not arrive within ${readTimeoutMs} ms`)),
+    );
+    const { done, value } = await Promise.race([pieces.next(), late]).finally(cancel);
+    if (lease.lost || done === true) {
+      break;
+    }
+    lease.touch();
+    if (copied + value.byteLength > length) {
+      throw new EdgewiseError('internal', `a read of ${length} bytes of weights gave more`);
+    }
+    // The heap may have grown, and moved, since the last piece.
+    runtime.heap.u8.set(value, target + copied);
+    copied += value.byteLength;
+  }
+  if (!lease.lost && copied !== length) {
+    throw new EdgewiseError('internal', `a read of ${length} bytes of weights gave ${copied}`);
+  }
+}
+
+/** All weights in one array: for runtimes that cannot wait. */
+export async function gatherWeights(weights: WeightSource): Promise<Uint8Array> {
+  const all = new Uint8Array(weights.byteLength);
+  let at = 0;
+  for await (const piece of weights.read(0, weights.byteLength)) {
+    all.set(piece, at);
+    at += piece.byteLength;
+  }
+  if (at !== all.byteLength) {
+    throw new EdgewiseError('internal', `the weights have ${at} bytes, wanted ${all.byteLength}`);
+  }
+  return all;
+}

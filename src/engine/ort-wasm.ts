@@ -1,0 +1,134 @@
+import { type Clock, systemClock } from '../async/clock.ts';
+import { EdgewiseError } from '../errors.ts';
+import { createError } from './ort-errors.ts';
+import { Lane, type Lease } from './ort-wasm-lane.ts';
+import { describeSession } from './ort-wasm-metadata.ts';
+import type { OrtBuild } from './ort-wasm-module.ts';
+import { type LoadExternalData, OrtRuntime, wasmPageBytes } from './ort-wasm-runtime.ts';
+import { OrtWasmSession } from './ort-wasm-session.ts';
+import { gatherWeights, weightsLoader } from './ort-wasm-weights.ts';
+import type { Engine, EngineMemory, ModelSource, Session } from './types.ts';
+
+export interface OrtWasmOptions {
+  readonly build: OrtBuild;
+  /** Rounded down to whole pages of 64 KiB. The runtime itself takes 16 MiB at least. */
+  readonly memoryCapBytes?: number;
+  readonly clock?: Clock;
+  /** How long a single read of weights may take. */
+  readonly readTimeoutMs?: number;
+}
+
+const defaultMemoryCapBytes = 96 * 1024 * 1024;
+const minMemoryCapBytes = 16 * 1024 * 1024;
+const defaultReadTimeoutMs = 20_000;
+/** A creator that is alive ends at its own read timeout, well before another takes it for dead. */
+const stallPerReadTimeout = 1.5;
+/** Each has left a partly loaded model in the heap and its frames on the stack. */
+const maxLostCreates = 4;
+
+/**
+ * ONNX Runtime in WebAssembly: one instance, one memory, started by the first session.
+ *
+ * Creates follow one another. ONNX Runtime keeps part of its frames on a stack in linear memory, whose pointer is one
+ * global of the instance that JSPI neither saves nor restores. A create that waits for weights leaves the pointer below its
+ * frames. A run, which never waits, begins there and gives the pointer back as it was: last in, first out, and harmless. A
+ * second create would wait too, below the first; when the first then goes on and returns, its pointer moves up, and what it
+ * calls next writes over the frames of the second.
+ *
+ * @throws EdgewiseError `internal` for a cap under 16 MiB.
+ */
+export function createOrtWasmEngine(options: OrtWasmOptions): Engine {
+  return new OrtWasmEngine(options);
+}
+
+class OrtWasmEngine implements Engine {
+  readonly name = 'ort-wasm';
+  readonly version: string;
+  readonly #build: OrtBuild;
+  readonly #clock: Clock;
+  readonly #readTimeoutMs: number;
+  readonly #capBytes: number;
+  readonly #lane: Lane;
+  #runtime: OrtRuntime | undefined;
+  /** Of the create that holds the lane. */
+  #loadExternalData: LoadExternalData | undefined;
+
+  constructor({ build, memoryCapBytes, clock, readTimeoutMs }: OrtWasmOptions) {
+    const capBytes = memoryCapBytes ?? defaultMemoryCapBytes;
+    if (!(capBytes >= minMemoryCapBytes)) {
+      throw new EdgewiseError(
+        'internal',
+        `memory cap is ${capBytes} bytes: wanted ${minMemoryCapBytes} or more`,
+      );
+    }
+    this.version = build.version;
+    this.#build = build;
+    this.#clock = clock ?? systemClock;
+    this.#readTimeoutMs = readTimeoutMs ?? defaultReadTimeoutMs;
+    this.#capBytes = Math.floor(capBytes / wasmPageBytes) * wasmPageBytes;
+    this.#lane = new Lane({ clock: this.#clock, stallMs: this.#readTimeoutMs * stallPerReadTimeout });
+  }
+
+  memory(): EngineMemory {
+    return { usedBytes: this.#runtime?.module.memory.buffer.byteLength ?? 0, capBytes: this.#capBytes };
+  }
+
+  async createSession(source: ModelSource): Promise<Session> {
+    const bytes = source.graph.byteLength + (source.weights?.byteLength ?? 0);
+    if (bytes > this.#capBytes) {
+      throw new EdgewiseError(
+        'no_capacity',
+        `the model has ${bytes} bytes, the engine's memory ends at ${this.#capBytes}`,
+      );
+    }
+    const lease = await this.#lane.enter();
+    try {
+      if (this.#lane.lostCount > maxLostCreates) {
+        throw new EdgewiseError('no_capacity', 'the engine has lost too many half-loaded models');
+      }
+      this.#runtime ??= await OrtRuntime.start(
+        this.#build,
+        this.#capBytes / wasmPageBytes,
+        (...request) => this.#loadExternalData?.(...request) ?? Promise.resolve(1),
+      );
+      return await this.#create(this.#runtime, source, lease);
+    } finally {
+      lease.release();
+    }
+  }
+
+  async #create(runtime: OrtRuntime, source: ModelSource, lease: Lease): Promise<Session> {
+    const { module, heap } = runtime;
+    const load = weightsLoader(runtime, source.weights, {
+      lease,
+      clock: this.#clock,
+      readTimeoutMs: this.#readTimeoutMs,
+    });
+    if (this.#build.flavour === 'plain' && source.weights !== undefined) {
+      module.mountExternalData(source.weights.path, await gatherWeights(source.weights));
+    }
+    const model = heap.copyIn(source.graph);
+    const stack = module.stackSave();
+    try {
+      this.#loadExternalData = load.read;
+      runtime.occupy();
+      const handle = await Promise.race([
+        module._OrtCreateSession(model, source.graph.byteLength, runtime.sessionOptions),
+        load.lost,
+      ]);
+      if (handle === 0) {
+        const failure = runtime.lastFailure();
+        throw load.error() ?? createError(failure);
+      }
+      return new OrtWasmSession(runtime, describeSession(runtime, handle));
+    } finally {
+      if (!lease.lost) {
+        module.stackRestore(stack);
+        heap.free(model);
+        this.#loadExternalData = undefined;
+        module.unmountExternalData();
+        runtime.vacate();
+      }
+    }
+  }
+}
