@@ -1,0 +1,75 @@
+/** The frame that requests and responses share: members, a list of tensors, binary blocks behind the JSON. */
+import type { Tensor } from '../../tensor/tensor.ts';
+import { blockSize, writeBlock } from './binary-data.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { quote } from './fail.ts';
+import { jsonDataSize, writeJsonData } from './json-print.ts';
+import type { EncodedMessage } from './types.ts';
+
+export interface MessageTensor {
+  readonly name: string;
+  readonly tensor: Tensor;
+  readonly binary: boolean;
+}
+
+export interface MessageParts {
+  /** JSON text of the members before the list, each followed by a comma. */
+  readonly head: string;
+  readonly key: 'inputs' | 'outputs';
+  readonly tensors: readonly MessageTensor[];
+  /** JSON text of the members after the list, each after a comma. */
+  readonly tail: string;
+}
+
+/**
+ * Writes the message into one buffer; every tensor is copied, or printed, once.
+ *
+ * @throws EdgewiseError `unsupported_datatype` for an FP16 tensor that is not binary.
+ */
+export function encodeMessage({ head, key, tensors, tail }: MessageParts): EncodedMessage {
+  const sizes = tensors.map(({ tensor, binary }) => (binary ? blockSize(tensor) : 0));
+  const writer = new ByteWriter(estimate(head, tensors, sizes, tail));
+  writer.text(`{${head}"${key}":[`);
+  for (let index = 0; index < tensors.length; index++) {
+    const entry = tensors[index];
+    if (entry === undefined) continue;
+    const { name, tensor, binary } = entry;
+    const start = `${index === 0 ? '' : ','}{"name":${JSON.stringify(name)},"shape":[${tensor.shape.join(',')}],"datatype":"${tensor.datatype}"`;
+    if (binary) {
+      writer.text(`${start},"parameters":{"binary_data_size":${sizes[index]}}}`);
+    } else {
+      writer.text(`${start},"data":`);
+      writeJsonData(writer, `${key.slice(0, -1)} ${quote(name)}`, tensor);
+      writer.text('}');
+    }
+  }
+  writer.text(`]${tail}}`);
+  if (!tensors.some(({ binary }) => binary)) return { body: writer.view(), contentType: 'application/json' };
+  const headerLength = String(writer.length);
+  for (let index = 0; index < tensors.length; index++) {
+    const entry = tensors[index];
+    if (entry?.binary !== true) continue;
+    const size = sizes[index] ?? 0;
+    writeBlock(entry.tensor, writer.reserve(size).subarray(0, size));
+    writer.advance(size);
+  }
+  return { body: writer.view(), contentType: 'application/octet-stream', headerLength };
+}
+
+/** Large enough that the buffer hardly ever grows: growing copies. */
+function estimate(
+  head: string,
+  tensors: readonly MessageTensor[],
+  sizes: readonly number[],
+  tail: string,
+): number {
+  let bytes = 64 + 3 * (head.length + tail.length);
+  for (let index = 0; index < tensors.length; index++) {
+    const entry = tensors[index];
+    if (entry === undefined) continue;
+    const { name, tensor, binary } = entry;
+    bytes += 3 * (128 + 2 * name.length + 20 * tensor.shape.length);
+    bytes += binary ? (sizes[index] ?? 0) : jsonDataSize(tensor);
+  }
+  return bytes;
+}

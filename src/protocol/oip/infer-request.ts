@@ -1,0 +1,90 @@
+/** `POST /v2/models/{name}/infer`, the server's half: body and header to tensors. */
+import { describe, invalid, quote } from './fail.ts';
+import { checkAllTaken, splitFrame } from './frame.ts';
+import { isObject, type JsonLimits, member, parseJson } from './json-text.ts';
+import {
+  booleanParameter,
+  countParameter,
+  noParameters,
+  parseParameters,
+  refuseReserved,
+  refuseSharedMemory,
+} from './parameters.ts';
+import { rawTensor } from './raw-request.ts';
+import { parseTensorList, tensorName } from './tensor-entry.ts';
+import type { InferRequest, ModelSignature, RequestedOutput } from './types.ts';
+
+const maxIdLength = 1024;
+
+export interface ParseInferRequestOptions {
+  /** The raw value of `Inference-Header-Content-Length`; undefined when the request has none. */
+  readonly headerLength?: string | undefined;
+  readonly model: ModelSignature;
+  readonly limits?: JsonLimits;
+}
+
+/**
+ * Parses a whole (decompressed) request body. Tensors may be views of `body`.
+ *
+ * @throws EdgewiseError `invalid_request`, `shape_mismatch`, `unsupported_datatype`, `too_large`
+ */
+export function parseInferRequest(body: Uint8Array, options: ParseInferRequestOptions): InferRequest {
+  const { json, blocks } = splitFrame(body, options.headerLength);
+  if (options.headerLength !== undefined && json.byteLength === 0) {
+    const { name, tensor } = rawTensor(body, options.model);
+    return { parameters: noParameters, inputs: new Map([[name, tensor]]), binaryOutput: true };
+  }
+  const parsed = parseJson(json, 'the request', options.limits);
+  const root = parsed.value;
+  if (!isObject(root)) throw invalid(`the request is ${describe(root)}, wanted a JSON object`);
+  const parameters = parseParameters(member(root, 'parameters'), 'the request');
+  refuseReserved(parameters);
+  const id = parseId(member(root, 'id'));
+  const outputs = parseRequestedOutputs(member(root, 'outputs'));
+  const list = member(root, 'inputs');
+  if (!Array.isArray(list)) throw invalid(`inputs is ${describe(list)}, wanted an array`);
+  const inputs = parseTensorList(list, { key: 'inputs', json: parsed, jsonBytes: json.byteLength, blocks });
+  checkAllTaken(blocks);
+  return {
+    ...(id === undefined ? undefined : { id }),
+    parameters,
+    inputs,
+    ...(outputs === undefined ? undefined : { outputs }),
+    binaryOutput: booleanParameter(parameters, 'binary_data_output', 'the request'),
+  };
+}
+
+function parseId(value: unknown): string | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'string') throw invalid(`id is ${describe(value)}, wanted a string`);
+  if (value.length > maxIdLength) {
+    throw invalid(`id has ${value.length} characters, at most ${maxIdLength} are accepted`);
+  }
+  return value;
+}
+
+function parseRequestedOutputs(value: unknown): readonly RequestedOutput[] | undefined {
+  if (value === undefined || value === null) return undefined;
+  if (!Array.isArray(value)) throw invalid(`outputs is ${describe(value)}, wanted an array`);
+  const names = new Set<string>();
+  const outputs = value.map((entry: unknown, index) => {
+    const output = parseRequestedOutput(entry, `outputs[${index}]`);
+    if (names.has(output.name)) throw invalid(`outputs holds ${quote(output.name)} twice`);
+    names.add(output.name);
+    return output;
+  });
+  return outputs.length === 0 ? undefined : outputs;
+}
+
+function parseRequestedOutput(entry: unknown, place: string): RequestedOutput {
+  const name = tensorName(entry, place);
+  const what = `output ${quote(name)}`;
+  const parameters = parseParameters(member(entry, 'parameters'), what);
+  refuseSharedMemory(parameters, what);
+  const classification = countParameter(parameters, 'classification', what);
+  // The request's binary_data_output does not reach listed outputs (docs/decisions/0003).
+  const binary = booleanParameter(parameters, 'binary_data', what);
+  return classification === undefined || classification === 0
+    ? { name, binary }
+    : { name, binary, classification };
+}

@@ -1,0 +1,116 @@
+/** Tensors as the `data` member of JSON: flat, exact, straight into bytes where that is quicker. */
+import { EdgewiseError } from '../../errors.ts';
+import type { Tensor } from '../../tensor/tensor.ts';
+import type { ByteWriter } from './byte-writer.ts';
+import { maxNumberBytes, writeFloat32, writeInteger } from './decimal-writer.ts';
+
+const comma = 0x2c;
+const zero = 0x30;
+const minus = 0x2d;
+/** Elements between two looks at the buffer's room. */
+const runLength = 8192;
+const leastNormalFp32 = 2 ** -126;
+
+const encoder = new TextEncoder();
+
+/** Upper estimate of the bytes that `writeJsonData` writes, for all but strings. */
+export function jsonDataSize(tensor: Tensor): number {
+  return 2 + tensor.data.length * (maxNumberBytes + 1);
+}
+
+/**
+ * Appends `tensor`'s elements as a JSON array.
+ *
+ * @throws EdgewiseError `unsupported_datatype` for FP16, which has no JSON form.
+ */
+export function writeJsonData(writer: ByteWriter, what: string, tensor: Tensor): void {
+  switch (tensor.datatype) {
+    case 'BYTES':
+      writer.text(JSON.stringify(tensor.data));
+      return;
+    case 'FP16':
+      throw new EdgewiseError(
+        'unsupported_datatype',
+        `${what} is FP16, which has no JSON form; ask for it in binary`,
+      );
+    case 'FP64':
+      writer.text(fp64Text(tensor.data));
+      return;
+    case 'INT64':
+    case 'UINT64':
+      writer.text(`[${tensor.data.join(',')}]`);
+      return;
+    case 'BOOL':
+      writer.text(`[${Array.from(tensor.data, (value) => value !== 0).join(',')}]`);
+      return;
+    case 'FP32':
+      writer.text('[');
+      writeFp32(writer, tensor.data);
+      writer.text(']');
+      return;
+    default:
+      writer.text('[');
+      writeIntegers(writer, tensor.data);
+      writer.text(']');
+  }
+}
+
+function writeFp32(writer: ByteWriter, data: Float32Array): void {
+  for (let start = 0; start < data.length; start += runLength) {
+    const end = Math.min(start + runLength, data.length);
+    const target = writer.reserve((end - start) * (maxNumberBytes + 1));
+    let at = 0;
+    for (let index = start; index < end; index++) {
+      const value = data[index] ?? 0;
+      if (index > 0) target[at++] = comma;
+      // The comparison is also false for NaN.
+      if (Math.abs(value) >= leastNormalFp32 && Math.abs(value) < Number.POSITIVE_INFINITY) {
+        at = value === (value | 0) ? writeInteger(target, at, value) : writeFloat32(target, at, value);
+      } else if (value === 0) {
+        if (Object.is(value, -0)) target[at++] = minus;
+        target[at++] = zero;
+      } else {
+        at += encoder.encodeInto(rareFp32(value), target.subarray(at)).written;
+      }
+    }
+    writer.advance(at);
+  }
+}
+
+/** NaN and infinities as strings (docs/decisions/0003); numbers below the normal range to nine digits, which is exact. */
+function rareFp32(value: number): string {
+  return Number.isFinite(value) ? value.toExponential(8) : `"${value}"`;
+}
+
+function writeIntegers(
+  writer: ByteWriter,
+  data: Uint8Array | Uint16Array | Uint32Array | Int8Array | Int16Array | Int32Array,
+): void {
+  for (let start = 0; start < data.length; start += runLength) {
+    const end = Math.min(start + runLength, data.length);
+    const target = writer.reserve((end - start) * (maxNumberBytes + 1));
+    let at = 0;
+    for (let index = start; index < end; index++) {
+      if (index > 0) target[at++] = comma;
+      at = writeInteger(target, at, data[index] ?? 0);
+    }
+    writer.advance(at);
+  }
+}
+
+function fp64Text(data: Float64Array): string {
+  const values: number[] = new Array(data.length);
+  let plain = true;
+  for (let index = 0; index < data.length; index++) {
+    const value = data[index] ?? 0;
+    values[index] = value;
+    if (!Number.isFinite(value) || Object.is(value, -0)) plain = false;
+  }
+  // JSON.stringify prints the shortest text that reads back as the same double, but -0 as 0 and NaN as null.
+  return plain ? JSON.stringify(values) : `[${values.map(fp64Element).join(',')}]`;
+}
+
+function fp64Element(value: number): string {
+  if (Object.is(value, -0)) return '-0';
+  return Number.isFinite(value) ? String(value) : `"${value}"`;
+}

@@ -1,0 +1,99 @@
+/** From bytes to a JSON value, bounded before anything is built from them. */
+import { EdgewiseError } from '../../errors.ts';
+import { invalid } from './fail.ts';
+
+export interface JsonLimits {
+  /** Arrays and objects inside one another. Triton's limit is 100 as well. */
+  readonly maxDepth: number;
+  /** Arrays and objects in all: `[],[],…` takes some twenty times its text in memory. */
+  readonly maxContainers: number;
+}
+
+export const defaultJsonLimits: JsonLimits = { maxDepth: 100, maxContainers: 2 ** 20 };
+
+export interface JsonText {
+  readonly text: string;
+  readonly value: unknown;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
+/**
+ * @throws EdgewiseError `invalid_request` for text that is not UTF-8, not JSON, or nested too deep; `too_large` for too
+ * many arrays and objects.
+ */
+export function parseJson(bytes: Uint8Array, what: string, limits: JsonLimits = defaultJsonLimits): JsonText {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    throw invalid(`${what} is not UTF-8 text`);
+  }
+  // Tensor data is mostly flat: few brackets in all means that they cannot be nested deep, and finding them is a memchr.
+  if (moreOpeningsThan(text, limits.maxDepth)) checkNesting(bytes, what, limits);
+  try {
+    return { text, value: JSON.parse(text) };
+  } catch (error) {
+    throw invalid(`${what} is not valid JSON${hint(text, error)}`);
+  }
+}
+
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** What parsed JSON holds under `key`; undefined where it is no object. */
+export function member(value: unknown, key: string): unknown {
+  return isObject(value) ? value[key] : undefined;
+}
+
+function moreOpeningsThan(text: string, limit: number): boolean {
+  let seen = 0;
+  for (const bracket of ['[', '{']) {
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) {
+      if (++seen > limit) return true;
+    }
+  }
+  return false;
+}
+
+function checkNesting(bytes: Uint8Array, what: string, limits: JsonLimits): void {
+  const { length } = bytes;
+  let depth = 0;
+  let containers = 0;
+  for (let at = 0; at < length; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte < 0x5b) {
+      if (byte === 0x22) at = endOfString(bytes, at);
+    } else if (byte === 0x5b || byte === 0x7b) {
+      containers++;
+      if (++depth > limits.maxDepth) {
+        throw invalid(`${what} is nested deeper than ${limits.maxDepth} levels`);
+      }
+    } else if (byte === 0x5d || byte === 0x7d) {
+      depth--;
+    }
+  }
+  if (containers > limits.maxContainers) {
+    throw new EdgewiseError(
+      'too_large',
+      `${what} holds ${containers} arrays and objects, at most ${limits.maxContainers} are accepted; send the data flat or in binary`,
+    );
+  }
+}
+
+/** Index of the quote that closes the string opened at `start`, or the end of the text. */
+function endOfString(bytes: Uint8Array, start: number): number {
+  let at = start + 1;
+  while (at < bytes.length && bytes[at] !== 0x22) at += bytes[at] === 0x5c ? 2 : 1;
+  return at;
+}
+
+/** V8's own message repeats a piece of the body, so only the position is taken from it. */
+function hint(text: string, error: unknown): string {
+  if (/[[,:\s]-?(?:NaN|Infinity)\b/.test(text)) {
+    return '; NaN and infinities are written as the strings "NaN", "Infinity" and "-Infinity"';
+  }
+  const position = error instanceof Error ? / at position (\d+)/.exec(error.message)?.[1] : undefined;
+  return position === undefined ? '' : ` (at character ${position})`;
+}

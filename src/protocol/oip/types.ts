@@ -1,0 +1,50 @@
+/** What one inference asks and answers (kserve/open-inference-protocol, inference_rest.md, "Inference"). */
+import type { Tensor, TensorSpec } from '../../tensor/tensor.ts';
+
+export type ParameterValue = string | number | boolean;
+export type Parameters = Readonly<Record<string, ParameterValue>>;
+
+export interface RequestedOutput {
+  readonly name: string;
+  /** Whether the answer carries it as a binary block; false unless the output's own `binary_data` says so. */
+  readonly binary: boolean;
+  /** Number of classes wanted (Triton's classification extension); absent for the plain tensor. */
+  readonly classification?: number;
+}
+
+export interface InferRequest {
+  readonly id?: string;
+  readonly parameters: Parameters;
+  /** In the order of the request. */
+  readonly inputs: ReadonlyMap<string, Tensor>;
+  /** Absent: all outputs of the model. Never empty. */
+  readonly outputs?: readonly RequestedOutput[];
+  /** Whether outputs that are not listed come back in binary. */
+  readonly binaryOutput: boolean;
+}
+
+export interface InferResponse {
+  /** Absent only from servers that follow the specification's own example. */
+  readonly modelName?: string;
+  readonly modelVersion?: string;
+  readonly id?: string;
+  readonly parameters: Parameters;
+  readonly outputs: ReadonlyMap<string, Tensor>;
+}
+
+/** What parsing needs to know of the model: raw requests take their datatype and shape from it. */
+export interface ModelSignature {
+  readonly inputs: readonly TensorSpec[];
+  /** 0: the first dimension is not a batch. */
+  readonly maxBatchSize: number;
+}
+
+/** An encoded body with the headers that describe it. */
+export interface EncodedMessage {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly contentType: 'application/json' | 'application/octet-stream';
+  /** Value of `Inference-Header-Content-Length`; absent when no tensor is binary. */
+  readonly headerLength?: string;
+}
+
+export const headerLengthName = 'Inference-Header-Content-Length';

@@ -1,0 +1,81 @@
+/** Whether the tensors of a request are those that the model declares. */
+import { EdgewiseError } from '../errors.ts';
+import { shapeMatches } from './shape.ts';
+import type { Tensor, TensorSpec } from './tensor.ts';
+
+export interface CheckFeedsOptions {
+  /** Largest first dimension; 0: the first dimension is not a batch. */
+  readonly maxBatchSize?: number;
+}
+
+/**
+ * @throws EdgewiseError `invalid_request` for a missing or an extra input, another datatype, or a batch outside 1 to
+ * `maxBatchSize`; `shape_mismatch` for another shape, or batches that differ between inputs.
+ */
+export function checkFeeds(
+  inputs: ReadonlyMap<string, Tensor>,
+  specs: readonly TensorSpec[],
+  options: CheckFeedsOptions = {},
+): void {
+  for (const spec of specs) {
+    const tensor = inputs.get(spec.name);
+    if (tensor === undefined) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `input "${spec.name}" is missing, the model wants ${names(specs)}`,
+      );
+    }
+    checkTensor(tensor, spec);
+  }
+  // Every declared input is there, so another size means extra ones.
+  if (inputs.size !== specs.length) throw extraInput(inputs, specs);
+  if ((options.maxBatchSize ?? 0) > 0) checkBatch(inputs, options.maxBatchSize ?? 0);
+}
+
+function checkTensor(tensor: Tensor, spec: TensorSpec): void {
+  if (tensor.datatype !== spec.datatype) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `input "${spec.name}" is ${tensor.datatype}, the model wants ${spec.datatype}`,
+    );
+  }
+  if (!shapeMatches(spec.shape, tensor.shape)) {
+    throw new EdgewiseError(
+      'shape_mismatch',
+      `input "${spec.name}" has shape [${tensor.shape.join(',')}], the model wants [${spec.shape.join(',')}]`,
+    );
+  }
+}
+
+function extraInput(inputs: ReadonlyMap<string, Tensor>, specs: readonly TensorSpec[]): EdgewiseError {
+  const declared = new Set(specs.map(({ name }) => name));
+  const extra = [...inputs.keys()].find((name) => !declared.has(name)) ?? '';
+  return new EdgewiseError(
+    'invalid_request',
+    `input ${JSON.stringify(extra.slice(0, 80))} is not one of the model's, it wants ${names(specs)}`,
+  );
+}
+
+function checkBatch(inputs: ReadonlyMap<string, Tensor>, maxBatchSize: number): void {
+  let batch: number | undefined;
+  for (const [name, { shape }] of inputs) {
+    const [size = 1] = shape;
+    if (size < 1 || size > maxBatchSize) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `input "${name}" has a batch of ${size}, the model takes 1 to ${maxBatchSize}`,
+      );
+    }
+    batch ??= size;
+    if (batch !== size) {
+      throw new EdgewiseError(
+        'shape_mismatch',
+        `input "${name}" has a batch of ${size}, an earlier input one of ${batch}`,
+      );
+    }
+  }
+}
+
+function names(specs: readonly TensorSpec[]): string {
+  return specs.map(({ name }) => `"${name}"`).join(', ');
+}
