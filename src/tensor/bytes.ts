@@ -23,7 +23,8 @@ export function tensorFromBytes(datatype: FixedDataType, shape: Shape, bytes: Ui
       `${datatype} tensor of shape [${shape.join(',')}] wants ${count * size} bytes, ${bytes.byteLength} were given`,
     );
   }
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  // Not slice(): on a Node Buffer that is a view of the same place.
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   const data = new typedArrays[datatype](aligned.buffer, aligned.byteOffset, count);
   return { datatype, shape, data } as FixedTensor;
 }
