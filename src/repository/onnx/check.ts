@@ -1,0 +1,171 @@
+/**
+ * What a model file may hold, seen before a runtime is let near it: a file from outside is untrusted. Nothing here
+ * allocates by a size that the file only claims.
+ */
+import { EdgewiseError } from '../../errors.ts';
+import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from './proto-types.ts';
+import { declaredElements, isExternal, rawBytes, tensorLabel } from './tensor-data.ts';
+import { scopesOf, tensorsOf } from './walk.ts';
+
+export const modelLimits = {
+  /** Subgraphs within subgraphs. */
+  maxGraphDepth: 16,
+  /** Nodes of all graphs, functions expanded at each call. */
+  maxNodes: 200_000,
+  /** Elements that a node with constant arguments may make out of nothing, 1 GiB of floats. */
+  maxConstantElements: 2 ** 28,
+  maxDimension: 2 ** 31 - 1,
+} as const;
+
+function refuse(message: string): never {
+  throw new EdgewiseError('invalid_request', message);
+}
+
+/**
+ * Checks a model whose weights are in the file itself (`inlineExternalData` first where they are not).
+ *
+ * @throws EdgewiseError `invalid_request` naming what is wrong.
+ */
+export function checkModel(model: ModelProto): void {
+  const graph = model.graph ?? refuse('the model has no graph');
+  if ((graph.output ?? []).length === 0) {
+    refuse('the graph has no outputs');
+  }
+  for (const value of [...(graph.input ?? []), ...(graph.output ?? [])]) {
+    checkValue(value);
+  }
+  checkDepthAndSize(model);
+  for (const scope of scopesOf(model)) {
+    for (const tensor of tensorsOf(scope)) {
+      checkTensor(tensor);
+    }
+    checkNames(scope.graph?.initializer ?? []);
+    checkConstants(scope.nodes, scope.graph?.initializer ?? []);
+  }
+}
+
+function checkValue({ name = '', type }: ValueInfoProto): void {
+  if (name === '') {
+    refuse('an input or output of the graph has no name');
+  }
+  for (const { dimValue } of type?.tensorType?.shape?.dim ?? []) {
+    if (dimValue !== undefined && dimValue > modelLimits.maxDimension) {
+      refuse(
+        `${JSON.stringify(name.slice(0, 100))} declares a dimension of ${dimValue}, at most ${modelLimits.maxDimension} is accepted`,
+      );
+    }
+  }
+}
+
+function checkTensor(tensor: TensorProto): void {
+  if (isExternal(tensor)) {
+    const location = tensor.externalData?.find(({ key }) => key === 'location')?.value ?? '';
+    refuse(
+      `${tensorLabel(tensor)} refers to the file ${JSON.stringify(location.slice(0, 200))}, which was not given`,
+    );
+  }
+  if (tensor.segment !== undefined) {
+    refuse(`${tensorLabel(tensor)} is a segment of a tensor, which is not served`);
+  }
+  const raw = rawBytes(tensor);
+  if (raw === undefined && declaredElements(tensor) !== (tensor.stringData ?? []).length) {
+    refuse(
+      `${tensorLabel(tensor)} wants ${declaredElements(tensor)} strings, the file holds ${(tensor.stringData ?? []).length}`,
+    );
+  }
+}
+
+function checkNames(initializers: readonly TensorProto[]): void {
+  const names = new Set<string>();
+  for (const { name = '' } of initializers) {
+    if (name === '' || names.has(name)) {
+      refuse(
+        name === ''
+          ? 'an initializer has no name'
+          : `two initializers are named ${JSON.stringify(name.slice(0, 100))}`,
+      );
+    }
+    names.add(name);
+  }
+}
+
+/** Functions are expanded by the runtime, so ten that call one another ten times each are ten billion nodes. */
+function checkDepthAndSize(model: ModelProto): void {
+  const functions = new Map(
+    (model.functions ?? []).map((body) => [`${body.domain ?? ''}:${body.name ?? ''}`, body]),
+  );
+  const sizes = new Map<string, number>();
+  const sizeOf = (nodes: readonly NodeProto[], calls: readonly string[], depth: number): number => {
+    if (depth > modelLimits.maxGraphDepth) {
+      refuse(`subgraphs are nested more than ${modelLimits.maxGraphDepth} deep`);
+    }
+    let size = nodes.length;
+    for (const { domain = '', opType = '', attribute = [] } of nodes) {
+      const key = `${domain}:${opType}`;
+      const body = functions.get(key);
+      if (body !== undefined) {
+        if (calls.includes(key)) {
+          refuse(`function ${JSON.stringify(opType.slice(0, 100))} calls itself`);
+        }
+        const known = sizes.get(key) ?? sizeOf(body.node ?? [], [...calls, key], 0);
+        sizes.set(key, known);
+        size += known;
+      }
+      for (const { g, graphs = [] } of attribute) {
+        for (const graph of g === undefined ? graphs : [g, ...graphs]) {
+          size += sizeOf(graph.node ?? [], calls, depth + 1);
+        }
+      }
+      if (size > modelLimits.maxNodes) {
+        refuse(`the model has more than ${modelLimits.maxNodes} nodes, functions expanded`);
+      }
+    }
+    return size;
+  };
+  sizeOf(model.graph?.node ?? [], [], 0);
+  for (const { node = [] } of model.functions ?? []) {
+    sizeOf(node, [], 0);
+  }
+  for (const { initialization, algorithm } of model.trainingInfo ?? []) {
+    sizeOf(initialization?.node ?? [], [], 0);
+    sizeOf(algorithm?.node ?? [], [], 0);
+  }
+}
+
+/** Operators whose output takes its size from a value: folding them is how a small file fills a memory. */
+const shapeInput = new Map([
+  ['ConstantOfShape', 0],
+  ['Expand', 1],
+  ['Tile', 1],
+]);
+const shapeAttribute = new Set(['RandomNormal', 'RandomUniform']);
+
+function checkConstants(nodes: readonly NodeProto[], initializers: readonly TensorProto[]): void {
+  const constants = new Map(initializers.map((tensor) => [tensor.name ?? '', tensor]));
+  for (const { opType, output = [], attribute = [] } of nodes) {
+    const value = attribute.find(({ name }) => name === 'value')?.t;
+    if (opType === 'Constant' && value !== undefined) {
+      constants.set(output[0] ?? '', value);
+    }
+  }
+  for (const { opType = '', input = [], attribute = [] } of nodes) {
+    const at = shapeInput.get(opType);
+    const tensor = at === undefined ? undefined : constants.get(input[at] ?? '');
+    const shape = shapeAttribute.has(opType)
+      ? attribute.find(({ name }) => name === 'shape')?.ints
+      : tensor && integers(tensor);
+    const count = (shape ?? []).reduce((product, dim) => product * dim, 1n);
+    if (count > modelLimits.maxConstantElements) {
+      refuse(
+        `${opType} makes a tensor of shape [${(shape ?? []).join(',')}], at most ${modelLimits.maxConstantElements} elements are accepted`,
+      );
+    }
+  }
+}
+
+function integers(tensor: TensorProto): readonly bigint[] {
+  const raw = rawBytes(tensor);
+  return raw === undefined || raw.byteLength > 256 || raw.byteLength % 8 !== 0
+    ? []
+    : [...new BigInt64Array(raw.slice().buffer)];
+}

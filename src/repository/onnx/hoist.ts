@@ -1,0 +1,109 @@
+/**
+ * Moves the larger initializers of subgraphs into the model's own graph, where the subgraphs see them as values of the
+ * outer scope. ONNX Runtime resolves external data in memory for the outermost graph only, so this is what lets the
+ * weights inside an If or a Loop be published as chunks too.
+ */
+import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from './proto-types.ts';
+import { rawBytes } from './tensor-data.ts';
+
+type Renames = ReadonlyMap<string, string>;
+
+interface Hoisting {
+  readonly minBytes: number;
+  readonly names: Set<string>;
+  readonly moved: TensorProto[];
+}
+
+/** The model computes the same; only initializers of at least `minBytes` have other places and, where needed, names. */
+export function hoistInitializers(model: ModelProto, minBytes: number): ModelProto {
+  const { graph } = model;
+  if (graph === undefined) {
+    return model;
+  }
+  const hoisting: Hoisting = { minBytes, names: new Set(definedNames(graph)), moved: [] };
+  const node = (graph.node ?? []).map((each) =>
+    mapSubgraphs(each, (inner) => hoistFrom(inner, new Map(), hoisting)),
+  );
+  return hoisting.moved.length === 0
+    ? model
+    : { ...model, graph: { ...graph, node, initializer: [...(graph.initializer ?? []), ...hoisting.moved] } };
+}
+
+/** Every name that is given to a value anywhere in the graph. */
+function* definedNames(graph: GraphProto): Generator<string> {
+  yield* localNames(graph);
+  for (const { attribute = [] } of graph.node ?? []) {
+    for (const { g, graphs = [] } of attribute) {
+      for (const inner of g === undefined ? graphs : [g, ...graphs]) {
+        yield* definedNames(inner);
+      }
+    }
+  }
+}
+
+function localNames({
+  input = [],
+  initializer = [],
+  sparseInitializer = [],
+  node = [],
+}: GraphProto): string[] {
+  return [
+    ...input.map(({ name = '' }) => name),
+    ...initializer.map(({ name = '' }) => name),
+    ...sparseInitializer.map(({ values }) => values?.name ?? ''),
+    ...node.flatMap(({ output = [] }) => output),
+  ];
+}
+
+function hoistFrom(graph: GraphProto, outer: Renames, hoisting: Hoisting): GraphProto {
+  // An initializer that is also an input is only its default; one that is an output has to be made inside.
+  const fixed = new Set([...(graph.input ?? []), ...(graph.output ?? [])].map(({ name }) => name));
+  const renames = new Map(outer);
+  for (const name of localNames(graph)) {
+    renames.delete(name);
+  }
+  const initializer = (graph.initializer ?? []).filter((tensor) => {
+    const { name = '' } = tensor;
+    if (fixed.has(name) || (rawBytes(tensor)?.byteLength ?? 0) < hoisting.minBytes) {
+      return true;
+    }
+    const hoisted = freshName(name, hoisting.names);
+    renames.set(name, hoisted);
+    hoisting.moved.push({ ...tensor, name: hoisted });
+    return false;
+  });
+  const node = (graph.node ?? []).map((each) => {
+    const renamed = renameInputs(each, renames);
+    return mapSubgraphs(renamed, (inner) => hoistFrom(inner, renames, hoisting));
+  });
+  return { ...graph, initializer, node };
+}
+
+function freshName(name: string, taken: Set<string>): string {
+  let fresh = `outer/${name}`;
+  for (let count = 2; taken.has(fresh); count += 1) {
+    fresh = `outer${count}/${name}`;
+  }
+  taken.add(fresh);
+  return fresh;
+}
+
+function renameInputs(node: NodeProto, renames: Renames): NodeProto {
+  return node.input?.some((name) => renames.has(name))
+    ? { ...node, input: node.input.map((name) => renames.get(name) ?? name) }
+    : node;
+}
+
+function mapSubgraphs(node: NodeProto, map: (graph: GraphProto) => GraphProto): NodeProto {
+  if (!node.attribute?.some(({ g, graphs }) => g !== undefined || graphs !== undefined)) {
+    return node;
+  }
+  const attribute = node.attribute.map(
+    (each): AttributeProto => ({
+      ...each,
+      ...(each.g && { g: map(each.g) }),
+      ...(each.graphs && { graphs: each.graphs.map(map) }),
+    }),
+  );
+  return { ...node, attribute };
+}

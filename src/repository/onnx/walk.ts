@@ -1,0 +1,82 @@
+import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from './proto-types.ts';
+
+/** A graph, a subgraph or a function's body. */
+export interface Scope {
+  /** 0 for the model's graph and a function's body, one more for each subgraph within. */
+  readonly depth: number;
+  readonly nodes: readonly NodeProto[];
+  /** Absent for a function's body. */
+  readonly graph?: GraphProto;
+}
+
+/** Every scope of the model: its graph, its functions, its training graphs, and all subgraphs; outer ones first. */
+export function* scopesOf(model: ModelProto): Generator<Scope> {
+  const graphs = [
+    model.graph,
+    ...(model.trainingInfo ?? []).flatMap((info) => [info.initialization, info.algorithm]),
+  ];
+  for (const graph of graphs) {
+    if (graph !== undefined) {
+      yield* graphScopes(graph, 0);
+    }
+  }
+  for (const { node = [], attributeProto = [] } of model.functions ?? []) {
+    yield { depth: 0, nodes: node };
+    yield* attributeScopes(attributeProto, 0);
+    yield* nodeScopes(node, 0);
+  }
+}
+
+function* graphScopes(graph: GraphProto, depth: number): Generator<Scope> {
+  const nodes = graph.node ?? [];
+  yield { depth, nodes, graph };
+  yield* nodeScopes(nodes, depth);
+}
+
+function* nodeScopes(nodes: readonly NodeProto[], depth: number): Generator<Scope> {
+  for (const { attribute = [] } of nodes) {
+    yield* attributeScopes(attribute, depth);
+  }
+}
+
+function* attributeScopes(attributes: readonly AttributeProto[], depth: number): Generator<Scope> {
+  for (const { g, graphs } of attributes) {
+    if (g !== undefined) {
+      yield* graphScopes(g, depth + 1);
+    }
+    for (const graph of graphs ?? []) {
+      yield* graphScopes(graph, depth + 1);
+    }
+  }
+}
+
+/** The tensors that stand in the scope itself: initializers, sparse ones, and those in attributes of its nodes. */
+export function* tensorsOf({ graph, nodes }: Scope): Generator<TensorProto> {
+  yield* graph?.initializer ?? [];
+  for (const sparse of graph?.sparseInitializer ?? []) {
+    yield* sparseTensors(sparse);
+  }
+  for (const { attribute = [] } of nodes) {
+    for (const { t, tensors = [], sparseTensor, sparseTensors: sparses = [] } of attribute) {
+      yield* t === undefined ? tensors : [t, ...tensors];
+      for (const sparse of sparseTensor === undefined ? sparses : [sparseTensor, ...sparses]) {
+        yield* sparseTensors(sparse);
+      }
+    }
+  }
+}
+
+function* sparseTensors({
+  values,
+  indices,
+}: {
+  values?: TensorProto;
+  indices?: TensorProto;
+}): Generator<TensorProto> {
+  if (values !== undefined) {
+    yield values;
+  }
+  if (indices !== undefined) {
+    yield indices;
+  }
+}
