@@ -1,0 +1,248 @@
+/**
+ * An engine without ONNX Runtime, for tests of what stands on engines: its "models" are small JSON programs, its memory is
+ * an account, and its races are ordered by hand. It refuses what the real ones refuse, and what their callers promise not
+ * to do (overlapping runs of one session).
+ */
+import { EdgewiseError } from '../errors.ts';
+import { typedArrays } from '../tensor/datatype.ts';
+import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
+import { checkedFeeds, fetchedIndices } from './feeds.ts';
+import type { Engine, EngineMemory, Feeds, Fetches, ModelSource, Session } from './types.ts';
+
+/**
+ * `identity`: output i is input i. `add`: every output is the sum of all inputs, element by element (numbers only).
+ * `refuse`: a run fails as one that the graph refuses.
+ */
+export type FakeOp = 'identity' | 'add' | 'refuse';
+
+export interface FakeModel {
+  readonly op: FakeOp;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  /** What a session takes of the engine's memory; by default its graph and weights. */
+  readonly sessionBytes?: number;
+  /** What a run takes on top, while it lasts. */
+  readonly runBytes?: number;
+}
+
+/** The bytes that the fake engine takes for a model. */
+export function fakeGraph(model: FakeModel): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(JSON.stringify(model));
+}
+
+export interface FakeEngineOptions {
+  /** Infinity by default. */
+  readonly memoryCapBytes?: number;
+  /** What an engine without sessions takes. */
+  readonly baseBytes?: number;
+  /** Overlapping creates wait for one another, as in `ort-wasm`, or are an error, for callers that promise to avoid them. */
+  readonly overlappingCreates?: 'queue' | 'refuse';
+  /** Awaited inside each create, once it has its turn, and inside each run: a test's gates. */
+  readonly onCreate?: (source: ModelSource) => Promise<void>;
+  readonly onRun?: (feeds: Feeds) => Promise<void>;
+}
+
+export interface FakeEngine extends Engine {
+  readonly sessionsLive: number;
+  readonly createsDone: number;
+  readonly runsDone: number;
+}
+
+export function createFakeEngine(options: FakeEngineOptions = {}): FakeEngine {
+  return new Fake(options);
+}
+
+class Fake implements FakeEngine {
+  readonly name = 'fake';
+  readonly version = '1';
+  readonly options: FakeEngineOptions;
+  readonly #capBytes: number;
+  #liveBytes: number;
+  #peakBytes: number;
+  #creating: Promise<void> | undefined;
+  sessionsLive = 0;
+  createsDone = 0;
+  runsDone = 0;
+
+  constructor(options: FakeEngineOptions) {
+    this.options = options;
+    this.#capBytes = options.memoryCapBytes ?? Number.POSITIVE_INFINITY;
+    this.#liveBytes = options.baseBytes ?? 0;
+    this.#peakBytes = this.#liveBytes;
+  }
+
+  memory(): EngineMemory {
+    return { usedBytes: this.#peakBytes, capBytes: this.#capBytes };
+  }
+
+  /** @throws EdgewiseError `no_capacity` when `bytes` more do not fit. */
+  take(bytes: number, what: string): void {
+    if (this.#liveBytes + bytes > this.#capBytes) {
+      throw new EdgewiseError(
+        'no_capacity',
+        `${what} wants ${bytes} bytes, the engine's memory ends at ${this.#capBytes}`,
+      );
+    }
+    this.#liveBytes += bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
+  }
+
+  give(bytes: number): void {
+    this.#liveBytes -= bytes;
+  }
+
+  async createSession(source: ModelSource): Promise<Session> {
+    if (this.#creating !== undefined && this.options.overlappingCreates === 'refuse') {
+      throw new EdgewiseError('internal', 'a session was created while another was being created');
+    }
+    while (this.#creating !== undefined) {
+      await this.#creating;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#creating = promise;
+    try {
+      return await this.#create(source);
+    } finally {
+      this.#creating = undefined;
+      resolve();
+    }
+  }
+
+  async #create(source: ModelSource): Promise<Session> {
+    const model = parseModel(source.graph);
+    const bytes = model.sessionBytes ?? source.graph.byteLength + (source.weights?.byteLength ?? 0);
+    this.take(bytes, 'the model');
+    try {
+      await this.options.onCreate?.(source);
+      await readThrough(source);
+    } catch (error) {
+      this.give(bytes);
+      throw error;
+    }
+    this.createsDone += 1;
+    this.sessionsLive += 1;
+    return new FakeSession(this, model, bytes);
+  }
+}
+
+class FakeSession implements Session {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly #engine: Fake;
+  readonly #model: FakeModel;
+  readonly #bytes: number;
+  #running = false;
+  #released = false;
+
+  constructor(engine: Fake, model: FakeModel, bytes: number) {
+    this.#engine = engine;
+    this.#model = model;
+    this.#bytes = bytes;
+    this.inputs = model.inputs;
+    this.outputs = model.outputs;
+  }
+
+  async run(feeds: Feeds, fetches?: readonly string[]): Promise<Fetches> {
+    if (this.#released) {
+      throw new EdgewiseError('internal', 'the session is released');
+    }
+    if (this.#running) {
+      throw new EdgewiseError('internal', 'a run began while another run of the session was going on');
+    }
+    const tensors = checkedFeeds(this.inputs, feeds);
+    const wanted = fetchedIndices(this.outputs, fetches);
+    const runBytes = this.#model.runBytes ?? 0;
+    this.#engine.take(runBytes, 'the run');
+    this.#running = true;
+    try {
+      await this.#engine.options.onRun?.(feeds);
+      const results = compute(this.#model.op, tensors);
+      this.#engine.runsDone += 1;
+      return new Map(wanted.map((index) => [this.outputs[index]?.name ?? '', results(index)]));
+    } finally {
+      this.#running = false;
+      this.#engine.give(runBytes);
+    }
+  }
+
+  async release(): Promise<void> {
+    if (this.#running) {
+      throw new EdgewiseError('internal', 'the session was released during a run');
+    }
+    if (!this.#released) {
+      this.#released = true;
+      this.#engine.sessionsLive -= 1;
+      this.#engine.give(this.#bytes);
+    }
+  }
+}
+
+function parseModel(graph: Uint8Array): FakeModel {
+  try {
+    const model: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(graph));
+    if (isFakeModel(model)) {
+      return model;
+    }
+  } catch (cause) {
+    throw new EdgewiseError('invalid_request', 'the bytes are not a model that this engine can load', {
+      cause,
+    });
+  }
+  throw new EdgewiseError('invalid_request', 'the bytes are not a model that this engine can load');
+}
+
+function isFakeModel(value: unknown): value is FakeModel {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'op' in value &&
+    (value.op === 'identity' || value.op === 'add' || value.op === 'refuse') &&
+    'inputs' in value &&
+    Array.isArray(value.inputs) &&
+    'outputs' in value &&
+    Array.isArray(value.outputs)
+  );
+}
+
+/** As a real engine does, so that a source's errors and delays are met. */
+async function readThrough({ weights }: ModelSource): Promise<void> {
+  if (weights !== undefined) {
+    for await (const _ of weights.read(0, weights.byteLength)) {
+      // The bytes themselves mean nothing to the fake.
+    }
+  }
+}
+
+function compute(op: FakeOp, inputs: readonly Tensor[]): (output: number) => Tensor {
+  if (op === 'refuse') {
+    throw new EdgewiseError('invalid_request', 'the model cannot compute with these inputs');
+  }
+  return (output) => {
+    const tensor = op === 'identity' ? inputs[output] : inputs.reduce(sum);
+    if (tensor === undefined) {
+      throw new EdgewiseError('internal', `the fake model has no input for its output ${output}`);
+    }
+    return copyOf(tensor);
+  };
+}
+
+function copyOf(tensor: Tensor): Tensor {
+  // The copy of a typed array is of its own type, which `slice` on the union does not say.
+  return { ...tensor, data: tensor.data.slice() } as Tensor;
+}
+
+function sum(left: Tensor, right: Tensor): Tensor {
+  if (
+    left.datatype === 'BYTES' ||
+    right.datatype !== left.datatype ||
+    left.data.length !== right.data.length
+  ) {
+    throw new EdgewiseError('invalid_request', 'the model cannot compute with these inputs');
+  }
+  const data = new typedArrays[left.datatype](left.data.length);
+  for (let index = 0; index < data.length; index++) {
+    const [a, b] = [left.data[index], right.data[index]];
+    data[index] = typeof a === 'bigint' && typeof b === 'bigint' ? a + b : Number(a) + Number(b);
+  }
+  return { ...left, data } as Tensor;
+}
