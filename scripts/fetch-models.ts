@@ -68,15 +68,13 @@ async function readShipped(
   file: string,
   sha256: string,
 ): Promise<Buffer> {
-  const manifest = findPackageJSON(packageName, pathToFileURL(modelsDirectory));
-  const path = manifest === undefined ? undefined : join(dirname(manifest), file);
-  if (path === undefined || !existsSync(path)) {
+  const bytes = await readPackageFile(packageName, file).catch((cause: unknown) => {
     throw new EdgewiseError(
       'not_found',
       `model "${model}" takes ${file} from the npm package ${packageName}, which is not there: run npm install`,
+      { cause },
     );
-  }
-  const bytes = await readFile(path);
+  });
   const found = createHash('sha256').update(bytes).digest('hex');
   if (found !== sha256) {
     throw new EdgewiseError(
@@ -85,6 +83,13 @@ async function readShipped(
     );
   }
   return bytes;
+}
+
+/** By the package's root, not by its exports: packages need not export their weights. */
+async function readPackageFile(packageName: string, file: string): Promise<Buffer> {
+  const manifest = findPackageJSON(packageName, pathToFileURL(modelsDirectory));
+  if (manifest === undefined) throw new Error(`no package.json of ${packageName}`);
+  return readFile(join(dirname(manifest), file));
 }
 
 async function place(path: string, bytes: Buffer): Promise<FetchedFile> {
