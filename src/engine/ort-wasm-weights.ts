@@ -94,17 +94,3 @@ async function copyRange(
     throw new EdgewiseError('internal', `a read of ${length} bytes of weights gave ${copied}`);
   }
 }
-
-/** All weights in one array: for runtimes that cannot wait. */
-export async function gatherWeights(weights: WeightSource): Promise<Uint8Array> {
-  const all = new Uint8Array(weights.byteLength);
-  let at = 0;
-  for await (const piece of weights.read(0, weights.byteLength)) {
-    all.set(piece, at);
-    at += piece.byteLength;
-  }
-  if (at !== all.byteLength) {
-    throw new EdgewiseError('internal', `the weights have ${at} bytes, wanted ${all.byteLength}`);
-  }
-  return all;
-}

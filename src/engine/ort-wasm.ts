@@ -6,8 +6,9 @@ import { describeSession } from './ort-wasm-metadata.ts';
 import type { OrtBuild } from './ort-wasm-module.ts';
 import { type LoadExternalData, OrtRuntime, wasmPageBytes } from './ort-wasm-runtime.ts';
 import { OrtWasmSession } from './ort-wasm-session.ts';
-import { gatherWeights, weightsLoader } from './ort-wasm-weights.ts';
+import { weightsLoader } from './ort-wasm-weights.ts';
 import type { Engine, EngineMemory, ModelSource, Session } from './types.ts';
+import { gatherWeights } from './weights.ts';
 
 export interface OrtWasmOptions {
   readonly build: OrtBuild;
