@@ -17,7 +17,7 @@ const sliceBytes = 16 * 1024;
  * @throws EdgewiseError `too_large` before more than the limit is held; `unsupported_encoding` for anything but gzip and
  * deflate (zlib-wrapped or raw); `invalid_request` when the compressed data is corrupt or the body is cut off.
  */
-export async function readBody(request: Request, options: ReadBodyOptions): Promise<Uint8Array<ArrayBuffer>> {
+export async function readBody(request: Request, options: ReadBodyOptions): Promise<Uint8Array> {
   const encoding = contentEncoding(request.headers.get('content-encoding'));
   const body = await readSent(request, options.maxBytes);
   if (encoding === undefined || body.byteLength === 0) return body;
@@ -44,7 +44,7 @@ function contentEncoding(header: string | null): 'gzip' | 'deflate' | undefined 
   }
 }
 
-async function readSent(request: Request, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+async function readSent(request: Request, maxBytes: number): Promise<Uint8Array> {
   const header = request.headers.get('content-length');
   const declared = header !== null && /^\d+$/.test(header) ? Number(header) : undefined;
   if (declared !== undefined && declared > maxBytes)
@@ -59,15 +59,12 @@ async function readSent(request: Request, maxBytes: number): Promise<Uint8Array<
   }
 }
 
-function withinLimit(bytes: Uint8Array<ArrayBuffer>, maxBytes: number): Uint8Array<ArrayBuffer> {
+function withinLimit(bytes: Uint8Array, maxBytes: number): Uint8Array {
   if (bytes.byteLength > maxBytes) throw tooLarge('the body is longer than declared', maxBytes);
   return bytes;
 }
 
-async function readStream(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  maxBytes: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+async function readStream(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
   const reader = stream.getReader();
   const chunks = new BoundedChunks('the body is longer', maxBytes);
   try {
@@ -80,14 +77,14 @@ async function readStream(
 }
 
 async function decompress(
-  body: Uint8Array<ArrayBuffer>,
+  body: Uint8Array,
   encoding: 'gzip' | 'deflate',
   maxBytes: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+): Promise<Uint8Array> {
   const format = encoding === 'deflate' && !hasZlibHeader(body) ? 'deflate-raw' : encoding;
   const { readable, writable } = new DecompressionStream(format);
   const writer = writable.getWriter();
-  const reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>> = readable.getReader();
+  const reader = readable.getReader();
   ignoreRejection(writer.closed);
   ignoreRejection(reader.closed);
   const chunks = new BoundedChunks('the body decompresses to more', maxBytes);
@@ -120,19 +117,11 @@ async function decompress(
 }
 
 /** What `read` gives; undefined when `written` is done and a turn of the event loop later there is still nothing. */
-async function readUnlessIdle<T>(read: Promise<T>, written: Promise<void>): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+function readUnlessIdle<T>(read: Promise<T>, written: Promise<void>): Promise<T | undefined> {
   const idle = written.then(
-    () =>
-      new Promise<undefined>((resolve) => {
-        timer = setTimeout(() => resolve(undefined), 0);
-      }),
+    () => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 0)),
   );
-  try {
-    return await Promise.race([read, idle]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return Promise.race([read, idle]);
 }
 
 /** RFC 1950: method 8 in the low half of the first byte, and a 16-bit header that is a multiple of 31. */
@@ -143,7 +132,7 @@ function hasZlibHeader(bytes: Uint8Array): boolean {
 
 /** Chunks of one body, counted as they come. */
 class BoundedChunks {
-  readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
+  readonly #chunks: Uint8Array[] = [];
   readonly #what: string;
   readonly #maxBytes: number;
   #byteLength = 0;
@@ -154,13 +143,13 @@ class BoundedChunks {
   }
 
   /** @throws EdgewiseError `too_large` */
-  add(chunk: Uint8Array<ArrayBuffer>): void {
+  add(chunk: Uint8Array): void {
     this.#byteLength += chunk.byteLength;
     if (this.#byteLength > this.#maxBytes) throw tooLarge(this.#what, this.#maxBytes);
     this.#chunks.push(chunk);
   }
 
-  join(): Uint8Array<ArrayBuffer> {
+  join(): Uint8Array {
     const [only] = this.#chunks;
     if (only !== undefined && this.#chunks.length === 1) return only;
     const whole = new Uint8Array(this.#byteLength);
