@@ -31,11 +31,17 @@ export function dataTypeOfOrt(type: string): DataType | undefined {
   return byName.get(type);
 }
 
-/** FP16 goes in as its bits (Uint16Array); onnxruntime-common itself turns them into a Float16Array on hosts that have one. */
 export function tensorToOrt(tensor: Tensor): OrtTensor {
-  return tensor.datatype === 'BYTES'
-    ? new OrtTensor('string', [...tensor.data], tensor.shape)
-    : new OrtTensor(names[tensor.datatype], tensor.data, tensor.shape);
+  if (tensor.datatype === 'BYTES') {
+    return new OrtTensor('string', [...tensor.data], tensor.shape);
+  }
+  const value = new OrtTensor(names[tensor.datatype], tensor.data, tensor.shape);
+  if (tensor.datatype === 'FP16') {
+    // The constructor turned the bits into a Float16Array, which Node-API does not know: the native side would see no
+    // bytes at all. It takes the bits themselves.
+    Object.defineProperty(value, 'data', { value: tensor.data });
+  }
+  return value;
 }
 
 /** @throws EdgewiseError `unsupported_datatype` for a type that the protocol has no name for. */
