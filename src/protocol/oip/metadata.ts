@@ -1,0 +1,123 @@
+/** Health, server and model metadata (inference_rest.md, "Health", "Server Metadata", "Model Metadata"). */
+import { z } from 'zod';
+import type { TensorSpec } from '../../tensor/tensor.ts';
+import { parseAnswerBody } from './envelope.ts';
+
+/** Extensions by the names that Triton prints, in its order. A server lists those that it has. */
+export type ServerExtension =
+  | 'classification'
+  | 'model_repository'
+  | 'model_repository(unload_dependents)'
+  | 'model_configuration'
+  | 'binary_tensor_data'
+  | 'parameters'
+  | 'statistics';
+
+/** What clients look for before they send tensors in binary. */
+export const binaryTensorExtension = 'binary_tensor_data' satisfies ServerExtension;
+
+export interface ServerMetadata {
+  readonly name: string;
+  readonly version: string;
+  readonly extensions: readonly string[];
+}
+
+export interface ModelMetadata {
+  readonly name: string;
+  /** Strings; clients compare them as such. */
+  readonly versions?: readonly string[] | undefined;
+  readonly platform: string;
+  readonly inputs: readonly TensorMetadata[];
+  readonly outputs: readonly TensorMetadata[];
+}
+
+/** Another server's datatype may be one that we do not have (BF16), so it stays a string. */
+export interface TensorMetadata {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+}
+
+export function serverMetadata(version: string, extensions: readonly ServerExtension[]): ServerMetadata {
+  return { name: 'edgewise', version, extensions };
+}
+
+export interface ModelMetadataOptions {
+  readonly name: string;
+  readonly versions: readonly string[];
+  /** A format of the specification's list; `onnx_onnxv1` for ONNX. */
+  readonly platform: string;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}
+
+export function modelMetadata(options: ModelMetadataOptions): ModelMetadata {
+  const { name, versions, platform } = options;
+  return {
+    name,
+    versions,
+    platform,
+    inputs: options.inputs.map(tensorMetadata),
+    outputs: options.outputs.map(tensorMetadata),
+  };
+}
+
+function tensorMetadata({ name, datatype, shape }: TensorSpec): TensorMetadata {
+  return { name, datatype, shape };
+}
+
+/** Clients judge by the status (200 or 503); the bodies are KServe's. */
+export function liveBody(live: boolean): { readonly live: boolean } {
+  return { live };
+}
+
+export function readyBody(ready: boolean): { readonly ready: boolean } {
+  return { ready };
+}
+
+export function modelReadyBody(
+  name: string,
+  ready: boolean,
+): { readonly name: string; readonly ready: boolean } {
+  return { name, ready };
+}
+
+/** `GET /v2/models`, as KServe answers it. */
+export function modelListBody(names: readonly string[]): { readonly models: readonly string[] } {
+  return { models: names };
+}
+
+/** Every error under `/v2`. */
+export function errorBody(message: string): { readonly error: string } {
+  return { error: message };
+}
+
+const serverMetadataSchema = z.object({
+  name: z.string(),
+  version: z.string(),
+  extensions: z.array(z.string()),
+});
+
+const tensorMetadataSchema = z.object({
+  name: z.string(),
+  datatype: z.string(),
+  shape: z.array(z.int()),
+});
+
+const modelMetadataSchema = z.object({
+  name: z.string(),
+  versions: z.array(z.string()).optional(),
+  platform: z.string(),
+  inputs: z.array(tensorMetadataSchema),
+  outputs: z.array(tensorMetadataSchema),
+});
+
+/** Another server's `GET /v2`. @throws EdgewiseError `origin_unavailable` when it is not that. */
+export function parseServerMetadata(body: Uint8Array): ServerMetadata {
+  return parseAnswerBody(body, serverMetadataSchema, 'the server metadata');
+}
+
+/** Another server's `GET /v2/models/{name}`. @throws EdgewiseError `origin_unavailable` when it is not that. */
+export function parseModelMetadata(body: Uint8Array): ModelMetadata {
+  return parseAnswerBody(body, modelMetadataSchema, 'the model metadata');
+}

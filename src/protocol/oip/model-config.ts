@@ -1,0 +1,63 @@
+/** `GET /v2/models/{name}/config` (Triton, extension_model_configuration.md): the part that is true of us. */
+import type { DataType } from '../../tensor/datatype.ts';
+import type { TensorSpec } from '../../tensor/tensor.ts';
+
+export type ServedVersions =
+  | { readonly latest: { readonly numVersions: number } }
+  | { readonly all: object }
+  | { readonly specific: { readonly versions: readonly string[] } };
+
+export interface ModelConfigBody {
+  readonly name: string;
+  readonly platform: 'onnxruntime_onnx';
+  readonly backend: 'onnxruntime';
+  readonly version_policy:
+    | { readonly latest: { readonly num_versions: number } }
+    | { readonly all: object }
+    | { readonly specific: { readonly versions: readonly number[] } };
+  readonly max_batch_size: number;
+  readonly input: readonly ConfigTensor[];
+  readonly output: readonly ConfigTensor[];
+}
+
+export interface ConfigTensor {
+  readonly name: string;
+  readonly data_type: `TYPE_${Exclude<DataType, 'BYTES'>}` | 'TYPE_STRING';
+  /** Without the batch dimension where max_batch_size is above 0. */
+  readonly dims: readonly number[];
+}
+
+export interface ModelConfigBodyOptions {
+  readonly name: string;
+  readonly maxBatchSize: number;
+  readonly versionPolicy: ServedVersions;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}
+
+export function modelConfigBody(options: ModelConfigBodyOptions): ModelConfigBody {
+  const batched = options.maxBatchSize > 0;
+  return {
+    name: options.name,
+    platform: 'onnxruntime_onnx',
+    backend: 'onnxruntime',
+    version_policy: versionPolicyBody(options.versionPolicy),
+    max_batch_size: options.maxBatchSize,
+    input: options.inputs.map((spec) => configTensor(spec, batched)),
+    output: options.outputs.map((spec) => configTensor(spec, batched)),
+  };
+}
+
+function configTensor({ name, datatype, shape }: TensorSpec, batched: boolean): ConfigTensor {
+  return {
+    name,
+    data_type: datatype === 'BYTES' ? 'TYPE_STRING' : `TYPE_${datatype}`,
+    dims: batched ? shape.slice(1) : shape,
+  };
+}
+
+function versionPolicyBody(policy: ServedVersions): ModelConfigBody['version_policy'] {
+  if ('latest' in policy) return { latest: { num_versions: policy.latest.numVersions } };
+  if ('specific' in policy) return { specific: { versions: policy.specific.versions.map(Number) } };
+  return { all: {} };
+}
