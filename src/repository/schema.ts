@@ -81,6 +81,15 @@ const chunkSchema = z.strictObject({
 });
 export type WeightChunk = z.infer<typeof chunkSchema>;
 
+function chunksCover(weights: { byteLength: number; chunks: readonly WeightChunk[] }): boolean {
+  let end = 0;
+  for (const chunk of weights.chunks) {
+    if (chunk.offset !== end) return false;
+    end += chunk.byteLength;
+  }
+  return end === weights.byteLength;
+}
+
 /** Costs measured at publish time under the WASM engine with the edge's memory cap. */
 const edgeProfileSchema = z.strictObject({
   engine: z.string(),
@@ -130,6 +139,7 @@ export const manifestSchema = z.strictObject({
       byteLength: z.int().positive(),
       chunks: z.array(chunkSchema).min(1),
     })
+    .refine(chunksCover, 'wanted chunks that follow one another without gaps and end at byteLength')
     .optional(),
   /** Digest of the `.onnx` file that was published, before optimising and cutting. */
   sourceDigest: digestSchema,

@@ -76,6 +76,9 @@ export function fsBlobStore(root: string): BlobStore {
     async has(digest) {
       return (await unlessAbsent(stat(pathOf(digest)))) !== undefined;
     },
+    async byteLength(digest) {
+      return (await unlessAbsent(stat(pathOf(digest))))?.size;
+    },
     async put(digest, bytes) {
       const path = pathOf(digest);
       await mkdir(dirname(path), { recursive: true });

@@ -20,6 +20,9 @@ export function memoryBlobStore(options: MemoryBlobStoreOptions): BlobStore {
     async has(digest) {
       return blobs.has(digest);
     },
+    async byteLength(digest) {
+      return blobs.peek(digest)?.byteLength;
+    },
     async put(digest, bytes) {
       // A view is copied: it would keep alive, uncounted, the whole buffer that it looks into.
       const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();

@@ -21,6 +21,9 @@ export function r2BlobStore(bucket: R2Bucket): BlobStore {
     async has(digest) {
       return (await bucket.head(blobKey(digest))) !== null;
     },
+    async byteLength(digest) {
+      return (await bucket.head(blobKey(digest)))?.size;
+    },
     async put(digest, bytes) {
       // R2 refuses an upload that does not have this checksum, so a byte flipped on the way is never stored.
       await bucket.put(blobKey(digest), bytes, { sha256: digestHex(digest) });

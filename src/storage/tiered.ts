@@ -30,7 +30,7 @@ export function verified(store: BlobStore, options: TieredOptions): VerifiedBlob
 }
 
 /**
- * `tiers`: fastest first; the last is the durable one, which alone decides `put` and `has`.
+ * `tiers`: fastest first; the last is the durable one, which alone decides `put`, `has` and `byteLength`.
  *
  * `get` throws EdgewiseError `digest_mismatch` when tiers hold the digest but none the right bytes, and what the
  * durable tier threw when it could not be read and no tier above had the blob.
@@ -108,10 +108,12 @@ export function tiered(tiers: readonly BlobStore[], options: TieredOptions): Ver
     throw new EdgewiseError('digest_mismatch', `no tier holds the right bytes for ${digest}`);
   }
 
+  const lengthOf = durable.byteLength?.bind(durable);
   return {
     name: 'tiered',
     verified: true,
     ...(durable.maxBlobBytes === undefined ? {} : { maxBlobBytes: durable.maxBlobBytes }),
+    ...(lengthOf === undefined ? {} : { byteLength: lengthOf }),
     get,
     has: (digest) => durable.has(digest),
     put: (digest, bytes) => durable.put(digest, bytes),

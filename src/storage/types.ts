@@ -17,6 +17,8 @@ export interface BlobStore {
    */
   get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined>;
   has(digest: Digest): Promise<boolean>;
+  /** Bytes stored under `digest`, or undefined where nothing is. Absent where the driver could tell only by reading. */
+  byteLength?(digest: Digest): Promise<number | undefined>;
   /**
    * Stores `bytes`, over whatever stands there. Durable once the promise resolves; storing the same digest again is
    * harmless. The driver may keep the array itself, so the caller does not change it afterwards.

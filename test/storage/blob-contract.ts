@@ -46,6 +46,16 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStore>):
       expect(await store.has(digest)).toBe(false);
     });
 
+    it('byteLength() tells the length where the driver can', async () => {
+      const store = await open();
+      const bytes = bytesOf(33, 9);
+      const digest = await digestOf(bytes);
+      if (store.byteLength === undefined) return;
+      expect(await store.byteLength(digest)).toBeUndefined();
+      await store.put(digest, bytes);
+      expect(await store.byteLength(digest)).toBe(33);
+    });
+
     it('put() of the same blob again is harmless', async () => {
       const store = await open();
       const bytes = bytesOf(50, 5);

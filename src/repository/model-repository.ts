@@ -1,0 +1,239 @@
+/**
+ * What is published, as requests see it. Indexes are kept in memory: trusted for `indexMaxAgeMs`, then, for
+ * `staleWhileRevalidateMs` more, still answered from while a deferred read brings the new one; older ones are read again
+ * before they are answered from. Manifests never change, so they are kept as long as there is room.
+ */
+import type { Clock } from '../async/clock.ts';
+import { Lru } from '../async/lru.ts';
+import { EdgewiseError } from '../errors.ts';
+import type { Defer, Digest, StateStore, VerifiedBlobStore } from '../storage/types.ts';
+import { decodeIndex, readManifest, type StoredManifest } from './documents.ts';
+import { indexKey, indexPrefix, nameOfIndexKey } from './keys.ts';
+import { isModelName } from './name.ts';
+import type { Manifest, ModelIndex } from './schema.ts';
+import {
+  noSuchModel,
+  noSuchVersion,
+  type ServedIndex,
+  servedDigest,
+  serveIndex,
+  unreadable,
+  versionNamed,
+} from './served-index.ts';
+
+/** Text of indexes, and of manifests, that is kept. What it is parsed into takes a few times as much. */
+const maxIndexBytes = 1024 * 1024;
+const maxManifestBytes = 2 * 1024 * 1024;
+/** Names without a model that are remembered: enough for honest mistakes, and a bound for the others. */
+const maxUnknownNames = 256;
+/** A deferred read that is not back by then has died with its request; the next one may try. */
+const refreshPatienceMs = 10_000;
+
+export interface ModelRepositoryOptions {
+  readonly state: StateStore;
+  readonly blobs: VerifiedBlobStore;
+  readonly clock: Clock;
+  readonly defer: Defer;
+  /** Default 5000. */
+  readonly indexMaxAgeMs?: number;
+  /** Default 60,000. */
+  readonly staleWhileRevalidateMs?: number;
+}
+
+export interface ResolvedModel extends StoredManifest {
+  readonly index: ModelIndex;
+}
+
+interface CachedIndex extends ServedIndex {
+  readonly etag: string;
+  readonly textLength: number;
+  readonly readAt: number;
+  /** Owned by `#usable`: when the deferred read that replaces this entry began. */
+  refreshStartedAt: number | undefined;
+}
+
+export class ModelRepository {
+  readonly #state: StateStore;
+  readonly #blobs: VerifiedBlobStore;
+  readonly #clock: Clock;
+  readonly #defer: Defer;
+  readonly #maxAgeMs: number;
+  readonly #maxStaleMs: number;
+  readonly #indexes = new Lru<string, CachedIndex>({ maxBytes: maxIndexBytes });
+  /** Name → when it was found to have no model. */
+  readonly #unknown = new Lru<string, number>({ maxBytes: maxUnknownNames });
+  readonly #manifests = new Lru<Digest, Manifest>({ maxBytes: maxManifestBytes });
+  #names: { readonly names: readonly string[]; readonly readAt: number } | undefined;
+  /** Counts invalidations: a read that began before one does not fill the caches after it. */
+  #epoch = 0;
+
+  constructor(options: ModelRepositoryOptions) {
+    this.#state = options.state;
+    this.#blobs = options.blobs;
+    this.#clock = options.clock;
+    this.#defer = options.defer;
+    this.#maxAgeMs = options.indexMaxAgeMs ?? 5000;
+    this.#maxStaleMs = this.#maxAgeMs + (options.staleWhileRevalidateMs ?? 60_000);
+  }
+
+  /**
+   * The version of `name` to serve: the one asked for by number or alias, else the default one. Answers at once, not by
+   * a promise, when all of it is in memory; errors are thrown at once, too, then.
+   *
+   * @throws EdgewiseError `model_not_found`, `version_not_found`; `model_not_ready` when the model is unloaded or the
+   * repository cannot be read.
+   */
+  resolve(name: string, versionOrAlias?: string): ResolvedModel | Promise<ResolvedModel> {
+    const cached = this.#usable(name);
+    if (cached === undefined) return this.#resolveFromStore(name, versionOrAlias);
+    const digest = servedDigest(cached, versionOrAlias);
+    const manifest = this.#manifests.get(digest);
+    if (manifest === undefined) return this.#resolveFromStore(name, versionOrAlias);
+    return { manifest, manifestDigest: digest, index: cached.index };
+  }
+
+  /** @throws EdgewiseError `model_not_found`, `model_not_ready` */
+  index(name: string): ModelIndex | Promise<ModelIndex> {
+    return this.#usable(name)?.index ?? this.#readIndex(name).then(({ index }) => index);
+  }
+
+  /**
+   * Any published version, served or not, loaded or not, by number or alias.
+   *
+   * @throws EdgewiseError `model_not_found`, `version_not_found`, `model_not_ready`
+   */
+  async manifest(name: string, versionOrAlias: string): Promise<StoredManifest> {
+    const { index } = this.#usable(name) ?? (await this.#readIndex(name));
+    const version = versionNamed(index, versionOrAlias);
+    const digest = index.versions.find((entry) => entry.version === version)?.manifestDigest;
+    if (digest === undefined) throw noSuchVersion(index, versionOrAlias);
+    return { manifest: await this.#manifest(name, digest), manifestDigest: digest };
+  }
+
+  /** All models, by name. */
+  async list(): Promise<readonly ModelIndex[]> {
+    const indexes = await Promise.all(
+      (await this.#listNames()).map(async (name) => {
+        try {
+          return await this.index(name);
+        } catch (error) {
+          // Removed since the names were read.
+          if (error instanceof EdgewiseError && error.code === 'model_not_found') return undefined;
+          throw error;
+        }
+      }),
+    );
+    return indexes.filter((index) => index !== undefined);
+  }
+
+  /** Forgets what is known of `name`, so that this isolate sees a change at once. Others see it within the age. */
+  invalidate(name: string): void {
+    this.#epoch += 1;
+    this.#indexes.delete(name);
+    this.#unknown.delete(name);
+    this.#names = undefined;
+  }
+
+  /** What memory holds of `name`, if it may be answered from; begins the deferred read where it is due. */
+  #usable(name: string): CachedIndex | undefined {
+    const now = this.#clock.now();
+    const cached = this.#indexes.get(name);
+    if (cached === undefined) {
+      const unknownSince = this.#unknown.get(name);
+      if (unknownSince !== undefined && now - unknownSince < this.#maxAgeMs) throw noSuchModel(name);
+      return undefined;
+    }
+    const age = now - cached.readAt;
+    if (age < this.#maxAgeMs) return cached;
+    if (age >= this.#maxStaleMs) return undefined;
+    const { refreshStartedAt } = cached;
+    if (refreshStartedAt === undefined || now - refreshStartedAt >= refreshPatienceMs) {
+      cached.refreshStartedAt = now;
+      // The caller has its answer; a failure is met again, by the caller who finds the entry too old.
+      this.#defer(this.#readIndex(name).then(ignore, ignore));
+    }
+    return cached;
+  }
+
+  async #resolveFromStore(name: string, versionOrAlias: string | undefined): Promise<ResolvedModel> {
+    const cached = this.#usable(name) ?? (await this.#readIndex(name));
+    const digest = servedDigest(cached, versionOrAlias);
+    try {
+      return { manifest: await this.#manifest(name, digest), manifestDigest: digest, index: cached.index };
+    } catch (error) {
+      // A version that was removed since its index was read: the new index says what there is.
+      const current = await this.#readIndex(name);
+      const currentDigest = servedDigest(current, versionOrAlias);
+      if (currentDigest === digest) throw error;
+      const manifest = await this.#manifest(name, currentDigest);
+      return { manifest, manifestDigest: currentDigest, index: current.index };
+    }
+  }
+
+  /** Reads the index and keeps it. */
+  async #readIndex(name: string): Promise<CachedIndex> {
+    if (!isModelName(name)) throw noSuchModel(name);
+    const epoch = this.#epoch;
+    const readAt = this.#clock.now();
+    let read: CachedIndex | undefined;
+    try {
+      read = await this.#fetchIndex(name, readAt);
+    } catch (error) {
+      throw unreadable(error);
+    }
+    const standing = this.#indexes.peek(name);
+    const newest = epoch === this.#epoch && (standing === undefined || standing.readAt <= readAt);
+    if (newest) this.#indexes.delete(name);
+    if (newest) this.#unknown.delete(name);
+    if (read === undefined) {
+      if (newest) this.#unknown.set(name, readAt, 1);
+      throw noSuchModel(name);
+    }
+    if (newest) this.#indexes.set(name, read, read.textLength);
+    return read;
+  }
+
+  /** Moves the index only where it is not the one that is known. */
+  async #fetchIndex(name: string, readAt: number): Promise<CachedIndex | undefined> {
+    const key = indexKey(name);
+    const known = this.#indexes.peek(name);
+    const entry =
+      known === undefined ? await this.#state.get(key) : await this.#state.getIfChanged(key, known.etag);
+    if (entry === undefined) return undefined;
+    const fresh = { readAt, refreshStartedAt: undefined };
+    if (entry === 'unchanged') return known && { ...known, ...fresh };
+    const served = serveIndex(decodeIndex(name, entry.value));
+    return { ...served, ...fresh, etag: entry.etag, textLength: entry.value.length };
+  }
+
+  async #manifest(name: string, digest: Digest): Promise<Manifest> {
+    const held = this.#manifests.get(digest);
+    if (held !== undefined) return held;
+    const read = await readManifest(this.#blobs, digest);
+    if (read === undefined) {
+      throw new EdgewiseError('model_not_ready', `manifest ${digest} of ${name} is not stored`);
+    }
+    this.#manifests.set(digest, read.manifest, read.byteLength);
+    return read.manifest;
+  }
+
+  async #listNames(): Promise<readonly string[]> {
+    const readAt = this.#clock.now();
+    if (this.#names !== undefined && readAt - this.#names.readAt < this.#maxAgeMs) return this.#names.names;
+    const epoch = this.#epoch;
+    let keys: readonly string[];
+    try {
+      keys = await this.#state.list(indexPrefix);
+    } catch (error) {
+      throw unreadable(error);
+    }
+    const names = keys
+      .map(nameOfIndexKey)
+      .filter((name) => name !== undefined)
+      .filter(isModelName);
+    if (epoch === this.#epoch) this.#names = { names: names.sort(), readAt };
+    return names;
+  }
+}
+
+function ignore(): void {}
