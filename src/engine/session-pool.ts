@@ -197,7 +197,6 @@ export class SessionPool {
   }
 
   async #turn<T>(entry: Entry, options: RunOptions, cold: boolean, task: Task<T>): Promise<T | typeof lost> {
-    if (options.signal?.aborted) throw cancelled(entry.model, options);
     if (entry.failure !== undefined) throw entry.failure;
     if (entry.gone) return lost;
     if (entry.running) {
@@ -208,6 +207,7 @@ export class SessionPool {
     }
     // No session and no failure: the load was cut off. It is begun anew, once.
     const session = entry.session ?? (await this.#deferred(this.#load(entry)));
+    if (options.signal?.aborted) throw cancelled(entry.model, options);
     return task(entry, session, cold);
   }
 

@@ -1,0 +1,265 @@
+import { describe, expect, it } from 'vitest';
+import { type PoolModel, SessionPool, type SessionPoolOptions } from '../../src/engine/session-pool.ts';
+import type { Feeds } from '../../src/engine/types.ts';
+import { EdgewiseError, type ErrorCode } from '../../src/errors.ts';
+import { ManualClock } from '../support/clock.ts';
+import { createTracedEngine, sourceOf } from '../support/traced-engine.ts';
+
+const feeds: Feeds = new Map();
+
+/** Lets all that can go on go on: promises settle in microtasks, and a macrotask comes after them. */
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+function throws(code: ErrorCode): unknown {
+  return expect.objectContaining({ code });
+}
+
+/** A pool whose creates and runs of the models in `held` stand still until they are let go. */
+function harness(options: Partial<SessionPoolOptions> & { capBytes?: number } = {}) {
+  const gates = new Map<string, PromiseWithResolvers<void>>();
+  const gateOf = (name: string) => gates.get(name)?.promise ?? Promise.resolve();
+  const hold = (name: string) => {
+    const gate = Promise.withResolvers<void>();
+    gates.set(name, gate);
+    return {
+      letGo: async () => {
+        await settle();
+        gates.delete(name);
+        gate.resolve();
+        await settle();
+      },
+      fail: async (code: ErrorCode) => {
+        await settle();
+        gates.delete(name);
+        gate.reject(new EdgewiseError(code, 'let fail'));
+        await settle();
+      },
+    };
+  };
+  const clock = new ManualClock();
+  const engine = createTracedEngine({
+    ...(options.capBytes === undefined ? {} : { capBytes: options.capBytes }),
+    duringCreate: (name) => gateOf(`create ${name}`),
+    duringRun: (name) => gateOf(`run ${name}`),
+  });
+  const deferred: Promise<unknown>[] = [];
+  const pool = new SessionPool({
+    engine,
+    budgetBytes: 10,
+    clock,
+    defer: (work) => deferred.push(work),
+    waitTimeoutMs: 100,
+    loadTimeoutMs: 1000,
+    maxQueuePerSession: 2,
+    ...options,
+  });
+  const model = (name: string, bytes: number): PoolModel => ({
+    key: name,
+    bytes,
+    load: async () => {
+      await gateOf(`source ${name}`);
+      return sourceOf(name, bytes);
+    },
+  });
+  return { clock, engine, pool, model, hold, deferred };
+}
+
+describe('SessionPool.run()', () => {
+  it('loads once for all that ask meanwhile, and hands the load to defer', async () => {
+    const { pool, engine, model, hold, deferred } = harness();
+    const gate = hold('create a');
+    const runs = [pool.run(model('a', 3), feeds, undefined), pool.run(model('a', 3), feeds, undefined)];
+    expect(deferred).toHaveLength(1);
+    await gate.letGo();
+    await Promise.all(runs);
+    expect(engine.trace).toEqual(['create a', 'run a', 'run a']);
+    await deferred[0];
+  });
+
+  it('makes no timer and asks nobody to wait when the session is loaded and idle', async () => {
+    const { pool, model, clock, deferred } = harness();
+    await pool.warm(model('a', 3));
+    const run = pool.run(model('a', 3), feeds, undefined, { signal: new AbortController().signal });
+    expect([clock.pending, deferred.length]).toEqual([0, 1]);
+    expect((await run).timings).toEqual({ loadMs: 0, queueMs: 0, runMs: 0, cold: false });
+  });
+
+  it('tells the time of the load, of the queue and of the run apart', async () => {
+    const { pool, model, clock, hold } = harness();
+    const create = hold('create a');
+    const first = pool.run(model('a', 3), feeds, undefined);
+    const second = pool.run(model('a', 3), feeds, undefined);
+    clock.advance(70);
+    const firstRun = hold('run a');
+    await create.letGo();
+    clock.advance(5);
+    await firstRun.letGo();
+    expect((await first).timings).toEqual({ loadMs: 70, queueMs: 0, runMs: 5, cold: true });
+    expect((await second).timings).toEqual({ loadMs: 70, queueMs: 5, runMs: 0, cold: true });
+  });
+
+  it('gives the failure of a load to all that waited for it, and loads again for the next', async () => {
+    const { pool, engine, model, hold } = harness();
+    const gate = hold('source a');
+    const runs = [pool.run(model('a', 3), feeds, undefined), pool.run(model('a', 3), feeds, undefined)];
+    const both = Promise.allSettled(runs);
+    await gate.fail('digest_mismatch');
+    for (const result of await both) expect(result).toMatchObject({ reason: { code: 'digest_mismatch' } });
+    await pool.run(model('a', 3), feeds, undefined);
+    expect(engine.trace).toEqual(['create a', 'run a']);
+    expect(pool.snapshot()).toMatchObject({ loads: 1, failedLoads: 1 });
+  });
+
+  it('refuses a model larger than the whole budget before anything is read', async () => {
+    const { pool, model, engine } = harness();
+    await pool.warm(model('a', 3));
+    await expect(pool.run(model('b', 11), feeds, undefined)).rejects.toEqual(throws('no_capacity'));
+    expect(engine.trace).toEqual(['create a']);
+  });
+
+  it('releases the least recently used sessions, and no more than it must, before a load', async () => {
+    const { pool, model, engine } = harness();
+    for (const name of ['a', 'b', 'c']) await pool.warm(model(name, 3));
+    await pool.run(model('a', 3), feeds, undefined);
+    await pool.warm(model('d', 4));
+    expect(engine.trace.slice(-2)).toEqual(['release b', 'create d']);
+    expect(pool.snapshot().sessions.map(({ key }) => key)).toEqual(['c', 'a', 'd']);
+  });
+
+  it('waits for a busy session where nothing idle makes room, and gives up in time with no_capacity', async () => {
+    const { pool, model, engine, clock, hold } = harness();
+    const gate = hold('run a');
+    const busy = pool.run(model('a', 6), feeds, undefined);
+    await settle();
+    const early = pool.run(model('b', 6), feeds, undefined);
+    const refused = expect(early).rejects.toEqual(
+      expect.objectContaining({ code: 'no_capacity', retryAfterSeconds: 1 }),
+    );
+    await settle();
+    clock.advance(100);
+    await refused;
+    const patient = pool.run(model('b', 6), feeds, undefined);
+    await settle();
+    expect(engine.trace).toEqual(['create a', 'run a']);
+    await gate.letGo();
+    await Promise.all([busy, patient]);
+    expect(engine.trace).toEqual(['create a', 'run a', 'release a', 'create b', 'run b']);
+  });
+
+  it('releases all idle sessions and tries once more when a create runs out of memory', async () => {
+    const { pool, model, engine } = harness({ capBytes: 7 });
+    await pool.warm(model('a', 3));
+    await pool.warm(model('b', 3));
+    await pool.run(model('c', 4), feeds, undefined);
+    expect(engine.trace).toEqual(['create a', 'create b', 'release a', 'release b', 'create c', 'run c']);
+    await expect(pool.run(model('d', 8), feeds, undefined)).rejects.toEqual(throws('no_capacity'));
+  });
+
+  it('releases the idle others and tries once more when a run is out of memory, and keeps its session', async () => {
+    const { pool, model, engine, hold } = harness();
+    await pool.warm(model('a', 3));
+    const gate = hold('run b');
+    const run = pool.run(model('b', 3), feeds, undefined);
+    await settle();
+    await gate.fail('no_capacity');
+    await run;
+    expect(engine.trace).toEqual(['create a', 'create b', 'run b', 'release a', 'run b']);
+    const alone = hold('run b');
+    const second = expect(pool.run(model('b', 3), feeds, undefined)).rejects.toEqual(throws('no_capacity'));
+    await alone.fail('no_capacity');
+    await second;
+    expect(pool.has('b')).toBe(true);
+  });
+
+  it('keeps a session that refused its feeds, and makes one anew that failed for unknown reasons', async () => {
+    const { pool, model, engine, hold } = harness();
+    await pool.warm(model('a', 3));
+    for (const code of ['invalid_request', 'internal'] as const) {
+      const gate = hold('run a');
+      const failing = expect(pool.run(model('a', 3), feeds, undefined)).rejects.toEqual(throws(code));
+      const next = pool.run(model('a', 3), feeds, undefined);
+      await gate.fail(code);
+      await failing;
+      await next;
+    }
+    expect(engine.trace).toEqual([
+      ...['create a', 'run a', 'run a'],
+      ...['run a', 'release a', 'create a', 'run a'],
+    ]);
+  });
+
+  it('refuses with overloaded what finds the queue full or waits too long', async () => {
+    const { pool, model, clock, hold } = harness();
+    await pool.warm(model('a', 3));
+    const gate = hold('run a');
+    const busy = pool.run(model('a', 3), feeds, undefined);
+    const waiting = [1, 2].map(() =>
+      expect(pool.run(model('a', 3), feeds, undefined)).rejects.toEqual(throws('overloaded')),
+    );
+    await expect(pool.run(model('a', 3), feeds, undefined)).rejects.toEqual(throws('overloaded'));
+    clock.advance(100);
+    await Promise.all(waiting);
+    await gate.letGo();
+    await busy;
+  });
+
+  it('says deadline_exceeded where the deadline comes first, model_not_ready where the load takes too long', async () => {
+    const { pool, model, clock, hold, engine } = harness();
+    const gate = hold('create a');
+    const late = expect(pool.run(model('a', 3), feeds, undefined, { deadlineMs: 50 })).rejects.toEqual(
+      throws('deadline_exceeded'),
+    );
+    clock.advance(50);
+    await late;
+    const slow = expect(pool.run(model('a', 3), feeds, undefined)).rejects.toEqual(throws('model_not_ready'));
+    clock.advance(1000);
+    await slow;
+    await gate.letGo();
+    expect(engine.trace).toEqual(['create a']);
+    expect(pool.has('a')).toBe(true);
+  });
+
+  it('gives up a source that does not come, so that other models can load', async () => {
+    const { pool, model, clock, hold } = harness();
+    hold('source a');
+    const stuck = expect(pool.run(model('a', 3), feeds, undefined)).rejects.toEqual(
+      throws('model_not_ready'),
+    );
+    await settle();
+    clock.advance(1000);
+    await stuck;
+    await settle();
+    await pool.run(model('b', 3), feeds, undefined);
+    expect(pool.snapshot()).toMatchObject({ bytes: 3, failedLoads: 1 });
+  });
+
+  it('does not begin the run of a caller that left, before or while it waited', async () => {
+    const { pool, model, engine, hold } = harness();
+    const gone = { signal: AbortSignal.abort() };
+    await expect(pool.run(model('a', 3), feeds, undefined, gone)).rejects.toEqual(
+      throws('deadline_exceeded'),
+    );
+    const gate = hold('create a');
+    const controller = new AbortController();
+    const run = pool.run(model('a', 3), feeds, undefined, { signal: controller.signal });
+    controller.abort();
+    await expect(run).rejects.toEqual(throws('deadline_exceeded'));
+    await gate.letGo();
+    expect(engine.trace).toEqual(['create a']);
+  });
+});
+
+describe('SessionPool.evict()', () => {
+  it('releases a busy session only after those that wait, and whoever came later gets a new one', async () => {
+    const { pool, model, engine, hold } = harness();
+    const gate = hold('run a');
+    const before = pool.run(model('a', 3), feeds, undefined);
+    await settle();
+    const evicted = pool.evict('a');
+    const after = pool.run(model('a', 3), feeds, undefined);
+    await gate.letGo();
+    await Promise.all([before, evicted, after]);
+    expect(engine.trace).toEqual(['create a', 'run a', 'release a', 'create a', 'run a']);
+    expect(pool.snapshot()).toMatchObject({ bytes: 3, loads: 2, releases: 1 });
+  });
+});
