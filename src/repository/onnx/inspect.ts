@@ -1,7 +1,7 @@
 import { EdgewiseError } from '../../errors.ts';
 import type { DataType } from '../../tensor/datatype.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
-import { type GraphProto, type ModelProto, tensorTypes, type ValueInfoProto } from './proto-types.ts';
+import { type ModelProto, tensorTypes, type ValueInfoProto } from './proto-types.ts';
 import { presentBytes } from './tensor-data.ts';
 import { scopesOf, tensorsOf } from './walk.ts';
 
@@ -42,10 +42,10 @@ const dataTypes = new Map<number, DataType>([
 
 const typeNames = new Map<number, string>(Object.entries(tensorTypes).map(([name, value]) => [value, name]));
 
-export interface InspectOptions {
-  /** Ranks of values whose shape the graph does not declare: name → number of dimensions. */
-  readonly ranks?: ReadonlyMap<string, number>;
-}
+/** Numbers of dimensions of values whose shape the graph does not declare, by name. */
+export type Ranks = ReadonlyMap<string, number>;
+
+const noRanks: Ranks = new Map();
 
 /**
  * What a graph takes, gives and is made of. Inputs that an initializer gives a value to are not inputs.
@@ -53,9 +53,7 @@ export interface InspectOptions {
  * @throws EdgewiseError `unsupported_datatype` for an input or output that is no tensor of the protocol's types;
  * `invalid_request` for one whose rank is nowhere declared.
  */
-export function inspectModel(model: ModelProto, options: InspectOptions = {}): ModelInspection {
-  const graph: GraphProto = model.graph ?? {};
-  const constants = new Set(graph.initializer?.map(({ name }) => name));
+export function inspectModel(model: ModelProto, ranks = noRanks): ModelInspection {
   const operators = new Map<string, OperatorUse>();
   let weightBytes = 0;
   let nodeCount = 0;
@@ -72,10 +70,8 @@ export function inspectModel(model: ModelProto, options: InspectOptions = {}): M
     }
   }
   return {
-    inputs: (graph.input ?? [])
-      .filter(({ name }) => !constants.has(name))
-      .map((value) => tensorSpec(value, options)),
-    outputs: (graph.output ?? []).map((value) => tensorSpec(value, options)),
+    inputs: inputSpecs(model, ranks),
+    outputs: (model.graph?.output ?? []).map((value) => tensorSpec(value, ranks)),
     opsets: Object.fromEntries(
       (model.opsetImport ?? []).map(({ domain, version }) => [domain || 'ai.onnx', Number(version ?? 0n)]),
     ),
@@ -85,7 +81,15 @@ export function inspectModel(model: ModelProto, options: InspectOptions = {}): M
   };
 }
 
-function tensorSpec({ name = '', type }: ValueInfoProto, { ranks }: InspectOptions): TensorSpec {
+/** The inputs alone; throws as `inspectModel`. */
+export function inputSpecs({ graph = {} }: ModelProto, ranks = noRanks): TensorSpec[] {
+  const constants = new Set(graph.initializer?.map(({ name }) => name));
+  return (graph.input ?? [])
+    .filter(({ name }) => !constants.has(name))
+    .map((value) => tensorSpec(value, ranks));
+}
+
+function tensorSpec({ name = '', type }: ValueInfoProto, ranks: Ranks): TensorSpec {
   const quoted = JSON.stringify(name.slice(0, 100));
   const tensor = type?.tensorType;
   if (tensor === undefined) {
@@ -102,7 +106,7 @@ function tensorSpec({ name = '', type }: ValueInfoProto, { ranks }: InspectOptio
       `${quoted} is of type ${typeName}, which the Open Inference Protocol does not have`,
     );
   }
-  const rank = ranks?.get(name);
+  const rank = ranks.get(name);
   if (tensor.shape !== undefined) {
     const dims = tensor.shape.dim ?? [];
     return {

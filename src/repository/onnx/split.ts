@@ -113,3 +113,11 @@ export function joinModel(
     inlineExternalData(decodeModel(graph), (location) => (location === path ? weights : undefined)),
   );
 }
+
+export function describeSplit({ graph, weights }: SplitModel): string {
+  const outside =
+    weights === undefined
+      ? 'all weights in it'
+      : `${weights.byteLength} bytes of weights in ${weights.pieces.length} chunks`;
+  return `graph of ${graph.byteLength} bytes, ${outside}`;
+}

@@ -1,0 +1,149 @@
+/** From a model's source to what is published: manifest and blobs. Decides, measures and refuses; uploads nothing. */
+import { EdgewiseError } from '../../errors.ts';
+import { digestOf } from '../../storage/digest.ts';
+import type { TensorSpec } from '../../tensor/tensor.ts';
+import { inputSpecs, inspectModel, type ModelInspection } from '../onnx/inspect.ts';
+import { decodeModel } from '../onnx/proto.ts';
+import { describeSplit, type SplitModel, splitModel } from '../onnx/split.ts';
+import { type Manifest, manifestSchema, manifestSchemaId } from '../schema.ts';
+import { buildForEdge, type EdgeForm } from './edge-form.ts';
+import { runReference } from './reference.ts';
+import { isOriginOnly, type ModelFile, readSource } from './source.ts';
+import type { ModelPackage, PackageBlob, PackageInput, PackageOptions } from './types.ts';
+
+/**
+ * Checks the model, optimises it, cuts it into graph and chunks, compares its answer under the edge's engine with the
+ * native one's, and measures what it costs there.
+ *
+ * @throws EdgewiseError `invalid_request` for a model that is corrupt, hostile, uses an operator that the engine lacks or
+ * answers differently at the edge; `too_large` when it does not fit there, saying by how much; `unsupported_datatype`.
+ */
+export async function buildPackage(
+  input: PackageInput,
+  options: PackageOptions,
+  file?: ModelFile,
+): Promise<ModelPackage> {
+  const { config } = input;
+  const source = file ?? (await readSource(input, options));
+  options.onProgress?.(
+    'check',
+    `${source.model.graph?.node?.length ?? 0} nodes, ${input.model.byteLength} bytes`,
+  );
+  const sampleRanks = new Map(
+    Object.entries(config.sampleShapes).map(([name, shape]) => [name, shape.length]),
+  );
+  const inputs = inputSpecs(source.model, sampleRanks);
+  const reference = await runReference(source.bytes, inputs, config, options);
+  const outputRanks = [...reference.fetches].map(([name, { shape }]) => [name, shape.length] as const);
+  const inspection = inspectModel(source.model, new Map([...outputRanks, ...sampleRanks]));
+  checkLabels(input, inspection.outputs);
+  const form = isOriginOnly(input, options)
+    ? { split: await splitForOrigin(source, options) }
+    : await buildForEdge(
+        { bytes: source.bytes, operators: inspection.operators, inputs, config, reference },
+        options,
+      );
+  return assemble(input, { source, inspection, form, options });
+}
+
+/** Fusions are chosen for the CPU, and an origin may run on something else: so only what is plain ONNX. */
+async function splitForOrigin(
+  { bytes }: ModelFile,
+  { engines, onProgress }: PackageOptions,
+): Promise<SplitModel> {
+  const split = splitModel(decodeModel(await engines.optimise(bytes, 'basic')));
+  onProgress?.('split', describeSplit(split));
+  return split;
+}
+
+function checkLabels({ config, labels }: PackageInput, outputs: readonly TensorSpec[]): void {
+  for (const [name, lines] of Object.entries(labels)) {
+    const output = outputs.find((each) => each.name === name);
+    if (output === undefined) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `config.json of ${config.name} has labels for ${JSON.stringify(name)}, the graph's outputs are ${outputs.map((each) => each.name).join(', ')}`,
+      );
+    }
+    const classes = output.shape.at(-1) ?? 1;
+    if (classes !== -1 && classes !== lines.length) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `output ${JSON.stringify(name)} has ${classes} classes (shape [${output.shape.join(',')}]), its labels file ${lines.length} lines`,
+      );
+    }
+  }
+}
+
+interface Parts {
+  readonly source: ModelFile;
+  readonly inspection: ModelInspection;
+  readonly form: { readonly split: SplitModel } & Partial<EdgeForm>;
+  readonly options: PackageOptions;
+}
+
+async function assemble(
+  input: PackageInput,
+  { source, inspection, form, options }: Parts,
+): Promise<ModelPackage> {
+  const { config, version, labels } = input;
+  const { graph, weights } = form.split;
+  const graphBlob = await blobOf(graph);
+  const pieces = weights?.pieces ?? [];
+  const chunks = await Promise.all(
+    pieces.map(async ({ offset, bytes }) => ({ offset, ...(await blobOf(bytes)) })),
+  );
+  const manifest: Manifest = {
+    schema: manifestSchemaId,
+    name: config.name,
+    version,
+    createdAt: (options.createdAt ?? new Date()).toISOString(),
+    description: config.description,
+    platform: config.platform,
+    creator: config.creator,
+    licence: config.licence,
+    ...(config.source === undefined ? {} : { source: config.source }),
+    tier: isOriginOnly(input, options) ? 'origin' : config.tier,
+    maxBatchSize: config.maxBatchSize,
+    inputs: inspection.inputs.map(plainSpec),
+    outputs: inspection.outputs.map(plainSpec),
+    labels: Object.fromEntries(Object.entries(labels).map(([name, lines]) => [name, [...lines]])),
+    graph: { digest: graphBlob.digest, byteLength: graph.byteLength },
+    ...(weights && {
+      weights: {
+        path: weights.path,
+        byteLength: weights.byteLength,
+        chunks: chunks.map(({ offset, digest, bytes }) => ({ digest, offset, byteLength: bytes.byteLength })),
+      },
+    }),
+    sourceDigest: source.sourceDigest,
+    inputsDigest: source.inputsDigest,
+    opsets: { ...inspection.opsets },
+    ...(form.edgeProfile && { edgeProfile: form.edgeProfile }),
+  };
+  return {
+    manifest: checkedManifest(manifest),
+    blobs: [graphBlob, ...chunks.map(({ digest, bytes }) => ({ digest, bytes }))],
+  };
+}
+
+function plainSpec({ name, datatype, shape }: TensorSpec): Manifest['inputs'][number] {
+  return { name, datatype, shape: [...shape] };
+}
+
+async function blobOf(bytes: Uint8Array<ArrayBuffer>): Promise<PackageBlob> {
+  return { digest: await digestOf(bytes), bytes };
+}
+
+/** The server checks the same; here the refusal comes before the upload. */
+function checkedManifest(manifest: Manifest): Manifest {
+  const parsed = manifestSchema.safeParse(manifest);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new EdgewiseError(
+      'invalid_request',
+      `the model cannot be published: ${issue?.path.join('.')}: ${issue?.message}`,
+    );
+  }
+  return parsed.data;
+}

@@ -1,0 +1,144 @@
+/** The published form for the edge: optimised as far as its engine's answers stay the native ones, and measured there. */
+import { systemClock } from '../../async/clock.ts';
+import type { Engine, ModelSource } from '../../engine/types.ts';
+import { EdgewiseError, isEdgewiseError, toEdgewiseError } from '../../errors.ts';
+import type { TensorSpec } from '../../tensor/tensor.ts';
+import type { OperatorUse } from '../onnx/inspect.ts';
+import { decodeModel } from '../onnx/proto.ts';
+import { describeSplit, type SplitModel, splitModel } from '../onnx/split.ts';
+import type { EdgeProfile, ModelConfig } from '../schema.ts';
+import { firstDifference, firstShapeDifference } from './compare.ts';
+import { type EdgeMeasurement, measureEdge } from './profile.ts';
+import { engineText, type Reference } from './reference.ts';
+import { sampleFeeds } from './sample.ts';
+import type { OptimisationLevel, PackageOptions } from './types.ts';
+
+export const defaultEdgeCapBytes = 96 * 1024 * 1024;
+
+export interface EdgeForm {
+  readonly split: SplitModel;
+  readonly edgeProfile: EdgeProfile;
+}
+
+export interface EdgeFormInput {
+  /** One `.onnx` file with everything in it. */
+  readonly bytes: Uint8Array;
+  readonly inputs: readonly TensorSpec[];
+  readonly operators: readonly OperatorUse[];
+  readonly config: ModelConfig;
+  readonly reference: Reference;
+}
+
+/** Fused operators save time and memory; where the edge lacks one or computes it otherwise, plain ONNX will do. */
+const levels: readonly OptimisationLevel[] = ['extended', 'basic'];
+
+const randomOperators = new Set([
+  'Bernoulli',
+  'Multinomial',
+  'RandomNormal',
+  'RandomNormalLike',
+  'RandomUniform',
+  'RandomUniformLike',
+]);
+
+const originHint = 'With --origin it is published for the origin only';
+
+/** @throws EdgewiseError `too_large`, or `invalid_request` with the reason why the edge cannot serve it. */
+export async function buildForEdge(input: EdgeFormInput, options: PackageOptions): Promise<EdgeForm> {
+  const refusals: EdgewiseError[] = [];
+  for (const level of levels) {
+    const split = splitModel(decodeModel(await options.engines.optimise(input.bytes, level)));
+    options.onProgress?.('split', `${describeSplit(split)} (${level})`);
+    try {
+      const { profile, fetches } = await measure(split, input, options);
+      const difference = input.operators.some(({ opType }) => randomOperators.has(opType))
+        ? firstShapeDifference(input.reference.fetches, fetches)
+        : firstDifference(input.reference.fetches, fetches);
+      if (difference === undefined) {
+        return { split, edgeProfile: profile };
+      }
+      refusals.push(
+        new EdgewiseError('invalid_request', `the edge's answer is not the native one's: ${difference}`),
+      );
+    } catch (error) {
+      if (isEdgewiseError(error) && error.code === 'no_capacity') {
+        throw await tooLarge(split, input, options);
+      }
+      refusals.push(toEdgewiseError(error));
+    }
+    options.onProgress?.('optimise', `${level} does not serve: ${refusals.at(-1)?.message}`);
+  }
+  const reason = refusals.at(-1);
+  const detail = reason?.cause === undefined ? '' : ` (${engineText(reason)})`;
+  throw new EdgewiseError(
+    'invalid_request',
+    `the edge cannot serve ${input.config.name}: ${reason?.message}${detail}. ${originHint}`,
+    { cause: reason },
+  );
+}
+
+function measure(split: SplitModel, input: EdgeFormInput, options: PackageOptions): Promise<EdgeMeasurement> {
+  const { config, inputs, reference } = input;
+  const engine = options.engines.edge(options.memoryCapBytes ?? defaultEdgeCapBytes);
+  return measureEdge(engine, sourceOf(split), {
+    clock: options.clock ?? systemClock,
+    maxBatchSize: Math.max(1, config.maxBatchSize),
+    feeds: (batchSize) => sampleFeeds(inputs, config, { kind: reference.kind, batchSize }),
+    onRun: (batchSize, microseconds) =>
+      options.onProgress?.('measure', `batch ${batchSize}: ${(microseconds / 1000).toFixed(2)} ms`),
+  });
+}
+
+function sourceOf({ graph, weights }: SplitModel): ModelSource {
+  if (weights === undefined) {
+    return { graph };
+  }
+  const { path, byteLength, pieces } = weights;
+  return {
+    graph,
+    weights: {
+      path,
+      byteLength,
+      async *read(begin, end) {
+        for (const { offset, bytes } of pieces) {
+          if (offset < end && offset + bytes.byteLength > begin) {
+            yield bytes.subarray(Math.max(0, begin - offset), end - offset);
+          }
+        }
+      },
+    },
+  };
+}
+
+/** The most that a WASM memory can hold. */
+const roomyCapBytes = 4 * 1024 ** 3 - 65_536;
+
+async function tooLarge(
+  split: SplitModel,
+  input: EdgeFormInput,
+  options: PackageOptions,
+): Promise<EdgewiseError> {
+  const capBytes = options.memoryCapBytes ?? defaultEdgeCapBytes;
+  const wantedBytes = await neededBytes(options.engines.edge(roomyCapBytes), split, input).catch(
+    () => undefined,
+  );
+  const needs =
+    wantedBytes === undefined
+      ? `more memory than any WASM engine has (${mebibytes(split.weights?.byteLength ?? split.graph.byteLength)} of weights)`
+      : `${mebibytes(wantedBytes)} of memory to answer one request, ${mebibytes(wantedBytes - capBytes)} more than the edge has (${mebibytes(capBytes)})`;
+  return new EdgewiseError(
+    'too_large',
+    `${input.config.name} is too large for the edge: it needs ${needs}. ${originHint}`,
+  );
+}
+
+async function neededBytes(engine: Engine, split: SplitModel, input: EdgeFormInput): Promise<number> {
+  const session = await engine.createSession(sourceOf(split));
+  await session.run(sampleFeeds(input.inputs, input.config, { kind: input.reference.kind, batchSize: 1 }));
+  await session.release();
+  return engine.memory().usedBytes;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}

@@ -1,0 +1,31 @@
+import canonicalize from 'canonicalize';
+import { EdgewiseError } from '../../errors.ts';
+import { digestOf } from '../../storage/digest.ts';
+import type { Digest } from '../../storage/types.ts';
+import type { ModelConfig } from '../schema.ts';
+
+/** Raised when the same source would be published in another form. */
+const publisherFormat = 'edgewise.publisher.v1';
+
+export interface PublishInputs {
+  readonly version: string;
+  readonly config: ModelConfig;
+  /** Output name → labels. */
+  readonly labels: Readonly<Record<string, readonly string[]>>;
+  /** Of `model.onnx`, and of the files that it refers to. */
+  readonly sourceDigests: readonly Digest[];
+  readonly originOnly: boolean;
+}
+
+/**
+ * Names everything that decides what is published, so that a push can tell that nothing has changed before it works.
+ * What lives in the index (the version policy) and where the file came from are left out.
+ */
+export async function inputsDigestOf(inputs: PublishInputs): Promise<Digest> {
+  const { $schema: _, versionPolicy: __, package: ___, labels: ____, ...config } = inputs.config;
+  const text = canonicalize({ format: publisherFormat, ...inputs, config });
+  if (text === undefined) {
+    throw new EdgewiseError('internal', 'the inputs of a push cannot be said in JSON');
+  }
+  return digestOf(new TextEncoder().encode(text));
+}

@@ -1,0 +1,147 @@
+/** Inputs to try a model with before it is published: the same on every machine. */
+import type { Feeds } from '../../engine/types.ts';
+import { EdgewiseError } from '../../errors.ts';
+import { type FixedDataType, typedArrays } from '../../tensor/datatype.ts';
+import { elementCount, shapeMatches } from '../../tensor/shape.ts';
+import type { FixedTensor, Tensor, TensorSpec } from '../../tensor/tensor.ts';
+
+/**
+ * `random`: floats between -1 and 1, whole numbers 1 (an id that every vocabulary has, a mask that hides nothing).
+ * Models differ in what they accept, so a push tries one kind after the other.
+ */
+export const sampleKinds = ['random', 'ones', 'zeros'] as const;
+export type SampleKind = (typeof sampleKinds)[number];
+
+export interface SampleOptions {
+  readonly sampleShapes: Readonly<Record<string, readonly number[]>>;
+  readonly sampleValues: Readonly<Record<string, number>>;
+  readonly maxBatchSize: number;
+}
+
+const maxSampleElements = 2 ** 26;
+
+/**
+ * Shapes to try the inputs with at `batchSize`: what the config says, else 1 for every free dimension.
+ *
+ * @throws EdgewiseError `invalid_request` when the config contradicts the graph or the sample would be absurdly large.
+ */
+export function sampleShapes(
+  inputs: readonly TensorSpec[],
+  options: SampleOptions,
+  batchSize: number,
+): ReadonlyMap<string, readonly number[]> {
+  const known = new Set(inputs.map(({ name }) => name));
+  for (const name of [...Object.keys(options.sampleShapes), ...Object.keys(options.sampleValues)]) {
+    if (!known.has(name)) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `config.json gives a sample for ${JSON.stringify(name)}, the graph's inputs are ${[...known].join(', ')}`,
+      );
+    }
+  }
+  return new Map(inputs.map((input) => [input.name, sampleShape(input, options, batchSize)]));
+}
+
+function sampleShape(input: TensorSpec, options: SampleOptions, batchSize: number): readonly number[] {
+  const { name, shape } = input;
+  const given = options.sampleShapes[name];
+  if (given !== undefined && !shapeMatches(shape, given)) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `config.json samples ${JSON.stringify(name)} with the shape [${given.join(',')}], the graph declares [${shape.join(',')}]`,
+    );
+  }
+  if (options.maxBatchSize > 0 && shape[0] !== -1) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `maxBatchSize is ${options.maxBatchSize}, but the first dimension of ${JSON.stringify(name)} is fixed (shape [${shape.join(',')}]): wanted a free one, or maxBatchSize 0`,
+    );
+  }
+  const sizes = given ?? shape.map((dim) => (dim === -1 ? 1 : dim));
+  const batched = options.maxBatchSize > 0 ? [batchSize, ...sizes.slice(1)] : sizes;
+  const count = elementCount(batched);
+  if (count > maxSampleElements) {
+    throw new EdgewiseError(
+      'too_large',
+      `a sample of ${JSON.stringify(name)} would have ${count} elements, at most ${maxSampleElements} are tried`,
+    );
+  }
+  return batched;
+}
+
+/** @throws EdgewiseError as `sampleShapes` */
+export function sampleFeeds(
+  inputs: readonly TensorSpec[],
+  options: SampleOptions,
+  { kind, batchSize }: { readonly kind: SampleKind; readonly batchSize: number },
+): Feeds {
+  const shapes = sampleShapes(inputs, options, batchSize);
+  const next = random(1);
+  return new Map(
+    inputs.map((input) => {
+      const value = options.sampleValues[input.name];
+      return [input.name, sampleTensor(input, shapes.get(input.name) ?? [], { kind, value, next })];
+    }),
+  );
+}
+
+interface Fill {
+  readonly kind: SampleKind;
+  /** From the config; wins over the kind. */
+  readonly value: number | undefined;
+  /** Between 0 and 1. */
+  next(): number;
+}
+
+function sampleTensor({ datatype }: TensorSpec, shape: readonly number[], fill: Fill): Tensor {
+  const count = elementCount(shape);
+  if (datatype === 'BYTES') {
+    return { datatype, shape, data: new Array<string>(count).fill(fill.kind === 'zeros' ? '' : 'a') };
+  }
+  return { datatype, shape, data: sampleData(datatype, count, fill) } as FixedTensor;
+}
+
+function sampleData(
+  datatype: FixedDataType,
+  count: number,
+  { kind, value, next }: Fill,
+): FixedTensor['data'] {
+  const data = new typedArrays[datatype](count);
+  const constant = value ?? (kind === 'zeros' ? 0 : 1);
+  const floating = datatype === 'FP32' || datatype === 'FP64' || datatype === 'FP16';
+  const signed = value === undefined && kind === 'random' && floating;
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
+    return data.fill(BigInt(Math.trunc(constant)));
+  }
+  for (let index = 0; index < count; index += 1) {
+    const number = signed ? next() * 2 - 1 : constant;
+    data[index] = datatype === 'FP16' ? toFp16(number) : number;
+  }
+  return data;
+}
+
+const float32 = new Float32Array(1);
+const float32Bits = new Uint32Array(float32.buffer);
+
+/** IEEE 754 half-precision bits, towards zero; what is too small becomes 0, what is too large infinite. */
+function toFp16(number: number): number {
+  float32[0] = number;
+  const bits = float32Bits[0] ?? 0;
+  const sign = (bits >>> 16) & 0x8000;
+  const exponent = ((bits >>> 23) & 0xff) - 112;
+  if (exponent <= 0) {
+    return sign;
+  }
+  return exponent >= 31 ? sign | 0x7c00 : sign | (exponent << 10) | ((bits >>> 13) & 0x3ff);
+}
+
+/** xorshift32: a sequence that every platform repeats. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
