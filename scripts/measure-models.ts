@@ -1,0 +1,75 @@
+/**
+ * What the sample models cost on this machine, one thread, batch 1, as a table for their cards: size of the file, time to
+ * make a session, median time of a run, and the WebAssembly memory that the model's engine then takes.
+ *
+ *   npm run models:measure [-- digits ocr-detect]
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createOrtNodeEngine } from '../src/engine/ort-node.ts';
+import { createOrtWasmEngine } from '../src/engine/ort-wasm.ts';
+import { loadNodeBuild } from '../src/engine/ort-wasm-node.ts';
+import type { Engine, Feeds } from '../src/engine/types.ts';
+import type { ModelConfig } from '../src/repository/schema.ts';
+import { typedArrays } from '../src/tensor/datatype.ts';
+import { elementCount } from '../src/tensor/shape.ts';
+import type { FixedTensor, TensorSpec } from '../src/tensor/tensor.ts';
+import { fetchModels, modelsDirectory, sampleModels } from './fetch-models.ts';
+
+const warmUpRuns = 5;
+const leastRuns = 30;
+const leastMs = 2000;
+
+/** A feed of the model's sample shape (free dimensions 1 where it names none), filled with its sample value or 0.1. */
+function sampleFeed({ name, datatype, shape }: TensorSpec, config: ModelConfig): FixedTensor {
+  if (datatype === 'BYTES') throw new Error(`input "${name}" is BYTES: not measured`);
+  const full = config.sampleShapes[name] ?? shape.map((dimension) => Math.max(dimension, 1));
+  const value = config.sampleValues[name] ?? 0.1;
+  const data = new typedArrays[datatype](elementCount(full));
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array) data.fill(BigInt(Math.trunc(value)));
+  else data.fill(value);
+  return { datatype, shape: full, data } as FixedTensor;
+}
+
+async function measure(engine: Engine, graph: Uint8Array, config: ModelConfig) {
+  const began = performance.now();
+  const session = await engine.createSession({ graph });
+  const createMs = performance.now() - began;
+  const feeds: Feeds = new Map(session.inputs.map((spec) => [spec.name, sampleFeed(spec, config)]));
+  for (let run = 0; run < warmUpRuns; run++) await session.run(feeds);
+  const runsMs: number[] = [];
+  for (const start = performance.now(); runsMs.length < leastRuns || performance.now() - start < leastMs; ) {
+    const before = performance.now();
+    await session.run(feeds);
+    runsMs.push(performance.now() - before);
+  }
+  await session.release();
+  runsMs.sort((a, b) => a - b);
+  return {
+    createMs,
+    medianMs: runsMs[runsMs.length >> 1] ?? Number.NaN,
+    memoryBytes: engine.memory().usedBytes,
+  };
+}
+
+await fetchModels();
+const chosen = new Set(process.argv.slice(2));
+const wasmBuild = await loadNodeBuild('plain');
+console.log('| model | file | native: create, run | WASM: create, run | WASM memory |');
+console.log('| --- | --- | --- | --- | --- |');
+for (const config of await sampleModels()) {
+  if (chosen.size > 0 && !chosen.has(config.name)) continue;
+  const graph = await readFile(join(modelsDirectory, config.name, '1', 'model.onnx'));
+  const native = await measure(createOrtNodeEngine({ threads: 1 }), graph, config);
+  // The first session of a WASM engine also starts the runtime, so a throw-away model goes first.
+  const engine = createOrtWasmEngine({ build: wasmBuild });
+  const starter = await readFile(join(modelsDirectory, 'mlp', '1', 'model.onnx'));
+  await (await engine.createSession({ graph: starter })).release();
+  const wasm = await measure(engine, graph, config);
+  const cell = ({ createMs, medianMs }: typeof wasm) =>
+    `${createMs.toFixed(0)} ms, ${medianMs.toPrecision(3)} ms`;
+  const megabytes = (bytes: number) => `${(bytes / 1e6).toPrecision(3)} MB`;
+  console.log(
+    `| ${config.name} | ${graph.byteLength} B | ${cell(native)} | ${cell(wasm)} | ${megabytes(wasm.memoryBytes)} |`,
+  );
+}
