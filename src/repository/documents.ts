@@ -39,7 +39,7 @@ function encode(schema: z.ZodType, value: unknown, what: string): string {
  */
 export async function encodeManifest(manifest: Manifest): Promise<EncodedManifest> {
   const text = encode(manifestSchema, manifest, `manifest of ${manifest.name}@${manifest.version}`);
-  const bytes = new TextEncoder().encode(text);
+  const bytes = new Uint8Array(new TextEncoder().encode(text));
   return { bytes, digest: await digestOf(bytes) };
 }
 
