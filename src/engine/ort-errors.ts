@@ -13,6 +13,8 @@ const outOfMemory = /bad_alloc|out of memory|failed to allocate|not enough memor
 const unknownOperator =
   /No Op registered for ([\w.-]+) with|([\w.:-]+)\(-?\d+\) is not a registered function\/op|Could not find an implementation for ([\w.:-]+)\(-?\d+\)/;
 const longestOperatorName = 100;
+/** onnxruntime-node's refusal of an input or output type, which it lists by its number in onnx.proto. */
+const unknownType = /^Unsupported data type: (\d+)$/;
 
 /** Codes that say "this model on these feeds": FAIL, INVALID_ARGUMENT, RUNTIME_EXCEPTION, NOT_IMPLEMENTED. */
 const refusals: ReadonlySet<number> = new Set([1, 2, 6, 9]);
@@ -41,6 +43,14 @@ export function createError(failure: OrtFailure): EdgewiseError {
       {
         cause,
       },
+    );
+  }
+  const type = unknownType.exec(failure.text)?.[1];
+  if (type !== undefined) {
+    return new EdgewiseError(
+      'invalid_request',
+      `an input or output of the model is of the ONNX type ${type}, which cannot be served`,
+      { cause },
     );
   }
   return new EdgewiseError('invalid_request', 'the bytes are not a model that this engine can load', {

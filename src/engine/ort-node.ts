@@ -25,6 +25,8 @@ const noFolder = '/nonexistent';
 
 /** Native ONNX Runtime. Its memory has no cap of its own; `usedBytes` counts the bytes of the loaded models. */
 export function createOrtNodeEngine(options: OrtNodeOptions = {}): Engine {
+  // What does not belong to a session is logged under this level, allocation failures for one.
+  env.logLevel = 'fatal';
   const sessionOptions: InferenceSession.SessionOptions = {
     executionProviders: options.executionProviders ?? ['cpu'],
     logSeverityLevel: fatalOnly,

@@ -7,7 +7,8 @@ export const wasmPageBytes = 65_536;
 
 /** ONNX Runtime's own log is silent: every failure comes back with its text. */
 const fatalOnly = 4;
-const basicOptimisation = 1;
+/** Models are optimised when they are published; what runs is the published graph. */
+const noOptimisation = 0;
 const sequential = 0;
 
 const sessionConfig: Readonly<Record<string, string>> = {
@@ -66,7 +67,7 @@ export class OrtRuntime {
   #makeSessionOptions(): number {
     const { module, heap } = this;
     const options = module._OrtCreateSessionOptions(
-      basicOptimisation,
+      noOptimisation,
       false,
       false,
       sequential,

@@ -105,12 +105,13 @@ class OrtWasmEngine implements Engine {
       clock: this.#clock,
       readTimeoutMs: this.#readTimeoutMs,
     });
-    if (this.#build.flavour === 'plain' && source.weights !== undefined) {
-      module.mountExternalData(source.weights.path, await gatherWeights(source.weights));
-    }
-    const model = heap.copyIn(source.graph);
     const stack = module.stackSave();
+    let model = 0;
     try {
+      if (this.#build.flavour === 'plain' && source.weights !== undefined) {
+        module.mountExternalData(source.weights.path, await gatherWeights(source.weights));
+      }
+      model = heap.copyIn(source.graph);
       this.#loadExternalData = load.read;
       runtime.occupy();
       const handle = await Promise.race([
@@ -123,6 +124,7 @@ class OrtWasmEngine implements Engine {
       }
       return new OrtWasmSession(runtime, describeSession(runtime, handle));
     } finally {
+      // A create that was passed over has left its frames on the stack, and its model and weights are still in use.
       if (!lease.lost) {
         module.stackRestore(stack);
         heap.free(model);

@@ -2,10 +2,17 @@ import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
 import { loadNodeBuild } from '../../src/engine/ort-wasm-node.ts';
 import { engineContract } from './contract.ts';
 import { onnxContractModels } from './onnx-contract-models.ts';
+import { ortWasmSuite, suspendedCreateSuite } from './ort-wasm-suite.ts';
 
 for (const flavour of ['jspi', 'plain'] as const) {
-  engineContract(`ort-wasm (${flavour})`, {
+  const build = loadNodeBuild(flavour);
+  const name = `ort-wasm (${flavour})`;
+  engineContract(name, {
     models: onnxContractModels,
-    create: async () => createOrtWasmEngine({ build: await loadNodeBuild(flavour) }),
+    create: async () => createOrtWasmEngine({ build: await build }),
   });
+  ortWasmSuite(name, () => build);
+  if (flavour === 'jspi') {
+    suspendedCreateSuite(name, () => build);
+  }
 }

@@ -165,13 +165,12 @@ export interface ExternalOptions {
   readonly onPiece?: (begin: number) => Promise<void>;
   /** Told of every read: begin and end. */
   readonly onRead?: (begin: number, end: number) => void;
-  /** Added to every weight, so that models differ. */
+  /** Other weights for another seed. */
   readonly seed?: number;
 }
 
 export interface ExternalModel extends ModelSource {
   readonly weights: NonNullable<ModelSource['weights']>;
-  readonly weightBytes: Uint8Array;
 }
 
 /**
@@ -179,45 +178,64 @@ export interface ExternalModel extends ModelSource {
  * Small values, so that products stay finite.
  */
 export function externalModel(options: ExternalOptions): ExternalModel {
-  const { layers, width, seed = 0 } = options;
-  const layerBytes = width * width * 4;
+  const bytes = bytesOf(matrices(options));
+  const layerBytes = bytes.byteLength / options.layers;
   const path = 'weights.bin';
-  const weights = new Float32Array(layers * width * width);
-  for (let index = 0; index < weights.length; index++) {
-    weights[index] = (((index * 2_654_435_761 + seed * 97) % 1000) / 1000 - 0.5) / Math.sqrt(width);
-  }
-  const weightBytes = bytesOf(weights);
-  const names = Array.from({ length: layers }, (_, layer) => `w${layer}`);
+  const graph = matrixChain(options, (layer) => ({
+    dataLocation: dataLocations.EXTERNAL,
+    externalData: [
+      { key: 'location', value: path },
+      { key: 'offset', value: String(layer * layerBytes) },
+      { key: 'length', value: String(layerBytes) },
+    ],
+  }));
   return {
-    weightBytes,
-    graph: model({
-      node: names.map((name, layer) =>
-        node(
-          'MatMul',
-          [layer === 0 ? 'x' : `h${layer - 1}`, name],
-          [layer === layers - 1 ? 'y' : `h${layer}`],
-        ),
-      ),
-      initializer: names.map((name, layer) => ({
-        name,
-        dims: [BigInt(width), BigInt(width)],
-        dataType: tensorTypes.FLOAT,
-        dataLocation: dataLocations.EXTERNAL,
-        externalData: [
-          { key: 'location', value: path },
-          { key: 'offset', value: String(layer * layerBytes) },
-          { key: 'length', value: String(layerBytes) },
-        ],
-      })),
-      input: [value('x', 'FP32', ['batch', width])],
-      output: [value('y', 'FP32', ['batch', width])],
-    }),
-    weights: {
-      path,
-      byteLength: weightBytes.byteLength,
-      read: (begin, end) => pieces(weightBytes, begin, end, options),
-    },
+    graph,
+    weights: { path, byteLength: bytes.byteLength, read: (begin, end) => pieces(bytes, begin, end, options) },
   };
+}
+
+/** The same model in one piece. */
+export function inlineModel(options: ExternalOptions): ModelSource {
+  const bytes = bytesOf(matrices(options));
+  const layerBytes = bytes.byteLength / options.layers;
+  return {
+    graph: matrixChain(options, (layer) => ({
+      rawData: bytes.subarray(layer * layerBytes, (layer + 1) * layerBytes),
+    })),
+  };
+}
+
+function matrices({ layers, width, seed = 0 }: ExternalOptions): Float32Array {
+  const weights = new Float32Array(layers * width * width);
+  // A linear congruential generator: quick, and the same everywhere.
+  let state = seed + 1;
+  for (let index = 0; index < weights.length; index++) {
+    state = (state * 48_271) % 2_147_483_647;
+    weights[index] = (state / 2_147_483_647 - 0.5) / Math.sqrt(width);
+  }
+  return weights;
+}
+
+function matrixChain({ layers, width }: ExternalOptions, data: (layer: number) => TensorProto): Uint8Array {
+  const dims = [BigInt(width), BigInt(width)];
+  return model({
+    node: Array.from({ length: layers }, (_, layer) =>
+      node(
+        'MatMul',
+        [layer === 0 ? 'x' : `h${layer - 1}`, `w${layer}`],
+        [layer === layers - 1 ? 'y' : `h${layer}`],
+      ),
+    ),
+    initializer: Array.from({ length: layers }, (_, layer) => ({
+      name: `w${layer}`,
+      dims,
+      dataType: tensorTypes.FLOAT,
+      ...data(layer),
+    })),
+    input: [value('x', 'FP32', ['batch', width])],
+    output: [value('y', 'FP32', ['batch', width])],
+  });
 }
 
 async function* pieces(

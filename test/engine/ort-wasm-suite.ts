@@ -1,0 +1,301 @@
+/** What `ort-wasm` promises beyond the common contract: a capped memory, streamed weights, creates and runs that overlap. */
+import { describe, expect, it } from 'vitest';
+import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
+import type { OrtBuild } from '../../src/engine/ort-wasm-module.ts';
+import type { Engine, ModelSource, Session } from '../../src/engine/types.ts';
+import { EdgewiseError } from '../../src/errors.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import {
+  externalModel,
+  fillModel,
+  heavyModel,
+  identityModel,
+  inlineModel,
+  node,
+  reshapeModel,
+  source,
+  unknownOperatorModel,
+  value,
+  valueOfType,
+} from '../support/onnx-models.ts';
+import { codeOf, errorOf, feeds, fp32, int64 } from './contract.ts';
+
+const mebibyte = 1024 * 1024;
+const width = 64;
+const x = fp32(
+  [1, width],
+  Array.from({ length: width }, (_, index) => Math.sin(index)),
+);
+
+async function answer(session: Session): Promise<Tensor | undefined> {
+  return (await session.run(feeds({ x }))).get('y');
+}
+
+/** Loads, answers, releases. */
+async function answerOf(engine: Engine, model: ModelSource): Promise<Tensor | undefined> {
+  const session = await engine.createSession(model);
+  const y = await answer(session);
+  await session.release();
+  return y;
+}
+
+async function sum(session: Session, size: bigint): Promise<Tensor | undefined> {
+  return (await session.run(feeds({ size: int64([1], [size]) }))).get('sum');
+}
+
+export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void {
+  const engineWith = async (memoryCapBytes = 32 * mebibyte): Promise<Engine> =>
+    createOrtWasmEngine({ build: await load(), memoryCapBytes });
+
+  describe(`${name} at its memory cap`, () => {
+    it('createSession() out of memory is no_capacity, and a smaller model loads after it', async () => {
+      const engine = await engineWith(24 * mebibyte);
+      expect(await codeOf(engine.createSession(heavyModel(10 * mebibyte)))).toBe('no_capacity');
+      const session = await engine.createSession(identityModel('FP32', ['count']));
+      expect((await session.run(feeds({ x: fp32([1], [2]) }))).get('y')).toEqual(fp32([1], [2]));
+      expect(engine.memory().usedBytes).toBeLessThanOrEqual(24 * mebibyte);
+      expect(engine.memory().capBytes).toBe(24 * mebibyte);
+    });
+
+    it('createSession() refuses a model larger than the memory before it reads any of its weights', async () => {
+      const engine = await engineWith(24 * mebibyte);
+      let reads = 0;
+      const { graph, weights } = externalModel({ layers: 1, width, onRead: () => reads++ });
+      const huge = { ...weights, byteLength: 25 * mebibyte };
+      expect(await codeOf(engine.createSession({ graph, weights: huge }))).toBe('no_capacity');
+      expect(reads).toBe(0);
+    });
+
+    it('run() out of memory is no_capacity, inside the graph or at its inputs, and the session goes on', async () => {
+      const engine = await engineWith(24 * mebibyte);
+      const fill = await engine.createSession(fillModel());
+      const identity = await engine.createSession(identityModel('FP32', ['count']));
+      const large: Tensor = { datatype: 'FP32', shape: [4_000_000], data: new Float32Array(4_000_000) };
+      for (let round = 0; round < 3; round++) {
+        expect(await codeOf(sum(fill, 6_000_000n))).toBe('no_capacity');
+        expect(await codeOf(identity.run(feeds({ x: large })))).toBe('no_capacity');
+        expect(await sum(fill, 1000n)).toEqual(fp32([], [1000]));
+      }
+    });
+
+    it('the memory stays flat over cycles of create, run and release, failed ones among them', async () => {
+      const engine = await engineWith();
+      const broken = externalModel({ layers: 3, width, onPiece: () => Promise.reject(new Error('down')) });
+      const cycle = async (seed: number) => {
+        await answerOf(engine, externalModel({ layers: 3, width, seed }));
+        await answerOf(engine, inlineModel({ layers: 6, width, seed }));
+        await codeOf(engine.createSession(broken));
+        await codeOf(engine.createSession({ graph: heavyModel(400_000).graph.subarray(0, 300_000) }));
+        const reshape = await engine.createSession(reshapeModel());
+        await codeOf(reshape.run(feeds({ x: fp32([3], [1, 2, 3]), shape: int64([2], [2n, 2n]) })));
+        await reshape.release();
+      };
+      await cycle(0);
+      await cycle(1);
+      const { usedBytes } = engine.memory();
+      for (let seed = 2; seed < 200; seed++) {
+        await cycle(seed);
+      }
+      expect(engine.memory().usedBytes).toBe(usedBytes);
+    });
+
+    it('createOrtWasmEngine() wants a cap of 16 MiB at least', async () => {
+      await expect(engineWith(mebibyte)).rejects.toThrow('memory cap is 1048576 bytes');
+    });
+  });
+
+  describe(`${name} with weights outside the graph`, () => {
+    it('answers as with the same weights inside it, whatever the pieces', async () => {
+      const engine = await engineWith();
+      const expected = await answerOf(engine, inlineModel({ layers: 5, width }));
+      for (const pieceBytes of [1000, 4096, width * width * 4, 1 << 20]) {
+        expect(await answerOf(engine, externalModel({ layers: 5, width, pieceBytes }))).toEqual(expected);
+      }
+      expect(await answerOf(engine, externalModel({ layers: 5, width, seed: 1 }))).not.toEqual(expected);
+    });
+
+    it('createSession() throws what the source throws, and goes on', async () => {
+      const engine = await engineWith();
+      const mismatch = new EdgewiseError('digest_mismatch', 'no tier holds the right bytes');
+      const bad = externalModel({ layers: 3, width, onPiece: () => Promise.reject(mismatch) });
+      expect(await errorOf(engine.createSession(bad))).toBe(mismatch);
+      expect(await answerOf(engine, externalModel({ layers: 3, width }))).toBeDefined();
+    });
+
+    it('createSession() refuses a source that gives more or fewer bytes than it was asked for', async () => {
+      const engine = await engineWith();
+      const { graph, weights } = externalModel({ layers: 2, width });
+      const short = { ...weights, read: (begin: number, end: number) => weights.read(begin, end - 4) };
+      const long = { ...weights, read: (begin: number, end: number) => weights.read(begin - 4, end) };
+      expect(await codeOf(engine.createSession({ graph, weights: short }))).toBe('internal');
+      expect(await codeOf(engine.createSession({ graph, weights: long }))).toBe('internal');
+    });
+
+    it('createSession() refuses a graph whose weights are not there, or not all of them', async () => {
+      const engine = await engineWith();
+      const { graph, weights } = externalModel({ layers: 2, width });
+      expect(await codeOf(engine.createSession({ graph }))).toBe('invalid_request');
+      const others = { ...weights, path: 'others.bin' };
+      expect(await codeOf(engine.createSession({ graph, weights: others }))).toBe('invalid_request');
+      const half = { ...weights, byteLength: weights.byteLength / 2 };
+      expect(await codeOf(engine.createSession({ graph, weights: half }))).toBe('invalid_request');
+    });
+  });
+
+  describe(`${name} with models that it cannot serve`, () => {
+    it('createSession() names an operator that it lacks', async () => {
+      const error = await errorOf((await engineWith()).createSession(unknownOperatorModel()));
+      expect(error.code).toBe('invalid_request');
+      expect(error.message).toBe('the model uses the operator com.example:Nonesuch, which this engine lacks');
+    });
+
+    it('createSession() refuses inputs of types that the protocol has no name for', async () => {
+      const complex = source({
+        node: [node('Identity', ['x'], ['y'])],
+        input: [valueOfType('x', 14, [1])],
+        output: [valueOfType('y', 14, [1])],
+      });
+      expect(await codeOf((await engineWith()).createSession(complex))).toBe('invalid_request');
+    });
+
+    it('run() refuses a string with U+0000, which would end it', async () => {
+      const session = await (await engineWith()).createSession(identityModel('BYTES', ['count']));
+      const text: Tensor = { datatype: 'BYTES', shape: [2], data: ['a', 'b\0c'] };
+      expect(await codeOf(session.run(feeds({ x: text })))).toBe('invalid_request');
+    });
+
+    it('a graph that uses an input twice, or not at all, runs', async () => {
+      const session = await (await engineWith()).createSession(
+        source({
+          node: [node('Add', ['a', 'a'], ['y'])],
+          input: [value('a', 'FP32', [1]), value('unused', 'INT64', [1])],
+          output: [value('y', 'FP32', [1])],
+        }),
+      );
+      const results = await session.run(feeds({ a: fp32([1], [4]), unused: int64([1], [0n]) }));
+      expect(results.get('y')).toEqual(fp32([1], [8]));
+    });
+  });
+}
+
+/** For the JSPI build: a create that waits for weights lets everything else go on. */
+export function suspendedCreateSuite(name: string, load: () => Promise<OrtBuild>): void {
+  const engineWith = async (): Promise<Engine> =>
+    createOrtWasmEngine({ build: await load(), memoryCapBytes: 64 * mebibyte });
+
+  describe(`${name} while a create waits for weights`, () => {
+    it('asks for each initializer by itself', async () => {
+      const reads: number[][] = [];
+      const onRead = (begin: number, end: number) => reads.push([begin, end]);
+      await (await engineWith()).createSession(externalModel({ layers: 3, width, onRead }));
+      const layer = width * width * 4;
+      expect(reads.sort(([a = 0], [b = 0]) => a - b)).toEqual([
+        [0, layer],
+        [layer, 2 * layer],
+        [2 * layer, 3 * layer],
+      ]);
+    });
+
+    it('runs of other sessions go on, right and wrong ones, and their answers and its own are right', async () => {
+      const engine = await engineWith();
+      const small = await engine.createSession(inlineModel({ layers: 2, width, seed: 7 }));
+      const fill = await engine.createSession(fillModel());
+      const reshape = await engine.createSession(reshapeModel());
+      const expectedSmall = await answer(small);
+      const expected = await answerOf(engine, inlineModel({ layers: 8, width }));
+      let runs = 0;
+      const refused = feeds({ x: fp32([3], [1, 2, 3]), shape: int64([2], [2n, 2n]) });
+      const slow = externalModel({
+        layers: 8,
+        width,
+        pieceBytes: 3000,
+        onPiece: async () => {
+          const [left, right, total, code] = await Promise.all([
+            answer(small),
+            answer(small),
+            sum(fill, 1000n),
+            codeOf(reshape.run(refused)),
+          ]);
+          expect([left, right, total, code]).toEqual([
+            expectedSmall,
+            expectedSmall,
+            fp32([], [1000]),
+            'invalid_request',
+          ]);
+          runs += 4;
+        },
+      });
+      expect(await answerOf(engine, slow)).toEqual(expected);
+      expect(runs).toBeGreaterThan(150);
+    });
+
+    it('runs that begin in any microtask around it do not disturb it, nor the error that it ends with', async () => {
+      const engine = await engineWith();
+      const small = await engine.createSession(inlineModel({ layers: 2, width, seed: 7 }));
+      const reshape = await engine.createSession(reshapeModel());
+      const refused = feeds({ x: fp32([3], [1, 2, 3]), shape: int64([2], [2n, 2n]) });
+      const expectedSmall = await answer(small);
+      const expected = await answerOf(engine, inlineModel({ layers: 4, width }));
+      let done = false;
+      const busy = async (step: () => Promise<void>) => {
+        while (!done) {
+          await step();
+        }
+      };
+      const runners = [
+        busy(async () => expect(await answer(small)).toEqual(expectedSmall)),
+        busy(async () => expect(await codeOf(reshape.run(refused))).toBe('invalid_request')),
+      ];
+      const { weights } = externalModel({ layers: 4, width });
+      for (let ticks = 0; ticks < 12; ticks++) {
+        const onPiece = async () => {
+          for (let tick = 0; tick < ticks; tick++) {
+            await undefined;
+          }
+        };
+        const model = externalModel({ layers: 4, width, pieceBytes: 5000, onPiece });
+        expect(await answerOf(engine, model)).toEqual(expected);
+        const half = { ...model.weights, byteLength: weights.byteLength / 2 };
+        const error = await errorOf(engine.createSession({ graph: model.graph, weights: half }));
+        expect(String(error.cause)).toContain('Out of bounds');
+      }
+      done = true;
+      await Promise.all(runners);
+    });
+
+    it('other creates wait for their turn', async () => {
+      const engine = await engineWith();
+      const order: string[] = [];
+      const slow = (seed: number) =>
+        externalModel({
+          layers: 3,
+          width,
+          seed,
+          pieceBytes: 8192,
+          onPiece: async () => {
+            order.push(`model ${seed}`);
+            await new Promise((resolve) => setTimeout(resolve, 0));
+          },
+        });
+      const answers = await Promise.all([0, 1, 2].map((seed) => answerOf(engine, slow(seed))));
+      const turns = order.filter((entry, index) => entry !== order[index - 1]);
+      expect(turns).toEqual(['model 0', 'model 1', 'model 2']);
+      for (const [seed, y] of answers.entries()) {
+        expect(y).toEqual(await answerOf(engine, inlineModel({ layers: 3, width, seed })));
+      }
+    });
+
+    it('release() of another session gives its memory back without harm', async () => {
+      const engine = await engineWith();
+      const others = await Promise.all(
+        Array.from({ length: 8 }, (_, seed) => engine.createSession(inlineModel({ layers: 8, width, seed }))),
+      );
+      const expected = await answerOf(engine, inlineModel({ layers: 8, width, seed: 9 }));
+      const onPiece = async () => {
+        await others.pop()?.release();
+      };
+      expect(await answerOf(engine, externalModel({ layers: 8, width, seed: 9, onPiece }))).toEqual(expected);
+      expect(others).toEqual([]);
+    });
+  });
+}
