@@ -1,0 +1,87 @@
+/**
+ * One line of JSON for each event. What a line may say is a closed list: names, codes, digests, times, and the causes of
+ * failures. A cause is the text of an error, clipped; errors that quote a request are refusals, which are logged by their
+ * code and given no cause.
+ */
+import { isEdgewiseError } from '../errors.ts';
+
+export interface LogEvent {
+  readonly level: 'error' | 'info';
+  readonly event: string;
+  readonly requestId?: string | undefined;
+  readonly method?: string | undefined;
+  /** The route's pattern, not the path that was asked for. */
+  readonly route?: string | undefined;
+  readonly status?: number | undefined;
+  readonly code?: string | undefined;
+  readonly model?: string | undefined;
+  readonly version?: string | undefined;
+  /** Of a request, or of storage. */
+  readonly tier?: string | undefined;
+  readonly operation?: string | undefined;
+  readonly digest?: string | undefined;
+  readonly ms?: number | undefined;
+  /** An error, of which each link of the chain is named. */
+  readonly cause?: unknown;
+}
+
+export interface Log {
+  write(event: LogEvent): void;
+}
+
+export interface LogOptions {
+  /** `errors`: events of level `error` alone. */
+  readonly level: 'off' | 'errors' | 'all';
+  readonly write: (line: string) => void;
+}
+
+const maxTextLength = 300;
+const maxCauses = 4;
+
+export function createLog({ level, write }: LogOptions): Log {
+  return {
+    write(event) {
+      if (level === 'off' || (level === 'errors' && event.level !== 'error')) return;
+      write(JSON.stringify(lineOf(event)));
+    },
+  };
+}
+
+/** Field by field: what a caller of `write` has beyond the list stays out, whatever its type says. */
+function lineOf(event: LogEvent): Record<string, string | number | string[] | undefined> {
+  return {
+    level: event.level,
+    event: event.event,
+    requestId: clipped(event.requestId),
+    method: clipped(event.method),
+    route: clipped(event.route),
+    status: event.status,
+    code: event.code,
+    model: clipped(event.model),
+    version: clipped(event.version),
+    tier: event.tier,
+    operation: event.operation,
+    digest: event.digest,
+    ms: event.ms,
+    causes: event.cause === undefined ? undefined : causesOf(event.cause),
+  };
+}
+
+function causesOf(error: unknown): string[] {
+  const causes: string[] = [];
+  for (let link = error; link !== undefined && causes.length < maxCauses; ) {
+    causes.push(nameOf(link));
+    link = link instanceof Error ? link.cause : undefined;
+  }
+  return causes;
+}
+
+function nameOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const name = isEdgewiseError(error) ? error.code : error.name;
+  return clipped(`${name}: ${error.message}`) ?? name;
+}
+
+function clipped(text: string | undefined): string | undefined {
+  return text !== undefined && text.length > maxTextLength ? `${text.slice(0, maxTextLength)}…` : text;
+}

@@ -1,0 +1,60 @@
+import { describe, expect, it } from 'vitest';
+import { EdgewiseError } from '../../src/errors.ts';
+import { createLog, type LogEvent, type LogOptions } from '../../src/telemetry/log.ts';
+
+function logged(event: LogEvent, level: LogOptions['level'] = 'all'): unknown {
+  const lines: string[] = [];
+  createLog({ level, write: (line) => lines.push(line) }).write(event);
+  expect(lines.every((line) => !line.includes('\n'))).toBe(true);
+  return lines.map((line) => JSON.parse(line));
+}
+
+describe('createLog()', () => {
+  it('writes one line of JSON with the fields that were given', () => {
+    expect(logged({ level: 'info', event: 'inferred', requestId: 'r1', status: 200, ms: 3 })).toEqual([
+      { level: 'info', event: 'inferred', requestId: 'r1', status: 200, ms: 3 },
+    ]);
+  });
+
+  it('leaves out what is not on its list, however it came there', () => {
+    const event = {
+      level: 'info',
+      event: 'x',
+      body: 'secret',
+      headers: { authorization: 'secret' },
+    } as const;
+    expect(logged(event)).toEqual([{ level: 'info', event: 'x' }]);
+  });
+
+  it('names the chain of causes by code or name, and clips long texts', () => {
+    const inner = new TypeError('y'.repeat(1000));
+    const cause = new EdgewiseError('no_capacity', 'out of\nmemory', { cause: inner });
+    expect(logged({ level: 'error', event: 'x', cause })).toEqual([
+      {
+        level: 'error',
+        event: 'x',
+        causes: ['no_capacity: out of\nmemory', `TypeError: ${'y'.repeat(289)}…`],
+      },
+    ]);
+  });
+
+  it('does not follow a chain of causes without end, nor print what is no error', () => {
+    const loop = new Error('a');
+    loop.cause = loop;
+    expect(logged({ level: 'error', event: 'x', cause: loop })).toEqual([
+      { level: 'error', event: 'x', causes: Array(4).fill('Error: a') },
+    ]);
+    expect(logged({ level: 'error', event: 'x', cause: 'text of a request' })).toEqual([
+      { level: 'error', event: 'x', causes: ['string'] },
+    ]);
+  });
+
+  it.each([
+    ['off', 0, 0],
+    ['errors', 1, 0],
+    ['all', 1, 1],
+  ] as const)('at %s writes %d errors and %d others', (level, errors, infos) => {
+    expect(logged({ level: 'error', event: 'x' }, level)).toHaveLength(errors);
+    expect(logged({ level: 'info', event: 'x' }, level)).toHaveLength(infos);
+  });
+});
