@@ -27,7 +27,9 @@ try {
   }
   const script = sum(sizes.filter(({ file }) => file.endsWith('.js')));
   const total = sum(sizes);
-  console.log(`${mebibytes(total)}  in all (budget ${mebibytes(budgetBytes.total)}), script ${mebibytes(script)} (budget ${mebibytes(budgetBytes.script)})`);
+  console.log(
+    `${mebibytes(total)}  in all (budget ${mebibytes(budgetBytes.total)}), script ${mebibytes(script)} (budget ${mebibytes(budgetBytes.script)})`,
+  );
   if (total === 0 || total > budgetBytes.total || script > budgetBytes.script) {
     throw new Error('the bundle is over its budget');
   }

@@ -28,7 +28,7 @@ async function identifyKey(authorization: string, settings: HttpSettings): Promi
       'the Authorization header is not usable, wanted "Bearer <key>"',
     );
   }
-  const hash = digestHex(await digestOf(new TextEncoder().encode(key)));
+  const hash = digestHex(await digestOf(new Uint8Array(new TextEncoder().encode(key))));
   if (settings.adminKeyHash !== undefined && equalInConstantTime(hash, settings.adminKeyHash)) {
     return { kind: 'admin' };
   }

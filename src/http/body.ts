@@ -8,6 +8,8 @@ export interface ReadBodyOptions {
   readonly maxDecompressedBytes: number;
 }
 
+type Bytes = Uint8Array<ArrayBuffer>;
+
 /** Deflate makes at most 1032 bytes of one, so a slice never becomes more than 16 MiB before it is counted. */
 const sliceBytes = 16 * 1024;
 
@@ -17,7 +19,7 @@ const sliceBytes = 16 * 1024;
  * @throws EdgewiseError `too_large` before more than the limit is held; `unsupported_encoding` for anything but gzip and
  * deflate (zlib-wrapped or raw); `invalid_request` when the compressed data is corrupt or the body is cut off.
  */
-export async function readBody(request: Request, options: ReadBodyOptions): Promise<Uint8Array> {
+export async function readBody(request: Request, options: ReadBodyOptions): Promise<Bytes> {
   const encoding = contentEncoding(request.headers.get('content-encoding'));
   const body = await readSent(request, options.maxBytes);
   if (encoding === undefined || body.byteLength === 0) return body;
@@ -44,7 +46,7 @@ function contentEncoding(header: string | null): 'gzip' | 'deflate' | undefined 
   }
 }
 
-async function readSent(request: Request, maxBytes: number): Promise<Uint8Array> {
+async function readSent(request: Request, maxBytes: number): Promise<Bytes> {
   const header = request.headers.get('content-length');
   const declared = header !== null && /^\d+$/.test(header) ? Number(header) : undefined;
   if (declared !== undefined && declared > maxBytes)
@@ -59,12 +61,12 @@ async function readSent(request: Request, maxBytes: number): Promise<Uint8Array>
   }
 }
 
-function withinLimit(bytes: Uint8Array, maxBytes: number): Uint8Array {
+function withinLimit(bytes: Bytes, maxBytes: number): Bytes {
   if (bytes.byteLength > maxBytes) throw tooLarge('the body is longer than declared', maxBytes);
   return bytes;
 }
 
-async function readStream(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
+async function readStream(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Bytes> {
   const reader = stream.getReader();
   const chunks = new BoundedChunks('the body is longer', maxBytes);
   try {
@@ -76,11 +78,7 @@ async function readStream(stream: ReadableStream<Uint8Array>, maxBytes: number):
   return chunks.join();
 }
 
-async function decompress(
-  body: Uint8Array,
-  encoding: 'gzip' | 'deflate',
-  maxBytes: number,
-): Promise<Uint8Array> {
+async function decompress(body: Bytes, encoding: 'gzip' | 'deflate', maxBytes: number): Promise<Bytes> {
   const format = encoding === 'deflate' && !hasZlibHeader(body) ? 'deflate-raw' : encoding;
   const { readable, writable } = new DecompressionStream(format);
   const writer = writable.getWriter();
@@ -149,9 +147,9 @@ class BoundedChunks {
     this.#chunks.push(chunk);
   }
 
-  join(): Uint8Array {
+  join(): Bytes {
     const [only] = this.#chunks;
-    if (only !== undefined && this.#chunks.length === 1) return only;
+    if (this.#chunks.length === 1 && only !== undefined && hasOwnBuffer(only)) return only;
     const whole = new Uint8Array(this.#byteLength);
     let at = 0;
     for (const chunk of this.#chunks) {
@@ -160,6 +158,11 @@ class BoundedChunks {
     }
     return whole;
   }
+}
+
+/** Always so for what arrives from a network; the types of streams do not say it. */
+function hasOwnBuffer(bytes: Uint8Array): bytes is Bytes {
+  return bytes.buffer instanceof ArrayBuffer;
 }
 
 function tooLarge(what: string, maxBytes: number): EdgewiseError {

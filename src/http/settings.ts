@@ -1,11 +1,11 @@
+import type { ReadBodyOptions } from './body.ts';
+
 /** What the HTTP layer must know of the configuration. `platform/config.ts` validates and fills it, once. */
 export interface HttpSettings {
   readonly serverName: string;
   readonly serverVersion: string;
-  /** Largest body as sent. */
-  readonly maxBodyBytes: number;
-  /** Largest body after gzip or deflate. */
-  readonly maxDecompressedBytes: number;
+  /** Limits of an inference request's body. */
+  readonly body: ReadBodyOptions;
   /** Model names, `org/*` or `*` that callers without a key may use. Empty: none. */
   readonly openModels: readonly string[];
   /** SHA-256 (hex) of each caller key. */

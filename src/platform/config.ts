@@ -78,8 +78,7 @@ export function readConfig(variables: Readonly<Record<string, unknown>>): Config
     http: {
       serverName: 'edgewise',
       serverVersion,
-      maxBodyBytes,
-      maxDecompressedBytes: maxBodyBytes,
+      body: { maxBytes: maxBodyBytes, maxDecompressedBytes: maxBodyBytes },
       openModels: values.EDGEWISE_OPEN_MODELS,
       callerKeyHashes: values.EDGEWISE_CALLER_KEYS_SHA256,
       adminKeyHash: values.EDGEWISE_ADMIN_KEY_SHA256,

@@ -9,7 +9,7 @@ import type { BlobStore, Digest, StateStore } from '../../src/storage/types.ts';
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 export function bytesOf(text: string): Bytes {
-  return new TextEncoder().encode(text);
+  return new Uint8Array(new TextEncoder().encode(text));
 }
 
 export interface MiniatureModel {

@@ -27,7 +27,7 @@ const contracts = ['src/engine/types.ts', 'src/storage/types.ts', 'protocol'];
 const capabilities = ['tasks', 'governance', 'routing', 'scheduler', 'repository', 'telemetry'];
 const allowed: Record<string, readonly string[]> = {
   'src/errors.ts': [],
-  'src/index.ts': ['platform'],
+  'src/index.ts': ['platform', 'http'],
   'src/node.ts': ['platform'],
   tensor: ['src/errors.ts'],
   async: ['src/errors.ts'],

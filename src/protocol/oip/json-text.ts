@@ -16,7 +16,7 @@ export interface JsonText {
   readonly value: unknown;
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
 /**
  * @throws EdgewiseError `invalid_request` for text that is not UTF-8, not JSON, or nested too deep; `too_large` for too

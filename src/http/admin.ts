@@ -1,0 +1,164 @@
+/** Publishing and control. Every route wants the admin key; without one configured they are off. */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { EdgewiseError } from '../errors.ts';
+import { checkModelName, isAliasName, isModelVersion } from '../repository/name.ts';
+import { type Manifest, manifestSchema, versionPolicySchema } from '../repository/schema.ts';
+import { servedVersions } from '../repository/version-policy.ts';
+import { parseDigest } from '../storage/digest.ts';
+import { identify, requireAdmin } from './auth.ts';
+import { readBody } from './body.ts';
+import type { AppContext, AppEnv } from './context.ts';
+import type { Services } from './services.ts';
+
+const maxBlobBytes = 16 * 1024 * 1024;
+const maxDocumentBytes = 4 * 1024 * 1024;
+
+const aliasBody = z.strictObject({
+  version: z.string().refine(isModelVersion, 'wanted a positive whole number'),
+});
+const publishBody = z.strictObject({
+  manifest: manifestSchema,
+  aliases: z
+    .array(z.string().refine(isAliasName, 'wanted lower-case letters, digits and dashes'))
+    .default([]),
+  versionPolicy: versionPolicySchema.optional(),
+});
+
+export function adminRoutes(services: Services): Hono<AppEnv> {
+  const { repository, publisher, blobs, settings } = services;
+  const app = new Hono<AppEnv>();
+
+  app.use(async (c, next) => {
+    requireAdmin(await identify(c.req.header('authorization'), settings), settings);
+    await next();
+  });
+
+  app.get('/blobs/:digest', async (c) => {
+    const digest = parseDigest(c.req.param('digest'));
+    // Hono answers HEAD by the GET route; nothing is read for it.
+    if (c.req.method === 'HEAD') {
+      return (await publisher.hasBlob(digest)) ? c.body(null) : c.notFound();
+    }
+    const bytes = await blobs.get(digest);
+    if (bytes === undefined) {
+      throw new EdgewiseError('not_found', `blob ${digest} is not stored here`);
+    }
+    return c.body(bytes, 200, { 'Content-Type': 'application/octet-stream' });
+  });
+
+  app.put('/blobs/:digest', async (c) => {
+    const digest = parseDigest(c.req.param('digest'));
+    const had = await publisher.hasBlob(digest);
+    const body = await readBody(c.req.raw, { maxBytes: maxBlobBytes, maxDecompressedBytes: maxBlobBytes });
+    await publisher.putBlob(digest, body);
+    return c.json({ digest, status: had ? 'unchanged' : 'created' }, had ? 200 : 201);
+  });
+
+  app.get('/models', async (c) => c.json({ models: await repository.list() }));
+
+  app.get('/models/:name', async (c) => {
+    const name = nameOf(c);
+    repository.invalidate(name);
+    const index = await repository.index(name);
+    return c.json({ index, served: servedVersions(index) });
+  });
+
+  app.delete('/models/:name', async (c) => {
+    const name = nameOf(c);
+    await publisher.removeModel(name);
+    repository.invalidate(name);
+    return c.json({ status: 'removed' });
+  });
+
+  app.get('/models/:name/versions/:version', async (c) => {
+    const { manifest, manifestDigest } = await repository.manifest(nameOf(c), c.req.param('version'));
+    return c.json({ manifest, digest: manifestDigest });
+  });
+
+  app.put('/models/:name/versions/:version', async (c) => {
+    const name = nameOf(c);
+    const { manifest, aliases, versionPolicy } = await readDocument(c, publishBody);
+    checkAddress(manifest, name, c.req.param('version'));
+    const status = await publisher.publishVersion(manifest, {
+      aliases,
+      ...(versionPolicy === undefined ? {} : { versionPolicy }),
+    });
+    repository.invalidate(name);
+    return c.json({ status }, status === 'created' ? 201 : 200);
+  });
+
+  app.delete('/models/:name/versions/:version', async (c) => {
+    const name = nameOf(c);
+    await publisher.removeVersion(name, c.req.param('version'));
+    repository.invalidate(name);
+    return c.json({ status: 'removed' });
+  });
+
+  app.put('/models/:name/aliases/:alias', async (c) => {
+    const name = nameOf(c);
+    const alias = c.req.param('alias');
+    if (!isAliasName(alias)) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `alias ${JSON.stringify(alias.slice(0, 100))} is not usable, wanted lower-case letters, digits and dashes`,
+      );
+    }
+    const { version } = await readDocument(c, aliasBody);
+    await publisher.setAlias(name, alias, version);
+    repository.invalidate(name);
+    return c.json({ status: 'set' });
+  });
+
+  app.delete('/models/:name/aliases/:alias', async (c) => {
+    const name = nameOf(c);
+    await publisher.removeAlias(name, c.req.param('alias'));
+    repository.invalidate(name);
+    return c.json({ status: 'removed' });
+  });
+
+  app.put('/models/:name/version-policy', async (c) => {
+    const name = nameOf(c);
+    await publisher.setVersionPolicy(name, await readDocument(c, versionPolicySchema));
+    repository.invalidate(name);
+    return c.json({ status: 'set' });
+  });
+
+  return app;
+}
+
+function nameOf(c: AppContext): string {
+  return checkModelName(c.req.param('name') ?? '');
+}
+
+function checkAddress(manifest: Manifest, name: string, version: string): void {
+  if (manifest.name !== name || manifest.version !== version) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `the manifest is of ${manifest.name}@${manifest.version}, the address of ${name}@${version}: wanted the same`,
+    );
+  }
+}
+
+/** @throws EdgewiseError `invalid_request` naming the first field that is not as wanted. */
+async function readDocument<S extends z.ZodType>(c: AppContext, schema: S): Promise<z.output<S>> {
+  const body = await readBody(c.req.raw, {
+    maxBytes: maxDocumentBytes,
+    maxDecompressedBytes: maxDocumentBytes,
+  });
+  let document: unknown;
+  try {
+    document = JSON.parse(new TextDecoder().decode(body));
+  } catch (error) {
+    throw new EdgewiseError('invalid_request', 'the body is not JSON', { cause: error });
+  }
+  const parsed = schema.safeParse(document);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new EdgewiseError(
+      'invalid_request',
+      `the body's ${issue?.path.join('.') || 'top level'}: ${issue?.message}`,
+    );
+  }
+  return parsed.data;
+}

@@ -1,0 +1,90 @@
+import { Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { EdgewiseError } from '../errors.ts';
+import { adminRoutes } from './admin.ts';
+import { type AppContext, type AppEnv, identifyRequest } from './context.ts';
+import { docsPage } from './docs-page.ts';
+import { oipErrorResponse, toHttpError } from './error-response.ts';
+import { oipRoutes } from './oip-routes.ts';
+import { openApiDocument } from './openapi.ts';
+import { repositoryRoutes } from './repository-routes.ts';
+import type { Services } from './services.ts';
+
+/** The whole HTTP service over `services`: the same app on every platform. */
+export function createApp(services: Services): Hono<AppEnv> {
+  const { settings } = services;
+  const app = new Hono<AppEnv>();
+  app.use(identifyRequest);
+  if (settings.corsOrigins.length > 0) {
+    app.use(cors(corsOptions(settings.corsOrigins)));
+  }
+  app.route('/v2', oipRoutes(services));
+  app.route('/v2/repository', repositoryRoutes(services));
+  app.route('/admin', adminRoutes(services));
+  app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));
+  app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));
+  refuseOtherMethods(app);
+  app.notFound((c) => oipErrorResponse(new EdgewiseError('not_found', `there is no ${c.req.path} here`)));
+  app.onError((error, c) => failed(error, c, services));
+  return app;
+}
+
+function failed(error: unknown, c: AppContext, { log }: Services): Response {
+  const { status, code } = toHttpError(error);
+  log.write({
+    level: status >= 500 ? 'error' : 'info',
+    event: 'request_failed',
+    requestId: c.get('requestId'),
+    method: c.req.method,
+    route: c.req.routePath,
+    status,
+    code,
+    cause: status >= 500 ? error : undefined,
+  });
+  return oipErrorResponse(error);
+}
+
+/** A known path asked with another method is told which it has (RFC 9110 §15.5.6). */
+function refuseOtherMethods(app: Hono<AppEnv>): void {
+  const methods = new Map<string, Set<string>>();
+  for (const { path, method } of app.routes) {
+    // 'ALL' marks middleware.
+    if (method !== 'ALL') {
+      methods.set(path, (methods.get(path) ?? new Set()).add(method));
+    }
+  }
+  for (const [path, known] of methods) {
+    if (known.has('GET')) {
+      known.add('HEAD');
+    }
+    const allow = [...known].sort().join(', ');
+    app.all(path, (c) => {
+      const answer = oipErrorResponse(
+        new EdgewiseError(
+          'method_not_allowed',
+          `${c.req.method} is not a method of ${c.req.path}, it has ${allow}`,
+        ),
+      );
+      answer.headers.set('Allow', allow);
+      return answer;
+    });
+  }
+}
+
+function corsOptions(origins: readonly string[]): Parameters<typeof cors>[0] {
+  return {
+    origin: origins.includes('*') ? '*' : [...origins],
+    allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
+    exposeHeaders: [
+      'Edgewise-Error',
+      'Edgewise-Model',
+      'Edgewise-Reason',
+      'Edgewise-Tier',
+      'Inference-Header-Content-Length',
+      'Retry-After',
+      'Server-Timing',
+      'X-Request-Id',
+    ],
+    maxAge: 600,
+  };
+}

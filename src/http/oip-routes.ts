@@ -1,0 +1,109 @@
+/** The Open Inference Protocol v2: health, metadata, configuration, statistics, inference. */
+import { Hono } from 'hono';
+import { EdgewiseError } from '../errors.ts';
+import {
+  liveBody,
+  modelListBody,
+  modelMetadata,
+  modelReadyBody,
+  readyBody,
+  type ServerExtension,
+  serverMetadata,
+} from '../protocol/oip/metadata.ts';
+import { modelConfigBody } from '../protocol/oip/model-config.ts';
+import { statisticsBody, unusedModelStatistics } from '../protocol/oip/statistics.ts';
+import type { ResolvedModel } from '../repository/model-repository.ts';
+import { servedVersions } from '../repository/version-policy.ts';
+import { identify, mayUse, requireUse } from './auth.ts';
+import type { AppContext, AppEnv } from './context.ts';
+import { toHttpError } from './error-response.ts';
+import { infer } from './infer.ts';
+import type { Services } from './services.ts';
+
+/** What is implemented, and nothing else. */
+const extensions: readonly ServerExtension[] = [
+  'classification',
+  'model_repository',
+  'model_repository(unload_dependents)',
+  'model_configuration',
+  'binary_tensor_data',
+  'parameters',
+  'statistics',
+];
+
+type ModelHandler = (c: AppContext, model: ResolvedModel) => Response;
+
+export function oipRoutes(services: Services): Hono<AppEnv> {
+  const { repository, settings, statistics } = services;
+  const app = new Hono<AppEnv>();
+
+  const metadata = serverMetadata(settings.serverVersion, extensions);
+  app.get('/', (c) => c.json(metadata));
+  app.get('/health/live', (c) => c.json(liveBody(true)));
+  app.get('/health/ready', async (c) => {
+    try {
+      await repository.list();
+      return c.json(readyBody(true));
+    } catch {
+      return c.json(readyBody(false), 503, { 'Retry-After': '1' });
+    }
+  });
+
+  app.get('/models', async (c) => {
+    const caller = await identify(c.req.header('authorization'), settings);
+    const indexes = await repository.list();
+    return c.json(
+      modelListBody(indexes.map(({ name }) => name).filter((name) => mayUse(caller, name, settings))),
+    );
+  });
+  app.get('/models/stats', async (c) => {
+    const caller = await identify(c.req.header('authorization'), settings);
+    return c.json(statisticsBody(statistics.all().filter(({ name }) => mayUse(caller, name, settings))));
+  });
+
+  const onModel = (path: string, handle: ModelHandler) => {
+    for (const prefix of ['/models/:name', '/models/:name/versions/:version']) {
+      app.get(`${prefix}${path}`, async (c) => handle(c, await resolve(c, services)));
+    }
+  };
+  onModel('', (c, { manifest, index }) =>
+    c.json(modelMetadata({ ...manifest, versions: servedVersions(index) })),
+  );
+  onModel('/config', (c, { manifest, index }) =>
+    c.json(modelConfigBody({ ...manifest, versionPolicy: index.versionPolicy })),
+  );
+  onModel('/stats', (c, { manifest: { name, version } }) =>
+    c.json(statisticsBody([statistics.of(name, version) ?? unusedModelStatistics(name, version)])),
+  );
+
+  for (const prefix of ['/models/:name', '/models/:name/versions/:version']) {
+    app.get(`${prefix}/ready`, (c) => modelReady(c, services));
+    app.post(`${prefix}/infer`, (c) => infer(c, services));
+  }
+  return app;
+}
+
+/**
+ * The model of the path, for a caller who may use it.
+ *
+ * @throws EdgewiseError `unauthenticated`, `model_not_found`, `version_not_found`, `model_not_ready`
+ */
+async function resolve(c: AppContext, { repository, settings }: Services): Promise<ResolvedModel> {
+  const name = c.req.param('name') ?? '';
+  requireUse(await identify(c.req.header('authorization'), settings), name, settings);
+  return repository.resolve(name, c.req.param('version'));
+}
+
+/** Ready means that a request will be answered; loading is part of answering it. */
+async function modelReady(c: AppContext, services: Services): Promise<Response> {
+  try {
+    const { manifest } = await resolve(c, services);
+    return c.json(modelReadyBody(manifest.name, true));
+  } catch (error) {
+    const { code, headers } = toHttpError(error);
+    if (error instanceof EdgewiseError && code === 'model_not_ready') {
+      return c.json(modelReadyBody(c.req.param('name') ?? '', false), 503, headers);
+    }
+    throw error;
+  }
+}

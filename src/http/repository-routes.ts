@@ -1,0 +1,79 @@
+/** The model repository extension: index for everybody, load and unload with the admin key. */
+import { Hono } from 'hono';
+import {
+  checkLoadRequest,
+  loadedBody,
+  parseRepositoryIndexRequest,
+  parseUnloadRequest,
+  type RepositoryIndexEntry,
+  repositoryIndexBody,
+  unloadedBody,
+} from '../protocol/oip/repository.ts';
+import { checkModelName } from '../repository/name.ts';
+import type { ModelIndex } from '../repository/schema.ts';
+import { servedVersions } from '../repository/version-policy.ts';
+import { identify, mayUse, requireAdmin } from './auth.ts';
+import { type ReadBodyOptions, readBody } from './body.ts';
+import type { AppContext, AppEnv } from './context.ts';
+import { poolModel } from './pool-model.ts';
+import type { Services } from './services.ts';
+
+const control: ReadBodyOptions = { maxBytes: 64 * 1024, maxDecompressedBytes: 64 * 1024 };
+
+export function repositoryRoutes(services: Services): Hono<AppEnv> {
+  const { publisher, repository, settings } = services;
+  const app = new Hono<AppEnv>();
+
+  app.post('/index', async (c) => {
+    const caller = await identify(c.req.header('authorization'), settings);
+    const options = parseRepositoryIndexRequest(await readBody(c.req.raw, control));
+    const indexes = await repository.list();
+    const entries = indexes.filter(({ name }) => mayUse(caller, name, settings)).flatMap(indexEntries);
+    return c.json(repositoryIndexBody(entries, options));
+  });
+
+  app.post('/models/:name/load', async (c) => {
+    const name = await controlled(c, services);
+    checkLoadRequest(await readBody(c.req.raw, control));
+    await publisher.setUnloaded(name, false);
+    repository.invalidate(name);
+    const model = await repository.resolve(name);
+    // A model for the origin has no session here to warm.
+    if (model.manifest.edgeProfile !== undefined) {
+      await services.pool.warm(poolModel(services, model));
+    }
+    return c.json(loadedBody(name));
+  });
+
+  app.post('/models/:name/unload', async (c) => {
+    const name = await controlled(c, services);
+    parseUnloadRequest(await readBody(c.req.raw, control));
+    await publisher.setUnloaded(name, true);
+    repository.invalidate(name);
+    const { versions } = await repository.index(name);
+    await Promise.all(versions.map(({ manifestDigest }) => services.pool.evict(manifestDigest)));
+    return c.json(unloadedBody(name));
+  });
+
+  return app;
+}
+
+async function controlled(c: AppContext, { settings }: Services): Promise<string> {
+  requireAdmin(await identify(c.req.header('authorization'), settings), settings);
+  return checkModelName(c.req.param('name') ?? '');
+}
+
+function indexEntries(index: ModelIndex): RepositoryIndexEntry[] {
+  const served = new Set(servedVersions(index));
+  return index.versions.map(({ version }) => {
+    const reason = unavailable(index, served.has(version));
+    return { name: index.name, version, state: reason === '' ? 'READY' : 'UNAVAILABLE', reason };
+  });
+}
+
+function unavailable(index: ModelIndex, isServed: boolean): string {
+  if (index.unloaded) {
+    return 'unloaded';
+  }
+  return isServed ? '' : 'not selected by the version policy';
+}
