@@ -11,18 +11,12 @@
  */
 import type { Clock } from '../async/clock.ts';
 import { settledWithin } from '../async/deadline.ts';
-import { Lru } from '../async/lru.ts';
 import { Mutex, type TurnLimit } from '../async/mutex.ts';
-import { EdgewiseError, isEdgewiseError } from '../errors.ts';
-import type { Engine, Feeds, Fetches, ModelSource, Session } from './types.ts';
+import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
+import { type PoolModel, SessionShelf, type ShelfEntry } from './session-shelf.ts';
+import type { Engine, Feeds, Fetches, Session } from './types.ts';
 
-export interface PoolModel {
-  /** Digest of the manifest: what it names never changes. */
-  readonly key: string;
-  /** Expected memory of the session. */
-  readonly bytes: number;
-  load(): Promise<ModelSource>;
-}
+export type { PoolModel };
 
 export interface RunTimings {
   /** Time spent on the model's load; 0 where it was loaded already. */
@@ -76,36 +70,22 @@ export interface PoolSnapshot {
   readonly releases: number;
 }
 
-interface Entry {
-  readonly model: PoolModel;
-  readonly queue: Mutex;
-  session: Session | undefined;
-  loadedAtMs: number;
-  /** Why the load failed; the entry is out of the pool then. */
-  failure: unknown;
-  /** Released and out of the pool: whoever still waits for it starts again. */
-  gone: boolean;
-  running: boolean;
-}
-
 /** `cold`: the session was not loaded when it was asked for. */
-type Task<T> = (entry: Entry, session: Session, cold: boolean) => Promise<T>;
+type Task<T> = (entry: ShelfEntry, session: Session, cold: boolean) => Promise<T>;
 
 /** What a turn comes to when its session went away before it. */
 const lost = Symbol('lost');
 
 export class SessionPool {
   readonly #options: SessionPoolOptions;
-  /** All that is loaded or being loaded. An entry weighs nothing until room has been made for it. */
-  readonly #entries: Lru<string, Entry>;
+  readonly #shelf: SessionShelf;
   readonly #loading = new Mutex();
   #loads = 0;
   #failedLoads = 0;
-  #releases = 0;
 
   constructor(options: SessionPoolOptions) {
     this.#options = options;
-    this.#entries = new Lru({ maxBytes: options.budgetBytes });
+    this.#shelf = new SessionShelf(options);
   }
 
   /**
@@ -144,31 +124,31 @@ export class SessionPool {
    * @throws EdgewiseError `overloaded` when they took too long; the session stays.
    */
   async evict(key: string): Promise<void> {
-    const entry = this.#entries.peek(key);
+    const entry = this.#shelf.peek(key);
     if (entry === undefined) return;
     await entry.queue.run(
-      () => this.#release(entry),
+      () => this.#shelf.release(entry),
       () => this.#limit(entry, {}, this.#options.clock.now()),
     );
   }
 
   has(key: string): boolean {
-    return this.#entries.peek(key)?.session !== undefined;
+    return this.#shelf.peek(key)?.session !== undefined;
   }
 
   snapshot(): PoolSnapshot {
     return {
-      bytes: this.#entries.bytes,
+      bytes: this.#shelf.bytes,
       budgetBytes: this.#options.budgetBytes,
-      sessions: [...this.#entries].map(([key, { model, queue, session }]) => ({
-        key,
+      sessions: [...this.#shelf.entries()].map(({ model, queue, session }) => ({
+        key: model.key,
         bytes: model.bytes,
         ready: session !== undefined,
         queued: queue.size,
       })),
       loads: this.#loads,
       failedLoads: this.#failedLoads,
-      releases: this.#releases,
+      releases: this.#shelf.releases,
     };
   }
 
@@ -176,17 +156,13 @@ export class SessionPool {
   async #visit<T>(model: PoolModel, options: RunOptions, askedMs: number, task: Task<T>): Promise<T> {
     let cold = false;
     for (;;) {
-      if (options.signal?.aborted) throw cancelled(model, options);
-      const entry = this.#entries.get(model.key) ?? this.#begin(model);
+      if (options.signal?.aborted) throw cancelled(options);
+      const entry = this.#shelf.get(model.key) ?? this.#begin(model);
       if (entry.session === undefined) cold = true;
       if (entry.queue.size > this.#options.maxQueuePerSession) {
-        throw new EdgewiseError(
-          'overloaded',
-          `${model.key}: ${entry.queue.size} requests wait for the model`,
-          {
-            retryAfterSeconds: 1,
-          },
-        );
+        throw new EdgewiseError('overloaded', `${entry.queue.size} requests wait for the model already`, {
+          retryAfterSeconds: 1,
+        });
       }
       const result = await entry.queue.run(
         () => this.#turn(entry, options, cold, task),
@@ -196,23 +172,28 @@ export class SessionPool {
     }
   }
 
-  async #turn<T>(entry: Entry, options: RunOptions, cold: boolean, task: Task<T>): Promise<T | typeof lost> {
+  async #turn<T>(
+    entry: ShelfEntry,
+    options: RunOptions,
+    cold: boolean,
+    task: Task<T>,
+  ): Promise<T | typeof lost> {
     if (entry.failure !== undefined) throw entry.failure;
     if (entry.gone) return lost;
     if (entry.running) {
       // The run before was cut off with its request: it will never go on, and what it left behind in the session is
       // unknown.
-      await this.#release(entry);
+      await this.#shelf.release(entry);
       return lost;
     }
     // No session and no failure: the load was cut off. It is begun anew, once.
     const session = entry.session ?? (await this.#deferred(this.#load(entry)));
-    if (options.signal?.aborted) throw cancelled(entry.model, options);
+    if (options.signal?.aborted) throw cancelled(options);
     return task(entry, session, cold);
   }
 
   async #infer(
-    entry: Entry,
+    entry: ShelfEntry,
     session: Session,
     feeds: Feeds,
     fetches: readonly string[] | undefined,
@@ -221,35 +202,37 @@ export class SessionPool {
     try {
       return await session.run(feeds, fetches);
     } catch (error) {
-      const code = isEdgewiseError(error) ? error.code : 'internal';
-      // Out of memory leaves the session whole (an allocation failed inside one run, which unwound), and so do feeds
-      // that the graph refuses. After anything else nobody knows: a session made anew is cheaper than wrong answers.
-      if (code === 'internal') await this.#release(entry);
-      if (code === 'no_capacity' && (await this.#releaseIdle())) return await session.run(feeds, fetches);
-      throw error;
+      return await this.#recover(entry, error, () => session.run(feeds, fetches));
     } finally {
       entry.running = false;
     }
   }
 
-  #begin(model: PoolModel): Entry {
+  /** After a failed run: once more where memory was short and can be had, else a session that can be trusted. */
+  async #recover(entry: ShelfEntry, failure: unknown, again: () => Promise<Fetches>): Promise<Fetches> {
+    let error = failure;
+    if (codeOf(error) === 'no_capacity' && (await this.#shelf.releaseIdle())) {
+      try {
+        return await again();
+      } catch (second) {
+        error = second;
+      }
+    }
+    // Out of memory leaves the session whole (an allocation failed inside one run, which unwound), and so do feeds that
+    // the graph refuses. After anything else nobody knows: a session made anew is cheaper than wrong answers.
+    if (codeOf(error) === 'internal') await this.#shelf.release(entry);
+    throw error;
+  }
+
+  #begin(model: PoolModel): ShelfEntry {
     const { budgetBytes } = this.#options;
     if (model.bytes > budgetBytes) {
       throw new EdgewiseError(
         'no_capacity',
-        `${model.key} needs ${model.bytes} bytes of memory: wanted at most ${budgetBytes}`,
+        `the model needs ${model.bytes} bytes of memory: wanted at most ${budgetBytes}`,
       );
     }
-    const entry: Entry = {
-      model,
-      queue: new Mutex(),
-      session: undefined,
-      loadedAtMs: 0,
-      failure: undefined,
-      gone: false,
-      running: false,
-    };
-    this.#entries.set(model.key, entry, 0);
+    const entry = this.#shelf.add(model);
     void this.#deferred(
       entry.queue.run(
         () => this.#load(entry),
@@ -259,96 +242,37 @@ export class SessionPool {
     return entry;
   }
 
-  async #load(entry: Entry): Promise<Session> {
-    const { model } = entry;
+  async #load(entry: ShelfEntry): Promise<Session> {
     const { clock, loadTimeoutMs } = this.#options;
     try {
       const session = await this.#loading.run(
         () => this.#create(entry),
-        () => ({ clock, ms: loadTimeoutMs, refusal: () => slowLoad(model) }),
+        () => ({ clock, ms: loadTimeoutMs, refusal: () => slowLoad() }),
       );
       entry.session = session;
       entry.loadedAtMs = clock.now();
       this.#loads += 1;
       return session;
     } catch (error) {
-      entry.failure = error;
-      this.#entries.delete(model.key);
+      this.#shelf.fail(entry, error);
       this.#failedLoads += 1;
       throw error;
     }
   }
 
-  async #create(entry: Entry): Promise<Session> {
+  async #create(entry: ShelfEntry): Promise<Session> {
     const { model } = entry;
     const { clock, engine, loadTimeoutMs } = this.#options;
-    // A load that was cut off may have left its weight behind.
-    this.#entries.set(model.key, entry, 0);
-    await this.#makeRoom(model);
-    this.#entries.set(model.key, entry, model.bytes);
+    await this.#shelf.makeRoom(entry);
     const loading = model.load();
-    if ((await settledWithin(loading, { clock, ms: loadTimeoutMs })) !== 'settled') throw slowLoad(model);
+    if ((await settledWithin(loading, { clock, ms: loadTimeoutMs })) !== 'settled') throw slowLoad();
     const source = await loading;
     try {
       return await engine.createSession(source);
     } catch (error) {
       // Expected bytes are estimates, and the heap is in pieces: all that can go goes, and once more.
-      if (!isEdgewiseError(error) || error.code !== 'no_capacity' || !(await this.#releaseIdle()))
-        throw error;
+      if (codeOf(error) !== 'no_capacity' || !(await this.#shelf.releaseIdle())) throw error;
       return await engine.createSession(source);
-    }
-  }
-
-  /** Releases idle sessions, the least recently used first, until the model fits; waits where all are busy. */
-  async #makeRoom(model: PoolModel): Promise<void> {
-    const { budgetBytes, clock, waitTimeoutMs } = this.#options;
-    const untilMs = clock.now() + waitTimeoutMs;
-    while (this.#entries.bytes + model.bytes > budgetBytes) {
-      const idle = this.#oldestIdle();
-      if (idle !== undefined) {
-        await this.#release(idle);
-        continue;
-      }
-      const drained = [...this.#entries]
-        .filter(([key]) => key !== model.key)
-        .map(([, entry]) => entry.queue.drained());
-      const outcome = await settledWithin(Promise.race(drained), { clock, ms: untilMs - clock.now() });
-      if (outcome !== 'settled') {
-        throw new EdgewiseError('no_capacity', `no room for ${model.key}: all sessions are at work`, {
-          retryAfterSeconds: 1,
-        });
-      }
-    }
-  }
-
-  #oldestIdle(): Entry | undefined {
-    for (const [, entry] of this.#entries) if (entry.queue.size === 0) return entry;
-    return undefined;
-  }
-
-  /** @returns whether there was any. */
-  async #releaseIdle(): Promise<boolean> {
-    let any = false;
-    for (let idle = this.#oldestIdle(); idle !== undefined; idle = this.#oldestIdle()) {
-      any = true;
-      await this.#release(idle);
-    }
-    return any;
-  }
-
-  /** The one place where sessions are released; by whoever has the entry's turn, or when nobody stands in its queue. */
-  async #release(entry: Entry): Promise<void> {
-    if (entry.gone || entry.failure !== undefined) return;
-    entry.gone = true;
-    this.#entries.delete(entry.model.key);
-    const { session } = entry;
-    entry.session = undefined;
-    if (session === undefined) return;
-    this.#releases += 1;
-    try {
-      await session.release();
-    } catch {
-      // Nothing is left to do for this session; memory that stays taken shows in the engine's own figures.
     }
   }
 
@@ -363,7 +287,7 @@ export class SessionPool {
     return work;
   }
 
-  #limit(entry: Entry, options: RunOptions, askedMs: number): TurnLimit {
+  #limit(entry: ShelfEntry, options: RunOptions, askedMs: number): TurnLimit {
     const { clock, loadTimeoutMs, waitTimeoutMs } = this.#options;
     const patienceMs = entry.session === undefined ? loadTimeoutMs : waitTimeoutMs;
     const deadlineMs = options.deadlineMs ?? Number.POSITIVE_INFINITY;
@@ -372,33 +296,37 @@ export class SessionPool {
       ms: Math.min(patienceMs, deadlineMs) - (clock.now() - askedMs),
       signal: options.signal,
       refusal: (outcome) => {
-        if (outcome === 'aborted') return cancelled(entry.model, options);
-        if (deadlineMs < patienceMs) return late(entry.model, deadlineMs);
-        return entry.session === undefined ? slowLoad(entry.model) : busy(entry.model);
+        if (outcome === 'aborted') return cancelled(options);
+        if (deadlineMs < patienceMs) return late(deadlineMs);
+        return entry.session === undefined ? slowLoad() : busy();
       },
     };
   }
 }
 
-function cancelled(model: PoolModel, options: RunOptions): EdgewiseError {
-  return new EdgewiseError('deadline_exceeded', `the caller left before the run of ${model.key} began`, {
+function codeOf(error: unknown): ErrorCode {
+  return toEdgewiseError(error).code;
+}
+
+function cancelled(options: RunOptions): EdgewiseError {
+  return new EdgewiseError('deadline_exceeded', 'the caller left before its run began', {
     cause: options.signal?.reason,
   });
 }
 
-function late(model: PoolModel, deadlineMs: number): EdgewiseError {
+function late(deadlineMs: number): EdgewiseError {
   return new EdgewiseError(
     'deadline_exceeded',
-    `the run of ${model.key} did not begin within ${deadlineMs} ms`,
+    `the run did not begin within the ${deadlineMs} ms that it had`,
   );
 }
 
-function slowLoad(model: PoolModel): EdgewiseError {
-  return new EdgewiseError('model_not_ready', `${model.key} is still being loaded`, { retryAfterSeconds: 2 });
+function slowLoad(): EdgewiseError {
+  return new EdgewiseError('model_not_ready', 'the model is still being loaded', { retryAfterSeconds: 2 });
 }
 
-function busy(model: PoolModel): EdgewiseError {
-  return new EdgewiseError('overloaded', `${model.key} is busy: the wait for it was too long`, {
+function busy(): EdgewiseError {
+  return new EdgewiseError('overloaded', 'the model is busy: the wait for it was too long', {
     retryAfterSeconds: 1,
   });
 }
