@@ -17,7 +17,7 @@ export interface WeightSource {
    * Bytes `begin` (inclusive) to `end` (exclusive), in pieces in order, each checked against its digest. The consumer
    * copies a piece before it asks for the next.
    *
-   * @throws EdgewiseError `digest_mismatch` when no tier holds the right bytes.
+   * @throws EdgewiseError `digest_mismatch` when tiers hold only wrong bytes; `model_not_ready` when none holds any.
    */
   read(begin: number, end: number): AsyncIterable<Uint8Array>;
 }

@@ -114,7 +114,7 @@ export type EdgeProfile = z.infer<typeof edgeProfileSchema>;
 
 export const manifestSchemaId = 'edgewise.manifest.v1';
 
-/** `manifests/<name>/<version>.json`: one published version. Immutable. */
+/** One published version. Immutable: stored as a blob under the digest of its canonical JSON, which the index holds. */
 export const manifestSchema = z.strictObject({
   schema: z.literal(manifestSchemaId),
   name: nameSchema,

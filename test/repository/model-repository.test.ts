@@ -31,6 +31,18 @@ function open() {
     setFailing: (value: boolean) => {
       failing = value;
     },
+    /** The next read of a state key is answered with what stands now, but only when the returned function is called. */
+    hold(): () => void {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const get = stores.state.get;
+      stores.state.get = async (key) => {
+        stores.state.get = get;
+        const entry = await get(key);
+        await promise;
+        return entry;
+      };
+      return resolve;
+    },
     /** The operations since the last call. */
     operations: () => operations.splice(0),
     async push(options: MiniatureOptions = {}, aliases: readonly string[] = []) {
@@ -180,26 +192,28 @@ describe('the indexes that ModelRepository keeps', () => {
   });
 
   it('are not filled by a read that began before invalidate()', async () => {
-    const { repository, push, state } = open();
+    const { repository, push, hold } = open();
     await push({ version: '1' });
-    const get = state.get.bind(state);
-    let release = () => {};
-    const held = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    state.get = async (key) => {
-      const entry = await get(key);
-      await held;
-      return entry;
-    };
+    const release = hold();
     const early = repository.resolve('mlp');
-    state.get = get;
-    await Promise.resolve();
     await push({ version: '2', graph: 'two' });
     repository.invalidate('mlp');
     release();
     expect((await early).manifest.version).toBe('1');
     expect((await repository.resolve('mlp')).manifest.version).toBe('2');
+  });
+
+  it('are not filled by a read that a later one has overtaken', async () => {
+    const { repository, push, clock, hold } = open();
+    await push({ version: '1' });
+    const release = hold();
+    const early = repository.resolve('mlp');
+    await push({ version: '2', graph: 'two' });
+    clock.advance(1);
+    expect((await repository.resolve('mlp')).manifest.version).toBe('2');
+    release();
+    expect((await early).manifest.version).toBe('1');
+    expect(repository.resolve('mlp')).toMatchObject({ manifest: { version: '2' } });
   });
 
   it('find the new version when the one they name was removed', async () => {
