@@ -11,6 +11,9 @@ import { runReference } from './reference.ts';
 import { isOriginOnly, type ModelFile, readSource } from './source.ts';
 import type { ModelPackage, PackageBlob, PackageInput, PackageOptions } from './types.ts';
 
+/** What the server takes as one blob. */
+const maxGraphBytes = 16 * 1024 * 1024;
+
 /**
  * Checks the model, optimises it, cuts it into graph and chunks, compares its answer under the edge's engine with the
  * native one's, and measures what it costs there.
@@ -88,6 +91,12 @@ async function assemble(
 ): Promise<ModelPackage> {
   const { config, version, labels } = input;
   const { graph, weights } = form.split;
+  if (graph.byteLength > maxGraphBytes) {
+    throw new EdgewiseError(
+      'too_large',
+      `the graph of ${config.name} has ${graph.byteLength} bytes without its weights, at most ${maxGraphBytes} are accepted: strings and tensors in attributes cannot be taken out of it`,
+    );
+  }
   const graphBlob = await blobOf(graph);
   const pieces = weights?.pieces ?? [];
   const chunks = await Promise.all(

@@ -24,8 +24,8 @@ export interface EdgeMeasurement {
 /** Runs are timed in rounds of five until a round is hardly faster than the one before: V8 compiles hot code meanwhile. */
 const runsPerRound = 5;
 const steadyRatio = 0.9;
-/** A model this slow is not measured longer. */
-const maxMeasureMs = 3000;
+/** A model this slow is not measured longer; larger batches come when the code is compiled, so one round does. */
+const maxMeasureMs = 2000;
 /** No larger batch is tried once a run takes this long. */
 const maxRunMs = 5000;
 
@@ -101,7 +101,8 @@ async function measureRuns(session: Session, options: MeasureOptions, batchSize:
   const fetches = await session.run(feeds);
   const end = clock.now() + maxMeasureMs;
   let best = await medianMs(session, feeds, { clock, end });
-  for (let previous = Number.POSITIVE_INFINITY; best < previous * steadyRatio && clock.now() < end; ) {
+  let previous = batchSize === 1 ? Number.POSITIVE_INFINITY : best;
+  while (best < previous * steadyRatio && clock.now() < end) {
     previous = best;
     best = Math.min(best, await medianMs(session, feeds, { clock, end }));
   }

@@ -1,0 +1,116 @@
+/** Reading a published version back, every byte checked on the way. */
+import type { AdminClient } from '../client/admin-client.ts';
+import { EdgewiseError } from '../errors.ts';
+import { encodeManifest } from '../repository/documents.ts';
+import { externalRef } from '../repository/onnx/external.ts';
+import { inspectModel } from '../repository/onnx/inspect.ts';
+import { decodeModel } from '../repository/onnx/proto.ts';
+import { isExternal } from '../repository/onnx/tensor-data.ts';
+import type { Manifest } from '../repository/schema.ts';
+import { digestOf } from '../storage/digest.ts';
+import type { Digest } from '../storage/types.ts';
+
+export interface Download {
+  readonly manifest: Manifest;
+  readonly manifestDigest: Digest;
+  readonly graph: Uint8Array<ArrayBuffer>;
+  /** The weights, chunk after chunk, each checked; to be read once. */
+  chunks(): AsyncGenerator<Uint8Array<ArrayBuffer>>;
+}
+
+/**
+ * The manifest and the graph of a version, checked: digests, and that the graph refers to the weights the manifest has.
+ *
+ * @throws EdgewiseError `digest_mismatch` naming what is not as it should be; the server's code otherwise.
+ */
+export async function openVersion(client: AdminClient, name: string, version: string): Promise<Download> {
+  const { manifest, digest } = await client.version(name, version);
+  const label = `${manifest.name}@${manifest.version}`;
+  const encoded = await encodeManifest(manifest);
+  if (encoded.digest !== digest) {
+    throw mismatch(`the manifest of ${label} has the digest ${encoded.digest}, the server says ${digest}`);
+  }
+  if (manifest.name !== name) {
+    throw mismatch(`the manifest found as ${name} is the one of ${label}`);
+  }
+  const graph = await checkedBlob(client, manifest.graph, `the graph of ${label}`);
+  checkGraph(manifest, graph, label);
+  return {
+    manifest,
+    manifestDigest: digest,
+    graph,
+    async *chunks() {
+      for (const [index, chunk] of (manifest.weights?.chunks ?? []).entries()) {
+        yield await checkedBlob(client, chunk, `chunk ${index} of the weights of ${label}`);
+      }
+    },
+  };
+}
+
+interface BlobWanted {
+  readonly digest: Digest;
+  readonly byteLength: number;
+}
+
+async function checkedBlob(
+  client: AdminClient,
+  { digest, byteLength }: BlobWanted,
+  what: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await client.getBlob(digest);
+  const actual = await digestOf(bytes);
+  if (actual !== digest || bytes.byteLength !== byteLength) {
+    throw mismatch(
+      `${what} should be ${digest} of ${byteLength} bytes, what is stored is ${actual} of ${bytes.byteLength}`,
+    );
+  }
+  return bytes;
+}
+
+/** The manifest's word against the graph's: weights without gaps, every reference within them, the same inputs. */
+function checkGraph(manifest: Manifest, graph: Uint8Array, label: string): void {
+  const { weights } = manifest;
+  let end = 0;
+  for (const { offset, byteLength } of weights?.chunks ?? []) {
+    if (offset !== end) {
+      throw mismatch(`the chunks of ${label} have a gap at byte ${end}`);
+    }
+    end += byteLength;
+  }
+  if (end !== (weights?.byteLength ?? 0)) {
+    throw mismatch(
+      `the chunks of ${label} are ${end} bytes together, the manifest says ${weights?.byteLength}`,
+    );
+  }
+  const model = decodeModel(graph);
+  for (const tensor of model.graph?.initializer ?? []) {
+    if (isExternal(tensor)) {
+      const { location, offset, length = 0 } = externalRef(tensor);
+      if (location !== weights?.path || offset + length > end) {
+        throw mismatch(
+          `the graph of ${label} refers to bytes ${offset} to ${offset + length} of ${location}, which the manifest does not have`,
+        );
+      }
+    }
+  }
+  const ranks = new Map(
+    [...manifest.inputs, ...manifest.outputs].map(({ name, shape }) => [name, shape.length]),
+  );
+  const { inputs, outputs } = inspectModel(model, ranks);
+  for (const [declared, found, what] of [
+    [manifest.inputs, inputs, 'inputs'],
+    [manifest.outputs, outputs, 'outputs'],
+  ] as const) {
+    const same = (a: readonly { name: string; datatype: string }[]) =>
+      a.map(({ name, datatype }) => `${name}: ${datatype}`).join(', ');
+    if (same(declared) !== same(found)) {
+      throw mismatch(
+        `the ${what} of ${label} are ${same(found)} in the graph and ${same(declared)} in the manifest`,
+      );
+    }
+  }
+}
+
+function mismatch(message: string): EdgewiseError {
+  return new EdgewiseError('digest_mismatch', message);
+}

@@ -1,0 +1,252 @@
+import { readFile } from 'node:fs/promises';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type AdminClient, createAdminClient } from '../client/admin-client.ts';
+import { EdgewiseError } from '../errors.ts';
+import { isAliasName, isModelName } from '../repository/name.ts';
+import { inspectModel } from '../repository/onnx/inspect.ts';
+import { decodeModel } from '../repository/onnx/proto.ts';
+import { defaultAlias, defaultVersion } from '../repository/version-policy.ts';
+import { type Connection, connection } from './connection.ts';
+import { openVersion } from './download.ts';
+import { pullModel } from './pull.ts';
+import { pushModel } from './push.ts';
+import { modelList, size, table, versionDetails } from './render.ts';
+
+interface CommonOptions {
+  readonly url?: string;
+  readonly json?: boolean;
+}
+
+interface Target {
+  readonly name: string;
+  readonly version: string | undefined;
+}
+
+/** Every verb of `edgewise model`. */
+export function addModelCommands(program: Command): void {
+  const model = program.command('model').description('models in the repository');
+  const verb = (signature: string, description: string): Command =>
+    model
+      .command(signature)
+      .description(description)
+      .option('--url <url>', 'the worker (default: EDGEWISE_URL, else http://localhost:8787)')
+      .option('--json', 'print the result as JSON');
+
+  verb('push <folder>', 'publish models/<name>: check, optimise, measure, upload')
+    .option('--version <version>', 'the version folder to publish (default: the highest)')
+    .option('--alias <alias...>', 'point these aliases to it, e.g. stable', alias, [])
+    .option('--origin', 'publish for the origin only')
+    .option('--memory-cap <mebibytes>', "the worker's WASM memory (default: 96)", mebibytes)
+    .action(push);
+  verb('list', 'models, versions and aliases').action(list);
+  verb('inspect <model>', 'one version of a model: <name>[@<version or alias>], or an .onnx file').action(
+    inspect,
+  );
+  verb('verify <model>', 'download a version and check every byte of it').action(verify);
+  verb('alias <model> <alias>', 'point an alias to a version: edgewise model alias mlp@2 stable')
+    .option('--remove', 'take the alias away')
+    .action(setAlias);
+  verb('remove <model>', 'remove a version (<name>@<version>), or with --all every one')
+    .option('--all', 'the model with all its versions')
+    .action(remove);
+  verb('pull <model>', 'download a version')
+    .option('--out <folder>', 'where to (default: ./<name>-<version>)')
+    .option('--joined', 'one model.onnx with its weights in it')
+    .action(pull);
+}
+
+/** `name`, `org/name`, `name@2`, `name@stable`. */
+function target(text: string): Target {
+  const at = text.lastIndexOf('@');
+  const name = at < 0 ? text : text.slice(0, at);
+  if (!isModelName(name)) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${JSON.stringify(text)} names no model, wanted name, org/name or name@version`,
+    );
+  }
+  return { name, version: at < 0 ? undefined : text.slice(at + 1) };
+}
+
+function alias(value: string, previous: readonly string[]): readonly string[] {
+  if (!isAliasName(value)) {
+    throw new InvalidArgumentError('wanted lower-case letters, digits and dashes');
+  }
+  return [...previous, value];
+}
+
+function mebibytes(value: string): number {
+  const number = Number(value);
+  if (!(number >= 16 && number <= 4095)) {
+    throw new InvalidArgumentError('wanted a number from 16 to 4095');
+  }
+  return number * 2 ** 20;
+}
+
+function connect(options: CommonOptions): Connection & { readonly client: AdminClient } {
+  const to = connection(options.url, process.env, process.cwd());
+  return { ...to, client: createAdminClient({ url: to.url, key: to.adminKey }) };
+}
+
+function print(options: CommonOptions, value: unknown, text: string): void {
+  process.stdout.write(`${options.json ? JSON.stringify(value, null, 2) : text}\n`);
+}
+
+/** The version meant: the one named, else the one that a request without a version would get. */
+async function chosenVersion(client: AdminClient, { name, version }: Target): Promise<string> {
+  if (version !== undefined) {
+    return version;
+  }
+  return defaultVersion((await client.model(name)).index) ?? defaultAlias;
+}
+
+interface PushCommandOptions extends CommonOptions {
+  readonly version?: string;
+  readonly alias: readonly string[];
+  readonly origin?: boolean;
+  readonly memoryCap?: number;
+}
+
+async function push(folder: string, options: PushCommandOptions): Promise<void> {
+  const { url, adminKey } = connect(options);
+  const began = performance.now();
+  const result = await pushModel(folder, {
+    url,
+    adminKey,
+    aliases: options.alias,
+    originOnly: options.origin ?? false,
+    ...(options.version === undefined ? {} : { version: options.version }),
+    ...(options.memoryCap === undefined ? {} : { memoryCapBytes: options.memoryCap }),
+    onProgress: ({ step, detail }) => process.stderr.write(`${step.padEnd(9)} ${detail}\n`),
+  });
+  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  print(
+    options,
+    result,
+    `${result.name}@${result.version} ${result.status}: ${size(result.uploadedBytes)} in ${result.uploadedBlobs} blobs uploaded, ${seconds} s`,
+  );
+}
+
+async function list(options: CommonOptions): Promise<void> {
+  const models = await connect(options).client.models();
+  print(options, models, modelList(models));
+}
+
+async function inspect(subject: string, options: CommonOptions): Promise<void> {
+  if (subject.endsWith('.onnx')) {
+    return inspectFile(subject, options);
+  }
+  const { client } = connect(options);
+  const wanted = target(subject);
+  const { manifest, digest } = await client.version(wanted.name, await chosenVersion(client, wanted));
+  const model = await client.model(wanted.name);
+  print(options, { manifest, digest, ...model }, versionDetails(manifest, digest, model));
+}
+
+async function inspectFile(path: string, options: CommonOptions): Promise<void> {
+  const inspection = inspectModel(decodeModel(await readFile(path)));
+  const tensors = (specs: typeof inspection.inputs) =>
+    specs.map(({ name, datatype, shape }) => `${name} ${datatype}[${shape.join(',')}]`).join('; ');
+  const rows: [string, string][] = [
+    ['inputs', tensors(inspection.inputs)],
+    ['outputs', tensors(inspection.outputs)],
+    [
+      'opsets',
+      Object.entries(inspection.opsets)
+        .map(([domain, version]) => `${domain} ${version}`)
+        .join(', '),
+    ],
+    ['nodes', String(inspection.nodeCount)],
+    ['weights', size(inspection.weightBytes)],
+    [
+      'operators',
+      inspection.operators
+        .map(({ domain, opType, count }) => `${domain && `${domain}:`}${opType}×${count}`)
+        .join(' '),
+    ],
+  ];
+  print(options, inspection, table(rows));
+}
+
+async function verify(subject: string, options: CommonOptions): Promise<void> {
+  const { client } = connect(options);
+  const wanted = target(subject);
+  const { manifest, manifestDigest, graph, chunks } = await openVersion(
+    client,
+    wanted.name,
+    await chosenVersion(client, wanted),
+  );
+  let bytes = graph.byteLength;
+  let blobs = 1;
+  for await (const chunk of chunks()) {
+    bytes += chunk.byteLength;
+    blobs += 1;
+  }
+  const result = {
+    name: manifest.name,
+    version: manifest.version,
+    digest: manifestDigest,
+    blobs,
+    bytes,
+    verified: true,
+  };
+  print(
+    options,
+    result,
+    `${manifest.name}@${manifest.version} is whole: ${blobs} blobs, ${size(bytes)}, digest ${manifestDigest}`,
+  );
+}
+
+async function setAlias(
+  subject: string,
+  aliasName: string,
+  options: CommonOptions & { readonly remove?: boolean },
+): Promise<void> {
+  const { client } = connect(options);
+  const { name, version } = target(subject);
+  if (options.remove) {
+    await client.removeAlias(name, aliasName);
+    return print(options, { name, alias: aliasName, version: null }, `${name}: alias ${aliasName} removed`);
+  }
+  if (version === undefined) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `say which version ${aliasName} is to point to: edgewise model alias ${name}@1 ${aliasName}`,
+    );
+  }
+  await client.setAlias(name, aliasName, version);
+  print(options, { name, alias: aliasName, version }, `${name}: ${aliasName} → ${version}`);
+}
+
+async function remove(subject: string, options: CommonOptions & { readonly all?: boolean }): Promise<void> {
+  const { client } = connect(options);
+  const { name, version } = target(subject);
+  if ((version === undefined) !== (options.all === true)) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `say what to remove: ${name}@<version>, or ${name} --all for every version`,
+    );
+  }
+  await (version === undefined ? client.removeModel(name) : client.removeVersion(name, version));
+  print(
+    options,
+    { name, version: version ?? null, removed: true },
+    `${version === undefined ? name : `${name}@${version}`} removed`,
+  );
+}
+
+async function pull(
+  subject: string,
+  options: CommonOptions & { readonly out?: string; readonly joined?: boolean },
+): Promise<void> {
+  const { client } = connect(options);
+  const wanted = target(subject);
+  const version = await chosenVersion(client, wanted);
+  const out = options.out ?? `${wanted.name.replace('/', '-')}-${version}`;
+  const result = await pullModel(client, wanted.name, version, { out, joined: options.joined ?? false });
+  print(
+    options,
+    result,
+    `${result.name}@${result.version} written to ${result.folder}: ${result.files.join(', ')}`,
+  );
+}

@@ -1,0 +1,179 @@
+/** Publishing a model from the source tree to a worker: `edgewise model push`, and what scripts call. */
+import {
+  type AdminClient,
+  createAdminClient,
+  type PublishStatus,
+  type PublishVersionOptions,
+} from '../client/admin-client.ts';
+import { EdgewiseError, isEdgewiseError } from '../errors.ts';
+import { createPublishEngines } from '../platform/node-cli.ts';
+import { buildPackage } from '../repository/publish/build.ts';
+import { readSource } from '../repository/publish/source.ts';
+import type { PackageBlob, PublishEngines, PublishStep } from '../repository/publish/types.ts';
+import type { Manifest } from '../repository/schema.ts';
+import { readModelFolder } from './source.ts';
+
+export interface PushProgress {
+  readonly step: PublishStep | 'compare' | 'upload' | 'publish';
+  readonly detail: string;
+}
+
+export interface PushOptions {
+  readonly url: string;
+  readonly adminKey: string;
+  /** Default: the highest version folder. */
+  readonly version?: string;
+  /** Set to the version together with it. */
+  readonly aliases?: readonly string[];
+  /** Publish for the origin only. */
+  readonly originOnly?: boolean;
+  /** Of the worker that will serve it; default 96 MiB. */
+  readonly memoryCapBytes?: number;
+  readonly fetch?: typeof fetch;
+  /** Asked for only when there is something to build. Default: native ONNX Runtime and the worker's WASM build. */
+  readonly engines?: () => Promise<PublishEngines>;
+  onProgress?(progress: PushProgress): void;
+}
+
+export interface PushResult {
+  readonly name: string;
+  readonly version: string;
+  /** `unchanged`: the same source was published before; nothing was built or uploaded. */
+  readonly status: PublishStatus;
+  readonly manifest: Manifest;
+  readonly uploadedBlobs: number;
+  readonly uploadedBytes: number;
+}
+
+const parallelTransfers = 4;
+
+/**
+ * Publishes `models/<name>`: checks, optimises, cuts, measures, uploads what is missing, and makes the version visible
+ * last. Doing it again changes nothing; doing it again after it was cut off completes it.
+ *
+ * @throws EdgewiseError `conflict` when the version is published with other content; as `buildPackage` for a model that
+ * cannot be served; the server's code otherwise.
+ */
+export async function pushModel(folder: string, options: PushOptions): Promise<PushResult> {
+  const { url, adminKey, aliases = [], onProgress } = options;
+  const client = createAdminClient({ url, key: adminKey, ...(options.fetch && { fetch: options.fetch }) });
+  const input = await readModelFolder(folder, options.version);
+  const { config, version } = input;
+  const originOnly = options.originOnly ?? false;
+  const source = await readSource(input, { originOnly });
+
+  const published = await publishedVersion(client, config.name, version);
+  if (published !== undefined && published.inputsDigest !== source.inputsDigest) {
+    throw new EdgewiseError(
+      'conflict',
+      `${config.name}@${version} is already published with other content, and a version never changes: put the new model into a folder of its own, ${folder}/${Number(version) + 1}`,
+    );
+  }
+  if (
+    published !== undefined &&
+    (await republish(client, published, { aliases, versionPolicy: config.versionPolicy }))
+  ) {
+    onProgress?.({ step: 'compare', detail: `${config.name}@${version} is published from the same source` });
+    return {
+      name: config.name,
+      version,
+      status: 'unchanged',
+      manifest: published,
+      uploadedBlobs: 0,
+      uploadedBytes: 0,
+    };
+  }
+
+  const engines = await (options.engines ?? createPublishEngines)();
+  const { manifest, blobs } = await buildPackage(
+    input,
+    {
+      engines,
+      originOnly,
+      ...(options.memoryCapBytes === undefined ? {} : { memoryCapBytes: options.memoryCapBytes }),
+      onProgress: (step, detail) => onProgress?.({ step, detail }),
+    },
+    source,
+  );
+  const uploaded = await upload(client, blobs, onProgress);
+  const status = await client.publishVersion(manifest, { aliases, versionPolicy: config.versionPolicy });
+  onProgress?.({ step: 'publish', detail: `${config.name}@${version} ${status}` });
+  return {
+    name: config.name,
+    version,
+    status,
+    manifest,
+    uploadedBlobs: uploaded.length,
+    uploadedBytes: uploaded.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
+  };
+}
+
+async function publishedVersion(
+  client: AdminClient,
+  name: string,
+  version: string,
+): Promise<Manifest | undefined> {
+  try {
+    return (await client.version(name, version)).manifest;
+  } catch (error) {
+    if (isEdgewiseError(error) && (error.code === 'model_not_found' || error.code === 'version_not_found')) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** Sets aliases and policy of what is published. False when the server has lost one of its blobs, so that it is built anew. */
+async function republish(
+  client: AdminClient,
+  manifest: Manifest,
+  options: PublishVersionOptions,
+): Promise<boolean> {
+  try {
+    await client.publishVersion(manifest, options);
+    return true;
+  } catch (error) {
+    if (isEdgewiseError(error) && error.code === 'invalid_request') {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/** Sends the blobs that the server lacks; those are the result. */
+async function upload(
+  client: AdminClient,
+  blobs: readonly PackageBlob[],
+  onProgress: PushOptions['onProgress'],
+): Promise<readonly PackageBlob[]> {
+  const distinct = [...new Map(blobs.map((blob) => [blob.digest, blob])).values()];
+  const missing: PackageBlob[] = [];
+  await inParallel(distinct, async (blob) => {
+    if (!(await client.hasBlob(blob.digest))) {
+      missing.push(blob);
+    }
+  });
+  const totalBytes = missing.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+  onProgress?.({
+    step: 'upload',
+    detail: `${missing.length} of ${distinct.length} blobs are missing, ${totalBytes} bytes`,
+  });
+  let sentBytes = 0;
+  await inParallel(missing, async ({ digest, bytes }) => {
+    await client.putBlob(digest, bytes);
+    sentBytes += bytes.byteLength;
+    onProgress?.({ step: 'upload', detail: `${sentBytes} of ${totalBytes} bytes` });
+  });
+  return missing;
+}
+
+async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const waiting = items.values();
+  await Promise.all(
+    Array.from({ length: parallelTransfers }, async () => {
+      for (const item of waiting) {
+        await work(item);
+      }
+    }),
+  );
+}

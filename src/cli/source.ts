@@ -1,0 +1,99 @@
+/** Reads `models/<name>` of the source tree: config.json, `<version>/model.onnx` and what stands beside it. */
+import { readFileSync, realpathSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join, sep } from 'node:path';
+import { EdgewiseError } from '../errors.ts';
+import { compareVersions, isModelVersion } from '../repository/name.ts';
+import type { PackageInput } from '../repository/publish/types.ts';
+import { type ModelConfig, modelConfigSchema } from '../repository/schema.ts';
+
+/**
+ * @param version Absent: the highest folder.
+ * @throws EdgewiseError `invalid_request` naming the file and what is wrong with it.
+ */
+export async function readModelFolder(folder: string, version?: string): Promise<PackageInput> {
+  const config = await readConfig(folder);
+  const chosen = version ?? (await newestVersion(folder));
+  const versionFolder = join(folder, chosen);
+  const model = await read(join(versionFolder, 'model.onnx'), `wanted the model of version ${chosen} there`);
+  const labels: Record<string, readonly string[]> = {};
+  for (const [output, file] of Object.entries(config.labels)) {
+    const bytes = readWithin(versionFolder, file);
+    if (bytes === undefined) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `${join(versionFolder, file)} cannot be read: config.json names it as the labels of ${JSON.stringify(output)}`,
+      );
+    }
+    labels[output] = lines(new TextDecoder().decode(bytes));
+  }
+  return {
+    config,
+    version: chosen,
+    model,
+    labels,
+    externalFile: (location) => readWithin(versionFolder, location),
+  };
+}
+
+async function readConfig(folder: string): Promise<ModelConfig> {
+  const path = join(folder, 'config.json');
+  const text = new TextDecoder().decode(await read(path, 'wanted a folder such as models/mlp'));
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (error) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${path} is no JSON: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+  const parsed = modelConfigSchema.safeParse(document);
+  if (!parsed.success) {
+    const issues = parsed.error.issues
+      .slice(0, 5)
+      .map((issue) => `${issue.path.join('.') || 'top level'}: ${issue.message}`);
+    throw new EdgewiseError('invalid_request', `${path}: ${issues.join('; ')}`);
+  }
+  return parsed.data;
+}
+
+async function newestVersion(folder: string): Promise<string> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const versions = entries
+    .filter((entry) => entry.isDirectory() && isModelVersion(entry.name))
+    .map(({ name }) => name);
+  const newest = versions.sort(compareVersions)[0];
+  if (newest === undefined) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${folder} has no version folder, wanted e.g. ${join(folder, '1', 'model.onnx')}`,
+    );
+  }
+  return newest;
+}
+
+async function read(path: string, wanted: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await readFile(path));
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : error;
+    throw new EdgewiseError('invalid_request', `${path} cannot be read (${code}): ${wanted}`, {
+      cause: error,
+    });
+  }
+}
+
+function lines(text: string): string[] {
+  return text.replace(/\r?\n$/, '').split(/\r?\n/);
+}
+
+/** Undefined for what is not there or, by `..` or a link, lies elsewhere: a model from outside may name any file. */
+function readWithin(folder: string, file: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    const path = realpathSync(join(folder, file));
+    return path.startsWith(realpathSync(folder) + sep) ? new Uint8Array(readFileSync(path)) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,130 @@
+/** Publishing and control over HTTP: the admin routes of a worker, local or deployed. */
+import { z } from 'zod';
+import {
+  digestSchema,
+  type Manifest,
+  type ModelIndex,
+  manifestSchema,
+  modelIndexSchema,
+  type VersionPolicy,
+} from '../repository/schema.ts';
+import type { Digest } from '../storage/types.ts';
+import { jsonAnswer, noAnswer } from './json.ts';
+import { type ClientOptions, createTransport } from './transport.ts';
+
+export type PublishStatus = 'created' | 'unchanged';
+
+export interface PublishVersionOptions {
+  /** Set to the version together with it. */
+  readonly aliases?: readonly string[];
+  readonly versionPolicy?: VersionPolicy;
+}
+
+export interface PublishedModel {
+  readonly index: ModelIndex;
+  /** Versions that can be asked for, newest first. */
+  readonly served: readonly string[];
+}
+
+export interface PublishedVersion {
+  readonly manifest: Manifest;
+  /** Of the stored manifest: the one of the `Edgewise-Model` header. */
+  readonly digest: Digest;
+}
+
+/** Every method throws EdgewiseError with the server's code. */
+export interface AdminClient {
+  hasBlob(digest: Digest): Promise<boolean>;
+  /** The stored bytes as they are: the caller checks them. @throws `not_found` */
+  getBlob(digest: Digest): Promise<Uint8Array<ArrayBuffer>>;
+  putBlob(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Its blobs have to be there. @throws `conflict` when the version is published with other content. */
+  publishVersion(manifest: Manifest, options?: PublishVersionOptions): Promise<PublishStatus>;
+  models(): Promise<readonly ModelIndex[]>;
+  /** @throws `model_not_found` */
+  model(name: string): Promise<PublishedModel>;
+  /** @throws `model_not_found`, `version_not_found` */
+  version(name: string, versionOrAlias: string): Promise<PublishedVersion>;
+  removeVersion(name: string, version: string): Promise<void>;
+  removeModel(name: string): Promise<void>;
+  setAlias(name: string, alias: string, version: string): Promise<void>;
+  removeAlias(name: string, alias: string): Promise<void>;
+  setVersionPolicy(name: string, policy: VersionPolicy): Promise<void>;
+}
+
+const indexesSchema = z.object({ models: z.array(modelIndexSchema) });
+const modelSchema = z.object({ index: modelIndexSchema, served: z.array(z.string()) });
+const versionSchema = z.object({ manifest: manifestSchema, digest: digestSchema });
+const statusSchema = z.object({ status: z.enum(['created', 'unchanged']) });
+
+const json = { 'Content-Type': 'application/json' };
+
+function modelPath(name: string, ...rest: readonly string[]): string {
+  return `/admin/models/${[name, ...rest].map(encodeURIComponent).join('/')}`;
+}
+
+function blobPath(digest: Digest): string {
+  return `/admin/blobs/${encodeURIComponent(digest)}`;
+}
+
+export function createAdminClient(options: ClientOptions): AdminClient {
+  const { exchange } = createTransport(options);
+
+  // Removing, setting and publishing the same again changes nothing, so all of it may be tried again.
+  const change = (method: 'PUT' | 'DELETE', path: string, body?: unknown): Promise<void> =>
+    exchange({
+      method,
+      path,
+      retry: 'idempotent',
+      ...(body === undefined ? {} : { headers: json, body: JSON.stringify(body) }),
+      read: noAnswer,
+    });
+  const get = <S extends z.ZodType>(path: string, schema: S): Promise<z.output<S>> =>
+    exchange({ method: 'GET', path, retry: 'idempotent', read: jsonAnswer(schema) });
+
+  return {
+    hasBlob: (digest) =>
+      exchange({
+        method: 'HEAD',
+        path: blobPath(digest),
+        retry: 'idempotent',
+        accept: [404],
+        read: (response) => Promise.resolve(response.ok),
+      }),
+    getBlob: (digest) =>
+      exchange({
+        method: 'GET',
+        path: blobPath(digest),
+        retry: 'idempotent',
+        read: async (response) => new Uint8Array(await response.arrayBuffer()),
+      }),
+    putBlob: (digest, bytes) =>
+      exchange({
+        method: 'PUT',
+        path: blobPath(digest),
+        retry: 'idempotent',
+        headers: { 'Content-Type': 'application/octet-stream' },
+        body: bytes,
+        read: noAnswer,
+      }),
+    publishVersion: async (manifest, { aliases = [], versionPolicy } = {}) => {
+      const { status } = await exchange({
+        method: 'PUT',
+        path: modelPath(manifest.name, 'versions', manifest.version),
+        retry: 'idempotent',
+        headers: json,
+        body: JSON.stringify({ manifest, aliases, ...(versionPolicy && { versionPolicy }) }),
+        read: jsonAnswer(statusSchema),
+      });
+      return status;
+    },
+    models: async () => (await get('/admin/models', indexesSchema)).models,
+    model: (name) => get(modelPath(name), modelSchema),
+    version: (name, version) => get(modelPath(name, 'versions', version), versionSchema),
+    removeVersion: (name, version) => change('DELETE', modelPath(name, 'versions', version)),
+    removeModel: (name) => change('DELETE', modelPath(name)),
+    setAlias: (name, alias, version) => change('PUT', modelPath(name, 'aliases', alias), { version }),
+    removeAlias: (name, alias) => change('DELETE', modelPath(name, 'aliases', alias)),
+    setVersionPolicy: (name, policy) => change('PUT', modelPath(name, 'version-policy'), policy),
+  };
+}

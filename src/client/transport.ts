@@ -1,0 +1,192 @@
+/** One HTTP exchange with an Edgewise server: addresses, the key, errors by the server's own code, retries where safe. */
+import { type Clock, systemClock } from '../async/clock.ts';
+import { EdgewiseError, type ErrorCode, errorCodes, toEdgewiseError } from '../errors.ts';
+
+export interface ClientOptions {
+  /** Of the server, `https://models.example.com`; a path in it is kept. */
+  readonly url: string;
+  /** Sent as a bearer token. */
+  readonly key?: string;
+  readonly fetch?: typeof fetch;
+  readonly clock?: Clock;
+  /** Of one attempt. Default 60,000. */
+  readonly timeoutMs?: number;
+  /** Default 3. */
+  readonly maxAttempts?: number;
+}
+
+/**
+ * `idempotent`: doing it twice is doing it once, so it is tried again whatever went wrong on the way.
+ * `unprocessed`: only when the server says that it has done nothing and when to come back (429 and 503 with Retry-After).
+ */
+export type Retry = 'idempotent' | 'unprocessed' | 'never';
+
+export interface Exchange<T> {
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+  /** From the server's root, percent-encoded: `/v2/models/mlp`. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array<ArrayBuffer> | string;
+  readonly retry: Retry;
+  readonly signal?: AbortSignal | undefined;
+  /** Statuses besides 2xx that are answers and no errors. */
+  readonly accept?: readonly number[];
+  /** Reads the answer; a failure in it counts as one on the way. */
+  read(response: Response): Promise<T>;
+}
+
+export interface Transport {
+  /** @throws EdgewiseError with the server's code; `origin_unavailable` when it cannot be reached; `deadline_exceeded`. */
+  exchange<T>(exchange: Exchange<T>): Promise<T>;
+}
+
+const firstWaitMs = 200;
+/** A server that wants a longer break is not waited for. */
+const maxWaitMs = 10_000;
+
+export function createTransport(options: ClientOptions): Transport {
+  const { fetch: send = fetch, clock = systemClock, timeoutMs = 60_000, maxAttempts = 3 } = options;
+  const base = serverUrl(options.url);
+  const authorization = options.key === undefined ? {} : { Authorization: `Bearer ${options.key}` };
+
+  async function attempt<T>(exchange: Exchange<T>): Promise<T> {
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal = exchange.signal === undefined ? timeout : AbortSignal.any([timeout, exchange.signal]);
+    let response: Response;
+    try {
+      response = await send(`${base}${exchange.path}`, {
+        method: exchange.method,
+        headers: { ...authorization, ...exchange.headers },
+        body: exchange.body ?? null,
+        signal,
+      });
+      if (response.ok || exchange.accept?.includes(response.status)) {
+        return await exchange.read(response);
+      }
+    } catch (error) {
+      throw unreachable(error, { base, timeoutMs, signal: exchange.signal });
+    }
+    throw await errorOfResponse(response, exchange);
+  }
+
+  return {
+    async exchange(exchange) {
+      for (let count = 1; ; count += 1) {
+        try {
+          return await attempt(exchange);
+        } catch (error) {
+          const failure = toEdgewiseError(error);
+          const waitMs = (failure.retryAfterSeconds ?? (firstWaitMs * 2 ** (count - 1)) / 1000) * 1000;
+          const again = count < maxAttempts && waitMs <= maxWaitMs && mayRetry(exchange.retry, failure);
+          if (!again || exchange.signal?.aborted) {
+            throw failure;
+          }
+          await new Promise<void>((resolve) => clock.after(waitMs, resolve));
+        }
+      }
+    },
+  };
+}
+
+/** @throws EdgewiseError `invalid_request` for anything but an http or https address. */
+function serverUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${JSON.stringify(text)} is no address of a server, wanted "https://…"`,
+    );
+  }
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+const retryableCodes = new Set<ErrorCode>([
+  'overloaded',
+  'quota_exceeded',
+  'model_not_ready',
+  'origin_unavailable',
+  'no_capacity',
+  'deadline_exceeded',
+]);
+
+function mayRetry(retry: Retry, failure: EdgewiseError): boolean {
+  switch (retry) {
+    case 'idempotent':
+      return retryableCodes.has(failure.code);
+    case 'unprocessed':
+      return retryableCodes.has(failure.code) && failure.retryAfterSeconds !== undefined;
+    case 'never':
+      return false;
+  }
+}
+
+interface Attempt {
+  readonly base: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+function unreachable(error: unknown, { base, timeoutMs, signal }: Attempt): EdgewiseError {
+  if (error instanceof EdgewiseError) {
+    return error;
+  }
+  if (signal?.aborted) {
+    return new EdgewiseError('deadline_exceeded', `the request to ${base} was given up`, { cause: error });
+  }
+  if (error instanceof Error && error.name === 'TimeoutError') {
+    return new EdgewiseError('deadline_exceeded', `${base} did not answer within ${timeoutMs} ms`, {
+      cause: error,
+    });
+  }
+  return new EdgewiseError('origin_unavailable', `${base} cannot be reached (${reasonOf(error)})`, {
+    cause: error,
+  });
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return [code, cause instanceof Error ? cause.message : String(cause)]
+    .filter((part) => part !== '')
+    .join(': ');
+}
+
+const codesOfStatus = new Map<number, ErrorCode>([
+  [400, 'invalid_request'],
+  [401, 'unauthenticated'],
+  [403, 'forbidden'],
+  [404, 'not_found'],
+  [405, 'method_not_allowed'],
+  [409, 'conflict'],
+  [413, 'too_large'],
+  [415, 'unsupported_encoding'],
+  [429, 'overloaded'],
+  [502, 'origin_unavailable'],
+  [503, 'origin_unavailable'],
+  [504, 'deadline_exceeded'],
+]);
+
+async function errorOfResponse(
+  response: Response,
+  { method, path }: Pick<Exchange<unknown>, 'method' | 'path'>,
+): Promise<EdgewiseError> {
+  const named = response.headers.get('Edgewise-Error');
+  const code =
+    errorCodes.find((known) => known === named) ?? codesOfStatus.get(response.status) ?? 'internal';
+  const text = await response.text().catch(() => '');
+  const retryAfter = response.headers.get('Retry-After');
+  const seconds = retryAfter !== null && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined;
+  const message = errorText(text) ?? `${method} ${path} was answered with status ${response.status}`;
+  return new EdgewiseError(code, message, seconds === undefined ? {} : { retryAfterSeconds: seconds });
+}
+
+/** The message of `{"error": "…"}` (Open Inference Protocol). */
+function errorText(text: string): string | undefined {
+  try {
+    const body: unknown = JSON.parse(text);
+    const error = typeof body === 'object' && body !== null && 'error' in body ? body.error : undefined;
+    return typeof error === 'string' ? error : undefined;
+  } catch {
+    return undefined;
+  }
+}
