@@ -57,10 +57,13 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own, so that stopping it takes workerd along.
     detached: true,
-    env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CI: 'true' },
+    env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false', CI: 'true' },
   });
   let output = '';
-  const onOutput = options.onOutput ?? ((text: string) => void (output = (output + text).slice(-8000)));
+  const keep = (text: string) => {
+    output = (output + text).slice(-8000);
+  };
+  const onOutput = options.onOutput ?? keep;
   child.stdout.on('data', (chunk: Buffer) => onOutput(chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => onOutput(chunk.toString()));
   const url = `http://127.0.0.1:${port}`;

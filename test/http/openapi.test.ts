@@ -1,0 +1,45 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { operations } from '../../src/http/openapi.ts';
+import { type TestService, testService } from '../support/services.ts';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await testService();
+});
+
+describe('openApiDocument()', () => {
+  it('describes every route, and no route that is not there', async () => {
+    const { createApp } = await import('../../src/http/app.ts');
+    const routes = createApp(service.services)
+      .routes.filter(({ method }) => method !== 'ALL')
+      .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`);
+    // Hono answers HEAD by GET, and /v2/ by the route of /v2.
+    const described = operations
+      .filter(({ method, path }) => method !== 'head' && path !== '/v2/')
+      .map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+    expect(described.sort()).toEqual([...new Set(routes)].sort());
+  });
+
+  it('is served as OpenAPI 3.1 with a schema for each reference and one id for each operation', async () => {
+    const answer = await service.fetch('/openapi.json');
+    const text = await answer.text();
+    const document = JSON.parse(text);
+    expect(document.openapi).toBe('3.1.0');
+    for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      expect(document.components.schemas).toHaveProperty(name ?? '');
+    }
+    const ids = [...text.matchAll(/"operationId":"(\w+)"/g)].map((match) => match[1]);
+    expect(ids.length).toBe(operations.length);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+});
+
+describe('docsPage()', () => {
+  it('lists every operation and loads nothing from elsewhere', async () => {
+    const page = await (await service.fetch('/docs')).text();
+    for (const { path } of operations) {
+      expect(page).toContain(`<code>${path}</code>`);
+    }
+    expect(page).not.toMatch(/<script|<link|src="http|@import/);
+  });
+});
