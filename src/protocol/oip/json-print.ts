@@ -77,7 +77,7 @@ function writeFp32(writer: ByteWriter, data: Float32Array): void {
   }
 }
 
-/** NaN and infinities as strings (docs/decisions/0003); numbers below the normal range to nine digits, which is exact. */
+/** NaN and infinities as strings (docs/decisions/0003); numbers below the normal range to nine digits, which is enough. */
 function rareFp32(value: number): string {
   return Number.isFinite(value) ? value.toExponential(8) : `"${value}"`;
 }
