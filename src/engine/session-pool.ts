@@ -165,7 +165,7 @@ export class SessionPool {
         });
       }
       const result = await entry.queue.run(
-        () => this.#turn(entry, options, cold, task),
+        () => this.#turn(entry, model, options, cold, task),
         () => this.#limit(entry, options, askedMs),
       );
       if (result !== lost) return result;
@@ -174,6 +174,7 @@ export class SessionPool {
 
   async #turn<T>(
     entry: ShelfEntry,
+    model: PoolModel,
     options: RunOptions,
     cold: boolean,
     task: Task<T>,
@@ -186,8 +187,8 @@ export class SessionPool {
       await this.#shelf.release(entry);
       return lost;
     }
-    // No session and no failure: the load was cut off. It is begun anew, once.
-    const session = entry.session ?? (await this.#deferred(this.#load(entry)));
+    // No session and no failure: the load was cut off. It is begun anew, once, and not with the ended request's means.
+    const session = entry.session ?? (await this.#deferred(this.#load(entry, model)));
     if (options.signal?.aborted) throw cancelled(options);
     return task(entry, session, cold);
   }
@@ -235,18 +236,18 @@ export class SessionPool {
     const entry = this.#shelf.add(model);
     void this.#deferred(
       entry.queue.run(
-        () => this.#load(entry),
+        () => this.#load(entry, model),
         () => this.#limit(entry, {}, this.#options.clock.now()),
       ),
     );
     return entry;
   }
 
-  async #load(entry: ShelfEntry): Promise<Session> {
+  async #load(entry: ShelfEntry, model: PoolModel): Promise<Session> {
     const { clock, loadTimeoutMs } = this.#options;
     try {
       const session = await this.#loading.run(
-        () => this.#create(entry),
+        () => this.#create(entry, model),
         () => ({ clock, ms: loadTimeoutMs, refusal: () => slowLoad() }),
       );
       entry.session = session;
@@ -260,8 +261,7 @@ export class SessionPool {
     }
   }
 
-  async #create(entry: ShelfEntry): Promise<Session> {
-    const { model } = entry;
+  async #create(entry: ShelfEntry, model: PoolModel): Promise<Session> {
     const { clock, engine, loadTimeoutMs } = this.#options;
     await this.#shelf.makeRoom(entry);
     const loading = model.load();

@@ -239,6 +239,7 @@ describe('SessionPool.run()', () => {
     await expect(pool.run(model('a', 3), feeds, undefined, gone)).rejects.toEqual(
       throws('deadline_exceeded'),
     );
+    expect(pool.snapshot().sessions).toEqual([]);
     const gate = hold('create a');
     const controller = new AbortController();
     const run = pool.run(model('a', 3), feeds, undefined, { signal: controller.signal });
@@ -261,5 +262,21 @@ describe('SessionPool.evict()', () => {
     await Promise.all([before, evicted, after]);
     expect(engine.trace).toEqual(['create a', 'run a', 'release a', 'create a', 'run a']);
     expect(pool.snapshot()).toMatchObject({ bytes: 3, loads: 2, releases: 1 });
+  });
+
+  it('asked twice releases once, and leaves alone the session that was made in between', async () => {
+    const { pool, model, engine, hold } = harness();
+    const gate = hold('run a');
+    const running = pool.run(model('a', 3), feeds, undefined);
+    await settle();
+    const first = pool.evict('a').then(() => pool.run(model('a', 3), feeds, undefined));
+    const second = pool.evict('a').then(() => pool.evict('a'));
+    await gate.letGo();
+    await Promise.all([running, first, second]);
+    await pool.evict('a');
+    expect(engine.sessionsLive()).toBe(0);
+    const count = (line: string) => engine.trace.filter((each) => each === line).length;
+    expect(count('release a')).toBe(count('create a'));
+    expect(engine.breaches).toEqual([]);
   });
 });

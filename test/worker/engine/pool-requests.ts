@@ -1,0 +1,71 @@
+/**
+ * A worker around session pools, one for each `?pool=`, so that tests can let requests end in the middle of loads, waits
+ * and runs. What the fake engine is told to do takes real time: requests of one isolate meet in it.
+ */
+import { waitUntil } from 'cloudflare:workers';
+import { systemClock } from '../../../src/async/clock.ts';
+import { createFakeEngine, fakeGraph } from '../../../src/engine/fake.ts';
+import { SessionPool } from '../../../src/engine/session-pool.ts';
+import { toEdgewiseError } from '../../../src/errors.ts';
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+interface Pooled {
+  readonly pool: SessionPool;
+  readonly loads: string[];
+}
+
+const pools = new Map<string, Pooled>();
+/** How long the next run takes; one at a time is set by the requests. */
+let nextRunMs = 0;
+
+function pooled(name: string, defer: (work: Promise<unknown>) => void): Pooled {
+  const known = pools.get(name);
+  if (known !== undefined) return known;
+  const engine = createFakeEngine({
+    onRun: async () => {
+      const ms = nextRunMs;
+      nextRunMs = 0;
+      if (ms > 0) await sleep(ms);
+    },
+  });
+  const limits = { budgetBytes: 10, waitTimeoutMs: 5000, loadTimeoutMs: 5000, maxQueuePerSession: 8 };
+  const made = { pool: new SessionPool({ engine, clock: systemClock, defer, ...limits }), loads: [] };
+  pools.set(name, made);
+  return made;
+}
+
+/**
+ * `GET /?pool=p&model=m`: runs. `loadMs`, `runMs`: how long they take. `leaveMs`: the request answers then, whatever has
+ * come of its run. `undeferred`: the pool hands its loads to nobody.
+ */
+export default {
+  async fetch(request: Request): Promise<Response> {
+    const query = new URL(request.url).searchParams;
+    const text = (name: string) => query.get(name) ?? '';
+    const ms = (name: string) => Number(query.get(name) ?? 0);
+    const { pool, loads } = pooled(text('pool'), query.has('undeferred') ? () => {} : waitUntil);
+    const key = text('model');
+    if (query.has('runMs')) nextRunMs = ms('runMs');
+    const run = pool
+      .run(
+        {
+          key,
+          bytes: 10,
+          async load() {
+            loads.push(key);
+            await sleep(ms('loadMs'));
+            return { graph: fakeGraph({ op: 'identity', inputs: [], outputs: [], sessionBytes: 10 }) };
+          },
+        },
+        new Map(),
+        undefined,
+      )
+      .then(
+        () => 'ran',
+        (error: unknown) => toEdgewiseError(error).code,
+      );
+    const result = query.has('leaveMs') ? sleep(ms('leaveMs')).then(() => 'left') : run;
+    return Response.json({ result: await result, loads, snapshot: pool.snapshot() });
+  },
+};
