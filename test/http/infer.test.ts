@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { identityModel } from '../support/onnx-models.ts';
 import { adminKey, bearer, publishTiny, type TestService, testService } from '../support/services.ts';
 
@@ -20,6 +21,19 @@ beforeAll(async () => {
   service = await testService();
   await publishTiny(service, graph, { name: 'echo', ...signature, maxBatchSize: 8 });
 });
+
+const inferAnswer = z.object({ model_version: z.string() });
+const count = z.object({ count: z.number() });
+const statisticsAnswer = z.object({
+  model_stats: z.tuple([
+    z.object({ name: z.string(), inference_stats: z.object({ success: count, fail: count }) }),
+  ]),
+});
+
+async function statistics() {
+  const answer = await service.fetch('/v2/models/echo/stats');
+  return statisticsAnswer.parse(await answer.json()).model_stats[0];
+}
 
 async function refusal(answer: Response | Promise<Response>) {
   const { status, headers } = await answer;
@@ -133,7 +147,9 @@ describe('POST /v2/models/{name}/infer', () => {
     await publishTiny(service, graph, { name, ...signature, version: '2' }, ['canary']);
     const answered = async (path: string) => {
       const answer = await service.fetch(`/v2/models/acme%2Ftwo${path}/infer`, request());
-      return answer.ok ? (await answer.json()).model_version : answer.headers.get('Edgewise-Error');
+      return answer.ok
+        ? inferAnswer.parse(await answer.json()).model_version
+        : answer.headers.get('Edgewise-Error');
     };
     expect(await answered('')).toBe('1');
     expect(await answered('/versions/2')).toBe('2');
@@ -150,14 +166,13 @@ describe('POST /v2/models/{name}/infer', () => {
   });
 
   it('counts what was asked', async () => {
-    const { model_stats: before } = await (await service.fetch('/v2/models/echo/stats')).json();
+    const before = await statistics();
     await service.fetch('/v2/models/echo/infer', request());
     await service.fetch('/v2/models/echo/infer', { method: 'POST', body: '{' });
-    const { model_stats: after } = await (await service.fetch('/v2/models/echo/stats')).json();
-    const count = (stats: typeof after, stage: string) => stats[0].inference_stats[stage].count;
-    expect(count(after, 'success') - count(before, 'success')).toBe(1);
-    expect(count(after, 'fail') - count(before, 'fail')).toBe(1);
-    expect(after[0].name).toBe('echo');
+    const after = await statistics();
+    expect(after.inference_stats.success.count - before.inference_stats.success.count).toBe(1);
+    expect(after.inference_stats.fail.count - before.inference_stats.fail.count).toBe(1);
+    expect(after.name).toBe('echo');
   });
 });
 

@@ -1,0 +1,34 @@
+/** Publishes the sample models of `models/` to a running worker, with progress. What is published already stays. */
+import { spawn } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type DevServer, root } from './dev-server.ts';
+
+/** Folders that hold a model, by name. */
+export function sampleFolders(): readonly string[] {
+  return globSync('models/**/config.json', { cwd: root })
+    .map((file) => dirname(file))
+    .sort();
+}
+
+/** @throws Error when one of them cannot be published; the command line has said why. */
+export async function publishSamples({ url, adminKey }: DevServer): Promise<void> {
+  const folders = sampleFolders();
+  for (const [index, folder] of folders.entries()) {
+    console.log(`Publishing ${folder} (${index + 1} of ${folders.length}) …`);
+    await edgewise(['model', 'push', folder, '--alias', 'stable', '--url', url], adminKey);
+  }
+}
+
+/** Runs the command line in a Node of its own, which has the flags that it needs. */
+async function edgewise(args: readonly string[], adminKey: string): Promise<void> {
+  const child = spawn(process.execPath, [join(root, 'bin/edgewise.js'), ...args], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, EDGEWISE_ADMIN_KEY: adminKey },
+  });
+  const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
+  if (code !== 0) {
+    throw new Error(`edgewise ${args.join(' ')} ended with ${code}`);
+  }
+}
