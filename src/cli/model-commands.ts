@@ -34,7 +34,7 @@ export function addModelCommands(program: Command): void {
 
   verb('push <folder>', 'publish models/<name>: check, optimise, measure, upload')
     .option('--version <version>', 'the version folder to publish (default: the highest)')
-    .option('--alias <alias...>', 'point these aliases to it, e.g. stable', alias, [])
+    .option('--alias <alias>', 'point this alias to it, e.g. stable; may be given several times', alias, [])
     .option('--origin', 'publish for the origin only')
     .option('--memory-cap <mebibytes>', "the worker's WASM memory (default: 96)", mebibytes)
     .action(push);

@@ -1,4 +1,6 @@
-import { mkdir, mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { AdminClient } from '../client/admin-client.ts';
 import { EdgewiseError } from '../errors.ts';
@@ -31,16 +33,20 @@ export async function pullModel(
   version: string,
   options: PullOptions,
 ): Promise<PullResult> {
-  const download = await openVersion(client, name, version);
   const folder = resolve(options.out);
-  await mkdir(dirname(folder), { recursive: true });
-  const unfinished = await mkdtemp(join(dirname(folder), `.${basename(folder)}-`));
+  if (existsSync(folder)) {
+    throw new EdgewiseError('conflict', `${folder} is there already: name another folder with --out`);
+  }
+  const download = await openVersion(client, name, version);
+  const unfinished = join(dirname(folder), `.${basename(folder)}-${randomUUID()}`);
   try {
+    await mkdir(unfinished, { recursive: true });
     const files = options.joined
       ? await writeJoined(unfinished, download)
       : await writeParts(unfinished, download);
     await writeFile(join(unfinished, 'manifest.json'), `${JSON.stringify(download.manifest, null, 2)}\n`);
-    await publishFolder(unfinished, folder);
+    // A rename onto a folder that has anything in it fails, so two pulls cannot mix.
+    await rename(unfinished, folder);
     return { name, version: download.manifest.version, folder, files: [...files, 'manifest.json'] };
   } finally {
     await rm(unfinished, { recursive: true, force: true });
@@ -74,15 +80,4 @@ async function writeParts(folder: string, { manifest, graph, chunks }: Download)
     await handle.close();
   }
   return ['model.onnx', file];
-}
-
-/** A rename onto a folder that has anything in it fails, so two pulls cannot mix. */
-async function publishFolder(from: string, to: string): Promise<void> {
-  try {
-    await rename(from, to);
-  } catch (error) {
-    throw new EdgewiseError('conflict', `${to} cannot be made: it is there already, or not writable`, {
-      cause: error,
-    });
-  }
 }

@@ -1,0 +1,254 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createOrtNodeEngine } from '../../../src/engine/ort-node.ts';
+import { createOrtWasmEngine } from '../../../src/engine/ort-wasm.ts';
+import { loadNodeBuild } from '../../../src/engine/ort-wasm-node.ts';
+import type { Feeds, ModelSource } from '../../../src/engine/types.ts';
+import { chunkLimits, planChunks } from '../../../src/repository/onnx/chunk-plan.ts';
+import { hoistInitializers } from '../../../src/repository/onnx/hoist.ts';
+import {
+  decodeModel,
+  encodeModel,
+  type ModelProto,
+  tensorTypes,
+} from '../../../src/repository/onnx/proto.ts';
+import {
+  joinModel,
+  minExternalBytes,
+  type SplitModel,
+  splitModel,
+} from '../../../src/repository/onnx/split.ts';
+import { rawBytes } from '../../../src/repository/onnx/tensor-data.ts';
+import { firstDifference } from '../../../src/repository/publish/compare.ts';
+import { branches, floats, matMul, model, value } from './models.ts';
+
+function weightsOf({ weights }: SplitModel): Uint8Array {
+  return Buffer.concat((weights?.pieces ?? []).map(({ bytes }) => bytes));
+}
+
+function sourceOf(split: SplitModel): ModelSource {
+  const bytes = weightsOf(split);
+  return split.weights === undefined
+    ? { graph: split.graph }
+    : {
+        graph: split.graph,
+        weights: {
+          path: split.weights.path,
+          byteLength: bytes.byteLength,
+          async *read(begin, end) {
+            yield bytes.subarray(begin, end);
+          },
+        },
+      };
+}
+
+describe('planChunks()', () => {
+  const sizes = fc.array(
+    fc.oneof(
+      fc.integer({ min: 1, max: 300 }),
+      fc.integer({ min: 1, max: 5000 }),
+      fc.integer({ min: 1, max: 60_000 }),
+    ),
+    { maxLength: 60 },
+  );
+  const limits = { maxChunkBytes: 8192, minOwnChunkBytes: 1024, maxPackBytes: 2048, alignmentBytes: 64 };
+
+  it('covers the file without gaps, and gives each initializer whole chunks or a place in one pack', () => {
+    fc.assert(
+      fc.property(sizes, (sizes) => {
+        const { offsets, chunks, byteLength } = planChunks(sizes, limits);
+        let end = 0;
+        for (const chunk of chunks) {
+          expect(chunk.offset).toBe(end);
+          expect(chunk.byteLength).toBeGreaterThan(0);
+          expect(chunk.byteLength).toBeLessThanOrEqual(limits.maxChunkBytes);
+          end += chunk.byteLength;
+        }
+        expect(end).toBe(byteLength);
+
+        const ranges = sizes.map((size, index) => ({ begin: offsets[index] ?? -1, size }));
+        for (const { begin, size } of ranges) {
+          expect(begin % limits.alignmentBytes).toBe(0);
+          const touched = chunks.filter(
+            (chunk) => chunk.offset < begin + size && chunk.offset + chunk.byteLength > begin,
+          );
+          const others = ranges.filter(
+            (other) =>
+              other.begin !== begin &&
+              touched.some(
+                (chunk) => other.begin >= chunk.offset && other.begin < chunk.offset + chunk.byteLength,
+              ),
+          );
+          if (size >= limits.minOwnChunkBytes) {
+            expect(touched[0]?.offset).toBe(begin);
+            expect(others).toEqual([]);
+          } else {
+            expect(touched).toHaveLength(1);
+            expect(touched[0]?.byteLength).toBeLessThanOrEqual(limits.maxPackBytes);
+            expect(others.every((other) => other.size < limits.minOwnChunkBytes)).toBe(true);
+          }
+        }
+        const sorted = ranges.toSorted((a, b) => a.begin - b.begin);
+        for (const [index, { begin, size }] of sorted.entries()) {
+          expect(begin + size).toBeLessThanOrEqual(sorted[index + 1]?.begin ?? byteLength);
+        }
+      }),
+    );
+  });
+
+  it('cuts 20 MiB into chunks of at most 8', () => {
+    expect(planChunks([20 * 2 ** 20]).chunks.map(({ byteLength }) => byteLength / 2 ** 20)).toEqual([
+      8, 8, 4,
+    ]);
+  });
+});
+
+describe('splitModel()', () => {
+  const tensors = fc.array(
+    fc.oneof(
+      fc.integer({ min: 0, max: 4000 }).map((count) => floats('', [count])),
+      fc
+        .float32Array({ maxLength: 600 })
+        .map((data) => ({ dims: [BigInt(data.length)], dataType: tensorTypes.FLOAT, floatData: data })),
+      fc
+        .bigInt64Array({ maxLength: 300 })
+        .map((data) => ({ dims: [BigInt(data.length)], dataType: tensorTypes.INT64, int64Data: data })),
+      fc
+        .int32Array({ minLength: 1, maxLength: 1500, min: -128, max: 127 })
+        .map((data) => ({ dims: [BigInt(data.length)], dataType: tensorTypes.INT8, int32Data: data })),
+      fc.constant({
+        dims: [2n],
+        dataType: tensorTypes.STRING,
+        stringData: [new Uint8Array(2000), new Uint8Array(3)],
+      }),
+    ),
+    { minLength: 1, maxLength: 12 },
+  );
+
+  it('moves what has 1 KiB and more, and joinModel() gives every tensor back', () => {
+    fc.assert(
+      fc.property(tensors, (tensors) => {
+        const initializer = tensors.map((tensor, index) => ({ ...tensor, name: `t${index}` }));
+        const split = splitModel(model({ initializer, output: [value('t0', [1])] }));
+        const graph = decodeModel(split.graph).graph;
+        for (const [index, tensor] of (graph?.initializer ?? []).entries()) {
+          const bytes = rawBytes(initializer[index] ?? {});
+          expect(tensor.externalData !== undefined).toBe(
+            bytes !== undefined && bytes.byteLength >= minExternalBytes,
+          );
+        }
+        const joined = decodeModel(joinModel(split.graph, weightsOf(split)));
+        for (const [index, tensor] of (joined.graph?.initializer ?? []).entries()) {
+          expect(tensor.dims).toEqual(initializer[index]?.dims);
+          const wanted = initializer[index] ?? {};
+          expect(Buffer.from(rawBytes(tensor) ?? [])).toEqual(Buffer.from(rawBytes(wanted) ?? []));
+          expect(tensor.stringData).toEqual('stringData' in wanted ? wanted.stringData : undefined);
+        }
+      }),
+    );
+  });
+
+  it('writes the low bytes of narrow types that stand in wider integers', () => {
+    const int32Data = Int32Array.from({ length: 600 }, (_, index) => 0x3c00 + index);
+    const tensor = { name: 'h', dims: [600n], dataType: tensorTypes.FLOAT16, int32Data };
+    const { weights } = splitModel(model({ initializer: [tensor] }));
+    expect(new Uint16Array(weights?.pieces[0]?.bytes.slice(0, 1200).buffer ?? new ArrayBuffer(0))).toEqual(
+      Uint16Array.from(int32Data),
+    );
+  });
+
+  it('leaves a small model whole', () => {
+    const small = matMul(2, 3);
+    expect(splitModel(small)).toEqual({ graph: encodeModel(small) });
+  });
+
+  it('packs the small weights of a real model', () => {
+    const file = readFileSync('node_modules/@ricky0123/vad-web/dist/silero_vad_legacy.onnx');
+    const split = splitModel(decodeModel(file));
+    expect(split.graph.byteLength).toBeLessThan(60_000);
+    for (const { bytes } of split.weights?.pieces ?? []) {
+      expect(bytes.byteLength).toBeLessThanOrEqual(chunkLimits.maxPackBytes);
+    }
+  });
+});
+
+describe('hoistInitializers()', () => {
+  const size = 24;
+  const feeds = (first: number, second: number): Feeds =>
+    new Map([
+      [
+        'x',
+        {
+          datatype: 'FP32',
+          shape: [2, size],
+          data: Float32Array.from({ length: 2 * size }, (_, index) => Math.cos(index)),
+        },
+      ],
+      ['first', { datatype: 'BOOL', shape: [], data: Uint8Array.of(first) }],
+      ['second', { datatype: 'BOOL', shape: [], data: Uint8Array.of(second) }],
+    ]);
+
+  it('gives branches with weights of the same name each their own', () => {
+    const hoisted = hoistInitializers(branches(size), minExternalBytes);
+    expect(hoisted.graph?.initializer?.map(({ name }) => name)).toEqual(['outer/w', 'outer2/w', 'outer/v']);
+  });
+
+  it('changes no answer: each branch, whole in native ONNX Runtime against split in WASM', async () => {
+    const source: ModelProto = branches(size);
+    const native = await createOrtNodeEngine().createSession({ graph: encodeModel(source) });
+    const split = splitModel(source);
+    expect(split.weights?.byteLength).toBe(3 * size * size * 4);
+    const edge = await createOrtWasmEngine({ build: await loadNodeBuild() }).createSession(sourceOf(split));
+    const answers = new Set<string>();
+    for (const [first, second] of [
+      [1, 0],
+      [0, 1],
+      [0, 0],
+    ] as const) {
+      const wanted = await native.run(feeds(first, second));
+      expect(firstDifference(wanted, await edge.run(feeds(first, second)))).toBeUndefined();
+      answers.add(String(wanted.get('y')?.data[0]));
+    }
+    expect(answers.size).toBe(3);
+  });
+
+  it('renames an inner name that hides an outer one, though ONNX allows none', () => {
+    const inner = {
+      name: 'i',
+      node: [{ opType: 'Neg', input: ['w'], output: ['z'] }],
+      initializer: [floats('w', [300])],
+    };
+    const other = { name: 'o', node: [{ opType: 'Neg', input: ['w'], output: ['z'] }] };
+    const attribute = [inner, other].map((g) => ({ name: g.name, g }));
+    const outer = { name: 'b', node: [{ opType: 'If', attribute }], initializer: [floats('w', [400])] };
+    const hoisted = hoistInitializers(
+      model({ node: [{ opType: 'Loop', attribute: [{ name: 'body', g: outer }] }] }),
+      1024,
+    );
+    const body = hoisted.graph?.node?.[0]?.attribute?.[0]?.g;
+    expect(body?.node?.[0]?.attribute?.map(({ g }) => g?.node?.[0]?.input)).toEqual([
+      ['outer2/w'],
+      ['outer/w'],
+    ]);
+    expect(hoisted.graph?.initializer?.map(({ name, dims }) => [name, dims])).toEqual([
+      ['outer/w', [400n]],
+      ['outer2/w', [300n]],
+    ]);
+  });
+
+  it('leaves the default of a subgraph input, and what a subgraph gives out itself', () => {
+    const inner = {
+      name: 'inner',
+      input: [value('a', [400])],
+      initializer: [floats('a', [400]), floats('b', [400])],
+      output: [value('b', [400])],
+      node: [],
+    };
+    const source = model({
+      node: [{ opType: 'Loop', output: ['y'], attribute: [{ name: 'body', g: inner }] }],
+      output: [value('y', [400])],
+    });
+    expect(hoistInitializers(source, minExternalBytes)).toEqual(source);
+  });
+});
