@@ -1,6 +1,7 @@
 /**
  * What the sample models cost on this machine, one thread, batch 1, as a table for their cards: size of the file, time to
- * make a session, median time of a run, and the WebAssembly memory that the model's engine then takes.
+ * make a session, time of a run, and the WebAssembly memory that the model's engine then takes. Times are the fastest of
+ * several, so that what else the machine does stays out of them.
  *
  *   npm run models:measure [-- digits ocr-detect]
  */
@@ -16,9 +17,8 @@ import { elementCount } from '../src/tensor/shape.ts';
 import type { FixedTensor, TensorSpec } from '../src/tensor/tensor.ts';
 import { fetchModels, modelsDirectory, sampleModels } from './fetch-models.ts';
 
-const warmUpRuns = 5;
-const leastRuns = 30;
-const leastMs = 2000;
+const rounds = 5;
+const roundMs = 1000;
 
 /** A feed of the model's sample shape (free dimensions 1 where it names none), filled with its sample value or 0.1. */
 function sampleFeed({ name, datatype, shape }: TensorSpec, config: ModelConfig): FixedTensor {
@@ -32,24 +32,21 @@ function sampleFeed({ name, datatype, shape }: TensorSpec, config: ModelConfig):
 }
 
 async function measure(engine: Engine, graph: Uint8Array, config: ModelConfig) {
-  const began = performance.now();
-  const session = await engine.createSession({ graph });
-  const createMs = performance.now() - began;
-  const feeds: Feeds = new Map(session.inputs.map((spec) => [spec.name, sampleFeed(spec, config)]));
-  for (let run = 0; run < warmUpRuns; run++) await session.run(feeds);
-  const runsMs: number[] = [];
-  for (const start = performance.now(); runsMs.length < leastRuns || performance.now() - start < leastMs; ) {
-    const before = performance.now();
-    await session.run(feeds);
-    runsMs.push(performance.now() - before);
+  let createMs = Number.POSITIVE_INFINITY;
+  let runMs = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < rounds; round++) {
+    const began = performance.now();
+    const session = await engine.createSession({ graph });
+    createMs = Math.min(createMs, performance.now() - began);
+    const feeds: Feeds = new Map(session.inputs.map((spec) => [spec.name, sampleFeed(spec, config)]));
+    for (const start = performance.now(); performance.now() - start < roundMs; ) {
+      const before = performance.now();
+      await session.run(feeds);
+      runMs = Math.min(runMs, performance.now() - before);
+    }
+    await session.release();
   }
-  await session.release();
-  runsMs.sort((a, b) => a - b);
-  return {
-    createMs,
-    medianMs: runsMs[runsMs.length >> 1] ?? Number.NaN,
-    memoryBytes: engine.memory().usedBytes,
-  };
+  return { createMs, runMs, memoryBytes: engine.memory().usedBytes };
 }
 
 await fetchModels();
@@ -66,8 +63,7 @@ for (const config of await sampleModels()) {
   const starter = await readFile(join(modelsDirectory, 'mlp', '1', 'model.onnx'));
   await (await engine.createSession({ graph: starter })).release();
   const wasm = await measure(engine, graph, config);
-  const cell = ({ createMs, medianMs }: typeof wasm) =>
-    `${createMs.toFixed(0)} ms, ${medianMs.toPrecision(3)} ms`;
+  const cell = ({ createMs, runMs }: typeof wasm) => `${createMs.toFixed(1)} ms, ${runMs.toPrecision(3)} ms`;
   const megabytes = (bytes: number) => `${(bytes / 1e6).toPrecision(3)} MB`;
   console.log(
     `| ${config.name} | ${graph.byteLength} B | ${cell(native)} | ${cell(wasm)} | ${megabytes(wasm.memoryBytes)} |`,
