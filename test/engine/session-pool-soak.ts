@@ -1,0 +1,121 @@
+/** Loads, runs and evictions of real models over and over, overlapping: the heap stays flat, the answers stay the same. */
+import { expect } from 'vitest';
+import { systemClock } from '../../src/async/clock.ts';
+import { type PoolModel, SessionPool } from '../../src/engine/session-pool.ts';
+import type { Engine, Feeds, Fetches, ModelSource } from '../../src/engine/types.ts';
+import { decodeModel } from '../../src/repository/onnx/proto.ts';
+import { splitModel } from '../../src/repository/onnx/split.ts';
+import { tensorBytes } from '../../src/tensor/bytes.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+
+const mebibyte = 1024 * 1024;
+
+function filled(...shape: number[]): Tensor {
+  const length = shape.reduce((product, size) => product * size, 1);
+  return { datatype: 'FP32', shape, data: Float32Array.from({ length }, (_, index) => Math.sin(index)) };
+}
+
+interface SoakModel {
+  readonly feeds: Feeds;
+  /** Measured roughly: what its session adds to the WASM memory. */
+  readonly sessionMebibytes: number;
+}
+
+export const soakModels: Readonly<Record<string, SoakModel>> = {
+  mlp: { feeds: new Map([['input', filled(1, 10)]]), sessionMebibytes: 1 },
+  digits: { feeds: new Map([['image', filled(1, 1, 28, 28)]]), sessionMebibytes: 1 },
+  'ocr-angle': { feeds: new Map([['x', filled(1, 3, 48, 64)]]), sessionMebibytes: 3 },
+  'ocr-detect': { feeds: new Map([['x', filled(1, 3, 64, 64)]]), sessionMebibytes: 15 },
+  'speech-detect': {
+    feeds: new Map<string, Tensor>([
+      ['input', filled(1, 576)],
+      ['state', filled(2, 1, 128)],
+      ['sr', { datatype: 'INT64', shape: [], data: BigInt64Array.of(16_000n) }],
+    ]),
+    sessionMebibytes: 6,
+  },
+};
+
+/** The published form, whose weights come piece by piece and not at once, as from a store. */
+function publishedForm(onnx: Uint8Array): ModelSource {
+  const { graph, weights } = splitModel(decodeModel(onnx));
+  if (weights === undefined) return { graph };
+  const whole = new Uint8Array(weights.byteLength);
+  for (const { offset, bytes } of weights.pieces) whole.set(bytes, offset);
+  return {
+    graph,
+    weights: {
+      path: weights.path,
+      byteLength: weights.byteLength,
+      async *read(begin, end) {
+        await new Promise((resolve) => setTimeout(resolve));
+        yield whole.subarray(begin, end);
+      },
+    },
+  };
+}
+
+function fingerprint(fetches: Fetches): string {
+  const parts = [...fetches].map(([name, tensor]) => {
+    if (tensor.datatype === 'BYTES') throw new Error(`output ${name} has strings, wanted numbers`);
+    // FNV-1a: any bit that differs shows.
+    const hash = tensorBytes(tensor).reduce((sum, byte) => Math.imul(sum ^ byte, 0x0100_0193), 0x811c_9dc5);
+    return `${name} ${tensor.shape} ${hash}`;
+  });
+  return parts.join(', ');
+}
+
+export interface SoakFigures {
+  readonly loads: number;
+  readonly runs: number;
+  readonly warmBytes: number;
+  readonly endBytes: number;
+}
+
+/**
+ * In each cycle one model is evicted and loaded again while others run; the budget holds only some of the five, so that
+ * loads evict on their own, too.
+ */
+export async function soak(
+  engine: Engine,
+  files: Readonly<Record<string, Uint8Array>>,
+  cycles: number,
+): Promise<SoakFigures> {
+  const pool = new SessionPool({
+    engine,
+    budgetBytes: 20 * mebibyte,
+    clock: systemClock,
+    defer: () => {},
+    waitTimeoutMs: 20_000,
+    loadTimeoutMs: 20_000,
+    maxQueuePerSession: 16,
+  });
+  const models = Object.entries(soakModels).map(([key, { feeds, sessionMebibytes }]) => {
+    const source = publishedForm(files[key] ?? expect.unreachable(`no file of ${key}`));
+    const model: PoolModel = { key, bytes: sessionMebibytes * mebibyte, load: async () => source };
+    return { model, feeds };
+  });
+  const first = new Map<string, string>();
+  let runs = 0;
+  const run = async (index: number): Promise<void> => {
+    const { model, feeds } = models[index % models.length] ?? expect.unreachable();
+    const { outputs } = await pool.run(model, feeds, undefined);
+    const answer = fingerprint(outputs);
+    expect(answer).toBe(first.get(model.key) ?? answer);
+    first.set(model.key, answer);
+    runs += 1;
+  };
+
+  let warmBytes = 0;
+  for (let cycle = 0; cycle < cycles; cycle++) {
+    const evicted = pool.evict(models[cycle % models.length]?.model.key ?? '').then(() => run(cycle));
+    // Strides that are prime to five: each pair of models meets.
+    await Promise.all([evicted, run(cycle + 1), run(cycle * 3 + 2), run(cycle * 2 + 3)]);
+    if (cycle === Math.floor(cycles / 4)) warmBytes = engine.memory().usedBytes;
+  }
+  const { loads, releases } = pool.snapshot();
+  for (const { model } of models) await pool.evict(model.key);
+  expect(pool.snapshot()).toMatchObject({ bytes: 0, sessions: [], failedLoads: 0, releases: loads });
+  expect(loads - releases).toBeLessThanOrEqual(models.length);
+  return { loads, runs, warmBytes, endBytes: engine.memory().usedBytes };
+}
