@@ -247,19 +247,22 @@ export function suspendedCreateSuite(name: string, load: () => Promise<OrtBuild>
         busy(async () => expect(await codeOf(reshape.run(refused))).toBe('invalid_request')),
       ];
       const { weights } = externalModel({ layers: 4, width });
-      for (let ticks = 0; ticks < 12; ticks++) {
-        const onPiece = async () => {
-          for (let tick = 0; tick < ticks; tick++) {
-            await undefined;
-          }
-        };
-        const model = externalModel({ layers: 4, width, pieceBytes: 5000, onPiece });
-        expect(await answerOf(engine, model)).toEqual(expected);
-        const half = { ...model.weights, byteLength: weights.byteLength / 2 };
-        const error = await errorOf(engine.createSession({ graph: model.graph, weights: half }));
-        expect(String(error.cause)).toContain('Out of bounds');
+      try {
+        for (let ticks = 0; ticks < 12; ticks++) {
+          const onPiece = async () => {
+            for (let tick = 0; tick < ticks; tick++) {
+              await undefined;
+            }
+          };
+          const model = externalModel({ layers: 4, width, pieceBytes: 5000, onPiece });
+          expect(await answerOf(engine, model)).toEqual(expected);
+          const half = { ...model.weights, byteLength: weights.byteLength / 2 };
+          const error = await errorOf(engine.createSession({ graph: model.graph, weights: half }));
+          expect(String(error.cause)).toContain('Out of bounds');
+        }
+      } finally {
+        done = true;
       }
-      done = true;
       await Promise.all(runners);
     });
 
