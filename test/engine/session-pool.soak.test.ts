@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
 import { loadNodeBuild } from '../../src/engine/ort-wasm-node.ts';
 import { readModel } from '../support/native-run.ts';
-import { soak, soakModels } from './session-pool-soak.ts';
+import { slackBytes, soak, soakModels } from './session-pool-soak.ts';
 
 const { EDGEWISE_SOAK_CYCLES } = process.env;
 const cycles = Number(EDGEWISE_SOAK_CYCLES ?? 100);
@@ -16,6 +16,6 @@ it(`SessionPool keeps heap and answers over ${cycles} cycles of five models on o
   const startedAt = performance.now();
   const figures = await soak(createOrtWasmEngine({ build: await loadNodeBuild() }), files, cycles);
   console.info(JSON.stringify({ cycles, ...figures, seconds: (performance.now() - startedAt) / 1000 }));
-  expect(figures.endBytes).toBe(figures.warmBytes);
+  expect(figures.endBytes).toBeLessThanOrEqual(figures.warmBytes + slackBytes);
   expect(figures.loads).toBeGreaterThanOrEqual(cycles);
 });
