@@ -1,11 +1,5 @@
-/**
- * A cache that holds at most `maxBytes` of values by the weights that its user gives, and forgets the least recently
- * used first. Weights are estimates of the user: nothing is measured.
- */
-export interface LruOptions<K, V> {
+export interface LruOptions {
   readonly maxBytes: number;
-  /** Called for a value that was pushed out to make room; not for one that was deleted or replaced. */
-  readonly onEvict?: (key: K, value: V, bytes: number) => void;
 }
 
 interface Slot<V> {
@@ -13,16 +7,18 @@ interface Slot<V> {
   readonly bytes: number;
 }
 
+/**
+ * A cache that holds at most `maxBytes` of values by the weights that its user gives, and forgets the least recently
+ * used first. Weights are estimates of the user: nothing is measured.
+ */
 export class Lru<K, V> {
   readonly #maxBytes: number;
-  readonly #onEvict: LruOptions<K, V>['onEvict'];
   /** Oldest first: a Map iterates in the order of insertion, and a use inserts anew. */
   readonly #slots = new Map<K, Slot<V>>();
   #bytes = 0;
 
-  constructor(options: LruOptions<K, V>) {
+  constructor(options: LruOptions) {
     this.#maxBytes = options.maxBytes;
-    this.#onEvict = options.onEvict;
   }
 
   get bytes(): number {
@@ -47,10 +43,6 @@ export class Lru<K, V> {
     return this.#slots.get(key)?.value;
   }
 
-  has(key: K): boolean {
-    return this.#slots.has(key);
-  }
-
   /**
    * Holds `value` as the most recently used one, in place of the key's former value, and pushes out the oldest others
    * until all fit. A value that is larger than `maxBytes` by itself is not held and pushes nothing out.
@@ -62,10 +54,9 @@ export class Lru<K, V> {
     if (!(bytes >= 0)) throw new RangeError(`weight of a cached value is ${bytes}: wanted 0 bytes or more`);
     this.delete(key);
     if (bytes > this.#maxBytes) return false;
-    for (const [oldest, slot] of this.#slots) {
+    for (const oldest of this.#slots.keys()) {
       if (this.#bytes + bytes <= this.#maxBytes) break;
       this.delete(oldest);
-      this.#onEvict?.(oldest, slot.value, slot.bytes);
     }
     this.#slots.set(key, { value, bytes });
     this.#bytes += bytes;
