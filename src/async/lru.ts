@@ -43,6 +43,10 @@ export class Lru<K, V> {
     return this.#slots.get(key)?.value;
   }
 
+  has(key: K): boolean {
+    return this.#slots.has(key);
+  }
+
   /**
    * Holds `value` as the most recently used one, in place of the key's former value, and pushes out the oldest others
    * until all fit. A value that is larger than `maxBytes` by itself is not held and pushes nothing out.

@@ -54,10 +54,7 @@ describe('Lru', () => {
         fc.array(steps, { maxLength: 60 }),
         (maxBytes, program) => {
           const evicted: Held[] = [];
-          const lru = new Lru<number, number>({
-            maxBytes,
-            onEvict: (key, value, bytes) => evicted.push({ key, value, bytes }),
-          });
+          const lru = new Lru<number, number>({ maxBytes });
           const model = new Model(maxBytes);
           program.forEach((step, value) => {
             const wanted = model.apply(step, value);
@@ -65,6 +62,7 @@ describe('Lru', () => {
             else if (step.op === 'delete') lru.delete(step.key);
             else expect(lru[step.op](step.key)).toBe(wanted);
             expect([...lru]).toEqual(model.list.map((held) => [held.key, held.value]));
+            expect(lru.has(step.key)).toBe(model.list.some(({ key }) => key === step.key));
             expect([lru.size, lru.bytes]).toEqual([model.list.length, model.bytes()]);
           });
         },
