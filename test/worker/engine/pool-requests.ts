@@ -1,11 +1,12 @@
 /**
  * A worker around session pools, one for each `?pool=`, so that tests can let requests end in the middle of loads, waits
- * and runs. What the fake engine is told to do takes real time: requests of one isolate meet in it.
+ * and runs in
+ * real time.
  */
 import { waitUntil } from 'cloudflare:workers';
 import { systemClock } from '../../../src/async/clock.ts';
-import { createFakeEngine, fakeGraph } from '../../../src/engine/fake.ts';
 import { SessionPool } from '../../../src/engine/session-pool.ts';
+import type { Engine } from '../../../src/engine/types.ts';
 import { toEdgewiseError } from '../../../src/errors.ts';
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -19,16 +20,29 @@ const pools = new Map<string, Pooled>();
 /** How long the next run takes; one at a time is set by the requests. */
 let nextRunMs = 0;
 
+/** Computes nothing, and takes its time. */
+const engine: Engine = {
+  name: 'fake',
+  version: '0',
+  memory: () => ({ usedBytes: 0, capBytes: Number.POSITIVE_INFINITY }),
+  async createSession() {
+    return {
+      inputs: [],
+      outputs: [],
+      async run() {
+        const ms = nextRunMs;
+        nextRunMs = 0;
+        if (ms > 0) await sleep(ms);
+        return new Map();
+      },
+      async release() {},
+    };
+  },
+};
+
 function pooled(name: string, defer: (work: Promise<unknown>) => void): Pooled {
   const known = pools.get(name);
   if (known !== undefined) return known;
-  const engine = createFakeEngine({
-    onRun: async () => {
-      const ms = nextRunMs;
-      nextRunMs = 0;
-      if (ms > 0) await sleep(ms);
-    },
-  });
   const limits = { budgetBytes: 10, waitTimeoutMs: 5000, loadTimeoutMs: 5000, maxQueuePerSession: 8 };
   const made = { pool: new SessionPool({ engine, clock: systemClock, defer, ...limits }), loads: [] };
   pools.set(name, made);
@@ -55,7 +69,7 @@ export default {
           async load() {
             loads.push(key);
             await sleep(ms('loadMs'));
-            return { graph: fakeGraph({ op: 'identity', inputs: [], outputs: [], sessionBytes: 10 }) };
+            return { graph: new Uint8Array() };
           },
         },
         new Map(),
