@@ -159,7 +159,8 @@ const plainWithMaximum = 1;
  * @throws Error when there is not exactly one memory, imported, shared, with a maximum.
  */
 export function clearSharedMemory(wasm: Uint8Array): Uint8Array {
-  const out = wasm.slice();
+  // Not slice(): a Buffer's is a view.
+  const out = new Uint8Array(wasm);
   let at = 8;
   const unsigned = (): number => {
     let value = 0;

@@ -1,4 +1,4 @@
-import { EdgewiseError } from '../errors.ts';
+import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 import { checkedFeeds, fetchedIndices } from './feeds.ts';
 import { runError } from './ort-errors.ts';
@@ -97,6 +97,8 @@ export class OrtWasmSession implements Session {
           tensorFromOrt(this.#runtime, heap.word(outputWords + index * wordBytes), scratch),
         ]),
       );
+    } catch (error) {
+      throw toEdgewiseError(error, 'the engine failed');
     } finally {
       module.stackRestore(stack);
       if (outputWords !== 0) {

@@ -73,24 +73,34 @@ async function copyRange(
 ): Promise<void> {
   let copied = 0;
   const pieces = weights.read(offset, offset + length)[Symbol.asyncIterator]();
-  for (;;) {
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const cancel = clock.after(readTimeoutMs, () =>
-      reject(new EdgewiseError('model_not_ready', `weights did not arrive within ${readTimeoutMs} ms`)),
-    );
-    const { done, value } = await Promise.race([pieces.next(), late]).finally(cancel);
-    if (lease.lost || done === true) {
-      break;
+  try {
+    for (;;) {
+      const { done, value } = await withinLimit(pieces.next(), clock, readTimeoutMs);
+      if (lease.lost || done === true) {
+        break;
+      }
+      lease.touch();
+      if (copied + value.byteLength > length) {
+        throw new EdgewiseError('internal', `a read of ${length} bytes of weights gave more`);
+      }
+      // The heap may have grown, and moved, since the last piece.
+      runtime.heap.u8.set(value, target + copied);
+      copied += value.byteLength;
     }
-    lease.touch();
-    if (copied + value.byteLength > length) {
-      throw new EdgewiseError('internal', `a read of ${length} bytes of weights gave more`);
-    }
-    // The heap may have grown, and moved, since the last piece.
-    runtime.heap.u8.set(value, target + copied);
-    copied += value.byteLength;
+  } catch (error) {
+    // Not awaited: a source that hangs would hang here too.
+    pieces.return?.().catch(() => {});
+    throw error;
   }
   if (!lease.lost && copied !== length) {
     throw new EdgewiseError('internal', `a read of ${length} bytes of weights gave ${copied}`);
   }
+}
+
+function withinLimit<T>(promise: Promise<T>, clock: Clock, limitMs: number): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const cancel = clock.after(limitMs, () =>
+    reject(new EdgewiseError('model_not_ready', `weights did not arrive within ${limitMs} ms`)),
+  );
+  return Promise.race([promise, late]).finally(cancel);
 }

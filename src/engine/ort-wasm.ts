@@ -1,9 +1,9 @@
 import { type Clock, systemClock } from '../async/clock.ts';
-import { EdgewiseError } from '../errors.ts';
+import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import { createError } from './ort-errors.ts';
 import { Lane, type Lease } from './ort-wasm-lane.ts';
 import { describeSession } from './ort-wasm-metadata.ts';
-import type { OrtBuild } from './ort-wasm-module.ts';
+import { externalDataResult, type OrtBuild } from './ort-wasm-module.ts';
 import { type LoadExternalData, OrtRuntime, wasmPageBytes } from './ort-wasm-runtime.ts';
 import { OrtWasmSession } from './ort-wasm-session.ts';
 import { weightsLoader } from './ort-wasm-weights.ts';
@@ -82,6 +82,10 @@ class OrtWasmEngine implements Engine {
         `the model has ${bytes} bytes, the engine's memory ends at ${this.#capBytes}`,
       );
     }
+    // Where weights come whole they come before the turn, which then holds no waiting.
+    const { weights } = source;
+    const wholeWeights =
+      this.#build.flavour === 'plain' && weights !== undefined ? await gatherWeights(weights) : undefined;
     const lease = await this.#lane.enter();
     try {
       if (this.#lane.lostCount > maxLostCreates) {
@@ -90,9 +94,15 @@ class OrtWasmEngine implements Engine {
       this.#runtime ??= await OrtRuntime.start(
         this.#build,
         this.#capBytes / wasmPageBytes,
-        (...request) => this.#loadExternalData?.(...request) ?? Promise.resolve(1),
+        (...request) =>
+          this.#loadExternalData?.(...request) ?? Promise.resolve(externalDataResult.notMounted),
       );
+      if (wholeWeights !== undefined && weights !== undefined) {
+        this.#runtime.module.mountExternalData(weights.path, wholeWeights);
+      }
       return await this.#create(this.#runtime, source, lease);
+    } catch (error) {
+      throw toEdgewiseError(error, 'the engine failed');
     } finally {
       lease.release();
     }
@@ -108,9 +118,6 @@ class OrtWasmEngine implements Engine {
     const stack = module.stackSave();
     let model = 0;
     try {
-      if (this.#build.flavour === 'plain' && source.weights !== undefined) {
-        module.mountExternalData(source.weights.path, await gatherWeights(source.weights));
-      }
       model = heap.copyIn(source.graph);
       this.#loadExternalData = load.read;
       runtime.occupy();

@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { buildOrt, installedOrt } from '../../scripts/build-ort.ts';
+import { clearSharedMemory, patchGlue, sources } from '../../scripts/ort-patches.ts';
+
+const { version, directory } = installedOrt();
+const flavours = ['jspi', 'plain'] as const;
+
+function glueOf(flavour: (typeof flavours)[number]): string {
+  return readFileSync(join(directory, `${sources[flavour]}.mjs`), 'utf8');
+}
+
+describe.each(flavours)('the %s build of the installed onnxruntime-web', (flavour) => {
+  const wasm = readFileSync(join(directory, `${sources[flavour]}.wasm`));
+
+  it('patchGlue() finds everything that it changes', () => {
+    const patched = patchGlue(glueOf(flavour), flavour, version);
+    expect(patched).toContain(`export const ortVersion = "${version}"`);
+    expect(patched).not.toMatch(/shared:!0|import\.meta|globalThis\.process/);
+  });
+
+  it.each([
+    [
+      'the memory',
+      'new WebAssembly.Memory({initial:256',
+      'new WebAssembly.Memory({initial:512',
+      'plain memory with the cap',
+    ],
+    ['the threads', 'Atomics.waitAsync', 'Atomics.waitForAWhile', 'no Atomics.waitAsync'],
+    ['the host', '"em-pthread"', '"pthread"', 'no host detection'],
+    ['growth', '4294901760', '2147483648', 'the heap grows by what is wanted'],
+  ])('patchGlue() names what changed shape: %s', (_, before, after, patch) => {
+    const changed = glueOf(flavour).replaceAll(before, after);
+    expect(() => patchGlue(changed, flavour, version)).toThrow(`${flavour}, "${patch}`);
+    expect(() => patchGlue(changed, flavour, version)).toThrow('scripts/ort-patches.ts');
+  });
+
+  it('clearSharedMemory() changes the flags of the memory import and nothing else', () => {
+    const patched = clearSharedMemory(wasm);
+    const at = patched.findIndex((byte, index) => byte !== wasm[index]);
+    expect([wasm[at], patched[at]]).toEqual([3, 1]);
+    patched[at] = 3;
+    expect(wasm.equals(patched)).toBe(true);
+    patched[at] = 1;
+    expect(() => clearSharedMemory(patched)).toThrow('wanted one shared memory import');
+  });
+});
+
+it('patchGlue() refuses glue that reaches for the host in a new place', () => {
+  const changed = glueOf('jspi').replace('class Wd{', 'var extra=import.meta.dirname;class Wd{');
+  expect(() => patchGlue(changed, 'jspi', version)).toThrow('"import.meta" is left in the glue');
+});
+
+it('clearSharedMemory() refuses a module with a memory of its own', () => {
+  const own = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 0, 1]);
+  expect(() => clearSharedMemory(own)).toThrow('a memory of its own');
+});
+
+it('buildOrt() does nothing when all is up to date', () => {
+  buildOrt();
+  expect(buildOrt()).toBe(false);
+});
