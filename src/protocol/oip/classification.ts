@@ -55,7 +55,7 @@ export function classify(name: string, tensor: Tensor, options: ClassifyOptions)
   return { datatype: 'BYTES', shape: batched ? [batch, classes] : [classes], data: strings };
 }
 
-/** A native sort finds the value that the last class must reach; only indices at or above it are then ranked. */
+/** A native sort finds the value that the last class must reach; only indices at or above it are then ranked. The sort is stable: equal values stay in index order. */
 function bestIndices(values: TypedArray, count: number): readonly number[] {
   const keys = values.slice();
   if (keys instanceof Float32Array || keys instanceof Float64Array) sinkNaN(keys);
@@ -64,7 +64,7 @@ function bestIndices(values: TypedArray, count: number): readonly number[] {
   for (let index = 0; index < keys.length; index++) {
     if ((keys[index] ?? 0) >= threshold) indices.push(index);
   }
-  indices.sort((a, b) => compareDescending(keys[a] ?? 0, keys[b] ?? 0) || a - b);
+  indices.sort((a, b) => compareDescending(keys[a] ?? 0, keys[b] ?? 0));
   return indices.slice(0, count);
 }
 

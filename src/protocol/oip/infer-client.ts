@@ -72,7 +72,7 @@ function parseAnswer(body: Uint8Array, headerLength: string | undefined): InferR
   const root = parsed.value;
   const list = member(root, 'outputs');
   if (!isObject(root) || !Array.isArray(list)) throw invalid('the answer has no list of outputs');
-  const outputs = parseTensorList(list, { key: 'outputs', json: parsed, jsonBytes: json.byteLength, blocks });
+  const outputs = parseTensorList(list, { key: 'outputs', json: parsed, blocks });
   checkAllTaken(blocks);
   const modelName = member(root, 'model_name');
   const modelVersion = member(root, 'model_version');

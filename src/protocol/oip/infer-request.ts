@@ -43,7 +43,7 @@ export function parseInferRequest(body: Uint8Array, options: ParseInferRequestOp
   const outputs = parseRequestedOutputs(member(root, 'outputs'));
   const list = member(root, 'inputs');
   if (!Array.isArray(list)) throw invalid(`inputs is ${describe(list)}, wanted an array`);
-  const inputs = parseTensorList(list, { key: 'inputs', json: parsed, jsonBytes: json.byteLength, blocks });
+  const inputs = parseTensorList(list, { key: 'inputs', json: parsed, blocks });
   checkAllTaken(blocks);
   return {
     ...(id === undefined ? undefined : { id }),

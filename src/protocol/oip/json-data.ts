@@ -9,8 +9,6 @@ import { fillExactIntegers, fillIntegers, fillSafeIntegers } from './json-intege
 import { leafRows, type Rows, wrongElement } from './json-rows.ts';
 
 export interface JsonDataOptions {
-  /** Bytes of the JSON text: no tensor can hold more elements, so nothing larger is allocated. */
-  readonly jsonBytes: number;
   /** The same `data` member with long integers as strings (`exact-integers.ts`); asked for only when one is met. */
   readonly exactData: () => unknown;
 }
@@ -42,7 +40,7 @@ export function tensorFromJson(
       `${what} is FP16, which has no JSON form; send it in binary`,
     );
   }
-  const rows = leafRows(what, shape, data, options.jsonBytes);
+  const rows = leafRows(what, shape, data);
   if (datatype === 'BYTES') return { datatype, shape, data: texts(what, rows) };
   return fixedFromRows(what, datatype, shape, rows, options);
 }
@@ -68,7 +66,7 @@ function fixedFromRows(
     case 'INT64':
     case 'UINT64':
       if (!fillSafeIntegers(what, tensor.datatype, tensor.data, rows)) {
-        const exactRows = leafRows(what, shape, options.exactData(), options.jsonBytes);
+        const exactRows = leafRows(what, shape, options.exactData());
         fillExactIntegers(what, tensor.datatype, tensor.data, exactRows);
       }
       break;

@@ -88,6 +88,6 @@ export function fillExactIntegers(
 
 function exactInteger(value: unknown): bigint | undefined {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : undefined;
-  // A sign and 20 digits cover both types; longer text is out of range and costly to convert.
-  return typeof value === 'string' && value.length <= 21 ? BigInt(value) : undefined;
+  // At most 309 digits: more would have been infinite when the kind was checked.
+  return typeof value === 'string' ? BigInt(value) : undefined;
 }

@@ -7,22 +7,24 @@ import { describe, invalid, mismatch } from './fail.ts';
 export type Rows = readonly (readonly unknown[])[];
 
 /**
- * The innermost arrays of `data`: `data` itself when it is flat. Their lengths add up to the shape's element count.
+ * The innermost arrays of `data`: `data` itself when it is flat. Their lengths add up to the shape's element count, so
+ * that count may be allocated: the text has paid for it.
  *
  * @throws EdgewiseError `shape_mismatch`; `invalid_request` when `data` is no array.
  */
-export function leafRows(what: string, shape: Shape, data: unknown, jsonBytes: number): Rows {
+export function leafRows(what: string, shape: Shape, data: unknown): Rows {
   const count = elementCount(shape);
   if (!Array.isArray(data)) {
     if (shape.length === 0 && data !== undefined && typeof data !== 'object') return [[data]];
     throw invalid(`data of ${what} is ${describe(data)}, wanted an array`);
   }
   const flat = !Array.isArray(data[0]);
-  if (flat ? data.length !== count : count > jsonBytes) {
-    const given = flat ? String(data.length) : 'fewer';
-    throw mismatch(`${what} of shape [${shape.join(',')}] wants ${count} elements, ${given} were given`);
+  if (flat) {
+    if (data.length === count) return [data];
+    throw mismatch(
+      `${what} of shape [${shape.join(',')}] wants ${count} elements, ${data.length} were given`,
+    );
   }
-  if (flat) return [data];
   let level: unknown[][] = [data];
   for (let axis = 0; axis < shape.length - 1; axis++) {
     level = nextLevel(what, shape, axis, level);

@@ -18,7 +18,6 @@ const maxTensors = 256;
 export interface TensorListSource {
   readonly key: 'inputs' | 'outputs';
   readonly json: JsonText;
-  readonly jsonBytes: number;
   readonly blocks: Blocks;
 }
 
@@ -76,7 +75,7 @@ function parseTensor(
     throw invalid(`${what} has ${given} of data and binary_data_size, wanted exactly one`);
   }
   if (size !== undefined) return tensorFromBlock(what, datatype, shape, source.blocks, size);
-  return tensorFromJson(what, datatype, shape, data, { jsonBytes: source.jsonBytes, exactData });
+  return tensorFromJson(what, datatype, shape, data, { exactData });
 }
 
 function parseDatatype(value: unknown, what: string): DataType {
