@@ -53,7 +53,6 @@ describe('Lru', () => {
         fc.integer({ min: 0, max: 20 }),
         fc.array(steps, { maxLength: 60 }),
         (maxBytes, program) => {
-          const evicted: Held[] = [];
           const lru = new Lru<number, number>({ maxBytes });
           const model = new Model(maxBytes);
           program.forEach((step, value) => {

@@ -1,7 +1,6 @@
 /**
  * A worker around session pools, one for each `?pool=`, so that tests can let requests end in the middle of loads, waits
- * and runs in
- * real time.
+ * and runs, in real time.
  */
 import { waitUntil } from 'cloudflare:workers';
 import { systemClock } from '../../../src/async/clock.ts';
