@@ -124,11 +124,11 @@ describe('readBody()', () => {
   });
 
   it('refuses a decompression bomb', async () => {
-    const bomb = new Uint8Array(gzipSync(new Uint8Array(64 * 2 ** 20)));
+    const bomb = new Uint8Array(gzipSync(new Uint8Array(24 * 2 ** 20)));
     const wide = { maxBytes: 2 ** 20, maxDecompressedBytes: 2 ** 20 };
     const before = process.memoryUsage().arrayBuffers;
     await expect(readBody(post(bomb, { encoding: 'gzip' }), wide)).rejects.toThrow(code('too_large'));
-    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20 * 2 ** 20);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(18 * 2 ** 20);
   });
 
   it('holds the decompressed size to its own limit, exactly', async () => {

@@ -59,7 +59,7 @@ describe('readBody() in workerd', () => {
   });
 
   it('refuses a decompression bomb after the first slices', async () => {
-    const bomb = await compressed(zeros(256), 'gzip');
+    const bomb = await compressed(zeros(64), 'gzip');
     expect(bomb.byteLength).toBeLessThan(limits.maxBytes);
     await expect(readBody(post(bomb, 'gzip'), limits)).rejects.toThrow(code('too_large'));
   });
