@@ -1,4 +1,5 @@
 /** Publishing a model from the source tree to a worker: `edgewise model push`, and what scripts call. */
+import type { Clock } from '../async/clock.ts';
 import {
   type AdminClient,
   createAdminClient,
@@ -30,6 +31,7 @@ export interface PushOptions {
   /** Of the worker that will serve it; default 96 MiB. */
   readonly memoryCapBytes?: number;
   readonly fetch?: typeof fetch;
+  readonly clock?: Clock;
   /** Asked for only when there is something to build. Default: native ONNX Runtime and the worker's WASM build. */
   readonly engines?: () => Promise<PublishEngines>;
   onProgress?(progress: PushProgress): void;

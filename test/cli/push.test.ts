@@ -1,0 +1,228 @@
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Clock } from '../../src/async/clock.ts';
+import { openVersion } from '../../src/cli/download.ts';
+import { type PushOptions, pushModel } from '../../src/cli/push.ts';
+import { createAdminClient } from '../../src/client/admin-client.ts';
+import type { Engine } from '../../src/engine/types.ts';
+import { encodeModel } from '../../src/repository/onnx/proto.ts';
+import { splitModel } from '../../src/repository/onnx/split.ts';
+import type { PublishEngines } from '../../src/repository/publish/types.ts';
+import { deepMatMul, matMul } from '../repository/onnx/models.ts';
+import { adminKey, startTestServer, type TestServer } from './server.ts';
+
+/** What `deepMatMul` answers does not matter here, only that both engines say the same. */
+const sameAnswer: Engine = {
+  name: 'fake',
+  version: '1',
+  memory: () => ({ usedBytes: 1, capBytes: 100 }),
+  createSession: async () => ({
+    inputs: [],
+    outputs: [],
+    run: async () => new Map([['h3', { datatype: 'FP32', shape: [1, 512], data: new Float32Array(512) }]]),
+    release: async () => undefined,
+  }),
+};
+const engines: PublishEngines = {
+  native: sameAnswer,
+  edge: () => sameAnswer,
+  optimise: async (bytes) => bytes,
+};
+
+/** Retries at once. */
+const impatient: Clock = {
+  now: () => performance.now(),
+  after(_, wake) {
+    queueMicrotask(wake);
+    return () => undefined;
+  },
+};
+
+let server: TestServer;
+let folder: string;
+const options = (): PushOptions => ({
+  url: server.url,
+  adminKey,
+  engines: async () => engines,
+  clock: impatient,
+});
+const client = () => createAdminClient({ url: server.url, key: adminKey, clock: impatient });
+
+function writeModel(version: string, bytes: Uint8Array, config: Record<string, unknown> = {}): void {
+  mkdirSync(join(folder, version), { recursive: true });
+  writeFileSync(join(folder, version, 'model.onnx'), bytes);
+  const required = { name: 'acme/deep', description: 'd', creator: 'c', licence: 'MIT' };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...required, ...config }));
+}
+
+const deep = encodeModel(deepMatMul(512, 3));
+
+async function checkWhole(version: string): Promise<void> {
+  const download = await openVersion(client(), 'acme/deep', version);
+  for await (const _ of download.chunks()) {
+    // Reading checks them.
+  }
+}
+
+beforeAll(async () => {
+  server = await startTestServer(8820);
+});
+afterAll(() => server.close());
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'edgewise-push-'));
+  server.cut(() => 'pass');
+  return async () => {
+    rmSync(folder, { recursive: true });
+    server.cut(() => 'pass');
+    await client()
+      .removeModel('acme/deep')
+      .catch(() => undefined);
+  };
+});
+
+describe('pushModel()', () => {
+  it('publishes the highest version, and knows it again without building or uploading anything', async () => {
+    writeModel('2', encodeModel(matMul(2, 2)));
+    writeModel('10', deep);
+    expect(await pushModel(folder, options())).toMatchObject({
+      version: '10',
+      status: 'created',
+      uploadedBlobs: 4,
+    });
+    await checkWhole('10');
+    const refuse = async () => {
+      throw new Error('engines were asked for');
+    };
+    const again = await pushModel(folder, { ...options(), engines: refuse, aliases: ['stable'] });
+    expect(again).toMatchObject({ version: '10', status: 'unchanged', uploadedBlobs: 0, uploadedBytes: 0 });
+    expect((await client().model('acme/deep')).index.aliases).toEqual({ stable: '10' });
+  });
+
+  it('uploads only what the server lacks', async () => {
+    writeModel('1', deep);
+    await pushModel(folder, options());
+    writeModel('2', deep);
+    expect(await pushModel(folder, options())).toMatchObject({ status: 'created', uploadedBlobs: 0 });
+  });
+
+  it('refuses to change a published version', async () => {
+    writeModel('1', deep);
+    await pushModel(folder, options());
+    writeModel('1', deep, { licence: 'BSD-3-Clause' });
+    await expect(pushModel(folder, options())).rejects.toMatchObject({
+      code: 'conflict',
+      message: expect.stringMatching(/a version never changes.*\/2$/),
+    });
+  });
+
+  it('follows the version policy of the config without a new version', async () => {
+    writeModel('1', deep);
+    await pushModel(folder, options());
+    writeModel('1', deep, { versionPolicy: { all: {} } });
+    expect(await pushModel(folder, options())).toMatchObject({ status: 'unchanged' });
+    expect((await client().model('acme/deep')).index.versionPolicy).toEqual({ all: {} });
+  });
+
+  it('builds anew when the server has lost a blob', async () => {
+    writeModel('1', deep);
+    const { manifest } = await pushModel(folder, options());
+    const lost = manifest.weights?.chunks[1]?.digest ?? 'sha256:';
+    await server.service.services.blobs.delete(lost);
+    expect(await pushModel(folder, options())).toMatchObject({ status: 'unchanged', uploadedBlobs: 1 });
+    await checkWhole('1');
+  });
+
+  describe.each(['before', 'after'] as const)('cut off %s any request was handled', (when) => {
+    it('leaves nothing half-visible, and the next push completes it', async () => {
+      writeModel('1', deep);
+      let requests = 0;
+      for (let last = 1; ; last += 1) {
+        server.cut((request) => {
+          requests = request;
+          return request < last ? 'pass' : when;
+        });
+        const failure = await pushModel(folder, options()).catch((error: unknown) => error);
+        const cutOff = requests >= last;
+        server.cut(() => 'pass');
+        if (!cutOff) {
+          // One request to look, one for each blob, one for each upload, one to publish.
+          expect(last - 1).toBe(1 + 4 + 4 + 1);
+          break;
+        }
+        expect(failure).toMatchObject({ code: 'origin_unavailable' });
+        const visible = await client()
+          .version('acme/deep', '1')
+          .catch(() => undefined);
+        if (visible !== undefined) {
+          await checkWhole('1');
+        }
+        expect(visible !== undefined).toBe(when === 'after' && last === 10);
+        await pushModel(folder, options());
+        await checkWhole('1');
+        await client().removeModel('acme/deep');
+      }
+    });
+  });
+
+  it('goes on over connections that break now and then', async () => {
+    writeModel('1', deep);
+    server.cut((request) => (request % 2 === 0 ? 'after' : 'pass'));
+    expect(await pushModel(folder, options())).toMatchObject({ uploadedBlobs: 4 });
+    server.cut(() => 'pass');
+    await checkWhole('1');
+  });
+
+  it.each<[string, () => void, RegExp]>([
+    [
+      'a folder without config.json',
+      () => rmSync(join(folder, 'config.json')),
+      /config.json cannot be read \(ENOENT\)/,
+    ],
+    ['a config that is no JSON', () => writeFileSync(join(folder, 'config.json'), '{'), /is no JSON/],
+    ['a config with an unknown key', () => writeModel('1', deep, { liscence: 'MIT' }), /liscence/],
+    ['a folder without versions', () => rmSync(join(folder, '1'), { recursive: true }), /no version folder/],
+    ['a version without a model', () => rmSync(join(folder, '1', 'model.onnx')), /model.onnx cannot be read/],
+    [
+      'labels that are not there',
+      () => writeModel('1', deep, { labels: { h3: 'labels.txt' } }),
+      /labels.txt cannot be read/,
+    ],
+    [
+      'labels outside the folder',
+      () => writeModel('1', deep, { labels: { h3: '../../../../../etc/hostname' } }),
+      /cannot be read/,
+    ],
+  ])('refuses %s', async (_, spoil, message) => {
+    writeModel('1', deep);
+    spoil();
+    await expect(pushModel(folder, options())).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it('reads weights beside the model, but through no link to elsewhere', async () => {
+    const { graph, weights } = splitModel(deepMatMul(512, 3));
+    writeModel('1', graph);
+    const elsewhere = join(folder, 'elsewhere.bin');
+    writeFileSync(elsewhere, Buffer.concat((weights?.pieces ?? []).map(({ bytes }) => bytes)));
+    symlinkSync(elsewhere, join(folder, '1', 'weights.bin'));
+    await expect(pushModel(folder, options())).rejects.toThrow(/"weights.bin", which is not there/);
+    rmSync(join(folder, '1', 'weights.bin'));
+    writeFileSync(
+      join(folder, '1', 'weights.bin'),
+      Buffer.concat((weights?.pieces ?? []).map(({ bytes }) => bytes)),
+    );
+    expect(await pushModel(folder, options())).toMatchObject({ status: 'created', uploadedBlobs: 4 });
+  });
+
+  it('says that it is not let in', async () => {
+    writeModel('1', deep);
+    await expect(pushModel(folder, { ...options(), adminKey: 'ewa_wrong' })).rejects.toMatchObject({
+      code: 'unauthenticated',
+    });
+  });
+});

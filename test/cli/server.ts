@@ -1,0 +1,70 @@
+/** The whole service behind a real HTTP server, with connections that can be cut. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { adminKey, type TestService, testService } from '../support/services.ts';
+
+export { adminKey };
+
+/** Decided for each request, counted from 1: let it pass, or close its connection before it is handled, or after. */
+export type Cut = (request: number) => 'pass' | 'before' | 'after';
+
+export interface TestServer {
+  readonly url: string;
+  readonly service: TestService;
+  /** `METHOD path` of each request that was handled. */
+  readonly handled: string[];
+  /** Of the requests from now on. */
+  cut(cut: Cut): void;
+  close(): Promise<void>;
+}
+
+export async function startTestServer(port: number): Promise<TestServer> {
+  const service = await testService();
+  const handled: string[] = [];
+  let decide: Cut = () => 'pass';
+  let count = 0;
+  const server = createServer((request, response) => {
+    count += 1;
+    void answer(request, response, decide(count));
+  });
+
+  async function answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    cut: ReturnType<Cut>,
+  ): Promise<void> {
+    if (cut === 'before') {
+      request.socket.destroy();
+      return;
+    }
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) {
+      chunks.push(chunk);
+    }
+    const { method = 'GET', url = '/', headers } = request;
+    const body = chunks.length === 0 ? {} : { body: new Uint8Array(Buffer.concat(chunks)) };
+    const { authorization = '' } = headers;
+    const answered = await service.fetch(url, { method, headers: { authorization }, ...body });
+    handled.push(`${method} ${url}`);
+    if (cut === 'after') {
+      request.socket.destroy();
+      return;
+    }
+    response.writeHead(answered.status, Object.fromEntries(answered.headers));
+    response.end(new Uint8Array(await answered.arrayBuffer()));
+  }
+
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${port}`,
+    service,
+    handled,
+    cut(cut) {
+      count = 0;
+      decide = cut;
+    },
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

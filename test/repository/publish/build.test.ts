@@ -1,0 +1,263 @@
+import { readFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Engine } from '../../../src/engine/types.ts';
+import { EdgewiseError } from '../../../src/errors.ts';
+import { createPublishEngines } from '../../../src/platform/node-cli.ts';
+import { encodeModel, type ModelProto, tensorTypes } from '../../../src/repository/onnx/proto.ts';
+import { joinModel, splitModel } from '../../../src/repository/onnx/split.ts';
+import { buildPackage } from '../../../src/repository/publish/build.ts';
+import { readSource } from '../../../src/repository/publish/source.ts';
+import type { PackageInput, PublishEngines } from '../../../src/repository/publish/types.ts';
+import { manifestSchema, modelConfigSchema } from '../../../src/repository/schema.ts';
+import { digestOf } from '../../../src/storage/digest.ts';
+import { deepMatMul, matMul, model, unknownOperator, value } from '../onnx/models.ts';
+
+const mebibyte = 2 ** 20;
+
+let engines: PublishEngines;
+beforeAll(async () => {
+  engines = await createPublishEngines();
+});
+
+function packageInput(source: ModelProto | string, config: Record<string, unknown> = {}): PackageInput {
+  const bytes = typeof source === 'string' ? new Uint8Array(readFileSync(source)) : encodeModel(source);
+  return {
+    config: modelConfigSchema.parse({
+      name: 'test/model',
+      description: 'd',
+      creator: 'c',
+      licence: 'MIT',
+      ...config,
+    }),
+    version: '3',
+    model: bytes,
+    labels: {},
+  };
+}
+
+const vad = 'node_modules/@ricky0123/vad-web/dist/silero_vad_v6.onnx';
+const vadConfig = { sampleShapes: { input: [1, 576] }, sampleValues: { sr: 16_000 } };
+
+/** The edge's engine with something changed. */
+function withEdge(change: (engine: Engine, made: number) => Engine): PublishEngines {
+  let made = 0;
+  return {
+    ...engines,
+    edge: (capBytes) => {
+      made += 1;
+      return change(engines.edge(capBytes), made);
+    },
+  };
+}
+
+describe('buildPackage()', () => {
+  it('gives a manifest and exactly the blobs that it names', async () => {
+    const input = packageInput(deepMatMul(512, 3), { maxBatchSize: 4, tier: 'edge' });
+    const { manifest, blobs } = await buildPackage(input, { engines, createdAt: new Date(0) });
+    expect(manifestSchema.parse(manifest)).toEqual(manifest);
+    expect(manifest).toMatchObject({
+      name: 'test/model',
+      version: '3',
+      tier: 'edge',
+      createdAt: '1970-01-01T00:00:00.000Z',
+      inputs: [{ name: 'h0', datatype: 'FP32', shape: [-1, 512] }],
+      outputs: [{ name: 'h3', datatype: 'FP32', shape: [-1, 512] }],
+      sourceDigest: await digestOf(input.model),
+      opsets: { 'ai.onnx': 17 },
+    });
+    const { weights, graph, edgeProfile } = manifest;
+    expect(weights?.chunks.map(({ byteLength }) => byteLength)).toEqual([mebibyte, mebibyte, mebibyte]);
+    expect(blobs.map(({ digest }) => digest)).toEqual([
+      graph.digest,
+      ...(weights?.chunks ?? []).map(({ digest }) => digest),
+    ]);
+    for (const { digest, bytes } of blobs) {
+      expect(await digestOf(bytes)).toBe(digest);
+    }
+    expect(edgeProfile?.runs.map(({ batchSize }) => batchSize)).toEqual([1, 2, 4]);
+    expect(edgeProfile?.memoryCapBytes).toBe(96 * mebibyte);
+    expect(edgeProfile?.sessionBytes).toBeGreaterThanOrEqual(3 * mebibyte);
+    expect(edgeProfile?.peakBytes).toBeLessThan(40 * mebibyte);
+  });
+
+  it('publishes the speech model: weights of branches, a value that it insists on', async () => {
+    const { manifest, blobs } = await buildPackage(packageInput(vad, vadConfig), { engines });
+    const [graph, ...chunks] = blobs.map(({ bytes }) => bytes);
+    expect(graph?.byteLength).toBeLessThan(100_000);
+    expect(manifest.edgeProfile?.runs).toHaveLength(1);
+    const joined = joinModel(graph ?? new Uint8Array(0), Buffer.concat(chunks), manifest.weights?.path);
+    const session = await engines.native.createSession({ graph: joined });
+    expect(session.inputs.map(({ name }) => name)).toEqual(['input', 'state', 'sr']);
+  });
+
+  it('refuses an operator that nobody has, by name', async () => {
+    await expect(buildPackage(packageInput(unknownOperator()), { engines })).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringContaining('the operator Frobnicate'),
+    });
+  });
+
+  it('refuses an operator that only the edge lacks, by name, and publishes it for the origin', async () => {
+    const lacking = withEdge((engine) => ({
+      ...engine,
+      memory: () => engine.memory(),
+      createSession: async () => {
+        throw new EdgewiseError(
+          'invalid_request',
+          'the model uses the operator Fancy, which this engine lacks',
+          { cause: new Error('Fancy(1)') },
+        );
+      },
+    }));
+    const input = packageInput(matMul(4, 4));
+    await expect(buildPackage(input, { engines: lacking })).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringMatching(/edge cannot serve test\/model: .*operator Fancy.*--origin/),
+    });
+    const { manifest } = await buildPackage(input, { engines: lacking, originOnly: true });
+    expect(manifest).toMatchObject({ tier: 'origin' });
+    expect(manifest.edgeProfile).toBeUndefined();
+  });
+
+  it('says how much memory a model lacks', async () => {
+    const large = packageInput(deepMatMul(512, 16));
+    const refusal = await buildPackage(large, { engines, memoryCapBytes: 24 * mebibyte }).catch(
+      (error: unknown) => error,
+    );
+    expect(refusal).toMatchObject({ code: 'too_large' });
+    const numbers =
+      /needs ([\d.]+) MiB of memory to answer one request, ([\d.]+) MiB more than the edge has \(24.0 MiB\)/.exec(
+        String(refusal),
+      );
+    const neededBytes = Math.ceil(Number(numbers?.[1])) * mebibyte;
+    expect(Number(numbers?.[1]) - Number(numbers?.[2])).toBeCloseTo(24, 1);
+    const roomy = await buildPackage(large, { engines, memoryCapBytes: neededBytes });
+    expect(roomy.manifest.edgeProfile?.peakBytes).toBeGreaterThan(24 * mebibyte);
+    const forOrigin = await buildPackage(large, { engines, memoryCapBytes: 24 * mebibyte, originOnly: true });
+    expect(forOrigin.manifest.tier).toBe('origin');
+  });
+
+  it('falls back to plain ONNX where the fused form answers differently, and refuses where that does too', async () => {
+    const wrongUntil = (count: number) =>
+      withEdge((engine, made) => ({
+        ...engine,
+        memory: () => engine.memory(),
+        createSession: async (source) => {
+          const session = await engine.createSession(source);
+          return {
+            ...session,
+            release: () => session.release(),
+            run: async (feeds) => {
+              const fetches = await session.run(feeds);
+              const wrong = new Map(
+                [...fetches].map(([name, tensor]) => [
+                  name,
+                  { ...tensor, data: new Float32Array(tensor.data.length) },
+                ]),
+              );
+              return made <= count ? (wrong as typeof fetches) : fetches;
+            },
+          };
+        },
+      }));
+    const input = packageInput(matMul(4, 4));
+    const steps: string[] = [];
+    const { manifest } = await buildPackage(input, {
+      engines: wrongUntil(1),
+      onProgress: (step, detail) => steps.push(`${step}: ${detail}`),
+    });
+    expect(manifest.edgeProfile).toBeDefined();
+    expect(steps.join('\n')).toMatch(/extended does not serve: .*output "y" differs.*\n.*\(basic\)/);
+    await expect(buildPackage(input, { engines: wrongUntil(2) })).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringMatching(/answer is not the native one's: output "y" differs at element 0/),
+    });
+  });
+
+  it('does not compare the answers of a model that rolls dice', async () => {
+    const dice = model({
+      node: [{ opType: 'RandomUniformLike', input: ['x'], output: ['y'] }],
+      input: [value('x', [50])],
+      output: [value('y', [50])],
+    });
+    expect((await buildPackage(packageInput(dice), { engines })).manifest.edgeProfile).toBeDefined();
+  });
+
+  it.each<[string, PackageInput, RegExp]>([
+    [
+      'bytes that are no model',
+      { ...packageInput(matMul(2, 2)), model: Uint8Array.of(1, 2, 3) },
+      /cannot be parsed/,
+    ],
+    [
+      'a model that no sample suits',
+      packageInput(vad, { sampleShapes: { input: [1, 576] }, sampleValues: { sr: 3 } }),
+      /sampleShapes.*sampleValues/,
+    ],
+    [
+      'labels for no output',
+      { ...packageInput(matMul(2, 2)), labels: { z: ['a'] } },
+      /labels for "z".*outputs are y/,
+    ],
+    [
+      'too few labels',
+      { ...packageInput(matMul(2, 2)), labels: { y: ['a'] } },
+      /"y" has 2 classes .* 1 lines/,
+    ],
+    [
+      'a batch of a fixed dimension',
+      packageInput(unknownOperator(), { maxBatchSize: 4 }),
+      /maxBatchSize is 4/,
+    ],
+    [
+      'an input that is no tensor',
+      packageInput(model({ input: [{ name: 's', type: { sequenceType: {} } }], output: [value('y', [1])] })),
+      /"s" is no tensor/,
+    ],
+    [
+      'an input of a type that the protocol lacks',
+      packageInput(model({ input: [value('x', [1], tensorTypes.COMPLEX64)], output: [value('y', [1])] })),
+      /COMPLEX64/,
+    ],
+  ])('refuses %s', async (_, input, message) => {
+    await expect(buildPackage(input, { engines })).rejects.toThrow(message);
+  });
+
+  it('publishes weights that stand beside the model as if they stood in it', async () => {
+    const whole = packageInput(deepMatMul(64, 2));
+    const { graph, weights } = splitModel(deepMatMul(64, 2));
+    const file = new Uint8Array(Buffer.concat((weights?.pieces ?? []).map(({ bytes }) => bytes)));
+    const beside: PackageInput = {
+      ...whole,
+      model: graph,
+      externalFile: (location) => (location === 'weights.bin' ? file : undefined),
+    };
+    const [a, b] = [await buildPackage(whole, { engines }), await buildPackage(beside, { engines })];
+    expect(b.manifest.graph).toEqual(a.manifest.graph);
+    expect(b.manifest.weights).toEqual(a.manifest.weights);
+    expect(b.manifest.inputsDigest).not.toBe(a.manifest.inputsDigest);
+    const { externalFile: _, ...without } = beside;
+    await expect(buildPackage(without, { engines })).rejects.toThrow(/"weights.bin", which is not there/);
+  });
+});
+
+describe('readSource()', () => {
+  const base = packageInput(matMul(2, 2), { maxBatchSize: 4 });
+  const digest = async (input: PackageInput, originOnly = false) =>
+    (await readSource(input, { originOnly })).inputsDigest;
+
+  it('names equal inputs alike, whatever the index alone has', async () => {
+    const policy = packageInput(matMul(2, 2), { maxBatchSize: 4, versionPolicy: { all: {} }, $schema: 'x' });
+    expect(await digest(policy)).toBe(await digest(base));
+  });
+
+  it.each<[string, PackageInput, boolean]>([
+    ['the model', packageInput(matMul(2, 3), { maxBatchSize: 4 }), false],
+    ['the version', { ...base, version: '4' }, false],
+    ['the licence', packageInput(matMul(2, 2), { maxBatchSize: 4, licence: 'X' }), false],
+    ['the labels', { ...base, labels: { y: ['a', 'b'] } }, false],
+    ['the tier', base, true],
+  ])('tells apart by %s', async (_, input, originOnly) => {
+    expect(await digest(input, originOnly)).not.toBe(await digest(base));
+  });
+});

@@ -1,0 +1,132 @@
+import { describe, expect, it } from 'vitest';
+import type { Clock } from '../../../src/async/clock.ts';
+import type { Engine, Session } from '../../../src/engine/types.ts';
+import { EdgewiseError } from '../../../src/errors.ts';
+import { measureEdge } from '../../../src/repository/publish/profile.ts';
+import { sampleFeeds } from '../../../src/repository/publish/sample.ts';
+
+interface Costs {
+  readonly capBytes: number;
+  readonly sessionBytes: number;
+  readonly bytesPerRow: number;
+  /** Of run number n, of one row. */
+  runMs(run: number): number;
+}
+
+/** An engine whose costs are known: memory that grows and never shrinks, runs that take their time of a clock. */
+function costlyEngine(costs: Costs) {
+  let now = 0;
+  let usedBytes = 0;
+  let runs = 0;
+  let released = 0;
+  const clock: Clock = { now: () => now, after: () => () => undefined };
+  const grow = (bytes: number) => {
+    if (bytes > costs.capBytes) {
+      throw new EdgewiseError('no_capacity', 'full');
+    }
+    usedBytes = Math.max(usedBytes, bytes);
+  };
+  const engine: Engine = {
+    name: 'fake',
+    version: '1',
+    memory: () => ({ usedBytes, capBytes: costs.capBytes }),
+    async createSession({ graph }): Promise<Session> {
+      const empty = graph.byteLength > 1;
+      now += empty ? 400 : 30;
+      grow(1000 + (empty ? 0 : costs.sessionBytes));
+      return {
+        inputs: [],
+        outputs: [],
+        async run(feeds) {
+          const rows = feeds.get('x')?.shape[0] ?? 0;
+          grow(1000 + costs.sessionBytes + rows * costs.bytesPerRow);
+          now += costs.runMs(runs) * rows;
+          runs += 1;
+          return feeds;
+        },
+        async release() {
+          released += 1;
+        },
+      };
+    },
+  };
+  return { engine, clock, released: () => released };
+}
+
+const input = [{ name: 'x', datatype: 'FP32', shape: [-1, 5] }] as const;
+const options = { sampleShapes: {}, sampleValues: {}, maxBatchSize: 20 };
+const feeds = (batchSize: number) => sampleFeeds(input, options, { kind: 'zeros', batchSize });
+const source = { graph: new Uint8Array(1) };
+
+describe('measureEdge()', () => {
+  it('measures what a session and its runs take over the empty engine, doubling the batch up to the largest', async () => {
+    const { engine, clock, released } = costlyEngine({
+      capBytes: 10_000,
+      sessionBytes: 500,
+      bytesPerRow: 10,
+      runMs: () => 2,
+    });
+    const { profile, fetches } = await measureEdge(engine, source, { clock, feeds, maxBatchSize: 20 });
+    expect(profile).toEqual({
+      engine: 'fake 1',
+      memoryCapBytes: 10_000,
+      sessionBytes: 500,
+      peakBytes: 1000 + 500 + 200,
+      createMs: 30,
+      runs: [1, 2, 4, 8, 16, 20].map((batchSize) => ({
+        batchSize,
+        inputElements: batchSize * 5,
+        microseconds: batchSize * 2000,
+      })),
+    });
+    expect(fetches).toEqual(feeds(1));
+    expect(released()).toBe(2);
+  });
+
+  it('stops at the largest batch that fits, and counts its memory as the peak', async () => {
+    const { engine, clock } = costlyEngine({
+      capBytes: 2000,
+      sessionBytes: 500,
+      bytesPerRow: 100,
+      runMs: () => 1,
+    });
+    const { profile } = await measureEdge(engine, source, { clock, feeds, maxBatchSize: 20 });
+    expect(profile.runs.map(({ batchSize }) => batchSize)).toEqual([1, 2, 4]);
+    expect(profile.peakBytes).toBe(1900);
+  });
+
+  it('goes on timing while the code is still getting faster', async () => {
+    const { engine, clock } = costlyEngine({
+      capBytes: 10_000,
+      sessionBytes: 0,
+      bytesPerRow: 0,
+      runMs: (run) => Math.max(1, 40 - run),
+    });
+    const { profile } = await measureEdge(engine, source, { clock, feeds, maxBatchSize: 1 });
+    expect(profile.runs[0]?.microseconds).toBe(1000);
+  });
+
+  it('tries no batch that would take too long', async () => {
+    const { engine, clock } = costlyEngine({
+      capBytes: 10_000,
+      sessionBytes: 0,
+      bytesPerRow: 0,
+      runMs: () => 2000,
+    });
+    const { profile } = await measureEdge(engine, source, { clock, feeds, maxBatchSize: 20 });
+    expect(profile.runs.map(({ batchSize }) => batchSize)).toEqual([1, 2]);
+  });
+
+  it('throws no_capacity for a model that fits no single request, and releases it', async () => {
+    const { engine, clock, released } = costlyEngine({
+      capBytes: 1800,
+      sessionBytes: 500,
+      bytesPerRow: 900,
+      runMs: () => 1,
+    });
+    await expect(measureEdge(engine, source, { clock, feeds, maxBatchSize: 4 })).rejects.toMatchObject({
+      code: 'no_capacity',
+    });
+    expect(released()).toBe(2);
+  });
+});
