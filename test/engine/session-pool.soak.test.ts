@@ -8,7 +8,7 @@ const { EDGEWISE_SOAK_CYCLES } = process.env;
 const cycles = Number(EDGEWISE_SOAK_CYCLES ?? 100);
 
 it(`SessionPool keeps heap and answers over ${cycles} cycles of five models on ort-wasm`, {
-  timeout: 20_000 + cycles * 400,
+  timeout: 20_000 + cycles * 1000,
 }, async () => {
   const files = Object.fromEntries(
     await Promise.all(Object.keys(soakModels).map(async (name) => [name, await readModel(name)] as const)),
