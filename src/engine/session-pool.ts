@@ -254,7 +254,8 @@ export class SessionPool {
       entry.loadedAtMs = clock.now();
       this.#loads += 1;
       return session;
-    } catch (error) {
+    } catch (thrown) {
+      const error = loadError(thrown);
       this.#shelf.fail(entry, error);
       this.#failedLoads += 1;
       throw error;
@@ -306,6 +307,16 @@ export class SessionPool {
 
 function codeOf(error: unknown): ErrorCode {
   return toEdgewiseError(error).code;
+}
+
+/** A model that the engine refuses is not the fault of whoever asks for it. */
+function loadError(thrown: unknown): unknown {
+  return codeOf(thrown) === 'invalid_request'
+    ? new EdgewiseError('model_not_ready', 'the model could not be loaded', {
+        cause: thrown,
+        retryAfterSeconds: 30,
+      })
+    : thrown;
 }
 
 function cancelled(options: RunOptions): EdgewiseError {

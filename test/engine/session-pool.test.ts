@@ -171,6 +171,16 @@ describe('SessionPool.run()', () => {
     expect(pool.has('b')).toBe(true);
   });
 
+  it('tells whoever asks for a model that the engine refuses that the fault is not theirs', async () => {
+    const { pool, model, hold } = harness();
+    const create = hold('create a');
+    const asked = expect(pool.run(model('a', 3), feeds, undefined)).rejects.toEqual(
+      throws('model_not_ready'),
+    );
+    await create.fail('invalid_request');
+    await asked;
+  });
+
   it('keeps a session that refused its feeds, and makes one anew that failed for unknown reasons', async () => {
     const { pool, model, engine, hold } = harness();
     await pool.warm(model('a', 3));

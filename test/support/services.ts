@@ -10,15 +10,13 @@ import type { Services } from '../../src/http/services.ts';
 import { readConfig } from '../../src/platform/config.ts';
 import { ModelRepository } from '../../src/repository/model-repository.ts';
 import { Publisher } from '../../src/repository/publisher.ts';
-import { type Manifest, manifestSchemaId } from '../../src/repository/schema.ts';
+import type { Manifest } from '../../src/repository/schema.ts';
 import { Admission } from '../../src/scheduler/admission.ts';
-import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { tiered, verified } from '../../src/storage/tiered.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { Statistics } from '../../src/telemetry/statistics.ts';
-
-const engineBaseBytes = 256 * 65_536;
+import { engineBaseBytes, type TinyModel, tinyManifest } from './tiny-model.ts';
 
 export const adminKey = 'ewa_test-admin';
 export const callerKey = 'ew_test-caller';
@@ -82,8 +80,6 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
   };
 }
 
-export type TinyModel = Pick<Manifest, 'name' | 'inputs' | 'outputs'> & Partial<Manifest>;
-
 /** Publishes a model that is all graph. */
 export async function publishTiny(
   { services }: TestService,
@@ -91,33 +87,8 @@ export async function publishTiny(
   model: TinyModel,
   aliases: readonly string[] = [],
 ): Promise<Manifest> {
-  const digest = await digestOf(graph);
-  const manifest: Manifest = {
-    schema: manifestSchemaId,
-    version: '1',
-    createdAt: '2026-01-01T00:00:00.000Z',
-    description: 'made for a test',
-    platform: 'onnx_onnxv1',
-    creator: 'Edgewise',
-    licence: 'Apache-2.0',
-    tier: 'auto',
-    maxBatchSize: 0,
-    labels: {},
-    graph: { digest, byteLength: graph.byteLength },
-    sourceDigest: digest,
-    inputsDigest: digest,
-    opsets: { 'ai.onnx': 21 },
-    edgeProfile: {
-      engine: 'test',
-      memoryCapBytes: 96 * 1024 * 1024,
-      sessionBytes: 65_536,
-      peakBytes: engineBaseBytes + 65_536,
-      createMs: 1,
-      runs: [{ batchSize: 1, inputElements: 1, microseconds: 1 }],
-    },
-    ...model,
-  };
-  await services.publisher.putBlob(digest, graph);
+  const manifest = await tinyManifest(graph, model);
+  await services.publisher.putBlob(manifest.graph.digest, graph);
   await services.publisher.publishVersion(manifest, { aliases });
   services.repository.invalidate(manifest.name);
   return manifest;
