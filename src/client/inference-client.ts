@@ -107,7 +107,7 @@ export function createInferenceClient(options: ClientOptions): InferenceClient {
     serverMetadata: () => get('/v2', async (response) => parseServerMetadata(await bytesOf(response))),
     modelMetadata: (model) =>
       get(modelPath(model), async (response) => parseModelMetadata(await bytesOf(response))),
-    infer: (model, inputs, request = {}) => {
+    infer: async (model, inputs, request = {}) => {
       const { binary = true, id, outputs, parameters, tier, signal } = request;
       const message = encodeInferRequest({
         id,
