@@ -25,18 +25,19 @@ export function docsPage(settings: HttpSettings, origin: string) {
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${settings.serverName} API</title>
+<title>Edgewise API</title>
 <style>${raw(style)}</style>
 </head>
 <body>
 <header>
-<h1>${settings.serverName} API</h1>
+<h1>Edgewise API</h1>
 <p>Version ${settings.serverVersion}. Open Inference Protocol v2; any client of it works. Machine-readable: <a href="/openapi.json">openapi.json</a>.</p>
 <nav aria-label="Sections">${tags.map((tag) => html`<a href="#${tag}">${tag}</a>`)}</nav>
 </header>
 <main>
 <h2>A request</h2>
-<pre tabindex="0">curl ${origin}/v2/models/mlp/infer -d '{"inputs":[{"name":"input","datatype":"FP32",
+<pre tabindex="0">curl ${origin}/v2/models/mlp/infer -d '
+{"inputs":[{"name":"input","datatype":"FP32",
   "shape":[1,10],"data":[1,2,3,4,5,6,7,8,9,10]}]}'</pre>
 <p>Every answer tells where it was computed and by what: <code>Edgewise-Tier</code>, <code>Edgewise-Reason</code>,
 <code>Edgewise-Model</code>, <code>Server-Timing</code>, <code>X-Request-Id</code>. An error is

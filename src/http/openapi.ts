@@ -82,10 +82,14 @@ export interface Operation {
   readonly admin?: boolean;
 }
 
-/** The same operation with and without a version in its path. */
-function versioned(operation: Operation): Operation[] {
+/** The same operation with and without a version in its path; what is to be said of both is said once. */
+function versioned({ description, ...operation }: Operation): Operation[] {
   const path = operation.path.replace('{name}', '{name}/versions/{version}');
-  return [operation, { ...operation, path, summary: `${operation.summary}, by version or alias` }];
+  const summary = `${operation.summary}, by version or alias`;
+  return [
+    { ...operation, ...(description === undefined ? {} : { description }) },
+    { ...operation, path, summary },
+  ];
 }
 
 const modelAdmin = '/admin/models/{name}';
@@ -309,7 +313,7 @@ export function openApiDocument(settings: HttpSettings): object {
   return document.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {
-      title: settings.serverName,
+      title: 'Edgewise',
       version: settings.serverVersion,
       description: 'Open Inference Protocol v2 over ONNX models that run in the worker.',
       license: { name: 'Apache-2.0' },
