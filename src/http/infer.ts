@@ -11,6 +11,7 @@ import { encodeInferResponse } from '../protocol/oip/infer-response.ts';
 import { type EncodedMessage, headerLengthName, type InferRequest } from '../protocol/oip/types.ts';
 import type { ResolvedModel } from '../repository/model-repository.ts';
 import type { Manifest } from '../repository/schema.ts';
+import { predictRunMs } from '../routing/cost.ts';
 import { type Placement, place, type Tier } from '../routing/place.ts';
 import { checkFeeds } from '../tensor/check.ts';
 import { identify, requireUse } from './auth.ts';
@@ -50,7 +51,7 @@ async function answer(
   const placement = placed(c, services, manifest);
   const parsedMs = clock.now();
 
-  const permit = admission.acquire();
+  const permit = admission.acquire(expectedMs(request, manifest));
   let outputs: Awaited<ReturnType<typeof pool.run>>['outputs'];
   let timings: RunTimings;
   try {
@@ -137,6 +138,18 @@ function deadlineMs({ parameters }: InferRequest): number | undefined {
     );
   }
   return timeout / 1000;
+}
+
+/** What the run is expected to take of this isolate's one thread. */
+function expectedMs(request: InferRequest, { edgeProfile }: Manifest): number {
+  if (edgeProfile === undefined) {
+    return 0;
+  }
+  let elements = 0;
+  for (const { data } of request.inputs.values()) {
+    elements += data.length;
+  }
+  return predictRunMs(edgeProfile, elements);
 }
 
 function batchSize(request: InferRequest, manifest: Manifest): number {

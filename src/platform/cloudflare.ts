@@ -48,7 +48,7 @@ export function cloudflareServices(env: Env): Services {
     }),
     edgeCapBytes: config.memoryCapBytes,
     engineBaseBytes,
-    admission: new Admission({ maxInFlight: config.maxInFlight }),
+    admission: new Admission({ maxInFlight: config.maxInFlight, maxWaitMs: config.waitTimeoutMs, clock }),
     statistics: new Statistics(),
     log,
     clock,

@@ -67,7 +67,7 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
     }),
     edgeCapBytes: config.memoryCapBytes,
     engineBaseBytes,
-    admission: new Admission({ maxInFlight: config.maxInFlight }),
+    admission: new Admission({ maxInFlight: config.maxInFlight, maxWaitMs: config.waitTimeoutMs, clock }),
     statistics: new Statistics(),
     log,
     clock,
