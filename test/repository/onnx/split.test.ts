@@ -237,6 +237,24 @@ describe('hoistInitializers()', () => {
     ]);
   });
 
+  it('leaves a name alone that a node of the subgraph gives to its own output', () => {
+    const inner = {
+      name: 'i',
+      node: [
+        { opType: 'Neg', input: ['x'], output: ['w'] },
+        { opType: 'Neg', input: ['w'], output: ['z'] },
+      ],
+    };
+    const outer = {
+      name: 'b',
+      node: [{ opType: 'If', attribute: [{ name: 'then_branch', g: inner }] }],
+      initializer: [floats('w', [400])],
+    };
+    const source = model({ node: [{ opType: 'Loop', attribute: [{ name: 'body', g: outer }] }] });
+    const body = hoistInitializers(source, 1024).graph?.node?.[0]?.attribute?.[0]?.g;
+    expect(body?.node?.[0]?.attribute?.[0]?.g?.node).toEqual(inner.node);
+  });
+
   it('leaves the default of a subgraph input, and what a subgraph gives out itself', () => {
     const inner = {
       name: 'inner',
