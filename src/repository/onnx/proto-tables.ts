@@ -65,7 +65,7 @@ const attributeProto: wire.Message<proto.AttributeProto> = wire.message({
   sparseTensors: wire.messageList(23, () => sparseTensorProto),
 });
 
-const tensorProto: wire.Message<proto.TensorProto> = wire.message({
+export const tensorProto: wire.Message<proto.TensorProto> = wire.message({
   dims: wire.int64List(1),
   dataType: wire.int32Field(2),
   segment: wire.messageField(3, () => tensorSegment),

@@ -77,7 +77,8 @@ function rootMeanSquare(values: ArrayLike<number | bigint | string>): number {
   return count === 0 ? 0 : Math.sqrt(sum / count);
 }
 
-function valuesOf(tensor: Tensor): ArrayLike<number | bigint | string> {
+/** As numbers that can be compared: FP16 is held as its bits. */
+export function valuesOf(tensor: Tensor): ArrayLike<number | bigint | string> {
   return tensor.datatype === 'FP16' ? Float64Array.from(tensor.data, fromFp16) : tensor.data;
 }
 
