@@ -63,10 +63,10 @@ const patches: readonly Patch[] = [
     replace: '$1=!0||',
   },
   {
-    name: 'the heap grows by what is wanted, rounded up to 1 MiB, not by a fifth of its size',
+    name: 'the heap grows by what is wanted, rounded up to 1 MiB, not by a fifth of its size, to a limit asked for each time',
     find: /if\((\w+)<=(\w+)\|\|4294901760<\1\)return!1;for\(var \w+=1;4>=\w+;\w+\*=2\)\{.*?\{(\w+)\.grow\(\w+\);(\w+)\(\);var \w+=1;break \w+\}catch\(\w+\)\{\}\w+=void 0\}if\(\w+\)return!0\}return!1\}/g,
     replace:
-      'if($1<=$2)return!1;var pages=Math.ceil($1/65536),rounded=Math.min(pages+15&-16,MODULE.maxPages);if(pages>rounded)return!1;try{$3.grow(rounded-$2/65536);$4();return!0}catch{return!1}}',
+      'if($1<=$2)return!1;var pages=Math.ceil($1/65536),rounded=Math.min(pages+15&-16,MODULE.limitPages());if(pages>rounded)return!1;try{$3.grow(rounded-$2/65536);$4();return!0}catch{return!1}}',
   },
   {
     name: 'one processor: threads are off',

@@ -23,6 +23,13 @@ export function isOutOfMemory(text: string): boolean {
   return outOfMemory.test(text);
 }
 
+/** The runtime has no kernel for a node: another build of it may have one. Stands as the cause of what is thrown. */
+export class MissingKernelError extends Error {
+  override readonly name = 'MissingKernelError';
+}
+
+const notImplemented = 9;
+
 function causeOf({ code, text }: OrtFailure): Error {
   return new Error(code === undefined ? text : `ONNX Runtime error ${code}: ${text}`);
 }
@@ -40,9 +47,7 @@ export function createError(failure: OrtFailure): EdgewiseError {
     return new EdgewiseError(
       'invalid_request',
       `the model uses the operator ${name}, which this engine lacks`,
-      {
-        cause,
-      },
+      { cause: new MissingKernelError(cause.message) },
     );
   }
   const type = unknownType.exec(failure.text)?.[1];
@@ -52,6 +57,11 @@ export function createError(failure: OrtFailure): EdgewiseError {
       `an input or output of the model is of the ONNX type ${type}, which cannot be served`,
       { cause },
     );
+  }
+  if (failure.code === notImplemented) {
+    return new EdgewiseError('invalid_request', 'the model uses what this engine lacks', {
+      cause: new MissingKernelError(cause.message),
+    });
   }
   return new EdgewiseError('invalid_request', 'the bytes are not a model that this engine can load', {
     cause,

@@ -13,3 +13,7 @@ declare module '*/build/ort/jspi.wasm' {
   const module: WebAssembly.Module;
   export default module;
 }
+declare module '*/build/ort/plain.wasm' {
+  const module: WebAssembly.Module;
+  export default module;
+}

@@ -74,6 +74,8 @@ export interface OrtModuleOptions {
   readonly numThreads: 1;
   readonly wasmModule: WebAssembly.Module;
   readonly maxPages: number;
+  /** To how many pages the memory may grow now; at most `maxPages`. */
+  limitPages(): number;
   print(line: string): void;
   printErr(line: string): void;
   /** JSPI build: writes `length` bytes from `offset` of the file to `target` in the heap (`kind` 0) before it resolves. */

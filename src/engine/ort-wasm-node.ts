@@ -22,3 +22,9 @@ export async function loadNodeBuild(
   const wasmModule = await WebAssembly.compile(await readFile(new URL(`${flavour}.wasm`, directory)));
   return { flavour, version: ortVersion, start, wasmModule };
 }
+
+/** What `createOrtWasmPair` takes, as far as this Node goes. */
+export async function loadNodeBuilds(): Promise<{ readonly jspi?: OrtBuild; readonly plain: OrtBuild }> {
+  const plain = await loadNodeBuild('plain');
+  return WebAssembly.Suspending === undefined ? { plain } : { jspi: await loadNodeBuild('jspi'), plain };
+}

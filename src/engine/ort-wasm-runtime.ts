@@ -25,6 +25,13 @@ export type LoadExternalData = (
   target: number,
 ) => Promise<number>;
 
+export interface MemoryLimits {
+  /** Whole pages; the memory can never have more. */
+  readonly capBytes: number;
+  /** What it may have now, at most the cap. */
+  limitBytes(): number;
+}
+
 /** One instance of the module: its heap, its options, its last error, and who is on its stack. */
 export class OrtRuntime {
   readonly module: OrtModule;
@@ -47,13 +54,14 @@ export class OrtRuntime {
   /** Instantiates `build`. Takes microtasks only, never I/O, so a request cannot end in the middle of it. */
   static async start(
     build: OrtBuild,
-    maxPages: number,
+    memory: MemoryLimits,
     loadExternalData: LoadExternalData,
   ): Promise<OrtRuntime> {
     const module = await build.start({
       numThreads: 1,
       wasmModule: build.wasmModule,
-      maxPages,
+      maxPages: memory.capBytes / wasmPageBytes,
+      limitPages: () => Math.floor(memory.limitBytes() / wasmPageBytes),
       print: () => {},
       printErr: () => {},
       loadExternalData: (path, offset, length, target, kind) =>

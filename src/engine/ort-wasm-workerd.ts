@@ -1,7 +1,20 @@
 /// <reference path="./ort-wasm-glue.d.ts" />
-import start, { ortVersion } from '../../build/ort/jspi.mjs';
-import wasmModule from '../../build/ort/jspi.wasm';
+import startJspi, { ortVersion } from '../../build/ort/jspi.mjs';
+import jspiModule from '../../build/ort/jspi.wasm';
+import startPlain from '../../build/ort/plain.mjs';
+import plainModule from '../../build/ort/plain.wasm';
 import type { OrtBuild } from './ort-wasm-module.ts';
 
-/** ONNX Runtime for workerd, which compiles modules at deployment only: hence the static import. */
-export const workerdBuild: OrtBuild = { flavour: 'jspi', version: ortVersion, start, wasmModule };
+/** ONNX Runtime for workerd, which compiles modules at deployment only: hence the static imports. */
+export const workerdBuild: OrtBuild = {
+  flavour: 'jspi',
+  version: ortVersion,
+  start: startJspi,
+  wasmModule: jspiModule,
+};
+export const workerdPlainBuild: OrtBuild = {
+  flavour: 'plain',
+  version: ortVersion,
+  start: startPlain,
+  wasmModule: plainModule,
+};

@@ -14,13 +14,16 @@ export interface OrtWasmOptions {
   readonly build: OrtBuild;
   /** Rounded down to whole pages of 64 KiB. The runtime itself takes 16 MiB at least. */
   readonly memoryCapBytes?: number;
+  /** Bytes that others have taken of the cap by now: what is left is what the memory may grow to. Default: none. */
+  readonly takenElsewhere?: () => number;
   readonly clock?: Clock;
   /** How long a single read of weights may take. */
   readonly readTimeoutMs?: number;
 }
 
 const defaultMemoryCapBytes = 96 * 1024 * 1024;
-const minMemoryCapBytes = 16 * 1024 * 1024;
+/** What the module asks for at its start. */
+const minMemoryBytes = 16 * 1024 * 1024;
 const defaultReadTimeoutMs = 20_000;
 /** A creator that is alive ends at its own read timeout, well before another takes it for dead. */
 const stallPerReadTimeout = 1.5;
@@ -49,21 +52,23 @@ class OrtWasmEngine implements Engine {
   readonly #clock: Clock;
   readonly #readTimeoutMs: number;
   readonly #capBytes: number;
+  readonly #takenElsewhere: () => number;
   readonly #lane: Lane;
   #runtime: OrtRuntime | undefined;
   /** Of the create that holds the lane. */
   #loadExternalData: LoadExternalData | undefined;
 
-  constructor({ build, memoryCapBytes, clock, readTimeoutMs }: OrtWasmOptions) {
+  constructor({ build, memoryCapBytes, takenElsewhere, clock, readTimeoutMs }: OrtWasmOptions) {
     const capBytes = memoryCapBytes ?? defaultMemoryCapBytes;
-    if (!(capBytes >= minMemoryCapBytes)) {
+    if (!(capBytes >= minMemoryBytes)) {
       throw new EdgewiseError(
         'internal',
-        `memory cap is ${capBytes} bytes: wanted ${minMemoryCapBytes} or more`,
+        `memory cap is ${capBytes} bytes: wanted ${minMemoryBytes} or more`,
       );
     }
     this.version = build.version;
     this.#build = build;
+    this.#takenElsewhere = takenElsewhere ?? (() => 0);
     this.#clock = clock ?? systemClock;
     this.#readTimeoutMs = readTimeoutMs ?? defaultReadTimeoutMs;
     this.#capBytes = Math.floor(capBytes / wasmPageBytes) * wasmPageBytes;
@@ -91,12 +96,7 @@ class OrtWasmEngine implements Engine {
       if (this.#lane.lostCount > maxLostCreates) {
         throw new EdgewiseError('no_capacity', 'the engine has lost too many half-loaded models');
       }
-      this.#runtime ??= await OrtRuntime.start(
-        this.#build,
-        this.#capBytes / wasmPageBytes,
-        (...request) =>
-          this.#loadExternalData?.(...request) ?? Promise.resolve(externalDataResult.notMounted),
-      );
+      this.#runtime ??= await this.#start();
       if (wholeWeights !== undefined && weights !== undefined) {
         this.#runtime.module.mountExternalData(weights.path, wholeWeights);
       }
@@ -106,6 +106,18 @@ class OrtWasmEngine implements Engine {
     } finally {
       lease.release();
     }
+  }
+
+  #start(): Promise<OrtRuntime> {
+    const limitBytes = () => this.#capBytes - this.#takenElsewhere();
+    if (limitBytes() < minMemoryBytes) {
+      throw new EdgewiseError('no_capacity', 'there is no memory left to start this engine in');
+    }
+    return OrtRuntime.start(
+      this.#build,
+      { capBytes: this.#capBytes, limitBytes },
+      (...request) => this.#loadExternalData?.(...request) ?? Promise.resolve(externalDataResult.notMounted),
+    );
   }
 
   async #create(runtime: OrtRuntime, source: ModelSource, lease: Lease): Promise<Session> {

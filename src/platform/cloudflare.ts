@@ -1,8 +1,8 @@
 /** The composition root of the worker: its bindings and variables → Services. Once per isolate. */
 import { waitUntil } from 'cloudflare:workers';
 import { systemClock } from '../async/clock.ts';
-import { createOrtWasmEngine } from '../engine/ort-wasm.ts';
-import { workerdBuild } from '../engine/ort-wasm-workerd.ts';
+import { createOrtWasmPair } from '../engine/ort-wasm-pair.ts';
+import { workerdBuild, workerdPlainBuild } from '../engine/ort-wasm-workerd.ts';
 import { SessionPool } from '../engine/session-pool.ts';
 import type { Services } from '../http/services.ts';
 import { ModelRepository } from '../repository/model-repository.ts';
@@ -31,7 +31,11 @@ export function cloudflareServices(env: Env): Services {
     onFault: ({ tier, operation, digest, error }) =>
       log.write({ level: 'error', event: 'tier_fault', tier, operation, digest, cause: error }),
   });
-  const engine = createOrtWasmEngine({ build: workerdBuild, memoryCapBytes: config.memoryCapBytes });
+  const engine = createOrtWasmPair({
+    jspi: workerdBuild,
+    plain: workerdPlainBuild,
+    memoryCapBytes: config.memoryCapBytes,
+  });
   return {
     settings: config.http,
     repository: new ModelRepository({ state, blobs, clock, defer, indexMaxAgeMs: config.indexMaxAgeMs }),

@@ -2,16 +2,16 @@
 
 import { createOrtNodeEngine } from '../engine/ort-node.ts';
 import { optimiseWithOrtNode } from '../engine/ort-node-optimise.ts';
-import { createOrtWasmEngine } from '../engine/ort-wasm.ts';
-import { loadNodeBuild } from '../engine/ort-wasm-node.ts';
+import { loadNodeBuilds } from '../engine/ort-wasm-node.ts';
+import { createOrtWasmPair } from '../engine/ort-wasm-pair.ts';
 import type { PublishEngines } from '../repository/publish/types.ts';
 
-/** The engines that `buildPackage` wants. The WASM build is compiled once; every engine made from it has its own memory. */
+/** The engines that `buildPackage` wants. The WASM builds are compiled once; every engine made from them has its own memory. */
 export async function createPublishEngines(): Promise<PublishEngines> {
-  const build = await loadNodeBuild();
+  const builds = await loadNodeBuilds();
   return {
     native: createOrtNodeEngine(),
-    edge: (memoryCapBytes) => createOrtWasmEngine({ build, memoryCapBytes }),
+    edge: (memoryCapBytes) => createOrtWasmPair({ ...builds, memoryCapBytes }),
     optimise: optimiseWithOrtNode,
   };
 }

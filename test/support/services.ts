@@ -1,8 +1,8 @@
 /** The whole HTTP service in Node: the real app, repository, pool and WASM engine over stores in memory. */
 import { createHash } from 'node:crypto';
 import { type Clock, systemClock } from '../../src/async/clock.ts';
-import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
-import { loadNodeBuild } from '../../src/engine/ort-wasm-node.ts';
+import { loadNodeBuilds } from '../../src/engine/ort-wasm-node.ts';
+import { createOrtWasmPair } from '../../src/engine/ort-wasm-pair.ts';
 import { SessionPool } from '../../src/engine/session-pool.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { createApp } from '../../src/http/app.ts';
@@ -50,7 +50,7 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
   const blobs = tiered([durable], { defer });
   const engine =
     options.engine ??
-    createOrtWasmEngine({ build: await loadNodeBuild(), memoryCapBytes: config.memoryCapBytes });
+    createOrtWasmPair({ ...(await loadNodeBuilds()), memoryCapBytes: config.memoryCapBytes });
   const services: Services = {
     settings: config.http,
     repository: new ModelRepository({ state, blobs, clock, defer, indexMaxAgeMs: config.indexMaxAgeMs }),

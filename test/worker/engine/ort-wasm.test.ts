@@ -1,7 +1,9 @@
 import { createOrtWasmEngine } from '../../../src/engine/ort-wasm.ts';
-import { workerdBuild } from '../../../src/engine/ort-wasm-workerd.ts';
+import { createOrtWasmPair } from '../../../src/engine/ort-wasm-pair.ts';
+import { workerdBuild, workerdPlainBuild } from '../../../src/engine/ort-wasm-workerd.ts';
 import { engineContract } from '../../engine/contract.ts';
 import { onnxContractModels } from '../../engine/onnx-contract-models.ts';
+import { ortWasmPairSuite } from '../../engine/ort-wasm-pair-suite.ts';
 import { ortWasmSuite, suspendedCreateSuite } from '../../engine/ort-wasm-suite.ts';
 
 const name = 'ort-wasm in workerd';
@@ -9,5 +11,10 @@ engineContract(name, {
   models: onnxContractModels,
   create: async () => createOrtWasmEngine({ build: workerdBuild }),
 });
+engineContract('ort-wasm pair in workerd', {
+  models: onnxContractModels,
+  create: async () => createOrtWasmPair({ jspi: workerdBuild, plain: workerdPlainBuild }),
+});
+ortWasmPairSuite('ort-wasm pair in workerd', async () => ({ jspi: workerdBuild, plain: workerdPlainBuild }));
 ortWasmSuite(name, async () => workerdBuild);
 suspendedCreateSuite(name, async () => workerdBuild);

@@ -1,0 +1,80 @@
+/** What the two builds promise together: every kernel, one cap. */
+import { describe, expect, it } from 'vitest';
+import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
+import type { OrtBuild } from '../../src/engine/ort-wasm-module.ts';
+import { createOrtWasmPair } from '../../src/engine/ort-wasm-pair.ts';
+import { attributeTypes, tensorTypes } from '../../src/repository/onnx/proto.ts';
+import {
+  fillModel,
+  heavyModel,
+  identityModel,
+  node,
+  source,
+  unknownOperatorModel,
+  value,
+} from '../support/onnx-models.ts';
+import { codeOf, feeds, fp32, int64 } from './contract.ts';
+
+const mebibyte = 1024 * 1024;
+
+/** FP32 → FP64: a kernel that the JSPI build is published without. */
+const widenModel = source({
+  node: [
+    node('Cast', ['x'], ['y'], {
+      attribute: [{ name: 'to', type: attributeTypes.INT, i: BigInt(tensorTypes.DOUBLE) }],
+    }),
+  ],
+  input: [value('x', 'FP32', ['count'])],
+  output: [value('y', 'FP64', ['count'])],
+});
+const x = fp32([2], [0.5, -3]);
+const widened = { datatype: 'FP64', shape: [2], data: new Float64Array([0.5, -3]) };
+
+export function ortWasmPairSuite(
+  name: string,
+  load: () => Promise<{ readonly jspi: OrtBuild; readonly plain: OrtBuild }>,
+): void {
+  describe(name, () => {
+    it('runs what the JSPI build alone refuses', async () => {
+      const { jspi, plain } = await load();
+      expect(await codeOf(createOrtWasmEngine({ build: jspi }).createSession(widenModel))).toBe(
+        'invalid_request',
+      );
+      const session = await createOrtWasmPair({ jspi, plain }).createSession(widenModel);
+      expect((await session.run(feeds({ x }))).get('y')).toEqual(widened);
+      await session.release();
+    });
+
+    it('takes no memory for the plain build before a model wants it', async () => {
+      const engine = createOrtWasmPair(await load());
+      await engine.createSession(identityModel('FP32', ['n']));
+      expect(engine.memory().usedBytes).toBeLessThan(18 * mebibyte);
+      await engine.createSession(widenModel);
+      expect(engine.memory().usedBytes).toBeGreaterThanOrEqual(32 * mebibyte);
+    });
+
+    it('holds both memories under one cap', async () => {
+      const memoryCapBytes = 48 * mebibyte;
+      const engine = createOrtWasmPair({ ...(await load()), memoryCapBytes });
+      const plain = await engine.createSession(widenModel);
+      expect(await codeOf(engine.createSession(heavyModel(14 * mebibyte)))).toBe('no_capacity');
+      const fill = await engine.createSession(fillModel());
+      const size = int64([1], [BigInt((20 * mebibyte) / 4)]);
+      expect(await codeOf(fill.run(feeds({ size })))).toBe('no_capacity');
+      expect(engine.memory().usedBytes).toBeLessThanOrEqual(memoryCapBytes);
+      expect((await plain.run(feeds({ x }))).get('y')).toEqual(widened);
+    });
+
+    it('refuses a model that needs the plain build where its memory cannot be had any more', async () => {
+      const engine = createOrtWasmPair({ ...(await load()), memoryCapBytes: 40 * mebibyte });
+      const fill = await engine.createSession(fillModel());
+      await fill.run(feeds({ size: int64([1], [BigInt((18 * mebibyte) / 4)]) }));
+      expect(await codeOf(engine.createSession(widenModel))).toBe('no_capacity');
+    });
+
+    it('names the operator that neither build has', async () => {
+      const engine = createOrtWasmPair(await load());
+      await expect(engine.createSession(unknownOperatorModel())).rejects.toThrow(/Nonesuch/);
+    });
+  });
+}
