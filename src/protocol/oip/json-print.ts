@@ -6,7 +6,8 @@ import { maxNumberBytes, writeFloat32, writeInteger } from './decimal-writer.ts'
 
 const comma = 0x2c;
 const zero = 0x30;
-const minus = 0x2d;
+/** Not `-0`, which readers that know whole numbers take for one, and lose its sign: Python's, for instance. */
+const negativeZero = '-0.0';
 /** Elements between two looks at the buffer's room. */
 const runLength = 8192;
 const leastNormalFp32 = 2 ** -126;
@@ -66,8 +67,7 @@ function writeFp32(writer: ByteWriter, data: Float32Array): void {
       // The comparison is also false for NaN.
       if (Math.abs(value) >= leastNormalFp32 && Math.abs(value) < Number.POSITIVE_INFINITY) {
         at = value === (value | 0) ? writeInteger(target, at, value) : writeFloat32(target, at, value);
-      } else if (value === 0) {
-        if (Object.is(value, -0)) target[at++] = minus;
+      } else if (Object.is(value, 0)) {
         target[at++] = zero;
       } else {
         at += encoder.encodeInto(rareFp32(value), target.subarray(at)).written;
@@ -79,6 +79,7 @@ function writeFp32(writer: ByteWriter, data: Float32Array): void {
 
 /** NaN and infinities as strings (docs/decisions/0003); numbers below the normal range to nine digits, which is enough. */
 function rareFp32(value: number): string {
+  if (Object.is(value, -0)) return negativeZero;
   return Number.isFinite(value) ? value.toExponential(8) : `"${value}"`;
 }
 
@@ -111,6 +112,6 @@ function fp64Text(data: Float64Array): string {
 }
 
 function fp64Element(value: number): string {
-  if (Object.is(value, -0)) return '-0';
+  if (Object.is(value, -0)) return negativeZero;
   return Number.isFinite(value) ? String(value) : `"${value}"`;
 }

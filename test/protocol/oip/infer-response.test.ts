@@ -94,9 +94,9 @@ describe('encodeInferResponse()', () => {
 
   it('prints NaN, infinities, -0 and the ends of the range so that they come back', () => {
     const special = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0, 0];
-    expect(encode({ y: fp32(...special) }).text).toContain('["NaN","Infinity","-Infinity",-0,0]');
+    expect(encode({ y: fp32(...special) }).text).toContain('["NaN","Infinity","-Infinity",-0.0,0]');
     const fp64: Tensor = { datatype: 'FP64', shape: [5], data: Float64Array.from(special) };
-    expect(encode({ y: fp64 }).text).toContain('["NaN","Infinity","-Infinity",-0,0]');
+    expect(encode({ y: fp64 }).text).toContain('["NaN","Infinity","-Infinity",-0.0,0]');
   });
 
   it('prints FP32 to nine or ten digits, without trailing zeros', () => {
