@@ -36,7 +36,7 @@ export interface VerifiedBlobStore extends BlobStore {
 }
 
 /** Lets work outlive the request that began it (`waitUntil`). The promise given to it never rejects. */
-export type Defer = (work: Promise<void>) => void;
+export type Defer = (work: Promise<unknown>) => void;
 
 export interface StateEntry {
   readonly value: string;

@@ -3,20 +3,16 @@ import { createHash } from 'node:crypto';
 import { type Clock, systemClock } from '../../src/async/clock.ts';
 import { loadNodeBuilds } from '../../src/engine/ort-wasm-node.ts';
 import { createOrtWasmPair } from '../../src/engine/ort-wasm-pair.ts';
-import { SessionPool } from '../../src/engine/session-pool.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { createApp } from '../../src/http/app.ts';
 import type { Services } from '../../src/http/services.ts';
+import { composeServices } from '../../src/platform/compose.ts';
 import { readConfig } from '../../src/platform/config.ts';
-import { ModelRepository } from '../../src/repository/model-repository.ts';
-import { Publisher } from '../../src/repository/publisher.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
-import { Admission } from '../../src/scheduler/admission.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
-import { tiered, verified } from '../../src/storage/tiered.ts';
+import { verified } from '../../src/storage/tiered.ts';
 import { createLog } from '../../src/telemetry/log.ts';
-import { Statistics } from '../../src/telemetry/statistics.ts';
-import { engineBaseBytes, type TinyModel, tinyManifest } from './tiny-model.ts';
+import { type TinyModel, tinyManifest } from './tiny-model.ts';
 
 export const adminKey = 'ewa_test-admin';
 export const callerKey = 'ew_test-caller';
@@ -41,37 +37,20 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
     EDGEWISE_LOG: 'all',
     ...options.variables,
   });
-  const clock = options.clock ?? systemClock;
   const defer = (work: Promise<unknown>) => void work;
   const logLines: string[] = [];
-  const log = createLog({ level: config.log, write: (line) => logLines.push(line) });
-  const state = memoryStateStore();
-  const durable = memoryBlobStore({ maxBytes: 256 * 1024 * 1024 });
-  const blobs = tiered([durable], { defer });
-  const engine =
-    options.engine ??
-    createOrtWasmPair({ ...(await loadNodeBuilds()), memoryCapBytes: config.memoryCapBytes });
-  const services: Services = {
-    settings: config.http,
-    repository: new ModelRepository({ state, blobs, clock, defer, indexMaxAgeMs: config.indexMaxAgeMs }),
-    publisher: new Publisher({ state, blobs: verified(durable, { defer }) }),
-    blobs,
-    pool: new SessionPool({
-      engine,
-      budgetBytes: config.memoryCapBytes - engineBaseBytes,
-      clock,
-      defer,
-      waitTimeoutMs: config.waitTimeoutMs,
-      loadTimeoutMs: config.loadTimeoutMs,
-      maxQueuePerSession: config.maxQueuePerModel,
-    }),
-    edgeCapBytes: config.memoryCapBytes,
-    engineBaseBytes,
-    admission: new Admission({ maxInFlight: config.maxInFlight, maxWaitMs: config.waitTimeoutMs, clock }),
-    statistics: new Statistics(),
-    log,
-    clock,
-  };
+  const durable = verified(memoryBlobStore({ maxBytes: 256 * 1024 * 1024 }), { defer });
+  const services = composeServices(config, {
+    engine:
+      options.engine ??
+      createOrtWasmPair({ ...(await loadNodeBuilds()), memoryCapBytes: config.memoryCapBytes }),
+    state: memoryStateStore(),
+    durable,
+    blobs: durable,
+    clock: options.clock ?? systemClock,
+    defer,
+    log: createLog({ level: config.log, write: (line) => logLines.push(line) }),
+  });
   const app = createApp(services);
   return {
     services,

@@ -2,7 +2,7 @@
 import { type Manifest, manifestSchemaId } from '../../src/repository/schema.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 
-export const engineBaseBytes = 256 * 65_536;
+const engineBaseBytes = 256 * 65_536;
 
 export type TinyModel = Pick<Manifest, 'name' | 'inputs' | 'outputs'> & Partial<Manifest>;
 
