@@ -12,7 +12,7 @@ function open() {
     if (failing) throw new Error('the store is down');
   });
   const clock = new ManualClock();
-  const deferred: Promise<void>[] = [];
+  const deferred: Promise<unknown>[] = [];
   const repository = new ModelRepository({
     ...watched,
     clock,

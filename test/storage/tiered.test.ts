@@ -45,7 +45,7 @@ class FaultyTier implements BlobStore {
 }
 
 function setUp(tiers: readonly BlobStore[]) {
-  const deferred: Promise<void>[] = [];
+  const deferred: Promise<unknown>[] = [];
   const hits: string[] = [];
   const faults: TierFault[] = [];
   const store = tiered(tiers, {

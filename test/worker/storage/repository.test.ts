@@ -11,9 +11,9 @@ import { tiered } from '../../../src/storage/tiered.ts';
 import { miniature } from '../../repository/fixtures.ts';
 
 it('publishes, resolves, loads and removes a model over R2, KV and the cache', async () => {
-  const deferred: Promise<void>[] = [];
+  const deferred: Promise<unknown>[] = [];
   const hits: string[] = [];
-  const defer = (work: Promise<void>) => deferred.push(work);
+  const defer = (work: Promise<unknown>) => deferred.push(work);
   const cache = cacheBlobStore(await caches.open('models'));
   const blobs = tiered([cache, kvBlobStore(env.BLOBS), r2BlobStore(env.MODELS)], {
     defer,

@@ -13,7 +13,7 @@ const flipped = bytes.with(1234, 1);
 
 async function open() {
   const cache = cacheBlobStore(await caches.open('tiered'));
-  const deferred: Promise<void>[] = [];
+  const deferred: Promise<unknown>[] = [];
   const hits: string[] = [];
   const faults: string[] = [];
   const store = tiered([cache, kvBlobStore(env.BLOBS), r2BlobStore(env.MODELS)], {
