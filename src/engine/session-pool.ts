@@ -45,7 +45,7 @@ export interface SessionPoolOptions {
   readonly budgetBytes: number;
   readonly clock: Clock;
   /** Keeps the current request alive until the promise settles: `ctx.waitUntil`. The promise never rejects. */
-  readonly defer: (work: Promise<unknown>) => void;
+  readonly defer: (work: Promise<void>) => void;
   /** Longest wait for a loaded session, and for room. */
   readonly waitTimeoutMs: number;
   /** Longest wait for a session that is not loaded yet, and for a model's source. */
