@@ -1,0 +1,20 @@
+/** For each datatype of the protocol a model that answers what it is given: `echo-fp16` and its like. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type DataType, dataTypeNames } from '../../src/tensor/datatype.ts';
+import { identityModel } from '../support/onnx-models.ts';
+
+/** Writes their folders into `parent`; the result. */
+export function writeEchoModels(parent: string): readonly string[] {
+  return dataTypeNames.map((datatype) => writeEchoModel(parent, datatype));
+}
+
+function writeEchoModel(parent: string, datatype: DataType): string {
+  const name = `echo-${datatype.toLowerCase()}`;
+  const folder = join(parent, name);
+  mkdirSync(join(folder, '1'), { recursive: true });
+  writeFileSync(join(folder, '1', 'model.onnx'), identityModel(datatype, ['count']).graph);
+  const config = { name, description: `Answers its ${datatype} input.`, creator: 'test', licence: 'MIT' };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  return folder;
+}

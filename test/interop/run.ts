@@ -1,0 +1,38 @@
+/**
+ * `npm run test:interop [-- <pytest arguments>]`: clients that others wrote, in Python, against a worker with models
+ * published as a user would publish them.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { root } from '../../scripts/dev-server.ts';
+import { fetchModels, modelsDirectory } from '../../scripts/fetch-models.ts';
+import { pushModel } from '../../src/cli/push.ts';
+import { startService } from '../support/dev-service.ts';
+import { writeEchoModels } from './echo-models.ts';
+import { interopPython, runProgram } from './python.ts';
+
+const samples = ['mlp', 'digits', 'ocr-angle', 'speech-detect'];
+
+const python = await interopPython();
+await fetchModels();
+const echoes = mkdtempSync(join(tmpdir(), 'edgewise-echo-'));
+const server = await startService();
+try {
+  const folders = [...samples.map((name) => join(modelsDirectory, name)), ...writeEchoModels(echoes)];
+  for (const folder of folders) {
+    const { name } = await pushModel(folder, { ...server, aliases: ['stable'] });
+    console.log(`published ${name}`);
+  }
+  const tests = join(import.meta.dirname);
+  const pytest = ['-B', '-m', 'pytest', '-p', 'no:cacheprovider', '--tb=short', '-q', tests];
+  process.exitCode = await runProgram(python, [...pytest, ...process.argv.slice(2)], {
+    EDGEWISE_URL: server.url,
+    EDGEWISE_ADMIN_KEY: server.adminKey,
+    EDGEWISE_MODELS: modelsDirectory,
+    EDGEWISE_FIXTURES: join(root, 'test', 'fixtures'),
+  });
+} finally {
+  await server.stop();
+  rmSync(echoes, { recursive: true, force: true });
+}

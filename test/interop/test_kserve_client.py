@@ -1,0 +1,52 @@
+"""KServe's Python client, as it comes from the package registry: `kserve`."""
+
+import asyncio
+import os
+
+import httpx
+import numpy as np
+import pytest
+from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+
+URL = os.environ["EDGEWISE_URL"]
+rng = np.random.default_rng(2)
+
+
+def ask(question):
+    """`question(client)` is awaited."""
+
+    async def run():
+        async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
+            return await question(client)
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("binary_out", [None, True, False], ids=["defaults", "binary out", "JSON out"])
+@pytest.mark.parametrize("binary_in", [True, False], ids=["binary in", "JSON in"])
+def test_infer(native, agree, binary_in, binary_out):
+    image = rng.random((2, 1, 28, 28), dtype=np.float32)
+    given = InferInput("image", list(image.shape), "FP32")
+    given.set_data_from_numpy(image, binary_data=binary_in)
+    parameters = None if binary_out is None else {"binary_data_output": binary_out}
+    request = InferRequest("digits", [given], request_id="k-1", parameters=parameters)
+    response = ask(lambda client: client.infer(URL, request, model_name="digits"))
+    assert (response.id, response.model_name) == ("k-1", "digits")
+    assert [output.name for output in response.outputs] == ["probabilities"]
+    for output in response.outputs:
+        agree("digits", output.as_numpy(), native("digits", {"image": image})[output.name])
+
+
+def test_health():
+    assert ask(lambda client: client.is_server_live(URL))
+    assert ask(lambda client: client.is_server_ready(URL))
+    assert ask(lambda client: client.is_model_ready(URL, "digits"))
+    assert not ask(lambda client: client.is_model_ready(URL, "nonesuch"))
+
+
+def test_an_error_carries_our_message():
+    given = InferInput("image", [1, 2], "FP32")
+    given.set_data_from_numpy(np.zeros((1, 2), np.float32), binary_data=True)
+    with pytest.raises(httpx.HTTPStatusError, match="shape") as raised:
+        ask(lambda client: client.infer(URL, InferRequest("digits", [given]), model_name="digits"))
+    assert raised.value.response.status_code == 400
