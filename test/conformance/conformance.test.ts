@@ -1,0 +1,41 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { DevServer } from '../../scripts/dev-server.ts';
+import { createAdminClient } from '../../src/client/admin-client.ts';
+import { createInferenceClient } from '../../src/client/inference-client.ts';
+import { createPublishEngines } from '../../src/platform/node-cli.ts';
+import { defaultEdgeCapBytes } from '../../src/repository/publish/edge-form.ts';
+import { startService } from '../support/dev-service.ts';
+import { backendCases } from './cases.ts';
+import { causeOf } from './expected.ts';
+import { type CaseServices, runCase } from './run-case.ts';
+
+let service: DevServer;
+let services: CaseServices;
+
+beforeAll(async () => {
+  const engines = await createPublishEngines();
+  service = await startService();
+  services = {
+    engine: engines.edge(defaultEdgeCapBytes),
+    admin: createAdminClient({ url: service.url, key: service.adminKey }),
+    inference: createInferenceClient({ url: service.url }),
+  };
+});
+afterAll(() => service.stop());
+
+/** A case that is listed as failing runs too: failing as listed it counts as skipped, anything else is a failure. */
+describe.concurrent('the worker', () => {
+  it.for(backendCases().map((each) => [each.name, each] as const))('%s', async ([name, each], { skip }) => {
+    const outcome = await runCase(each, services);
+    const came = outcome.passed ? 'passed' : `${outcome.stage}: ${outcome.reason}`;
+    const cause = causeOf(name);
+    if (cause === undefined) {
+      expect(came).toBe('passed');
+      return;
+    }
+    if (!(outcome.passed && cause.byChance)) {
+      expect(came, `listed under "${cause.title}"`).toMatch(cause.fails);
+    }
+    skip(cause.title);
+  });
+});
