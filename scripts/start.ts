@@ -13,7 +13,13 @@ for (const script of ['scripts/build-ort.ts', 'scripts/fetch-models.ts']) {
 
 const port = Number(process.env['PORT'] ?? 8787);
 console.log(`Starting the worker on http://localhost:${port} …`);
-const server = await startDevServer({ port, onOutput: (text) => process.stderr.write(text) });
+// Where the local buckets live; absent: .wrangler/state.
+const persistTo = process.env['EDGEWISE_STATE'];
+const server = await startDevServer({
+  port,
+  ...(persistTo === undefined ? {} : { persistTo }),
+  onOutput: (text) => process.stderr.write(text),
+});
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => void server.stop().then(() => process.exit(0)));
 }

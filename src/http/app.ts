@@ -5,7 +5,7 @@ import { adminRoutes } from './admin.ts';
 import { type AppContext, type AppEnv, identifyRequest } from './context.ts';
 import { docsPage } from './docs-page.ts';
 import { oipErrorResponse, toHttpError } from './error-response.ts';
-import { oipRoutes } from './oip-routes.ts';
+import { describeServer, oipRoutes } from './oip-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { repositoryRoutes } from './repository-routes.ts';
 import type { Services } from './services.ts';
@@ -19,6 +19,8 @@ export function createApp(services: Services): Hono<AppEnv> {
     app.use(cors(corsOptions(settings.corsOrigins)));
   }
   app.route('/v2', oipRoutes(services));
+  // The specification's yaml writes it with a slash, which a mounted router cannot say.
+  app.get('/v2/', (c) => c.json(describeServer(settings)));
   app.route('/v2/repository', repositoryRoutes(services));
   app.route('/admin', adminRoutes(services));
   app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));

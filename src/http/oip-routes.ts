@@ -8,6 +8,7 @@ import {
   modelReadyBody,
   readyBody,
   type ServerExtension,
+  type ServerMetadata,
   serverMetadata,
 } from '../protocol/oip/metadata.ts';
 import { modelConfigBody } from '../protocol/oip/model-config.ts';
@@ -19,6 +20,7 @@ import type { AppContext, AppEnv } from './context.ts';
 import { toHttpError } from './error-response.ts';
 import { infer } from './infer.ts';
 import type { Services } from './services.ts';
+import type { HttpSettings } from './settings.ts';
 
 /** What is implemented, and nothing else. */
 const extensions: readonly ServerExtension[] = [
@@ -31,14 +33,17 @@ const extensions: readonly ServerExtension[] = [
   'statistics',
 ];
 
+export function describeServer({ serverVersion }: HttpSettings): ServerMetadata {
+  return serverMetadata(serverVersion, extensions);
+}
+
 type ModelHandler = (c: AppContext, model: ResolvedModel) => Response;
 
 export function oipRoutes(services: Services): Hono<AppEnv> {
   const { repository, settings, statistics } = services;
   const app = new Hono<AppEnv>();
 
-  const metadata = serverMetadata(settings.serverVersion, extensions);
-  app.get('/', (c) => c.json(metadata));
+  app.get('/', (c) => c.json(describeServer(settings)));
   app.get('/health/live', (c) => c.json(liveBody(true)));
   app.get('/health/ready', async (c) => {
     try {

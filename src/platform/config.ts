@@ -49,7 +49,7 @@ const variablesSchema = z.object({
   EDGEWISE_LOAD_TIMEOUT_MS: whole(100, 300_000, 30_000),
   /** How old a model's index may be before it is read again: the longest time that an alias change takes to be seen. */
   EDGEWISE_INDEX_MAX_AGE_MS: whole(0, 3_600_000, 5000),
-  /** What is logged: `off`, `errors` (failed requests), `all`. Never anything of a request's content. */
+  /** What is logged: `off`, `errors` (failures of our own), `all` (each refused request too). Never anything of a request's content. */
   EDGEWISE_LOG: z.enum(['off', 'errors', 'all']).default('errors'),
 });
 

@@ -176,6 +176,19 @@ describe('POST /v2/models/{name}/infer', () => {
   });
 });
 
+describe('GET /v2', () => {
+  it('tells what the server is, with and without a slash at the end', async () => {
+    for (const path of ['/v2', '/v2/']) {
+      const answer = await service.fetch(path);
+      expect(answer.status).toBe(200);
+      expect(await answer.json()).toMatchObject({
+        name: 'edgewise',
+        extensions: expect.arrayContaining(['binary_tensor_data']),
+      });
+    }
+  });
+});
+
 describe('load and unload', () => {
   const control = (name: string, verb: string) =>
     service.fetch(`/v2/repository/models/${name}/${verb}`, { method: 'POST', headers: bearer(adminKey) });
