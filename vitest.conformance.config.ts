@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** `npm run test:conformance`: minutes long, and it wants Debian's libonnx-testdata, so `npm test` leaves it out. */
 export default defineConfig({
   test: {
+    globalSetup: './test/support/global-setup.ts',
     include: ['test/conformance/**/*.test.ts'],
     reporters: ['default', './test/conformance/progress-reporter.ts', './test/support/summary-reporter.ts'],
     // The JSPI build of ONNX Runtime runs in Node 24 behind this flag.
