@@ -1,0 +1,33 @@
+/** Model folders for the command line to publish. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { externalModel, inlineModel } from '../support/onnx-models.ts';
+
+/** Ten square matrices of 1 MiB each: published as a graph and several chunks of weights. */
+const chain = { layers: 10, width: 512 };
+export const chainWidth = chain.width;
+
+/** `x` (FP32 [batch, 512]) to `y` of the same shape. Another seed, other weights. */
+export function chainModel(seed: number): Uint8Array {
+  return inlineModel({ ...chain, seed }).graph;
+}
+
+/** A graph of the chain whose weights are said to stand in a file beside it. */
+export function graphWithoutWeights(): Uint8Array {
+  return externalModel(chain).graph;
+}
+
+export interface ModelFolderOptions {
+  readonly name: string;
+  readonly version?: string;
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
+/** Writes config and version; other versions in the folder stay. */
+export function writeModelFolder(folder: string, model: Uint8Array, options: ModelFolderOptions): void {
+  const { name, version = '1', config } = options;
+  mkdirSync(join(folder, version), { recursive: true });
+  writeFileSync(join(folder, version, 'model.onnx'), model);
+  const required = { name, description: 'made for a test', creator: 'test', licence: 'MIT' };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...required, ...config }));
+}
