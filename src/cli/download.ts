@@ -1,6 +1,6 @@
 /** Reading a published version back, every byte checked on the way. */
 import type { AdminClient } from '../client/admin-client.ts';
-import { EdgewiseError } from '../errors.ts';
+import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import { encodeManifest } from '../repository/documents.ts';
 import { externalRef } from '../repository/onnx/external.ts';
 import { inspectModel } from '../repository/onnx/inspect.ts';
@@ -57,7 +57,13 @@ async function checkedBlob(
   { digest, byteLength }: BlobWanted,
   what: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = await client.getBlob(digest);
+  const bytes = await client.getBlob(digest).catch((error: unknown) => {
+    if (isEdgewiseError(error) && (error.code === 'not_found' || error.code === 'digest_mismatch')) {
+      const state = error.code === 'not_found' ? 'is not stored' : 'is stored with other bytes';
+      throw mismatch(`${what}, ${digest} of ${byteLength} bytes, ${state}`);
+    }
+    throw error;
+  });
   const actual = await digestOf(bytes);
   if (actual !== digest || bytes.byteLength !== byteLength) {
     throw mismatch(
