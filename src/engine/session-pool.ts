@@ -136,6 +136,12 @@ export class SessionPool {
     return this.#shelf.peek(key)?.session !== undefined;
   }
 
+  /** Whether a run asked for now would have to wait: for the model's load, or for others. */
+  waits(key: string): boolean {
+    const entry = this.#shelf.peek(key);
+    return entry?.session === undefined || entry.queue.size > 0;
+  }
+
   snapshot(): PoolSnapshot {
     return {
       bytes: this.#shelf.bytes,

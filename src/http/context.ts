@@ -1,4 +1,5 @@
 import type { Context, MiddlewareHandler } from 'hono';
+import { randomHex } from '../telemetry/random-hex.ts';
 import { continueTrace } from '../telemetry/trace.ts';
 
 export interface AppEnv {
@@ -15,7 +16,7 @@ const requestIdForm = /^[A-Za-z0-9._:/+=-]{1,128}$/;
 /** Names each request and each answer: `X-Request-Id` (the caller's where it is usable) and `traceparent`. */
 export const identifyRequest: MiddlewareHandler<AppEnv> = async (c, next) => {
   const given = c.req.header('x-request-id');
-  const requestId = given !== undefined && requestIdForm.test(given) ? given : crypto.randomUUID();
+  const requestId = given !== undefined && requestIdForm.test(given) ? given : randomHex(16);
   c.set('requestId', requestId);
   await next();
   c.res.headers.set('X-Request-Id', requestId);

@@ -51,15 +51,20 @@ async function answer(
   const placement = placed(c, services, manifest);
   const parsedMs = clock.now();
 
+  const pooled = poolModel(services, model);
   const permit = admission.acquire(expectedMs(request, manifest));
   let outputs: Awaited<ReturnType<typeof pool.run>>['outputs'];
   let timings: RunTimings;
   try {
     ({ outputs, timings } = await pool.run(
-      poolModel(services, model),
+      pooled,
       request.inputs,
       request.outputs?.map((output) => output.name),
-      { signal: c.req.raw.signal, deadlineMs: deadlineMs(request) },
+      // Whoever waits may leave. Asking workerd for the signal costs as much as a small model, so it is asked only then.
+      {
+        signal: pool.waits(pooled.key) ? c.req.raw.signal : undefined,
+        deadlineMs: deadlineMs(request),
+      },
     ));
   } finally {
     permit.release();

@@ -1,19 +1,16 @@
+import { randomHex } from './random-hex.ts';
+
 /** W3C Trace Context (Level 1), https://www.w3.org/TR/trace-context/: the caller's trace goes on with a span of ours. */
 const traceparentForm = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 const zeroes = /^0+$/;
 
 /** `traceparent` of our own span: in the caller's trace where theirs is valid, else in a new one that is not sampled. */
 export function continueTrace(traceparent: string | undefined): string {
-  const spanId = randomHex().slice(0, 16);
+  const spanId = randomHex(8);
   const given = traceparent === undefined ? undefined : traceparentForm.exec(traceparent);
   const [, traceId, parentId, flags] = given ?? [];
   if (traceId === undefined || parentId === undefined || zeroes.test(traceId) || zeroes.test(parentId)) {
-    return `00-${randomHex()}-${spanId}-00`;
+    return `00-${randomHex(16)}-${spanId}-00`;
   }
   return `00-${traceId}-${spanId}-${flags}`;
-}
-
-/** 32 hex digits; never all zero, since a UUID's version digit is 4. */
-function randomHex(): string {
-  return crypto.randomUUID().replaceAll('-', '');
 }

@@ -67,7 +67,7 @@ describe('POST /v2/models/{name}/infer', () => {
     expect(answer.headers.get('X-Request-Id')).toBe('order-7');
     expect(answer.headers.get('traceparent')).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`));
     const odd = await service.fetch('/v2', { headers: { 'X-Request-Id': 'a b"c' } });
-    expect(odd.headers.get('X-Request-Id')).toMatch(/^[0-9a-f-]{36}$/);
+    expect(odd.headers.get('X-Request-Id')).toMatch(/^[0-9a-f]{32}$/);
   });
 
   it('follows the wish for a tier, and says when it cannot', async () => {
