@@ -1,7 +1,8 @@
 import { EdgewiseError } from '../errors.ts';
 import type { OrtModule } from './ort-wasm-module.ts';
 
-const decoder = new TextDecoder();
+// A byte order mark at the start of a string is part of it.
+const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /** Typed access to the module's memory. Views are taken anew after every growth, so none may be held across a call. */

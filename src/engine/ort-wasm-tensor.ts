@@ -7,6 +7,8 @@ import { dataTypeOfOnnx, onnxTypes } from './ort-types.ts';
 import type { OrtRuntime } from './ort-wasm-runtime.ts';
 
 const pointerBytes = 4;
+/** Dimensions are `size_t` of a 32-bit module. */
+const maxDimension = 2 ** 32 - 1;
 const encoder = new TextEncoder();
 /** `OrtMemoryInfo` "Cpu" in onnxruntime/wasm/api.cc. */
 const onCpu = 1;
@@ -23,6 +25,13 @@ export function tensorToOrt(runtime: OrtRuntime, tensor: Tensor, allocations: Al
   const dims = heap.alloc(tensor.shape.length * pointerBytes);
   allocations.push(dims);
   tensor.shape.forEach((dimension, axis) => {
+    // Beside a zero a dimension may be of any size without a byte of data.
+    if (dimension > maxDimension) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `shape [${tensor.shape.join(',')}] holds ${dimension}, the engine takes at most ${maxDimension}`,
+      );
+    }
     heap.setWord(dims + axis * pointerBytes, dimension);
   });
   return module._OrtCreateTensor(

@@ -37,7 +37,7 @@ export const samples: readonly Tensor[] = [
   { datatype: 'FP16', shape: [4], data: new Uint16Array([0x3c00, 0x8000, 0x7c00, 0x7e01]) },
   { datatype: 'FP32', shape: [3], data: new Float32Array([1.5, -0, Number.NEGATIVE_INFINITY]) },
   { datatype: 'FP64', shape: [2], data: new Float64Array([Math.PI, Number.MIN_VALUE]) },
-  { datatype: 'BYTES', shape: [4], data: ['edge', '', 'größer 日本 🙂', 'a'.repeat(1000)] },
+  { datatype: 'BYTES', shape: [4], data: ['edge', '', '\uFEFFgrößer 日本 🙂', 'a'.repeat(1000)] },
 ];
 
 export function fp32(shape: readonly number[], values: readonly number[]): Tensor {

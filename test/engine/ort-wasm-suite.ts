@@ -164,6 +164,15 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect(await codeOf(session.run(feeds({ x: text })))).toBe('invalid_request');
     });
 
+    it('run() refuses a dimension that a 32-bit module would cut off', async () => {
+      const session = await (await engineWith()).createSession(identityModel('FP32', ['a', 'b']));
+      for (const large of [2 ** 32 + 7, 2 ** 40]) {
+        expect(await codeOf(session.run(feeds({ x: fp32([large, 0], []) })))).toBe('invalid_request');
+      }
+      const most = fp32([2 ** 32 - 1, 0], []);
+      expect((await session.run(feeds({ x: most }))).get('y')).toEqual(most);
+    });
+
     it('a graph that uses an input twice, or not at all, runs', async () => {
       const session = await (await engineWith()).createSession(
         source({
