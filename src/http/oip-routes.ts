@@ -47,7 +47,7 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
   app.get('/health/live', (c) => c.json(liveBody(true)));
   app.get('/health/ready', async (c) => {
     try {
-      await repository.list();
+      await repository.names();
       return c.json(readyBody(true));
     } catch {
       return c.json(readyBody(false), 503, { 'Retry-After': '1' });
@@ -56,10 +56,8 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
 
   app.get('/models', async (c) => {
     const caller = await identify(c.req.header('authorization'), settings);
-    const indexes = await repository.list();
-    return c.json(
-      modelListBody(indexes.map(({ name }) => name).filter((name) => mayUse(caller, name, settings))),
-    );
+    const names = await repository.names();
+    return c.json(modelListBody(names.filter((name) => mayUse(caller, name, settings))));
   });
   app.get('/models/stats', async (c) => {
     const caller = await identify(c.req.header('authorization'), settings);

@@ -110,10 +110,10 @@ export class ModelRepository {
     return { manifest: await this.#manifest(name, digest), manifestDigest: digest };
   }
 
-  /** All models, by name. */
+  /** All models, by name. Reads every index; where the names will do, ask for `names()`. */
   async list(): Promise<readonly ModelIndex[]> {
     const indexes = await Promise.all(
-      (await this.#listNames()).map(async (name) => {
+      (await this.names()).map(async (name) => {
         try {
           return await this.index(name);
         } catch (error) {
@@ -124,6 +124,30 @@ export class ModelRepository {
       }),
     );
     return indexes.filter((index) => index !== undefined);
+  }
+
+  /**
+   * Names of all models, ascending: one listing of the store, within the age none.
+   *
+   * @throws EdgewiseError `model_not_ready` when the repository cannot be read.
+   */
+  async names(): Promise<readonly string[]> {
+    const readAt = this.#clock.now();
+    if (this.#names !== undefined && readAt - this.#names.readAt < this.#maxAgeMs) return this.#names.names;
+    const epoch = this.#epoch;
+    let keys: readonly string[];
+    try {
+      keys = await this.#state.list(indexPrefix);
+    } catch (error) {
+      throw unreadable(error);
+    }
+    const names = keys
+      .map(nameOfIndexKey)
+      .filter((name) => name !== undefined)
+      .filter(isModelName)
+      .sort();
+    if (epoch === this.#epoch) this.#names = { names, readAt };
+    return names;
   }
 
   /** Forgets what is known of `name`, so that this isolate sees a change at once. Others see it within the age. */
@@ -215,24 +239,6 @@ export class ModelRepository {
     }
     this.#manifests.set(digest, read.manifest, read.byteLength);
     return read.manifest;
-  }
-
-  async #listNames(): Promise<readonly string[]> {
-    const readAt = this.#clock.now();
-    if (this.#names !== undefined && readAt - this.#names.readAt < this.#maxAgeMs) return this.#names.names;
-    const epoch = this.#epoch;
-    let keys: readonly string[];
-    try {
-      keys = await this.#state.list(indexPrefix);
-    } catch (error) {
-      throw unreadable(error);
-    }
-    const names = keys
-      .map(nameOfIndexKey)
-      .filter((name) => name !== undefined)
-      .filter(isModelName);
-    if (epoch === this.#epoch) this.#names = { names: names.sort(), readAt };
-    return names;
   }
 }
 

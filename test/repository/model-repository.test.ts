@@ -258,6 +258,22 @@ describe('ModelRepository.list(), index() and manifest()', () => {
     expect((await repository.list()).map(({ name }) => name)).toEqual(['digits', 'late', 'mlp', 'org/a']);
   });
 
+  it('names() takes one listing and no index, and is in order though a change comes in between', async () => {
+    const { repository, push, operations, state } = open();
+    for (const name of ['mlp', 'org/a', 'digits']) await push({ name });
+    expect(await repository.names()).toEqual(['digits', 'mlp', 'org/a']);
+    expect(operations()).toEqual(['state list']);
+    await repository.names();
+    expect(operations()).toEqual([]);
+    repository.invalidate('mlp');
+    const { list } = state;
+    state.list = async (prefix) => {
+      repository.invalidate('mlp');
+      return (await list(prefix)).toReversed();
+    };
+    expect(await repository.names()).toEqual(['digits', 'mlp', 'org/a']);
+  });
+
   it('show a change at once after invalidate()', async () => {
     const { repository, push, publisher } = open();
     expect(await repository.list()).toEqual([]);
