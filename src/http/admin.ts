@@ -90,7 +90,15 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
 
   app.delete('/models/:name/versions/:version', async (c) => {
     const name = nameOf(c);
-    await publisher.removeVersion(name, c.req.param('version'));
+    const version = c.req.param('version');
+    // An alias here would remove nothing, and the answer say that it is gone.
+    if (!isModelVersion(version)) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `version ${JSON.stringify(version.slice(0, 100))} cannot be removed, wanted a positive whole number`,
+      );
+    }
+    await publisher.removeVersion(name, version);
     repository.invalidate(name);
     return c.json({ status: 'removed' });
   });

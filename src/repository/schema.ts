@@ -28,6 +28,11 @@ const tensorSpecSchema = z.strictObject({
   shape: z.array(z.int().min(-1)).max(32),
 });
 
+function namesDiffer(specs: readonly { readonly name: string }[]): boolean {
+  return new Set(specs.map(({ name }) => name)).size === specs.length;
+}
+const differentNames = 'wanted a name of its own for each tensor';
+
 /** Which versions are served: Triton's version_policy. */
 export const versionPolicySchema = z.union([
   z.strictObject({ latest: z.strictObject({ numVersions: z.int().min(1) }) }),
@@ -127,8 +132,8 @@ export const manifestSchema = z.strictObject({
   source: z.url().optional(),
   tier: tierPolicySchema,
   maxBatchSize: z.int().nonnegative(),
-  inputs: z.array(tensorSpecSchema).max(256),
-  outputs: z.array(tensorSpecSchema).min(1).max(256),
+  inputs: z.array(tensorSpecSchema).max(256).refine(namesDiffer, differentNames),
+  outputs: z.array(tensorSpecSchema).min(1).max(256).refine(namesDiffer, differentNames),
   /** Output name → labels in class order. */
   labels: z.record(z.string(), z.array(z.string())),
   graph: z.strictObject({ digest: digestSchema, byteLength: z.int().positive() }),
