@@ -1,4 +1,7 @@
-/** For each datatype of the protocol a model that answers what it is given: `echo-fp16` and its like. */
+/**
+ * For each datatype of the protocol a model that answers what it is given, `echo-fp16` and its like; and `acme/echo`
+ * (FP32), whose name has an organisation.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DataType, dataTypeNames } from '../../src/tensor/datatype.ts';
@@ -6,11 +9,11 @@ import { identityModel } from '../support/onnx-models.ts';
 
 /** Writes their folders into `parent`; the result. */
 export function writeEchoModels(parent: string): readonly string[] {
-  return dataTypeNames.map((datatype) => writeEchoModel(parent, datatype));
+  const echoes = dataTypeNames.map((type) => writeEchoModel(parent, `echo-${type.toLowerCase()}`, type));
+  return [...echoes, writeEchoModel(parent, 'acme/echo', 'FP32')];
 }
 
-function writeEchoModel(parent: string, datatype: DataType): string {
-  const name = `echo-${datatype.toLowerCase()}`;
+function writeEchoModel(parent: string, name: string, datatype: DataType): string {
   const folder = join(parent, name);
   mkdirSync(join(folder, '1'), { recursive: true });
   writeFileSync(join(folder, '1', 'model.onnx'), identityModel(datatype, ['count']).graph);

@@ -37,6 +37,15 @@ def test_infer(native, agree, binary_in, binary_out):
         agree("digits", output.as_numpy(), native("digits", {"image": image})[output.name])
 
 
+def test_a_name_with_an_organisation_is_percent_encoded():
+    given = InferInput("x", [3], "FP32")
+    given.set_data_from_numpy(np.arange(3, dtype=np.float32), binary_data=True)
+    request = InferRequest("acme/echo", [given])
+    response = ask(lambda client: client.infer(URL, request, model_name="acme%2Fecho"))
+    assert response.model_name == "acme/echo"
+    np.testing.assert_array_equal(response.outputs[0].as_numpy(), np.arange(3))
+
+
 def test_health():
     assert ask(lambda client: client.is_server_live(URL))
     assert ask(lambda client: client.is_server_ready(URL))
