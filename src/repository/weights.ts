@@ -115,6 +115,8 @@ async function openWeights(
         const chunk = chunks[at];
         if (chunk === undefined || chunk.offset >= end) return;
         const bytes = await load(chunk);
+        // A runtime asks for a tensor once: a chunk that goes out whole is of no more use, and memory is short just now.
+        if (!ahead && begin <= chunk.offset && chunk.offset + chunk.byteLength <= end) held.delete(chunk);
         yield bytes.subarray(Math.max(0, begin - chunk.offset), end - chunk.offset);
       }
     },

@@ -133,7 +133,19 @@ describe('modelSource()', () => {
     await expect(collect(weights?.read(0, 20))).rejects.toMatchObject({ code: 'digest_mismatch' });
     expect(await collect(weights?.read(0, 10))).toEqual(pattern(10, 1));
     await plain.put(manifest.graph.digest, bytesOf('grapH'));
-    await expect(modelSource(manifest, blobs)).rejects.toMatchObject({ code: 'digest_mismatch' });
+    const onlyGraph = { readAheadBytes: 0 };
+    await expect(modelSource(manifest, blobs, onlyGraph)).rejects.toMatchObject({ code: 'digest_mismatch' });
+  });
+
+  it('holds a chunk that was read in part, and lets go of one that was read whole', async () => {
+    const { blobs, manifest } = await published([pattern(10, 1), pattern(10, 2)]);
+    const { weights } = await modelSource(manifest, blobs, { readAheadBytes: 0 });
+    await collect(weights?.read(0, 5));
+    expect(weights?.heldBytes).toBe(10);
+    expect(await collect(weights?.read(0, 20))).toEqual(
+      new Uint8Array([...pattern(10, 1), ...pattern(10, 2)]),
+    );
+    expect(weights?.heldBytes).toBe(0);
   });
 
   it('throws digest_mismatch when a blob has another length than the manifest says', async () => {
