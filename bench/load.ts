@@ -1,0 +1,153 @@
+/**
+ * A load generator for latencies of a tenth of a millisecond: bytes of the request made once, one socket per connection,
+ * of the answer only what is needed to know where it ends. Clients of HTTP libraries take as long as a small model.
+ */
+import { connect, type Socket } from 'node:net';
+import type { RequestBody } from './bodies.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: string;
+  readonly body: Buffer;
+  /** From the first byte sent to the last byte received. */
+  readonly ms: number;
+}
+
+const endOfHead = Buffer.from('\r\n\r\n');
+
+/** The bytes of a POST over HTTP/1.1. */
+export function requestBytes(url: URL, path: string, { body, headers }: RequestBody): Buffer {
+  const lines = [
+    `POST ${path} HTTP/1.1`,
+    `Host: ${url.host}`,
+    `Content-Length: ${body.byteLength}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+  ];
+  return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body]);
+}
+
+/** One connection that is kept open; one request at a time. */
+export class Connection {
+  readonly #socket: Socket;
+  #pieces: Buffer[] = [];
+  #received = 0;
+  /** Length of the whole answer, once its head has come. */
+  #wanted = Number.POSITIVE_INFINITY;
+  #headBytes = 0;
+  #begunMs = 0;
+  #settle: PromiseWithResolvers<Answer> | undefined;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('data', (piece) => this.#take(piece));
+    socket.on('error', (error) => this.#settle?.reject(error));
+    socket.on('close', () => this.#settle?.reject(new Error('the server closed the connection')));
+  }
+
+  static async open(url: URL): Promise<Connection> {
+    const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true });
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve);
+      socket.once('error', reject);
+    });
+    return new Connection(socket);
+  }
+
+  /** @throws Error for an answer without Content-Length, and when the connection ends. */
+  send(request: Buffer): Promise<Answer> {
+    this.#pieces = [];
+    this.#received = 0;
+    this.#wanted = Number.POSITIVE_INFINITY;
+    this.#settle = Promise.withResolvers();
+    this.#begunMs = performance.now();
+    this.#socket.write(request);
+    return this.#settle.promise;
+  }
+
+  close(): void {
+    this.#settle = undefined;
+    this.#socket.destroy();
+  }
+
+  #take(piece: Buffer): void {
+    this.#pieces.push(piece);
+    this.#received += piece.byteLength;
+    if (this.#wanted === Number.POSITIVE_INFINITY) this.#readHead();
+    if (this.#received >= this.#wanted) this.#finish();
+  }
+
+  #readHead(): void {
+    const bytes = this.#joined();
+    const end = bytes.indexOf(endOfHead);
+    if (end === -1) return;
+    this.#headBytes = end + endOfHead.byteLength;
+    const length = /\r\ncontent-length: *(\d+)/i.exec(bytes.toString('latin1', 0, end))?.[1];
+    if (length === undefined) {
+      this.#settle?.reject(
+        new Error(`an answer without Content-Length:\n${bytes.toString('latin1', 0, end)}`),
+      );
+      return;
+    }
+    this.#wanted = this.#headBytes + Number(length);
+  }
+
+  #finish(): void {
+    const ms = performance.now() - this.#begunMs;
+    const bytes = this.#joined();
+    const settle = this.#settle;
+    this.#settle = undefined;
+    settle?.resolve({
+      status: Number(bytes.toString('latin1', 9, 12)),
+      headers: bytes.toString('latin1', 0, this.#headBytes),
+      body: bytes.subarray(this.#headBytes),
+      ms,
+    });
+  }
+
+  #joined(): Buffer {
+    const [first] = this.#pieces;
+    if (this.#pieces.length === 1 && first !== undefined) return first;
+    const bytes = Buffer.concat(this.#pieces);
+    this.#pieces = [bytes];
+    return bytes;
+  }
+}
+
+/** @throws Error for any status but 200. */
+export async function sendOk(connection: Connection, request: Buffer): Promise<Answer> {
+  const answer = await connection.send(request);
+  if (answer.status !== 200) throw new Error(`answered with ${answer.status}: ${answer.body.toString()}`);
+  return answer;
+}
+
+/** Latencies of `count` requests, one after another. */
+export async function latencies(connection: Connection, request: Buffer, count: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let sent = 0; sent < count; sent++) times.push((await sendOk(connection, request)).ms);
+  return times;
+}
+
+export interface LoadResult {
+  readonly seconds: number;
+  readonly latenciesMs: readonly number[];
+}
+
+/** As many requests as `connections` connections, each with one at a time, can send in `seconds`. */
+export async function closedLoop(
+  url: URL,
+  request: Buffer,
+  { connections, seconds }: { readonly connections: number; readonly seconds: number },
+): Promise<LoadResult> {
+  const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(url)));
+  const latenciesMs: number[] = [];
+  const beginMs = performance.now();
+  const untilMs = beginMs + seconds * 1000;
+  await Promise.all(
+    open.map(async (connection) => {
+      while (performance.now() < untilMs) latenciesMs.push((await sendOk(connection, request)).ms);
+    }),
+  );
+  const took = (performance.now() - beginMs) / 1000;
+  for (const connection of open) connection.close();
+  return { seconds: took, latenciesMs };
+}

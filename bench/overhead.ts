@@ -1,0 +1,183 @@
+/**
+ * What the whole path of a request costs over a bare Hono handler that calls onnxruntime-web with the same body and the
+ * same model: one connection, both workers started anew each round, slices of requests to one and the other in an order
+ * drawn each time. `npm run bench -- overhead`
+ */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { binaryBody, jsonBody, type RequestBody, randomInput } from './bodies.ts';
+import { Connection, latencies, requestBytes, sendOk } from './load.ts';
+import { median, type Quantiles, quantiles } from './quantiles.ts';
+import { figure, publish } from './report.ts';
+import {
+  type Bundle,
+  bundle,
+  edgewise,
+  edgewiseBindings,
+  startWorkerd,
+  temporaryFolder,
+  type Workerd,
+} from './workerd.ts';
+
+interface Case {
+  readonly name: string;
+  readonly model: string;
+  readonly request: RequestBody;
+  readonly warmUp: number;
+  readonly slices: number;
+  readonly perSlice: number;
+  readonly goal: number;
+}
+
+const rounds = 7;
+const mlp = randomInput('input', [1, 10]);
+const picture = randomInput('x', [1, 3, 320, 320]);
+const small = { model: 'mlp', warmUp: 4000, slices: 10, perSlice: 400, goal: 1.15 };
+const cases: readonly Case[] = [
+  { ...small, name: 'mlp, JSON', request: jsonBody(mlp) },
+  { ...small, name: 'mlp, binary', request: binaryBody(mlp) },
+  {
+    ...{ name: 'ocr-detect 1×3×320×320, binary', model: 'ocr-detect', request: binaryBody(picture) },
+    ...{ warmUp: 12, slices: 10, perSlice: 3, goal: 1.03 },
+  },
+];
+
+interface Round {
+  readonly edgewise: Quantiles;
+  readonly bare: Quantiles;
+}
+
+interface Bundles {
+  readonly edgewise: Bundle;
+  readonly bare: Bundle;
+  readonly state: string;
+  readonly joined: ReadonlyMap<string, Buffer>;
+}
+
+async function prepare(): Promise<Bundles> {
+  const bundles = {
+    edgewise: await bundle('wrangler.toml'),
+    bare: await bundle('bench/bare-worker/wrangler.toml'),
+  };
+  const state = temporaryFolder('state');
+  const server = await startWorkerd({ bundle: bundles.edgewise, state, bindings: edgewiseBindings() });
+  const joined = new Map<string, Buffer>();
+  for (const model of new Set(cases.map(({ model }) => model))) {
+    await edgewise(server.url, ['model', 'push', `models/${model}`]);
+    const out = join(temporaryFolder('joined'), model);
+    await edgewise(server.url, ['model', 'pull', model, '--joined', '--out', out]);
+    joined.set(model, readFileSync(join(out, 'model.onnx')));
+  }
+  await server.stop();
+  return { ...bundles, state, joined };
+}
+
+/** The model that Edgewise published, in one piece: both run the same graph. */
+async function startBare({ bare, joined }: Bundles, model: string): Promise<Workerd> {
+  const server = await startWorkerd({ bundle: bare });
+  const { MODELS } = await server.miniflare.getBindings<{ MODELS: Bucket }>();
+  await MODELS.put(`${model}.onnx`, joined.get(model) ?? Buffer.alloc(0));
+  return server;
+}
+
+interface Bucket {
+  put(key: string, value: Uint8Array): Promise<unknown>;
+}
+
+async function round(bundles: Bundles, { model, request, warmUp, slices, perSlice }: Case): Promise<Round> {
+  const servers = {
+    edgewise: await startWorkerd({
+      bundle: bundles.edgewise,
+      state: bundles.state,
+      bindings: edgewiseBindings(),
+    }),
+    bare: await startBare(bundles, model),
+  };
+  const sides = await Promise.all(
+    Object.entries(servers).map(async ([side, { url }]) => ({
+      side,
+      bytes: requestBytes(url, `/v2/models/${model}/infer`, request),
+      connection: await Connection.open(url),
+      times: [] as number[],
+    })),
+  );
+  for (const { connection, bytes } of sides) await latencies(connection, bytes, warmUp);
+  for (let slice = 0; slice < slices; slice++) {
+    for (const { connection, bytes, times } of Math.random() < 0.5 ? sides : sides.toReversed()) {
+      times.push(...(await latencies(connection, bytes, perSlice)));
+    }
+  }
+  for (const { connection } of sides) connection.close();
+  for (const server of Object.values(servers)) await server.stop();
+  const of = (wanted: string) => quantiles(sides.find(({ side }) => side === wanted)?.times ?? []);
+  return { edgewise: of('edgewise'), bare: of('bare') };
+}
+
+/** Both must answer alike before it matters how fast. */
+async function checkAnswers(bundles: Bundles, { model, name }: Case, request: RequestBody): Promise<void> {
+  const ours = await startWorkerd({
+    bundle: bundles.edgewise,
+    state: bundles.state,
+    bindings: edgewiseBindings(),
+  });
+  const bare = await startBare(bundles, model);
+  const answers = await Promise.all(
+    [ours, bare].map(async ({ url }) => {
+      const connection = await Connection.open(url);
+      const { body } = await sendOk(connection, requestBytes(url, `/v2/models/${model}/infer`, request));
+      connection.close();
+      const { outputs } = JSON.parse(body.toString()) as { outputs: { data: number[] }[] };
+      return Float32Array.from(outputs[0]?.data ?? []);
+    }),
+  );
+  await Promise.all([ours.stop(), bare.stop()]);
+  const [a = new Float32Array(), b = new Float32Array()] = answers;
+  const difference = Math.max(...a.map((value, index) => Math.abs(value - (b[index] ?? Number.NaN))));
+  if (a.length === 0 || !(difference <= 1e-5)) throw new Error(`${name}: answers differ by ${difference}`);
+}
+
+const bundles = await prepare();
+const results: { name: string; goal: number; rounds: Round[] }[] = [];
+for (const each of cases) {
+  await checkAnswers(bundles, each, jsonBody(each.model === 'mlp' ? mlp : picture));
+  const measured: Round[] = [];
+  for (let count = 0; count < rounds; count++) {
+    const one = await round(bundles, each);
+    measured.push(one);
+    console.log(
+      `${each.name}, round ${count + 1}: p50 ${figure(one.edgewise.p50)} ms, bare ${figure(one.bare.p50)} ms`,
+    );
+  }
+  results.push({ name: each.name, goal: each.goal, rounds: measured });
+}
+
+publish({
+  name: 'overhead',
+  tables: [
+    {
+      columns: [
+        'request',
+        'Edgewise p50, ms',
+        'bare p50, ms',
+        'ratio',
+        'goal',
+        'Edgewise p99, ms',
+        'bare p99, ms',
+      ],
+      rows: results.map(({ name, goal, rounds }) => {
+        const of = (side: 'edgewise' | 'bare', at: 'p50' | 'p99') =>
+          median(rounds.map((one) => one[side][at]));
+        return [
+          name,
+          figure(of('edgewise', 'p50')),
+          figure(of('bare', 'p50')),
+          (of('edgewise', 'p50') / of('bare', 'p50')).toFixed(3),
+          `≤ ${goal}`,
+          figure(of('edgewise', 'p99')),
+          figure(of('bare', 'p99')),
+        ];
+      }),
+    },
+  ],
+  raw: results,
+});

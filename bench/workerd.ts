@@ -1,0 +1,142 @@
+/** Workers on workerd itself, as `wrangler deploy` would bundle them, without the proxy that `wrangler dev` puts in front. */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
+import { freePort, root } from '../scripts/dev-server.ts';
+
+export interface Bundle {
+  readonly directory: string;
+  readonly script: string;
+  readonly wasm: readonly string[];
+}
+
+/** What `wrangler deploy` would upload of a configuration file (relative to the root). Removed when the process ends. */
+export async function bundle(config: string): Promise<Bundle> {
+  const directory = temporaryFolder('bundle');
+  const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js');
+  await command(
+    process.execPath,
+    [wrangler, 'deploy', '--dry-run', '--outdir', directory, '--config', config],
+    {
+      WRANGLER_SEND_METRICS: 'false',
+      CI: 'true',
+    },
+  );
+  const files = readdirSync(directory);
+  return {
+    directory,
+    script: 'index.js',
+    wasm: files.filter((file) => file.endsWith('.wasm')),
+  };
+}
+
+export interface WorkerdOptions {
+  readonly bundle: Bundle;
+  /** Folder of the local R2, KV and cache. Absent: kept in memory. */
+  readonly state?: string;
+  readonly bindings?: Readonly<Record<string, string>>;
+  /** 0 or absent: any free port. */
+  readonly port?: number;
+  readonly inspector?: boolean;
+}
+
+export interface Workerd {
+  readonly url: URL;
+  readonly miniflare: Miniflare;
+  stop(): Promise<void>;
+}
+
+export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
+  const port = options.port || (await freePort());
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      log: new Log(LogLevel.WARN),
+      port: await freePort(),
+      ...(options.inspector ? { inspectorPort: await freePort() } : {}),
+      ...(options.state === undefined ? {} : { resourcePersistencePath: options.state }),
+      cf: false,
+      name: 'worker',
+      compatibilityDate: compatibilityDate(),
+      modulesRoot: options.bundle.directory,
+      modules: [
+        { type: 'ESModule', path: join(options.bundle.directory, options.bundle.script) },
+        ...options.bundle.wasm.map((file) => ({
+          type: 'CompiledWasm' as const,
+          path: join(options.bundle.directory, file),
+        })),
+      ],
+      r2Buckets: { MODELS: 'edgewise-models' },
+      kvNamespaces: { BLOBS: 'edgewise-blobs' },
+      bindings: { ...options.bindings },
+      unsafeDirectSockets: [{ host: '127.0.0.1', port }],
+    }),
+  );
+  await miniflare.ready;
+  return {
+    url: await miniflare.unsafeGetDirectURL(),
+    miniflare,
+    stop: () => miniflare.dispose(),
+  };
+}
+
+/** The one of wrangler.toml: both workers run under the same rules. */
+function compatibilityDate(): string {
+  const text = readFileSync(join(root, 'wrangler.toml'), 'utf8');
+  const date = /^compatibility_date = "([^"]+)"$/m.exec(text)?.[1];
+  if (date === undefined) throw new Error('wrangler.toml has no compatibility_date');
+  return date;
+}
+
+export const adminKey = 'ewa_benchmark';
+
+/** Variables of our own worker for a benchmark: every model open, publishing on. */
+export function edgewiseBindings(more: Readonly<Record<string, string>> = {}): Record<string, string> {
+  return {
+    EDGEWISE_ADMIN_KEY_SHA256: createHash('sha256').update(adminKey).digest('hex'),
+    EDGEWISE_OPEN_MODELS: '*',
+    ...more,
+  };
+}
+
+/** `edgewise …` against a worker, in a process of its own. */
+export async function edgewise(url: URL, args: readonly string[]): Promise<void> {
+  await command(process.execPath, [join(root, 'bin/edgewise.js'), ...args, '--url', url.origin], {
+    EDGEWISE_ADMIN_KEY: adminKey,
+  });
+}
+
+const temporaryFolders: string[] = [];
+process.once('exit', () => {
+  for (const folder of temporaryFolders) rmSync(folder, { recursive: true, force: true });
+});
+
+/** Gone when the process ends. */
+export function temporaryFolder(purpose: string): string {
+  const folder = mkdtempSync(join(tmpdir(), `edgewise-bench-${purpose}-`));
+  temporaryFolders.push(folder);
+  return folder;
+}
+
+/** @throws Error with the output of a command that fails. */
+async function command(
+  program: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+): Promise<void> {
+  const child = spawn(program, args, {
+    cwd: root,
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+  }
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}\n${output}`);
+}
