@@ -59,6 +59,10 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     detached: true,
     env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false', CI: 'true' },
   });
+  // A group of its own does not hear the terminal, nor that this process has gone.
+  const leave = () => signalGroup(child, 'SIGTERM');
+  process.once('exit', leave);
+  child.once('exit', () => process.off('exit', leave));
   let output = '';
   const keep = (text: string) => {
     output = (output + text).slice(-8000);
@@ -97,18 +101,22 @@ async function stopGroup(child: ChildProcess): Promise<void> {
     return;
   }
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const kill = (signal: NodeJS.Signals) => {
-    try {
-      process.kill(-(child.pid ?? 0), signal);
-    } catch {
-      // The group is gone already.
-    }
-  };
-  kill('SIGTERM');
-  const hard = setTimeout(() => kill('SIGKILL'), 5000);
+  signalGroup(child, 'SIGTERM');
+  const hard = setTimeout(() => signalGroup(child, 'SIGKILL'), 5000);
   await ended;
   clearTimeout(hard);
-  kill('SIGKILL');
+  signalGroup(child, 'SIGKILL');
+}
+
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  if (pid === undefined) {
+    return;
+  }
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // The group is gone already.
+  }
 }
 
 export async function freePort(): Promise<number> {

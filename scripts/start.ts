@@ -1,7 +1,7 @@
 /** `npm start`: the worker on http://localhost:8787 with the sample models published, from nothing but Node and npm. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { root, startDevServer } from './dev-server.ts';
+import { type DevServer, root, startDevServer } from './dev-server.ts';
 import { publishSamples } from './publish-samples.ts';
 
 for (const script of ['scripts/build-ort.ts', 'scripts/fetch-models.ts']) {
@@ -15,14 +15,16 @@ const port = Number(process.env['PORT'] ?? 8787);
 console.log(`Starting the worker on http://localhost:${port} …`);
 // Where the local buckets live; absent: .wrangler/state.
 const persistTo = process.env['EDGEWISE_STATE'];
-const server = await startDevServer({
+let server: DevServer | undefined;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // While it starts there is no server to stop yet: the exit takes along what was begun.
+  process.once(signal, () => void Promise.resolve(server?.stop()).then(() => process.exit(0)));
+}
+server = await startDevServer({
   port,
   ...(persistTo === undefined ? {} : { persistTo }),
   onOutput: (text) => process.stderr.write(text),
 });
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => void server.stop().then(() => process.exit(0)));
-}
 
 await publishSamples(server);
 

@@ -1,10 +1,10 @@
 /** `npm start` as a newcomer meets it: the samples are published once, and the line that it prints works. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { freePort, root } from '../../scripts/dev-server.ts';
 
 const state = mkdtempSync(join(tmpdir(), 'edgewise-start-'));
@@ -59,4 +59,34 @@ describe('npm start', () => {
     expect(second.output).not.toContain('created');
     for (const sample of samples) expect(second.output).toContain(`${sample}@1 unchanged`);
   }, 300_000);
+
+  it.runIf(process.platform === 'linux')(
+    'leaves nothing behind when it is stopped while it starts',
+    async () => {
+      const port = await freePort();
+      const child = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
+        cwd: root,
+        env: { ...process.env, PORT: String(port), EDGEWISE_STATE: state },
+      });
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      await vi.waitFor(() => expect(serversOn(port)).not.toEqual([]), { timeout: 60_000, interval: 50 });
+      child.kill('SIGINT');
+      await ended;
+      await vi.waitFor(() => expect(serversOn(port)).toEqual([]), { timeout: 10_000 });
+    },
+    90_000,
+  );
 });
+
+/** Processes of `wrangler dev` on this port, by Linux's own list: the machine may have nothing but Node. */
+function serversOn(port: number): readonly string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      const line = readFileSync(join('/proc', pid, 'cmdline'), 'utf8').split('\0');
+      return line.includes('dev') && line[line.indexOf('--port') + 1] === String(port);
+    } catch {
+      // No process, or gone by now.
+      return false;
+    }
+  });
+}
