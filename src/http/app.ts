@@ -7,6 +7,7 @@ import { docsPage } from './docs-page.ts';
 import { oipErrorResponse, toHttpError } from './error-response.ts';
 import { describeServer, oipRoutes } from './oip-routes.ts';
 import { openApiDocument } from './openapi.ts';
+import { escapeOrgName } from './org-names.ts';
 import { repositoryRoutes } from './repository-routes.ts';
 import type { Services } from './services.ts';
 
@@ -26,9 +27,25 @@ export function createApp(services: Services): Hono<AppEnv> {
   app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));
   app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));
   refuseOtherMethods(app);
-  app.notFound((c) => oipErrorResponse(new EdgewiseError('not_found', `there is no ${c.req.path} here`)));
+  app.notFound((c) => {
+    const path = escapeOrgName(c.req.path);
+    return path === undefined ? unknownPath(c) : app.fetch(redirected(c, path), c.env);
+  });
   app.onError((error, c) => failed(error, c, services));
   return app;
+}
+
+function unknownPath(c: AppContext): Response {
+  return oipErrorResponse(new EdgewiseError('not_found', `there is no ${c.req.path} here`));
+}
+
+/** The same request for another path, under the same id. */
+function redirected(c: AppContext, path: string): Request {
+  const url = new URL(c.req.url);
+  url.pathname = path;
+  const request = new Request(url, c.req.raw);
+  request.headers.set('X-Request-Id', c.get('requestId'));
+  return request;
 }
 
 function failed(error: unknown, c: AppContext, { log }: Services): Response {

@@ -22,7 +22,7 @@ export function checkFeeds(
     if (tensor === undefined) {
       throw new EdgewiseError(
         'invalid_request',
-        `input "${spec.name}" is missing, the model wants ${names(specs)}`,
+        `input "${spec.name}" is missing, the model wants ${names(specs)}, the request has ${given(inputs)}`,
       );
     }
     checkTensor(tensor, spec);
@@ -74,6 +74,12 @@ function checkBatch(inputs: ReadonlyMap<string, Tensor>, maxBatchSize: number): 
       );
     }
   }
+}
+
+/** Names come from callers, so they are clipped. */
+function given(inputs: ReadonlyMap<string, Tensor>): string {
+  const some = [...inputs.keys()].slice(0, 4).map((name) => JSON.stringify(name.slice(0, 80)));
+  return some.length === 0 ? 'none' : `${some.join(', ')}${inputs.size > some.length ? ', …' : ''}`;
 }
 
 function names(specs: readonly TensorSpec[]): string {

@@ -3,10 +3,13 @@
 import asyncio
 import os
 
-import httpx
 import numpy as np
 import pytest
-from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+
+# Not published for Python 3.14 and later.
+pytest.importorskip("kserve")
+import httpx  # noqa: E402
+from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig  # noqa: E402
 
 URL = os.environ["EDGEWISE_URL"]
 rng = np.random.default_rng(2)

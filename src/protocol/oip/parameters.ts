@@ -61,9 +61,17 @@ export function refuseSharedMemory(parameters: Parameters, what: string): void {
   }
 }
 
-/** @throws EdgewiseError `invalid_request` for names that Triton keeps for itself. */
+/** Of the sequence extension, which is not offered; 0, "" and false mean that there is none. */
+const sequenceNames = new Set(['sequence_id', 'sequence_start', 'sequence_end']);
+
+/** @throws EdgewiseError `invalid_request` for names that Triton keeps for itself, and for sequences. */
 export function refuseReserved(parameters: Parameters): void {
   for (const name in parameters) {
+    if (sequenceNames.has(name) && parameters[name]) {
+      throw invalid(
+        `parameter ${name} of the request asks for a sequence, and this server keeps no state between requests; pass the model's state in and out`,
+      );
+    }
     if (name.startsWith('triton_')) {
       throw invalid(
         `parameter ${quote(name)} of the request is reserved: names starting "triton_" may not be sent`,

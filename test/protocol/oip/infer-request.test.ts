@@ -63,6 +63,8 @@ describe('parseInferRequest()', () => {
     [`{"inputs":[],"parameters":{"a":{"b":1}}}`, 'parameter "a" of the request is an object'],
     [`{"inputs":[],"parameters":{"a":null}}`, 'parameter "a" of the request is null'],
     [`{"inputs":[],"parameters":{"triton_x":1}}`, 'reserved'],
+    [`{"inputs":[],"parameters":{"sequence_id":7}}`, 'sequence'],
+    [`{"inputs":[],"parameters":{"sequence_start":true}}`, 'sequence'],
     [`{"inputs":[],"parameters":{"binary_data_output":"yes"}}`, 'binary_data_output'],
   ])('refuses %s with invalid_request', (text, message) => {
     expect(() => parse(text)).toThrow(code('invalid_request', message));

@@ -1,0 +1,12 @@
+/** Model paths under /v2 whose name is two raw segments, as clients write it that do not escape the slash of `org/model`. */
+const rawName =
+  /^(\/v2(?:\/repository)?\/models)\/([^/%]+)\/([^/%]+)((?:\/versions\/[^/]+)?(?:\/(?:ready|config|stats|infer))?|\/(?:load|unload))$/;
+
+/**
+ * The same path with the slash inside the name escaped; undefined where there is none to escape. Asked only of paths that
+ * no route has, so a model of an organisation that is called like a verb (`acme/ready`) must be escaped by its caller.
+ */
+export function escapeOrgName(path: string): string | undefined {
+  const [, prefix, org, name, rest] = rawName.exec(path) ?? [];
+  return org === undefined ? undefined : `${prefix}/${org}%2F${name}${rest}`;
+}
