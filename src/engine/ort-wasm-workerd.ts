@@ -5,7 +5,11 @@ import startPlain from '../../build/ort/plain.mjs';
 import plainModule from '../../build/ort/plain.wasm';
 import type { OrtBuild } from './ort-wasm-module.ts';
 
-/** ONNX Runtime for workerd, which compiles modules at deployment only: hence the static imports. */
+// The types of the platforms do not know of JSPI.
+declare const WebAssembly: { readonly Suspending?: unknown };
+
+// ONNX Runtime for workerd, which compiles modules at deployment only: hence the static imports.
+
 export const workerdBuild: OrtBuild = {
   flavour: 'jspi',
   version: ortVersion,
@@ -17,4 +21,10 @@ export const workerdPlainBuild: OrtBuild = {
   version: ortVersion,
   start: startPlain,
   wasmModule: plainModule,
+};
+
+/** What `createOrtWasmPair` takes: without the JSPI build where the runtime has no JSPI. */
+export const workerdBuilds: { readonly jspi: OrtBuild | undefined; readonly plain: OrtBuild } = {
+  jspi: WebAssembly.Suspending === undefined ? undefined : workerdBuild,
+  plain: workerdPlainBuild,
 };

@@ -233,10 +233,11 @@ export class SessionPool {
 
   #begin(model: PoolModel): ShelfEntry {
     const { budgetBytes } = this.#options;
-    if (model.bytes > budgetBytes) {
+    const neededBytes = model.bytes + (model.scratchBytes ?? 0);
+    if (neededBytes > budgetBytes) {
       throw new EdgewiseError(
         'no_capacity',
-        `the model needs ${model.bytes} bytes of memory: wanted at most ${budgetBytes}`,
+        `the model needs ${neededBytes} bytes of memory: wanted at most ${budgetBytes}`,
       );
     }
     const entry = this.#shelf.add(model);

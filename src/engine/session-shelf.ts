@@ -14,6 +14,8 @@ export interface PoolModel {
   readonly key: string;
   /** Expected memory of the session. */
   readonly bytes: number;
+  /** What its largest run takes beyond that, and gives back. Default 0. */
+  readonly scratchBytes?: number;
   load(): Promise<ModelSource>;
 }
 
@@ -104,7 +106,7 @@ export class SessionShelf {
     const untilMs = clock.now() + waitTimeoutMs;
     // A load that was cut off may have left its weight behind.
     this.#entries.set(model.key, entry, 0);
-    while (this.#entries.bytes + model.bytes > budgetBytes) {
+    while (this.#entries.bytes + model.bytes + this.#scratchBytes() > budgetBytes) {
       const idle = this.#oldestIdle();
       if (idle !== undefined) {
         await this.release(idle);
@@ -149,6 +151,13 @@ export class SessionShelf {
     } catch {
       // Nothing is left to do for this session; memory that stays taken shows in the engine's own figures.
     }
+  }
+
+  /** Runs follow one another on the engine's one thread, so the largest scratch serves them all. */
+  #scratchBytes(): number {
+    let largest = 0;
+    for (const { model } of this.entries()) largest = Math.max(largest, model.scratchBytes ?? 0);
+    return largest;
   }
 
   #oldestIdle(): ShelfEntry | undefined {

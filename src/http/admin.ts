@@ -12,7 +12,8 @@ import type { AppContext, AppEnv } from './context.ts';
 import type { Services } from './services.ts';
 
 const maxBlobBytes = 16 * 1024 * 1024;
-const maxDocumentBytes = 4 * 1024 * 1024;
+/** The repository keeps manifests of twice this in memory, so none of them is read anew for every request. */
+const maxDocumentBytes = 1024 * 1024;
 
 const aliasBody = z.strictObject({
   version: z.string().refine(isModelVersion, 'wanted a positive whole number'),

@@ -12,11 +12,11 @@ import { type EncodedMessage, headerLengthName, type InferRequest } from '../pro
 import type { ResolvedModel } from '../repository/model-repository.ts';
 import type { Manifest } from '../repository/schema.ts';
 import { predictRunMs } from '../routing/cost.ts';
-import { type Placement, place, type Tier } from '../routing/place.ts';
 import { checkFeeds } from '../tensor/check.ts';
 import { identify, requireUse } from './auth.ts';
 import { readBody } from './body.ts';
 import type { AppContext } from './context.ts';
+import { placed, tierWish } from './placement.ts';
 import { poolModel } from './pool-model.ts';
 import type { Services } from './services.ts';
 
@@ -48,7 +48,7 @@ async function answer(
   const request = parseInferRequest(body, { headerLength: c.req.header(headerLengthName), model: manifest });
   checkFeeds(request.inputs, manifest.inputs, manifest);
   checkRequestedOutputs(request, manifest.outputs);
-  const placement = placed(c, services, manifest);
+  const placement = placed(services, manifest, tierWish(c.req.header('edgewise-tier')));
   const parsedMs = clock.now();
 
   const pooled = poolModel(services, model);
@@ -99,35 +99,6 @@ async function answer(
       'Server-Timing': serverTiming(parseMs, timings, encodeMs),
     },
   });
-}
-
-function placed(c: AppContext, services: Services, manifest: Manifest): Extract<Placement, { tier: Tier }> {
-  const placement = place({
-    policy: manifest.tier,
-    edgePeakBytes: manifest.edgeProfile?.peakBytes,
-    edgeCapBytes: services.edgeCapBytes,
-    hasOrigin: false,
-    wish: tierWish(c.req.header('edgewise-tier')),
-  });
-  if ('refused' in placement) {
-    throw new EdgewiseError(
-      placement.refused,
-      `model "${manifest.name}" cannot be run: ${placement.because}`,
-      { retryAfterSeconds: 30 },
-    );
-  }
-  return placement;
-}
-
-/** @throws EdgewiseError `invalid_request` */
-function tierWish(header: string | undefined): Tier | undefined {
-  if (header === undefined || header === 'edge' || header === 'origin') {
-    return header;
-  }
-  throw new EdgewiseError(
-    'invalid_request',
-    `the header Edgewise-Tier is ${JSON.stringify(header.slice(0, 40))}, wanted "edge" or "origin"`,
-  );
 }
 
 /** The `timeout` of Triton's schedule policy: microseconds that the request may wait before its run begins. */

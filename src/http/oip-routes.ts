@@ -1,6 +1,5 @@
 /** The Open Inference Protocol v2: health, metadata, configuration, statistics, inference. */
 import { Hono } from 'hono';
-import { EdgewiseError } from '../errors.ts';
 import {
   liveBody,
   modelListBody,
@@ -19,6 +18,7 @@ import { identify, mayUse, requireUse } from './auth.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { toHttpError } from './error-response.ts';
 import { infer } from './infer.ts';
+import { placed } from './placement.ts';
 import type { Services } from './services.ts';
 import type { HttpSettings } from './settings.ts';
 
@@ -101,10 +101,11 @@ async function resolve(c: AppContext, { repository, settings }: Services): Promi
 async function modelReady(c: AppContext, services: Services): Promise<Response> {
   try {
     const { manifest } = await resolve(c, services);
+    placed(services, manifest);
     return c.json(modelReadyBody(manifest.name, true));
   } catch (error) {
-    const { code, headers } = toHttpError(error);
-    if (error instanceof EdgewiseError && code === 'model_not_ready') {
+    const { status, headers } = toHttpError(error);
+    if (status === 503) {
       return c.json(modelReadyBody(c.req.param('name') ?? '', false), 503, headers);
     }
     throw error;

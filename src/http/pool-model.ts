@@ -6,11 +6,12 @@ import type { Services } from './services.ts';
 /** What the session pool needs to know of a model: its name in the pool, what it will take, how it is read. */
 export function poolModel({ blobs, engineBaseBytes }: Services, model: ResolvedModel): PoolModel {
   const { manifest, manifestDigest } = model;
-  // The peak holds one run's scratch memory beside the session: room for both is wanted.
-  const peakBytes = manifest.edgeProfile?.peakBytes ?? engineBaseBytes;
+  const { sessionBytes = 0, peakBytes = 0 } = manifest.edgeProfile ?? {};
   return {
     key: manifestDigest,
-    bytes: Math.max(0, peakBytes - engineBaseBytes),
+    bytes: sessionBytes,
+    // Measured at the largest batch.
+    scratchBytes: Math.max(0, peakBytes - engineBaseBytes - sessionBytes),
     load: () => modelSource(manifest, blobs),
   };
 }

@@ -2,7 +2,6 @@ import type { ReadBodyOptions } from './body.ts';
 
 /** What the HTTP layer must know of the configuration. `platform/config.ts` validates and fills it, once. */
 export interface HttpSettings {
-  readonly serverName: string;
   readonly serverVersion: string;
   /** Limits of an inference request's body. */
   readonly body: ReadBodyOptions;

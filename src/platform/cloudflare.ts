@@ -2,7 +2,7 @@
 import { waitUntil } from 'cloudflare:workers';
 import { systemClock } from '../async/clock.ts';
 import { createOrtWasmPair } from '../engine/ort-wasm-pair.ts';
-import { workerdBuild, workerdPlainBuild } from '../engine/ort-wasm-workerd.ts';
+import { workerdBuilds } from '../engine/ort-wasm-workerd.ts';
 import type { Services } from '../http/services.ts';
 import { cacheBlobStore } from '../storage/cache.ts';
 import { kvBlobStore } from '../storage/kv.ts';
@@ -23,8 +23,7 @@ export function cloudflareServices(env: Env): Services {
   };
   return composeServices(config, {
     engine: createOrtWasmPair({
-      jspi: workerdBuild,
-      plain: workerdPlainBuild,
+      ...workerdBuilds,
       memoryCapBytes: config.memoryCapBytes,
     }),
     state: r2StateStore(env.MODELS),

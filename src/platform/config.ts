@@ -76,7 +76,6 @@ export function readConfig(variables: Readonly<Record<string, unknown>>): Config
   const maxBodyBytes = values.EDGEWISE_MAX_BODY_MIB * mebibyte;
   return {
     http: {
-      serverName: 'edgewise',
       serverVersion,
       body: { maxBytes: maxBodyBytes, maxDecompressedBytes: maxBodyBytes },
       openModels: values.EDGEWISE_OPEN_MODELS,

@@ -291,6 +291,25 @@ describe('SessionPool.evict()', () => {
   });
 });
 
+describe('the memory that runs take', () => {
+  it('is kept free once, for the model that takes most of it', async () => {
+    const { pool, engine, model } = harness({ budgetBytes: 12 });
+    const a = { ...model('a', 3), scratchBytes: 5 };
+    const b = { ...model('b', 3), scratchBytes: 4 };
+    for (const each of [a, b, a, b]) await pool.run(each, feeds, undefined);
+    expect(engine.trace).toEqual(['create a', 'run a', 'create b', 'run b', 'run a', 'run b']);
+    await pool.run(model('c', 2), feeds, undefined);
+    expect(pool.has('a')).toBe(false);
+    expect(pool.has('b')).toBe(true);
+  });
+
+  it('counts for whether a model fits at all', async () => {
+    const { pool, model } = harness({ budgetBytes: 12 });
+    const large = { ...model('large', 8), scratchBytes: 5 };
+    await expect(pool.run(large, feeds, undefined)).rejects.toEqual(throws('no_capacity'));
+  });
+});
+
 describe('SessionPool.waits()', () => {
   it('is true before a load, during it, and while others run; else false', async () => {
     const { pool, model, hold } = harness();

@@ -88,6 +88,7 @@ describe('POST /v2/models/{name}/infer', () => {
     const answer = await service.fetch('/v2/models/large/infer', request());
     expect(await refusal(answer)).toEqual([503, 'origin_unavailable']);
     expect(Number(answer.headers.get('Retry-After'))).toBeGreaterThan(0);
+    expect((await service.fetch('/v2/models/large/ready')).status).toBe(503);
   });
 
   it.each([

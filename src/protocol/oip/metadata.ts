@@ -13,9 +13,6 @@ export type ServerExtension =
   | 'parameters'
   | 'statistics';
 
-/** What clients look for before they send tensors in binary. */
-export const binaryTensorExtension = 'binary_tensor_data' satisfies ServerExtension;
-
 export interface ServerMetadata {
   readonly name: string;
   readonly version: string;

@@ -6,18 +6,15 @@ export interface StatisticDuration {
   readonly ns: number;
 }
 
-export const inferenceStages = [
-  'success',
-  'fail',
-  'queue',
-  'compute_input',
-  'compute_infer',
-  'compute_output',
-  'cache_hit',
-  'cache_miss',
-] as const;
-
-export type InferenceStage = (typeof inferenceStages)[number];
+export type InferenceStage =
+  | 'success'
+  | 'fail'
+  | 'queue'
+  | 'compute_input'
+  | 'compute_infer'
+  | 'compute_output'
+  | 'cache_hit'
+  | 'cache_miss';
 
 export interface BatchStatistics {
   readonly batch_size: number;
@@ -80,9 +77,4 @@ export function unusedModelStatistics(name: string, version: string): ModelStati
     batch_stats: [],
     memory_usage: [],
   };
-}
-
-/** `before` with one more event of `ns` nanoseconds, rounded to whole ones. */
-export function addDuration(before: StatisticDuration, ns: number): StatisticDuration {
-  return { count: before.count + 1, ns: before.ns + Math.round(ns) };
 }
