@@ -38,7 +38,7 @@ const cases: readonly Case[] = [
   { ...small, name: 'mlp, binary', request: binaryBody(mlp) },
   {
     ...{ name: 'ocr-detect 1×3×320×320, binary', model: 'ocr-detect', request: binaryBody(picture) },
-    ...{ warmUp: 12, slices: 10, perSlice: 3, goal: 1.03 },
+    ...{ warmUp: 40, slices: 10, perSlice: 3, goal: 1.03 },
   },
 ];
 

@@ -1,7 +1,7 @@
 /** Where results go: raw values to `results/<name>.json`, the tables into README.md between the marks of that name. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { arch, cpus, loadavg, platform, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../scripts/dev-server.ts';
 
@@ -17,13 +17,14 @@ interface Circumstances {
   readonly loadBefore: number;
 }
 
+const commitBefore = commit();
 const loadBefore = Math.round((loadavg()[0] ?? 0) * 100) / 100;
 
 function circumstances(): Circumstances {
   return {
     at: new Date().toISOString(),
-    commit: commit(),
-    machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
+    commit: commitBefore,
+    machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, ${platform()} ${arch()}`,
     versions: {
       node: process.versions.node,
       ...Object.fromEntries(
