@@ -12,6 +12,8 @@ export interface OrtWasmPairOptions {
   readonly plain: OrtBuild;
   /** Of both memories together. */
   readonly memoryCapBytes?: number;
+  /** Of the outputs of one run together. Default: unlimited. */
+  readonly maxOutputBytes?: number;
   readonly clock?: Clock;
 }
 

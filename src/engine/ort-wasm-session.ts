@@ -3,7 +3,13 @@ import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 import { checkedFeeds, fetchedIndices } from './feeds.ts';
 import { runError } from './ort-errors.ts';
 import type { OrtRuntime } from './ort-wasm-runtime.ts';
-import { type Allocations, tensorFromOrt, tensorToOrt } from './ort-wasm-tensor.ts';
+import {
+  type Allocations,
+  copyTensor,
+  type HeapTensor,
+  locateTensor,
+  tensorToOrt,
+} from './ort-wasm-tensor.ts';
 import type { Feeds, Fetches, Session } from './types.ts';
 
 /** A declared input or output, and its name in the heap. */
@@ -26,10 +32,13 @@ export class OrtWasmSession implements Session {
   readonly outputs: readonly TensorSpec[];
   readonly #runtime: OrtRuntime;
   readonly #parts: SessionParts;
+  readonly #maxOutputBytes: number;
   #released = false;
 
-  constructor(runtime: OrtRuntime, parts: SessionParts) {
+  /** @param maxOutputBytes of the outputs of one run together. */
+  constructor(runtime: OrtRuntime, parts: SessionParts, maxOutputBytes: number) {
     this.#runtime = runtime;
+    this.#maxOutputBytes = maxOutputBytes;
     this.#parts = parts;
     this.inputs = parts.inputs.map(({ spec }) => spec);
     this.outputs = parts.outputs.map(({ spec }) => spec);
@@ -91,10 +100,14 @@ export class OrtWasmSession implements Session {
         throw runError(this.#runtime.lastFailure());
       }
       const scratch = outputWords + wanted.length * wordBytes;
+      const located = wanted.map((_, index) =>
+        locateTensor(this.#runtime, heap.word(outputWords + index * wordBytes), scratch, allocations),
+      );
+      this.#checkSize(located);
       return new Map(
-        wanted.map((output, index) => [
-          this.outputs[output]?.name ?? '',
-          tensorFromOrt(this.#runtime, heap.word(outputWords + index * wordBytes), scratch),
+        located.map((tensor, index) => [
+          this.outputs[wanted[index] ?? -1]?.name ?? '',
+          copyTensor(this.#runtime, tensor),
         ]),
       );
     } catch (error) {
@@ -112,6 +125,16 @@ export class OrtWasmSession implements Session {
       for (const pointer of allocations) {
         heap.free(pointer);
       }
+    }
+  }
+
+  #checkSize(outputs: readonly HeapTensor[]): void {
+    const bytes = outputs.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    if (bytes > this.#maxOutputBytes) {
+      throw new EdgewiseError(
+        'too_large',
+        `the outputs take ${bytes} bytes, an answer has at most ${this.#maxOutputBytes}; ask for fewer, or send a smaller batch`,
+      );
     }
   }
 

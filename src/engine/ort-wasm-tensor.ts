@@ -2,7 +2,7 @@ import { EdgewiseError } from '../errors.ts';
 import { tensorBytes, tensorFromBytes } from '../tensor/bytes.ts';
 import { type DataType, elementBytes } from '../tensor/datatype.ts';
 import { elementCount } from '../tensor/shape.ts';
-import type { BytesTensor, FixedTensor, Tensor } from '../tensor/tensor.ts';
+import type { BytesTensor, Tensor } from '../tensor/tensor.ts';
 import { dataTypeOfOnnx, onnxTypes } from './ort-types.ts';
 import type { OrtRuntime } from './ort-wasm-runtime.ts';
 
@@ -61,8 +61,29 @@ function copyStrings({ heap }: OrtRuntime, { data }: BytesTensor): number {
   return base;
 }
 
-/** A copy of the value of `ortValue`, which stays the caller's to release. `words` is room for four words. */
-export function tensorFromOrt(runtime: OrtRuntime, ortValue: number, words: number): Tensor {
+/** Where a value lies in the heap. */
+export interface HeapTensor {
+  readonly datatype: DataType;
+  readonly shape: readonly number[];
+  /** Of the elements; for BYTES, of their pointers. */
+  readonly data: number;
+  /** What a copy takes of JavaScript's memory. */
+  readonly byteLength: number;
+}
+
+/** What V8 takes for a string beside its text, and for the reference to it. */
+const stringBytes = 24;
+
+/**
+ * Finds the value of `ortValue`, which stays the caller's to release, before anything is copied. `words` is room for four
+ * words. What the runtime makes for the reader goes to `allocations`.
+ */
+export function locateTensor(
+  runtime: OrtRuntime,
+  ortValue: number,
+  words: number,
+  allocations: Allocations,
+): HeapTensor {
   const { heap, module } = runtime;
   runtime.check(module._OrtGetTensorData(ortValue, words, words + 4, words + 8, words + 12));
   const [type, data, dims, rank] = [0, 4, 8, 12].map((offset) => heap.word(words + offset) >>> 0) as [
@@ -77,25 +98,34 @@ export function tensorFromOrt(runtime: OrtRuntime, ortValue: number, words: numb
   if (datatype === undefined) {
     throw new EdgewiseError('unsupported_datatype', `an output is of the ONNX type ${type}`);
   }
-  return datatype === 'BYTES' ? readStrings(runtime, shape, data) : readFixed(runtime, datatype, shape, data);
+  const count = elementCount(shape);
+  if (datatype !== 'BYTES') {
+    return { datatype, shape, data, byteLength: count * elementBytes(datatype) };
+  }
+  allocations.push(data);
+  return { datatype, shape, data, byteLength: count * stringBytes + textBytes(runtime, data, count) };
 }
 
-function readFixed(
-  { heap }: OrtRuntime,
-  datatype: Exclude<DataType, 'BYTES'>,
-  shape: readonly number[],
-  data: number,
-): FixedTensor {
-  const bytes = heap.u8.slice(data, data + elementCount(shape) * elementBytes(datatype));
-  return tensorFromBytes(datatype, shape, bytes);
+/** Strings lie end to end; the last one ends in a zero byte. */
+function textBytes({ heap }: OrtRuntime, data: number, count: number): number {
+  if (count === 0) {
+    return 0;
+  }
+  const begin = heap.word(data) >>> 0;
+  return heap.u8.indexOf(0, heap.word(data + (count - 1) * pointerBytes) >>> 0) - begin;
 }
 
-/** Frees `data`, which the runtime made for the reader. */
-function readStrings({ heap, module }: OrtRuntime, shape: readonly number[], data: number): BytesTensor {
+/** A copy of what was located. */
+export function copyTensor(runtime: OrtRuntime, { datatype, shape, data, byteLength }: HeapTensor): Tensor {
+  if (datatype === 'BYTES') {
+    return readStrings(runtime, shape, data);
+  }
+  return tensorFromBytes(datatype, shape, runtime.heap.u8.slice(data, data + byteLength));
+}
+
+function readStrings({ heap }: OrtRuntime, shape: readonly number[], data: number): BytesTensor {
   const count = elementCount(shape);
   const begins = Array.from({ length: count }, (_, index) => heap.word(data + index * pointerBytes) >>> 0);
-  // Strings lie end to end; the last one ends in a zero byte.
   const texts = begins.map((begin, index) => heap.text(begin, begins[index + 1]));
-  module._free(data);
   return { datatype: 'BYTES', shape, data: texts };
 }

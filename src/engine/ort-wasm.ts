@@ -16,6 +16,8 @@ export interface OrtWasmOptions {
   readonly memoryCapBytes?: number;
   /** Bytes that others have taken of the cap by now: what is left is what the memory may grow to. Default: none. */
   readonly takenElsewhere?: () => number;
+  /** Of the outputs of one run together, which are copied to JavaScript's memory. Default: unlimited. */
+  readonly maxOutputBytes?: number;
   readonly clock?: Clock;
   /** How long a single read of weights may take. */
   readonly readTimeoutMs?: number;
@@ -53,13 +55,15 @@ class OrtWasmEngine implements Engine {
   readonly #readTimeoutMs: number;
   readonly #capBytes: number;
   readonly #takenElsewhere: () => number;
+  readonly #maxOutputBytes: number;
   readonly #lane: Lane;
   #runtime: OrtRuntime | undefined;
   /** Of the create that holds the lane. */
   #loadExternalData: LoadExternalData | undefined;
 
-  constructor({ build, memoryCapBytes, takenElsewhere, clock, readTimeoutMs }: OrtWasmOptions) {
-    const capBytes = memoryCapBytes ?? defaultMemoryCapBytes;
+  constructor(options: OrtWasmOptions) {
+    const { build, takenElsewhere, clock, readTimeoutMs } = options;
+    const capBytes = options.memoryCapBytes ?? defaultMemoryCapBytes;
     if (!(capBytes >= minMemoryBytes)) {
       throw new EdgewiseError(
         'internal',
@@ -69,6 +73,7 @@ class OrtWasmEngine implements Engine {
     this.version = build.version;
     this.#build = build;
     this.#takenElsewhere = takenElsewhere ?? (() => 0);
+    this.#maxOutputBytes = options.maxOutputBytes ?? Number.POSITIVE_INFINITY;
     this.#clock = clock ?? systemClock;
     this.#readTimeoutMs = readTimeoutMs ?? defaultReadTimeoutMs;
     this.#capBytes = Math.floor(capBytes / wasmPageBytes) * wasmPageBytes;
@@ -141,7 +146,7 @@ class OrtWasmEngine implements Engine {
         const failure = runtime.lastFailure();
         throw load.error() ?? createError(failure);
       }
-      return new OrtWasmSession(runtime, describeSession(runtime, handle));
+      return new OrtWasmSession(runtime, describeSession(runtime, handle), this.#maxOutputBytes);
     } finally {
       // A create that was passed over has left its frames on the stack, and its model and weights are still in use.
       if (!lease.lost) {

@@ -1,4 +1,5 @@
 /** The frame that requests and responses share: members, a list of tensors, binary blocks behind the JSON. */
+import { EdgewiseError } from '../../errors.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { blockSize, writeBlock } from './binary-data.ts';
 import { ByteWriter } from './byte-writer.ts';
@@ -19,16 +20,41 @@ export interface MessageParts {
   readonly tensors: readonly MessageTensor[];
   /** JSON text of the members after the list, each after a comma. */
   readonly tail: string;
+  /** Of the whole body. Default: unlimited. */
+  readonly maxBytes?: number | undefined;
 }
+
+/** More than this the JSON part takes by growing: printed numbers vary from two bytes to nineteen. */
+const maxFirstJsonBytes = 2 ** 20;
 
 /**
  * Writes the message into one buffer; every tensor is copied, or printed, once.
  *
- * @throws EdgewiseError `unsupported_datatype` for an FP16 tensor that is not binary.
+ * @throws EdgewiseError `unsupported_datatype` for an FP16 tensor that is not binary; `too_large` beyond `maxBytes`.
  */
-export function encodeMessage({ head, key, tensors, tail }: MessageParts): EncodedMessage {
+export function encodeMessage({
+  head,
+  key,
+  tensors,
+  tail,
+  maxBytes = Number.POSITIVE_INFINITY,
+}: MessageParts): EncodedMessage {
   const sizes = tensors.map(({ tensor, binary }) => (binary ? blockSize(tensor) : 0));
-  const writer = new ByteWriter(estimate(head, tensors, sizes, tail));
+  const blockBytes = sizes.reduce((sum, size) => sum + size, 0);
+  if (blockBytes > maxBytes) {
+    throw new EdgewiseError(
+      'too_large',
+      `the binary ${key} take ${blockBytes} bytes, a body has at most ${maxBytes}; ask for fewer or smaller ones`,
+    );
+  }
+  const writer = new ByteWriter(blockBytes + firstJsonBytes(head, tensors, tail), {
+    maxBytes,
+    error: () =>
+      new EdgewiseError(
+        'too_large',
+        `the body would have more than ${maxBytes} bytes; ask for the ${key} in binary, which takes less than JSON, or for fewer`,
+      ),
+  });
   writer.text(`{${head}"${key}":[`);
   for (let index = 0; index < tensors.length; index++) {
     const entry = tensors[index];
@@ -56,20 +82,12 @@ export function encodeMessage({ head, key, tensors, tail }: MessageParts): Encod
   return { body: writer.view(), contentType: 'application/octet-stream', headerLength };
 }
 
-/** Large enough that the buffer hardly ever grows: growing copies. */
-function estimate(
-  head: string,
-  tensors: readonly MessageTensor[],
-  sizes: readonly number[],
-  tail: string,
-): number {
+/** Large enough for most messages that the buffer does not grow: growing copies. */
+function firstJsonBytes(head: string, tensors: readonly MessageTensor[], tail: string): number {
   let bytes = 64 + 3 * (head.length + tail.length);
-  for (let index = 0; index < tensors.length; index++) {
-    const entry = tensors[index];
-    if (entry === undefined) continue;
-    const { name, tensor, binary } = entry;
+  for (const { name, tensor, binary } of tensors) {
     bytes += 3 * (128 + 2 * name.length + 20 * tensor.shape.length);
-    bytes += binary ? (sizes[index] ?? 0) : jsonDataSize(tensor);
+    if (!binary) bytes += jsonDataSize(tensor);
   }
-  return bytes;
+  return Math.min(bytes, maxFirstJsonBytes);
 }

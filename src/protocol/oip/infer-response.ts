@@ -20,18 +20,26 @@ export interface EncodeInferResponseOptions {
   readonly labels?: Readonly<Record<string, readonly string[]>>;
   /** Whether the first dimension of every output is a batch (maxBatchSize above 0). */
   readonly batched: boolean;
+  /** Of the whole body. Default: unlimited. */
+  readonly maxBytes?: number | undefined;
 }
 
 /**
  * @throws EdgewiseError `invalid_request` for a requested output that is not there or cannot be classified;
- * `unsupported_datatype` for FP16 that is to be JSON.
+ * `unsupported_datatype` for FP16 that is to be JSON; `too_large` beyond `maxBytes`.
  */
 export function encodeInferResponse(options: EncodeInferResponseOptions): EncodedMessage {
   const id = options.id === undefined ? '' : `"id":${JSON.stringify(options.id)},`;
   const parameters =
     options.parameters === undefined ? '' : `"parameters":${JSON.stringify(options.parameters)},`;
   const head = `"model_name":${JSON.stringify(options.modelName)},"model_version":${JSON.stringify(options.modelVersion)},${id}${parameters}`;
-  return encodeMessage({ head, key: 'outputs', tensors: chosenOutputs(options), tail: '' });
+  return encodeMessage({
+    head,
+    key: 'outputs',
+    tensors: chosenOutputs(options),
+    tail: '',
+    maxBytes: options.maxBytes,
+  });
 }
 
 function chosenOutputs(options: EncodeInferResponseOptions): readonly MessageTensor[] {

@@ -8,8 +8,10 @@ const comma = 0x2c;
 const zero = 0x30;
 /** Not `-0`, which readers that know whole numbers take for one, and lose its sign: Python's, for instance. */
 const negativeZero = '-0.0';
-/** Elements between two looks at the buffer's room. */
+/** Elements between two looks at the buffer's room: no text of a whole tensor is ever made. */
 const runLength = 8192;
+/** UTF-16 code units of strings that are printed at once. */
+const maxPrintedLength = 2 ** 16;
 const leastNormalFp32 = 2 ** -126;
 
 const encoder = new TextEncoder();
@@ -27,7 +29,7 @@ export function jsonDataSize(tensor: Tensor): number {
 export function writeJsonData(writer: ByteWriter, what: string, tensor: Tensor): void {
   switch (tensor.datatype) {
     case 'BYTES':
-      writer.text(JSON.stringify(tensor.data));
+      writeStrings(writer, tensor.data);
       return;
     case 'FP16':
       throw new EdgewiseError(
@@ -35,14 +37,14 @@ export function writeJsonData(writer: ByteWriter, what: string, tensor: Tensor):
         `${what} is FP16, which has no JSON form; ask for it in binary`,
       );
     case 'FP64':
-      writer.text(fp64Text(tensor.data));
+      writeRuns(writer, tensor.data, fp64Text);
       return;
     case 'INT64':
     case 'UINT64':
-      writer.text(`[${tensor.data.join(',')}]`);
+      writeRuns(writer, tensor.data, (run) => run.join(','));
       return;
     case 'BOOL':
-      writer.text(`[${Array.from(tensor.data, (value) => value !== 0).join(',')}]`);
+      writeRuns(writer, tensor.data, (run) => Array.from(run, (value) => value !== 0).join(','));
       return;
     case 'FP32':
       writer.text('[');
@@ -54,6 +56,52 @@ export function writeJsonData(writer: ByteWriter, what: string, tensor: Tensor):
       writeIntegers(writer, tensor.data);
       writer.text(']');
   }
+}
+
+/** `print` gives the elements of a run with commas between them. */
+function writeRuns<T extends { readonly length: number; subarray(start: number, end: number): T }>(
+  writer: ByteWriter,
+  data: T,
+  print: (run: T) => string,
+): void {
+  writer.text('[');
+  for (let start = 0; start < data.length; start += runLength) {
+    if (start > 0) writer.text(',');
+    writer.text(print(data.subarray(start, start + runLength)));
+  }
+  writer.text(']');
+}
+
+function writeStrings(writer: ByteWriter, data: readonly string[]): void {
+  writer.text('[');
+  let start = 0;
+  while (start < data.length) {
+    let end = start;
+    let length = 0;
+    while (end < data.length && end < start + runLength && length <= maxPrintedLength) {
+      length += data[end++]?.length ?? 0;
+    }
+    // The last one may be long: it comes by itself, in pieces.
+    if (length > maxPrintedLength && end > start + 1) end--;
+    if (start > 0) writer.text(',');
+    const first = data[start] ?? '';
+    if (first.length > maxPrintedLength) writeLongString(writer, first);
+    else writer.text(JSON.stringify(data.slice(start, end)).slice(1, -1));
+    start = end;
+  }
+  writer.text(']');
+}
+
+function writeLongString(writer: ByteWriter, text: string): void {
+  writer.text('"');
+  for (let start = 0; start < text.length; ) {
+    let end = Math.min(start + maxPrintedLength, text.length);
+    // A surrogate pair that is cut in two would be printed as two escapes.
+    if (end < text.length && (text.codePointAt(end - 1) ?? 0) > 0xffff) end--;
+    writer.text(JSON.stringify(text.slice(start, end)).slice(1, -1));
+    start = end;
+  }
+  writer.text('"');
 }
 
 function writeFp32(writer: ByteWriter, data: Float32Array): void {
@@ -108,7 +156,7 @@ function fp64Text(data: Float64Array): string {
     if (!Number.isFinite(value) || Object.is(value, -0)) plain = false;
   }
   // JSON.stringify prints the shortest text that reads back as the same double, but -0 as 0 and NaN as null.
-  return plain ? JSON.stringify(values) : `[${values.map(fp64Element).join(',')}]`;
+  return plain ? JSON.stringify(values).slice(1, -1) : values.map(fp64Element).join(',');
 }
 
 function fp64Element(value: number): string {

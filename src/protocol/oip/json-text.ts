@@ -3,13 +3,19 @@ import { EdgewiseError } from '../../errors.ts';
 import { invalid } from './fail.ts';
 
 export interface JsonLimits {
+  /** Of the text. Objects made from JSON take several times its size. */
+  readonly maxJsonBytes: number;
   /** Arrays and objects inside one another. Triton's limit is 100 as well. */
   readonly maxDepth: number;
   /** Arrays and objects in all: `[],[],…` takes some twenty times its text in memory. */
   readonly maxContainers: number;
 }
 
-export const defaultJsonLimits: JsonLimits = { maxDepth: 100, maxContainers: 2 ** 20 };
+export const defaultJsonLimits: JsonLimits = {
+  maxJsonBytes: Number.POSITIVE_INFINITY,
+  maxDepth: 100,
+  maxContainers: 2 ** 20,
+};
 
 export interface JsonText {
   readonly text: string;
@@ -20,9 +26,15 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
 /**
  * @throws EdgewiseError `invalid_request` for text that is not UTF-8, not JSON, or nested too deep; `too_large` for too
- * many arrays and objects.
+ * many bytes, or arrays and objects.
  */
 export function parseJson(bytes: Uint8Array, what: string, limits: JsonLimits = defaultJsonLimits): JsonText {
+  if (bytes.byteLength > limits.maxJsonBytes) {
+    throw new EdgewiseError(
+      'too_large',
+      `${what} has ${bytes.byteLength} bytes of JSON, at most ${limits.maxJsonBytes} are accepted; tensors can be sent in binary`,
+    );
+  }
   let text: string;
   try {
     text = utf8.decode(bytes);
