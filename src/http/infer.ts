@@ -45,7 +45,11 @@ async function answer(
   const { admission, clock, pool, settings, statistics } = services;
   const { manifest } = model;
   const body = await readBody(c.req.raw, settings.body);
-  const request = parseInferRequest(body, { headerLength: c.req.header(headerLengthName), model: manifest });
+  const request = parseInferRequest(body, {
+    headerLength: c.req.header(headerLengthName),
+    model: manifest,
+    limits: settings.json,
+  });
   checkFeeds(request.inputs, manifest.inputs, manifest);
   checkRequestedOutputs(request, manifest.outputs);
   const placement = placed(services, manifest, tierWish(c.req.header('edgewise-tier')));
@@ -80,6 +84,7 @@ async function answer(
     binaryOutput: request.binaryOutput,
     labels: manifest.labels,
     batched: manifest.maxBatchSize > 0,
+    maxBytes: settings.maxAnswerBytes,
   });
   const parseMs = parsedMs - startedMs;
   const encodeMs = clock.now() - ranMs;

@@ -25,6 +25,7 @@ export function cloudflareServices(env: Env): Services {
     engine: createOrtWasmPair({
       ...workerdBuilds,
       memoryCapBytes: config.memoryCapBytes,
+      maxOutputBytes: config.http.maxAnswerBytes,
     }),
     state: r2StateStore(env.MODELS),
     durable: verified(durable, tiers),

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import type { HttpSettings } from '../http/settings.ts';
+import { defaultJsonLimits } from '../protocol/oip/json-text.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -40,6 +41,10 @@ const variablesSchema = z.object({
   EDGEWISE_MEMORY_CAP_MIB: whole(32, 4096, 96),
   /** Largest request body as sent, and after gzip or deflate. */
   EDGEWISE_MAX_BODY_MIB: whole(1, 512, 16),
+  /** Largest JSON part of an inference request: JavaScript objects made from it take several times its size. Binary tensors do not count. */
+  EDGEWISE_MAX_JSON_MIB: whole(1, 512, 8),
+  /** Largest answer: the outputs of a run together, and the body made of them. */
+  EDGEWISE_MAX_ANSWER_MIB: whole(1, 512, 16),
   /** Requests that may wait or run in one isolate before it answers 429. */
   EDGEWISE_MAX_IN_FLIGHT: whole(1, 10_000, 64),
   /** Requests that may wait for one model. */
@@ -78,6 +83,8 @@ export function readConfig(variables: Readonly<Record<string, unknown>>): Config
     http: {
       serverVersion,
       body: { maxBytes: maxBodyBytes, maxDecompressedBytes: maxBodyBytes },
+      json: { ...defaultJsonLimits, maxJsonBytes: values.EDGEWISE_MAX_JSON_MIB * mebibyte },
+      maxAnswerBytes: values.EDGEWISE_MAX_ANSWER_MIB * mebibyte,
       openModels: values.EDGEWISE_OPEN_MODELS,
       callerKeyHashes: values.EDGEWISE_CALLER_KEYS_SHA256,
       adminKeyHash: values.EDGEWISE_ADMIN_KEY_SHA256,

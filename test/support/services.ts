@@ -43,7 +43,11 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
   const services = composeServices(config, {
     engine:
       options.engine ??
-      createOrtWasmPair({ ...(await loadNodeBuilds()), memoryCapBytes: config.memoryCapBytes }),
+      createOrtWasmPair({
+        ...(await loadNodeBuilds()),
+        memoryCapBytes: config.memoryCapBytes,
+        maxOutputBytes: config.http.maxAnswerBytes,
+      }),
     state: memoryStateStore(),
     durable,
     blobs: durable,
