@@ -6,12 +6,14 @@ import type { Engine, ModelSource, Session } from '../../src/engine/types.ts';
 import { EdgewiseError } from '../../src/errors.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import {
+  constantModel,
   externalModel,
   fillModel,
   heavyModel,
   identityModel,
   inlineModel,
   node,
+  pairModel,
   reshapeModel,
   source,
   unknownOperatorModel,
@@ -139,6 +141,51 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect(await codeOf(engine.createSession({ graph, weights: others }))).toBe('invalid_request');
       const half = { ...weights, byteLength: weights.byteLength / 2 };
       expect(await codeOf(engine.createSession({ graph, weights: half }))).toBe('invalid_request');
+    });
+  });
+
+  describe(`${name} with maxOutputBytes`, () => {
+    const limited = async (maxOutputBytes: number): Promise<Engine> =>
+      createOrtWasmEngine({ build: await load(), memoryCapBytes: 32 * mebibyte, maxOutputBytes });
+    const ones = (session: Session, count: number) =>
+      session.run(feeds({ size: int64([1], [BigInt(count)]) }));
+
+    it('run() refuses outputs that are larger, says by how much, and goes on', async () => {
+      const session = await (await limited(4000)).createSession(constantModel(1));
+      expect((await ones(session, 1000)).get('y')?.data.length).toBe(1000);
+      const error = await errorOf(ones(session, 1001));
+      expect(error.code).toBe('too_large');
+      expect(error.message).toContain('the outputs take 4004 bytes, an answer has at most 4000');
+      expect((await ones(session, 1000)).get('y')?.data.length).toBe(1000);
+    });
+
+    it('run() counts the outputs together, and only those that are fetched', async () => {
+      const session = await (await limited(31)).createSession(pairModel());
+      const inputs = feeds({ a: fp32([2, 2], [1, 2, 3, 4]), b: int64([2], [5n, 6n]) });
+      expect((await errorOf(session.run(inputs))).message).toContain('32 bytes');
+      expect((await session.run(inputs, ['y'])).get('y')).toEqual(int64([2], [5n, 6n]));
+    });
+
+    it('run() counts the text of strings, and 24 bytes for each', async () => {
+      const session = await (await limited(100)).createSession(identityModel('BYTES', ['count']));
+      const run = (data: readonly string[]) =>
+        session.run(feeds({ x: { datatype: 'BYTES', shape: [data.length], data } }));
+      const most = ['é', 'a'.repeat(26), ''];
+      expect((await run(most)).get('y')?.data).toEqual(most);
+      expect((await errorOf(run(['é', 'a'.repeat(26), 'b']))).message).toContain('101 bytes');
+      expect(await codeOf(run(['', '', '', '', '']))).toBe('too_large');
+      expect((await run([])).get('y')?.data).toEqual([]);
+    });
+
+    it('run() leaves nothing of a refused answer in the heap', async () => {
+      const engine = await limited(1000);
+      const fill = await engine.createSession(constantModel(1));
+      const strings = await engine.createSession(identityModel('BYTES', ['count']));
+      const x: Tensor = { datatype: 'BYTES', shape: [2], data: ['a'.repeat(mebibyte), 'b'] };
+      for (let round = 0; round < 50; round++) {
+        expect(await codeOf(ones(fill, 1_000_000))).toBe('too_large');
+        expect(await codeOf(strings.run(feeds({ x })))).toBe('too_large');
+      }
     });
   });
 

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DevServer } from '../../scripts/dev-server.ts';
 import { type AdminClient, createAdminClient } from '../../src/client/admin-client.ts';
 import { startService } from '../support/dev-service.ts';
-import { fillModel, identityModel, reshapeModel } from '../support/onnx-models.ts';
+import { constantModel, fillModel, identityModel, reshapeModel } from '../support/onnx-models.ts';
 import { type TinyModel, tinyManifest } from '../support/tiny-model.ts';
 
 let server: DevServer;
@@ -19,7 +19,9 @@ async function publish(graph: Uint8Array, model: TinyModel): Promise<void> {
 }
 
 beforeAll(async () => {
-  server = await startService({ vars: { EDGEWISE_MAX_BODY_MIB: '8' } });
+  server = await startService({
+    vars: { EDGEWISE_MAX_BODY_MIB: '8', EDGEWISE_MAX_JSON_MIB: '4', EDGEWISE_MAX_ANSWER_MIB: '4' },
+  });
   admin = createAdminClient({ url: server.url, key: server.adminKey });
   await publish(identityModel('FP32', ['n', 2]).graph, {
     name: 'echo',
@@ -38,6 +40,11 @@ beforeAll(async () => {
     name: 'fill',
     inputs: [{ name: 'size', datatype: 'INT64', shape: [1] }],
     outputs: [{ name: 'sum', datatype: 'FP32', shape: [] }],
+  });
+  await publish(constantModel(1 / 3).graph, {
+    name: 'constant',
+    inputs: [{ name: 'size', datatype: 'INT64', shape: [1] }],
+    outputs: [{ name: 'y', datatype: 'FP32', shape: [-1] }],
   });
   await publish(new TextEncoder().encode('this is no model at all'), {
     name: 'corrupt',
@@ -148,6 +155,20 @@ describe('a request that is wrong', () => {
     ]);
   });
 
+  it('and holds more JSON than allowed is refused, while the same tensor in binary is taken', async () => {
+    const shape = [500_000, 2];
+    expect(await refusal(infer('echo', input({ shape, data: new Array(1_000_000).fill(12.5) })))).toEqual([
+      413,
+      'too_large',
+    ]);
+    const outputs = [{ name: 'y', parameters: { binary_data: true } }];
+    const head = { name: 'x', datatype: 'FP32', shape, parameters: { binary_data_size: 4_000_000 } };
+    const json = { inputs: [head], outputs };
+    const answer = await infer('echo', framed(json, 4_000_000), frameLength(JSON.stringify(json).length));
+    expect(answer.status).toBe(200);
+    await answer.arrayBuffer();
+  });
+
   it('and cut off by its client costs nobody else anything', async () => {
     const port = Number(new URL(server.url).port);
     for (let index = 0; index < 20; index += 1) {
@@ -162,6 +183,29 @@ describe('a request that is wrong', () => {
         socket.on('error', reject);
       });
     }
+  });
+});
+
+describe('an answer that is too large', () => {
+  const constant = (size: number, binary: boolean) =>
+    infer(
+      'constant',
+      JSON.stringify({
+        inputs: [{ name: 'size', datatype: 'INT64', shape: [1], data: [size] }],
+        parameters: { binary_data_output: binary },
+      }),
+    );
+
+  it('is refused before it leaves the engine, in either form, many at a time', async () => {
+    const answers = Array.from({ length: 16 }, (_, index) => refusal(constant(15_000_000, index % 2 === 0)));
+    expect(await Promise.all(answers)).toEqual(new Array(16).fill([413, 'too_large']));
+  });
+
+  it('in JSON alone is given in binary', async () => {
+    expect(await refusal(constant(400_000, false))).toEqual([413, 'too_large']);
+    const answer = await constant(400_000, true);
+    expect((await answer.arrayBuffer()).byteLength).toBeGreaterThan(1_600_000);
+    expect(await (await constant(3, false)).json()).toMatchObject({ outputs: [{ shape: [3] }] });
   });
 });
 

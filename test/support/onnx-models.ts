@@ -111,6 +111,20 @@ export function reshapeModel(): ModelSource {
   });
 }
 
+/** `element` as often as `size` (INT64 [1]) says: an answer as large as is asked for. */
+export function constantModel(element: number): ModelSource {
+  const one = floats('one', [1], new Float32Array([element]));
+  return source({
+    node: [
+      node('ConstantOfShape', ['size'], ['y'], {
+        attribute: [{ name: 'value', type: attributeTypes.TENSOR, t: one }],
+      }),
+    ],
+    input: [value('size', 'INT64', [1])],
+    output: [value('y', 'FP32', ['count'])],
+  });
+}
+
 /** Fills a tensor of the shape `size` (INT64 [1]) in the middle and gives its sum: as much memory as is asked for. */
 export function fillModel(): ModelSource {
   const one = floats('one', [1], new Float32Array([1]));

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { defaultJsonLimits } from '../../../src/protocol/oip/json-text.ts';
 import { parse, request } from './messages.ts';
 
 const x = { name: 'x', shape: [1], datatype: 'FP32', data: [1] };
@@ -121,6 +122,31 @@ describe('parseInferRequest()', () => {
   it('refuses text that is not UTF-8', () => {
     const bytes = [0x7b, 0xff, 0x7d];
     expect(() => parse('', bytes, { headerLength: '3' })).toThrow(code('invalid_request', 'not UTF-8'));
+  });
+});
+
+describe('maxJsonBytes', () => {
+  const limits = { ...defaultJsonLimits, maxJsonBytes: 120 };
+  const size = 100;
+  const entry = { name: 'x', shape: [size], datatype: 'UINT8' };
+
+  it('refuses more JSON before it is read, and says what to do', () => {
+    const text = JSON.stringify({ inputs: [] }).padEnd(120);
+    expect(parse(text, [], { limits }).inputs.size).toBe(0);
+    expect(() => parse(`${text} `, [], { limits })).toThrow(
+      code(
+        'too_large',
+        'the request has 121 bytes of JSON, at most 120 are accepted; tensors can be sent in binary',
+      ),
+    );
+    const noText = new Array(121).fill(0xff);
+    expect(() => parse('', noText, { limits, headerLength: '121' })).toThrow(code('too_large'));
+  });
+
+  it('does not count binary tensors', () => {
+    const text = JSON.stringify({ inputs: [{ ...entry, parameters: { binary_data_size: size } }] });
+    const headerLength = String(text.length);
+    expect(parse(text, new Array(size).fill(1), { limits, headerLength }).inputs.size).toBe(1);
   });
 });
 

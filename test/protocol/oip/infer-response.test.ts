@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { classify } from '../../../src/protocol/oip/classification.ts';
 import { encodeInferRequest, parseInferResponse } from '../../../src/protocol/oip/infer-client.ts';
 import {
@@ -84,6 +84,86 @@ describe('encodeInferResponse()', () => {
     ]);
     expect([...blocks]).toEqual([2, 0, 0, 0, 0xc3, 0xa9, 0, 0, 0, 0, 1, 2]);
     expect(contentType).toBe('application/octet-stream');
+  });
+
+  it('writes tensors of many elements as it writes them one by one', () => {
+    const count = 20_001;
+    const numbers = Array.from({ length: count }, (_, index) => (index % 7) - 3);
+    const tensors: Readonly<Record<string, Tensor>> = {
+      f: { datatype: 'FP32', shape: [count], data: Float32Array.from(numbers) },
+      d: { datatype: 'FP64', shape: [count], data: Float64Array.from(numbers, (value) => value / 8) },
+      i: { datatype: 'INT16', shape: [count], data: Int16Array.from(numbers) },
+      l: { datatype: 'INT64', shape: [count], data: BigInt64Array.from(numbers, BigInt) },
+      b: { datatype: 'BOOL', shape: [count], data: Uint8Array.from(numbers, (value) => Math.max(value, 0)) },
+      s: { datatype: 'BYTES', shape: [count], data: numbers.map((value) => `é${value}`) },
+    };
+    const { outputs } = JSON.parse(encode(tensors).text);
+    expect(outputs.map(({ data }: { data: unknown }) => data)).toEqual([
+      numbers,
+      numbers.map((value) => value / 8),
+      numbers,
+      numbers,
+      numbers.map((value) => value > 0),
+      numbers.map((value) => `é${value}`),
+    ]);
+  });
+
+  it.each([
+    ['alone', ['🙂'.repeat(100_000)]],
+    ['shifted by one', [`x${'🙂'.repeat(100_000)}`]],
+    ['among short ones', ['a', '"\u0000é'.repeat(30_000), '', 'b'.repeat(65_536), 'c'.repeat(65_537), 'd']],
+    ['with half a surrogate pair at the seam', [`${'x'.repeat(65_535)}\ud800y`, '']],
+  ])('writes long strings %s as JSON.stringify does', (_, data) => {
+    const { body } = encodeInferResponse({
+      modelName: 'm',
+      modelVersion: '1',
+      outputs: new Map([['s', { datatype: 'BYTES', shape: [data.length], data }]]),
+      binaryOutput: false,
+      batched: false,
+    });
+    expect(new TextDecoder().decode(body)).toContain(`"data":${JSON.stringify(data)}}`);
+  });
+
+  it('refuses a body of more than maxBytes, to the byte', () => {
+    for (const tensor of [
+      fp32(...new Array(100_000).fill(0.5)),
+      { datatype: 'BYTES', shape: [2], data: ['é'.repeat(100_000), 'a'] } as const,
+      { datatype: 'FP64', shape: [3], data: Float64Array.of(1, 2.5, Number.NaN) } as const,
+    ]) {
+      const whole = new TextEncoder().encode(encode({ y: tensor }).text).byteLength;
+      expect(encode({ y: tensor }, { maxBytes: whole }).text).toHaveLength(encode({ y: tensor }).text.length);
+      expect(() => encode({ y: tensor }, { maxBytes: whole - 1 })).toThrow(
+        code('too_large', `more than ${whole - 1} bytes; ask for the outputs in binary`),
+      );
+    }
+  });
+
+  it('refuses binary outputs of more than maxBytes', () => {
+    const options = { binaryOutput: true, maxBytes: 1000 };
+    expect(encode({ y: fp32(...new Array(100).fill(1)) }, options).blocks).toHaveLength(400);
+    expect(() => encode({ y: fp32(...new Array(250).fill(1)) }, options)).toThrow(code('too_large'));
+    expect(() => encode({ y: fp32(...new Array(251).fill(1)) }, options)).toThrow(
+      code('too_large', 'the binary outputs take 1004 bytes, a body has at most 1000'),
+    );
+  });
+
+  it('takes no more memory for a refused body than maxBytes, however many elements there are', () => {
+    const data = new Float64Array(4_000_000).fill(1 / 3);
+    const outputs = { y: { datatype: 'FP64', shape: [data.length], data } } as const;
+    const sizes: number[] = [];
+    const counted = new Proxy(Uint8Array, {
+      construct(target, args: [number]) {
+        if (typeof args[0] === 'number') sizes.push(args[0]);
+        return new target(...args);
+      },
+    });
+    vi.stubGlobal('Uint8Array', counted);
+    try {
+      expect(() => encode(outputs, { maxBytes: 4_000_000 })).toThrow(code('too_large'));
+    } finally {
+      vi.unstubAllGlobals();
+    }
+    expect(Math.max(...sizes)).toBeLessThan(4_000_000 + 2 ** 19);
   });
 
   it('lets binaryOutput decide for outputs that are not listed, and for those alone', () => {

@@ -1,10 +1,12 @@
 import { parseInferRequest } from '../../../src/protocol/oip/infer-request.ts';
+import type { JsonLimits } from '../../../src/protocol/oip/json-text.ts';
 import type { InferRequest, ModelSignature } from '../../../src/protocol/oip/types.ts';
 import type { Tensor } from '../../../src/tensor/tensor.ts';
 
 export interface MessageOptions {
   readonly headerLength?: string;
   readonly model?: ModelSignature;
+  readonly limits?: JsonLimits;
 }
 
 const noModel: ModelSignature = { inputs: [], maxBatchSize: 0 };
@@ -16,7 +18,7 @@ export function parse(json: unknown, blocks?: readonly number[], options: Messag
   body.set(text);
   body.set(blocks ?? [], text.byteLength);
   const headerLength = options.headerLength ?? (blocks === undefined ? undefined : String(text.byteLength));
-  return parseInferRequest(body, { headerLength, model: options.model ?? noModel });
+  return parseInferRequest(body, { model: noModel, ...options, headerLength });
 }
 
 export interface EntryOptions {
