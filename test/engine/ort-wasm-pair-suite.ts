@@ -5,9 +5,11 @@ import type { OrtBuild } from '../../src/engine/ort-wasm-module.ts';
 import { createOrtWasmPair } from '../../src/engine/ort-wasm-pair.ts';
 import { attributeTypes, tensorTypes } from '../../src/repository/onnx/proto.ts';
 import {
+  externalModel,
   fillModel,
   heavyModel,
   identityModel,
+  inlineModel,
   node,
   source,
   unknownOperatorModel,
@@ -70,6 +72,17 @@ export function ortWasmPairSuite(
       const fill = await engine.createSession(fillModel());
       await fill.run(feeds({ size: int64([1], [BigInt((18 * mebibyte) / 4)]) }));
       expect(await codeOf(engine.createSession(widenModel))).toBe('no_capacity');
+    });
+
+    it('serves everything from the plain build where the runtime has no JSPI, weights too', async () => {
+      const engine = createOrtWasmPair({ jspi: undefined, plain: (await load()).plain });
+      const wide = await engine.createSession(widenModel);
+      expect((await wide.run(feeds({ x }))).get('y')).toEqual(widened);
+      const options = { layers: 2, width: 16, pieceBytes: 100 };
+      const row = fp32([1, 16], new Array(16).fill(1));
+      const whole = await (await engine.createSession(inlineModel(options))).run(feeds({ x: row }));
+      const outside = await engine.createSession(externalModel(options));
+      expect(await outside.run(feeds({ x: row }))).toEqual(whole);
     });
 
     it('names the operator that neither build has', async () => {
