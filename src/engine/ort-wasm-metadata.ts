@@ -1,5 +1,5 @@
 import { EdgewiseError } from '../errors.ts';
-import { dataTypeOfOnnx } from './ort-types.ts';
+import { dataTypeOfOnnx } from '../tensor/onnx-type.ts';
 import type { OrtRuntime } from './ort-wasm-runtime.ts';
 import { type NamedSpec, releaseParts, type SessionParts } from './ort-wasm-session.ts';
 

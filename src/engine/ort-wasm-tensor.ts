@@ -1,9 +1,9 @@
 import { EdgewiseError } from '../errors.ts';
 import { tensorBytes, tensorFromBytes } from '../tensor/bytes.ts';
 import { type DataType, elementBytes } from '../tensor/datatype.ts';
+import { dataTypeOfOnnx, onnxTypes } from '../tensor/onnx-type.ts';
 import { elementCount } from '../tensor/shape.ts';
 import type { BytesTensor, Tensor } from '../tensor/tensor.ts';
-import { dataTypeOfOnnx, onnxTypes } from './ort-types.ts';
 import type { OrtRuntime } from './ort-wasm-runtime.ts';
 
 const pointerBytes = 4;

@@ -6,6 +6,7 @@ import { type GraphProto, type TensorProto, tensorTypes } from '../../src/reposi
 import { rawBytes } from '../../src/repository/onnx/tensor-data.ts';
 import { decodeMessage } from '../../src/repository/onnx/wire.ts';
 import { tensorFromBytes } from '../../src/tensor/bytes.ts';
+import { dataTypeOfOnnx } from '../../src/tensor/onnx-type.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
 const dataFolder = '/usr/share/libonnx-testdata/data';
@@ -62,31 +63,16 @@ export function readTensors(
 }
 
 function hasForm(elemType: number | undefined): boolean {
-  return elemType === tensorTypes.STRING || fixedTypes.has(elemType);
+  return dataTypeOfOnnx(elemType ?? tensorTypes.UNDEFINED) !== undefined;
 }
-
-const fixedTypes = new Map<number | undefined, Exclude<Tensor['datatype'], 'BYTES'>>([
-  [tensorTypes.BOOL, 'BOOL'],
-  [tensorTypes.UINT8, 'UINT8'],
-  [tensorTypes.UINT16, 'UINT16'],
-  [tensorTypes.UINT32, 'UINT32'],
-  [tensorTypes.UINT64, 'UINT64'],
-  [tensorTypes.INT8, 'INT8'],
-  [tensorTypes.INT16, 'INT16'],
-  [tensorTypes.INT32, 'INT32'],
-  [tensorTypes.INT64, 'INT64'],
-  [tensorTypes.FLOAT16, 'FP16'],
-  [tensorTypes.FLOAT, 'FP32'],
-  [tensorTypes.DOUBLE, 'FP64'],
-]);
 
 function tensorOf(tensor: TensorProto): Tensor {
   const shape = (tensor.dims ?? []).map(Number);
-  if (tensor.dataType === tensorTypes.STRING) {
+  const datatype = dataTypeOfOnnx(tensor.dataType ?? tensorTypes.UNDEFINED);
+  if (datatype === 'BYTES') {
     const data = (tensor.stringData ?? []).map((bytes) => new TextDecoder().decode(bytes));
-    return { datatype: 'BYTES', shape, data };
+    return { datatype, shape, data };
   }
-  const datatype = fixedTypes.get(tensor.dataType);
   const bytes = rawBytes(tensor);
   if (datatype === undefined || bytes === undefined) {
     throw new Error(`a tensor of the ONNX type ${tensor.dataType} has no form in the protocol`);

@@ -1,5 +1,5 @@
 import { EdgewiseError } from '../../errors.ts';
-import type { DataType } from '../../tensor/datatype.ts';
+import { dataTypeOfOnnx } from '../../tensor/onnx-type.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import { type ModelProto, tensorTypes, type ValueInfoProto } from './proto-types.ts';
 import { presentBytes } from './tensor-data.ts';
@@ -23,22 +23,6 @@ export interface ModelInspection {
   /** Bytes of all constant tensors, strings aside. */
   readonly weightBytes: number;
 }
-
-const dataTypes = new Map<number, DataType>([
-  [tensorTypes.BOOL, 'BOOL'],
-  [tensorTypes.UINT8, 'UINT8'],
-  [tensorTypes.UINT16, 'UINT16'],
-  [tensorTypes.UINT32, 'UINT32'],
-  [tensorTypes.UINT64, 'UINT64'],
-  [tensorTypes.INT8, 'INT8'],
-  [tensorTypes.INT16, 'INT16'],
-  [tensorTypes.INT32, 'INT32'],
-  [tensorTypes.INT64, 'INT64'],
-  [tensorTypes.FLOAT16, 'FP16'],
-  [tensorTypes.FLOAT, 'FP32'],
-  [tensorTypes.DOUBLE, 'FP64'],
-  [tensorTypes.STRING, 'BYTES'],
-]);
 
 const typeNames = new Map<number, string>(Object.entries(tensorTypes).map(([name, value]) => [value, name]));
 
@@ -98,7 +82,7 @@ function tensorSpec({ name = '', type }: ValueInfoProto, ranks: Ranks): TensorSp
       `${quoted} is no tensor (a sequence, map or optional), which cannot be sent over HTTP`,
     );
   }
-  const datatype = dataTypes.get(tensor.elemType ?? tensorTypes.UNDEFINED);
+  const datatype = dataTypeOfOnnx(tensor.elemType ?? tensorTypes.UNDEFINED);
   if (datatype === undefined) {
     const typeName = typeNames.get(tensor.elemType ?? tensorTypes.UNDEFINED) ?? String(tensor.elemType);
     throw new EdgewiseError(

@@ -1,4 +1,4 @@
-import type { DataType } from '../tensor/datatype.ts';
+import type { DataType } from './datatype.ts';
 
 /** `TensorProto.DataType` of onnx.proto for the types that the protocol and ONNX Runtime share. */
 export const onnxTypes: { readonly [D in DataType]: number } = {
