@@ -14,30 +14,9 @@ import { settledWithin } from '../async/deadline.ts';
 import { Mutex, type TurnLimit } from '../async/mutex.ts';
 import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
 import { type PoolModel, SessionShelf, type ShelfEntry } from './session-shelf.ts';
-import type { Engine, Feeds, Fetches, Session } from './types.ts';
+import type { Engine, Feeds, Fetches, RunOptions, RunResult, Session } from './types.ts';
 
 export type { PoolModel };
-
-export interface RunTimings {
-  /** Time spent on the model's load; 0 where it was loaded already. */
-  readonly loadMs: number;
-  readonly queueMs: number;
-  readonly runMs: number;
-  /** Whether the model was not loaded when this run was asked for. */
-  readonly cold: boolean;
-}
-
-export interface RunOptions {
-  /** A caller that leaves before its run began takes the run with it; a run that has begun ends in its own time. */
-  readonly signal?: AbortSignal | undefined;
-  /** From now; the run must have begun by then. */
-  readonly deadlineMs?: number | undefined;
-}
-
-export interface RunResult {
-  readonly outputs: Fetches;
-  readonly timings: RunTimings;
-}
 
 export interface SessionPoolOptions {
   readonly engine: Engine;

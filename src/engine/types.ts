@@ -60,3 +60,24 @@ export interface Engine {
    */
   createSession(source: ModelSource): Promise<Session>;
 }
+
+export interface RunTimings {
+  /** Time spent on the model's load; 0 where it was loaded already. */
+  readonly loadMs: number;
+  readonly queueMs: number;
+  readonly runMs: number;
+  /** Whether the model was not loaded when this run was asked for. */
+  readonly cold: boolean;
+}
+
+export interface RunOptions {
+  /** A caller that leaves before its run began takes the run with it; a run that has begun ends in its own time. */
+  readonly signal?: AbortSignal | undefined;
+  /** From now; the run must have begun by then. */
+  readonly deadlineMs?: number | undefined;
+}
+
+export interface RunResult {
+  readonly outputs: Fetches;
+  readonly timings: RunTimings;
+}

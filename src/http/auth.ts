@@ -1,4 +1,5 @@
 import { EdgewiseError } from '../errors.ts';
+import { matchesModel } from '../repository/name.ts';
 import { digestHex, digestOf } from '../storage/digest.ts';
 import type { HttpSettings } from './settings.ts';
 
@@ -45,7 +46,7 @@ async function identifyKey(authorization: string, settings: HttpSettings): Promi
 
 /** Whether `caller` may use (and see) the model called `name`. */
 export function mayUse(caller: Caller, name: string, settings: HttpSettings): boolean {
-  return caller.kind !== 'anonymous' || settings.openModels.some((pattern) => matches(pattern, name));
+  return caller.kind !== 'anonymous' || settings.openModels.some((pattern) => matchesModel(pattern, name));
 }
 
 /** @throws EdgewiseError `unauthenticated` */
@@ -72,12 +73,6 @@ export function requireAdmin(caller: Caller, settings: HttpSettings): void {
   if (caller.kind !== 'admin') {
     throw new EdgewiseError('forbidden', 'this route wants the admin key, the key sent is not it');
   }
-}
-
-function matches(pattern: string, name: string): boolean {
-  return (
-    pattern === '*' || pattern === name || (pattern.endsWith('/*') && name.startsWith(pattern.slice(0, -1)))
-  );
 }
 
 function equalInConstantTime(a: string, b: string): boolean {

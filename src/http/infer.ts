@@ -3,7 +3,7 @@
  * kept. It waits only where something is to be waited for: a warm model costs one await for the body and one for the
  * run.
  */
-import type { RunTimings } from '../engine/session-pool.ts';
+import type { RunTimings } from '../engine/types.ts';
 import { EdgewiseError } from '../errors.ts';
 import { checkRequestedOutputs } from '../protocol/oip/check-outputs.ts';
 import { parseInferRequest } from '../protocol/oip/infer-request.ts';

@@ -21,6 +21,18 @@ export function isAliasName(value: string): boolean {
   return aliasName.test(value);
 }
 
+/** A model's name, `org/*` or `*`: how configuration names models. */
+export function isModelPattern(value: string): boolean {
+  return value === '*' || isModelName(value.endsWith('/*') ? `${value.slice(0, -2)}/any` : value);
+}
+
+/** Whether the pattern (`isModelPattern`) names the model. */
+export function matchesModel(pattern: string, name: string): boolean {
+  return (
+    pattern === '*' || pattern === name || (pattern.endsWith('/*') && name.startsWith(pattern.slice(0, -1)))
+  );
+}
+
 /** @throws EdgewiseError `invalid_request` */
 export function checkModelName(value: string): string {
   if (!isModelName(value)) {

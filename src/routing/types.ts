@@ -1,0 +1,62 @@
+/** What the parts of routing tell one another. */
+import type { EdgewiseError } from '../errors.ts';
+import type { EndpointConfig } from './endpoint-config.ts';
+
+/** A configured endpoint with the means to reach it. `platform/` makes them, once. */
+export interface Endpoint {
+  readonly config: EndpointConfig;
+  /** `fetch`, or that of the binding the configuration names. */
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** Sent with every request: `Authorization`. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What an endpoint says of its load with an answer (ORCA, cncf/xds orca_load_report.proto). */
+export interface LoadReport {
+  /** 0 idle, 1 full; above 1 overloaded. */
+  readonly utilisation: number;
+  /** Requests that wait at the endpoint, where it says so. */
+  readonly queued?: number;
+}
+
+/**
+ * How an attempt at one endpoint ended, as far as the endpoint's health is concerned.
+ * - `success`: it answered, be it that the request is wrong.
+ * - `failure`: not reached, 5xx, too late, an answer that cannot be read.
+ * - `busy`: alive and working, but does not take this request now (429, a model that is being loaded).
+ * - `lacks-model`: alive, but does not have the model.
+ * - `overtaken`: another attempt of the same request answered first, after this one was already late.
+ * - `abandoned`: given up for a reason that says nothing about it (the caller left).
+ */
+export type AttemptOutcome = 'success' | 'failure' | 'busy' | 'lacks-model' | 'overtaken' | 'abandoned';
+
+/** What an attempt throws when another endpoint may do better. Any other error is the answer to the caller. */
+export class AttemptError extends Error {
+  override readonly name = 'AttemptError';
+  readonly outcome: Extract<AttemptOutcome, 'failure' | 'busy' | 'lacks-model'>;
+  /** What the caller is told when no other endpoint does better. Its cause is for the log. */
+  readonly error: EdgewiseError;
+  readonly load: LoadReport | undefined;
+
+  constructor(outcome: AttemptError['outcome'], error: EdgewiseError, load?: LoadReport) {
+    super(error.message, { cause: error.cause });
+    this.outcome = outcome;
+    this.error = error;
+    this.load = load;
+  }
+}
+
+export interface AttemptContext {
+  /** Aborted when the attempt is not wanted any more, or its time is over. */
+  readonly signal: AbortSignal;
+  /** What is left for the whole request when the attempt begins, in milliseconds. */
+  readonly remainingMs: number;
+}
+
+export interface AttemptAnswer<T> {
+  readonly value: T;
+  readonly load?: LoadReport | undefined;
+}
+
+/** One request at one endpoint. @throws AttemptError, or an EdgewiseError that is the answer to the caller. */
+export type Attempt<T> = (endpoint: Endpoint, context: AttemptContext) => Promise<AttemptAnswer<T>>;
