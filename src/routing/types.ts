@@ -47,7 +47,10 @@ export class AttemptError extends Error {
 }
 
 export interface AttemptContext {
-  /** Aborted when the attempt is not wanted any more, or its time is over. */
+  /**
+   * Aborted when the attempt is not wanted any more, or its time is over. Once the attempt has resolved it means nothing
+   * to it: a stream that it answered with lives on, under the caller's own signal.
+   */
   readonly signal: AbortSignal;
   /** What is left for the whole request when the attempt begins, in milliseconds. */
   readonly remainingMs: number;
@@ -56,6 +59,11 @@ export interface AttemptContext {
 export interface AttemptAnswer<T> {
   readonly value: T;
   readonly load?: LoadReport | undefined;
+  /**
+   * To be called where the answer is not used, because another attempt was first or the caller has left: it lets go of
+   * what the answer holds open (the body of a stream). Absent: nothing is.
+   */
+  readonly discard?: (() => void) | undefined;
 }
 
 /** One request at one endpoint. @throws AttemptError, or an EdgewiseError that is the answer to the caller. */
