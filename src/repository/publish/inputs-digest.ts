@@ -22,7 +22,9 @@ export interface PublishInputs {
  * What lives in the index (the version policy) and where the file came from are left out.
  */
 export async function inputsDigestOf(inputs: PublishInputs): Promise<Digest> {
-  const { $schema: _, versionPolicy: __, package: ___, labels: ____, ...config } = inputs.config;
+  const { $schema: _, versionPolicy: __, package: ___, labels: ____, edgePermitted, ...rest } = inputs.config;
+  // Said only where it is false, as in the manifest: what was published before it could be said keeps its digest.
+  const config = edgePermitted ? rest : { ...rest, edgePermitted };
   const text = canonicalize({ format: publisherFormat, ...inputs, config });
   if (text === undefined) {
     throw new EdgewiseError('internal', 'the inputs of a push cannot be said in JSON');

@@ -23,7 +23,7 @@ export interface ModelFile {
 type OriginChoice = Pick<PackageOptions, 'originOnly'>;
 
 export function isOriginOnly({ config }: PackageInput, { originOnly }: OriginChoice): boolean {
-  return originOnly === true || config.tier === 'origin';
+  return originOnly === true || config.tier === 'origin' || !config.edgePermitted;
 }
 
 /** @throws EdgewiseError `invalid_request` for a model that is corrupt or hostile: `checkModel`, `inlineExternalData`. */

@@ -66,6 +66,19 @@ describe('modelConfigBody()', () => {
     expect(modelConfigBody({ ...config, maxBatchSize: 0 }).input[0]?.dims).toEqual([-1, 3]);
   });
 
+  it('shows dynamic_batching where there is a batch and the model says how to gather it', () => {
+    const config = { name: 'm', inputs, outputs: [], versionPolicy: { all: {} } };
+    const dynamicBatching = { maxQueueDelayMicroseconds: 100, preferredBatchSizes: [4, 8] };
+    expect(modelConfigBody({ ...config, maxBatchSize: 8, dynamicBatching }).dynamic_batching).toEqual({
+      preferred_batch_size: [4, 8],
+      max_queue_delay_microseconds: 100,
+    });
+    expect(modelConfigBody({ ...config, maxBatchSize: 8 })).not.toHaveProperty('dynamic_batching');
+    expect(modelConfigBody({ ...config, maxBatchSize: 0, dynamicBatching })).not.toHaveProperty(
+      'dynamic_batching',
+    );
+  });
+
   it('writes specific versions as numbers, as Triton does', () => {
     const config = { name: 'm', inputs: [], outputs: [], maxBatchSize: 0 };
     const specific = modelConfigBody({ ...config, versionPolicy: { specific: { versions: ['1', '3'] } } });

@@ -6,6 +6,7 @@ import { createPublishEngines } from '../../../src/platform/node-cli.ts';
 import { encodeModel, type ModelProto, tensorTypes } from '../../../src/repository/onnx/proto.ts';
 import { joinModel, splitModel } from '../../../src/repository/onnx/split.ts';
 import { buildPackage } from '../../../src/repository/publish/build.ts';
+import { inputsDigestOf } from '../../../src/repository/publish/inputs-digest.ts';
 import { readSource } from '../../../src/repository/publish/source.ts';
 import type { PackageInput, PublishEngines } from '../../../src/repository/publish/types.ts';
 import { manifestSchema, modelConfigSchema } from '../../../src/repository/schema.ts';
@@ -241,6 +242,25 @@ describe('buildPackage()', () => {
   });
 });
 
+describe('buildPackage() of a config that batches, or keeps its weights at the origin', () => {
+  it('carries dynamicBatching into the manifest, and says nothing of what is not said', async () => {
+    const dynamicBatching = { maxQueueDelayMicroseconds: 500, preferredBatchSizes: [2, 4] };
+    const batching = packageInput(matMul(2, 2), { maxBatchSize: 4, dynamicBatching });
+    expect((await buildPackage(batching, { engines })).manifest.dynamicBatching).toEqual(dynamicBatching);
+    const plain = await buildPackage(packageInput(matMul(2, 2), { maxBatchSize: 4 }), { engines });
+    expect(Object.keys(plain.manifest)).not.toContain('dynamicBatching');
+    expect(Object.keys(plain.manifest)).not.toContain('edgePermitted');
+  });
+
+  it('publishes for the origin only what may not be used at the edge', async () => {
+    const { manifest } = await buildPackage(packageInput(matMul(2, 2), { edgePermitted: false }), {
+      engines,
+    });
+    expect(manifest).toMatchObject({ tier: 'origin', edgePermitted: false });
+    expect(manifest.edgeProfile).toBeUndefined();
+  });
+});
+
 describe('readSource()', () => {
   const base = packageInput(matMul(2, 2), { maxBatchSize: 4 });
   const digest = async (input: PackageInput, originOnly = false) =>
@@ -257,7 +277,27 @@ describe('readSource()', () => {
     ['the licence', packageInput(matMul(2, 2), { maxBatchSize: 4, licence: 'X' }), false],
     ['the labels', { ...base, labels: { y: ['a', 'b'] } }, false],
     ['the tier', base, true],
+    ['batching', packageInput(matMul(2, 2), { maxBatchSize: 4, dynamicBatching: {} }), false],
   ])('tells apart by %s', async (_, input, originOnly) => {
     expect(await digest(input, originOnly)).not.toBe(await digest(base));
+  });
+
+  it('tells what may not be used at the edge from what is pinned to the origin', async () => {
+    const kept = packageInput(matMul(2, 2), { maxBatchSize: 4, edgePermitted: false });
+    expect(await digest(kept)).not.toBe(await digest(base, true));
+  });
+
+  it('names inputs as the release before dynamicBatching and edgePermitted did', async () => {
+    const config = modelConfigSchema.parse({
+      name: 'm',
+      description: 'd',
+      creator: 'c',
+      licence: 'MIT',
+      maxBatchSize: 4,
+    });
+    const inputs = { version: '3', config, labels: {}, sourceDigests: [], originOnly: false };
+    expect(await inputsDigestOf(inputs)).toBe(
+      'sha256:612ed8ce55b6df9743fe28d97d82e8035ed1a54379e06a75c3d38d0b8e0c436e',
+    );
   });
 });
