@@ -3,7 +3,11 @@ import { matchesModel } from '../repository/name.ts';
 import { digestHex, digestOf } from '../storage/digest.ts';
 import type { HttpSettings } from './settings.ts';
 
-export type Caller = { readonly kind: 'anonymous' } | { readonly kind: 'key' } | { readonly kind: 'admin' };
+/** `id`: the first 16 hex digits of the key's SHA-256, the same for every request with this key. */
+export type Caller =
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'key'; readonly id: string }
+  | { readonly kind: 'admin'; readonly id: string };
 
 const anonymous: Caller = { kind: 'anonymous' };
 const bearer = /^Bearer ([\x21-\x7e]{1,512})$/i;
@@ -30,8 +34,9 @@ async function identifyKey(authorization: string, settings: HttpSettings): Promi
     );
   }
   const hash = digestHex(await digestOf(new Uint8Array(new TextEncoder().encode(key))));
+  const id = hash.slice(0, 16);
   if (settings.adminKeyHash !== undefined && equalInConstantTime(hash, settings.adminKeyHash)) {
-    return { kind: 'admin' };
+    return { kind: 'admin', id };
   }
   // Every hash is compared, so that the time taken does not tell which one matched.
   let known = false;
@@ -41,7 +46,7 @@ async function identifyKey(authorization: string, settings: HttpSettings): Promi
   if (!known) {
     throw new EdgewiseError('unauthenticated', 'the key in the Authorization header is not known here');
   }
-  return { kind: 'key' };
+  return { kind: 'key', id };
 }
 
 /** Whether `caller` may use (and see) the model called `name`. */

@@ -12,14 +12,19 @@ import {
   type NewVersion,
   versionConflict,
   withAlias,
+  withdrawn,
   withoutAlias,
+  withoutShadow,
+  withoutSplit,
   withoutVersion,
+  withShadow,
+  withSplit,
   withVersion,
   withVersionPolicy,
 } from './index-changes.ts';
 import { changeIndex, readIndex } from './index-store.ts';
 import { beginRemoval, completeRemoval, type RemovalStores, removalUnderWay } from './removal.ts';
-import type { Manifest, ModelIndex, VersionPolicy } from './schema.ts';
+import type { Manifest, ModelIndex, Shadow, Split, VersionPolicy } from './schema.ts';
 import { noSuchModel } from './served-index.ts';
 
 export const maxUploadBytes = 16 * 1024 * 1024;
@@ -121,6 +126,24 @@ export class Publisher {
     await changeIndex(this.#stores.state, name, (index) => index && withoutAlias(index, alias));
   }
 
+  /** @throws EdgewiseError `model_not_found`; `version_not_found` when the alias or a version is not there. */
+  async setSplit(name: string, alias: string, split: Split): Promise<void> {
+    await this.#change(name, (index) => withSplit(index, alias, split));
+  }
+
+  async removeSplit(name: string, alias: string): Promise<void> {
+    await changeIndex(this.#stores.state, name, (index) => index && withoutSplit(index, alias));
+  }
+
+  /** @throws EdgewiseError `model_not_found`; `version_not_found` when the alias or the version is not there. */
+  async setShadow(name: string, alias: string, shadow: Shadow): Promise<void> {
+    await this.#change(name, (index) => withShadow(index, alias, shadow));
+  }
+
+  async removeShadow(name: string, alias: string): Promise<void> {
+    await changeIndex(this.#stores.state, name, (index) => index && withoutShadow(index, alias));
+  }
+
   /** @throws EdgewiseError `model_not_found`; `version_not_found` when the policy names an unpublished version. */
   async setVersionPolicy(name: string, versionPolicy: VersionPolicy): Promise<void> {
     await this.#change(name, (index) => withVersionPolicy(index, versionPolicy));
@@ -178,15 +201,7 @@ export class Publisher {
 
   /** Takes back a version that was made visible, and gives its aliases back to the versions that had them. */
   async #withdraw({ name, version }: Manifest, before: ModelIndex | undefined): Promise<void> {
-    await changeIndex(this.#stores.state, name, (index) => {
-      if (index === undefined) return undefined;
-      let next = withoutVersion(index, version);
-      for (const [alias, target] of Object.entries(before?.aliases ?? {})) {
-        const free = index.aliases[alias] === version;
-        if (free && digestOfVersion(next, target) !== undefined) next = withAlias(next, alias, target);
-      }
-      return next;
-    });
+    await changeIndex(this.#stores.state, name, (index) => index && withdrawn(index, version, before));
   }
 
   async #remove(name: string, selects: (version: string) => boolean): Promise<void> {

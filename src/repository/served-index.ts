@@ -1,7 +1,7 @@
 /** An index made ready for requests: which manifest each version, alias and the empty choice leads to. Pure. */
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import type { Digest } from '../storage/types.ts';
-import type { ModelIndex } from './schema.ts';
+import type { ModelIndex, Shadow, Split } from './schema.ts';
 import { defaultVersion, servedVersions } from './version-policy.ts';
 
 export interface ServedIndex {
@@ -37,6 +37,16 @@ export function servedDigest(served: ServedIndex, versionOrAlias: string | undef
 export function versionNamed(index: ModelIndex, versionOrAlias: string): string {
   const version = Object.hasOwn(index.aliases, versionOrAlias) ? index.aliases[versionOrAlias] : undefined;
   return version ?? versionOrAlias;
+}
+
+/** The split of an alias; undefined for an alias without one, and for what is none. */
+export function splitNamed({ splits }: ModelIndex, alias: string): Split | undefined {
+  return splits !== undefined && Object.hasOwn(splits, alias) ? splits[alias] : undefined;
+}
+
+/** As `splitNamed`, of its shadow. */
+export function shadowNamed({ shadows }: ModelIndex, alias: string): Shadow | undefined {
+  return shadows !== undefined && Object.hasOwn(shadows, alias) ? shadows[alias] : undefined;
 }
 
 export function noSuchModel(name: string): EdgewiseError {

@@ -12,11 +12,18 @@ export function policyVersions(index: ModelIndex): readonly string[] {
 }
 
 /**
- * Versions that can be asked for, newest first: what the policy selects, and what an alias points to. Setting an alias
- * says that its version is to be served: `stable` may stay on 1 while `canary` tries 2 under the policy "latest 1".
+ * Versions that can be asked for, newest first: what the policy selects, and what an alias points to, splits between or
+ * copies to. Setting an alias says that its version is to be served: `stable` may stay on 1 while `canary` tries 2 under
+ * the policy "latest 1".
  */
 export function servedVersions(index: ModelIndex): readonly string[] {
-  const served = new Set([...policyVersions(index), ...Object.values(index.aliases)]);
+  const { aliases, splits = {}, shadows = {} } = index;
+  const targets = [...Object.values(splits).flatMap(({ arms }) => arms), ...Object.values(shadows)];
+  const served = new Set([
+    ...policyVersions(index),
+    ...Object.values(aliases),
+    ...targets.map(({ version }) => version),
+  ]);
   return index.versions
     .map(({ version }) => version)
     .filter((version) => served.has(version))
