@@ -1,0 +1,203 @@
+/** One inference at one endpoint over the Open Inference Protocol v2: tensors there, tensors back. */
+import type { Fetches } from '../engine/types.ts';
+import { EdgewiseError, isEdgewiseError } from '../errors.ts';
+import { loadReportFormatHeader, loadReportOf } from '../protocol/load-report.ts';
+import { encodeInferRequest, parseInferResponse } from '../protocol/oip/infer-client.ts';
+import { type EncodedMessage, headerLengthName, type InferRequest } from '../protocol/oip/types.ts';
+import type { Manifest } from '../repository/schema.ts';
+import { shapeMatches } from '../tensor/shape.ts';
+import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
+import type { Capabilities } from './capabilities.ts';
+import type { EndpointConfig } from './endpoint-config.ts';
+import { failure, readAnswer, sendToEndpoint } from './endpoint-request.ts';
+import { errorOfAnswer } from './oip-errors.ts';
+import { type Attempt, type AttemptContext, AttemptError, type Endpoint } from './types.ts';
+
+export interface OipRequest {
+  readonly manifest: Pick<Manifest, 'name' | 'version' | 'outputs'>;
+  readonly request: InferRequest;
+  /** The body as it came, where all its inputs are binary: goes on untouched to endpoints that take binary. */
+  readonly original?: { readonly body: Uint8Array<ArrayBuffer>; readonly headerLength: string } | undefined;
+  readonly requestId: string;
+  readonly traceparent?: string | undefined;
+  /** Of the answer's body as it comes from the endpoint. */
+  readonly maxAnswerBytes: number;
+}
+
+export interface OriginAnswer {
+  /** Those that the request lists, else all of the model's. */
+  readonly outputs: Fetches;
+  /** The endpoint's `Server-Timing`, as it came. */
+  readonly serverTiming?: string;
+}
+
+/** Of an answer that is an error, as much as its message can take. */
+const maxErrorBytes = 64 * 1024;
+
+/**
+ * An inference that may be tried at several endpoints. Each is asked for plain tensors, in binary where it can:
+ * classification is left to whoever encodes the answer for the caller.
+ *
+ * The attempt throws AttemptError, or the EdgewiseError that is the answer: `invalid_request` and its kin when the
+ * endpoint refuses the request, `too_large` for an answer beyond `maxAnswerBytes`, `deadline_exceeded` when the
+ * endpoint had all the time that the caller has and found it too short.
+ */
+export function oipAttempt(capabilities: Capabilities, request: OipRequest): Attempt<OriginAnswer> {
+  const wanted = wantedOutputs(request);
+  const encode = encoder(request);
+  return async (endpoint, context) => {
+    const asked = capabilities.of(endpoint, context.signal);
+    const { binary } = asked instanceof Promise ? await asked : asked;
+    if (!binary) refuseHalves(request.request, wanted);
+    const response = await sendToEndpoint(endpoint, {
+      method: 'POST',
+      path: inferPath(endpoint.config, request.manifest),
+      ...message(encode(binary), request, endpoint, context),
+      signal: context.signal,
+    });
+    const load = loadReportOf(response.headers);
+    if (!response.ok) throw await refusal(response, request, endpoint, context);
+    const body = await readAnswer(response, request.maxAnswerBytes, context.signal);
+    if (body === undefined) {
+      throw new EdgewiseError(
+        'too_large',
+        `the answer has more than ${request.maxAnswerBytes} bytes, ask for fewer or smaller outputs`,
+      );
+    }
+    const serverTiming = response.headers.get('server-timing');
+    return {
+      value: {
+        outputs: outputsOf(body, response.headers, wanted),
+        ...(serverTiming === null ? undefined : { serverTiming }),
+      },
+      load,
+    };
+  };
+}
+
+/** `/v2/models/{their name}[/versions/{version}]/infer` */
+export function inferPath(
+  { modelNames, versions }: Pick<EndpointConfig, 'modelNames' | 'versions'>,
+  { name, version }: Pick<Manifest, 'name' | 'version'>,
+): string {
+  const theirs = Object.hasOwn(modelNames, name) ? (modelNames[name] ?? name) : name;
+  const versioned = versions === 'same' ? `/versions/${encodeURIComponent(version)}` : '';
+  return `/v2/models/${encodeURIComponent(theirs)}${versioned}/infer`;
+}
+
+/** Whole milliseconds that an attempt may take: what the request has left, and the endpoint's own limit. */
+export function attemptTimeMs({ timeoutMs }: Pick<EndpointConfig, 'timeoutMs'>, remainingMs: number): number {
+  return Math.max(1, Math.floor(Math.min(remainingMs, timeoutMs)));
+}
+
+function wantedOutputs({ manifest, request }: OipRequest): readonly TensorSpec[] {
+  return (
+    request.outputs?.flatMap(({ name }) => manifest.outputs.filter((spec) => spec.name === name)) ??
+    manifest.outputs
+  );
+}
+
+/** @throws AttemptError `lacks-model` where a tensor has no JSON form: an endpoint that takes binary can do better. */
+function refuseHalves({ inputs }: InferRequest, wanted: readonly TensorSpec[]): void {
+  const halves = [...inputs.values(), ...wanted].some(({ datatype }) => datatype === 'FP16');
+  if (!halves) return;
+  const reason = new Error('takes JSON only, and FP16 has no JSON form');
+  throw new AttemptError(
+    'lacks-model',
+    new EdgewiseError('origin_unavailable', 'no origin server takes FP16 tensors', { cause: reason }),
+  );
+}
+
+type Message = Pick<EncodedMessage, 'body' | 'headerLength'>;
+
+/** Encodes once for each form, however many endpoints are tried. */
+function encoder({ request, original }: OipRequest): (binary: boolean) => Message {
+  const encoded = new Map<boolean, Message>();
+  const untouched = original !== undefined && answersInBinary(request) ? original : undefined;
+  return (binary) => {
+    if (binary && untouched !== undefined && untouched.headerLength !== '0') return untouched;
+    const known = encoded.get(binary);
+    if (known !== undefined) return known;
+    const made = encodeInferRequest({
+      id: request.id,
+      parameters: request.parameters,
+      inputs: request.inputs,
+      outputs: request.outputs?.map(({ name }) => ({ name, binary })),
+      binaryInput: binary,
+      binaryOutput: binary,
+    });
+    encoded.set(binary, made);
+    return made;
+  };
+}
+
+/**
+ * Whether the request as it came asks for plain tensors in binary. Where it does not, asking again in our own words
+ * costs a copy of the inputs, and saves the endpoint from printing, and us from reading, numbers as text.
+ */
+function answersInBinary({ outputs, binaryOutput }: InferRequest): boolean {
+  return (
+    outputs?.every(({ binary, classification }) => binary && classification === undefined) ?? binaryOutput
+  );
+}
+
+/** The caller's own headers stay here: whose request it is, is no business of the endpoint. */
+function message(
+  { body, headerLength }: Message,
+  { requestId, traceparent }: OipRequest,
+  { config }: Endpoint,
+  { remainingMs }: AttemptContext,
+): { readonly body: Uint8Array<ArrayBuffer>; readonly headers: Readonly<Record<string, string>> } {
+  const headers: Record<string, string> = {
+    'Content-Type': headerLength === undefined ? 'application/json' : 'application/octet-stream',
+    'X-Request-Id': requestId,
+    'Edgewise-Timeout-Ms': String(attemptTimeMs(config, remainingMs)),
+    [loadReportFormatHeader]: 'json',
+  };
+  if (headerLength !== undefined) headers[headerLengthName] = headerLength;
+  if (traceparent !== undefined) headers['traceparent'] = traceparent;
+  return { body, headers };
+}
+
+async function refusal(
+  response: Response,
+  { request }: OipRequest,
+  { config }: Endpoint,
+  { signal, remainingMs }: AttemptContext,
+): Promise<Error> {
+  const { status, headers } = response;
+  const body = await readAnswer(response, maxErrorBytes, signal);
+  return errorOfAnswer({
+    status,
+    headers,
+    text: body === undefined ? '' : new TextDecoder().decode(body),
+    load: loadReportOf(headers),
+    isCallersDeadline: remainingMs <= config.timeoutMs || Boolean(request.parameters['timeout']),
+  });
+}
+
+/** @throws AttemptError `failure` when the answer cannot be read, or is not the model's. */
+function outputsOf(body: Uint8Array, headers: Headers, wanted: readonly TensorSpec[]): Fetches {
+  const headerLength = headers.get(headerLengthName) ?? undefined;
+  let given: Fetches;
+  try {
+    given = parseInferResponse(body, { headerLength }).outputs;
+  } catch (error) {
+    if (!isEdgewiseError(error)) throw error;
+    throw failure(error.message, error);
+  }
+  return new Map(wanted.map((spec) => [spec.name, checkedOutput(given.get(spec.name), spec)]));
+}
+
+function checkedOutput(tensor: Tensor | undefined, { name, datatype, shape }: TensorSpec): Tensor {
+  if (tensor === undefined) throw failure(`its answer has no output "${name}"`);
+  if (tensor.datatype !== datatype) {
+    throw failure(`output "${name}" of its answer is ${tensor.datatype}, the model's is ${datatype}`);
+  }
+  if (!shapeMatches(shape, tensor.shape)) {
+    throw failure(
+      `output "${name}" of its answer has shape [${tensor.shape.join(',')}], the model's has [${shape.join(',')}]`,
+    );
+  }
+  return tensor;
+}

@@ -1,0 +1,164 @@
+/** What an endpoint's answer other than 2xx means: another endpoint may do better, or the caller hears of it. */
+import { EdgewiseError, type ErrorCode, errorCodes } from '../errors.ts';
+import { AttemptError, type LoadReport } from './types.ts';
+
+export interface RefusedAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** The body, or the beginning of it. */
+  readonly text: string;
+  readonly load?: LoadReport | undefined;
+  /** Whether the time that the endpoint was given was all that the caller had. */
+  readonly isCallersDeadline: boolean;
+}
+
+/** `caller`: the request is at fault and would be anywhere. The others: `AttemptError.outcome`. */
+export type Verdict = 'caller' | 'deadline' | AttemptError['outcome'];
+
+/** Of an origin of our own, which names its code in `Edgewise-Error`. */
+const verdictOfCode: { readonly [C in ErrorCode]: Verdict } = {
+  invalid_request: 'caller',
+  shape_mismatch: 'caller',
+  unsupported_datatype: 'caller',
+  too_large: 'caller',
+  overloaded: 'busy',
+  quota_exceeded: 'busy',
+  model_not_ready: 'busy',
+  no_capacity: 'busy',
+  model_not_found: 'lacks-model',
+  version_not_found: 'lacks-model',
+  deadline_exceeded: 'deadline',
+  // The caller's rights were looked at here: an origin that refuses was configured to refuse us.
+  unauthenticated: 'failure',
+  forbidden: 'failure',
+  licence_not_accepted: 'failure',
+  licence_reacceptance_required: 'failure',
+  grant_expired: 'failure',
+  purpose_not_allowed: 'failure',
+  territory_not_allowed: 'failure',
+  residency_unavailable: 'failure',
+  // Our own request was none that the origin knows.
+  not_found: 'failure',
+  method_not_allowed: 'failure',
+  unsupported_encoding: 'failure',
+  conflict: 'failure',
+  origin_unavailable: 'failure',
+  digest_mismatch: 'failure',
+  signature_invalid: 'failure',
+  internal: 'failure',
+};
+
+/** What Triton says with 400, 404 and 503 of a model that it does not have, and MLServer and KServe of one that is not ready. */
+const unknownModel = /^Request for unknown model\b/;
+const modelNotReady = /^Model (with name )?\S+( with version \S+)? is not ready/;
+
+const maxShown = 300;
+
+/** The error to throw for the answer. */
+export function errorOfAnswer(answer: RefusedAnswer): AttemptError | EdgewiseError {
+  const { status, headers, load } = answer;
+  const code = ownCode(headers);
+  const text = errorText(answer.text);
+  const reason = `answered ${status}${code === undefined ? '' : ` (${code})`}${text === undefined ? '' : `: ${text}`}`;
+  const seconds = retryAfterSeconds(headers);
+  const options = {
+    cause: new Error(reason),
+    ...(seconds === undefined ? undefined : { retryAfterSeconds: seconds }),
+  };
+  const verdict = code === undefined ? verdictOfStatus(status, text) : verdictOfCode[code];
+  switch (verdict) {
+    case 'caller':
+      return new EdgewiseError(code ?? codeOfStatus(status), text ?? 'the origin server refused the request');
+    case 'deadline': {
+      const late = new EdgewiseError('deadline_exceeded', 'the request did not finish in time', options);
+      return answer.isCallersDeadline ? late : new AttemptError('failure', late, load);
+    }
+    case 'busy':
+      return new AttemptError(
+        'busy',
+        new EdgewiseError(code ?? 'overloaded', 'the origin server is busy', options),
+        load,
+      );
+    case 'lacks-model':
+      return new AttemptError(
+        'lacks-model',
+        new EdgewiseError('origin_unavailable', 'no origin server has the model', options),
+        load,
+      );
+    case 'failure':
+      return new AttemptError(
+        'failure',
+        new EdgewiseError('origin_unavailable', 'the origin server failed to answer this request', options),
+        load,
+      );
+  }
+}
+
+function ownCode(headers: Headers): ErrorCode | undefined {
+  const named = headers.get('Edgewise-Error');
+  return errorCodes.find((known) => known === named);
+}
+
+function codeOfStatus(status: number): ErrorCode {
+  return status === 413 ? 'too_large' : 'invalid_request';
+}
+
+/** Of a server that is not ours. `text`: its error message. */
+export function verdictOfStatus(status: number, text?: string): Exclude<Verdict, 'deadline'> {
+  if (text !== undefined && unknownModel.test(text)) return 'lacks-model';
+  if (text !== undefined && modelNotReady.test(text)) return 'busy';
+  switch (status) {
+    case 400:
+    case 413:
+    // FastAPI's status for a body of another form than its server wants.
+    case 422:
+      return 'caller';
+    case 404:
+      return 'lacks-model';
+    case 408:
+    case 425:
+    case 429:
+      return 'busy';
+    default:
+      return 'failure';
+  }
+}
+
+/** The message of `{"error": "…"}`, or of FastAPI's `{"detail": …}`, on one line and cut short; undefined for any other body. */
+function errorText(body: string): string | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  if (typeof parsed !== 'object' || parsed === null) return undefined;
+  const said = 'error' in parsed ? parsed.error : 'detail' in parsed ? detailText(parsed.detail) : undefined;
+  if (typeof said !== 'string') return undefined;
+  const line = said.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  return line === '' ? undefined : line.slice(0, maxShown);
+}
+
+/** A text, or a list of `{loc: ["body", "inputs", 0], msg: "Field required"}`. */
+function detailText(detail: unknown): unknown {
+  if (!Array.isArray(detail)) return detail;
+  return detail
+    .slice(0, 3)
+    .flatMap((issue: unknown) => {
+      if (typeof issue !== 'object' || issue === null || !('msg' in issue)) return [];
+      const place = 'loc' in issue && Array.isArray(issue.loc) ? `${issue.loc.join('.')}: ` : '';
+      return [`${place}${String(issue.msg)}`];
+    })
+    .join('; ');
+}
+
+/** `Retry-After` in seconds, or as a date, which is held against the answer's own `Date`: clocks differ. OpenAI's form first. */
+function retryAfterSeconds(headers: Headers): number | undefined {
+  const milliseconds = headers.get('retry-after-ms');
+  if (milliseconds !== null && /^\d{1,9}(\.\d+)?$/.test(milliseconds)) return Number(milliseconds) / 1000;
+  const value = headers.get('retry-after');
+  if (value === null) return undefined;
+  if (/^\d{1,6}$/.test(value)) return Number(value);
+  const waitMs = Date.parse(value) - Date.parse(headers.get('date') ?? '');
+  return waitMs >= 0 ? waitMs / 1000 : undefined;
+}

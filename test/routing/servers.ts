@@ -1,0 +1,67 @@
+/** Real HTTP servers that stand in for endpoints, and the endpoints that name them. */
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import { onTestFinished } from 'vitest';
+import type { EndpointConfig } from '../../src/routing/endpoint-config.ts';
+import type { AttemptContext, Endpoint } from '../../src/routing/types.ts';
+
+export interface Received {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+export interface Server {
+  readonly url: string;
+  readonly received: readonly Received[];
+}
+
+export type Handler = (request: Received, response: ServerResponse) => void | Promise<void>;
+
+/** Reads each request to its end, then answers it with `handler`. Closed, with its connections, when the test is over. */
+export async function startServer(handler: Handler): Promise<Server> {
+  const received: Received[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const { method = '', url = '', headers } = request;
+    const whole = { method, url, headers, body: new Uint8Array(Buffer.concat(chunks)) };
+    received.push(whole);
+    await handler(whole, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server has no port');
+  return { url: `http://127.0.0.1:${address.port}`, received };
+}
+
+export function endpointAt(url: string, config: Partial<EndpointConfig> = {}): Endpoint {
+  return {
+    config: {
+      name: 'one',
+      url,
+      protocol: 'oip',
+      models: ['*'],
+      modelNames: {},
+      versions: 'same',
+      weight: 1,
+      timeoutMs: 30_000,
+      ...config,
+    },
+    fetch: (address, init) => fetch(address, init),
+    headers: { Authorization: 'Bearer origin-key' },
+  };
+}
+
+export function contextOf(options: Partial<AttemptContext> = {}): AttemptContext {
+  return { signal: new AbortController().signal, remainingMs: 5000, ...options };
+}
+
+export function json(response: ServerResponse, status: number, body: unknown, headers: object = {}): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', ...headers });
+  response.end(typeof body === 'string' ? body : JSON.stringify(body));
+}
