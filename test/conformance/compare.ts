@@ -1,4 +1,4 @@
-import { valuesOf } from '../../src/repository/publish/compare.ts';
+import { valuesOf } from '../../src/tensor/compare.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
 export interface Tolerance {

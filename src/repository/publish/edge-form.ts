@@ -2,12 +2,12 @@
 import { systemClock } from '../../async/clock.ts';
 import type { Engine, ModelSource } from '../../engine/types.ts';
 import { EdgewiseError, isEdgewiseError, toEdgewiseError } from '../../errors.ts';
+import { firstDifference, firstShapeDifference } from '../../tensor/compare.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { OperatorUse } from '../onnx/inspect.ts';
 import { decodeModel } from '../onnx/proto.ts';
 import { describeSplit, type SplitModel, splitModel } from '../onnx/split.ts';
 import type { EdgeProfile, ModelConfig } from '../schema.ts';
-import { firstDifference, firstShapeDifference } from './compare.ts';
 import { type EdgeMeasurement, measureEdge } from './profile.ts';
 import { engineText, type Reference } from './reference.ts';
 import { sampleFeeds } from './sample.ts';

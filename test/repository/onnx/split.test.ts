@@ -20,7 +20,7 @@ import {
   splitModel,
 } from '../../../src/repository/onnx/split.ts';
 import { rawBytes } from '../../../src/repository/onnx/tensor-data.ts';
-import { firstDifference } from '../../../src/repository/publish/compare.ts';
+import { firstDifference } from '../../../src/tensor/compare.ts';
 import { branches, floats, matMul, model, value } from './models.ts';
 
 function weightsOf({ weights }: SplitModel): Uint8Array {
