@@ -1,9 +1,11 @@
 /**
- * How much one isolate takes on. It is one thread: whatever is let in waits for all that was let in before it, so
- * beyond a number of requests, or a time that they are expected to take, refusing at once is kinder than queueing.
+ * How much one isolate, or one origin, takes on. An isolate is one thread: whatever is let in waits for all that was let
+ * in before it, so beyond a number of requests, or a time that they are expected to take, refusing at once is kinder
+ * than queueing. An origin finds the number from how long its requests take (`limiter`).
  */
 import { type Clock, systemClock } from '../async/clock.ts';
 import { EdgewiseError } from '../errors.ts';
+import type { ConcurrencyLimit } from './gradient-limit.ts';
 
 export interface AdmissionOptions {
   /** Requests that may wait or run. */
@@ -15,18 +17,29 @@ export interface AdmissionOptions {
    * it; where permits run out, those that are older than this are taken back. Default 60,000.
    */
   readonly leaseMs?: number;
+  /** Lowers `maxInFlight` by how long requests take. */
+  readonly limiter?: ConcurrencyLimit | undefined;
   readonly clock?: Clock;
 }
 
+/** How a request ended, for the limiter. */
+export interface PermitResult {
+  /** Whether it was answered. */
+  readonly ok: boolean;
+  /** What it took, where that is not the time since the permit was given: a load of its model is no sign of load. */
+  readonly latencyMs?: number | undefined;
+}
+
 export interface Permit {
-  /** Idempotent. */
-  release(): void;
+  /** Idempotent. Without a result the limiter learns nothing. */
+  release(result?: PermitResult): void;
 }
 
 export class Admission {
   readonly #maxInFlight: number;
   readonly #maxWaitMs: number;
   readonly #leaseMs: number;
+  readonly #limiter: ConcurrencyLimit | undefined;
   readonly #clock: Clock;
   /** The oldest first. */
   readonly #held = new Set<HeldPermit>();
@@ -36,6 +49,7 @@ export class Admission {
     this.#maxInFlight = options.maxInFlight;
     this.#maxWaitMs = options.maxWaitMs ?? Number.POSITIVE_INFINITY;
     this.#leaseMs = options.leaseMs ?? 60_000;
+    this.#limiter = options.limiter;
     this.#clock = options.clock ?? systemClock;
   }
 
@@ -43,11 +57,27 @@ export class Admission {
     return this.#held.size;
   }
 
+  /** Requests that may be in flight now. */
+  get limit(): number {
+    return Math.min(this.#maxInFlight, this.#limiter?.limit ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** 0 idle, 1 full; above 1 where the limit fell under what was let in before. */
+  get utilisation(): number {
+    return this.#held.size / this.limit;
+  }
+
+  /** What those in flight are expected to take, one after another. */
+  get expectedWaitMs(): number {
+    return this.#expectedMs;
+  }
+
   /** A permit, or undefined where the isolate has enough to do. `runMs`: what the run is expected to take. */
   tryAcquire(runMs = 0): Permit | undefined {
     if (this.#full()) this.#takeBack();
     if (this.#full()) return undefined;
-    const permit = new HeldPermit(runMs, this.#clock.now(), (released) => this.#give(released));
+    const taken = { runMs, takenAtMs: this.#clock.now(), inFlight: this.#held.size + 1 };
+    const permit = new HeldPermit(taken, (released, result) => this.#give(released, result));
     this.#held.add(permit);
     this.#expectedMs += runMs;
     return permit;
@@ -63,7 +93,7 @@ export class Admission {
   }
 
   #full(): boolean {
-    return this.#held.size >= this.#maxInFlight || this.#expectedMs > this.#maxWaitMs;
+    return this.#held.size >= this.limit || this.#expectedMs > this.#maxWaitMs;
   }
 
   #takeBack(): void {
@@ -74,25 +104,38 @@ export class Admission {
     }
   }
 
-  #give(permit: HeldPermit): void {
+  #give(permit: HeldPermit, result: PermitResult | undefined): void {
+    if (!this.#held.delete(permit)) return;
     // Sums of fractions drift: an empty isolate expects nothing.
-    if (this.#held.delete(permit))
-      this.#expectedMs = this.#held.size === 0 ? 0 : this.#expectedMs - permit.runMs;
+    this.#expectedMs = this.#held.size === 0 ? 0 : this.#expectedMs - permit.runMs;
+    if (this.#limiter === undefined || result === undefined) return;
+    const nowMs = this.#clock.now();
+    const { ok, latencyMs = nowMs - permit.takenAtMs } = result;
+    this.#limiter.sample({ latencyMs, inFlight: permit.inFlight, ok, nowMs });
   }
 }
 
-class HeldPermit implements Permit {
+interface Taken {
   readonly runMs: number;
   readonly takenAtMs: number;
-  readonly #give: (permit: HeldPermit) => void;
+  /** When it was given, itself included. */
+  readonly inFlight: number;
+}
 
-  constructor(runMs: number, takenAtMs: number, give: (permit: HeldPermit) => void) {
-    this.runMs = runMs;
-    this.takenAtMs = takenAtMs;
+class HeldPermit implements Permit, Taken {
+  readonly runMs: number;
+  readonly takenAtMs: number;
+  readonly inFlight: number;
+  readonly #give: (permit: HeldPermit, result: PermitResult | undefined) => void;
+
+  constructor(taken: Taken, give: (permit: HeldPermit, result: PermitResult | undefined) => void) {
+    this.runMs = taken.runMs;
+    this.takenAtMs = taken.takenAtMs;
+    this.inFlight = taken.inFlight;
     this.#give = give;
   }
 
-  release(): void {
-    this.#give(this);
+  release(result?: PermitResult): void {
+    this.#give(this, result);
   }
 }

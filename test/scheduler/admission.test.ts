@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { Admission } from '../../src/scheduler/admission.ts';
 import { ManualClock } from '../support/clock.ts';
 
@@ -44,5 +44,63 @@ describe('Admission', () => {
     expect(admission.tryAcquire()).toBeDefined();
     lost.release();
     expect(admission.inFlight).toBe(2);
+  });
+
+  it('says what it holds: expectedWaitMs, limit and utilisation', () => {
+    const admission = new Admission({ maxInFlight: 4, clock: new ManualClock() });
+    expect([admission.expectedWaitMs, admission.utilisation]).toEqual([0, 0]);
+    const permits = [10, 20].map((ms) => admission.acquire(ms));
+    expect([admission.expectedWaitMs, admission.limit, admission.utilisation]).toEqual([30, 4, 0.5]);
+    permits[0]?.release();
+    expect(admission.expectedWaitMs).toBe(20);
+    permits[1]?.release({ ok: true });
+    expect([admission.expectedWaitMs, admission.utilisation]).toEqual([0, 0]);
+  });
+});
+
+describe('Admission with a limiter', () => {
+  const samples: unknown[] = [];
+  const limiter = { limit: 3, sample: (sample: unknown) => samples.push(sample) };
+  beforeEach(() => {
+    samples.length = 0;
+    limiter.limit = 3;
+  });
+
+  it('lets in what the lower of both limits allows, and is over full when the limit falls', () => {
+    const admission = new Admission({ maxInFlight: 2, limiter, clock: new ManualClock() });
+    const [permit] = [admission.acquire(), admission.acquire()];
+    expect(admission.tryAcquire()).toBeUndefined();
+    limiter.limit = 1;
+    expect(admission.utilisation).toBe(2);
+    permit?.release();
+    expect(admission.tryAcquire()).toBeUndefined();
+    limiter.limit = 2;
+    expect(admission.tryAcquire()).toBeDefined();
+  });
+
+  it('tells the limiter once how long a request took and how many there were when it began', () => {
+    const clock = new ManualClock();
+    const admission = new Admission({ maxInFlight: 9, limiter, clock });
+    const first = admission.acquire();
+    const second = admission.acquire();
+    clock.advance(30);
+    second.release({ ok: false });
+    second.release({ ok: true });
+    clock.advance(12);
+    first.release({ ok: true, latencyMs: 5 });
+    expect(samples).toEqual([
+      { latencyMs: 30, inFlight: 2, ok: false, nowMs: 30 },
+      { latencyMs: 5, inFlight: 1, ok: true, nowMs: 42 },
+    ]);
+  });
+
+  it('tells it nothing of a permit that is released without a result, or taken back', () => {
+    const clock = new ManualClock();
+    const admission = new Admission({ maxInFlight: 1, leaseMs: 100, limiter, clock });
+    admission.acquire().release();
+    admission.acquire();
+    clock.advance(200);
+    expect(admission.tryAcquire()).toBeDefined();
+    expect(samples).toEqual([]);
   });
 });
