@@ -3,8 +3,10 @@
  * usable fails the start with the key, the value and what was wanted.
  */
 import { z } from 'zod';
-import type { HttpSettings } from '../http/settings.ts';
+import { toEdgewiseError } from '../errors.ts';
+import type { HttpSettings, PlacementSettings } from '../http/settings.ts';
 import { defaultJsonLimits } from '../protocol/oip/json-text.ts';
+import { type EndpointConfig, jurisdictionSchema, parseOriginPool } from '../routing/endpoint-config.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -27,6 +29,18 @@ const list = z
   );
 
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'wanted 64 lower-case hex digits (a SHA-256)');
+
+const originPool = z
+  .string()
+  .default('')
+  .transform((text, context): readonly EndpointConfig[] => {
+    try {
+      return text.trim() === '' ? [] : parseOriginPool(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: toEdgewiseError(error).message });
+      return z.NEVER;
+    }
+  });
 
 const variablesSchema = z.object({
   /** Models that callers without a key may use: names, `org/*` or `*`. Closed by default. */
@@ -54,12 +68,31 @@ const variablesSchema = z.object({
   EDGEWISE_LOAD_TIMEOUT_MS: whole(100, 300_000, 30_000),
   /** How old a model's index may be before it is read again: the longest time that an alias change takes to be seen. */
   EDGEWISE_INDEX_MAX_AGE_MS: whole(0, 3_600_000, 5000),
+  /** The origin pool as JSON, one entry an endpoint (`routing/endpoint-config.ts`). Empty: all runs at the edge. */
+  EDGEWISE_ORIGIN_POOL: originPool,
+  /** Whether a replayable request may be sent to a second endpoint when the first is late: at most 2 % more requests. */
+  EDGEWISE_HEDGING: z.enum(['on', 'off']).default('on'),
+  /** Longest time that a request may take at the origin, retries included, where its caller sets no shorter one. */
+  EDGEWISE_REQUEST_TIMEOUT_MS: whole(10, 600_000, 60_000),
+  /** Time that one request may take at the edge where an origin can answer it: a run blocks every other request of its isolate. */
+  EDGEWISE_EDGE_BUDGET_MS: whole(1, 300_000, 1000),
+  /** Time that a request may be expected to wait at the edge where an origin can answer it. */
+  EDGEWISE_EDGE_WAIT_MS: whole(0, 300_000, 500),
+  /** Whose law this worker runs under, where it is deployed to one jurisdiction: `eu`. Requests bound to another go elsewhere. */
+  EDGEWISE_JURISDICTION: jurisdictionSchema.optional(),
+  /** Largest body that is held for a second attempt at the origin; larger ones, for models of the origin, are streamed to it once. */
+  EDGEWISE_MAX_REPLAY_MIB: whole(1, 512, 4),
+  /** Largest body that is streamed to the origin: it does not stand in this isolate's memory. */
+  EDGEWISE_MAX_STREAMED_MIB: whole(1, 5120, 64),
   /** What is logged: `off`, `errors` (failures of our own), `all` (each refused request too). Never anything of a request's content. */
   EDGEWISE_LOG: z.enum(['off', 'errors', 'all']).default('errors'),
 });
 
 export interface Config {
   readonly http: HttpSettings;
+  readonly placement: PlacementSettings;
+  readonly originPool: readonly EndpointConfig[];
+  readonly hedging: boolean;
   readonly memoryCapBytes: number;
   readonly maxInFlight: number;
   readonly maxQueuePerModel: number;
@@ -84,12 +117,22 @@ export function readConfig(variables: Readonly<Record<string, unknown>>): Config
       serverVersion,
       body: { maxBytes: maxBodyBytes, maxDecompressedBytes: maxBodyBytes },
       json: { ...defaultJsonLimits, maxJsonBytes: values.EDGEWISE_MAX_JSON_MIB * mebibyte },
+      maxReplayBytes: values.EDGEWISE_MAX_REPLAY_MIB * mebibyte,
+      maxStreamedBytes: values.EDGEWISE_MAX_STREAMED_MIB * mebibyte,
+      requestTimeoutMs: values.EDGEWISE_REQUEST_TIMEOUT_MS,
       maxAnswerBytes: values.EDGEWISE_MAX_ANSWER_MIB * mebibyte,
       openModels: values.EDGEWISE_OPEN_MODELS,
       callerKeyHashes: values.EDGEWISE_CALLER_KEYS_SHA256,
       adminKeyHash: values.EDGEWISE_ADMIN_KEY_SHA256,
       corsOrigins: values.EDGEWISE_CORS_ORIGINS,
     },
+    placement: {
+      jurisdiction: values.EDGEWISE_JURISDICTION,
+      edgeBudgetMs: values.EDGEWISE_EDGE_BUDGET_MS,
+      maxEdgeWaitMs: values.EDGEWISE_EDGE_WAIT_MS,
+    },
+    originPool: values.EDGEWISE_ORIGIN_POOL,
+    hedging: values.EDGEWISE_HEDGING === 'on',
     memoryCapBytes: values.EDGEWISE_MEMORY_CAP_MIB * mebibyte,
     maxInFlight: values.EDGEWISE_MAX_IN_FLIGHT,
     maxQueuePerModel: values.EDGEWISE_MAX_QUEUE_PER_MODEL,
@@ -102,6 +145,8 @@ export function readConfig(variables: Readonly<Record<string, unknown>>): Config
 
 function complaint(issue: z.core.$ZodIssue, variables: Readonly<Record<string, unknown>>): string {
   const key = String(issue.path[0]);
-  const value = key.includes('KEY') ? 'its value' : JSON.stringify(variables[key]);
+  // A pool's complaint names the one value in it that is wrong.
+  const value =
+    key.includes('KEY') || key === 'EDGEWISE_ORIGIN_POOL' ? 'its value' : JSON.stringify(variables[key]);
   return `configuration ${key}: ${value} is not usable: ${issue.message}`;
 }

@@ -12,6 +12,11 @@ const bindingName = z
   .string()
   .regex(/^[A-Z][A-Z0-9_]*$/, 'wanted the name of a secret or binding, e.g. ORIGIN_KEY');
 
+/** Whose law something stands under: `eu`. */
+export const jurisdictionSchema = z
+  .string()
+  .regex(/^[a-z][a-z-]{1,31}$/, 'wanted lower-case letters, e.g. "eu"');
+
 /** How the worker shows the endpoint who it is. Exactly one of them. */
 const authSchema = z.union([
   /** A secret, sent as a bearer token. */
@@ -46,10 +51,7 @@ const endpointSchema = z.strictObject({
   /** Where it stands, shown to operators: `eu-west-1`. */
   region: z.string().min(1).max(64).optional(),
   /** Whose law it stands under: `eu`. A request that is bound to one goes to no other. */
-  jurisdiction: z
-    .string()
-    .regex(/^[a-z][a-z-]{1,31}$/, 'wanted lower-case letters, e.g. "eu"')
-    .optional(),
+  jurisdiction: jurisdictionSchema.optional(),
   /** Its share among equals. */
   weight: z.number().positive().max(1000).default(1),
   auth: authSchema.optional(),

@@ -33,4 +33,22 @@ describe('readConfig()', () => {
     expect(() => readConfig({ EDGEWISE_ADMIN_KEY_SHA256: 'hunter2' })).toThrow(/EDGEWISE_ADMIN_KEY_SHA256/);
     expect(() => readConfig({ EDGEWISE_ADMIN_KEY_SHA256: 'hunter2' })).not.toThrow(/hunter2/);
   });
+
+  it('has no origin pool, hedges, and lets one request take a second of the edge unless told otherwise', () => {
+    const { originPool, hedging, placement } = readConfig({});
+    expect(originPool).toEqual([]);
+    expect(hedging).toBe(true);
+    expect(placement).toEqual({ jurisdiction: undefined, edgeBudgetMs: 1000, maxEdgeWaitMs: 500 });
+  });
+
+  it('reads the origin pool, and says where in it something is wrong', () => {
+    const pool = (timeoutMs: unknown) =>
+      JSON.stringify([{ name: 'gpu', url: 'https://gpu.example.com', timeoutMs }]);
+    expect(readConfig({ EDGEWISE_ORIGIN_POOL: pool(500) }).originPool).toMatchObject([
+      { name: 'gpu', timeoutMs: 500 },
+    ]);
+    expect(() => readConfig({ EDGEWISE_ORIGIN_POOL: pool('soon') })).toThrow(
+      /^configuration EDGEWISE_ORIGIN_POOL: its value is not usable: \[0\]\.timeoutMs is "soon": /,
+    );
+  });
 });
