@@ -1,0 +1,172 @@
+/** The model repository of a worker, read by another server: against the real app. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createAdminClient } from '../../src/client/admin-client.ts';
+import { upstreamBlobStore, upstreamStateStore } from '../../src/client/upstream.ts';
+import { ModelRepository } from '../../src/repository/model-repository.ts';
+import { encodeModel, tensorTypes } from '../../src/repository/onnx/proto.ts';
+import { digestOf } from '../../src/storage/digest.ts';
+import { verified } from '../../src/storage/tiered.ts';
+import { model, value } from '../repository/onnx/models.ts';
+import { ManualClock } from '../support/clock.ts';
+import { adminKey, callerKey, publishTiny, type TestService, testService } from '../support/services.ts';
+
+const url = 'http://edge.test';
+const spec = (name: string) => ({ name, datatype: 'FP32' as const, shape: [2] });
+const graph = encodeModel(
+  model({
+    node: [{ opType: 'Identity', input: ['x'], output: ['y'] }],
+    input: [value('x', [2], tensorTypes.FLOAT)],
+    output: [value('y', [2], tensorTypes.FLOAT)],
+  }),
+);
+const publish = (name: string, aliases: readonly string[] = []) =>
+  publishTiny(service, graph, { name, inputs: [spec('x')], outputs: [spec('y')] }, aliases);
+
+let service: TestService;
+beforeEach(async () => {
+  service = await testService();
+});
+
+function stores(key: string = adminKey, answer?: () => Promise<Response>) {
+  const send: typeof fetch = (input, init) => {
+    const { pathname, search } = new URL(String(input));
+    return answer === undefined ? service.fetch(pathname + search, init) : answer();
+  };
+  const client = createAdminClient({ url, key, fetch: send, maxAttempts: 1 });
+  return { blobs: upstreamBlobStore(client), state: upstreamStateStore(client) };
+}
+
+const refused = () => Promise.reject(new TypeError('connect ECONNREFUSED'));
+const answering = (status: number) => async () => Response.json({ error: 'no' }, { status });
+
+describe('upstreamStateStore()', () => {
+  it('gives the index of a model as text, by an etag that changes with it', async () => {
+    const { state } = stores();
+    await publish('acme/echo');
+    const key = 'models/acme/echo.json';
+    const first = await state.get(key);
+    expect(JSON.parse(first?.value ?? '')).toMatchObject({ name: 'acme/echo', aliases: {} });
+    expect(await state.getIfChanged(key, first?.etag ?? '')).toBe('unchanged');
+    await service.services.publisher.setAlias('acme/echo', 'stable', '1');
+    const second = await state.getIfChanged(key, first?.etag ?? '');
+    expect(second).toMatchObject({ value: expect.stringContaining('"stable":"1"') });
+    expect(second).not.toMatchObject({ etag: first?.etag });
+  });
+
+  it('lists the keys of all models', async () => {
+    const { state } = stores();
+    await publish('b');
+    await publish('acme/echo');
+    expect(await state.list('models/')).toEqual(['models/acme/echo.json', 'models/b.json']);
+    expect(await state.list('models/acme/')).toEqual(['models/acme/echo.json']);
+    expect(await state.list('')).toEqual(['models/acme/echo.json', 'models/b.json']);
+    expect(await state.list('removals/')).toEqual([]);
+  });
+
+  it('finds nothing of a model that is not there or gone, and under keys that are none of an index', async () => {
+    const { state } = stores();
+    await publish('a');
+    await service.services.publisher.removeModel('a');
+    expect(await state.get('models/a.json')).toBeUndefined();
+    expect(await state.getIfChanged('models/a.json', 'any')).toBeUndefined();
+    expect(await state.get('models/never.json')).toBeUndefined();
+    expect(await state.get('removals/a.json')).toBeUndefined();
+  });
+
+  it.each([
+    ['cannot be reached', refused],
+    ['has failed', answering(500)],
+    ['has too much to do', answering(429)],
+  ])('throws no EdgewiseError where the server %s', async (_, answer) => {
+    const { state } = stores(adminKey, answer);
+    for (const read of [state.get('models/a.json'), state.list('models/')]) {
+      const error: unknown = await read.catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ name: 'Error', cause: { name: 'EdgewiseError' } });
+    }
+  });
+
+  it.each([
+    ['a key that is nobody’s', 'ew_nobody'],
+    ['the key of a caller', callerKey],
+  ])('throws model_not_ready, which says nothing of keys, for %s', async (_, key) => {
+    const { state } = stores(key);
+    await publish('a');
+    for (const read of [state.get('models/a.json'), state.list('models/')]) {
+      const error: unknown = await read.catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'model_not_ready', retryAfterSeconds: 30 });
+      expect(String(error)).not.toMatch(/key|admin/);
+    }
+  });
+
+  it('writes nothing', async () => {
+    const { state } = stores();
+    await publish('a');
+    const writes = [
+      state.put('models/a.json', '{}', { ifAbsent: true }),
+      state.delete('models/a.json', { ifMatch: '' }),
+    ];
+    for (const write of writes) await expect(write).rejects.toMatchObject({ code: 'forbidden' });
+    expect(await state.get('models/a.json')).toBeDefined();
+  });
+});
+
+describe('upstreamBlobStore()', () => {
+  it('gives the bytes that the server has, and undefined for those that it has not', async () => {
+    const { blobs } = stores();
+    const bytes = Uint8Array.of(1, 2, 3);
+    const digest = await digestOf(bytes);
+    expect(await blobs.get(digest)).toBeUndefined();
+    expect(await blobs.has(digest)).toBe(false);
+    await service.services.publisher.putBlob(digest, bytes);
+    expect(await blobs.get(digest)).toEqual(bytes);
+    expect(await blobs.has(digest)).toBe(true);
+  });
+
+  it.each([
+    ['cannot be reached', adminKey, refused],
+    ['does not know the key', 'ew_nobody', undefined],
+  ])('throws model_not_ready, which says nothing of the server, where it %s', async (_, key, answer) => {
+    const { blobs } = stores(key, answer);
+    const digest = await digestOf(Uint8Array.of(1));
+    for (const read of [blobs.get(digest), blobs.has(digest)]) {
+      const error: unknown = await read.catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'model_not_ready' });
+      expect(String(error)).not.toContain('edge.test');
+    }
+  });
+
+  it('writes nothing', async () => {
+    const { blobs } = stores();
+    const bytes = Uint8Array.of(1);
+    const digest = await digestOf(bytes);
+    for (const write of [blobs.put(digest, bytes), blobs.delete(digest)]) {
+      await expect(write).rejects.toMatchObject({ code: 'forbidden' });
+    }
+    expect(await blobs.has(digest)).toBe(false);
+  });
+});
+
+describe('ModelRepository over an upstream', () => {
+  it('resolves what is published there, and follows an alias that moves', async () => {
+    const { blobs, state } = stores();
+    const clock = new ManualClock();
+    const defer = (work: Promise<unknown>) => void work;
+    const repository = new ModelRepository({
+      state,
+      blobs: verified(blobs, { defer }),
+      clock,
+      defer,
+      staleWhileRevalidateMs: 0,
+    });
+    const manifest = await publish('acme/echo', ['stable']);
+    const resolved = await repository.resolve('acme/echo');
+    expect(resolved.manifest).toEqual(manifest);
+    await service.services.publisher.removeAlias('acme/echo', 'stable');
+    await service.services.publisher.setAlias('acme/echo', 'canary', '1');
+    clock.advance(5000);
+    expect(await repository.resolve('acme/echo', 'canary')).toMatchObject({
+      index: { aliases: { canary: '1' } },
+    });
+    expect(await repository.names()).toEqual(['acme/echo']);
+  });
+});
