@@ -1,7 +1,7 @@
 import { EdgewiseError } from '../errors.ts';
 import { elementBytes, type FixedDataType, typedArrays } from './datatype.ts';
 import { elementCount, type Shape } from './shape.ts';
-import type { FixedTensor } from './tensor.ts';
+import type { FixedTensor, Tensor } from './tensor.ts';
 
 /** The tensor's bytes, little-endian and row-major, as a view of its data (no copy). All supported hosts are little-endian. */
 export function tensorBytes(tensor: FixedTensor): Uint8Array {
@@ -27,4 +27,16 @@ export function tensorFromBytes(datatype: FixedDataType, shape: Shape, bytes: Ui
   const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   const data = new typedArrays[datatype](aligned.buffer, aligned.byteOffset, count);
   return { datatype, shape, data } as FixedTensor;
+}
+
+/** What the data of `tensors` takes in memory, about: a string its UTF-16 units and 24 bytes. */
+export function heldBytes(tensors: ReadonlyMap<string, Tensor>): number {
+  let bytes = 0;
+  for (const tensor of tensors.values()) {
+    bytes +=
+      tensor.datatype === 'BYTES'
+        ? tensor.data.reduce((sum, { length }) => sum + 2 * length + 24, 0)
+        : tensor.data.byteLength;
+  }
+  return bytes;
 }

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { tensorBytes, tensorFromBytes } from '../../src/tensor/bytes.ts';
+import { heldBytes, tensorBytes, tensorFromBytes } from '../../src/tensor/bytes.ts';
 import { elementBytes, fixedDataTypes } from '../../src/tensor/datatype.ts';
 import { elementCount, shapeMatches } from '../../src/tensor/shape.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
 
 const shapes = fc.array(fc.nat(5), { maxLength: 4 });
 
@@ -44,5 +45,22 @@ describe('tensorFromBytes()', () => {
     expect(() => tensorFromBytes('FP32', [2], new Uint8Array(4))).toThrow(
       expect.objectContaining({ code: 'shape_mismatch' }),
     );
+  });
+});
+
+describe('heldBytes()', () => {
+  it('sums the data of numbers and of strings', () => {
+    const numbers = { datatype: 'INT64', shape: [3], data: new BigInt64Array(3) } as const;
+    const strings = { datatype: 'BYTES', shape: [2], data: ['', 'four'] } as const;
+    expect(heldBytes(new Map())).toBe(0);
+    expect(heldBytes(new Map([['n', numbers]]))).toBe(24);
+    expect(
+      heldBytes(
+        new Map<string, Tensor>([
+          ['n', numbers],
+          ['s', strings],
+        ]),
+      ),
+    ).toBe(24 + 2 * 24 + 8);
   });
 });

@@ -1,0 +1,101 @@
+/** What shadow copies showed, since this isolate began. Nothing of a request or an answer is kept but these figures. */
+import { Lru } from '../async/lru.ts';
+import type { Agreement } from '../tensor/compare.ts';
+
+/** Where copies of an alias's requests go. */
+export interface ShadowTarget {
+  readonly model: string;
+  readonly alias: string;
+  readonly version: string;
+  /** Absent: wherever placement has it run. */
+  readonly tier?: 'edge' | 'origin';
+}
+
+export interface ShadowFigure extends ShadowTarget {
+  /** Copies that were begun: compared, unlike, failed or still under way. */
+  readonly sent: number;
+  /** Copies that were due, and left out because too much was to be done already. */
+  readonly skipped: number;
+  readonly failed: number;
+  /** Answers that lack an output, or have one of another datatype or shape. */
+  readonly unlike: number;
+  readonly compared: number;
+  /** Of those compared: every value the same, and every value within the tolerance of publishing. */
+  readonly exact: number;
+  readonly near: number;
+  /** The greatest difference of two finite numbers in any of them. */
+  readonly maxDifference: number;
+  /** Rows of two-dimensional floating outputs, and those with the same top class. */
+  readonly rows: number;
+  readonly sameTopRows: number;
+}
+
+type Counts = { -readonly [K in keyof ShadowFigure]: ShadowFigure[K] };
+
+export interface ShadowFiguresOptions {
+  /** Beyond these the target that was counted least recently is forgotten. Default 64. */
+  readonly maxTargets?: number;
+}
+
+export class ShadowFigures {
+  readonly #counts: Lru<string, Counts>;
+
+  constructor({ maxTargets = 64 }: ShadowFiguresOptions = {}) {
+    this.#counts = new Lru({ maxBytes: maxTargets });
+  }
+
+  sent(target: ShadowTarget): void {
+    this.#of(target).sent += 1;
+  }
+
+  skipped(target: ShadowTarget): void {
+    this.#of(target).skipped += 1;
+  }
+
+  failed(target: ShadowTarget): void {
+    this.#of(target).failed += 1;
+  }
+
+  unlike(target: ShadowTarget): void {
+    this.#of(target).unlike += 1;
+  }
+
+  compared(target: ShadowTarget, agreement: Agreement): void {
+    const counts = this.#of(target);
+    counts.compared += 1;
+    if (agreement.exact) counts.exact += 1;
+    if (agreement.near) counts.near += 1;
+    counts.maxDifference = Math.max(counts.maxDifference, agreement.maxDifference);
+    counts.rows += agreement.rows;
+    counts.sameTopRows += agreement.sameTopRows;
+  }
+
+  /** Of one model, the target that was counted last at the end. */
+  of(model: string): readonly ShadowFigure[] {
+    return [...this.#counts].flatMap(([, counts]) => (counts.model === model ? [{ ...counts }] : []));
+  }
+
+  #of({ model, alias, version, tier }: ShadowTarget): Counts {
+    const key = `${model} ${alias} ${version} ${tier ?? ''}`;
+    const known = this.#counts.get(key);
+    if (known !== undefined) return known;
+    const counts: Counts = {
+      model,
+      alias,
+      version,
+      ...(tier === undefined ? {} : { tier }),
+      sent: 0,
+      skipped: 0,
+      failed: 0,
+      unlike: 0,
+      compared: 0,
+      exact: 0,
+      near: 0,
+      maxDifference: 0,
+      rows: 0,
+      sameTopRows: 0,
+    };
+    this.#counts.set(key, counts, 1);
+    return counts;
+  }
+}

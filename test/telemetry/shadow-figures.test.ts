@@ -1,0 +1,71 @@
+import { describe, expect, it } from 'vitest';
+import { ShadowFigures, type ShadowTarget } from '../../src/telemetry/shadow-figures.ts';
+
+const canary: ShadowTarget = { model: 'mlp', alias: 'stable', version: '2' };
+const none = {
+  sent: 0,
+  skipped: 0,
+  failed: 0,
+  unlike: 0,
+  compared: 0,
+  exact: 0,
+  near: 0,
+  maxDifference: 0,
+  rows: 0,
+  sameTopRows: 0,
+};
+const agreement = { exact: false, near: true, maxDifference: 0.5, rows: 4, sameTopRows: 3 };
+
+describe('ShadowFigures', () => {
+  it('sums what copies of one target showed, and keeps the greatest difference', () => {
+    const figures = new ShadowFigures();
+    figures.skipped(canary);
+    for (let copy = 0; copy < 4; copy += 1) figures.sent(canary);
+    figures.failed(canary);
+    figures.unlike(canary);
+    figures.compared(canary, agreement);
+    figures.compared(canary, { exact: true, near: true, maxDifference: 0, rows: 1, sameTopRows: 1 });
+    expect(figures.of('mlp')).toEqual([
+      {
+        ...canary,
+        sent: 4,
+        skipped: 1,
+        failed: 1,
+        unlike: 1,
+        compared: 2,
+        exact: 1,
+        near: 2,
+        maxDifference: 0.5,
+        rows: 5,
+        sameTopRows: 4,
+      },
+    ]);
+  });
+
+  it('counts each model, alias, version and tier by itself', () => {
+    const figures = new ShadowFigures();
+    const targets: ShadowTarget[] = [
+      canary,
+      { ...canary, alias: 'beta' },
+      { ...canary, version: '3' },
+      { ...canary, tier: 'origin' },
+    ];
+    for (const target of [...targets, { ...canary, model: 'other' }]) figures.sent(target);
+    expect(figures.of('mlp')).toEqual(targets.map((target) => ({ ...target, ...none, sent: 1 })));
+    expect(figures.of('nobody')).toEqual([]);
+  });
+
+  it('gives figures that later counts leave as they are', () => {
+    const figures = new ShadowFigures();
+    figures.sent(canary);
+    const [before] = figures.of('mlp');
+    figures.sent(canary);
+    expect(before?.sent).toBe(1);
+  });
+
+  it('forgets the target that was counted least recently when there are too many', () => {
+    const figures = new ShadowFigures({ maxTargets: 2 });
+    for (const version of ['1', '2', '1', '3']) figures.sent({ ...canary, version });
+    expect(figures.of('mlp').map(({ version }) => version)).toEqual(['1', '3']);
+  });
+});
