@@ -2,22 +2,18 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { EdgewiseError } from '../errors.ts';
-import { checkModelName, isAliasName, isModelVersion } from '../repository/name.ts';
+import { isAliasName, isModelVersion } from '../repository/name.ts';
 import { type Manifest, manifestSchema, versionPolicySchema } from '../repository/schema.ts';
 import { servedVersions } from '../repository/version-policy.ts';
 import { parseDigest } from '../storage/digest.ts';
+import { aliasRoutes } from './admin-aliases.ts';
+import { nameOf, readDocument } from './admin-request.ts';
 import { identify, requireAdmin } from './auth.ts';
 import { readBody } from './body.ts';
-import type { AppContext, AppEnv } from './context.ts';
+import type { AppEnv } from './context.ts';
 import type { Services } from './services.ts';
 
 const maxBlobBytes = 16 * 1024 * 1024;
-/** The repository keeps manifests of twice this in memory, so none of them is read anew for every request. */
-const maxDocumentBytes = 1024 * 1024;
-
-const aliasBody = z.strictObject({
-  version: z.string().refine(isModelVersion, 'wanted a positive whole number'),
-});
 const publishBody = z.strictObject({
   manifest: manifestSchema,
   aliases: z
@@ -104,28 +100,6 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
     return c.json({ status: 'removed' });
   });
 
-  app.put('/models/:name/aliases/:alias', async (c) => {
-    const name = nameOf(c);
-    const alias = c.req.param('alias');
-    if (!isAliasName(alias)) {
-      throw new EdgewiseError(
-        'invalid_request',
-        `alias ${JSON.stringify(alias.slice(0, 100))} is not usable, wanted lower-case letters, digits and dashes`,
-      );
-    }
-    const { version } = await readDocument(c, aliasBody);
-    await publisher.setAlias(name, alias, version);
-    repository.invalidate(name);
-    return c.json({ status: 'set' });
-  });
-
-  app.delete('/models/:name/aliases/:alias', async (c) => {
-    const name = nameOf(c);
-    await publisher.removeAlias(name, c.req.param('alias'));
-    repository.invalidate(name);
-    return c.json({ status: 'removed' });
-  });
-
   app.put('/models/:name/version-policy', async (c) => {
     const name = nameOf(c);
     await publisher.setVersionPolicy(name, await readDocument(c, versionPolicySchema));
@@ -133,11 +107,13 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
     return c.json({ status: 'set' });
   });
 
-  return app;
-}
+  app.route('/models/:name/aliases/:alias', aliasRoutes(services));
 
-function nameOf(c: AppContext): string {
-  return checkModelName(c.req.param('name') ?? '');
+  app.get('/models/:name/shadows', (c) => {
+    return c.json({ shadows: services.shadows?.figures.of(nameOf(c)) ?? [] });
+  });
+
+  return app;
 }
 
 function checkAddress(manifest: Manifest, name: string, version: string): void {
@@ -147,27 +123,4 @@ function checkAddress(manifest: Manifest, name: string, version: string): void {
       `the manifest is of ${manifest.name}@${manifest.version}, the address of ${name}@${version}: wanted the same`,
     );
   }
-}
-
-/** @throws EdgewiseError `invalid_request` naming the first field that is not as wanted. */
-async function readDocument<S extends z.ZodType>(c: AppContext, schema: S): Promise<z.output<S>> {
-  const body = await readBody(c.req.raw, {
-    maxBytes: maxDocumentBytes,
-    maxDecompressedBytes: maxDocumentBytes,
-  });
-  let document: unknown;
-  try {
-    document = JSON.parse(new TextDecoder().decode(body));
-  } catch (error) {
-    throw new EdgewiseError('invalid_request', 'the body is not JSON', { cause: error });
-  }
-  const parsed = schema.safeParse(document);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new EdgewiseError(
-      'invalid_request',
-      `the body's ${issue?.path.join('.') || 'top level'}: ${issue?.message}`,
-    );
-  }
-  return parsed.data;
 }

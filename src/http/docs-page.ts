@@ -1,6 +1,7 @@
 /** The reference page: plain HTML made from the table of operations, without scripts or anything from elsewhere. */
 import { html, raw } from 'hono/html';
-import { type Operation, operations } from './openapi.ts';
+import { operations } from './openapi.ts';
+import type { Operation } from './openapi-operation.ts';
 import type { HttpSettings } from './settings.ts';
 
 const tags: readonly Operation['tag'][] = ['Inference', 'Models', 'Repository', 'Health', 'Service', 'Admin'];

@@ -4,6 +4,8 @@
  */
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import { dataTypeNames } from '../tensor/datatype.ts';
+import { adminOperations } from './openapi-admin.ts';
+import { anyObject, type Operation } from './openapi-operation.ts';
 import type { HttpSettings } from './settings.ts';
 
 const tensorData = z
@@ -68,19 +70,6 @@ const indexEntry = z.object({
   reason: z.string(),
 });
 const errorBody = z.object({ error: z.string() }).openapi('Error');
-const anyObject = z.record(z.string(), z.unknown());
-
-export interface Operation {
-  readonly method: 'get' | 'post' | 'put' | 'delete' | 'head';
-  /** OpenAPI form: `/v2/models/{name}`. */
-  readonly path: string;
-  readonly tag: 'Health' | 'Models' | 'Inference' | 'Repository' | 'Admin' | 'Service';
-  readonly summary: string;
-  readonly description?: string;
-  readonly body?: z.ZodType | 'binary';
-  readonly answer?: z.ZodType | 'binary' | 'html';
-  readonly admin?: boolean;
-}
 
 /** The same operation with and without a version in its path; what is to be said of both is said once. */
 function versioned({ description, ...operation }: Operation): Operation[] {
@@ -91,8 +80,6 @@ function versioned({ description, ...operation }: Operation): Operation[] {
     { ...operation, path, summary },
   ];
 }
-
-const modelAdmin = '/admin/models/{name}';
 
 export const operations: readonly Operation[] = [
   { method: 'get', path: '/v2/health/live', tag: 'Health', summary: 'Is the server live', answer: anyObject },
@@ -180,102 +167,7 @@ export const operations: readonly Operation[] = [
   },
   { method: 'get', path: '/openapi.json', tag: 'Service', summary: 'This description', answer: anyObject },
   { method: 'get', path: '/docs', tag: 'Service', summary: 'Reference page', answer: 'html' },
-  { method: 'head', path: '/admin/blobs/{digest}', tag: 'Admin', summary: 'Is a blob stored', admin: true },
-  {
-    method: 'get',
-    path: '/admin/blobs/{digest}',
-    tag: 'Admin',
-    summary: 'A blob',
-    answer: 'binary',
-    admin: true,
-  },
-  {
-    method: 'put',
-    path: '/admin/blobs/{digest}',
-    tag: 'Admin',
-    summary: 'Store a blob',
-    description: 'At most 16 MiB. The bytes must have the digest. Storing a blob again is harmless.',
-    body: 'binary',
-    answer: anyObject,
-    admin: true,
-  },
-  {
-    method: 'get',
-    path: '/admin/models',
-    tag: 'Admin',
-    summary: 'Index of every model',
-    answer: anyObject,
-    admin: true,
-  },
-  {
-    method: 'get',
-    path: modelAdmin,
-    tag: 'Admin',
-    summary: 'Index of a model',
-    answer: anyObject,
-    admin: true,
-  },
-  {
-    method: 'delete',
-    path: modelAdmin,
-    tag: 'Admin',
-    summary: 'Remove a model',
-    answer: anyObject,
-    admin: true,
-  },
-  {
-    method: 'get',
-    path: `${modelAdmin}/versions/{version}`,
-    tag: 'Admin',
-    summary: 'Manifest of a version',
-    answer: anyObject,
-    admin: true,
-  },
-  {
-    method: 'put',
-    path: `${modelAdmin}/versions/{version}`,
-    tag: 'Admin',
-    summary: 'Publish a version',
-    description:
-      'Its blobs must be stored. Publishing the same manifest again changes nothing; another one is refused.',
-    body: anyObject,
-    answer: anyObject,
-    admin: true,
-  },
-  {
-    method: 'delete',
-    path: `${modelAdmin}/versions/{version}`,
-    tag: 'Admin',
-    summary: 'Remove a version',
-    answer: anyObject,
-    admin: true,
-  },
-  {
-    method: 'put',
-    path: `${modelAdmin}/aliases/{alias}`,
-    tag: 'Admin',
-    summary: 'Point an alias to a version',
-    body: z.object({ version: z.string() }),
-    answer: anyObject,
-    admin: true,
-  },
-  {
-    method: 'delete',
-    path: `${modelAdmin}/aliases/{alias}`,
-    tag: 'Admin',
-    summary: 'Remove an alias',
-    answer: anyObject,
-    admin: true,
-  },
-  {
-    method: 'put',
-    path: `${modelAdmin}/version-policy`,
-    tag: 'Admin',
-    summary: 'Choose which versions are served',
-    body: anyObject,
-    answer: anyObject,
-    admin: true,
-  },
+  ...adminOperations,
 ];
 
 /** The OpenAPI document. */

@@ -1,0 +1,173 @@
+/** The operations behind the admin key. */
+import { z } from '@hono/zod-openapi';
+import { anyObject, type Operation } from './openapi-operation.ts';
+
+const modelAdmin = '/admin/models/{name}';
+
+const tier = z.enum(['edge', 'origin']);
+const armBody = z.object({ version: z.string(), tier: tier.optional(), percent: z.number() }).openapi('Arm');
+const splitBody = z.object({ arms: z.array(armBody) }).openapi('Split');
+const shadowFigure = z
+  .object({
+    model: z.string(),
+    alias: z.string(),
+    version: z.string(),
+    tier: tier.optional(),
+    sent: z.int(),
+    skipped: z.int(),
+    failed: z.int(),
+    unlike: z.int().openapi({ description: 'Answers with other outputs, datatypes or shapes.' }),
+    compared: z.int(),
+    exact: z.int(),
+    near: z.int().openapi({ description: 'Within the tolerance of publishing.' }),
+    maxDifference: z.number(),
+    rows: z.int().openapi({ description: 'Of two-dimensional floating outputs.' }),
+    sameTopRows: z.int().openapi({ description: 'Rows whose greatest value is in the same column.' }),
+  })
+  .openapi('ShadowFigure');
+
+export const adminOperations: readonly Operation[] = [
+  { method: 'head', path: '/admin/blobs/{digest}', tag: 'Admin', summary: 'Is a blob stored', admin: true },
+  {
+    method: 'get',
+    path: '/admin/blobs/{digest}',
+    tag: 'Admin',
+    summary: 'A blob',
+    answer: 'binary',
+    admin: true,
+  },
+  {
+    method: 'put',
+    path: '/admin/blobs/{digest}',
+    tag: 'Admin',
+    summary: 'Store a blob',
+    description: 'At most 16 MiB. The bytes must have the digest. Storing a blob again is harmless.',
+    body: 'binary',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'get',
+    path: '/admin/models',
+    tag: 'Admin',
+    summary: 'Index of every model',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'get',
+    path: modelAdmin,
+    tag: 'Admin',
+    summary: 'Index of a model',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'delete',
+    path: modelAdmin,
+    tag: 'Admin',
+    summary: 'Remove a model',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'get',
+    path: `${modelAdmin}/versions/{version}`,
+    tag: 'Admin',
+    summary: 'Manifest of a version',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'put',
+    path: `${modelAdmin}/versions/{version}`,
+    tag: 'Admin',
+    summary: 'Publish a version',
+    description:
+      'Its blobs must be stored. Publishing the same manifest again changes nothing; another one is refused.',
+    body: anyObject,
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'delete',
+    path: `${modelAdmin}/versions/{version}`,
+    tag: 'Admin',
+    summary: 'Remove a version',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'put',
+    path: `${modelAdmin}/aliases/{alias}`,
+    tag: 'Admin',
+    summary: 'Point an alias to a version',
+    body: z.object({ version: z.string() }),
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'delete',
+    path: `${modelAdmin}/aliases/{alias}`,
+    tag: 'Admin',
+    summary: 'Remove an alias',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'put',
+    path: `${modelAdmin}/aliases/{alias}/split`,
+    tag: 'Admin',
+    summary: 'Split the traffic of an alias',
+    description:
+      'Between 2 to 8 arms whose percentages add up to 100. A caller stays in its arm. Pointing the alias to another ' +
+      'version ends the split.',
+    body: splitBody,
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'delete',
+    path: `${modelAdmin}/aliases/{alias}/split`,
+    tag: 'Admin',
+    summary: 'Stop splitting the traffic of an alias',
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'put',
+    path: `${modelAdmin}/aliases/{alias}/shadow`,
+    tag: 'Admin',
+    summary: "Copy a share of an alias's requests to a version",
+    description: 'Copies are sent after the answer and compared with it; the caller notices nothing of them.',
+    body: armBody,
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'delete',
+    path: `${modelAdmin}/aliases/{alias}/shadow`,
+    tag: 'Admin',
+    summary: "Stop copying an alias's requests",
+    answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'get',
+    path: `${modelAdmin}/shadows`,
+    tag: 'Admin',
+    summary: 'What copies of requests showed',
+    description: 'Since the isolate that answers began.',
+    answer: z.object({ shadows: z.array(shadowFigure) }),
+    admin: true,
+  },
+  {
+    method: 'put',
+    path: `${modelAdmin}/version-policy`,
+    tag: 'Admin',
+    summary: 'Choose which versions are served',
+    body: anyObject,
+    answer: anyObject,
+    admin: true,
+  },
+];

@@ -1,0 +1,16 @@
+/** What the API's description says of one operation. */
+import { z } from '@hono/zod-openapi';
+
+export interface Operation {
+  readonly method: 'get' | 'post' | 'put' | 'delete' | 'head';
+  /** OpenAPI form: `/v2/models/{name}`. */
+  readonly path: string;
+  readonly tag: 'Health' | 'Models' | 'Inference' | 'Repository' | 'Admin' | 'Service';
+  readonly summary: string;
+  readonly description?: string;
+  readonly body?: z.ZodType | 'binary';
+  readonly answer?: z.ZodType | 'binary' | 'html';
+  readonly admin?: boolean;
+}
+
+export const anyObject = z.record(z.string(), z.unknown());
