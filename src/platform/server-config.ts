@@ -1,0 +1,82 @@
+/** The configuration keys that worker and origin have in common, with their reasons. */
+import { z } from 'zod';
+import type { HttpSettings } from '../http/settings.ts';
+import { defaultJsonLimits } from '../protocol/oip/json-text.ts';
+import { jurisdictionSchema } from '../routing/endpoint-config.ts';
+import { list, mebibyte, sha256Hex, whole } from './variables.ts';
+
+export const serverVersion = '0.1.0';
+
+/** Where a worker, which has 128 MB and one thread, wants another default than a server with a machine of its own. */
+export interface ServerDefaults {
+  readonly maxBodyMib: number;
+  readonly maxJsonMib: number;
+  readonly maxAnswerMib: number;
+  readonly maxInFlight: number;
+  readonly maxQueuePerModel: number;
+  readonly loadTimeoutMs: number;
+}
+
+export function serverVariables(defaults: ServerDefaults) {
+  return {
+    /** Models that callers without a key may use: names, `org/*` or `*`. Closed by default. */
+    EDGEWISE_OPEN_MODELS: list,
+    /** Secret. SHA-256 of the admin key. Absent: publishing and control are off. */
+    EDGEWISE_ADMIN_KEY_SHA256: sha256Hex.optional(),
+    /** Secret. SHA-256 of each caller key, separated by commas. */
+    EDGEWISE_CALLER_KEYS_SHA256: list.pipe(z.array(sha256Hex)),
+    /** Web origins that browsers may call from. Closed by default; `*` opens it to all. */
+    EDGEWISE_CORS_ORIGINS: list,
+    /** Largest request body as sent, and after gzip or deflate. */
+    EDGEWISE_MAX_BODY_MIB: whole(1, 512).default(defaults.maxBodyMib),
+    /** Largest JSON part of an inference request: JavaScript objects made from it take several times its size. Binary tensors do not count. */
+    EDGEWISE_MAX_JSON_MIB: whole(1, 512).default(defaults.maxJsonMib),
+    /** Largest answer: the outputs of a run together, and the body made of them. */
+    EDGEWISE_MAX_ANSWER_MIB: whole(1, 512).default(defaults.maxAnswerMib),
+    /** Requests that may wait or run in one isolate or process before it answers 429. */
+    EDGEWISE_MAX_IN_FLIGHT: whole(1, 10_000).default(defaults.maxInFlight),
+    /** Requests that may wait for one model. */
+    EDGEWISE_MAX_QUEUE_PER_MODEL: whole(1, 10_000).default(defaults.maxQueuePerModel),
+    /** Longest wait for a busy model, and for a model to load, before the caller hears 429 or 503. */
+    EDGEWISE_WAIT_TIMEOUT_MS: whole(10, 300_000).default(10_000),
+    EDGEWISE_LOAD_TIMEOUT_MS: whole(100, 3_600_000).default(defaults.loadTimeoutMs),
+    /** How old a model's index may be before it is read again: the longest time that an alias change takes to be seen. */
+    EDGEWISE_INDEX_MAX_AGE_MS: whole(0, 3_600_000).default(5000),
+    /** Whose law this server runs under, where it is deployed to one jurisdiction: `eu`. Requests bound to another go elsewhere. */
+    EDGEWISE_JURISDICTION: jurisdictionSchema.optional(),
+    /** What is logged: `off`, `errors` (failures of our own), `all` (each refused request too). Never anything of a request's content. */
+    EDGEWISE_LOG: z.enum(['off', 'errors', 'all']).default('errors'),
+  };
+}
+
+type ServerValues = z.output<z.ZodObject<ReturnType<typeof serverVariables>>>;
+
+/** What of `HttpSettings` only an edge has: it sends requests on. */
+export type ForwardSettings = Pick<HttpSettings, 'maxReplayBytes' | 'maxStreamedBytes' | 'requestTimeoutMs'>;
+
+export function httpSettings(values: ServerValues, forward: ForwardSettings): HttpSettings {
+  const maxBodyBytes = values.EDGEWISE_MAX_BODY_MIB * mebibyte;
+  return {
+    serverVersion,
+    body: { maxBytes: maxBodyBytes, maxDecompressedBytes: maxBodyBytes },
+    json: { ...defaultJsonLimits, maxJsonBytes: values.EDGEWISE_MAX_JSON_MIB * mebibyte },
+    maxAnswerBytes: values.EDGEWISE_MAX_ANSWER_MIB * mebibyte,
+    openModels: values.EDGEWISE_OPEN_MODELS,
+    callerKeyHashes: values.EDGEWISE_CALLER_KEYS_SHA256,
+    adminKeyHash: values.EDGEWISE_ADMIN_KEY_SHA256,
+    corsOrigins: values.EDGEWISE_CORS_ORIGINS,
+    ...forward,
+  };
+}
+
+/** Limits of what is taken on, and how fresh things are: the same names on every platform. */
+export function serverLimits(values: ServerValues) {
+  return {
+    maxInFlight: values.EDGEWISE_MAX_IN_FLIGHT,
+    maxQueuePerModel: values.EDGEWISE_MAX_QUEUE_PER_MODEL,
+    waitTimeoutMs: values.EDGEWISE_WAIT_TIMEOUT_MS,
+    loadTimeoutMs: values.EDGEWISE_LOAD_TIMEOUT_MS,
+    indexMaxAgeMs: values.EDGEWISE_INDEX_MAX_AGE_MS,
+    log: values.EDGEWISE_LOG,
+  };
+}

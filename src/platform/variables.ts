@@ -1,0 +1,47 @@
+/** How configuration is read: texts of the environment, checked once, each complaint with its key. */
+import { z } from 'zod';
+
+export const mebibyte = 1024 * 1024;
+
+export type Variables = Readonly<Record<string, unknown>>;
+
+export const whole = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^[0-9]+$/, 'wanted a whole number')
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
+
+/** Separated by commas. */
+export const listOr = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((value) =>
+      value
+        .split(',')
+        .map((item) => item.trim())
+        .filter((item) => item !== ''),
+    );
+
+export const list = listOr('');
+
+export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'wanted 64 lower-case hex digits (a SHA-256)');
+
+/** @throws Error naming each wrong key, its value and what was wanted; the values of secrets are not repeated. */
+export function parseVariables<S extends z.ZodType>(schema: S, variables: Variables): z.output<S> {
+  const parsed = schema.safeParse(variables);
+  if (!parsed.success) {
+    throw new Error(parsed.error.issues.map((issue) => complaint(issue, variables)).join('; '));
+  }
+  return parsed.data;
+}
+
+function complaint({ path, message }: z.core.$ZodIssue, variables: Variables): string {
+  const key = String(path[0]);
+  if (variables[key] === undefined) return `configuration ${key} is not set: ${message}`;
+  // A pool's complaint names the one value in it that is wrong.
+  const value =
+    key.includes('KEY') || key === 'EDGEWISE_ORIGIN_POOL' ? 'its value' : JSON.stringify(variables[key]);
+  return `configuration ${key}: ${value} is not usable: ${message}`;
+}
