@@ -1,26 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import { type AdminClient, createAdminClient } from '../client/admin-client.ts';
+import type { AdminClient } from '../client/admin-client.ts';
 import { EdgewiseError } from '../errors.ts';
-import { isAliasName, isModelName } from '../repository/name.ts';
+import { isAliasName } from '../repository/name.ts';
 import { inspectModel } from '../repository/onnx/inspect.ts';
 import { decodeModel } from '../repository/onnx/proto.ts';
 import { defaultAlias, defaultVersion } from '../repository/version-policy.ts';
-import { type Connection, connection } from './connection.ts';
+import { type CommonOptions, connect, print, type Target, target } from './command.ts';
 import { openVersion } from './download.ts';
 import { pullModel } from './pull.ts';
 import { pushModel } from './push.ts';
 import { modelList, size, table, versionDetails } from './render.ts';
-
-interface CommonOptions {
-  readonly url?: string;
-  readonly json?: boolean;
-}
-
-interface Target {
-  readonly name: string;
-  readonly version: string | undefined;
-}
+import { addTrafficCommands } from './traffic-commands.ts';
 
 /** Every verb of `edgewise model`. */
 export function addModelCommands(program: Command): void {
@@ -46,6 +37,7 @@ export function addModelCommands(program: Command): void {
   verb('alias <model> <alias>', 'point an alias to a version: edgewise model alias mlp@2 stable')
     .option('--remove', 'take the alias away')
     .action(setAlias);
+  addTrafficCommands(verb);
   verb('remove <model>', 'remove a version (<name>@<version>), or with --all every one')
     .option('--all', 'the model with all its versions')
     .action(remove);
@@ -53,19 +45,6 @@ export function addModelCommands(program: Command): void {
     .option('--out <folder>', 'where to (default: ./<name>-<version>)')
     .option('--joined', 'one model.onnx with its weights in it')
     .action(pull);
-}
-
-/** `name`, `org/name`, `name@2`, `name@stable`. */
-function target(text: string): Target {
-  const at = text.lastIndexOf('@');
-  const name = at < 0 ? text : text.slice(0, at);
-  if (!isModelName(name)) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `${JSON.stringify(text)} names no model, wanted name, org/name or name@version`,
-    );
-  }
-  return { name, version: at < 0 ? undefined : text.slice(at + 1) };
 }
 
 function alias(value: string, previous: readonly string[]): readonly string[] {
@@ -81,15 +60,6 @@ function mebibytes(value: string): number {
     throw new InvalidArgumentError('wanted a number from 16 to 4095');
   }
   return number * 2 ** 20;
-}
-
-function connect(options: CommonOptions): Connection & { readonly client: AdminClient } {
-  const to = connection(options.url, process.env, process.cwd());
-  return { ...to, client: createAdminClient({ url: to.url, key: to.adminKey }) };
-}
-
-function print(options: CommonOptions, value: unknown, text: string): void {
-  process.stdout.write(`${options.json ? JSON.stringify(value, null, 2) : text}\n`);
 }
 
 /** The version meant: the one named, else the one that a request without a version would get. */

@@ -1,7 +1,8 @@
 /** What the command line prints: plain text for people, JSON for programs. */
-import type { PublishedModel } from '../client/admin-client.ts';
+import type { PublishedModel, ShadowFigure } from '../client/admin-client.ts';
 import type { EdgewiseError, ErrorCode } from '../errors.ts';
-import type { Manifest, ModelIndex } from '../repository/schema.ts';
+import { type Manifest, type ModelIndex, type SplitArm, targetName } from '../repository/schema.ts';
+import { shadowNamed, splitNamed } from '../repository/served-index.ts';
 
 /** Columns padded to their widest cell. */
 export function table(rows: readonly (readonly string[])[]): string {
@@ -31,13 +32,61 @@ export function modelList(models: readonly ModelIndex[]): string {
   }
   return table([
     ['MODEL', 'VERSIONS', 'ALIASES', 'STATE'],
-    ...models.map(({ name, versions, aliases, unloaded }) => [
-      name,
-      versions.map(({ version }) => version).join(', '),
-      Object.entries(aliases)
-        .map(([alias, version]) => `${alias}→${version}`)
+    ...models.map((index) => [
+      index.name,
+      index.versions.map(({ version }) => version).join(', '),
+      Object.keys(index.aliases)
+        .map((alias) => aliasText(index, alias))
         .join(', ') || '–',
-      unloaded ? 'unloaded' : 'published',
+      index.unloaded ? 'unloaded' : 'published',
+    ]),
+  ]);
+}
+
+/** `stable→1`, and in brackets how it is split and copied. */
+function aliasText(index: ModelIndex, alias: string): string {
+  const split = splitNamed(index, alias);
+  const shadow = shadowNamed(index, alias);
+  const more = [
+    ...(split === undefined ? [] : [`split ${armsText(split.arms)}`]),
+    ...(shadow === undefined ? [] : [`shadow ${armsText([shadow])}`]),
+  ];
+  return `${alias}→${index.aliases[alias]}${more.length === 0 ? '' : ` (${more.join('; ')})`}`;
+}
+
+/** `1=90 2:origin=10`: as the command line takes them. */
+export function armsText(arms: readonly SplitArm[]): string {
+  return arms.map((arm) => `${targetName(arm)}=${arm.percent}`).join(' ');
+}
+
+export function shadowFigures(figures: readonly ShadowFigure[]): string {
+  if (figures.length === 0) {
+    return 'no request was copied where this was answered';
+  }
+  return table([
+    [
+      'ALIAS',
+      'TO',
+      'SENT',
+      'SKIPPED',
+      'FAILED',
+      'UNLIKE',
+      'EXACT',
+      'NEAR',
+      'MAX DIFFERENCE',
+      'SAME TOP CLASS',
+    ],
+    ...figures.map((figure) => [
+      figure.alias,
+      targetName(figure),
+      String(figure.sent),
+      String(figure.skipped),
+      String(figure.failed),
+      String(figure.unlike),
+      `${figure.exact} of ${figure.compared}`,
+      `${figure.near} of ${figure.compared}`,
+      figure.maxDifference.toPrecision(3),
+      figure.rows === 0 ? '–' : `${figure.sameTopRows} of ${figure.rows} rows`,
     ]),
   ]);
 }
@@ -61,6 +110,7 @@ export function versionDetails(
     ['published', manifest.createdAt],
     ['served', served.includes(manifest.version) ? 'yes' : 'no (version policy)'],
     ['aliases', aliases.map(([alias]) => alias).join(', ') || '–'],
+    ...trafficRows(index, manifest.version),
     ['tier', manifest.tier],
     ['inputs', tensors(manifest.inputs)],
     ['outputs', tensors(manifest.outputs)],
@@ -89,6 +139,26 @@ export function versionDetails(
     );
   }
   return table(rows);
+}
+
+/** What a version gets by splits and shadows. */
+function trafficRows({ splits = {}, shadows = {} }: ModelIndex, version: string): [string, string][] {
+  const named = (what: string, arms: readonly [alias: string, arm: SplitArm][]): [string, string][] => {
+    const mine = arms.filter(([, arm]) => arm.version === version);
+    const texts = mine.map(
+      ([alias, { percent, tier }]) => `${percent}% of ${alias}${tier === undefined ? '' : `, ${tier} only`}`,
+    );
+    return texts.length === 0 ? [] : [[what, texts.join('; ')]];
+  };
+  return [
+    ...named(
+      'split',
+      Object.entries(splits).flatMap(([alias, { arms }]) =>
+        arms.map((arm): [string, SplitArm] => [alias, arm]),
+      ),
+    ),
+    ...named('shadow', Object.entries(shadows)),
+  ];
 }
 
 const nextSteps: Partial<Record<ErrorCode, string>> = {

@@ -6,6 +6,9 @@ import {
   type ModelIndex,
   manifestSchema,
   modelIndexSchema,
+  type Shadow,
+  type Split,
+  tierSchema,
   type VersionPolicy,
 } from '../repository/schema.ts';
 import type { Digest } from '../storage/types.ts';
@@ -32,6 +35,26 @@ export interface PublishedVersion {
   readonly digest: Digest;
 }
 
+const count = z.int().nonnegative();
+const shadowFigureSchema = z.object({
+  model: z.string(),
+  alias: z.string(),
+  version: z.string(),
+  tier: tierSchema.optional(),
+  sent: count,
+  skipped: count,
+  failed: count,
+  unlike: count,
+  compared: count,
+  exact: count,
+  near: count,
+  maxDifference: z.number(),
+  rows: count,
+  sameTopRows: count,
+});
+/** What copies of an alias's requests showed. */
+export type ShadowFigure = z.infer<typeof shadowFigureSchema>;
+
 /** Every method throws EdgewiseError with the server's code. */
 export interface AdminClient {
   hasBlob(digest: Digest): Promise<boolean>;
@@ -49,12 +72,21 @@ export interface AdminClient {
   removeModel(name: string): Promise<void>;
   setAlias(name: string, alias: string, version: string): Promise<void>;
   removeAlias(name: string, alias: string): Promise<void>;
+  /** @throws `version_not_found` when the alias or a version is not there. */
+  setSplit(name: string, alias: string, split: Split): Promise<void>;
+  removeSplit(name: string, alias: string): Promise<void>;
+  /** @throws `version_not_found` when the alias or the version is not there. */
+  setShadow(name: string, alias: string, shadow: Shadow): Promise<void>;
+  removeShadow(name: string, alias: string): Promise<void>;
+  /** As the isolate that answers has counted since it began. */
+  shadows(name: string): Promise<readonly ShadowFigure[]>;
   setVersionPolicy(name: string, policy: VersionPolicy): Promise<void>;
 }
 
 const indexesSchema = z.object({ models: z.array(modelIndexSchema) });
 const modelSchema = z.object({ index: modelIndexSchema, served: z.array(z.string()) });
 const versionSchema = z.object({ manifest: manifestSchema, digest: digestSchema });
+const shadowsSchema = z.object({ shadows: z.array(shadowFigureSchema) });
 const statusSchema = z.object({ status: z.enum(['created', 'unchanged']) });
 
 const json = { 'Content-Type': 'application/json' };
@@ -125,6 +157,11 @@ export function createAdminClient(options: ClientOptions): AdminClient {
     removeModel: (name) => change('DELETE', modelPath(name)),
     setAlias: (name, alias, version) => change('PUT', modelPath(name, 'aliases', alias), { version }),
     removeAlias: (name, alias) => change('DELETE', modelPath(name, 'aliases', alias)),
+    setSplit: (name, alias, split) => change('PUT', modelPath(name, 'aliases', alias, 'split'), split),
+    removeSplit: (name, alias) => change('DELETE', modelPath(name, 'aliases', alias, 'split')),
+    setShadow: (name, alias, shadow) => change('PUT', modelPath(name, 'aliases', alias, 'shadow'), shadow),
+    removeShadow: (name, alias) => change('DELETE', modelPath(name, 'aliases', alias, 'shadow')),
+    shadows: async (name) => (await get(modelPath(name, 'shadows'), shadowsSchema)).shadows,
     setVersionPolicy: (name, policy) => change('PUT', modelPath(name, 'version-policy'), policy),
   };
 }

@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openVersion } from '../../src/cli/download.ts';
 import { pullModel } from '../../src/cli/pull.ts';
@@ -10,26 +8,14 @@ import { createAdminClient } from '../../src/client/admin-client.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import { joinModel } from '../../src/repository/onnx/split.ts';
 import type { Digest } from '../../src/storage/types.ts';
+import { runEdgewise } from './command-line.ts';
 import { adminKey, startTestServer, type TestServer } from './server.ts';
 
 let server: TestServer;
 let folder: string;
 const client = () => createAdminClient({ url: server.url, key: adminKey });
 
-interface Outcome {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** The command as a person starts it. */
-async function edgewise(...args: readonly string[]): Promise<Outcome> {
-  const env = { ...process.env, EDGEWISE_URL: server.url, EDGEWISE_ADMIN_KEY: adminKey };
-  const child = spawn(process.execPath, ['bin/edgewise.js', ...args], { env });
-  const closed = new Promise<number | null>((resolve) => child.on('close', resolve));
-  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
-  return { code, stdout, stderr };
-}
+const edgewise = (...args: readonly string[]) => runEdgewise(server, ...args);
 
 beforeAll(async () => {
   server = await startTestServer(8822);

@@ -160,6 +160,58 @@ describe('createAdminClient()', () => {
     await expect(client.model('acme/echo')).rejects.toMatchObject({ code: 'model_not_found' });
   });
 
+  it('splits and copies what an alias gets', async () => {
+    const client = admin();
+    const { manifest } = await client.version('plain', '1');
+    await client.publishVersion({ ...manifest, version: '2' }, { aliases: ['beta'] });
+    const arms = [
+      { version: '1', tier: 'edge' as const, percent: 40 },
+      { version: '2', percent: 60 },
+    ];
+    await client.setSplit('plain', 'beta', { arms });
+    await client.setShadow('plain', 'beta', { version: '1', percent: 0.5 });
+    const { index, served } = await client.model('plain');
+    expect(index).toMatchObject({
+      splits: { beta: { arms } },
+      shadows: { beta: { version: '1', percent: 0.5 } },
+    });
+    expect(served).toEqual(['2', '1']);
+    expect(await client.shadows('plain')).toEqual([]);
+    await client.removeSplit('plain', 'beta');
+    await client.removeShadow('plain', 'beta');
+    const after = (await client.model('plain')).index;
+    expect([after.splits, after.shadows]).toEqual([undefined, undefined]);
+    await expect(client.setSplit('plain', 'gamma', { arms })).rejects.toMatchObject({
+      code: 'version_not_found',
+    });
+  });
+
+  it('reads what copies showed, and finds an answer of another form', async () => {
+    const figure = {
+      model: 'plain',
+      alias: 'beta',
+      version: '2',
+      tier: 'origin',
+      sent: 3,
+      skipped: 1,
+      failed: 0,
+      unlike: 0,
+      compared: 3,
+      exact: 2,
+      near: 3,
+      maxDifference: 1e-6,
+      rows: 3,
+      sameTopRows: 3,
+    };
+    const answering = (shadows: unknown) =>
+      createAdminClient({ url, fetch: () => Promise.resolve(Response.json({ shadows })) });
+    expect(await answering([figure]).shadows('plain')).toEqual([figure]);
+    await expect(answering([{ ...figure, sent: -1 }]).shadows('plain')).rejects.toMatchObject({
+      code: 'origin_unavailable',
+      message: expect.stringContaining('shadows.0.sent'),
+    });
+  });
+
   it('is let in nowhere with another key', async () => {
     const stranger = createAdminClient({ url, key: 'ew_other', fetch: appFetch });
     await expect(stranger.models()).rejects.toMatchObject({ code: 'unauthenticated' });

@@ -1,0 +1,18 @@
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { adminKey, type TestServer } from './server.ts';
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The command as a person starts it. */
+export async function runEdgewise({ url }: TestServer, ...args: readonly string[]): Promise<Outcome> {
+  const env = { ...process.env, EDGEWISE_URL: url, EDGEWISE_ADMIN_KEY: adminKey };
+  const child = spawn(process.execPath, ['bin/edgewise.js', ...args], { env });
+  const closed = new Promise<number | null>((resolve) => child.on('close', resolve));
+  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
+  return { code, stdout, stderr };
+}
