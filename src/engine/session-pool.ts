@@ -84,6 +84,7 @@ export class SessionPool {
     const askedMs = clock.now();
     return this.#visit(model, options, askedMs, async (entry, session, cold) => {
       const begunMs = clock.now();
+      options.onBegin?.();
       const outputs = await this.#infer(entry, session, feeds, fetches);
       const loadMs = cold ? Math.max(0, entry.loadedAtMs - askedMs) : 0;
       const queueMs = begunMs - askedMs - loadMs;

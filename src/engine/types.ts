@@ -75,6 +75,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** From now; the run must have begun by then. */
   readonly deadlineMs?: number | undefined;
+  /** Called when the run begins: from then on neither signal nor deadline count. */
+  readonly onBegin?: (() => void) | undefined;
 }
 
 export interface RunResult {

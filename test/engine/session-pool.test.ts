@@ -76,6 +76,28 @@ describe('SessionPool.run()', () => {
     await deferred[0];
   });
 
+  it('calls onBegin when the run begins: not during the load, nor for a run that does not begin', async () => {
+    const { pool, model, hold, clock, engine } = harness();
+    const creating = hold('create a');
+    const begun: string[] = [];
+    const run = (name: string, deadlineMs?: number) =>
+      pool.run(model('a', 3), feeds, undefined, { deadlineMs, onBegin: () => begun.push(name) });
+    const first = run('first');
+    const late = run('late', 10);
+    const expired = expect(late).rejects.toEqual(throws('deadline_exceeded'));
+    await settle();
+    clock.advance(10);
+    await expired;
+    expect(begun).toEqual([]);
+    const running = hold('run a');
+    await creating.letGo();
+    expect(begun).toEqual(['first']);
+    await running.letGo();
+    await first;
+    expect(engine.trace).toEqual(['create a', 'run a']);
+    expect(begun).toEqual(['first']);
+  });
+
   it('makes no timer and asks nobody to wait when the session is loaded and idle', async () => {
     const { pool, model, clock, deferred } = harness();
     await pool.warm(model('a', 3));
