@@ -1,0 +1,79 @@
+/**
+ * Requests for one model gathered into batches, as Triton's dynamic batcher does: a GPU computes 8 rows in little more
+ * than the time of one.
+ *
+ * A batch is sent when the model is free and a preferred size is reached, or its `maxBatchSize`, or the oldest request has
+ * waited the delay. Without a delay, the default, a request that finds the model free runs at once, and those that come
+ * meanwhile are the next batch. Answers are those of separate runs.
+ *
+ * For servers: a request is answered from the run of another, which workerd does not allow.
+ */
+import type { Clock } from '../async/clock.ts';
+import type { RunResult } from '../engine/types.ts';
+import { BatchLane, type LaneOptions, type LaneSnapshot } from './batch-lane.ts';
+import type { BatchJob } from './batch-member.ts';
+
+export type { BatchJob, BatchPolicy } from './batch-member.ts';
+
+export interface DynamicBatcherOptions {
+  readonly clock: Clock;
+  /** Requests that may wait for one model, those of a run at work not counted; at least 1. */
+  readonly maxQueuePerKey: number;
+  /** Runs of one model at the same time. Default 1. */
+  readonly maxConcurrentRuns?: number;
+  /**
+   * The priority of requests that name none (Triton's default_priority_level). Default 100: 1 to 99 go before them, 101
+   * and more behind them.
+   */
+  readonly defaultPriority?: number;
+}
+
+export interface BatcherSnapshot {
+  readonly models: readonly (LaneSnapshot & { readonly key: string })[];
+}
+
+/** Models whose figures are kept after they fell idle. */
+const maxLanes = 256;
+
+export class DynamicBatcher {
+  readonly #options: LaneOptions;
+  /** The least recently made first. */
+  readonly #lanes = new Map<string, BatchLane>();
+
+  constructor(options: DynamicBatcherOptions) {
+    this.#options = { maxConcurrentRuns: 1, defaultPriority: 100, ...options };
+  }
+
+  /**
+   * The job's answer, from a run that it may share with others of its key. Its outputs are views of what the run gave, and
+   * are its own. Requests of the highest priority run first; in a full queue the lowest gives way to a higher one. A
+   * request that is larger than `maxBatchSize` runs alone, and so does any of a model without a batch dimension
+   * (`maxBatchSize` 0), at once.
+   *
+   * Where a run of several was refused as invalid, each runs again alone, so that only the one at fault fails; where it
+   * ran out of memory, in halves.
+   *
+   * @throws EdgewiseError what `job.run` throws; `overloaded` when too many wait; `deadline_exceeded` when the job's
+   * deadline passed, or its signal was aborted, before its run began: it does not run then.
+   */
+  run(job: BatchJob): Promise<RunResult> {
+    if (job.maxBatchSize === 0) return job.run(job.feeds, job.fetches, job.options);
+    return this.#lane(job.key).ask(job);
+  }
+
+  snapshot(): BatcherSnapshot {
+    return { models: [...this.#lanes].map(([key, lane]) => ({ key, ...lane.snapshot() })) };
+  }
+
+  #lane(key: string): BatchLane {
+    const known = this.#lanes.get(key);
+    if (known !== undefined) return known;
+    if (this.#lanes.size >= maxLanes) {
+      const idle = [...this.#lanes].find(([, lane]) => lane.idle);
+      if (idle !== undefined) this.#lanes.delete(idle[0]);
+    }
+    const lane = new BatchLane(this.#options);
+    this.#lanes.set(key, lane);
+    return lane;
+  }
+}

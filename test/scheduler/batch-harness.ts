@@ -1,0 +1,96 @@
+/** A batcher whose runs stand still until they are told how they end. */
+import type { Feeds, Fetches, RunOptions, RunResult } from '../../src/engine/types.ts';
+import { EdgewiseError, type ErrorCode } from '../../src/errors.ts';
+import {
+  type BatchJob,
+  DynamicBatcher,
+  type DynamicBatcherOptions,
+} from '../../src/scheduler/dynamic-batcher.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { feeds, fp32 } from '../engine/contract.ts';
+import { ManualClock } from '../support/clock.ts';
+
+export interface HeldRun {
+  readonly feeds: Feeds;
+  readonly fetches: readonly string[] | undefined;
+  readonly options: RunOptions;
+  /** The values of its first input: who is in it. */
+  readonly values: readonly number[];
+  begin(): void;
+  finish(outputs?: Fetches, timings?: Partial<RunResult['timings']>): Promise<void>;
+  fail(code: ErrorCode, options?: { readonly retryAfterSeconds?: number }): Promise<void>;
+}
+
+/** Lets all that can go on go on: promises settle in microtasks, and a macrotask comes after them. */
+export const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+export function values(tensor: Tensor | undefined): number[] {
+  return tensor === undefined ? [] : [...tensor.data].map(Number);
+}
+
+export function batchHarness(
+  options: Partial<DynamicBatcherOptions> & { readonly begins?: 'at once' | 'when told' } = {},
+) {
+  const { begins = 'at once', ...batcherOptions } = options;
+  const clock = new ManualClock();
+  const batcher = new DynamicBatcher({ clock, maxQueuePerKey: 100, ...batcherOptions });
+  const runs: HeldRun[] = [];
+  const run: BatchJob['run'] = (given, fetches, runOptions) => {
+    const { promise, resolve, reject } = Promise.withResolvers<RunResult>();
+    let begun = false;
+    const held: HeldRun = {
+      feeds: given,
+      fetches,
+      options: runOptions,
+      values: values(given.get('x')),
+      begin: () => {
+        begun = true;
+        runOptions.onBegin?.();
+      },
+      // By default y is x and z is ten times x.
+      finish: async (outputs = doubles(given), timings = {}) => {
+        resolve({ outputs, timings: { loadMs: 0, queueMs: 0, runMs: 1, cold: false, ...timings } });
+        await settle();
+      },
+      fail: async (code, errorOptions) => {
+        reject(new EdgewiseError(code, 'let fail', errorOptions));
+        await settle();
+      },
+    };
+    runOptions.signal?.addEventListener('abort', () => {
+      if (!begun) reject(new EdgewiseError('deadline_exceeded', 'dropped by the runner'));
+    });
+    runs.push(held);
+    if (begins === 'at once') held.begin();
+    return promise;
+  };
+  /** A request of `rows` rows, all of them `value`. */
+  const ask = (value: number, change: Partial<BatchJob> & { readonly rows?: number } = {}) => {
+    const { rows = 1, ...job } = change;
+    const result = batcher.run({
+      key: 'm',
+      maxBatchSize: 8,
+      feeds: feeds({ x: fp32([rows, 1], new Array(rows).fill(value)) }),
+      fetches: undefined,
+      options: {},
+      run,
+      ...job,
+    });
+    // What is not awaited must not be reported as unhandled.
+    result.catch(() => undefined);
+    return result;
+  };
+  return { clock, batcher, runs, run, ask };
+}
+
+function doubles(given: Feeds): Fetches {
+  const x = given.get('x');
+  const shape = x?.shape ?? [];
+  return feeds({
+    y: fp32(shape, values(x)),
+    z: fp32(
+      shape,
+      values(x).map((value) => 10 * value),
+    ),
+  });
+}
