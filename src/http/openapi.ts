@@ -135,7 +135,7 @@ export const operations: readonly Operation[] = [
     tag: 'Inference',
     summary: 'Inference',
     description:
-      'JSON, or JSON followed by binary tensors when the header Inference-Header-Content-Length gives the length of the JSON part; its value 0 means that the whole body is one raw tensor. Bodies may be gzip or deflate.',
+      'JSON, or JSON followed by binary tensors when the header Inference-Header-Content-Length gives the length of the JSON part; its value 0 means that the whole body is one raw tensor. Bodies may be gzip or deflate. Where an alias splits its traffic, the header X-Session-Id keeps a caller without a key with one version.',
     body: inferRequest,
     answer: inferResponse,
   }),
