@@ -1,0 +1,245 @@
+/**
+ * One request at the pool: the attempts it takes until there is an answer, or none can be had. Everything here belongs to
+ * the one request; nothing is awaited that another request made.
+ */
+import { EdgewiseError } from '../errors.ts';
+import { callerLeft, type FailedAttempt, reasonOf, tooLate, unanswered } from './dispatch-errors.ts';
+import type { EndpointPool, EndpointWanted, Lease } from './endpoint-pool.ts';
+import type { PickTerms } from './picker.ts';
+import {
+  type Attempt,
+  type AttemptAnswer,
+  type AttemptContext,
+  AttemptError,
+  type Endpoint,
+} from './types.ts';
+
+export interface DispatchRequest<T> extends EndpointWanted {
+  /** Whether it may be sent to more than one endpoint. */
+  readonly replayable: boolean;
+  /** Whether it may be sent to a second endpoint while the first is only late. Wants `replayable`. */
+  readonly hedge: boolean;
+  /** From now, all attempts together. */
+  readonly deadlineMs: number;
+  /** The caller's. */
+  readonly signal?: AbortSignal | undefined;
+  readonly attempt: Attempt<T>;
+}
+
+export interface Dispatched<T> {
+  readonly value: T;
+  /** The configured name of the endpoint that answered. */
+  readonly endpoint: string;
+  /** How many were asked. */
+  readonly attempts: number;
+  /** Whether one was asked because another was late. */
+  readonly hedged: boolean;
+}
+
+/**
+ * Settles once, no later than the deadline; attempts that are not needed any more are aborted then.
+ *
+ * @throws EdgewiseError `origin_unavailable`, `overloaded`, `residency_unavailable`, `deadline_exceeded`; whatever an
+ * attempt throws that is no AttemptError.
+ */
+export function dispatch<T>(pool: EndpointPool, request: DispatchRequest<T>): Promise<Dispatched<T>> {
+  return new Dispatching(pool, request).begin();
+}
+
+/** An attempt on its way. */
+interface Flight {
+  readonly lease: Lease;
+  readonly controller: AbortController;
+  readonly cancelTimer: () => void;
+}
+
+class Dispatching<T> {
+  readonly #pool: EndpointPool;
+  readonly #request: DispatchRequest<T>;
+  readonly #untilMs: number;
+  readonly #result = Promise.withResolvers<Dispatched<T>>();
+  /** At most two. */
+  readonly #flights: Flight[] = [];
+  readonly #tried: Endpoint[] = [];
+  readonly #failed: FailedAttempt[] = [];
+  #hedged = false;
+  #cancelHedge: (() => void) | undefined;
+
+  constructor(pool: EndpointPool, request: DispatchRequest<T>) {
+    this.#pool = pool;
+    this.#request = request;
+    this.#untilMs = pool.clock.now() + request.deadlineMs;
+  }
+
+  begin(): Promise<Dispatched<T>> {
+    const { signal } = this.#request;
+    if (signal?.aborted) this.#leave();
+    else if (!(this.#remainingMs > 0)) this.#expire();
+    else {
+      signal?.addEventListener('abort', this.#leave);
+      this.#pool.arrive();
+      if (!this.#send('first')) this.#fail();
+    }
+    return this.#result.promise;
+  }
+
+  get #remainingMs(): number {
+    return this.#untilMs - this.#pool.clock.now();
+  }
+
+  /** @returns whether there was an endpoint for it. */
+  #send(purpose: PickTerms['purpose']): boolean {
+    const { model, protocol, jurisdiction, replayable, attempt } = this.#request;
+    const metBusy = this.#failed.some(({ error }) => error.outcome === 'busy');
+    const wanted = { model, protocol, jurisdiction, replayable, metBusy, purpose, tried: this.#tried };
+    const lease = this.#pool.begin(wanted);
+    if (lease === undefined) return false;
+    const { endpoint } = lease;
+    const { clock } = this.#pool;
+    const { timeoutMs } = endpoint.config;
+    const remainingMs = this.#remainingMs;
+    const controller = new AbortController();
+    const flight: Flight = {
+      lease,
+      controller,
+      // One timer for both limits: whichever comes first.
+      cancelTimer:
+        remainingMs <= timeoutMs
+          ? clock.after(remainingMs, () => this.#expire())
+          : clock.after(timeoutMs, () => this.#timeOut(flight)),
+    };
+    this.#tried.push(endpoint);
+    this.#flights.push(flight);
+    if (purpose !== 'hedge') this.#armHedge(this.#pool.hedgeDelayMs(model));
+    asked(attempt, endpoint, { signal: controller.signal, remainingMs }).then(
+      (answer) => this.#answered(flight, answer),
+      (error: unknown) => this.#threw(flight, error),
+    );
+    return true;
+  }
+
+  #answered(flight: Flight, { value, load, discard }: AttemptAnswer<T>): void {
+    if (!this.#land(flight)) {
+      discard?.();
+      return;
+    }
+    this.#close('another endpoint answered first');
+    this.#pool.end(flight.lease, { outcome: 'success', load, answered: true });
+    const endpoint = flight.lease.endpoint.config.name;
+    this.#result.resolve({ value, endpoint, attempts: this.#tried.length, hedged: this.#hedged });
+  }
+
+  #threw(flight: Flight, error: unknown): void {
+    if (!this.#land(flight)) return;
+    if (error instanceof AttemptError) {
+      this.#miss(flight, error);
+      return;
+    }
+    this.#close('another endpoint answered first');
+    this.#pool.end(flight.lease, { outcome: 'success' });
+    this.#result.reject(error);
+  }
+
+  #timeOut(flight: Flight): void {
+    if (!this.#land(flight)) return;
+    const cause = new Error(`gave no answer within ${flight.lease.endpoint.config.timeoutMs} ms`);
+    flight.controller.abort(cause);
+    const error = new EdgewiseError('origin_unavailable', 'the origin server did not answer in time', {
+      cause,
+    });
+    this.#miss(flight, new AttemptError('failure', error));
+  }
+
+  /** The attempt got no answer, another one may. */
+  #miss({ lease }: Flight, error: AttemptError): void {
+    this.#pool.end(lease, {
+      outcome: error.outcome,
+      reason: reasonOf(error),
+      load: error.load,
+      retryAfterSeconds: error.error.retryAfterSeconds,
+    });
+    this.#failed.push({ endpoint: lease.endpoint, error });
+    if (this.#retry() || this.#flights.length > 0) return;
+    if (this.#remainingMs > 0) this.#fail();
+    else this.#expire();
+  }
+
+  #retry(): boolean {
+    const { retries } = this.#pool;
+    if (!this.#request.replayable || !(this.#remainingMs > 0) || !retries.hasRoom) return false;
+    if (!this.#send('retry')) return false;
+    retries.spend();
+    return true;
+  }
+
+  /** Sends the request a second time unless it is answered within `delayMs`; undefined: it is not to be. */
+  #armHedge(delayMs: number | undefined): void {
+    this.#cancelHedge?.();
+    this.#cancelHedge = undefined;
+    const { hedge, replayable } = this.#request;
+    if (delayMs === undefined || !hedge || !replayable || this.#hedged || delayMs >= this.#remainingMs)
+      return;
+    this.#cancelHedge = this.#pool.clock.after(delayMs, () => {
+      const { hedges } = this.#pool;
+      this.#hedged = this.#flights.length === 1 && hedges.hasRoom && this.#send('hedge');
+      if (this.#hedged) hedges.spend();
+      // There may be room for it later; a request that waits for long gains most.
+      else this.#armHedge(delayMs * 2);
+    });
+  }
+
+  readonly #leave = (): void => {
+    this.#close('the caller left', 'abandoned');
+    this.#result.reject(callerLeft(this.#request.signal?.reason));
+  };
+
+  #expire(): void {
+    this.#close('the time for the request is over');
+    this.#result.reject(tooLate(this.#tried, this.#failed));
+  }
+
+  #fail(): void {
+    this.#close('no endpoint is left');
+    const { replayable } = this.#request;
+    const stopped = replayable && !this.#pool.retries.hasRoom ? 'the budget for retries is spent' : undefined;
+    this.#result.reject(
+      unanswered(this.#pool, { wanted: this.#request, tried: this.#tried, failed: this.#failed, stopped }),
+    );
+  }
+
+  /** @returns whether the attempt was in flight, which it is not any more. */
+  #land(flight: Flight): boolean {
+    const at = this.#flights.indexOf(flight);
+    if (at < 0) return false;
+    this.#flights.splice(at, 1);
+    flight.cancelTimer();
+    return true;
+  }
+
+  /** Gives up what is in flight and leaves nothing behind. */
+  #close(reason: string, outcome?: 'abandoned'): void {
+    this.#request.signal?.removeEventListener('abort', this.#leave);
+    this.#cancelHedge?.();
+    for (const flight of [...this.#flights]) {
+      this.#land(flight);
+      this.#pool.end(flight.lease, { outcome: outcome ?? this.#verdict(flight), reason });
+      flight.controller.abort(new Error(reason));
+    }
+  }
+
+  /** What it says of an endpoint that it has not answered yet. */
+  #verdict({ lease }: Flight): 'failure' | 'overtaken' | 'abandoned' {
+    const tookMs = this.#pool.clock.now() - lease.beganMs;
+    if (tookMs >= lease.endpoint.config.timeoutMs) return 'failure';
+    return this.#pool.isLate(lease) ? 'overtaken' : 'abandoned';
+  }
+}
+
+/** What an attempt throws before its first `await` is its rejection too. */
+async function asked<T>(
+  attempt: Attempt<T>,
+  endpoint: Endpoint,
+  context: AttemptContext,
+): Promise<AttemptAnswer<T>> {
+  return attempt(endpoint, context);
+}

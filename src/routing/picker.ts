@@ -1,0 +1,88 @@
+/** Which endpoint takes a request. Pure: everything it knows is asked of the candidates. */
+import type { EndpointState } from './endpoint-health.ts';
+
+/** An endpoint that has the model, and that this request was not sent to yet. */
+export interface Candidate {
+  readonly state: EndpointState;
+  /** Whether it takes nothing now: `busy` because it has enough to do, `failure` because it said so while it failed. */
+  heldFor(nowMs: number): 'busy' | 'failure' | undefined;
+  /** Whether its time out is over, by `overdueMs` at least, and nobody probes it yet. */
+  isProbeDue(nowMs: number, overdueMs: number): boolean;
+  /** What it has to do in relation to what it can do. */
+  load(nowMs: number): number;
+  /** 0 where nothing is known. */
+  latencyMs(nowMs: number): number;
+}
+
+export interface PickTerms {
+  readonly nowMs: number;
+  /** 0 to 1, 1 excluded. */
+  readonly random: () => number;
+  /** `first`: may be a probe before all. `retry`: may not. `hedge`: goes to a healthy endpoint or nowhere. */
+  readonly purpose: 'first' | 'retry' | 'hedge';
+  /** Whether the request loses nothing by being a probe that fails. */
+  readonly mayProbe: () => boolean;
+  /** Whether an endpoint answered this request that it is busy: the ejected are no reserve for the busy. */
+  readonly metBusy: boolean;
+}
+
+/** Small pools are looked through whole; of larger ones two are compared (power of two choices). */
+const fullScanUpTo = 4;
+/** So long a probe waits for a request that can be sent again, then it takes any. */
+const probePatienceMs = 10_000;
+
+const ranks = { healthy: 1, suspect: 2, ejected: 3 } as const;
+
+/** Undefined where none can take it. */
+export function pick<C extends Candidate>(candidates: readonly C[], terms: PickTerms): C | undefined {
+  const { nowMs, purpose } = terms;
+  let isBusy = terms.metBusy;
+  let best = Number.POSITIVE_INFINITY;
+  let chosen: C[] = [];
+  for (const candidate of candidates) {
+    const held = candidate.heldFor(nowMs);
+    if (held !== undefined) {
+      isBusy ||= held === 'busy' && candidate.state !== 'ejected';
+      continue;
+    }
+    const rank = purpose === 'first' && isToBeProbed(candidate, terms) ? 0 : ranks[candidate.state];
+    if (rank < best) {
+      best = rank;
+      chosen = [candidate];
+    } else if (rank === best) {
+      chosen.push(candidate);
+    }
+  }
+  if (purpose === 'hedge' && best !== ranks.healthy) return undefined;
+  if (best === ranks.ejected && isBusy) return undefined;
+  return leastLoaded(chosen, terms);
+}
+
+function isToBeProbed(candidate: Candidate, { nowMs, mayProbe }: PickTerms): boolean {
+  return candidate.isProbeDue(nowMs, 0) && (mayProbe() || candidate.isProbeDue(nowMs, probePatienceMs));
+}
+
+function leastLoaded<C extends Candidate>(candidates: readonly C[], terms: PickTerms): C | undefined {
+  const { nowMs, random } = terms;
+  if (candidates.length > fullScanUpTo) return leastLoaded(twoOf(candidates, random), terms);
+  let best: C | undefined;
+  let ties = 1;
+  for (const candidate of candidates) {
+    const order = best === undefined ? -1 : compare(candidate, best, nowMs);
+    ties = order < 0 ? 1 : order === 0 ? ties + 1 : ties;
+    if (order < 0 || (order === 0 && random() * ties < 1)) best = candidate;
+  }
+  return best;
+}
+
+/** Two that are not the same. */
+function twoOf<C>(candidates: readonly C[], random: () => number): readonly C[] {
+  const one = Math.floor(random() * candidates.length);
+  const step = 1 + Math.floor(random() * (candidates.length - 1));
+  const other = (one + step) % candidates.length;
+  return candidates.filter((_, index) => index === one || index === other);
+}
+
+function compare(one: Candidate, other: Candidate, nowMs: number): number {
+  return one.load(nowMs) - other.load(nowMs) || one.latencyMs(nowMs) - other.latencyMs(nowMs);
+}

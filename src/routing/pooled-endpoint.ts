@@ -1,0 +1,217 @@
+/** What this isolate knows of one endpoint of the pool. Plain data: nothing here belongs to a request, or waits. */
+import {
+  EndpointHealth,
+  type EndpointState,
+  type HealthChange,
+  type HealthTicket,
+} from './endpoint-health.ts';
+import { LatencyWindow } from './latency-window.ts';
+import { PeakEwma } from './peak-ewma.ts';
+import type { Candidate } from './picker.ts';
+import type { AttemptOutcome, Endpoint, LoadReport } from './types.ts';
+
+/** How an attempt ended. */
+export interface LeaseEnd {
+  readonly outcome: AttemptOutcome;
+  /** Why, for the log. */
+  readonly reason?: string | undefined;
+  readonly load?: LoadReport | undefined;
+  /** `Retry-After`, where it said so. */
+  readonly retryAfterSeconds?: number | undefined;
+  /** Whether there is an answer, as against an error that is the answer: its latency is one to expect. */
+  readonly answered?: boolean;
+}
+
+/** One attempt at the endpoint, in flight until it ends. */
+export interface Lease {
+  readonly endpoint: Endpoint;
+  readonly model: string;
+  readonly beganMs: number;
+  readonly ticket: HealthTicket;
+}
+
+export interface EndpointSnapshot {
+  readonly name: string;
+  readonly protocol: 'oip' | 'openai';
+  readonly region?: string;
+  readonly jurisdiction?: string;
+  readonly weight: number;
+  readonly state: EndpointState;
+  readonly inFlight: number;
+  /** Attempts that were begun here. */
+  readonly requests: number;
+  readonly failures: number;
+  /** Attempts that another one, or the deadline, overtook. */
+  readonly overtaken: number;
+  readonly busy: number;
+  /** How often it was put out. */
+  readonly ejections: number;
+  /** Until it is probed; 0 when healthy or due. */
+  readonly outForMs: number;
+  /** Until it may be asked again, as it said itself. */
+  readonly heldForMs: number;
+  /** Peak EWMA; 0 where nothing is known, or was used for long. */
+  readonly latencyMs: number;
+  /** Of its last 128 answers. */
+  readonly p50Ms?: number;
+  readonly p95Ms?: number;
+  /** As it reported last, in the last 10 s. */
+  readonly utilisation?: number;
+}
+
+/** What is not heard of for so long after it must have ended is not in flight any more. */
+const leaseSlackMs = 5000;
+const maxHoldMs = 5000;
+const lacksModelForMs = 60_000;
+/** Models come from the repository, so this many are rare. */
+const maxLacking = 256;
+const reportMaxAgeMs = 10_000;
+const minHeadroom = 0.1;
+
+export class PooledEndpoint implements Candidate {
+  readonly endpoint: Endpoint;
+  readonly health = new EndpointHealth();
+  readonly #latency = new PeakEwma();
+  readonly #latencies = new LatencyWindow();
+  /** The oldest first. */
+  readonly #leases = new Set<Lease>();
+  /** Model → when to ask for it again. */
+  readonly #lacking = new Map<string, number>();
+  #held: { readonly untilMs: number; readonly why: 'busy' | 'failure' } | undefined;
+  #report: { readonly utilisation: number; readonly atMs: number } | undefined;
+  #requests = 0;
+  #failures = 0;
+  #overtaken = 0;
+  #busy = 0;
+
+  constructor(endpoint: Endpoint) {
+    this.endpoint = endpoint;
+  }
+
+  get state(): EndpointState {
+    return this.health.state;
+  }
+
+  get inFlight(): number {
+    return this.#leases.size;
+  }
+
+  isProbeDue(nowMs: number, overdueMs: number): boolean {
+    return this.health.isProbeDue(nowMs, overdueMs);
+  }
+
+  heldFor(nowMs: number): 'busy' | 'failure' | undefined {
+    return this.heldForMs(nowMs) > 0 ? this.#held?.why : undefined;
+  }
+
+  heldForMs(nowMs: number): number {
+    return Math.max(0, (this.#held?.untilMs ?? 0) - nowMs);
+  }
+
+  lacks(model: string, nowMs: number): boolean {
+    return nowMs < (this.#lacking.get(model) ?? 0);
+  }
+
+  load(nowMs: number): number {
+    const headroom = Math.max(minHeadroom, 1 - Math.max(0, this.#utilisation(nowMs) ?? 0));
+    return (this.#leases.size + 1) / (this.endpoint.config.weight * headroom);
+  }
+
+  latencyMs(nowMs: number): number {
+    return this.#latency.at(nowMs);
+  }
+
+  begin(model: string, nowMs: number): Lease {
+    const lease = { endpoint: this.endpoint, model, beganMs: nowMs, ticket: this.health.begin(nowMs) };
+    this.#leases.add(lease);
+    this.#requests += 1;
+    return lease;
+  }
+
+  /**
+   * Idempotent.
+   *
+   * @returns the change of state that it led to.
+   */
+  end(lease: Lease, end: LeaseEnd, nowMs: number, mayEject: () => boolean): HealthChange | undefined {
+    if (!this.#leases.delete(lease)) return undefined;
+    const { outcome, load, reason, retryAfterSeconds } = end;
+    this.#count(outcome);
+    this.#time(end, nowMs - lease.beganMs, nowMs);
+    if (load !== undefined) this.#report = { utilisation: load.utilisation, atMs: nowMs };
+    if (outcome === 'lacks-model') this.#rememberLacking(lease.model, nowMs);
+    if (retryAfterSeconds !== undefined && (outcome === 'busy' || outcome === 'failure')) {
+      this.#held = { untilMs: nowMs + Math.min(maxHoldMs, retryAfterSeconds * 1000), why: outcome };
+    }
+    return this.health.end(lease.ticket, { outcome, nowMs, reason, mayEject });
+  }
+
+  /**
+   * Takes back what will never end: on Cloudflare a request that is cancelled does not go on. All attempts here may take
+   * equally long, so the oldest are first.
+   */
+  takeBack(nowMs: number): void {
+    if (this.#leases.size === 0) return;
+    const beforeMs = nowMs - this.endpoint.config.timeoutMs - leaseSlackMs;
+    for (const lease of this.#leases) {
+      if (lease.beganMs > beforeMs) return;
+      this.end(lease, { outcome: 'abandoned' }, nowMs, () => false);
+    }
+  }
+
+  snapshot(nowMs: number): EndpointSnapshot {
+    const { name, protocol, region, jurisdiction, weight } = this.endpoint.config;
+    const p50Ms = this.#latencies.quantile(0.5);
+    const p95Ms = this.#latencies.quantile(0.95);
+    const utilisation = this.#utilisation(nowMs);
+    return {
+      name,
+      protocol,
+      ...(region === undefined ? undefined : { region }),
+      ...(jurisdiction === undefined ? undefined : { jurisdiction }),
+      weight,
+      state: this.health.state,
+      inFlight: this.#leases.size,
+      requests: this.#requests,
+      failures: this.#failures,
+      overtaken: this.#overtaken,
+      busy: this.#busy,
+      ejections: this.health.ejections,
+      outForMs: this.health.outForMs(nowMs),
+      heldForMs: this.heldForMs(nowMs),
+      latencyMs: this.#latency.at(nowMs),
+      ...(p50Ms === undefined ? undefined : { p50Ms }),
+      ...(p95Ms === undefined ? undefined : { p95Ms }),
+      ...(utilisation === undefined ? undefined : { utilisation }),
+    };
+  }
+
+  #count(outcome: AttemptOutcome): void {
+    if (outcome === 'failure') this.#failures += 1;
+    else if (outcome === 'overtaken') this.#overtaken += 1;
+    else if (outcome === 'busy') this.#busy += 1;
+  }
+
+  #time({ outcome, answered }: LeaseEnd, elapsedMs: number, nowMs: number): void {
+    if (answered === true) {
+      this.#latency.observe(elapsedMs, nowMs);
+      this.#latencies.add(elapsedMs);
+    } else if (outcome === 'failure' || outcome === 'overtaken' || outcome === 'abandoned') {
+      // It would have taken longer; that it failed soon says nothing.
+      this.#latency.observeAtLeast(elapsedMs, nowMs);
+    }
+  }
+
+  #rememberLacking(model: string, nowMs: number): void {
+    for (const [name, untilMs] of this.#lacking) {
+      if (untilMs <= nowMs || this.#lacking.size >= maxLacking) this.#lacking.delete(name);
+    }
+    this.#lacking.set(model, nowMs + lacksModelForMs);
+  }
+
+  #utilisation(nowMs: number): number | undefined {
+    return this.#report !== undefined && nowMs - this.#report.atMs < reportMaxAgeMs
+      ? this.#report.utilisation
+      : undefined;
+  }
+}
