@@ -1,6 +1,7 @@
 /** One HTTP request to an endpoint of the pool, up to the head of its answer; and its answers' bodies, read or let go. */
 import { EdgewiseError } from '../errors.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
+import { joinBytes } from './join-bytes.ts';
 import { AttemptError, type Endpoint } from './types.ts';
 
 export interface EndpointRequest {
@@ -87,7 +88,7 @@ export async function readAnswer(
   response: Response,
   maxBytes: number,
   signal: AbortSignal,
-): Promise<Uint8Array<ArrayBuffer> | undefined> {
+): Promise<Uint8Array | undefined> {
   const declared = declaredLength(response.headers);
   if (declared !== undefined && declared > maxBytes) {
     release(response);
@@ -113,7 +114,7 @@ function declaredLength(headers: Headers): number | undefined {
 async function readStream(
   body: ReadableStream<Uint8Array>,
   maxBytes: number,
-): Promise<Uint8Array<ArrayBuffer> | undefined> {
+): Promise<Uint8Array | undefined> {
   const reader = body.getReader();
   const chunks: Uint8Array[] = [];
   let byteLength = 0;
@@ -125,11 +126,5 @@ async function readStream(
     }
     chunks.push(next.value);
   }
-  const whole = new Uint8Array(byteLength);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
+  return joinBytes(chunks);
 }

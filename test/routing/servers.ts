@@ -1,5 +1,5 @@
 /** Real HTTP servers that stand in for endpoints, and the endpoints that name them. */
-import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type RequestListener, type ServerResponse } from 'node:http';
 import { onTestFinished } from 'vitest';
 import type { EndpointConfig } from '../../src/routing/endpoint-config.ts';
 import type { AttemptContext, Endpoint } from '../../src/routing/types.ts';
@@ -21,14 +21,20 @@ export type Handler = (request: Received, response: ServerResponse) => void | Pr
 /** Reads each request to its end, then answers it with `handler`. Closed, with its connections, when the test is over. */
 export async function startServer(handler: Handler): Promise<Server> {
   const received: Received[] = [];
-  const server = createServer(async (request, response) => {
+  const url = await startRawServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk);
-    const { method = '', url = '', headers } = request;
-    const whole = { method, url, headers, body: new Uint8Array(Buffer.concat(chunks)) };
+    const { method = '', url: path = '', headers } = request;
+    const whole = { method, url: path, headers, body: new Uint8Array(Buffer.concat(chunks)) };
     received.push(whole);
     await handler(whole, response);
   });
+  return { url, received };
+}
+
+/** The address of a server that hands each request to `listener` when its head has come. */
+export async function startRawServer(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(async () => {
     server.closeAllConnections();
@@ -36,7 +42,7 @@ export async function startServer(handler: Handler): Promise<Server> {
   });
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the server has no port');
-  return { url: `http://127.0.0.1:${address.port}`, received };
+  return `http://127.0.0.1:${address.port}`;
 }
 
 export function endpointAt(url: string, config: Partial<EndpointConfig> = {}): Endpoint {

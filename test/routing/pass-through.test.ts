@@ -1,0 +1,309 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import type { EndpointConfig } from '../../src/routing/endpoint-config.ts';
+import { type PassThroughRequest, passThroughAttempt } from '../../src/routing/pass-through.ts';
+import type { AttemptContext } from '../../src/routing/types.ts';
+import { failed } from './attempts.ts';
+import { contextOf, endpointAt, json, startRawServer, startServer } from './servers.ts';
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const chat: PassThroughRequest = {
+  method: 'POST',
+  path: () => '/v1/chat/completions',
+  headers: { 'Content-Type': 'application/json' },
+  body: bytes('{"stream":true}'),
+  requestId: 'request-1',
+};
+
+interface Send extends Partial<PassThroughRequest> {
+  readonly url: string;
+  readonly config?: Partial<EndpointConfig>;
+  readonly context?: Partial<AttemptContext>;
+}
+
+function send({ url, config, context, ...request }: Send) {
+  const endpoint = endpointAt(url, { protocol: 'openai', ...config });
+  return passThroughAttempt({ ...chat, ...request })(endpoint, contextOf(context));
+}
+
+/** A server of events that are written by the test, and whether its reader has gone. */
+async function eventServer() {
+  let answer: (response: ServerResponse) => void;
+  const answering = new Promise<ServerResponse>((resolve) => {
+    answer = resolve;
+  });
+  const { url } = await startServer((_, response) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    response.flushHeaders();
+    answer(response);
+  });
+  return { url, answering };
+}
+
+function readerOf(response: Response) {
+  if (response.body === null) throw new Error('the answer has no body');
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  return {
+    next: async () => decoder.decode((await reader.read()).value, { stream: true }),
+    cancel: () => reader.cancel(),
+  };
+}
+
+describe('passThroughAttempt()', () => {
+  it('sends method, path, chosen headers and body on, and says who asks', async () => {
+    const server = await startServer((_, response) => json(response, 200, {}));
+    await send({
+      url: `${server.url}/base`,
+      traceparent: 'the-trace',
+      context: { remainingMs: 900 },
+    });
+    expect(server.received).toMatchObject([
+      {
+        method: 'POST',
+        url: '/base/v1/chat/completions',
+        headers: {
+          'content-type': 'application/json',
+          authorization: 'Bearer origin-key',
+          'x-request-id': 'request-1',
+          traceparent: 'the-trace',
+          'edgewise-timeout-ms': '900',
+        },
+        body: chat.body,
+      },
+    ]);
+  });
+
+  it('gives the path what the endpoint calls things', async () => {
+    const server = await startServer((_, response) => json(response, 200, {}));
+    await send({
+      url: server.url,
+      method: 'GET',
+      body: undefined,
+      config: { modelNames: { m: 'theirs' } },
+      path: ({ modelNames }) => `/v1/models/${modelNames['m']}`,
+    });
+    expect(server.received).toMatchObject([{ method: 'GET', url: '/v1/models/theirs' }]);
+  });
+
+  it('lets a few of the headers of the answer through, and reads its load', async () => {
+    const server = await startServer((_, response) =>
+      json(response, 200, '{"a":1}', {
+        'Retry-After': '3',
+        'Inference-Header-Content-Length': '7',
+        'Set-Cookie': 'a=b',
+        Server: 'inside',
+        'X-Internal-Host': 'gpu-7',
+        'endpoint-load-metrics': 'TEXT cpu_utilization=0.25',
+      }),
+    );
+    const { value, load } = await send({ url: server.url });
+    expect(Object.fromEntries(value.headers)).toEqual({
+      'content-type': 'application/json',
+      'retry-after': '3',
+      'inference-header-content-length': '7',
+    });
+    expect(value.status).toBe(200);
+    expect(await value.json()).toEqual({ a: 1 });
+    expect(load).toEqual({ utilisation: 0.25 });
+  });
+
+  it('streams a body once, as it comes', async () => {
+    const seen: string[] = [];
+    let arrived: (() => void) | undefined;
+    const url = await startRawServer(async (request, response) => {
+      for await (const chunk of request) {
+        seen.push(String(chunk));
+        arrived?.();
+      }
+      json(response, 200, {});
+    });
+    let source: ReadableStreamDefaultController<Uint8Array> | undefined;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        source = controller;
+      },
+    });
+    const attempt = send({ url, body });
+    for (const part of ['one', 'two']) {
+      const here = new Promise<void>((resolve) => {
+        arrived = resolve;
+      });
+      source?.enqueue(bytes(part));
+      await here;
+    }
+    source?.close();
+    expect((await attempt).value.status).toBe(200);
+    expect(seen).toEqual(['one', 'two']);
+  });
+
+  it('does not wait for the end of a body that the endpoint refuses before it has come', async () => {
+    const url = await startRawServer((_, response) => json(response, 503, { error: 'full' }));
+    const body = new ReadableStream<Uint8Array>({ start: (source) => source.enqueue(bytes('one')) });
+    expect(await failed(send({ url, body }))).toMatchObject({ outcome: 'failure' });
+  });
+
+  it.each<[number, string, string]>([
+    [301, 'failure', 'answered 301'],
+    [401, 'failure', 'answered 401: no'],
+    [404, 'lacks-model', 'answered 404: no'],
+    [429, 'busy', 'answered 429: no'],
+    [500, 'failure', 'answered 500: no'],
+    [503, 'failure', 'answered 503: no'],
+  ])('leaves status %d for another endpoint', async (status, outcome, reason) => {
+    const server = await startServer((_, response) =>
+      json(response, status, status === 301 ? '' : { error: 'no' }),
+    );
+    expect(await failed(send({ url: server.url }))).toMatchObject({ outcome, reason });
+  });
+
+  it("gives an OpenAI client the endpoint's own words on what is wrong with the request", async () => {
+    const body = { error: { message: 'no such thing', type: 'invalid', param: 'x', code: null } };
+    const server = await startServer((_, response) => json(response, 400, body));
+    const { value } = await send({ url: server.url });
+    expect(value.status).toBe(400);
+    expect(await value.json()).toEqual(body);
+  });
+
+  it('throws what is wrong with a request of the Open Inference Protocol', async () => {
+    const server = await startServer((_, response) => json(response, 400, { error: 'no such input' }));
+    await expect(send({ url: server.url, config: { protocol: 'oip' } })).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: 'no such input',
+    });
+  });
+
+  it('gives up where the attempt does before the head, and the endpoint sees it', async () => {
+    const controller = new AbortController();
+    let gone: Promise<unknown> | undefined;
+    const server = await startServer((_, response) => {
+      gone = once(response, 'close');
+      controller.abort(new Error('too late'));
+    });
+    expect(await failed(send({ url: server.url, context: { signal: controller.signal } }))).toMatchObject({
+      outcome: 'failure',
+      reason: expect.stringContaining('too late'),
+    });
+    await gone;
+  });
+});
+
+describe('a stream that passes through', () => {
+  it('gives events in their order, each when it is whole', async () => {
+    const { url, answering } = await eventServer();
+    const { value } = await send({ url });
+    const upstream = await answering;
+    const reader = readerOf(value);
+    expect(value.headers.get('content-type')).toBe('text/event-stream');
+    upstream.write('data: 1\n\ndata: 2\n\nda');
+    expect(await reader.next()).toBe('data: 1\n\ndata: 2\n\n');
+    upstream.write('ta: 3\n');
+    const third = reader.next();
+    upstream.write('\n');
+    expect(await third).toBe('data: 3\n\n');
+    upstream.end('data: [DONE]\n\n');
+    expect(await reader.next()).toBe('data: [DONE]\n\n');
+    expect(await reader.next()).toBe('');
+  });
+
+  it('lives on when the time of the attempt is over', async () => {
+    const { url, answering } = await eventServer();
+    const controller = new AbortController();
+    const { value } = await send({ url, context: { signal: controller.signal } });
+    const upstream = await answering;
+    controller.abort();
+    upstream.end('data: 1\n\n');
+    expect(await value.text()).toBe('data: 1\n\n');
+  });
+
+  it.each(['text/event-stream', 'application/octet-stream'])(
+    'holds the endpoint back while nobody reads: %s',
+    async (contentType) => {
+      const chunk = Buffer.from(`data: ${'x'.repeat(65_528)}\n\n`);
+      const wanted = 1024;
+      let written = 0;
+      const { url } = await startServer(async (_, response) => {
+        response.writeHead(200, { 'Content-Type': contentType });
+        for (; written < wanted; written += 1) {
+          if (!response.write(chunk)) await once(response, 'drain');
+        }
+        response.end();
+      });
+      const { value } = await send({ url });
+      // Time enough for all of it to be written, were it taken.
+      for (let turn = 0; turn < 20 * wanted; turn += 1) await setImmediate();
+      expect(written).toBeLessThan(wanted / 2);
+      expect((await value.arrayBuffer()).byteLength).toBe(wanted * chunk.byteLength);
+      expect(written).toBe(wanted);
+    },
+  );
+
+  it('cancels the endpoint when its reader cancels', async () => {
+    const { url, answering } = await eventServer();
+    const { value } = await send({ url });
+    const upstream = await answering;
+    const gone = once(upstream, 'close');
+    const reader = readerOf(value);
+    upstream.write('data: 1\n\n');
+    await reader.next();
+    await reader.cancel();
+    await gone;
+    expect(upstream.writableFinished).toBe(false);
+  });
+
+  it('cancels the endpoint when its caller leaves, and tells nobody', async () => {
+    const { url, answering } = await eventServer();
+    const controller = new AbortController();
+    const broken: unknown[] = [];
+    const { value } = await send({ url, signal: controller.signal, onBroken: (error) => broken.push(error) });
+    const upstream = await answering;
+    const gone = once(upstream, 'close');
+    const reader = readerOf(value);
+    upstream.write('data: 1\n\n');
+    await reader.next();
+    const next = reader.next();
+    controller.abort(new Error('the caller left'));
+    await expect(next).rejects.toThrow('the caller left');
+    await gone;
+    expect(broken).toEqual([]);
+  });
+
+  it('lets go of the endpoint where the answer is not used', async () => {
+    const { url, answering } = await eventServer();
+    const { discard } = await send({ url });
+    const gone = once(await answering, 'close');
+    discard?.();
+    await gone;
+  });
+
+  it('ends events that break off with an error in the form of OpenAI, after the last whole one', async () => {
+    const { url, answering } = await eventServer();
+    const broken: unknown[] = [];
+    const { value } = await send({ url, onBroken: (error) => broken.push(error) });
+    const upstream = await answering;
+    upstream.write('data: {"n":1}\n\ndata: {"n":2', () => upstream.destroy());
+    const [first, last, ...rest] = (await value.text()).split('\n\n');
+    expect(first).toBe('data: {"n":1}');
+    expect(JSON.parse(last?.replace(/^data: /, '') ?? '')).toEqual({
+      error: {
+        message: 'the origin server broke off in the middle of the answer',
+        type: 'server_error',
+        param: null,
+        code: 'origin_unavailable',
+      },
+    });
+    expect(rest).toEqual(['']);
+    expect(broken).toHaveLength(1);
+  });
+
+  it('fails where any other body breaks off', async () => {
+    const server = await startServer((_, response) => {
+      response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
+      response.write('half', () => response.destroy());
+    });
+    const { value } = await send({ url: server.url });
+    await expect(value.arrayBuffer()).rejects.toThrow();
+  });
+});
