@@ -7,7 +7,13 @@ export interface OrtFailure {
   readonly text: string;
 }
 
-const outOfMemory = /bad_alloc|out of memory|failed to allocate|not enough memory/i;
+const outOfMemory =
+  /bad_alloc|out of memory|failed to allocate|not enough memory|is smaller than requested bytes|STATUS_ALLOC_FAILED/i;
+/** A GPU, its driver or its libraries failed, whatever the feeds: after some of these nothing runs in the process any more. */
+const deviceFailure =
+  /\b(?:CUDA|CUDNN|CUBLAS|CUFFT|CURAND) failure|cudaError|device (?:is |was )?(?:lost|removed|hung)|DXGI_ERROR/i;
+/** Said of feeds that the library does not take. */
+const deviceRefusal = /_(?:BAD_PARAM|NOT_SUPPORTED|INVALID_VALUE)\b/;
 // "No Op registered for Foo with domain_version of 13", "com.acme:Foo(-1) is not a registered function/op",
 // "Could not find an implementation for Foo(13) node with name 'x'".
 const unknownOperator =
@@ -74,7 +80,9 @@ export function runError(failure: OrtFailure): EdgewiseError {
   if (isOutOfMemory(failure.text)) {
     return new EdgewiseError('no_capacity', 'the run needs more memory than the engine has', { cause });
   }
-  return failure.code === undefined || refusals.has(failure.code)
+  const refused = failure.code === undefined || refusals.has(failure.code);
+  const broken = deviceFailure.test(failure.text) && !deviceRefusal.test(failure.text);
+  return refused && !broken
     ? new EdgewiseError('invalid_request', 'the model cannot compute with these inputs', { cause })
     : new EdgewiseError('internal', 'the engine failed', { cause });
 }

@@ -1,6 +1,7 @@
-import { env, InferenceSession } from 'onnxruntime-node';
-import { EdgewiseError } from '../errors.ts';
+import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
+import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import type { TensorSpec } from '../tensor/tensor.ts';
+import { type OnProviderSkipped, ProviderChain } from './execution-providers.ts';
 import { checkedFeeds, fetchedIndices } from './feeds.ts';
 import { createError, runError } from './ort-errors.ts';
 import { dataTypeOfOrt, tensorFromOrt, tensorToOrt } from './ort-node-tensor.ts';
@@ -8,10 +9,25 @@ import type { Engine, EngineMemory, Feeds, Fetches, ModelSource, Session } from 
 import { gatherWeights } from './weights.ts';
 
 export interface OrtNodeOptions {
-  /** In the order of preference: `cpu`, `cuda`, `tensorrt`, … as onnxruntime-node names them. */
+  /**
+   * In the order of preference: `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`, `cpu`, as onnxruntime-node names them.
+   * Those that this machine lacks are left out. Default `cpu`.
+   */
   readonly executionProviders?: readonly string[];
+  /** Whether `cpu` is the last resort where it is not named. Default true. */
+  readonly cpuFallback?: boolean;
+  readonly onProviderSkipped?: OnProviderSkipped;
   /** Threads of one run; ONNX Runtime's own choice where absent. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
+}
+
+export interface OrtNodeEngine extends Engine {
+  /**
+   * What models run on, in the order of preference: tried out on the first call, or with the first model.
+   *
+   * @throws EdgewiseError `internal` when there is none.
+   */
+  providers(): Promise<readonly string[]>;
 }
 
 /** ONNX Runtime's own log is silent: every failure comes back with its text. */
@@ -23,44 +39,89 @@ const fatalOnly = 4;
  */
 const noFolder = '/nonexistent';
 
-/** Native ONNX Runtime. Its memory has no cap of its own; `usedBytes` counts the bytes of the loaded models. */
-export function createOrtNodeEngine(options: OrtNodeOptions = {}): Engine {
+/**
+ * Native ONNX Runtime. Its memory has no cap of its own; `usedBytes` counts the bytes of the loaded models. A run
+ * computes on the calling thread: nothing else of the process goes on meanwhile.
+ */
+export function createOrtNodeEngine(options: OrtNodeOptions = {}): OrtNodeEngine {
   // What does not belong to a session is logged under this level, allocation failures for one.
   env.logLevel = 'fatal';
   const sessionOptions: InferenceSession.SessionOptions = {
-    executionProviders: options.executionProviders ?? ['cpu'],
     logSeverityLevel: fatalOnly,
     extra: {
       session: { load_model_format: 'ONNX', model_external_initializers_file_folder_path: noFolder },
     },
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
   };
+  const chain = new ProviderChain({
+    wanted: options.executionProviders ?? ['cpu'],
+    cpuFallback: options.cpuFallback ?? true,
+    probe: (provider) => probe(provider, sessionOptions),
+    onSkipped: options.onProviderSkipped,
+  });
   let usedBytes = 0;
+  let sessions = 0;
+  // Where others hold memory, room can be made; alone, the model is too large for the device.
+  const roomCanBeMade = (error: unknown) => sessions > 0 && toEdgewiseError(error).code === 'no_capacity';
   return {
     name: 'ort-node',
     version: env.versions.node ?? 'unknown',
     memory: (): EngineMemory => ({ usedBytes, capBytes: Number.POSITIVE_INFINITY }),
+    providers: () => chain.usable(),
     async createSession(source) {
-      const session = await createNativeSession(source, sessionOptions);
+      const make = await sessionMaker(source, sessionOptions);
+      const session = await chain.create(make, roomCanBeMade);
       const bytes = source.graph.byteLength + (source.weights?.byteLength ?? 0);
       usedBytes += bytes;
+      sessions += 1;
       return new OrtNodeSession(session, () => {
         usedBytes -= bytes;
+        sessions -= 1;
       });
     },
   };
 }
 
-async function createNativeSession(
+type SessionMaker = (providers: readonly string[]) => Promise<InferenceSession>;
+
+async function sessionMaker(
   { graph, weights }: ModelSource,
   options: InferenceSession.SessionOptions,
-): Promise<InferenceSession> {
+): Promise<SessionMaker> {
   const externalData =
     weights === undefined ? [] : [{ path: weights.path, data: await gatherWeights(weights) }];
+  return async (providers) => {
+    try {
+      return await InferenceSession.create(graph, {
+        ...options,
+        executionProviders: [...providers],
+        externalData,
+      });
+    } catch (error) {
+      throw createError({ text: textOf(error) });
+    }
+  };
+}
+
+/** `y` = `x` + `x`, FP32 [n], opset 13: an ONNX model as small as they come that makes a device compute. */
+export const probeGraph =
+  'CAg6NwoOCgF4CgF4EgF5IgNBZGQSAWdaEAoBeBILCgkIARIFCgMSAW5iEAoBeRILCgkIARIFCgMSAW5CBAoAEA0=';
+
+/** @throws Error where this machine cannot compute with the provider, saying why. */
+async function probe(provider: string, options: InferenceSession.SessionOptions): Promise<void> {
+  const built = listSupportedBackends().map(({ name }) => name);
+  if (!built.includes(provider)) {
+    throw new Error(`this build of ONNX Runtime does not have it, it has ${built.join(', ')}`);
+  }
+  const graph = Uint8Array.from(atob(probeGraph), (character) => character.charCodeAt(0));
+  const session = await InferenceSession.create(graph, { ...options, executionProviders: [provider] });
   try {
-    return await InferenceSession.create(graph, { ...options, externalData });
-  } catch (error) {
-    throw createError({ text: textOf(error) });
+    const { y } = await session.run({ x: new Tensor('float32', new Float32Array([1.5, -2]), [2]) });
+    const sums = y === undefined ? [] : [...y.data];
+    if (sums[0] !== 3 || sums[1] !== -4)
+      throw new Error(`it computes wrongly: 1.5 + 1.5 and -2 - 2 gave ${sums}`);
+  } finally {
+    await session.release();
   }
 }
 

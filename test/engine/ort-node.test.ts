@@ -1,5 +1,84 @@
-import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
-import { engineContract } from './contract.ts';
+import { describe, expect, it } from 'vitest';
+import { createOrtNodeEngine, type OrtNodeOptions, probeGraph } from '../../src/engine/ort-node.ts';
+import { encodeModel } from '../../src/repository/onnx/proto.ts';
+import { identityModel, node, value } from '../support/onnx-models.ts';
+import { engineContract, errorOf, feeds, fp32 } from './contract.ts';
 import { onnxContractModels } from './onnx-contract-models.ts';
 
 engineContract('ort-node', { models: onnxContractModels, create: async () => createOrtNodeEngine() });
+
+const all = ['tensorrt', 'cuda', 'webgpu', 'dml', 'coreml'];
+
+/** Every provider there is, wanted before `cpu`; no machine has all of them. */
+function eagerEngine(options: OrtNodeOptions = {}) {
+  const skipped = new Map<string, string>();
+  const engine = createOrtNodeEngine({
+    executionProviders: all,
+    onProviderSkipped: (provider, { message }) => skipped.set(provider, message),
+    ...options,
+  });
+  return { engine, skipped };
+}
+
+engineContract('ort-node with whatever this machine has', {
+  models: onnxContractModels,
+  create: async () => eagerEngine().engine,
+});
+
+describe('createOrtNodeEngine()', () => {
+  it('uses each provider or says why it does not, and has cpu last', async () => {
+    const { engine, skipped } = eagerEngine();
+    const usable = await engine.providers();
+    expect(usable.at(-1)).toBe('cpu');
+    expect([...skipped.keys(), ...usable.slice(0, -1)].toSorted()).toEqual(all.toSorted());
+    for (const reason of skipped.values()) expect(reason).not.toBe('');
+  });
+
+  it('names what a provider lacks: the build, or a library', async () => {
+    const { engine, skipped } = eagerEngine({ executionProviders: ['no-such', 'tensorrt'] });
+    await engine.providers();
+    expect(skipped.get('no-such')).toMatch(/^this build of ONNX Runtime does not have it, it has .*cpu/);
+    if (skipped.has('tensorrt'))
+      expect(skipped.get('tensorrt')).toMatch(/library|CUDA|GPU|does not have it/i);
+  });
+
+  it('tries nothing out for cpu alone', async () => {
+    const { engine, skipped } = eagerEngine({ executionProviders: ['cpu'] });
+    expect(await engine.providers()).toEqual(['cpu']);
+    expect(skipped.size).toBe(0);
+  });
+
+  it('loads no model where cpu is excluded and nothing else is there', async () => {
+    const { engine } = eagerEngine({ executionProviders: ['no-such'], cpuFallback: false });
+    const error = await errorOf(engine.createSession(identityModel('FP32', ['n'])));
+    expect(error.code).toBe('internal');
+    expect(error.cause).toMatchObject({ message: expect.stringContaining('no-such: this build') });
+  });
+
+  it('counts the bytes of a model that fell through once, and gives them back', async () => {
+    const { engine } = eagerEngine();
+    const source = identityModel('FP32', ['n']);
+    const session = await engine.createSession(source);
+    expect(engine.memory().usedBytes).toBe(source.graph.byteLength);
+    await session.release();
+    await session.release();
+    expect(engine.memory().usedBytes).toBe(0);
+  });
+
+  it('tries providers out with the model that its source names', async () => {
+    const added = encodeModel({
+      irVersion: 8n,
+      opsetImport: [{ domain: '', version: 13n }],
+      graph: {
+        name: 'g',
+        node: [node('Add', ['x', 'x'], ['y'])],
+        input: [value('x', 'FP32', ['n'])],
+        output: [value('y', 'FP32', ['n'])],
+      },
+    });
+    expect(Buffer.from(added).toString('base64')).toBe(probeGraph);
+    const session = await createOrtNodeEngine().createSession({ graph: added });
+    expect(await session.run(feeds({ x: fp32([2], [1.5, -2]) }))).toEqual(feeds({ y: fp32([2], [3, -4]) }));
+    await session.release();
+  });
+});
