@@ -152,11 +152,14 @@ class Dispatching<T> {
 
   /** The attempt got no answer, another one may. */
   #miss({ lease }: Flight, error: AttemptError): void {
+    const { code, retryAfterSeconds } = error.error;
     this.#pool.end(lease, {
       outcome: error.outcome,
       reason: reasonOf(error),
       load: error.load,
-      retryAfterSeconds: error.error.retryAfterSeconds,
+      retryAfterSeconds,
+      // An endpoint that loads one model goes on answering for the others.
+      ofModel: code === 'model_not_ready' || code === 'no_capacity',
     });
     this.#failed.push({ endpoint: lease.endpoint, error });
     if (this.#retry() || this.#flights.length > 0) return;

@@ -8,7 +8,7 @@ import { Budget, budgetWindowMs, SlidingCount } from './budget.ts';
 import { type EndpointConfig, servesModel } from './endpoint-config.ts';
 import type { EndpointState } from './endpoint-health.ts';
 import { LatencyWindow } from './latency-window.ts';
-import { type PickTerms, pick } from './picker.ts';
+import { type HoldReason, type PickTerms, pick } from './picker.ts';
 import { type EndpointSnapshot, type Lease, type LeaseEnd, PooledEndpoint } from './pooled-endpoint.ts';
 import type { Endpoint } from './types.ts';
 
@@ -99,8 +99,7 @@ export class EndpointPool {
     const able = matching.some(
       (one) =>
         (one.state === 'healthy' || one.isProbeDue(nowMs, 0)) &&
-        one.heldForMs(nowMs) === 0 &&
-        !one.lacks(wanted.model, nowMs),
+        one.heldFor(wanted.model, nowMs) === undefined,
     );
     return able ? 'able' : 'failing';
   }
@@ -143,13 +142,13 @@ export class EndpointPool {
     for (const one of this.#endpoints) {
       const { endpoint } = one;
       if (tried.includes(endpoint) || !isConfiguredFor(endpoint.config, wanted)) continue;
-      if (one.lacks(wanted.model, nowMs)) continue;
       one.takeBack(nowMs);
       candidates.push(one);
     }
     const mayProbe = () => replayable && this.retries.hasRoom;
+    const { model } = wanted;
     const random = this.#random;
-    return pick(candidates, { nowMs, random, purpose, metBusy, mayProbe })?.begin(wanted.model, nowMs);
+    return pick(candidates, { model, nowMs, random, purpose, metBusy, mayProbe })?.begin(model, nowMs);
   }
 
   /** Idempotent. */
@@ -176,12 +175,12 @@ export class EndpointPool {
   passedOver(
     wanted: EndpointWanted,
     tried: readonly Endpoint[],
-  ): readonly { readonly endpoint: string; readonly outcome: 'busy' | 'failure' | 'lacks-model' }[] {
+  ): readonly { readonly endpoint: string; readonly outcome: HoldReason }[] {
     const nowMs = this.clock.now();
     return this.#endpoints.flatMap((one) => {
       const { endpoint } = one;
       if (tried.includes(endpoint) || !isConfiguredFor(endpoint.config, wanted)) return [];
-      const outcome = one.lacks(wanted.model, nowMs) ? 'lacks-model' : one.heldFor(nowMs);
+      const outcome = one.heldFor(wanted.model, nowMs);
       return outcome === undefined ? [] : [{ endpoint: endpoint.config.name, outcome }];
     });
   }
@@ -192,7 +191,10 @@ export class EndpointPool {
     let soonestMs = Number.POSITIVE_INFINITY;
     for (const one of this.#endpoints) {
       if (!isConfiguredFor(one.endpoint.config, wanted)) continue;
-      soonestMs = Math.min(soonestMs, Math.max(one.heldForMs(nowMs), one.health.outForMs(nowMs)));
+      soonestMs = Math.min(
+        soonestMs,
+        Math.max(one.heldForMs(wanted.model, nowMs), one.health.outForMs(nowMs)),
+      );
     }
     return soonestMs === Number.POSITIVE_INFINITY ? 0 : soonestMs;
   }

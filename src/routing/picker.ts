@@ -1,11 +1,16 @@
 /** Which endpoint takes a request. Pure: everything it knows is asked of the candidates. */
 import type { EndpointState } from './endpoint-health.ts';
 
-/** An endpoint that has the model, and that this request was not sent to yet. */
+/**
+ * Why an endpoint is not asked for now, whatever its health: it said that it is busy; it failed and said when to come
+ * back; it said that it does not have the model.
+ */
+export type HoldReason = 'busy' | 'failure' | 'lacks-model';
+
+/** An endpoint that is configured for the model, and that this request was not sent to yet. */
 export interface Candidate {
   readonly state: EndpointState;
-  /** Whether it takes nothing now: `busy` because it has enough to do, `failure` because it said so while it failed. */
-  heldFor(nowMs: number): 'busy' | 'failure' | undefined;
+  heldFor(model: string, nowMs: number): HoldReason | undefined;
   /** Whether its time out is over, by `overdueMs` at least, and nobody probes it yet. */
   isProbeDue(nowMs: number, overdueMs: number): boolean;
   /** What it has to do in relation to what it can do. */
@@ -15,6 +20,7 @@ export interface Candidate {
 }
 
 export interface PickTerms {
+  readonly model: string;
   readonly nowMs: number;
   /** 0 to 1, 1 excluded. */
   readonly random: () => number;
@@ -35,12 +41,12 @@ const ranks = { healthy: 1, suspect: 2, ejected: 3 } as const;
 
 /** Undefined where none can take it. */
 export function pick<C extends Candidate>(candidates: readonly C[], terms: PickTerms): C | undefined {
-  const { nowMs, purpose } = terms;
+  const { model, nowMs, purpose } = terms;
   let isBusy = terms.metBusy;
   let best = Number.POSITIVE_INFINITY;
   let chosen: C[] = [];
   for (const candidate of candidates) {
-    const held = candidate.heldFor(nowMs);
+    const held = candidate.heldFor(model, nowMs);
     if (held !== undefined) {
       isBusy ||= held === 'busy' && candidate.state !== 'ejected';
       continue;

@@ -7,7 +7,7 @@ import {
 } from './endpoint-health.ts';
 import { LatencyWindow } from './latency-window.ts';
 import { PeakEwma } from './peak-ewma.ts';
-import type { Candidate } from './picker.ts';
+import type { Candidate, HoldReason } from './picker.ts';
 import type { AttemptOutcome, Endpoint, LoadReport } from './types.ts';
 
 /** How an attempt ended. */
@@ -18,6 +18,8 @@ export interface LeaseEnd {
   readonly load?: LoadReport | undefined;
   /** `Retry-After`, where it said so. */
   readonly retryAfterSeconds?: number | undefined;
+  /** Whether only this model is concerned by it. */
+  readonly ofModel?: boolean;
   /** Whether there is an answer, as against an error that is the answer: its latency is one to expect. */
   readonly answered?: boolean;
 }
@@ -62,11 +64,21 @@ export interface EndpointSnapshot {
 /** What is not heard of for so long after it must have ended is not in flight any more. */
 const leaseSlackMs = 5000;
 const maxHoldMs = 5000;
+/**
+ * Of one that is busy and does not say for how long. What refuses at once has the least to do, and would be asked first
+ * by every request.
+ */
+const busyHoldMs = 250;
 const lacksModelForMs = 60_000;
 /** Models come from the repository, so this many are rare. */
-const maxLacking = 256;
+const maxModelHolds = 256;
 const reportMaxAgeMs = 10_000;
 const minHeadroom = 0.1;
+
+interface Hold {
+  readonly untilMs: number;
+  readonly why: HoldReason;
+}
 
 export class PooledEndpoint implements Candidate {
   readonly endpoint: Endpoint;
@@ -75,9 +87,10 @@ export class PooledEndpoint implements Candidate {
   readonly #latencies = new LatencyWindow();
   /** The oldest first. */
   readonly #leases = new Set<Lease>();
-  /** Model → when to ask for it again. */
-  readonly #lacking = new Map<string, number>();
-  #held: { readonly untilMs: number; readonly why: 'busy' | 'failure' } | undefined;
+  /** Of one model each. */
+  readonly #modelHolds = new Map<string, Hold>();
+  /** Of all models. */
+  #hold: Hold | undefined;
   #report: { readonly utilisation: number; readonly atMs: number } | undefined;
   #requests = 0;
   #failures = 0;
@@ -100,16 +113,13 @@ export class PooledEndpoint implements Candidate {
     return this.health.isProbeDue(nowMs, overdueMs);
   }
 
-  heldFor(nowMs: number): 'busy' | 'failure' | undefined {
-    return this.heldForMs(nowMs) > 0 ? this.#held?.why : undefined;
+  heldFor(model: string, nowMs: number): HoldReason | undefined {
+    return this.#holdOf(model, nowMs)?.why;
   }
 
-  heldForMs(nowMs: number): number {
-    return Math.max(0, (this.#held?.untilMs ?? 0) - nowMs);
-  }
-
-  lacks(model: string, nowMs: number): boolean {
-    return nowMs < (this.#lacking.get(model) ?? 0);
+  /** Milliseconds until it may be asked for the model again, as far as it said so itself. */
+  heldForMs(model: string, nowMs: number): number {
+    return leftMs(this.#holdOf(model, nowMs), nowMs);
   }
 
   load(nowMs: number): number {
@@ -135,13 +145,15 @@ export class PooledEndpoint implements Candidate {
    */
   end(lease: Lease, end: LeaseEnd, nowMs: number, mayEject: () => boolean): HealthChange | undefined {
     if (!this.#leases.delete(lease)) return undefined;
-    const { outcome, load, reason, retryAfterSeconds } = end;
+    const { outcome, load, reason } = end;
     this.#count(outcome);
     this.#time(end, nowMs - lease.beganMs, nowMs);
     if (load !== undefined) this.#report = { utilisation: load.utilisation, atMs: nowMs };
-    if (outcome === 'lacks-model') this.#rememberLacking(lease.model, nowMs);
-    if (retryAfterSeconds !== undefined && (outcome === 'busy' || outcome === 'failure')) {
-      this.#held = { untilMs: nowMs + Math.min(maxHoldMs, retryAfterSeconds * 1000), why: outcome };
+    const holdMs = holdMsAfter(end);
+    if (holdMs > 0 && (outcome === 'busy' || outcome === 'failure' || outcome === 'lacks-model')) {
+      const hold = { untilMs: nowMs + holdMs, why: outcome };
+      if (outcome === 'lacks-model' || end.ofModel === true) this.#holdModel(lease.model, hold, nowMs);
+      else this.#hold = hold;
     }
     return this.health.end(lease.ticket, { outcome, nowMs, reason, mayEject });
   }
@@ -178,7 +190,7 @@ export class PooledEndpoint implements Candidate {
       busy: this.#busy,
       ejections: this.health.ejections,
       outForMs: this.health.outForMs(nowMs),
-      heldForMs: this.heldForMs(nowMs),
+      heldForMs: leftMs(this.#hold, nowMs),
       latencyMs: this.#latency.at(nowMs),
       ...(p50Ms === undefined ? undefined : { p50Ms }),
       ...(p95Ms === undefined ? undefined : { p95Ms }),
@@ -202,11 +214,18 @@ export class PooledEndpoint implements Candidate {
     }
   }
 
-  #rememberLacking(model: string, nowMs: number): void {
-    for (const [name, untilMs] of this.#lacking) {
-      if (untilMs <= nowMs || this.#lacking.size >= maxLacking) this.#lacking.delete(name);
+  #holdModel(model: string, hold: Hold, nowMs: number): void {
+    const holds = this.#modelHolds;
+    for (const [name, { untilMs }] of holds) {
+      if (untilMs <= nowMs || holds.size >= maxModelHolds) holds.delete(name);
     }
-    this.#lacking.set(model, nowMs + lacksModelForMs);
+    holds.set(model, hold);
+  }
+
+  #holdOf(model: string, nowMs: number): Hold | undefined {
+    if (leftMs(this.#hold, nowMs) > 0) return this.#hold;
+    const hold = this.#modelHolds.get(model);
+    return leftMs(hold, nowMs) > 0 ? hold : undefined;
   }
 
   #utilisation(nowMs: number): number | undefined {
@@ -214,4 +233,14 @@ export class PooledEndpoint implements Candidate {
       ? this.#report.utilisation
       : undefined;
   }
+}
+
+function holdMsAfter({ outcome, retryAfterSeconds }: LeaseEnd): number {
+  if (outcome === 'lacks-model') return lacksModelForMs;
+  if (retryAfterSeconds !== undefined) return Math.min(maxHoldMs, retryAfterSeconds * 1000);
+  return outcome === 'busy' ? busyHoldMs : 0;
+}
+
+function leftMs(hold: Hold | undefined, nowMs: number): number {
+  return Math.max(0, (hold?.untilMs ?? 0) - nowMs);
 }
