@@ -52,6 +52,8 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
     return c.json({ digest, status: had ? 'unchanged' : 'created' }, had ? 200 : 201);
   });
 
+  app.get('/pool', (c) => c.json(services.origin?.snapshot() ?? { endpoints: [] }));
+
   app.get('/models', async (c) => c.json({ models: await repository.list() }));
 
   app.get('/models/:name', async (c) => {

@@ -1,38 +1,64 @@
 /**
- * The path of a request: who calls → which model → tensors → where → permit → run → encode. Nothing of the request is
- * kept. It waits only where something is to be waited for: a warm model costs one await for the body and one for the
- * run.
+ * The path of a request: who calls → which model → tensors → where → run → encode. Nothing of the request is kept. It
+ * waits only where something is to be waited for: a warm model costs one await for the body and one for the run.
  */
 import type { RunTimings } from '../engine/types.ts';
-import { EdgewiseError } from '../errors.ts';
+import { toEdgewiseError } from '../errors.ts';
 import { checkRequestedOutputs } from '../protocol/oip/check-outputs.ts';
 import { parseInferRequest } from '../protocol/oip/infer-request.ts';
 import { encodeInferResponse } from '../protocol/oip/infer-response.ts';
 import { type EncodedMessage, headerLengthName, type InferRequest } from '../protocol/oip/types.ts';
-import type { ResolvedModel } from '../repository/model-repository.ts';
-import type { Manifest } from '../repository/schema.ts';
+import type { ModelRepository, ResolvedModel } from '../repository/model-repository.ts';
+import type { Manifest, TrafficTarget } from '../repository/schema.ts';
 import { predictRunMs } from '../routing/cost.ts';
+import type { Tier } from '../routing/place.ts';
+import { schedulePolicy } from '../scheduler/schedule-policy.ts';
 import { checkFeeds } from '../tensor/check.ts';
 import { identify, requireUse } from './auth.ts';
 import { readBody } from './body.ts';
 import type { AppContext } from './context.ts';
-import { placed, tierWish } from './placement.ts';
-import { poolModel } from './pool-model.ts';
+import { elementsOf } from './elements.ts';
+import { execute } from './execute.ts';
+import type { Job } from './job.ts';
+import { jurisdictionBond, type PlacementWishes, placed, placementFacts, tierWish } from './placement.ts';
+import { servedHeaders } from './served-headers.ts';
 import type { Services } from './services.ts';
+import { splitOf, stickyKeyOf } from './split.ts';
+import { streamToOrigin } from './stream-origin.ts';
 
 export async function infer(c: AppContext, services: Services): Promise<Response> {
   const { clock, repository, settings, statistics } = services;
   const startedMs = clock.now();
   const name = c.req.param('name') ?? '';
-  const caller = identify(c.req.header('authorization'), settings);
-  requireUse(caller instanceof Promise ? await caller : caller, name, settings);
-  const found = repository.resolve(name, c.req.param('version'));
-  const model = found instanceof Promise ? await found : found;
+  const version = c.req.param('version');
+  const identified = identify(c.req.header('authorization'), settings);
+  const caller = identified instanceof Promise ? await identified : identified;
+  requireUse(caller, name, settings);
+  const found = repository.resolve(name, version);
+  const named = found instanceof Promise ? await found : found;
+  const target = named.index.splits && splitOf(named, version, stickyKeyOf(caller, c));
+  const model = target === undefined ? named : await targeted(repository, named, target);
   try {
-    return await answer(c, services, model, startedMs);
+    return await answer(c, services, model, target?.tier, startedMs);
   } catch (error) {
     statistics.fail(model.manifest.name, model.manifest.version, clock.now() - startedMs);
     throw error;
+  }
+}
+
+/** The split's version; what the alias itself points to where that was removed just now. */
+async function targeted(
+  repository: ModelRepository,
+  named: ResolvedModel,
+  { version }: TrafficTarget,
+): Promise<ResolvedModel> {
+  const { name } = named.manifest;
+  if (version === named.manifest.version) return named;
+  try {
+    return await repository.resolve(name, version);
+  } catch (error) {
+    if (toEdgewiseError(error).code !== 'version_not_found') throw error;
+    return named;
   }
 }
 
@@ -40,46 +66,47 @@ async function answer(
   c: AppContext,
   services: Services,
   model: ResolvedModel,
+  split: Tier | undefined,
   startedMs: number,
 ): Promise<Response> {
-  const { admission, clock, pool, settings, statistics } = services;
+  const { clock, settings, statistics } = services;
   const { manifest } = model;
+  const wishes: PlacementWishes = {
+    wish: tierWish(c.req.header('edgewise-tier')),
+    split,
+    jurisdiction: jurisdictionBond(c.req.header('edgewise-jurisdiction')),
+  };
+  const streamed = streamToOrigin(c, services, model, wishes);
+  if (streamed !== undefined) return await streamed;
   const body = await readBody(c.req.raw, settings.body);
-  const request = parseInferRequest(body, {
-    headerLength: c.req.header(headerLengthName),
-    model: manifest,
-    limits: settings.json,
-  });
+  const headerLength = c.req.header(headerLengthName);
+  const request = parseInferRequest(body, { headerLength, model: manifest, limits: settings.json });
   checkFeeds(request.inputs, manifest.inputs, manifest);
   checkRequestedOutputs(request, manifest.outputs);
-  const placement = placed(services, manifest, tierWish(c.req.header('edgewise-tier')));
+  const edgeCostMs = expectedMs(request, manifest);
+  const facts = placementFacts(services, model, wishes, edgeCostMs);
+  const placement = placed(services, model, facts);
+  const job: Job = {
+    model,
+    request,
+    original: headerLength === undefined ? undefined : { body, headerLength },
+    schedule: schedulePolicy(request.parameters, c.req.header('edgewise-timeout-ms')),
+    jurisdiction: wishes.jurisdiction,
+    edgeCostMs,
+    startedMs,
+    requestId: c.get('requestId'),
+    traceparent: c.req.header('traceparent'),
+    signal: () => c.req.raw.signal,
+  };
   const parsedMs = clock.now();
-
-  const pooled = poolModel(services, model);
-  const permit = admission.acquire(expectedMs(request, manifest));
-  let outputs: Awaited<ReturnType<typeof pool.run>>['outputs'];
-  let timings: RunTimings;
-  try {
-    ({ outputs, timings } = await pool.run(
-      pooled,
-      request.inputs,
-      request.outputs?.map((output) => output.name),
-      // Whoever waits may leave. Asking workerd for the signal costs as much as a small model, so it is asked only then.
-      {
-        signal: pool.waits(pooled.key) ? c.req.raw.signal : undefined,
-        deadlineMs: deadlineMs(request),
-      },
-    ));
-  } finally {
-    permit.release();
-  }
+  const ran = await execute(services, job, placement, facts);
 
   const ranMs = clock.now();
   const encoded = encodeInferResponse({
     modelName: manifest.name,
     modelVersion: manifest.version,
     id: request.id,
-    outputs,
+    outputs: ran.outputs,
     requested: request.outputs,
     binaryOutput: request.binaryOutput,
     labels: manifest.labels,
@@ -88,37 +115,30 @@ async function answer(
   });
   const parseMs = parsedMs - startedMs;
   const encodeMs = clock.now() - ranMs;
+  const { timings } = ran;
   statistics.success(manifest.name, manifest.version, {
     batchSize: batchSize(request, manifest),
-    queueMs: timings.queueMs,
+    queueMs: timings?.queueMs ?? 0,
     inputMs: parseMs,
-    inferMs: timings.runMs,
+    inferMs: timings?.runMs ?? ranMs - parsedMs,
     outputMs: encodeMs,
+  });
+  services.shadows?.after({
+    model,
+    alias: c.req.param('version'),
+    tier: ran.tier,
+    feeds: request.inputs,
+    outputs: ran.outputs,
+    requestId: job.requestId,
+    jurisdiction: wishes.jurisdiction,
   });
   return new Response(encoded.body, {
     headers: {
       ...contentHeaders(encoded),
-      'Edgewise-Tier': placement.tier,
-      'Edgewise-Reason': placement.reason,
-      'Edgewise-Model': `${manifest.name}@${manifest.version}; digest=${model.manifestDigest}`,
-      'Server-Timing': serverTiming(parseMs, timings, encodeMs),
+      ...servedHeaders(model, ran),
+      'Server-Timing': serverTiming(parseMs, timings ?? ranMs - parsedMs, encodeMs),
     },
   });
-}
-
-/** The `timeout` of Triton's schedule policy: microseconds that the request may wait before its run begins. */
-function deadlineMs({ parameters }: InferRequest): number | undefined {
-  const timeout = Object.hasOwn(parameters, 'timeout') ? parameters['timeout'] : undefined;
-  if (timeout === undefined || timeout === 0) {
-    return undefined;
-  }
-  if (typeof timeout !== 'number' || !Number.isSafeInteger(timeout) || timeout < 0) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `parameter timeout is ${JSON.stringify(timeout)}, wanted a whole number of microseconds`,
-    );
-  }
-  return timeout / 1000;
 }
 
 /** What the run is expected to take of this isolate's one thread. */
@@ -126,11 +146,7 @@ function expectedMs(request: InferRequest, { edgeProfile }: Manifest): number {
   if (edgeProfile === undefined) {
     return 0;
   }
-  let elements = 0;
-  for (const { data } of request.inputs.values()) {
-    elements += data.length;
-  }
-  return predictRunMs(edgeProfile, elements);
+  return predictRunMs(edgeProfile, elementsOf(request.inputs));
 }
 
 function batchSize(request: InferRequest, manifest: Manifest): number {
@@ -147,8 +163,13 @@ function contentHeaders(encoded: EncodedMessage): Record<string, string> {
     : { 'Content-Type': encoded.contentType, [headerLengthName]: encoded.headerLength };
 }
 
-function serverTiming(parseMs: number, { loadMs, queueMs, runMs }: RunTimings, encodeMs: number): string {
-  return `parse;dur=${round(parseMs)}, load;dur=${round(loadMs)}, queue;dur=${round(queueMs)}, run;dur=${round(runMs)}, encode;dur=${round(encodeMs)}`;
+/** @param run Of a run in this process its parts; of one at the origin the whole, attempts and network included, in ms. */
+function serverTiming(parseMs: number, run: RunTimings | number, encodeMs: number): string {
+  const middle =
+    typeof run === 'number'
+      ? `origin;dur=${round(run)}`
+      : `load;dur=${round(run.loadMs)}, queue;dur=${round(run.queueMs)}, run;dur=${round(run.runMs)}`;
+  return `parse;dur=${round(parseMs)}, ${middle}, encode;dur=${round(encodeMs)}`;
 }
 
 /** Whole microseconds. */

@@ -1,5 +1,6 @@
 /** The Open Inference Protocol v2: health, metadata, configuration, statistics, inference. */
 import { Hono } from 'hono';
+import { EdgewiseError } from '../errors.ts';
 import {
   liveBody,
   modelListBody,
@@ -12,13 +13,13 @@ import {
 } from '../protocol/oip/metadata.ts';
 import { modelConfigBody } from '../protocol/oip/model-config.ts';
 import { statisticsBody, unusedModelStatistics } from '../protocol/oip/statistics.ts';
-import type { ResolvedModel } from '../repository/model-repository.ts';
+import type { ModelRepository, ResolvedModel } from '../repository/model-repository.ts';
 import { servedVersions } from '../repository/version-policy.ts';
 import { identify, mayUse, requireUse } from './auth.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { toHttpError } from './error-response.ts';
 import { infer } from './infer.ts';
-import { placed } from './placement.ts';
+import { placed, placementFacts } from './placement.ts';
 import type { Services } from './services.ts';
 import type { HttpSettings } from './settings.ts';
 
@@ -46,12 +47,8 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
   app.get('/', (c) => c.json(describeServer(settings)));
   app.get('/health/live', (c) => c.json(liveBody(true)));
   app.get('/health/ready', async (c) => {
-    try {
-      await repository.names();
-      return c.json(readyBody(true));
-    } catch {
-      return c.json(readyBody(false), 503, { 'Retry-After': '1' });
-    }
+    const ready = isServing(services) && (await canRead(repository));
+    return ready ? c.json(readyBody(true)) : c.json(readyBody(false), 503, { 'Retry-After': '1' });
   });
 
   app.get('/models', async (c) => {
@@ -97,12 +94,30 @@ async function resolve(c: AppContext, { repository, settings }: Services): Promi
   return repository.resolve(name, c.req.param('version'));
 }
 
+function isServing({ lifecycle }: Services): boolean {
+  return lifecycle === undefined || lifecycle.phase === 'serving';
+}
+
+async function canRead(repository: ModelRepository): Promise<boolean> {
+  try {
+    await repository.names();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Ready means that a request will be answered; loading is part of answering it. */
 async function modelReady(c: AppContext, services: Services): Promise<Response> {
   try {
-    const { manifest } = await resolve(c, services);
-    placed(services, manifest);
-    return c.json(modelReadyBody(manifest.name, true));
+    const model = await resolve(c, services);
+    if (!isServing(services)) {
+      throw new EdgewiseError('model_not_ready', 'this server is starting or ending', {
+        retryAfterSeconds: 1,
+      });
+    }
+    placed(services, model, placementFacts(services, model, {}, 0));
+    return c.json(modelReadyBody(model.manifest.name, true));
   } catch (error) {
     const { status, headers } = toHttpError(error);
     if (status === 503) {

@@ -26,6 +26,42 @@ const shadowFigure = z
   })
   .openapi('ShadowFigure');
 
+const poolAnswer = z.object({
+  endpoints: z.array(
+    z.object({
+      name: z.string(),
+      protocol: z.enum(['oip', 'openai']),
+      region: z.string().optional(),
+      jurisdiction: z.string().optional(),
+      weight: z.number(),
+      state: z.enum(['healthy', 'suspect', 'ejected']),
+      inFlight: z.int(),
+      requests: z.int(),
+      failures: z.int(),
+      overtaken: z.int(),
+      busy: z.int(),
+      ejections: z.int(),
+      outForMs: z.number(),
+      heldForMs: z.number(),
+      latencyMs: z.number(),
+      p50Ms: z.number().optional(),
+      p95Ms: z.number().optional(),
+      utilisation: z.number().optional(),
+    }),
+  ),
+  /** Absent where there is no pool. */
+  budgets: z
+    .object({
+      requests: z.int(),
+      retries: z.int(),
+      hedges: z.int(),
+      windowMs: z.int(),
+      retryLimit: z.int(),
+      hedgeLimit: z.int(),
+    })
+    .optional(),
+});
+
 export const adminOperations: readonly Operation[] = [
   { method: 'head', path: '/admin/blobs/{digest}', tag: 'Admin', summary: 'Is a blob stored', admin: true },
   {
@@ -168,6 +204,16 @@ export const adminOperations: readonly Operation[] = [
     summary: 'Choose which versions are served',
     body: anyObject,
     answer: anyObject,
+    admin: true,
+  },
+  {
+    method: 'get',
+    path: '/admin/pool',
+    tag: 'Admin',
+    summary: 'The endpoints of the origin pool',
+    description:
+      'As the isolate that answers knows them, since it began: state, requests in flight, latencies, ejections, and what is left of the budgets for retries and hedges.',
+    answer: poolAnswer,
     admin: true,
   },
 ];

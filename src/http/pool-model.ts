@@ -4,8 +4,15 @@ import { modelSource } from '../repository/weights.ts';
 import type { Services } from './services.ts';
 
 /** What the session pool needs to know of a model: its name in the pool, what it will take, how it is read. */
-export function poolModel({ blobs, engineBaseBytes }: Services, model: ResolvedModel): PoolModel {
+export function poolModel({ blobs, engineBaseBytes, tier }: Services, model: ResolvedModel): PoolModel {
   const { manifest, manifestDigest } = model;
+  if (tier === 'origin') {
+    return {
+      key: manifestDigest,
+      bytes: manifest.graph.byteLength + (manifest.weights?.byteLength ?? 0),
+      load: () => modelSource(manifest, blobs),
+    };
+  }
   const { sessionBytes = 0, peakBytes = 0 } = manifest.edgeProfile ?? {};
   return {
     key: manifestDigest,

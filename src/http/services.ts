@@ -1,26 +1,45 @@
 import type { Clock } from '../async/clock.ts';
+import type { Lru } from '../async/lru.ts';
 import type { SessionPool } from '../engine/session-pool.ts';
 import type { ModelRepository } from '../repository/model-repository.ts';
 import type { Publisher } from '../repository/publisher.ts';
+import type { OriginPool } from '../routing/origin-pool.ts';
+import type { Tier } from '../routing/place.ts';
 import type { Admission } from '../scheduler/admission.ts';
+import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import type { VerifiedBlobStore } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
-import type { HttpSettings } from './settings.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { HttpSettings, PlacementSettings } from './settings.ts';
+import type { Shadows } from './shadow.ts';
 
 /** All that the HTTP layer needs. `platform/` puts the real ones together, once per isolate. */
 export interface Services {
   readonly settings: HttpSettings;
+  /** What this process is: the edge places requests, an origin runs what it is sent. */
+  readonly tier: Tier;
+  readonly placement: PlacementSettings;
+  /** Where requests go that the edge does not take; undefined where no pool is configured. */
+  readonly origin: OriginPool | undefined;
   readonly repository: ModelRepository;
   readonly publisher: Publisher;
   /** Where weights are read from on the way into a session: all tiers. */
   readonly blobs: VerifiedBlobStore;
   readonly pool: SessionPool;
+  /** Gathers requests into batches; undefined where each runs by itself. */
+  readonly batcher: DynamicBatcher | undefined;
+  /** Digests of manifests whose model ran out of memory in this isolate. */
+  readonly outOfMemory: Lru<string, true>;
   /** Cap of the edge's WASM memory, and what the engine takes of it before any model. */
   readonly edgeCapBytes: number;
   readonly engineBaseBytes: number;
   readonly admission: Admission;
   readonly statistics: Statistics;
+  /** Copies of requests to another version or tier; undefined where none are sent. */
+  readonly shadows?: Shadows | undefined;
+  /** Of a process that starts and ends; undefined where the platform sees to that. */
+  readonly lifecycle?: Lifecycle | undefined;
   readonly log: Log;
   readonly clock: Clock;
 }

@@ -9,8 +9,11 @@ import { kvBlobStore } from '../storage/kv.ts';
 import { r2BlobStore, r2StateStore } from '../storage/r2.ts';
 import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
 import { createLog } from '../telemetry/log.ts';
-import { composeServices } from './compose.ts';
+import { readPoolHealth } from './cloudflare-pool-health.ts';
+import { composeServices, wasmBaseBytes } from './compose.ts';
 import { readConfig } from './config.ts';
+import { connectEndpoints } from './endpoints.ts';
+import { createOriginPool } from './origin-pool.ts';
 
 export function cloudflareServices(env: Env): Services {
   const config = readConfig({ ...env });
@@ -22,16 +25,26 @@ export function cloudflareServices(env: Env): Services {
       log.write({ level: 'error', event: 'tier_fault', tier, operation, digest, cause: error }),
   };
   return composeServices(config, {
+    tier: 'edge',
     engine: createOrtWasmPair({
       ...workerdBuilds,
       memoryCapBytes: config.memoryCapBytes,
       maxOutputBytes: config.http.maxAnswerBytes,
     }),
+    engineBaseBytes: wasmBaseBytes,
     state: r2StateStore(env.MODELS),
     durable: verified(durable, tiers),
     blobs: tiered([cacheBlobStore(caches.default), kvBlobStore(env.BLOBS), durable], tiers),
     clock: systemClock,
     defer: waitUntil,
     log,
+    origin: createOriginPool({
+      endpoints: connectEndpoints(config.originPool, { ...env }),
+      hedging: config.hedging,
+      clock: systemClock,
+      defer: waitUntil,
+      log,
+      readHealth: () => readPoolHealth(env.BLOBS),
+    }),
   });
 }

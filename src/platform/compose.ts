@@ -1,21 +1,51 @@
 import type { Clock } from '../async/clock.ts';
+import { Lru } from '../async/lru.ts';
 import { SessionPool } from '../engine/session-pool.ts';
 import type { Engine } from '../engine/types.ts';
+import type { Lifecycle } from '../http/lifecycle.ts';
+import { runShadow } from '../http/run-shadow.ts';
 import type { Services } from '../http/services.ts';
+import type { HttpSettings, PlacementSettings } from '../http/settings.ts';
+import { Shadows } from '../http/shadow.ts';
 import { ModelRepository } from '../repository/model-repository.ts';
 import { Publisher } from '../repository/publisher.ts';
+import type { OriginPool } from '../routing/origin-pool.ts';
+import type { Tier } from '../routing/place.ts';
 import { Admission } from '../scheduler/admission.ts';
+import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
+import type { GradientLimit } from '../scheduler/gradient-limit.ts';
 import type { Defer, StateStore, VerifiedBlobStore } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
+import { ShadowFigures } from '../telemetry/shadow-figures.ts';
 import { Statistics } from '../telemetry/statistics.ts';
-import type { Config } from './config.ts';
 
 /** What the WASM engine takes of its memory before any model: the 256 pages that the module asks for at its start. */
-const engineBaseBytes = 256 * 65_536;
+export const wasmBaseBytes = 256 * 65_536;
+
+/** Models that are remembered to have run out of memory: more than an isolate could load. */
+const maxOutOfMemory = 1024;
+
+/** Copies that nobody waits for are made while so much of what may be in flight is not. */
+const shadowUtilisation = 0.5;
+
+/** What every platform is configured with. */
+export interface ServiceConfig {
+  readonly http: HttpSettings;
+  readonly placement: PlacementSettings;
+  readonly memoryCapBytes: number;
+  readonly maxInFlight: number;
+  readonly maxQueuePerModel: number;
+  readonly waitTimeoutMs: number;
+  readonly loadTimeoutMs: number;
+  readonly indexMaxAgeMs: number;
+}
 
 /** What differs from platform to platform. */
 export interface Platform {
+  readonly tier: Tier;
   readonly engine: Engine;
+  /** What the engine takes of its memory before any model. */
+  readonly engineBaseBytes: number;
   readonly state: StateStore;
   /** Where models are published to. */
   readonly durable: VerifiedBlobStore;
@@ -24,13 +54,24 @@ export interface Platform {
   readonly clock: Clock;
   readonly defer: Defer;
   readonly log: Log;
+  /** Of an edge. */
+  readonly origin?: OriginPool | undefined;
+  /** Of an origin. */
+  readonly batcher?: DynamicBatcher | undefined;
+  readonly limiter?: GradientLimit | undefined;
+  readonly lifecycle?: Lifecycle | undefined;
 }
 
 /** The services of one isolate or process over `platform`. */
-export function composeServices(config: Config, platform: Platform): Services {
-  const { engine, state, durable, blobs, clock, defer, log } = platform;
-  return {
+export function composeServices(config: ServiceConfig, platform: Platform): Services {
+  const { engine, engineBaseBytes, state, durable, blobs, clock, defer, limiter, log } = platform;
+  const services: Services = {
     settings: config.http,
+    tier: platform.tier,
+    placement: config.placement,
+    origin: platform.origin,
+    batcher: platform.batcher,
+    lifecycle: platform.lifecycle,
     repository: new ModelRepository({ state, blobs, clock, defer, indexMaxAgeMs: config.indexMaxAgeMs }),
     publisher: new Publisher({ state, blobs: durable }),
     blobs,
@@ -43,11 +84,31 @@ export function composeServices(config: Config, platform: Platform): Services {
       loadTimeoutMs: config.loadTimeoutMs,
       maxQueuePerSession: config.maxQueuePerModel,
     }),
+    outOfMemory: new Lru({ maxBytes: maxOutOfMemory }),
     edgeCapBytes: config.memoryCapBytes,
     engineBaseBytes,
-    admission: new Admission({ maxInFlight: config.maxInFlight, maxWaitMs: config.waitTimeoutMs, clock }),
+    admission: new Admission({
+      maxInFlight: config.maxInFlight,
+      maxWaitMs: config.waitTimeoutMs,
+      clock,
+      ...(limiter === undefined ? {} : { limiter }),
+    }),
     statistics: new Statistics(),
     log,
     clock,
+  };
+  const { admission, repository } = services;
+  return {
+    ...services,
+    shadows: new Shadows({
+      clock,
+      random: Math.random,
+      defer,
+      log,
+      figures: new ShadowFigures(),
+      resolve: (name, version) => repository.resolve(name, version),
+      run: (...shadow) => runShadow(services, ...shadow),
+      mayRun: () => admission.utilisation < shadowUtilisation,
+    }),
   };
 }

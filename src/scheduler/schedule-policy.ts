@@ -7,14 +7,16 @@ export interface SchedulePolicy {
   readonly priority: number;
   /** From the request's arrival; its run must have begun by then. Undefined: no limit of the caller's. */
   readonly deadlineMs: number | undefined;
+  /** From the request's arrival; its answer is not wanted later. Undefined: no limit of the caller's. */
+  readonly totalMs: number | undefined;
 }
 
 /** A day. Timers hold no more than 2^31 ms, and a caller that would wait longer has no deadline to speak of. */
 const longestDeadlineMs = 86_400_000;
 
 /**
- * The `priority` and `timeout` (microseconds, 0: none) parameters, and the `Edgewise-Timeout-Ms` header in which one
- * server tells the next what is left of a request's time. Of two times the shorter one counts.
+ * The `priority` and `timeout` parameters (microseconds that the request may wait for its run; 0: no limit), and the
+ * `Edgewise-Timeout-Ms` header, in which one server tells the next what is left of a request's whole time.
  *
  * @throws EdgewiseError `invalid_request`
  */
@@ -25,14 +27,13 @@ export function schedulePolicy(parameters: Parameters, timeoutHeader?: string): 
     'a priority level: 1 (highest), 2 …; 0 for the default',
   );
   const timeoutMicroseconds = wholeParameter(parameters, 'timeout', 'a whole number of microseconds');
-  const deadlineMs = Math.min(
-    timeoutMicroseconds === 0 ? Number.POSITIVE_INFINITY : timeoutMicroseconds / 1000,
-    headerMs(timeoutHeader),
-  );
-  return {
-    priority,
-    deadlineMs: deadlineMs === Number.POSITIVE_INFINITY ? undefined : Math.min(deadlineMs, longestDeadlineMs),
-  };
+  const queueMs = timeoutMicroseconds === 0 ? Number.POSITIVE_INFINITY : timeoutMicroseconds / 1000;
+  const totalMs = headerMs(timeoutHeader);
+  return { priority, deadlineMs: limit(Math.min(queueMs, totalMs)), totalMs: limit(totalMs) };
+}
+
+function limit(ms: number): number | undefined {
+  return ms === Number.POSITIVE_INFINITY ? undefined : Math.min(ms, longestDeadlineMs);
 }
 
 /** 0 where the parameter is absent. */

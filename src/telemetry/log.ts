@@ -19,6 +19,8 @@ export interface LogEvent {
   /** Of a request, or of storage. */
   readonly tier?: string | undefined;
   readonly operation?: string | undefined;
+  /** Of the origin pool, by its configured name. */
+  readonly endpoint?: string | undefined;
   readonly digest?: string | undefined;
   readonly ms?: number | undefined;
   /** An error, of which each link of the chain is named. */
@@ -61,6 +63,7 @@ function lineOf(event: LogEvent): Record<string, string | number | string[] | un
     version: clipped(event.version),
     tier: event.tier,
     operation: event.operation,
+    endpoint: event.endpoint,
     digest: event.digest,
     ms: event.ms,
     causes: event.cause === undefined ? undefined : causesOf(event.cause),

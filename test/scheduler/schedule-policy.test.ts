@@ -6,18 +6,27 @@ const invalid = expect.objectContaining({ code: 'invalid_request' });
 
 describe('schedulePolicy()', () => {
   it('is the default level without a deadline where the request says nothing', () => {
-    expect(schedulePolicy({})).toEqual({ priority: 0, deadlineMs: undefined });
-    expect(schedulePolicy({ priority: 0, timeout: 0 })).toEqual({ priority: 0, deadlineMs: undefined });
+    expect(schedulePolicy({})).toEqual({ priority: 0, deadlineMs: undefined, totalMs: undefined });
+    expect(schedulePolicy({ priority: 0, timeout: 0 })).toEqual({
+      priority: 0,
+      deadlineMs: undefined,
+      totalMs: undefined,
+    });
   });
 
   it('reads timeout in microseconds, the header in milliseconds, and the shorter of both counts', () => {
-    expect(schedulePolicy({ priority: 3, timeout: 2500 })).toEqual({ priority: 3, deadlineMs: 2.5 });
-    expect(schedulePolicy({}, '40').deadlineMs).toBe(40);
+    expect(schedulePolicy({ priority: 3, timeout: 2500 })).toEqual({
+      priority: 3,
+      deadlineMs: 2.5,
+      totalMs: undefined,
+    });
+    expect(schedulePolicy({}, '40')).toEqual({ priority: 0, deadlineMs: 40, totalMs: 40 });
     expect(schedulePolicy({ timeout: 0 }, '40').deadlineMs).toBe(40);
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 1e9 }), fc.integer({ min: 1, max: 1e6 }), (timeout, header) => {
-        const { deadlineMs } = schedulePolicy({ timeout }, String(header));
+        const { deadlineMs, totalMs } = schedulePolicy({ timeout }, String(header));
         expect(deadlineMs).toBe(Math.min(timeout / 1000, header));
+        expect(totalMs).toBe(header);
       }),
     );
   });
@@ -40,6 +49,10 @@ describe('schedulePolicy()', () => {
   );
 
   it('does not take what every object has for a parameter', () => {
-    expect(schedulePolicy(JSON.parse('{"__proto__":5}'))).toEqual({ priority: 0, deadlineMs: undefined });
+    expect(schedulePolicy(JSON.parse('{"__proto__":5}'))).toEqual({
+      priority: 0,
+      deadlineMs: undefined,
+      totalMs: undefined,
+    });
   });
 });

@@ -6,9 +6,12 @@ import { createOrtWasmPair } from '../../src/engine/ort-wasm-pair.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { createApp } from '../../src/http/app.ts';
 import type { Services } from '../../src/http/services.ts';
-import { composeServices } from '../../src/platform/compose.ts';
+import { composeServices, wasmBaseBytes } from '../../src/platform/compose.ts';
 import { readConfig } from '../../src/platform/config.ts';
+import { createOriginPool } from '../../src/platform/origin-pool.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
+import type { Tier } from '../../src/routing/place.ts';
+import type { Endpoint } from '../../src/routing/types.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
 import { createLog } from '../../src/telemetry/log.ts';
@@ -21,6 +24,10 @@ export interface TestServicesOptions {
   readonly variables?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
   readonly engine?: Engine;
+  /** Default: an edge. */
+  readonly tier?: Tier;
+  /** Of the origin pool. Default: none. */
+  readonly endpoints?: readonly Endpoint[];
 }
 
 export interface TestService {
@@ -39,8 +46,12 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
   });
   const defer = (work: Promise<unknown>) => void work;
   const logLines: string[] = [];
+  const log = createLog({ level: config.log, write: (line) => logLines.push(line) });
+  const clock = options.clock ?? systemClock;
   const durable = verified(memoryBlobStore({ maxBytes: 256 * 1024 * 1024 }), { defer });
   const services = composeServices(config, {
+    tier: options.tier ?? 'edge',
+    engineBaseBytes: options.tier === 'origin' ? 0 : wasmBaseBytes,
     engine:
       options.engine ??
       createOrtWasmPair({
@@ -51,9 +62,16 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
     state: memoryStateStore(),
     durable,
     blobs: durable,
-    clock: options.clock ?? systemClock,
+    clock,
     defer,
-    log: createLog({ level: config.log, write: (line) => logLines.push(line) }),
+    log,
+    origin: createOriginPool({
+      endpoints: options.endpoints ?? [],
+      hedging: config.hedging,
+      clock,
+      defer,
+      log,
+    }),
   });
   const app = createApp(services);
   return {

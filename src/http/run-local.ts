@@ -1,0 +1,56 @@
+/** A run in this process: a permit, then the model's session, by batches where an origin gathers them. */
+import type { RunOptions, RunResult } from '../engine/types.ts';
+import { toEdgewiseError } from '../errors.ts';
+import type { Job } from './job.ts';
+import { poolModel } from './pool-model.ts';
+import type { Services } from './services.ts';
+
+/**
+ * @throws EdgewiseError `overloaded` without a permit; what the session pool throws; `deadline_exceeded` when the caller
+ * leaves before its run began.
+ */
+export async function runLocally(services: Services, job: Job): Promise<RunResult> {
+  const { admission, batcher, pool, tier } = services;
+  const { model, request, schedule, signal } = job;
+  const { manifest } = model;
+  const pooled = poolModel(services, model);
+  const fetches = request.outputs?.map((output) => output.name);
+  // What a run is expected to take was measured at the edge.
+  const permit = admission.acquire(tier === 'edge' ? job.edgeCostMs : 0);
+  let ok = false;
+  try {
+    const options: RunOptions = {
+      // Whoever waits may leave. Only then is the signal asked for.
+      signal: batcher !== undefined || pool.waits(pooled.key) ? signal() : undefined,
+      deadlineMs: schedule.deadlineMs,
+    };
+    const result =
+      batcher === undefined || manifest.maxBatchSize === 0
+        ? await pool.run(pooled, request.inputs, fetches, options)
+        : await batcher.run({
+            key: pooled.key,
+            maxBatchSize: manifest.maxBatchSize,
+            policy: manifest.dynamicBatching,
+            feeds: request.inputs,
+            fetches,
+            options: { ...options, priority: schedule.priority },
+            run: (feeds, names, limits) => pool.run(pooled, feeds, names, limits),
+          });
+    ok = true;
+    return result;
+  } catch (error) {
+    markOutOfMemory(services, model.manifestDigest, error);
+    throw error;
+  } finally {
+    permit.release({ ok });
+  }
+}
+
+/**
+ * Without a time to come back by, `no_capacity` means that the model, or this run of it, asks for more than there is; with
+ * one, that others hold the memory now.
+ */
+function markOutOfMemory({ outOfMemory }: Services, digest: string, thrown: unknown): void {
+  const error = toEdgewiseError(thrown);
+  if (error.code === 'no_capacity' && error.retryAfterSeconds === undefined) outOfMemory.set(digest, true, 1);
+}

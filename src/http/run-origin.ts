@@ -1,0 +1,28 @@
+/** A run at the origin pool. */
+import type { Fetches } from '../engine/types.ts';
+import { EdgewiseError } from '../errors.ts';
+import { continueTrace } from '../telemetry/trace.ts';
+import type { Job } from './job.ts';
+import type { Services } from './services.ts';
+
+/** @throws EdgewiseError `origin_unavailable`, `overloaded`, `residency_unavailable`, `deadline_exceeded`; what an endpoint finds wrong with the request. */
+export async function runAtOrigin(services: Services, job: Job): Promise<Fetches> {
+  const { clock, origin, settings } = services;
+  const { model, request, original, schedule, jurisdiction, startedMs, requestId } = job;
+  if (origin === undefined) {
+    throw new EdgewiseError('origin_unavailable', 'this deployment has no origin server');
+  }
+  const limitMs = Math.min(schedule.totalMs ?? Number.POSITIVE_INFINITY, settings.requestTimeoutMs);
+  const { outputs } = await origin.infer(
+    {
+      manifest: model.manifest,
+      request,
+      original,
+      requestId,
+      traceparent: continueTrace(job.traceparent),
+      maxAnswerBytes: settings.maxAnswerBytes,
+    },
+    { jurisdiction, deadlineMs: limitMs - (clock.now() - startedMs), signal: job.signal() },
+  );
+  return outputs;
+}

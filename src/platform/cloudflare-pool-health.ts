@@ -1,0 +1,39 @@
+/** What the probes of the origin pool find, kept in KV: written by the cron trigger, read by isolates as a hint. */
+import { systemClock } from '../async/clock.ts';
+import { changed, isCurrent, type PoolHealth, parsePoolHealth } from '../routing/pool-snapshot.ts';
+import { probeEndpoints } from '../routing/probe.ts';
+import { createLog } from '../telemetry/log.ts';
+import { readConfig } from './config.ts';
+import { connectEndpoints } from './endpoints.ts';
+
+const key = 'pool/health.json';
+/** The probes run once a minute; KV keeps what it read for at least 30 s. */
+const cacheTtlSeconds = 60;
+const probeTimeoutMs = 5000;
+
+/** Undefined where nothing is stored, nothing that can be read, or what is too old: it is a hint. Never rejects. */
+export async function readPoolHealth(namespace: KVNamespace): Promise<PoolHealth | undefined> {
+  try {
+    const value = await namespace.get(key, { type: 'json', cacheTtl: cacheTtlSeconds });
+    const health = parsePoolHealth(value);
+    return health !== undefined && isCurrent(health, Date.now()) ? health : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Probes every endpoint and stores what is new. For the cron trigger. */
+export async function probePool(env: Env): Promise<void> {
+  const config = readConfig({ ...env });
+  if (config.originPool.length === 0) return;
+  const log = createLog({ level: config.log, write: (line) => console.log(line) });
+  const before = parsePoolHealth(await env.BLOBS.get(key, 'json').catch(() => null));
+  const after = await probeEndpoints(connectEndpoints(config.originPool, { ...env }), {
+    clock: systemClock,
+    timeoutMs: probeTimeoutMs,
+    before,
+    onDown: ({ endpoint, reason }) =>
+      log.write({ level: 'error', event: 'endpoint_down', endpoint, cause: new Error(reason) }),
+  });
+  if (changed(before, after)) await env.BLOBS.put(key, JSON.stringify(after));
+}

@@ -1,0 +1,111 @@
+/** Asks every endpoint of the pool whether it is ready: what the cron trigger does, away from any request. */
+import type { Clock } from '../async/clock.ts';
+import { type EndpointCapabilities, readCapabilities } from './capabilities.ts';
+import { failure, release, sendToEndpoint } from './endpoint-request.ts';
+import { type EndpointHealth, type PoolHealth, poolHealthSchemaId } from './pool-snapshot.ts';
+import { AttemptError, type Endpoint } from './types.ts';
+
+export interface ProbeOptions {
+  readonly clock: Clock;
+  /** Of all that one endpoint is asked. */
+  readonly timeoutMs: number;
+  /** What was found the last time, whose `since` and capabilities hold where nothing new is learned. */
+  readonly before?: PoolHealth | undefined;
+  /** Milliseconds since 1970. Default `Date.now`. */
+  readonly wallClock?: () => number;
+  /** For the log: why an endpoint was found down. */
+  readonly onDown?: (down: { readonly endpoint: string; readonly reason: string }) => void;
+}
+
+/** Connections of one Worker invocation that may wait for headers (Cloudflare, Workers limits). */
+const maxWaiting = 6;
+
+/** Never throws: an endpoint that cannot be asked is down. */
+export async function probeEndpoints(
+  endpoints: readonly Endpoint[],
+  options: ProbeOptions,
+): Promise<PoolHealth> {
+  const { before, wallClock = Date.now } = options;
+  const checkedAt = new Date(wallClock()).toISOString();
+  const found = new Map<string, EndpointHealth>();
+  const left = [...endpoints];
+  const worker = async () => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const { name } = next.config;
+      found.set(name, healthOf(await probe(next, options), before?.endpoints[name], checkedAt));
+    }
+  };
+  await Promise.all(Array.from({ length: maxWaiting }, worker));
+  return {
+    schema: poolHealthSchemaId,
+    checkedAt,
+    endpoints: Object.fromEntries(endpoints.flatMap(({ config: { name } }) => entry(name, found.get(name)))),
+  };
+}
+
+function entry(name: string, health: EndpointHealth | undefined): [string, EndpointHealth][] {
+  return health === undefined ? [] : [[name, health]];
+}
+
+interface Finding {
+  readonly state: EndpointHealth['state'];
+  readonly capabilities?: EndpointCapabilities | undefined;
+}
+
+function healthOf(
+  { state, capabilities }: Finding,
+  before: EndpointHealth | undefined,
+  checkedAt: string,
+): EndpointHealth {
+  const known = capabilities ?? before?.capabilities;
+  return {
+    state,
+    since: before?.state === state ? before.since : checkedAt,
+    ...(known === undefined ? undefined : { capabilities: known }),
+  };
+}
+
+async function probe(endpoint: Endpoint, { clock, timeoutMs, onDown }: ProbeOptions): Promise<Finding> {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const cancelTimer = clock.after(timeoutMs, () =>
+    controller.abort(new Error(`no answer within ${timeoutMs} ms`)),
+  );
+  try {
+    await checkReady(endpoint, signal);
+    return { state: 'up', capabilities: await capabilitiesOf(endpoint, signal) };
+  } catch (error) {
+    onDown?.({ endpoint: endpoint.config.name, reason: reasonOf(error) });
+    return { state: 'down' };
+  } finally {
+    cancelTimer();
+  }
+}
+
+/** By the status alone: the protocol's servers do not agree on a body. @throws AttemptError */
+async function checkReady(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
+  const path = endpoint.config.protocol === 'oip' ? '/v2/health/ready' : '/v1/models';
+  const response = await sendToEndpoint(endpoint, { method: 'GET', path, signal });
+  release(response);
+  if (!response.ok) throw failure(`answered GET ${path} with status ${response.status}`);
+}
+
+/** Undefined where there is nothing to ask, or no answer that can be read: it is ready all the same. */
+async function capabilitiesOf(
+  endpoint: Endpoint,
+  signal: AbortSignal,
+): Promise<EndpointCapabilities | undefined> {
+  const { protocol, binary } = endpoint.config;
+  if (protocol !== 'oip' || binary !== undefined) return undefined;
+  try {
+    return await readCapabilities(endpoint, signal);
+  } catch (error) {
+    if (error instanceof AttemptError) return undefined;
+    throw error;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const said = error instanceof AttemptError ? error.error.cause : error;
+  return said instanceof Error ? said.message : String(said);
+}

@@ -1,0 +1,72 @@
+/** The cron trigger and what isolates read of it, over the real KV of workerd. */
+import { env } from 'cloudflare:workers';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { probePool, readPoolHealth } from '../../../src/platform/cloudflare-pool-health.ts';
+
+const key = 'pool/health.json';
+const pool = JSON.stringify([
+  { name: 'one', url: 'https://one.test' },
+  { name: 'two', url: 'https://two.test' },
+]);
+const configured = { ...env, EDGEWISE_ORIGIN_POOL: pool, EDGEWISE_LOG: 'off' };
+
+let down: ReadonlySet<string>;
+beforeEach(async () => {
+  down = new Set();
+  await env.BLOBS.delete(key);
+  vi.stubGlobal('fetch', (url: string) => {
+    const { host, pathname } = new URL(url);
+    if (down.has(host)) return Promise.reject(new Error('connection refused'));
+    return Promise.resolve(
+      pathname === '/v2'
+        ? Response.json({ name: 'triton', version: '2.60', extensions: ['binary_tensor_data'] })
+        : new Response('{}'),
+    );
+  });
+});
+afterEach(() => void vi.unstubAllGlobals());
+
+describe('probePool()', () => {
+  it('leaves in KV what it found', async () => {
+    down = new Set(['two.test']);
+    await probePool(configured);
+    expect((await readPoolHealth(env.BLOBS))?.endpoints).toMatchObject({
+      one: { state: 'up', capabilities: { binary: true, server: 'triton 2.60' } },
+      two: { state: 'down' },
+    });
+  });
+
+  it('writes only what is new', async () => {
+    await probePool(configured);
+    const put = vi.spyOn(env.BLOBS, 'put');
+    await probePool(configured);
+    expect(put).not.toHaveBeenCalled();
+    down = new Set(['one.test']);
+    await probePool(configured);
+    expect(put).toHaveBeenCalledOnce();
+    put.mockRestore();
+  });
+
+  it('does nothing without a pool', async () => {
+    await probePool({ ...env, EDGEWISE_ORIGIN_POOL: '' });
+    expect(await env.BLOBS.get(key)).toBeNull();
+  });
+});
+
+describe('readPoolHealth()', () => {
+  it.each(['{"half":', '{"schema":"another"}', '[]'])('takes %s for nothing', async (stored) => {
+    await env.BLOBS.put(key, stored);
+    expect(await readPoolHealth(env.BLOBS)).toBeUndefined();
+  });
+
+  it('takes what is too old for nothing', async () => {
+    const checkedAt = new Date(Date.now() - 3_600_000).toISOString();
+    const old = {
+      schema: 'edgewise.pool-health.v1',
+      checkedAt,
+      endpoints: { one: { state: 'down', since: checkedAt } },
+    };
+    await env.BLOBS.put(key, JSON.stringify(old));
+    expect(await readPoolHealth(env.BLOBS)).toBeUndefined();
+  });
+});
