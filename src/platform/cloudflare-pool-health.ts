@@ -3,7 +3,7 @@ import { systemClock } from '../async/clock.ts';
 import { changed, isCurrent, type PoolHealth, parsePoolHealth } from '../routing/pool-snapshot.ts';
 import { probeEndpoints } from '../routing/probe.ts';
 import { createLog } from '../telemetry/log.ts';
-import { readConfig } from './config.ts';
+import type { Config } from './config.ts';
 import { connectEndpoints } from './endpoints.ts';
 
 const key = 'pool/health.json';
@@ -23,8 +23,7 @@ export async function readPoolHealth(namespace: KVNamespace): Promise<PoolHealth
 }
 
 /** Probes every endpoint and stores what is new. For the cron trigger. */
-export async function probePool(env: Env): Promise<void> {
-  const config = readConfig({ ...env });
+export async function probePool(env: Env, config: Config): Promise<void> {
   if (config.originPool.length === 0) return;
   const log = createLog({ level: config.log, write: (line) => console.log(line) });
   const before = parsePoolHealth(await env.BLOBS.get(key, 'json').catch(() => null));

@@ -11,12 +11,11 @@ import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
 import { createLog } from '../telemetry/log.ts';
 import { readPoolHealth } from './cloudflare-pool-health.ts';
 import { composeServices, wasmBaseBytes } from './compose.ts';
-import { readConfig } from './config.ts';
+import type { Config } from './config.ts';
 import { connectEndpoints } from './endpoints.ts';
 import { createOriginPool } from './origin-pool.ts';
 
-export function cloudflareServices(env: Env): Services {
-  const config = readConfig({ ...env });
+export function cloudflareServices(env: Env, config: Config): Services {
   const log = createLog({ level: config.log, write: (line) => console.log(line) });
   const durable = r2BlobStore(env.MODELS);
   const tiers: TieredOptions = {

@@ -2,13 +2,14 @@
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { probePool, readPoolHealth } from '../../../src/platform/cloudflare-pool-health.ts';
+import { readConfig } from '../../../src/platform/config.ts';
 
 const key = 'pool/health.json';
 const pool = JSON.stringify([
   { name: 'one', url: 'https://one.test' },
   { name: 'two', url: 'https://two.test' },
 ]);
-const configured = { ...env, EDGEWISE_ORIGIN_POOL: pool, EDGEWISE_LOG: 'off' };
+const config = readConfig({ EDGEWISE_ORIGIN_POOL: pool, EDGEWISE_LOG: 'off' });
 
 let down: ReadonlySet<string>;
 beforeEach(async () => {
@@ -29,7 +30,7 @@ afterEach(() => void vi.unstubAllGlobals());
 describe('probePool()', () => {
   it('leaves in KV what it found', async () => {
     down = new Set(['two.test']);
-    await probePool(configured);
+    await probePool(env, config);
     expect((await readPoolHealth(env.BLOBS))?.endpoints).toMatchObject({
       one: { state: 'up', capabilities: { binary: true, server: 'triton 2.60' } },
       two: { state: 'down' },
@@ -37,18 +38,18 @@ describe('probePool()', () => {
   });
 
   it('writes only what is new', async () => {
-    await probePool(configured);
+    await probePool(env, config);
     const put = vi.spyOn(env.BLOBS, 'put');
-    await probePool(configured);
+    await probePool(env, config);
     expect(put).not.toHaveBeenCalled();
     down = new Set(['one.test']);
-    await probePool(configured);
+    await probePool(env, config);
     expect(put).toHaveBeenCalledOnce();
     put.mockRestore();
   });
 
   it('does nothing without a pool', async () => {
-    await probePool({ ...env, EDGEWISE_ORIGIN_POOL: '' });
+    await probePool(env, readConfig({}));
     expect(await env.BLOBS.get(key)).toBeNull();
   });
 });
