@@ -5,6 +5,8 @@ import { adminRoutes } from './admin.ts';
 import { type AppContext, type AppEnv, identifyRequest } from './context.ts';
 import { docsPage } from './docs-page.ts';
 import { oipErrorResponse, toHttpError } from './error-response.ts';
+import { endConnections } from './lifecycle.ts';
+import { reportLoad } from './load-report.ts';
 import { describeServer, oipRoutes } from './oip-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { escapeOrgName } from './org-names.ts';
@@ -13,9 +15,15 @@ import type { Services } from './services.ts';
 
 /** The whole HTTP service over `services`: the same app on every platform. */
 export function createApp(services: Services): Hono<AppEnv> {
-  const { settings } = services;
+  const { lifecycle, settings, tier } = services;
   const app = new Hono<AppEnv>();
   app.use(identifyRequest);
+  if (lifecycle !== undefined) {
+    app.use(endConnections(lifecycle));
+  }
+  if (tier === 'origin') {
+    app.use('/v2/models/*', reportLoad(services));
+  }
   if (settings.corsOrigins.length > 0) {
     app.use(cors(corsOptions(settings.corsOrigins)));
   }

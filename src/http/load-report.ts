@@ -1,0 +1,35 @@
+/** An origin tells the pools that send it requests, with each of its answers, how much it has to do. */
+import type { MiddlewareHandler } from 'hono';
+import {
+  formatLoadReport,
+  type LoadFigures,
+  loadReportFormatHeader,
+  loadReportHeader,
+  wantedLoadReportFormat,
+} from '../protocol/load-report.ts';
+import type { AppEnv } from './context.ts';
+import type { Services } from './services.ts';
+
+/** Answers of inferences alone, refusals too: the rest of the routes says nothing of how busy it is. */
+export function reportLoad(services: LoadSources): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    await next();
+    if (!c.req.path.endsWith('/infer')) return;
+    const format = wantedLoadReportFormat(c.req.header(loadReportFormatHeader));
+    c.res.headers.set(loadReportHeader, formatLoadReport(loadFigures(services), format));
+  };
+}
+
+type LoadSources = Pick<Services, 'admission' | 'batcher' | 'lifecycle'>;
+
+/** What the answered request took is given back already. */
+function loadFigures({ admission, batcher, lifecycle }: LoadSources): LoadFigures {
+  const { inFlight, utilisation } = admission;
+  const queued = batcher?.snapshot().models.reduce((sum, model) => sum + model.queued, 0) ?? 0;
+  // Who drains is full, whatever it has to do.
+  return {
+    utilisation: lifecycle?.phase === 'draining' ? Math.max(1, utilisation) : utilisation,
+    inFlight,
+    queued,
+  };
+}

@@ -1,0 +1,51 @@
+/** Where an origin's models are read from: a folder of its own, or another server with a folder beside it. */
+import { join } from 'node:path';
+import type { Clock } from '../async/clock.ts';
+import { createAdminClient } from '../client/admin-client.ts';
+import { upstreamBlobStore, upstreamStateStore } from '../client/upstream.ts';
+import { fallbackStateStore } from '../storage/fallback-state.ts';
+import { fsBlobStore, fsStateStore } from '../storage/fs.ts';
+import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
+import type { StateStore, VerifiedBlobStore } from '../storage/types.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { RepositorySource } from './node-config.ts';
+
+export interface RepositoryStores {
+  readonly state: StateStore;
+  /** Where models are published to; an upstream's refuses. */
+  readonly durable: VerifiedBlobStore;
+  readonly blobs: VerifiedBlobStore;
+}
+
+/** An index is a few kilobytes, and a request waits for it: an upstream that hangs is taken for one that is away. */
+const indexTimeoutMs = 5000;
+
+export function openRepository(
+  source: RepositorySource,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): RepositoryStores {
+  const tiers: TieredOptions = {
+    // The process outlives its requests, and what is deferred never rejects.
+    defer: (work) => void work,
+    onFault: ({ tier, operation, digest, error }) =>
+      log.write({ level: 'error', event: 'tier_fault', tier, operation, digest, cause: error }),
+  };
+  if ('directory' in source) {
+    const durable = verified(fsBlobStore(source.directory), tiers);
+    return { state: fsStateStore(source.directory), durable, blobs: durable };
+  }
+  const { url, key, cacheDirectory } = source;
+  const blobs = upstreamBlobStore(createAdminClient({ url, key, clock }));
+  const indexes = createAdminClient({ url, key, clock, timeoutMs: indexTimeoutMs, maxAttempts: 1 });
+  return {
+    state: fallbackStateStore({
+      primary: upstreamStateStore(indexes),
+      kept: fsStateStore(join(cacheDirectory, 'indexes')),
+      clock,
+      onFault: ({ kind, error }) =>
+        log.write({ level: 'error', event: `upstream_${kind}`, tier: 'upstream', cause: error }),
+    }),
+    durable: verified(blobs, tiers),
+    blobs: tiered([fsBlobStore(cacheDirectory), blobs], tiers),
+  };
+}
