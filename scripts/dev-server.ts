@@ -1,11 +1,14 @@
 /** Starts the worker under `wrangler dev` and stops it again: for `npm start`, the service tests and the benchmarks. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { hasEnded, root, spawnGroup, stopGroup } from './process-group.ts';
 
-export const root = join(import.meta.dirname, '..');
+export { root };
+
 const adminKeyFile = join(root, '.edgewise', 'admin-key');
 
 export interface DevServerOptions {
@@ -14,6 +17,8 @@ export interface DevServerOptions {
   /** Folder for the local R2, KV and cache; absent: `.wrangler/state`. */
   readonly persistTo?: string;
   readonly vars?: Readonly<Record<string, string>>;
+  /** As `vars`, and not to be seen among the arguments of the process. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** Where the worker's output goes; absent: kept, and shown when the start fails. */
   readonly onOutput?: (text: string) => void;
 }
@@ -46,30 +51,24 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     EDGEWISE_OPEN_MODELS: '*',
     ...options.vars,
   };
+  const secrets = writeSecrets(options.secrets);
   const args = [
     ...['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(await freePort())],
     ...['--log-level', 'warn', '--show-interactive-dev-session=false'],
     ...(options.persistTo === undefined ? [] : ['--persist-to', options.persistTo]),
     ...Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
+    ...secrets.args,
   ];
-  const child = spawn(process.execPath, [join(root, 'node_modules/wrangler/bin/wrangler.js'), ...args], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own, so that stopping it takes workerd along.
-    detached: true,
-    env: { ...process.env, WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false', CI: 'true' },
-  });
-  // A group of its own does not hear the terminal, nor that this process has gone.
-  const leave = () => signalGroup(child, 'SIGTERM');
-  process.once('exit', leave);
-  child.once('exit', () => process.off('exit', leave));
   let output = '';
   const keep = (text: string) => {
     output = (output + text).slice(-8000);
   };
-  const onOutput = options.onOutput ?? keep;
-  child.stdout.on('data', (chunk: Buffer) => onOutput(chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => onOutput(chunk.toString()));
+  const child = spawnGroup(
+    [join(root, 'node_modules/wrangler/bin/wrangler.js'), ...args],
+    { ...process.env, WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false', CI: 'true' },
+    options.onOutput ?? keep,
+  );
+  child.once('exit', secrets.remove);
   const url = `http://127.0.0.1:${port}`;
   try {
     await untilLive(url, child);
@@ -83,7 +82,7 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
 async function untilLive(url: string, child: ChildProcess): Promise<void> {
   const deadline = Date.now() + startTimeoutMs;
   while (Date.now() < deadline) {
-    if (child.exitCode !== null) {
+    if (hasEnded(child)) {
       throw new Error(`wrangler ended with code ${child.exitCode}`);
     }
     const answer = await fetch(`${url}/v2/health/live`).catch(() => undefined);
@@ -96,27 +95,23 @@ async function untilLive(url: string, child: ChildProcess): Promise<void> {
   throw new Error(`no answer within ${startTimeoutMs} ms`);
 }
 
-async function stopGroup(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.pid === undefined) {
-    return;
+/** A file that only its owner can read, for wrangler to read them from; `.dev.vars` is read with it, as it is without. */
+function writeSecrets(secrets: DevServerOptions['secrets']): {
+  readonly args: readonly string[];
+  readonly remove: () => void;
+} {
+  if (secrets === undefined) {
+    return { args: [], remove: () => undefined };
   }
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  signalGroup(child, 'SIGTERM');
-  const hard = setTimeout(() => signalGroup(child, 'SIGKILL'), 5000);
-  await ended;
-  clearTimeout(hard);
-  signalGroup(child, 'SIGKILL');
-}
-
-function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
-  if (pid === undefined) {
-    return;
-  }
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // The group is gone already.
-  }
+  const folder = mkdtempSync(join(tmpdir(), 'edgewise-secrets-'));
+  const file = join(folder, 'env');
+  const lines = Object.entries(secrets).map(([name, value]) => `${name}='${value}'\n`);
+  writeFileSync(file, lines.join(''), { mode: 0o600 });
+  const own = join(root, '.dev.vars');
+  const files = existsSync(own) ? [own, file] : [file];
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
+  return { args: files.flatMap((path) => ['--env-file', path]), remove };
 }
 
 export async function freePort(): Promise<number> {
