@@ -9,11 +9,9 @@ export interface EventStreamOptions {
   readonly onBroken?: ((error: unknown) => void) | undefined;
 }
 
-type Bytes = Uint8Array;
-
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
-const noBytes: Bytes = new Uint8Array(0);
+const noBytes: Uint8Array = new Uint8Array(0);
 /** An event that is longer is passed on in pieces. */
 const maxHeldBytes = 1024 * 1024;
 
@@ -23,12 +21,12 @@ const maxHeldBytes = 1024 * 1024;
  * cancelled.
  */
 export function wholeEvents(
-  source: ReadableStream<Bytes>,
+  source: ReadableStream<Uint8Array>,
   { lastWord, signal, onBroken }: EventStreamOptions,
-): ReadableStream<Bytes> {
+): ReadableStream<Uint8Array> {
   const reader = source.getReader();
   const events = new EventCutter();
-  return new ReadableStream<Bytes>(
+  return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
@@ -62,10 +60,10 @@ export function wholeEvents(
 
 /** Cuts a stream of bytes after its events, wherever the pieces that it comes in end. */
 class EventCutter {
-  #held: Bytes[] = [];
+  #held: Uint8Array[] = [];
   #heldBytes = 0;
   /** The last bytes that came, for an end of an event that lies across pieces. */
-  #before: Bytes = noBytes;
+  #before: Uint8Array = noBytes;
   #brokenEvent = false;
 
   /** Whether the beginning of an event was passed on without its end. */
@@ -74,7 +72,7 @@ class EventCutter {
   }
 
   /** What can be passed on now that `piece` has come. */
-  add(piece: Bytes): Bytes {
+  add(piece: Uint8Array): Uint8Array {
     if (piece.byteLength === 0) return noBytes;
     const end = endOfLastEvent(this.#before, piece);
     this.#before = piece.byteLength >= 2 ? piece.subarray(-2) : joinBytes([this.#before.subarray(-1), piece]);
@@ -92,22 +90,22 @@ class EventCutter {
   }
 
   /** What is held back, which then no longer is. */
-  rest(): Bytes {
+  rest(): Uint8Array {
     const rest = joinBytes(this.#held);
     this.#held = [];
     this.#heldBytes = 0;
     return rest;
   }
 
-  #hold(piece: Bytes): void {
+  #hold(piece: Uint8Array): void {
     if (piece.byteLength === 0) return;
     this.#held.push(piece);
     this.#heldBytes += piece.byteLength;
   }
 }
 
-/** Bytes of `piece`, which comes after `before`, up to and with its last empty line; 0 where no event ends in it. */
-function endOfLastEvent(before: Bytes, piece: Bytes): number {
+/** Uint8Array of `piece`, which comes after `before`, up to and with its last empty line; 0 where no event ends in it. */
+function endOfLastEvent(before: Uint8Array, piece: Uint8Array): number {
   const byteAt = (index: number) => (index >= 0 ? piece[index] : before[before.byteLength + index]);
   for (let at = piece.byteLength - 1; at >= 0; at -= 1) {
     const byte = piece[at];

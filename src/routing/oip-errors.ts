@@ -135,7 +135,7 @@ function errorText(body: string): string | undefined {
   if (typeof parsed !== 'object' || parsed === null) return undefined;
   const said = 'error' in parsed ? parsed.error : 'detail' in parsed ? detailText(parsed.detail) : undefined;
   if (typeof said !== 'string') return undefined;
-  const line = said.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  const line = said.replace(/[\s\p{Cc}]+/gu, ' ').trim();
   return line === '' ? undefined : line.slice(0, maxShown);
 }
 

@@ -36,15 +36,7 @@ export async function probeEndpoints(
     }
   };
   await Promise.all(Array.from({ length: maxWaiting }, worker));
-  return {
-    schema: poolHealthSchemaId,
-    checkedAt,
-    endpoints: Object.fromEntries(endpoints.flatMap(({ config: { name } }) => entry(name, found.get(name)))),
-  };
-}
-
-function entry(name: string, health: EndpointHealth | undefined): [string, EndpointHealth][] {
-  return health === undefined ? [] : [[name, health]];
+  return { schema: poolHealthSchemaId, checkedAt, endpoints: Object.fromEntries(found) };
 }
 
 interface Finding {

@@ -7,7 +7,7 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 import { jsonDataTypes, tensors } from '../protocol/oip/arbitrary.ts';
 import { failed } from './attempts.ts';
 import { echo, metadata, newCapabilities, parsed, requestOf, startOipServer } from './oip-server.ts';
-import { contextOf, endpointAt, json, startServer } from './servers.ts';
+import { closedUrl, contextOf, endpointAt, json, startServer } from './servers.ts';
 
 const x: Tensor = { datatype: 'FP32', shape: [1, 3], data: Float32Array.of(1.5, -0, 3e38) };
 const inputs = new Map([['x', x]]);
@@ -231,12 +231,12 @@ describe('oipAttempt()', () => {
     });
     const attempt = oipAttempt(newCapabilities(), requestOf(inputs));
     expect(await failed(attempt(endpointAt(server.url), contextOf()))).toMatchObject({ outcome: 'failure' });
-    expect(
-      await failed(attempt(endpointAt('http://127.0.0.1:1', { binary: true }), contextOf())),
-    ).toMatchObject({
-      outcome: 'failure',
-      reason: expect.stringContaining('could not be reached'),
-    });
+    expect(await failed(attempt(endpointAt(await closedUrl(), { binary: true }), contextOf()))).toMatchObject(
+      {
+        outcome: 'failure',
+        reason: expect.stringContaining('could not be reached'),
+      },
+    );
   });
 
   it('is cancelled at the endpoint when it is given up', async () => {

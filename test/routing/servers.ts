@@ -1,5 +1,11 @@
 /** Real HTTP servers that stand in for endpoints, and the endpoints that name them. */
-import { createServer, type IncomingHttpHeaders, type RequestListener, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type Server as HttpServer,
+  type IncomingHttpHeaders,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import { onTestFinished } from 'vitest';
 import type { EndpointConfig } from '../../src/routing/endpoint-config.ts';
 import type { AttemptContext, Endpoint } from '../../src/routing/types.ts';
@@ -16,7 +22,7 @@ export interface Server {
   readonly received: readonly Received[];
 }
 
-export type Handler = (request: Received, response: ServerResponse) => void | Promise<void>;
+export type Handler = (request: Received, response: ServerResponse) => unknown;
 
 /** Reads each request to its end, then answers it with `handler`. Closed, with its connections, when the test is over. */
 export async function startServer(handler: Handler): Promise<Server> {
@@ -35,11 +41,23 @@ export async function startServer(handler: Handler): Promise<Server> {
 /** The address of a server that hands each request to `listener` when its head has come. */
 export async function startRawServer(listener: RequestListener): Promise<string> {
   const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   });
+  return listen(server);
+}
+
+/** An address where nobody listens. */
+export async function closedUrl(): Promise<string> {
+  const server = createServer();
+  const url = await listen(server);
+  await new Promise((resolve) => server.close(resolve));
+  return url;
+}
+
+async function listen(server: HttpServer): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the server has no port');
   return `http://127.0.0.1:${address.port}`;
