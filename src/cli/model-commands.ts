@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { AdminClient } from '../client/admin-client.ts';
 import { EdgewiseError } from '../errors.ts';
 import { isAliasName } from '../repository/name.ts';
@@ -12,6 +12,7 @@ import { pullModel } from './pull.ts';
 import { pushModel } from './push.ts';
 import { modelList, size, table, versionDetails } from './render.ts';
 import { addTrafficCommands } from './traffic-commands.ts';
+import { pullForTriton } from './triton.ts';
 
 /** Every verb of `edgewise model`. */
 export function addModelCommands(program: Command): void {
@@ -44,6 +45,12 @@ export function addModelCommands(program: Command): void {
   verb('pull <model>', 'download a version')
     .option('--out <folder>', 'where to (default: ./<name>-<version>)')
     .option('--joined', 'one model.onnx with its weights in it')
+    .addOption(
+      new Option('--triton <folder>', 'into a model repository of Triton Inference Server').conflicts([
+        'out',
+        'joined',
+      ]),
+    )
     .action(pull);
 }
 
@@ -207,11 +214,17 @@ async function remove(subject: string, options: CommonOptions & { readonly all?:
 
 async function pull(
   subject: string,
-  options: CommonOptions & { readonly out?: string; readonly joined?: boolean },
+  options: CommonOptions & { readonly out?: string; readonly joined?: boolean; readonly triton?: string },
 ): Promise<void> {
   const { client } = connect(options);
   const wanted = target(subject);
   const version = await chosenVersion(client, wanted);
+  if (options.triton !== undefined) {
+    const laid = await pullForTriton(client, wanted.name, version, options.triton);
+    const how = laid.status === 'created' ? 'written to' : 'is in';
+    const called = laid.servedAs === laid.name ? '' : `; Triton calls it ${laid.servedAs}`;
+    return print(options, laid, `${laid.name}@${laid.version} ${how} ${laid.folder}${called}`);
+  }
   const out = options.out ?? `${wanted.name.replace('/', '-')}-${version}`;
   const result = await pullModel(client, wanted.name, version, { out, joined: options.joined ?? false });
   print(

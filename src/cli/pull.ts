@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import type { AdminClient } from '../client/admin-client.ts';
 import { EdgewiseError } from '../errors.ts';
 import { joinModel } from '../repository/onnx/split.ts';
+import type { Manifest } from '../repository/schema.ts';
 import { type Download, openVersion } from './download.ts';
 
 export interface PullOptions {
@@ -44,13 +45,18 @@ export async function pullModel(
     const files = options.joined
       ? await writeJoined(unfinished, download)
       : await writeParts(unfinished, download);
-    await writeFile(join(unfinished, 'manifest.json'), `${JSON.stringify(download.manifest, null, 2)}\n`);
+    await writeFile(join(unfinished, 'manifest.json'), manifestText(download.manifest));
     // A rename onto a folder that has anything in it fails, so two pulls cannot mix.
     await rename(unfinished, folder);
     return { name, version: download.manifest.version, folder, files: [...files, 'manifest.json'] };
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }
+}
+
+/** What manifest.json of a pulled version holds. */
+export function manifestText(manifest: Manifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
 }
 
 async function writeJoined(folder: string, { manifest, graph, chunks }: Download): Promise<string[]> {
@@ -64,7 +70,8 @@ async function writeJoined(folder: string, { manifest, graph, chunks }: Download
   return ['model.onnx'];
 }
 
-async function writeParts(folder: string, { manifest, graph, chunks }: Download): Promise<string[]> {
+/** Writes model.onnx, and beside it the file with its weights where it has one. @returns Their names. */
+export async function writeParts(folder: string, { manifest, graph, chunks }: Download): Promise<string[]> {
   await writeFile(join(folder, 'model.onnx'), graph);
   if (manifest.weights === undefined) {
     return ['model.onnx'];
