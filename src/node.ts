@@ -1,19 +1,19 @@
 /** The origin: the same service on Node, beside a GPU. Its configuration, from the environment: docs/configuration.md. */
 import { createApp } from './http/app.ts';
-import { nodeServices, processMemoryBytes, start } from './platform/node.ts';
+import { createOrigin, processMemoryBytes } from './platform/node.ts';
 import { readNodeConfig } from './platform/node-config.ts';
 import { drainOnSignal } from './platform/node-drain.ts';
 import { listen } from './platform/node-server.ts';
 
 try {
   const config = readNodeConfig(process.env, processMemoryBytes());
-  const services = nodeServices(config);
+  const { services, start } = createOrigin(config);
   const app = createApp(services);
   const server = await listen((request) => app.fetch(request), config);
   const { lifecycle, log } = services;
   if (lifecycle !== undefined) drainOnSignal({ ...config, lifecycle, log, server });
   console.log(JSON.stringify({ level: 'info', event: 'listening', url: server.url }));
-  await start(services, config.preload);
+  await start();
 } catch (error) {
   console.error(`edgewise origin: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(1);

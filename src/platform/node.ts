@@ -2,6 +2,7 @@
 import { totalmem } from 'node:os';
 import { systemClock } from '../async/clock.ts';
 import { createOrtNodeEngine } from '../engine/ort-node.ts';
+import type { Lifecycle } from '../http/lifecycle.ts';
 import { poolModel } from '../http/pool-model.ts';
 import type { Services } from '../http/services.ts';
 import { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
@@ -17,17 +18,30 @@ export function processMemoryBytes(): number {
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }
 
-export function nodeServices(config: NodeConfig): Services {
+export interface Origin {
+  readonly services: Services;
+  /**
+   * Finds out what runs the models and loads those that the configuration names, then is ready. A model that cannot be
+   * loaded is logged, and tried again by who asks for it.
+   *
+   * @throws EdgewiseError `internal` when nothing on this machine can run a model.
+   */
+  start(): Promise<void>;
+}
+
+export function createOrigin(config: NodeConfig): Origin {
   const log = createLog({ level: config.log, write: (line) => console.log(line) });
   const clock = systemClock;
-  return composeServices(config, {
+  const lifecycle: Lifecycle = { phase: 'starting' };
+  const engine = createOrtNodeEngine({
+    executionProviders: config.executionProviders,
+    threads: config.threads,
+    onProviderSkipped: (provider, cause) =>
+      log.write({ level: 'error', event: 'provider_skipped', operation: provider, cause }),
+  });
+  const services = composeServices(config, {
     tier: 'origin',
-    engine: createOrtNodeEngine({
-      executionProviders: config.executionProviders,
-      threads: config.threads,
-      onProviderSkipped: (provider, cause) =>
-        log.write({ level: 'error', event: 'provider_skipped', operation: provider, cause }),
-    }),
+    engine,
     engineBaseBytes: 0,
     ...openRepository(config.repository, { clock, log }),
     clock,
@@ -39,19 +53,24 @@ export function nodeServices(config: NodeConfig): Services {
       initialLimit: Math.min(config.maxInFlight, 2 * config.minInFlight),
       maxLimit: config.maxInFlight,
     }),
-    lifecycle: { phase: 'starting' },
+    lifecycle,
   });
+  return {
+    services,
+    async start() {
+      const providers = await engine.providers();
+      log.write({ level: 'info', event: 'providers', operation: providers.join(', ') });
+      for (const model of config.preload) await preload(services, model);
+      if (lifecycle.phase === 'starting') lifecycle.phase = 'serving';
+    },
+  };
 }
 
-/** Loads the models that the configuration names; one that cannot be loaded is logged, and tried again by who asks for it. */
-export async function start(services: Services, preload: readonly PreloadedModel[]): Promise<void> {
-  const { lifecycle, log, pool, repository } = services;
-  for (const { name, version } of preload) {
-    try {
-      await pool.warm(poolModel(services, await repository.resolve(name, version)));
-    } catch (cause) {
-      log.write({ level: 'error', event: 'preload_failed', model: name, version, cause });
-    }
+async function preload(services: Services, { name, version }: PreloadedModel): Promise<void> {
+  const { log, pool, repository } = services;
+  try {
+    await pool.warm(poolModel(services, await repository.resolve(name, version)));
+  } catch (cause) {
+    log.write({ level: 'error', event: 'preload_failed', model: name, version, cause });
   }
-  if (lifecycle?.phase === 'starting') lifecycle.phase = 'serving';
 }
