@@ -1,5 +1,4 @@
 /** The `config.pbtxt` of Triton Inference Server (triton-inference-server/common, protobuf/model_config.proto). */
-import { type ConfigTensor, modelConfigBody } from '../protocol/oip/model-config.ts';
 import type { Manifest } from '../repository/schema.ts';
 
 /** The model's folder, and so its name there: one segment of a path. No name of ours has a `~`, and URLs keep it. */
@@ -29,23 +28,17 @@ function labelFile(index: number): string {
  */
 export function tritonConfig(manifest: Manifest): string {
   const { maxBatchSize, dynamicBatching } = manifest;
-  const body = modelConfigBody({
-    ...manifest,
-    name: tritonName(manifest.name),
-    versionPolicy: { all: {} },
-    dynamicBatching,
-  });
   const files = labelFiles(manifest);
   const batched = maxBatchSize > 0;
   const lines = [
     `# ${manifest.name}@${manifest.version}, written by edgewise model pull --triton.`,
-    `name: ${quoted(body.name)}`,
-    `platform: ${quoted(body.platform)}`,
-    `backend: ${quoted(body.backend)}`,
-    `max_batch_size: ${body.max_batch_size}`,
+    `name: ${quoted(tritonName(manifest.name))}`,
+    'platform: "onnxruntime_onnx"',
+    'backend: "onnxruntime"',
+    `max_batch_size: ${maxBatchSize}`,
     'version_policy { all { } }',
-    ...body.input.map((tensor) => tensorBlock('input', tensor, batched)),
-    ...body.output.map((tensor, index) =>
+    ...manifest.inputs.map((tensor) => tensorBlock('input', tensor, batched)),
+    ...manifest.outputs.map((tensor, index) =>
       tensorBlock('output', tensor, batched, files.has(labelFile(index)) ? labelFile(index) : undefined),
     ),
   ];
@@ -62,13 +55,14 @@ export function tritonConfig(manifest: Manifest): string {
 
 function tensorBlock(
   kind: 'input' | 'output',
-  { name, data_type, dims }: ConfigTensor,
+  { name, datatype, shape }: Manifest['inputs'][number],
   batched: boolean,
   labels?: string,
 ): string {
+  const dims = batched ? shape.slice(1) : shape;
   const fields = [
     `name: ${quoted(name)}`,
-    `data_type: ${data_type}`,
+    `data_type: TYPE_${datatype === 'BYTES' ? 'STRING' : datatype}`,
     // Triton has no empty shape: clients send one element, which the model gets as a scalar. Its ONNX Runtime back end
     // does that by itself for a model without a batch dimension, where an empty reshape is refused.
     `dims: [ ${dims.length === 0 ? '1' : dims.join(', ')} ]`,
