@@ -4,6 +4,7 @@ import { changed, isCurrent, type PoolHealth, parsePoolHealth } from '../routing
 import { probeEndpoints } from '../routing/probe.ts';
 import { createLog } from '../telemetry/log.ts';
 import type { Config } from './config.ts';
+import { toConsole } from './console-log.ts';
 import { connectEndpoints } from './endpoints.ts';
 
 const key = 'pool/health.json';
@@ -25,7 +26,7 @@ export async function readPoolHealth(namespace: KVNamespace): Promise<PoolHealth
 /** Probes every endpoint and stores what is new. For the cron trigger. */
 export async function probePool(env: Env, config: Config): Promise<void> {
   if (config.originPool.length === 0) return;
-  const log = createLog({ level: config.log, write: (line) => console.log(line) });
+  const log = createLog({ level: config.log, write: toConsole });
   const before = parsePoolHealth(await env.BLOBS.get(key, 'json').catch(() => null));
   const after = await probeEndpoints(connectEndpoints(config.originPool, { ...env }), {
     clock: systemClock,

@@ -12,11 +12,12 @@ import { createLog } from '../telemetry/log.ts';
 import { readPoolHealth } from './cloudflare-pool-health.ts';
 import { composeServices, wasmBaseBytes } from './compose.ts';
 import type { Config } from './config.ts';
+import { toConsole } from './console-log.ts';
 import { connectEndpoints } from './endpoints.ts';
 import { createOriginPool } from './origin-pool.ts';
 
 export function cloudflareServices(env: Env, config: Config): Services {
-  const log = createLog({ level: config.log, write: (line) => console.log(line) });
+  const log = createLog({ level: config.log, write: toConsole });
   const durable = r2BlobStore(env.MODELS);
   const tiers: TieredOptions = {
     defer: waitUntil,

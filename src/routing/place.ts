@@ -180,15 +180,22 @@ function originBar({ policy, origin }: PlacementFacts): Bar | undefined {
   return undefined;
 }
 
+const nobodyInJurisdiction = {
+  code: 'residency_unavailable',
+  because:
+    'neither this edge nor an origin server for it is in the jurisdiction that the request is bound to',
+} as const;
+
 /** Both tiers are barred: what the caller hears is what a person could change. */
 function refusal(edge: Bar, origin: Bar, wish: Tier | undefined): Placement {
+  if (edge.reason === 'residency' && origin.reason !== 'model-policy') return refused(nobodyInJurisdiction);
   if (wish === 'edge' && edge.reason === 'model-policy') return refused(edge);
   if (wish === 'origin' && origin.reason === 'model-policy') return refused(origin);
-  if (edge.code === 'residency_unavailable' || origin.reason === 'model-policy') return refused(edge);
+  if (origin.reason === 'model-policy') return refused(edge);
   return refused(wish === 'edge' ? edge : origin);
 }
 
-function refused({ code, because }: Bar): Placement {
+function refused({ code, because }: Pick<Bar, 'code' | 'because'>): Placement {
   return { refused: code, because };
 }
 

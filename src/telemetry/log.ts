@@ -34,7 +34,7 @@ export interface Log {
 export interface LogOptions {
   /** `errors`: events of level `error` alone. */
   readonly level: 'off' | 'errors' | 'all';
-  readonly write: (line: string) => void;
+  readonly write: (line: string, level: LogEvent['level']) => void;
 }
 
 const maxTextLength = 300;
@@ -44,7 +44,7 @@ export function createLog({ level, write }: LogOptions): Log {
   return {
     write(event) {
       if (level === 'off' || (level === 'errors' && event.level !== 'error')) return;
-      write(JSON.stringify(lineOf(event)));
+      write(JSON.stringify(lineOf(event)), event.level);
     },
   };
 }

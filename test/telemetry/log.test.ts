@@ -16,6 +16,14 @@ describe('createLog()', () => {
     ]);
   });
 
+  it('says the level of each line, for consoles that sort by it', () => {
+    const levels: string[] = [];
+    const log = createLog({ level: 'all', write: (_, level) => levels.push(level) });
+    log.write({ level: 'info', event: 'one' });
+    log.write({ level: 'error', event: 'two' });
+    expect(levels).toEqual(['info', 'error']);
+  });
+
   it('leaves out what is not on its list, however it came there', () => {
     const event = {
       level: 'info',
