@@ -10,6 +10,8 @@ export interface LaneOptions extends MemberOptions {
   readonly maxQueuePerKey: number;
   /** Runs of one model at the same time. */
   readonly maxConcurrentRuns: number;
+  /** Calls `wake` once all has been read that has come in already. */
+  readonly gather: (wake: () => void) => void;
 }
 
 export interface LaneSnapshot {
@@ -42,6 +44,7 @@ export class BatchLane {
   #knownRows = Number.POSITIVE_INFINITY;
   #knownUntilMs = Number.NEGATIVE_INFINITY;
   #cancelWake: () => void = () => undefined;
+  #gathering = false;
 
   constructor(options: LaneOptions) {
     this.#options = options;
@@ -69,12 +72,21 @@ export class BatchLane {
     if (!member.settled) {
       member.onLeave = () => this.#queue.remove(member);
       this.#queue.push(member)?.reject(crowded(this.#queue.length));
-      this.#pump(job, this.#options.clock.now());
+      this.#gather(job);
     }
     return member.result;
   }
 
-  /** Sends what can be sent. `job`: any one of the model's. */
+  /** Sends what can be sent, soon. `job`: any one of the model's. */
+  #gather(job: BatchJob): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    this.#options.gather(() => {
+      this.#gathering = false;
+      this.#pump(job, this.#options.clock.now());
+    });
+  }
+
   #pump(job: BatchJob, nowMs: number): void {
     const { clock, maxConcurrentRuns } = this.#options;
     this.#cancelWake();
@@ -110,7 +122,7 @@ export class BatchLane {
     await this.#run(batch);
     this.#running -= 1;
     const [first] = batch;
-    if (first !== undefined) this.#pump(first.job, this.#options.clock.now());
+    if (first !== undefined) this.#gather(first.job);
   }
 
   /** Settles every member; never rejects. Says whether all were answered. */

@@ -26,6 +26,11 @@ export interface DynamicBatcherOptions {
    * and more behind them.
    */
   readonly defaultPriority?: number;
+  /**
+   * Calls `wake` once all has been read that has come in already: `setImmediate` on Node, where a run holds the thread,
+   * and what came meanwhile stands in sockets. Default: at once.
+   */
+  readonly gather?: (wake: () => void) => void;
 }
 
 export interface BatcherSnapshot {
@@ -41,7 +46,12 @@ export class DynamicBatcher {
   readonly #lanes = new Map<string, BatchLane>();
 
   constructor(options: DynamicBatcherOptions) {
-    this.#options = { maxConcurrentRuns: 1, defaultPriority: 100, ...options };
+    this.#options = {
+      maxConcurrentRuns: 1,
+      defaultPriority: 100,
+      gather: (wake) => wake(),
+      ...options,
+    };
   }
 
   /**

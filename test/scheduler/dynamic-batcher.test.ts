@@ -105,6 +105,26 @@ describe('DynamicBatcher.run()', () => {
     expect(runs.map((run) => run.values)).toEqual([[1, 2]]);
   });
 
+  it('waits with each batch until all has been read that has come in', async () => {
+    const wakes: (() => void)[] = [];
+    const { ask, runs } = batchHarness({ gather: (wake) => wakes.push(wake) });
+    void ask(1);
+    void ask(2);
+    expect([wakes.length, runs.length]).toEqual([1, 0]);
+    wakes[0]?.();
+    void ask(3);
+    expect(runs.map((run) => run.values)).toEqual([[1, 2]]);
+    await runs[0]?.finish();
+    wakes[1]?.();
+    expect(runs[1]?.values).toEqual([3]);
+    await runs[1]?.finish();
+    void ask(4);
+    void ask(5);
+    expect(wakes).toHaveLength(3);
+    wakes[2]?.();
+    expect(runs[2]?.values).toEqual([4, 5]);
+  });
+
   it('runs as many batches at once as it may', async () => {
     const { ask, runs } = batchHarness({ maxConcurrentRuns: 2 });
     for (const value of [1, 2, 3, 4]) void ask(value);
