@@ -76,7 +76,7 @@ export function errorOfAnswer(answer: RefusedAnswer): AttemptError | EdgewiseErr
     case 'busy':
       return new AttemptError(
         'busy',
-        new EdgewiseError(code ?? 'overloaded', 'the origin server is busy', options),
+        new EdgewiseError(code ?? busyCode(text), 'the origin server is busy', options),
         load,
       );
     case 'lacks-model':
@@ -97,6 +97,11 @@ export function errorOfAnswer(answer: RefusedAnswer): AttemptError | EdgewiseErr
 function ownCode(headers: Headers): ErrorCode | undefined {
   const named = headers.get('Edgewise-Error');
   return errorCodes.find((known) => known === named);
+}
+
+/** A server that loads one model may have room for others. */
+function busyCode(text: string | undefined): ErrorCode {
+  return text !== undefined && modelNotReady.test(text) ? 'model_not_ready' : 'overloaded';
 }
 
 function codeOfStatus(status: number): ErrorCode {

@@ -73,12 +73,12 @@ describe('errorOfAnswer()', () => {
     [
       'a model that loads at MLServer',
       { status: 400, body: { error: 'Model m is not ready yet.' } },
-      { outcome: 'busy' },
+      { outcome: 'busy', code: 'model_not_ready' },
     ],
     [
       'a model that loads at KServe',
       { status: 503, body: { error: 'Model with name m is not ready.' } },
-      { outcome: 'busy' },
+      { outcome: 'busy', code: 'model_not_ready' },
     ],
     ['a request timeout', { status: 408 }, { outcome: 'busy', code: 'overloaded' }],
     ['too early', { status: 425 }, { outcome: 'busy' }],
