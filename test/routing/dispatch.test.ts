@@ -1,0 +1,436 @@
+import { describe, expect, it } from 'vitest';
+import { EdgewiseError } from '../../src/errors.ts';
+import { AttemptError } from '../../src/routing/types.ts';
+import { busy, failed, lacking, quiet, type TestPool, testPool } from './pool-support.ts';
+
+/** Requests of `m` that are answered after `ms` each, so that its latencies are known. */
+async function learn({ clock, send, last, pool }: TestPool, count: number, ms: number): Promise<void> {
+  for (let request = 0; request < count; request += 1) {
+    const sent = send();
+    clock.advance(ms);
+    last().answer();
+    await sent;
+  }
+  expect(pool.snapshot().every(({ inFlight }) => inFlight === 0)).toBe(true);
+}
+
+/** What is left behind when no request is at work. */
+function leftovers({ clock, pool }: TestPool): readonly number[] {
+  return [clock.pending, ...pool.snapshot().map(({ inFlight }) => inFlight)];
+}
+
+function causeOf(error: unknown): string {
+  return error instanceof EdgewiseError && error.cause instanceof Error ? error.cause.message : '';
+}
+
+describe('dispatch', () => {
+  it('answers with what the endpoint answered', async () => {
+    const test = testPool(2);
+    expect(await test.sendTo({})).toEqual({ endpoint: 'a', attempts: 1, hedged: false });
+    expect(leftovers(test)).toEqual([0, 0, 0]);
+  });
+
+  it('tells an attempt what is left for the request, and has one timer for it', async () => {
+    const test = testPool(2);
+    const sent = test.send({ deadlineMs: 700 });
+    expect([test.last().context.remainingMs, test.clock.pending]).toEqual([700, 1]);
+    test.clock.advance(200);
+    test.last().refuse(failed());
+    await quiet();
+    expect([test.last().context.remainingMs, test.clock.pending]).toEqual([500, 1]);
+    test.last().answer();
+    await sent;
+    expect(leftovers(test)).toEqual([0, 0, 0]);
+  });
+
+  it.each([
+    { name: 'failed', error: failed },
+    { name: 'is busy', error: busy },
+    { name: 'lacks the model', error: lacking },
+  ])('tries another endpoint where one $name', async ({ error }) => {
+    const { sendTo, pool } = testPool(2);
+    expect(await sendTo({ a: error })).toEqual({ endpoint: 'b', attempts: 2, hedged: false });
+    expect(pool.budgets().retries).toBe(1);
+  });
+
+  it('tries each endpoint once', async () => {
+    const { sendTo, pool } = testPool(3);
+    const { error } = await sendTo({ a: failed, b: failed, c: failed });
+    expect(error).toMatchObject({ code: 'origin_unavailable', message: 'it failed', retryAfterSeconds: 1 });
+    expect(causeOf(error)).toBe('a: answered 500; b: answered 500; c: answered 500');
+    expect(pool.snapshot().map(({ requests, failures }) => [requests, failures])).toEqual([
+      [1, 1],
+      [1, 1],
+      [1, 1],
+    ]);
+  });
+
+  it('asks one endpoint where the request may not be sent again', async () => {
+    const test = testPool(2);
+    const { error } = await test.sendTo({ a: failed }, { replayable: false });
+    expect(error).toMatchObject({ code: 'origin_unavailable' });
+    expect(test.pool.snapshot().map(({ requests }) => requests)).toEqual([1, 0]);
+  });
+
+  it('stops trying where the budget for retries is spent, and says so in the log', async () => {
+    const { sendTo, pool } = testPool(2);
+    while (pool.retries.hasRoom) pool.retries.spend();
+    const { error } = await sendTo({ a: failed });
+    expect(causeOf(error)).toBe('a: answered 500; the budget for retries is spent');
+  });
+
+  it('takes what is no AttemptError for the answer', async () => {
+    const test = testPool(2);
+    const wrong = new EdgewiseError('invalid_request', 'the endpoint says that it is wrong');
+    expect(await test.sendTo({ a: () => wrong, b: () => wrong })).toEqual({ error: wrong });
+    const thrown = new TypeError('before its first await');
+    const throws = () => {
+      throw thrown;
+    };
+    expect(await test.send({ attempt: throws })).toEqual({ error: thrown });
+    expect(test.pool.snapshot().map(({ failures, p50Ms }) => [failures, p50Ms])).toEqual([
+      [0, undefined],
+      [0, undefined],
+    ]);
+    expect(leftovers(test)).toEqual([0, 0, 0]);
+  });
+
+  it('gives an endpoint up after its own time, and tries another', async () => {
+    const test = testPool([{ timeoutMs: 100 }, {}]);
+    const sent = test.send();
+    const first = test.last();
+    test.clock.advance(100);
+    expect(first.context.signal.aborted).toBe(true);
+    expect(test.last().endpoint).toBe('b');
+    test.last().answer();
+    expect(await sent).toEqual({ endpoint: 'b', attempts: 2, hedged: false });
+    expect(test.pool.snapshot()[0]).toMatchObject({ failures: 1, latencyMs: 100 });
+  });
+
+  it('is over at the deadline, whatever the attempts do', async () => {
+    const test = testPool([{ timeoutMs: 300 }, { timeoutMs: 300 }]);
+    const sent = test.send({ deadlineMs: 500 });
+    test.clock.advance(499);
+    expect(test.asked.map(({ context }) => context.signal.aborted)).toEqual([true, false]);
+    test.clock.advance(1);
+    expect(test.asked.map(({ context }) => context.signal.aborted)).toEqual([true, true]);
+    const { error } = await sent;
+    expect(error).toMatchObject({ code: 'deadline_exceeded', message: 'the request did not finish in time' });
+    expect(causeOf(error)).toBe('a: gave no answer within 300 ms; b: no answer yet');
+    expect(leftovers(test)).toEqual([0, 0, 0]);
+  });
+
+  it('asks nobody where no time is left', async () => {
+    const { send, asked, pool } = testPool(1);
+    expect((await send({ deadlineMs: 0 })).error).toMatchObject({ code: 'deadline_exceeded' });
+    expect((await send({ deadlineMs: Number.NaN })).error).toMatchObject({ code: 'deadline_exceeded' });
+    expect([asked.length, pool.budgets().requests]).toEqual([0, 0]);
+  });
+
+  it.each([
+    { tookMs: 300, timeoutMs: 300, failures: 1, overtaken: 0 },
+    { tookMs: 5000, timeoutMs: 30_000, failures: 0, overtaken: 1 },
+    { tookMs: 4999, timeoutMs: 30_000, failures: 0, overtaken: 0 },
+  ])(
+    'holds a deadline after $tookMs ms against the endpoint as failures: $failures, overtaken: $overtaken',
+    async (given) => {
+      const { tookMs, timeoutMs, failures, overtaken } = given;
+      const { send, clock, pool } = testPool([{ timeoutMs }]);
+      const sent = send({ deadlineMs: tookMs });
+      clock.advance(tookMs);
+      await sent;
+      expect(pool.snapshot()[0]).toMatchObject({ failures, overtaken });
+    },
+  );
+
+  it('puts out an endpoint that never answers, though no caller waits for as long as it may take', async () => {
+    const { send, clock, pool } = testPool([{ timeoutMs: 60_000 }]);
+    for (let request = 0; request < 5; request += 1) {
+      const sent = send({ deadlineMs: 6000 });
+      clock.advance(6000);
+      await sent;
+    }
+    expect(pool.snapshot()[0]?.state).toBe('suspect');
+  });
+
+  it('ends all attempts when the caller leaves, and holds it against nobody', async () => {
+    const test = testPool(1);
+    const caller = new AbortController();
+    const sent = test.send({ signal: caller.signal });
+    test.clock.advance(9000);
+    caller.abort(new Error('closed'));
+    expect((await sent).error).toMatchObject({
+      code: 'deadline_exceeded',
+      message: 'the caller left before the origin answered',
+    });
+    expect(test.last().context.signal.aborted).toBe(true);
+    expect(test.pool.snapshot()[0]).toMatchObject({ failures: 0, overtaken: 0 });
+    expect(leftovers(test)).toEqual([0, 0]);
+  });
+
+  it('asks nobody for a caller that has left', async () => {
+    const { send, asked } = testPool(1);
+    expect((await send({ signal: AbortSignal.abort() })).error).toMatchObject({ code: 'deadline_exceeded' });
+    expect(asked).toEqual([]);
+  });
+
+  it('means nothing to an answer once it is given', async () => {
+    const { send, last } = testPool(1);
+    const caller = new AbortController();
+    const sent = send({ signal: caller.signal });
+    last().answer();
+    await sent;
+    caller.abort();
+    expect(last().context.signal.aborted).toBe(false);
+  });
+
+  it('lets go of an answer that comes too late', async () => {
+    const test = testPool([{ timeoutMs: 100 }, {}]);
+    let discarded = 0;
+    const sent = test.send();
+    const [first] = test.asked;
+    test.clock.advance(100);
+    test.last().answer();
+    await sent;
+    first?.answer({ discard: () => (discarded += 1) });
+    await quiet();
+    expect([discarded, ...leftovers(test)]).toEqual([1, 0, 0, 0]);
+    expect(test.pool.snapshot()[0]).toMatchObject({ failures: 1, requests: 1 });
+  });
+
+  it('is overloaded where all that have the model are busy, with the soonest time that one named', async () => {
+    const { sendTo } = testPool(3);
+    const { error } = await sendTo({
+      a: () => busy({ retryAfterSeconds: 9 }),
+      b: () => busy({ retryAfterSeconds: 4 }),
+      c: lacking,
+    });
+    expect(error).toMatchObject({ code: 'overloaded', retryAfterSeconds: 4 });
+    expect(causeOf(error)).toBe('a: answered 429; b: answered 429; c: answered 404');
+  });
+
+  it('is overloaded at once while all are busy by their own word, and waits for none', async () => {
+    const { sendTo, clock } = testPool(1);
+    await sendTo({ a: () => busy({ retryAfterSeconds: 3 }) });
+    clock.advance(1500);
+    const { error } = await sendTo({});
+    expect(error).toMatchObject({
+      code: 'overloaded',
+      message: 'the origin servers are busy',
+      retryAfterSeconds: 2,
+    });
+    expect(causeOf(error)).toBe('a: not asked, it said that it is busy');
+    clock.advance(1500);
+    expect((await sendTo({})).endpoint).toBe('a');
+  });
+
+  it('is unavailable where one failed, however busy the others are', async () => {
+    const { sendTo } = testPool(2);
+    const { error } = await sendTo({ a: busy, b: failed });
+    expect(error).toMatchObject({
+      code: 'origin_unavailable',
+      message: 'no origin server could answer this request',
+      retryAfterSeconds: 1,
+    });
+  });
+
+  it('asks for a retry when an endpoint is to be probed', async () => {
+    const { sendTo, clock } = testPool(1);
+    for (let request = 0; request < 5; request += 1) await sendTo({ a: failed });
+    expect((await sendTo({ a: failed })).error).toMatchObject({ retryAfterSeconds: 5 });
+    clock.advance(1200);
+    expect((await sendTo({ a: failed })).error).toMatchObject({ retryAfterSeconds: 4 });
+  });
+
+  it('tells the caller nothing of the endpoints', async () => {
+    const { sendTo } = testPool([{ name: 'secret-host:8000' }]);
+    const inside = () =>
+      new AttemptError(
+        'failure',
+        new EdgewiseError('origin_unavailable', 'it failed', { cause: new Error('x'.repeat(500)) }),
+      );
+    const { error } = await sendTo({ 'secret-host:8000': inside });
+    expect(String(error)).not.toContain('secret');
+    expect(causeOf(error)).toBe(`secret-host:8000: ${'x'.repeat(120)}`);
+  });
+
+  it.each([
+    { title: 'no endpoint has the model', request: { model: 'other' }, code: 'origin_unavailable' },
+    {
+      title: 'no endpoint speaks the protocol',
+      request: { protocol: 'openai' as const },
+      code: 'origin_unavailable',
+    },
+    { title: 'none is in the jurisdiction', request: { jurisdiction: 'us' }, code: 'residency_unavailable' },
+    {
+      title: 'none has the model anywhere',
+      request: { jurisdiction: 'us', model: 'other' },
+      code: 'origin_unavailable',
+    },
+  ])('is $code where $title', async ({ request, code }) => {
+    const { send, asked } = testPool([{ models: ['m'], jurisdiction: 'eu' }]);
+    expect((await send(request)).error).toMatchObject({ code });
+    expect(asked).toEqual([]);
+  });
+
+  it('is unavailable where all are known to lack the model', async () => {
+    const { sendTo } = testPool(1);
+    expect((await sendTo({ a: lacking })).error).toMatchObject({
+      code: 'origin_unavailable',
+      message: 'it lacks the model',
+    });
+    const { error } = await sendTo({});
+    expect(error).toMatchObject({ code: 'origin_unavailable', retryAfterSeconds: 60 });
+    expect(causeOf(error)).toBe('a: not asked, it lacks the model');
+  });
+
+  it('never sends a request out of its jurisdiction, whatever fails', async () => {
+    const { sendTo, pool } = testPool([{ jurisdiction: 'eu' }, { jurisdiction: 'us' }, {}]);
+    const { error } = await sendTo({ a: failed }, { jurisdiction: 'eu' });
+    expect(error).toMatchObject({ code: 'origin_unavailable' });
+    expect(pool.snapshot().map(({ requests }) => requests)).toEqual([1, 0, 0]);
+  });
+});
+
+describe('a hedged dispatch', () => {
+  async function hedging(configs: number | readonly object[] = 3, options = {}): Promise<TestPool> {
+    const test = testPool(configs, options);
+    await learn(test, 60, 20);
+    test.clock.advance(1);
+    return test;
+  }
+
+  it('is sent to a second endpoint at the 95th percentile, and the first that answers wins', async () => {
+    const test = await hedging();
+    const begunAt = test.asked.length;
+    const sent = test.send({ hedge: true });
+    test.clock.advance(19);
+    expect(test.asked).toHaveLength(begunAt + 1);
+    test.clock.advance(1);
+    const [first, second] = test.asked.slice(begunAt);
+    expect(second?.endpoint).not.toBe(first?.endpoint);
+    test.clock.advance(5);
+    second?.answer();
+    expect(await sent).toEqual({ endpoint: second?.endpoint, attempts: 2, hedged: true });
+    expect([first?.context.signal.aborted, second?.context.signal.aborted]).toEqual([true, false]);
+    const slow = test.pool.snapshot().find(({ name }) => name === first?.endpoint);
+    expect(slow).toMatchObject({ overtaken: 1, failures: 0, latencyMs: 25 });
+    expect([test.pool.budgets().hedges, ...leftovers(test)]).toEqual([1, 0, 0, 0, 0]);
+  });
+
+  it('holds nothing against the second when the first answers after all', async () => {
+    const test = await hedging();
+    const sent = test.send({ hedge: true });
+    const first = test.last();
+    test.clock.advance(25);
+    const second = test.last();
+    first.answer();
+    expect(await sent).toEqual({ endpoint: first.endpoint, attempts: 2, hedged: true });
+    expect(second.context.signal.aborted).toBe(true);
+    expect(test.pool.snapshot().map(({ overtaken, failures }) => overtaken + failures)).toEqual([0, 0, 0]);
+  });
+
+  it.each([
+    { title: 'the request says no', request: { hedge: false }, options: {} },
+    { title: 'it may not be sent again', request: { replayable: false }, options: {} },
+    { title: 'it is switched off', request: {}, options: { hedging: false } },
+    { title: 'the latencies of its model are not known', request: { model: 'other' }, options: {} },
+    { title: 'its time is over before', request: { deadlineMs: 20 }, options: {} },
+  ])('is not sent again where $title', async ({ request, options }) => {
+    const test = await hedging(3, options);
+    const begunAt = test.asked.length;
+    const sent = test.send({ hedge: true, ...request });
+    expect(test.clock.pending).toBe(1);
+    test.clock.advance(10_000);
+    await sent;
+    expect(test.asked).toHaveLength(begunAt + 1);
+  });
+
+  it('waits for room in the budget, twice as long each time', async () => {
+    const test = await hedging();
+    test.pool.hedges.spend();
+    const begunAt = test.asked.length;
+    test.send({ hedge: true });
+    test.clock.advance(20 + 39);
+    for (let request = 0; request < 50; request += 1) test.pool.arrive();
+    expect(test.asked).toHaveLength(begunAt + 1);
+    test.clock.advance(1);
+    expect(test.asked).toHaveLength(begunAt + 2);
+    expect(test.pool.budgets().hedges).toBe(2);
+  });
+
+  it('goes to healthy endpoints alone', async () => {
+    const test = await hedging(1);
+    test.send({ hedge: true });
+    const begun = test.asked.length;
+    test.clock.advance(9000);
+    expect(test.asked).toHaveLength(begun);
+    expect(test.pool.budgets().hedges).toBe(0);
+  });
+
+  it('has two attempts in flight at most, and goes on where one of them fails', async () => {
+    const test = await hedging(4);
+    const begunAt = test.asked.length;
+    const sent = test.send({ hedge: true });
+    test.clock.advance(20);
+    test.last().refuse(failed());
+    await quiet();
+    expect(test.asked).toHaveLength(begunAt + 3);
+    test.clock.advance(5000);
+    expect(test.asked).toHaveLength(begunAt + 3);
+    test.last().refuse(busy());
+    await quiet();
+    const [first, ...others] = test.asked.slice(begunAt);
+    expect(others.map(({ context }) => context.signal.aborted)).toEqual([false, false, false]);
+    expect(new Set(test.asked.slice(begunAt).map(({ endpoint }) => endpoint)).size).toBe(4);
+    first?.answer();
+    expect(await sent).toEqual({ endpoint: first?.endpoint, attempts: 4, hedged: true });
+    expect(leftovers(test)).toEqual([0, 0, 0, 0, 0]);
+  });
+
+  it('waits for the attempt that is left where the other failed and no more may be tried', async () => {
+    const test = await hedging(2);
+    const sent = test.send({ hedge: true });
+    const first = test.last();
+    test.clock.advance(20);
+    test.last().refuse(failed());
+    await quiet();
+    test.clock.advance(100);
+    first.answer();
+    expect(await sent).toMatchObject({ endpoint: first.endpoint, attempts: 2 });
+  });
+
+  it('begins to wait anew for a retry', async () => {
+    const test = await hedging();
+    const begunAt = test.asked.length;
+    test.send({ hedge: true });
+    test.clock.advance(15);
+    test.last().refuse(failed());
+    await quiet();
+    test.clock.advance(19);
+    expect(test.asked).toHaveLength(begunAt + 2);
+    test.clock.advance(1);
+    expect(test.asked).toHaveLength(begunAt + 3);
+  });
+
+  it('puts out an endpoint that is overtaken five times in a row', async () => {
+    const test = testPool([{ weight: 100 }, { weight: 1 }]);
+    for (let request = 0; request < 300; request += 1) await test.sendTo({});
+    for (let request = 0; request < 5; request += 1) {
+      expect(test.changes).toEqual([]);
+      const sent = test.send({ hedge: true });
+      expect(test.last().endpoint).toBe('a');
+      test.clock.advance(1);
+      expect(test.last().endpoint).toBe('b');
+      test.last().answer();
+      expect(await sent).toEqual({ endpoint: 'b', attempts: 2, hedged: true });
+    }
+    expect(test.changes).toEqual([
+      {
+        endpoint: 'a',
+        state: 'ejected',
+        reason: '5 failures in a row, the last: another endpoint answered first; out for 5 s',
+      },
+    ]);
+  });
+});

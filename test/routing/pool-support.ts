@@ -1,0 +1,148 @@
+/** Pools whose endpoints are answered by the test. */
+import { EdgewiseError, type ErrorOptions } from '../../src/errors.ts';
+import { type DispatchRequest, dispatch } from '../../src/routing/dispatch.ts';
+import { parseOriginPool } from '../../src/routing/endpoint-config.ts';
+import {
+  type EndpointChange,
+  EndpointPool,
+  type EndpointPoolOptions,
+} from '../../src/routing/endpoint-pool.ts';
+import {
+  type AttemptAnswer,
+  type AttemptContext,
+  AttemptError,
+  type Endpoint,
+} from '../../src/routing/types.ts';
+import { ManualClock } from '../support/clock.ts';
+
+const letters = 'abcdefghijklmnop';
+
+/** Endpoints `a`, `b`, …: a number of them, or their configurations. */
+export function endpointsOf(configs: number | readonly object[]): readonly Endpoint[] {
+  const given = typeof configs === 'number' ? new Array<object>(configs).fill({}) : configs;
+  const named = given.map((config, at) => ({
+    url: `http://${letters[at]}.test`,
+    name: letters[at],
+    ...config,
+  }));
+  return parseOriginPool(JSON.stringify(named)).map((config) => ({
+    config,
+    headers: {},
+    fetch: () => Promise.reject(new Error('the test answers, nobody is asked')),
+  }));
+}
+
+export interface Asked {
+  readonly endpoint: string;
+  readonly context: AttemptContext;
+  readonly answer: (answer?: Partial<AttemptAnswer<string>>) => void;
+  readonly refuse: (error: unknown) => void;
+}
+
+export interface TestPool {
+  readonly clock: ManualClock;
+  readonly pool: EndpointPool;
+  readonly changes: readonly EndpointChange[];
+  /** Every attempt, in the order of asking, to be answered by the test. */
+  readonly asked: readonly Asked[];
+  /** The attempt that was begun last. */
+  readonly last: () => Asked;
+  /** A replayable request of model `m` with 10 s, that is never hedged unless it says so. */
+  readonly send: (request?: Partial<DispatchRequest<string>>) => Promise<Sent>;
+  /** Sends a request that `a`, `b`, … answer as named here, at once; those that are not named answer it. */
+  readonly sendTo: (
+    answers: Readonly<Record<string, () => Error>>,
+    request?: Partial<DispatchRequest<string>>,
+  ) => Promise<Sent>;
+}
+
+/** What became of a request; a rejection is `error`. */
+export interface Sent {
+  readonly endpoint?: string;
+  readonly attempts?: number;
+  readonly hedged?: boolean;
+  readonly error?: unknown;
+}
+
+export function testPool(
+  configs: number | readonly object[],
+  options: Partial<EndpointPoolOptions> = {},
+): TestPool {
+  const clock = new ManualClock();
+  const changes: EndpointChange[] = [];
+  const pool = new EndpointPool({
+    endpoints: endpointsOf(configs),
+    clock,
+    // Of equal ones, the first is taken.
+    random: () => 0.99,
+    onChange: (change) => changes.push(change),
+    ...options,
+  });
+  const asked: Asked[] = [];
+  const send = (request: Partial<DispatchRequest<string>> = {}): Promise<Sent> =>
+    dispatch(pool, {
+      model: 'm',
+      protocol: 'oip',
+      replayable: true,
+      hedge: false,
+      deadlineMs: 10_000,
+      attempt: (endpoint, context) =>
+        new Promise<AttemptAnswer<string>>((resolve, reject) => {
+          const { name } = endpoint.config;
+          const answer = (given: Partial<AttemptAnswer<string>> = {}) => resolve({ value: name, ...given });
+          asked.push({ endpoint: name, context, answer, refuse: reject });
+        }),
+      ...request,
+    }).then(
+      ({ endpoint, attempts, hedged }) => ({ endpoint, attempts, hedged }),
+      (error: unknown) => ({ error }),
+    );
+  return {
+    clock,
+    pool,
+    changes,
+    asked,
+    last: () => asked.at(-1) ?? unasked(),
+    send,
+    sendTo: (answers, request) =>
+      send({
+        attempt: async ({ config: { name } }) => {
+          const refusal = answers[name];
+          if (refusal !== undefined) throw refusal();
+          return { value: name };
+        },
+        ...request,
+      }),
+  };
+}
+
+function unasked(): never {
+  throw new Error('no endpoint was asked');
+}
+
+/** An endpoint that answers 500. */
+export function failed(options: ErrorOptions = {}): AttemptError {
+  const cause = new Error('answered 500');
+  return new AttemptError(
+    'failure',
+    new EdgewiseError('origin_unavailable', 'it failed', { cause, ...options }),
+  );
+}
+
+export function busy(options: ErrorOptions = {}): AttemptError {
+  const cause = new Error('answered 429');
+  return new AttemptError('busy', new EdgewiseError('overloaded', 'it is busy', { cause, ...options }));
+}
+
+export function lacking(): AttemptError {
+  const cause = new Error('answered 404');
+  return new AttemptError(
+    'lacks-model',
+    new EdgewiseError('origin_unavailable', 'it lacks the model', { cause }),
+  );
+}
+
+/** Lets everything happen that waits for no time. */
+export async function quiet(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+}
