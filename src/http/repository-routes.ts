@@ -38,8 +38,8 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
     await publisher.setUnloaded(name, false);
     repository.invalidate(name);
     const model = await repository.resolve(name);
-    // A model for the origin has no session here to warm.
-    if (model.manifest.edgeProfile !== undefined) {
+    // An edge has no session of a model that is for the origin.
+    if (services.tier === 'origin' || model.manifest.edgeProfile !== undefined) {
       await services.pool.warm(poolModel(services, model));
     }
     return c.json(loadedBody(name));
