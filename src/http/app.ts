@@ -29,7 +29,7 @@ export function createApp(services: Services): Hono<AppEnv> {
   }
   app.route('/v2', oipRoutes(services));
   // The specification's yaml writes it with a slash, which a mounted router cannot say.
-  app.get('/v2/', (c) => c.json(describeServer(settings)));
+  app.get('/v2/', (c) => c.json(describeServer(services)));
   app.route('/v2/repository', repositoryRoutes(services));
   app.route('/admin', adminRoutes(services));
   app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));

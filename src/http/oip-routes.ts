@@ -21,21 +21,24 @@ import { toHttpError } from './error-response.ts';
 import { infer } from './infer.ts';
 import { placed, placementFacts } from './placement.ts';
 import type { Services } from './services.ts';
-import type { HttpSettings } from './settings.ts';
 
-/** What is implemented, and nothing else. */
+/** What is implemented, and nothing else. The edge keeps to timeouts, but gathers no queue that priorities could order. */
 const extensions: readonly ServerExtension[] = [
   'classification',
   'model_repository',
   'model_repository(unload_dependents)',
+  'schedule_policy',
   'model_configuration',
   'binary_tensor_data',
   'parameters',
   'statistics',
 ];
 
-export function describeServer({ serverVersion }: HttpSettings): ServerMetadata {
-  return serverMetadata(serverVersion, extensions);
+export function describeServer({ settings, tier }: Pick<Services, 'settings' | 'tier'>): ServerMetadata {
+  return serverMetadata(
+    settings.serverVersion,
+    extensions.filter((name) => tier === 'origin' || name !== 'schedule_policy'),
+  );
 }
 
 type ModelHandler = (c: AppContext, model: ResolvedModel) => Response;
@@ -44,7 +47,7 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
   const { repository, settings, statistics } = services;
   const app = new Hono<AppEnv>();
 
-  app.get('/', (c) => c.json(describeServer(settings)));
+  app.get('/', (c) => c.json(describeServer(services)));
   app.get('/health/live', (c) => c.json(liveBody(true)));
   app.get('/health/ready', async (c) => {
     const ready = isServing(services) && (await canRead(repository));

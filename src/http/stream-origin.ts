@@ -2,10 +2,12 @@
  * Bodies that are too large to be held in an isolate for a second attempt go to the origin as they come, once: unread, so
  * neither checked here nor answered here should the origin fail.
  */
+import { noParameters } from '../protocol/oip/parameters.ts';
 import { headerLengthName } from '../protocol/oip/types.ts';
 import type { ResolvedModel } from '../repository/model-repository.ts';
 import type { OriginPool } from '../routing/origin-pool.ts';
 import { barred, type PlacementFacts } from '../routing/place.ts';
+import { schedulePolicy } from '../scheduler/schedule-policy.ts';
 import { continueTrace } from '../telemetry/trace.ts';
 import type { AppContext } from './context.ts';
 import { type Placed, type PlacementWishes, placed, placementFacts } from './placement.ts';
@@ -56,6 +58,7 @@ async function stream(
   const { clock, origin, settings, statistics } = services;
   const { manifest } = model;
   const startedMs = clock.now();
+  const { totalMs } = schedulePolicy(noParameters, c.req.header('edgewise-timeout-ms'));
   const headers: Record<string, string> = {};
   for (const name of ['Content-Type', 'Content-Encoding', headerLengthName]) {
     const value = c.req.header(name);
@@ -70,7 +73,11 @@ async function stream(
       requestId: c.get('requestId'),
       traceparent: continueTrace(c.req.header('traceparent')),
     },
-    { jurisdiction, deadlineMs: settings.requestTimeoutMs, signal: c.req.raw.signal },
+    {
+      jurisdiction,
+      deadlineMs: Math.min(totalMs ?? Number.POSITIVE_INFINITY, settings.requestTimeoutMs),
+      signal: c.req.raw.signal,
+    },
   );
   const headMs = clock.now() - startedMs;
   statistics.success(manifest.name, manifest.version, {

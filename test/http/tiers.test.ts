@@ -1,12 +1,21 @@
 /** Edge and origin together, in one process: the real app on either side, a fetch that can be made to fail between them. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { EdgewiseError } from '../../src/errors.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import type { EndpointConfig } from '../../src/routing/endpoint-config.ts';
 import type { Endpoint } from '../../src/routing/types.ts';
+import { endpointAt } from '../routing/servers.ts';
 import { binaryRequest, readBinary } from '../support/binary-request.ts';
-import { adminKey, bearer, publishTiny, type TestService, testService } from '../support/services.ts';
+import {
+  adminKey,
+  bearer,
+  callerKey,
+  publishTiny,
+  type TestService,
+  testService,
+} from '../support/services.ts';
 
 const spec = (name: string) => ({ name, datatype: 'FP32' as const, shape: [-1, 2] });
 const signature = { inputs: [spec('x')], outputs: [spec('y')] };
@@ -33,23 +42,13 @@ beforeEach(async () => {
 });
 
 function endpoint(config: Partial<EndpointConfig> = {}): Endpoint {
-  const name = config.name ?? 'one';
+  const made = endpointAt('http://origin.test', config);
   return {
-    config: {
-      url: 'http://origin.test',
-      protocol: 'oip',
-      models: ['*'],
-      modelNames: {},
-      versions: 'same',
-      weight: 1,
-      timeoutMs: 30_000,
-      ...config,
-      name,
-    },
-    headers: { Authorization: 'Bearer ew_test-caller' },
+    ...made,
+    headers: bearer(callerKey),
     fetch: (url, init) => {
       const path = new URL(url).pathname;
-      wire.asked.push({ endpoint: name, path, init });
+      wire.asked.push({ endpoint: made.config.name, path, init });
       return wire.instead?.(init) ?? origin.fetch(path, init);
     },
   };
@@ -374,6 +373,15 @@ describe('a body that is too large to be held', () => {
     expect(await outcome(infer(edge, large(3.5)))).toEqual([413, 'too_large', null]);
   });
 
+  it("ends with the caller's time", async () => {
+    const edge = await edgeWith(originOnly, { variables });
+    const request = large(1.5);
+    wire.instead = (init) =>
+      new Promise((_, reject) => init.signal?.addEventListener('abort', () => reject(init.signal?.reason)));
+    const late = { ...request, headers: { ...request.headers, 'Edgewise-Timeout-Ms': '30' } };
+    expect(await outcome(infer(edge, late))).toEqual([504, 'deadline_exceeded', null]);
+  });
+
   it('is not tried again', async () => {
     const edge = await edgeWith(originOnly, {
       variables,
@@ -389,6 +397,14 @@ describe('an origin server', () => {
   it('runs what it is sent and says so', async () => {
     await edgeWith(originOnly);
     expect(await outcome(infer(origin))).toEqual([200, 'origin', 'origin-server']);
+  });
+
+  it('says that it keeps to priorities, which an edge does not', async () => {
+    const extensionsOf = async (service: TestService) =>
+      z.object({ extensions: z.array(z.string()) }).parse(await (await service.fetch('/v2')).json())
+        .extensions;
+    expect(await extensionsOf(origin)).toContain('schedule_policy');
+    expect(await extensionsOf(await edgeWith())).not.toContain('schedule_policy');
   });
 
   it('refuses what is wanted at the edge', async () => {

@@ -8,6 +8,7 @@ export type ServerExtension =
   | 'classification'
   | 'model_repository'
   | 'model_repository(unload_dependents)'
+  | 'schedule_policy'
   | 'model_configuration'
   | 'binary_tensor_data'
   | 'parameters'
