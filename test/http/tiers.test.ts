@@ -230,20 +230,20 @@ describe('a request that is for the edge', () => {
   });
 
   it('is answered by the origin when the edge is full', async () => {
-    let open: () => void = () => undefined;
-    const gate = new Promise<void>((resolve) => {
-      open = resolve;
-    });
+    const gate = Promise.withResolvers<void>();
+    const running = Promise.withResolvers<void>();
+    const onRun = () => {
+      running.resolve();
+      return gate.promise;
+    };
     const edge = await edgeWith(
       {},
-      {
-        engine: createFakeEngine({ onRun: () => gate }),
-        variables: { EDGEWISE_MAX_IN_FLIGHT: '1' },
-      },
+      { engine: createFakeEngine({ onRun }), variables: { EDGEWISE_MAX_IN_FLIGHT: '1' } },
     );
     const first = infer(edge);
+    await running.promise;
     expect(await outcome(infer(edge))).toEqual([200, 'origin', 'edge-busy']);
-    open();
+    gate.resolve();
     expect(await outcome(first)).toEqual([200, 'edge', 'fits-edge']);
   });
 
