@@ -154,7 +154,8 @@ class Dispatching<T> {
   #miss({ lease }: Flight, error: AttemptError): void {
     const { code, retryAfterSeconds } = error.error;
     this.#pool.end(lease, {
-      outcome: error.outcome,
+      // Where nothing was sent, nothing was learned.
+      outcome: error.unsent ? 'abandoned' : error.outcome,
       reason: reasonOf(error),
       load: error.load,
       retryAfterSeconds,
@@ -162,14 +163,14 @@ class Dispatching<T> {
       ofModel: code === 'model_not_ready' || code === 'no_capacity',
     });
     this.#failed.push({ endpoint: lease.endpoint, error });
-    if (this.#retry() || this.#flights.length > 0) return;
+    if (this.#retry(error) || this.#flights.length > 0) return;
     if (this.#remainingMs > 0) this.#fail();
     else this.#expire();
   }
 
-  #retry(): boolean {
+  #retry({ unsent }: AttemptError): boolean {
     const { retries } = this.#pool;
-    if (!this.#request.replayable || !(this.#remainingMs > 0) || !retries.hasRoom) return false;
+    if (!(this.#request.replayable || unsent) || !(this.#remainingMs > 0) || !retries.hasRoom) return false;
     if (!this.#send('retry')) return false;
     retries.spend();
     return true;

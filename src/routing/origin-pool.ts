@@ -130,6 +130,8 @@ export class OriginPool {
           new EdgewiseError('origin_unavailable', 'no origin server takes binary tensors of this size', {
             cause: new Error('takes JSON only'),
           }),
+          undefined,
+          true,
         );
       }
       return attempt(endpoint, context);

@@ -37,12 +37,15 @@ export class AttemptError extends Error {
   /** What the caller is told when no other endpoint does better. Its cause is for the log. */
   readonly error: EdgewiseError;
   readonly load: LoadReport | undefined;
+  /** Whether nothing of the request was sent: another endpoint may have it even where it can be sent only once. */
+  readonly unsent: boolean;
 
-  constructor(outcome: AttemptError['outcome'], error: EdgewiseError, load?: LoadReport) {
+  constructor(outcome: AttemptError['outcome'], error: EdgewiseError, load?: LoadReport, unsent = false) {
     super(error.message, { cause: error.cause });
     this.outcome = outcome;
     this.error = error;
     this.load = load;
+    this.unsent = unsent;
   }
 }
 

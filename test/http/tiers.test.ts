@@ -382,6 +382,21 @@ describe('a body that is too large to be held', () => {
     expect(await outcome(infer(edge, late))).toEqual([504, 'deadline_exceeded', null]);
   });
 
+  it('is not spent on an endpoint that takes JSON only', async () => {
+    const edge = await edgeWith(originOnly, {
+      variables,
+      endpoints: [
+        endpoint({ name: 'json', binary: false, weight: 10 }),
+        endpoint({ name: 'binary', binary: true }),
+      ],
+    });
+    expect(await outcome(infer(edge, large(1.5)))).toEqual([200, 'origin', 'model-policy']);
+    expect(wire.asked.map((asked) => asked.endpoint)).toEqual(['binary']);
+    // What it takes it is still asked for.
+    expect(await outcome(infer(edge))).toEqual([200, 'origin', 'model-policy']);
+    expect(wire.asked.map((asked) => asked.endpoint)).toEqual(['binary', 'json']);
+  });
+
   it('is not tried again', async () => {
     const edge = await edgeWith(originOnly, {
       variables,
