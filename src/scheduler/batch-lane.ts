@@ -113,7 +113,7 @@ export class BatchLane {
     return {
       maxRows,
       delayMs: full ? 0 : (policy.maxQueueDelayMicroseconds ?? 0) / 1000,
-      preferredRows: (policy.preferredBatchSizes ?? []).filter((size) => size <= maxRows),
+      preferredRows: policy.preferredBatchSizes ?? [],
     };
   }
 

@@ -242,6 +242,40 @@ describe('DynamicBatcher.run() of a request that will not wait', () => {
   });
 });
 
+describe('DynamicBatcher with timers that are not exact', () => {
+  /** Time that is set by hand, and timers that come when they are told. */
+  function looseClock() {
+    const wakes: (() => void)[] = [];
+    const clock = { nowMs: 0, now: () => clock.nowMs, after, wakes };
+    function after(_: number, wake: () => void) {
+      wakes.push(wake);
+      return () => undefined;
+    }
+    return clock;
+  }
+
+  it('does not begin a run for a request whose timer has not come yet', async () => {
+    const clock = looseClock();
+    const { ask, runs } = batchHarness({ clock });
+    void ask(0);
+    const late = ask(1, { options: { deadlineMs: 10 } });
+    clock.nowMs = 10.5;
+    await runs[0]?.finish();
+    expect(await codeOf(late)).toBe('deadline_exceeded');
+    expect(runs).toHaveLength(1);
+  });
+
+  it('sends a batch whose timer comes a little early, and sets no other', () => {
+    const clock = looseClock();
+    const { ask, runs } = batchHarness({ clock });
+    void ask(1, { policy: { maxQueueDelayMicroseconds: 5000 } });
+    clock.nowMs = 4.8;
+    clock.wakes[0]?.();
+    expect(runs).toHaveLength(1);
+    expect(clock.wakes).toHaveLength(1);
+  });
+});
+
 describe('DynamicBatcher.run() of a run that fails', () => {
   /** A batch of the values 1 to `count`, at work. */
   async function batchOf(count: number, change: Parameters<typeof batchHarness>[0] = {}) {

@@ -78,6 +78,11 @@ describe('gradientStep()', () => {
     expect(Math.floor(state.limit)).toBe(4);
   });
 
+  it('forgets trouble within some 50 windows of quiet, where an average would take hundreds', () => {
+    const troubled = { ...fresh, longMs: 100, count: 1000 };
+    expect(driven(troubled, 50, () => 10).longMs).toBeLessThan(21);
+  });
+
   it('finds the knee of a server that is full at any number, and comes back when the server does', () => {
     fc.assert(
       fc.property(fc.integer({ min: 4, max: 60 }), fc.integer({ min: 2, max: 20 }), (knee, slowdown) => {
