@@ -1,4 +1,4 @@
-/** `npm start` as a newcomer meets it: the samples are published once, and the line that it prints works. */
+/** `npm start` as a newcomer meets it: the samples are published once, the line that it prints works, and an origin stands beside the worker. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,21 +12,28 @@ afterAll(() => rmSync(state, { recursive: true, force: true }));
 
 const samples = ['digits', 'mlp', 'ocr-angle', 'ocr-detect', 'ocr-recognise', 'speech-detect'];
 
-/** Runs until it says that it is ready; gives what it printed and the curl line. */
-async function start(): Promise<{
+interface Started {
   readonly child: ChildProcess;
-  readonly output: string;
+  readonly output: () => string;
   readonly curl: string;
-}> {
+  /** Of the worker. */
+  readonly port: number;
+  /** Address of the origin. */
+  readonly origin: string;
+}
+
+/** Runs until it says that it is ready. */
+async function start(): Promise<Started> {
+  const port = await freePort();
   const child = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
     cwd: root,
-    env: { ...process.env, PORT: String(await freePort()), EDGEWISE_STATE: state },
+    env: { ...process.env, PORT: String(port), EDGEWISE_STATE: state },
   });
   let output = '';
   await new Promise<void>((resolve, reject) => {
     const take = (chunk: Buffer) => {
       output += chunk.toString();
-      if (output.includes('Ctrl-C stops it')) resolve();
+      if (output.includes('Ctrl-C stops both')) resolve();
     };
     child.stdout?.on('data', take);
     child.stderr?.on('data', take);
@@ -34,7 +41,12 @@ async function start(): Promise<{
   });
   child.removeAllListeners('exit');
   const curl = /^ {2}(curl .*)$/m.exec(output)?.[1] ?? '';
-  return { child, output, curl };
+  const origin = /the origin beside it, (http:\S+),/.exec(output)?.[1] ?? '';
+  return { child, output: () => output, curl, port, origin };
+}
+
+function run(curl: string): Promise<{ readonly stdout: string }> {
+  return promisify(execFile)('sh', ['-c', `${curl} --silent`]);
 }
 
 async function stop(child: ChildProcess): Promise<void> {
@@ -46,19 +58,39 @@ async function stop(child: ChildProcess): Promise<void> {
 describe('npm start', () => {
   it('publishes the samples, prints a line that works, and does not publish again', async () => {
     const first = await start();
-    for (const sample of samples) expect(first.output).toContain(`${sample}@1 created`);
-    const { stdout } = await promisify(execFile)('sh', ['-c', `${first.curl} --silent`]);
+    for (const sample of samples) expect(first.output()).toContain(`${sample}@1 created`);
+    const { stdout } = await run(first.curl);
+    expect(first.origin).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    const atOrigin = await run(`${first.curl} -H 'Edgewise-Tier: origin' --dump-header -`);
+    expect(atOrigin.stdout).toMatch(/^edgewise-tier: origin\s*$/im);
+    expect(atOrigin.stdout).toContain('"outputs":[{"name":"output"');
+    // With the worker's key alone.
+    const direct = await fetch(`${first.origin}/v2/models/mlp`);
+    expect([direct.status, direct.headers.get('Edgewise-Error')]).toEqual([401, 'unauthenticated']);
     await stop(first.child);
+    await expect(fetch(first.origin)).rejects.toThrow();
     const outputs = /"outputs":.*/;
     const documented = readFileSync(join(root, 'README.md'), 'utf8');
     expect(outputs.exec(documented)?.[0]).toBe(outputs.exec(stdout)?.[0]);
     expect(documented).toContain(first.curl.replace(/localhost:\d+/, 'localhost:8787'));
 
     const second = await start();
+    expect(second.output()).not.toContain('created');
+    for (const sample of samples) expect(second.output()).toContain(`${sample}@1 unchanged`);
     await stop(second.child);
-    expect(second.output).not.toContain('created');
-    for (const sample of samples) expect(second.output).toContain(`${sample}@1 unchanged`);
   }, 300_000);
+
+  it.runIf(process.platform === 'linux')(
+    'says when the origin has ended, and goes on without it',
+    async () => {
+      const { child, curl, output, port } = await start();
+      for (const pid of originsOf(port)) process.kill(Number(pid), 'SIGKILL');
+      await vi.waitFor(() => expect(output()).toContain('The origin has ended'), { timeout: 10_000 });
+      expect((await run(curl)).stdout).toContain('"outputs"');
+      await stop(child);
+    },
+    120_000,
+  );
 
   it.runIf(process.platform === 'linux')(
     'leaves nothing behind when it is stopped while it starts',
@@ -72,20 +104,37 @@ describe('npm start', () => {
       await vi.waitFor(() => expect(serversOn(port)).not.toEqual([]), { timeout: 60_000, interval: 50 });
       child.kill('SIGINT');
       await ended;
-      await vi.waitFor(() => expect(serversOn(port)).toEqual([]), { timeout: 10_000 });
+      const left = () => [...serversOn(port), ...originsOf(port)];
+      await vi.waitFor(() => expect(left()).toEqual([]), { timeout: 10_000 });
     },
     90_000,
   );
 });
 
-/** Processes of `wrangler dev` on this port, by Linux's own list: the machine may have nothing but Node. */
+/** Processes of `wrangler dev` on this port. */
 function serversOn(port: number): readonly string[] {
+  return processes(({ args }) => args.includes('dev') && args[args.indexOf('--port') + 1] === String(port));
+}
+
+/** Origins of the worker on this port. */
+function originsOf(port: number): readonly string[] {
+  const upstream = `EDGEWISE_UPSTREAM_URL=http://127.0.0.1:${port}`;
+  return processes(({ args, environment }) => args.includes('src/node.ts') && environment.includes(upstream));
+}
+
+interface ProcessTexts {
+  readonly args: readonly string[];
+  readonly environment: readonly string[];
+}
+
+/** By Linux's own list: the machine may have nothing but Node. */
+function processes(matches: (texts: ProcessTexts) => boolean): readonly string[] {
   return readdirSync('/proc').filter((pid) => {
     try {
-      const line = readFileSync(join('/proc', pid, 'cmdline'), 'utf8').split('\0');
-      return line.includes('dev') && line[line.indexOf('--port') + 1] === String(port);
+      const read = (file: string) => readFileSync(join('/proc', pid, file), 'utf8').split('\0');
+      return matches({ args: read('cmdline'), environment: read('environ') });
     } catch {
-      // No process, or gone by now.
+      // No process, another's, or gone by now.
       return false;
     }
   });
