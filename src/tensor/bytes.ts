@@ -10,7 +10,8 @@ export function tensorBytes(tensor: FixedTensor): Uint8Array {
 }
 
 /**
- * A tensor over `bytes`: a view where the alignment allows it, else one copy.
+ * A tensor over `bytes`: a view where the alignment allows it. Elsewhere one copy, made when the numbers are first asked
+ * for: a request that goes on to another server as the bytes it came as never pays for it. So `bytes` must stay as they are.
  *
  * @throws EdgewiseError `shape_mismatch` when the length is not element count × element size.
  */
@@ -23,10 +24,22 @@ export function tensorFromBytes(datatype: FixedDataType, shape: Shape, bytes: Ui
       `${datatype} tensor of shape [${shape.join(',')}] wants ${count * size} bytes, ${bytes.byteLength} were given`,
     );
   }
-  // Not slice(): on a Node Buffer that is a view of the same place.
-  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
-  const data = new typedArrays[datatype](aligned.buffer, aligned.byteOffset, count);
+  if (bytes.byteOffset % size !== 0) return misaligned(datatype, shape, bytes);
+  const data = new typedArrays[datatype](bytes.buffer, bytes.byteOffset, count);
   return { datatype, shape, data } as FixedTensor;
+}
+
+function misaligned(datatype: FixedDataType, shape: Shape, bytes: Uint8Array): FixedTensor {
+  let data: FixedTensor['data'] | undefined;
+  return {
+    datatype,
+    shape,
+    get data() {
+      // Not slice(): on a Node Buffer that is a view of the same place.
+      data ??= new typedArrays[datatype](new Uint8Array(bytes).buffer, 0, elementCount(shape));
+      return data;
+    },
+  } as FixedTensor;
 }
 
 /** What the data of `tensors` takes in memory, about: a string its UTF-16 units and 24 bytes. */

@@ -41,6 +41,14 @@ describe('tensorFromBytes()', () => {
     );
   });
 
+  it('copies misaligned bytes once, and not before the numbers are asked for', () => {
+    const whole = new Uint8Array(9);
+    const tensor = tensorFromBytes('FP32', [2], whole.subarray(1));
+    whole.set(new Uint8Array(Float32Array.of(0.5, -2).buffer), 1);
+    expect([...tensor.data]).toEqual([0.5, -2]);
+    expect(tensor.data).toBe(tensor.data);
+  });
+
   it('refuses a length that is off by one element', () => {
     expect(() => tensorFromBytes('FP32', [2], new Uint8Array(4))).toThrow(
       expect.objectContaining({ code: 'shape_mismatch' }),
