@@ -1,0 +1,286 @@
+"""Published models, read where Edgewise stores them (docs/storage.md), every byte checked against its digest.
+
+The index of a model says which manifest each version has, by digest; the manifest is a blob and names the blobs of the
+graph and of the weights. So nothing has to be trusted but the index.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from .errors import OriginError
+
+logger = logging.getLogger("ray.serve")
+
+INDEX_MAX_AGE_SECONDS = 5
+TOMBSTONE = "\0deleted"
+
+
+class Source(Protocol):
+    """Where a repository is stored. What cannot be reached raises OSError."""
+
+    def names(self) -> list[str]: ...
+
+    def index(self, name: str) -> dict[str, Any] | None:
+        """The model's index; None where it has none."""
+
+    def blob(self, digest: str) -> bytes | None:
+        """As stored, unchecked; None where it is not."""
+
+
+class FolderSource:
+    """The layout of Edgewise's `fs` driver: a folder of this machine, or one that several share."""
+
+    def __init__(self, root: Path):
+        self.root = root
+
+    def names(self) -> list[str]:
+        keys = (urllib.parse.unquote(entry.name) for entry in (self.root / "state").iterdir())
+        return sorted(key[len("models/") : -len(".json")] for key in keys if key.startswith("models/"))
+
+    def index(self, name: str) -> dict[str, Any] | None:
+        # As JavaScript's encodeURIComponent.
+        folder = self.root / "state" / urllib.parse.quote(f"models/{name}.json", safe="!'()*~")
+        while folder.is_dir():
+            generations = sorted(entry.name for entry in folder.iterdir())
+            if not generations:
+                return None
+            try:
+                text = (folder / generations[-1]).read_text("utf-8")
+            except FileNotFoundError:
+                continue  # Removed as old between the two steps: others have written.
+            return None if text == TOMBSTONE else json.loads(text)
+        return None
+
+    def blob(self, digest: str) -> bytes | None:
+        path = self.root / "blobs" / "sha256" / digest.removeprefix("sha256:")
+        return path.read_bytes() if path.is_file() else None
+
+
+class WorkerSource:
+    """The admin routes of a worker."""
+
+    def __init__(self, url: str, admin_key: str):
+        self.url = url.rstrip("/")
+        self.headers = {"Authorization": f"Bearer {admin_key}"}
+
+    def names(self) -> list[str]:
+        answer = self._get("/admin/models")
+        return [] if answer is None else [index["name"] for index in json.loads(answer)["models"]]
+
+    def index(self, name: str) -> dict[str, Any] | None:
+        answer = self._get(f"/admin/models/{urllib.parse.quote(name, safe='')}")
+        return None if answer is None else json.loads(answer)["index"]
+
+    def blob(self, digest: str) -> bytes | None:
+        return self._get(f"/admin/blobs/{urllib.parse.quote(digest, safe='')}")
+
+    def _get(self, path: str) -> bytes | None:
+        request = urllib.request.Request(self.url + path, headers=self.headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            raise
+
+
+def source_of(place: str, admin_key: str) -> Source:
+    """`place` is the address of a worker or the path of a folder."""
+    if place.startswith(("http://", "https://")):
+        if not admin_key:
+            raise ValueError(f"the repository is the worker {place}: set EDGEWISE_ADMIN_KEY to its admin key")
+        return WorkerSource(place, admin_key)
+    root = Path(place)
+    if not (root / "state").is_dir():
+        raise ValueError(f"{root} is no model repository: it has no folder state/")
+    return FolderSource(root)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    name: str
+    datatype: str
+    """-1 marks a free dimension."""
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Blob:
+    digest: str
+    byte_length: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The part of a published version that an origin needs."""
+
+    digest: str
+    name: str
+    version: str
+    max_batch_size: int
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    graph: Blob
+    """Name of the file that the graph refers to for its weights; None for a model that has none beside it."""
+    weights_file: str | None
+    chunks: tuple[Blob, ...]
+
+
+def parse_manifest(digest: str, data: bytes) -> Manifest:
+    document = json.loads(data)
+    weights = document.get("weights")
+
+    def tensors(key: str) -> tuple[Tensor, ...]:
+        return tuple(Tensor(t["name"], t["datatype"], tuple(t["shape"])) for t in document[key])
+
+    def blob(entry: dict[str, Any]) -> Blob:
+        return Blob(entry["digest"], entry["byteLength"])
+
+    return Manifest(
+        digest=digest,
+        name=document["name"],
+        version=document["version"],
+        max_batch_size=document["maxBatchSize"],
+        inputs=tensors("inputs"),
+        outputs=tensors("outputs"),
+        graph=blob(document["graph"]),
+        # It becomes the name of a file here.
+        weights_file=None if weights is None else Path(weights["path"]).name,
+        chunks=() if weights is None else tuple(blob(chunk) for chunk in weights["chunks"]),
+    )
+
+
+class Repository:
+    """Reads a source; keeps models in `cache`, which the replicas of one machine may share. Safe for threads."""
+
+    def __init__(self, source: Source, cache: Path):
+        self.source = source
+        self.cache = cache
+        self._indexes: dict[str, tuple[float, dict[str, Any] | None]] = {}
+        self._lock = threading.Lock()
+        self.manifest = lru_cache(maxsize=256)(self._read_manifest)
+
+    def names(self) -> list[str]:
+        try:
+            return self.source.names()
+        except OSError as error:
+            raise self._unreadable("the list of models", error) from error
+
+    def index(self, name: str) -> dict[str, Any]:
+        """Trusted for 5 s; while the source is away, what was last read answers."""
+        with self._lock:
+            age_began, index = self._indexes.get(name, (-INDEX_MAX_AGE_SECONDS, None))
+        if time.monotonic() - age_began >= INDEX_MAX_AGE_SECONDS:
+            try:
+                index = self.source.index(name)
+            except OSError as error:
+                if index is None:
+                    raise self._unreadable(f"the index of {name}", error) from error
+                logger.warning("the index of %s cannot be read, the last one answers: %s", name, error)
+            with self._lock:
+                if len(self._indexes) >= 1024:
+                    self._indexes.clear()
+                self._indexes[name] = (time.monotonic(), index)
+        if index is None:
+            raise OriginError("model_not_found", f"no model {json.dumps(name[:160])} is published here")
+        return index
+
+    def resolve(self, name: str, version: str | None) -> Manifest:
+        """Every published version can be asked for: which of them are served is for the worker in front to say."""
+        index = self.index(name)
+        if index.get("unloaded"):
+            raise OriginError("model_not_ready", f"model {name} is unloaded")
+        digests = {entry["version"]: entry["manifestDigest"] for entry in index["versions"]}
+        aliases = index.get("aliases", {})
+        wanted = aliases.get("stable") or max(digests, key=int, default="") if version is None else version
+        digest = digests.get(aliases.get(wanted, wanted))
+        if digest is None:
+            raise OriginError(
+                "version_not_found",
+                f"version {json.dumps(wanted[:40])} of model {name} is not published, "
+                f"to choose from: {', '.join(sorted(digests, key=int)) or 'none'}",
+            )
+        return self.manifest(digest)
+
+    def _read_manifest(self, digest: str) -> Manifest:
+        return parse_manifest(digest, self._checked(digest, None, f"manifest {digest}"))
+
+    def folder(self, manifest: Manifest) -> Path:
+        """The folder with the version's model.onnx and its weights, checked; fetched where it is not there or damaged."""
+        folder = self.cache / manifest.digest.removeprefix("sha256:")
+        if folder.is_dir():
+            if self._is_intact(folder, manifest):
+                return folder
+            logger.warning("%s is damaged and is fetched again", folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        self.cache.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix="partial-", dir=self.cache))
+        try:
+            for name, blobs in self._files(manifest):
+                with (partial / name).open("xb") as file:
+                    for blob in blobs:
+                        what = f"a part of {manifest.name}@{manifest.version}"
+                        file.write(self._checked(blob.digest, blob.byte_length, what))
+            try:
+                partial.rename(folder)
+            except OSError:
+                # Another replica was first.
+                if not self._is_intact(folder, manifest):
+                    raise
+            return folder
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    @staticmethod
+    def _files(manifest: Manifest) -> Iterator[tuple[str, tuple[Blob, ...]]]:
+        yield "model.onnx", (manifest.graph,)
+        if manifest.weights_file is not None:
+            yield manifest.weights_file, manifest.chunks
+
+    def _is_intact(self, folder: Path, manifest: Manifest) -> bool:
+        try:
+            for name, blobs in self._files(manifest):
+                with (folder / name).open("rb") as file:
+                    if any(digest_of(file.read(blob.byte_length)) != blob.digest for blob in blobs):
+                        return False
+                    if file.read(1):
+                        return False
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _checked(self, digest: str, byte_length: int | None, what: str) -> bytes:
+        try:
+            data = self.source.blob(digest)
+        except OSError as error:
+            raise self._unreadable(what, error) from error
+        if data is None:
+            logger.error("%s, %s, is not stored", what, digest)
+            raise OriginError("model_not_ready", "a part of the model is not stored")
+        if digest_of(data) != digest or byte_length not in (None, len(data)):
+            logger.error("%s should be %s, what is stored is %s", what, digest, digest_of(data))
+            raise OriginError("digest_mismatch", "a part of the model is not what was published")
+        return data
+
+    @staticmethod
+    def _unreadable(what: str, error: OSError) -> OriginError:
+        logger.error("%s cannot be read: %s", what, error)
+        return OriginError("model_not_ready", "the model repository cannot be read now")
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
