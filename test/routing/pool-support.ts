@@ -1,5 +1,5 @@
 /** Pools whose endpoints are answered by the test. */
-import { EdgewiseError, type ErrorOptions } from '../../src/errors.ts';
+import { EdgewiseError, type ErrorCode, type ErrorOptions } from '../../src/errors.ts';
 import { type DispatchRequest, dispatch } from '../../src/routing/dispatch.ts';
 import { parseOriginPool } from '../../src/routing/endpoint-config.ts';
 import {
@@ -129,9 +129,12 @@ export function failed(options: ErrorOptions = {}): AttemptError {
   );
 }
 
-export function busy(options: ErrorOptions = {}): AttemptError {
+export function busy({
+  code = 'overloaded',
+  ...options
+}: ErrorOptions & { code?: ErrorCode } = {}): AttemptError {
   const cause = new Error('answered 429');
-  return new AttemptError('busy', new EdgewiseError('overloaded', 'it is busy', { cause, ...options }));
+  return new AttemptError('busy', new EdgewiseError(code, 'it is busy', { cause, ...options }));
 }
 
 export function lacking(): AttemptError {
