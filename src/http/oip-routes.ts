@@ -41,6 +41,8 @@ export function describeServer({ settings, tier }: Pick<Services, 'settings' | '
   );
 }
 
+const defaultBatching = { maxQueueDelayMicroseconds: 0, preferredBatchSizes: [] };
+
 type ModelHandler = (c: AppContext, model: ResolvedModel) => Response;
 
 export function oipRoutes(services: Services): Hono<AppEnv> {
@@ -73,7 +75,14 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
     c.json(modelMetadata({ ...manifest, versions: servedVersions(index) })),
   );
   onModel('/config', (c, { manifest, index }) =>
-    c.json(modelConfigBody({ ...manifest, versionPolicy: index.versionPolicy })),
+    c.json(
+      modelConfigBody({
+        ...manifest,
+        versionPolicy: index.versionPolicy,
+        // An edge gathers none; an origin also for models that say nothing of them.
+        dynamicBatching: services.batcher && (manifest.dynamicBatching ?? defaultBatching),
+      }),
+    ),
   );
   onModel('/stats', (c, { manifest: { name, version } }) =>
     c.json(statisticsBody([statistics.of(name, version) ?? unusedModelStatistics(name, version)])),

@@ -17,7 +17,7 @@ export async function runLocally(services: Services, job: Job): Promise<RunResul
   const fetches = request.outputs?.map((output) => output.name);
   // What a run is expected to take was measured at the edge.
   const permit = admission.acquire(tier === 'edge' ? job.edgeCostMs : 0);
-  let ok = false;
+  let latencyMs: number | undefined;
   try {
     const options: RunOptions = {
       // Whoever waits may leave. Only then is the signal asked for.
@@ -36,13 +36,14 @@ export async function runLocally(services: Services, job: Job): Promise<RunResul
             options: { ...options, priority: schedule.priority },
             run: (feeds, names, limits) => pool.run(pooled, feeds, names, limits),
           });
-    ok = true;
+    // A load says nothing of how many requests are too many.
+    latencyMs = result.timings.queueMs + result.timings.runMs;
     return result;
   } catch (error) {
     markOutOfMemory(services, model.manifestDigest, error);
     throw error;
   } finally {
-    permit.release({ ok });
+    permit.release({ ok: latencyMs !== undefined, ...(latencyMs === undefined ? {} : { latencyMs }) });
   }
 }
 

@@ -47,7 +47,11 @@ export function createOrigin(config: NodeConfig): Origin {
     clock,
     defer: (work) => void work,
     log,
-    batcher: new DynamicBatcher({ clock, maxQueuePerKey: config.maxQueuePerModel }),
+    batcher: new DynamicBatcher({
+      clock,
+      maxQueuePerKey: config.maxQueuePerModel,
+      gather: (wake) => void setImmediate(wake),
+    }),
     limiter: new GradientLimit({
       minLimit: config.minInFlight,
       initialLimit: Math.min(config.maxInFlight, 2 * config.minInFlight),
