@@ -1,5 +1,5 @@
 /** Edge and origin together, in one process: the real app on either side, a fetch that can be made to fail between them. */
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { EdgewiseError } from '../../src/errors.ts';
@@ -420,6 +420,35 @@ describe('an origin server', () => {
         .extensions;
     expect(await extensionsOf(origin)).toContain('schedule_policy');
     expect(await extensionsOf(await edgeWith())).not.toContain('schedule_policy');
+  });
+
+  it('gathers what comes while the model is at work into one run, and answers each by itself', async () => {
+    const gate = Promise.withResolvers<void>();
+    const running = Promise.withResolvers<void>();
+    let runs = 0;
+    origin = await testService({
+      tier: 'origin',
+      engine: createFakeEngine({
+        onRun: () => {
+          runs += 1;
+          running.resolve();
+          return gate.promise;
+        },
+      }),
+    });
+    await edgeWith({ ...originOnly, maxBatchSize: 8 });
+    const first = infer(origin);
+    await running.promise;
+    const others = [1, 2, 3, 4].map((value) => infer(origin, binaryRequest('x', [1, 2], [value, -value])));
+    await vi.waitFor(() => expect(origin.services.batcher?.snapshot().models[0]?.queued).toBe(4));
+    gate.resolve();
+    expect(await outcome(first)).toEqual([200, 'origin', 'origin-server']);
+    for (const [index, answer] of others.entries()) {
+      expect(await readBinary(await answer)).toEqual({ y: [index + 1, -index - 1] });
+    }
+    expect(runs).toBe(2);
+    const config = await origin.fetch('/v2/models/echo/config');
+    expect(await config.json()).toMatchObject({ dynamic_batching: { max_queue_delay_microseconds: 0 } });
   });
 
   it('refuses what is wanted at the edge', async () => {

@@ -12,6 +12,7 @@ import { createOriginPool } from '../../src/platform/origin-pool.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import type { Tier } from '../../src/routing/place.ts';
 import type { Endpoint } from '../../src/routing/types.ts';
+import { DynamicBatcher } from '../../src/scheduler/dynamic-batcher.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
 import { createLog } from '../../src/telemetry/log.ts';
@@ -65,6 +66,10 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
     clock,
     defer,
     log,
+    batcher:
+      options.tier === 'origin'
+        ? new DynamicBatcher({ clock, maxQueuePerKey: config.maxQueuePerModel })
+        : undefined,
     origin: createOriginPool({
       endpoints: options.endpoints ?? [],
       hedging: config.hedging,
