@@ -54,7 +54,7 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
   const secrets = writeSecrets(options.secrets);
   const args = [
     ...['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(await freePort())],
-    ...['--log-level', 'warn', '--show-interactive-dev-session=false'],
+    ...['--log-level', 'error', '--show-interactive-dev-session=false'],
     ...(options.persistTo === undefined ? [] : ['--persist-to', options.persistTo]),
     ...Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
     ...secrets.args,

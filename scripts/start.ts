@@ -47,7 +47,7 @@ servers.push(origin);
 void origin.ended.then((code) => {
   if (!stopping) {
     console.error(
-      `The origin has ended with ${code}: models that do not fit the edge are answered with 503. Start again to have it back.`,
+      `The origin has ended ${code === null ? 'by a signal' : `with code ${code}`}: models that do not fit the edge are answered with 503. Start again to have it back.`,
     );
   }
 });
