@@ -7,22 +7,27 @@ import type { Services } from './services.ts';
 
 /** @throws EdgewiseError `origin_unavailable`, `overloaded`, `residency_unavailable`, `deadline_exceeded`; what an endpoint finds wrong with the request. */
 export async function runAtOrigin(services: Services, job: Job): Promise<Fetches> {
-  const { clock, origin, settings } = services;
+  const { clock, hops, origin, settings } = services;
   const { model, request, original, schedule, jurisdiction, startedMs, requestId } = job;
   if (origin === undefined) {
     throw new EdgewiseError('origin_unavailable', 'this deployment has no origin server');
   }
-  const limitMs = Math.min(schedule.totalMs ?? Number.POSITIVE_INFINITY, settings.requestTimeoutMs);
-  const { outputs } = await origin.infer(
-    {
-      manifest: model.manifest,
-      request,
-      original,
-      requestId,
-      traceparent: continueTrace(job.traceparent),
-      maxAnswerBytes: settings.maxAnswerBytes,
-    },
-    { jurisdiction, deadlineMs: limitMs - (clock.now() - startedMs), signal: job.signal() },
-  );
-  return outputs;
+  const permit = hops.acquire();
+  try {
+    const limitMs = Math.min(schedule.totalMs ?? Number.POSITIVE_INFINITY, settings.requestTimeoutMs);
+    const { outputs } = await origin.infer(
+      {
+        manifest: model.manifest,
+        request,
+        original,
+        requestId,
+        traceparent: continueTrace(job.traceparent),
+        maxAnswerBytes: settings.maxAnswerBytes,
+      },
+      { jurisdiction, deadlineMs: limitMs - (clock.now() - startedMs), signal: job.signal() },
+    );
+    return outputs;
+  } finally {
+    permit.release();
+  }
 }

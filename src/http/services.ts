@@ -35,6 +35,8 @@ export interface Services {
   readonly edgeCapBytes: number;
   readonly engineBaseBytes: number;
   readonly admission: Admission;
+  /** How many requests may be at the origin. */
+  readonly hops: Admission;
   readonly statistics: Statistics;
   /** Copies of requests to another version or tier; undefined where none are sent. */
   readonly shadows?: Shadows | undefined;

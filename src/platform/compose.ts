@@ -22,6 +22,9 @@ import { Statistics } from '../telemetry/statistics.ts';
 /** What the WASM engine takes of its memory before any model: the 256 pages that the module asks for at its start. */
 export const wasmBaseBytes = 256 * 65_536;
 
+/** How much longer than its time a request to the origin may be at it. */
+const hopSlackMs = 10_000;
+
 /** Models that are remembered to have run out of memory: more than an isolate could load. */
 const maxOutOfMemory = 1024;
 
@@ -34,6 +37,8 @@ export interface ServiceConfig {
   readonly placement: PlacementSettings;
   readonly memoryCapBytes: number;
   readonly maxInFlight: number;
+  /** Of an edge; an origin sends nothing on. */
+  readonly maxOriginInFlight?: number;
   readonly maxQueuePerModel: number;
   readonly waitTimeoutMs: number;
   readonly loadTimeoutMs: number;
@@ -92,6 +97,12 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       maxWaitMs: config.waitTimeoutMs,
       clock,
       ...(limiter === undefined ? {} : { limiter }),
+    }),
+    hops: new Admission({
+      maxInFlight: config.maxOriginInFlight ?? 0,
+      // A request that is cancelled on Cloudflare gives nothing back.
+      leaseMs: config.http.requestTimeoutMs + hopSlackMs,
+      clock,
     }),
     statistics: new Statistics(),
     log,

@@ -171,6 +171,21 @@ describe('a request that is for the origin', () => {
     expect(await answer.json()).toEqual({ error: 'x is not to my taste' });
   });
 
+  it('is answered by the edge, or refused at once, when too many are at the origin already', async () => {
+    const gate = Promise.withResolvers<Response>();
+    wire.instead = () => gate.promise;
+    const variables = { EDGEWISE_MAX_ORIGIN_IN_FLIGHT: '1' };
+    const endpoints = [endpoint({ binary: true })];
+    const edge = await edgeWith(originOnly, { variables, endpoints });
+    const first = infer(edge);
+    await vi.waitFor(() => expect(wire.asked).toHaveLength(1));
+    expect(await outcome(infer(edge))).toEqual([429, 'overloaded', null]);
+    gate.reject(new Error('enough'));
+    expect((await first).status).toBe(503);
+    wire.instead = undefined;
+    expect(await outcome(infer(edge))).toEqual([200, 'origin', 'model-policy']);
+  });
+
   it("does not outlive the caller's time", async () => {
     const edge = await edgeWith(originOnly);
     wire.instead = (init) =>
