@@ -9,13 +9,14 @@ import { getRequestListener } from '@hono/node-server';
  */
 const keepAliveTimeoutMs = 75_000;
 
-/** A connection without a request at the end may be one whose request is on its way: it is given this long to arrive. */
+/** A connection without a request at the end may be one whose request is on its way: when all is answered, it has this long to arrive. */
 const lingerMs = 250;
 
 export interface HttpServer {
   readonly url: string;
   /**
-   * Takes no new connection, and ends each that it has after the answers that are under way, an idle one after a moment.
+   * Takes no new connection, and ends each that it has after its answers; those that wait for nothing a moment after the
+   * last answer of all.
    * Resolves when all are gone.
    */
   close(): Promise<void>;
@@ -44,19 +45,38 @@ export async function listen(fetch: Fetch, { host, port }: ListenOptions): Promi
   });
   return {
     url: urlOf(server, host),
-    close: () =>
-      new Promise((resolve) => {
-        // The close of HTTP's own server cuts off answers that are written and not yet sent.
-        NetServer.prototype.close.call(server, () => resolve());
-        connections.endWhenIdle();
-      }),
+    async close() {
+      await whatHasArrived();
+      // The close of HTTP's own server cuts off answers that are written and not yet sent.
+      const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
+      connections.endWhenIdle();
+      await closed;
+    },
   };
+}
+
+/**
+ * A run of a model holds the thread, so time may be over while connections and requests stand in the kernel that nobody
+ * has looked at. Two turns of the event loop take them in: the connection, then what it brings.
+ */
+async function whatHasArrived(): Promise<void> {
+  for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Which connections have an answer under way. */
 function trackConnections(server: Server): { endWhenIdle(): void } {
   const answers = new Map<Socket, number>();
   let ending = false;
+
+  const idle = () => [...answers].every(([, count]) => count === 0);
+
+  /** Once there is nothing to answer, and a moment later still not. */
+  async function endAll(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, lingerMs));
+    await whatHasArrived();
+    if (idle()) for (const [socket] of answers) socket.end();
+  }
+
   server.on('connection', (socket: Socket) => {
     answers.set(socket, 0);
     socket.once('close', () => answers.delete(socket));
@@ -66,17 +86,16 @@ function trackConnections(server: Server): { endWhenIdle(): void } {
     // Sent, or cut off.
     response.once('close', () => {
       const left = (answers.get(socket) ?? 1) - 1;
-      if (socket.destroyed) return;
-      answers.set(socket, left);
-      if (ending && left === 0) socket.end();
+      if (!socket.destroyed) answers.set(socket, left);
+      if (!ending) return;
+      if (left === 0) socket.end();
+      if (idle()) void endAll();
     });
   });
   return {
     endWhenIdle() {
       ending = true;
-      setTimeout(() => {
-        for (const [socket, count] of answers) if (count === 0) socket.end();
-      }, lingerMs);
+      if (idle()) void endAll();
     },
   };
 }

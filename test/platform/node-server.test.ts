@@ -1,7 +1,7 @@
 /** What Node's HTTP server and the adapter between it and the app have to do for an origin. */
 import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type HttpServer, listen } from '../../src/platform/node-server.ts';
 
 let server: HttpServer;
@@ -116,8 +116,14 @@ describe('HttpServer.close()', () => {
     const closing = server.close().then(() => {
       closed = true;
     });
-    const another = new Promise((_, reject) => get(server.url, { agent: false }).once('error', reject));
-    await expect(another).rejects.toThrow('ECONNREFUSED');
+    const another = () =>
+      new Promise<string>((resolve) => {
+        const asked = get(`${server.url}/now`, { agent: false }, (response) => {
+          response.resume().once('end', () => resolve('answered'));
+        });
+        asked.once('error', ({ message }) => resolve(message));
+      });
+    await vi.waitFor(async () => expect(await another()).toContain('ECONNREFUSED'), { interval: 1 });
     expect(closed).toBe(false);
     answer.resolve(new Response('later'));
     expect(await slow).toBe('later');

@@ -60,7 +60,7 @@ const signal = (name: NodeJS.Signals) => process.kill(origin.pid, name);
 
 describe('src/node.ts on SIGTERM', () => {
   it('is not ready at once, answers what is under way and what still comes, and ends with 0', async () => {
-    await start({ EDGEWISE_DRAIN_GRACE_MS: '700' });
+    await start({ EDGEWISE_DRAIN_GRACE_MS: '3000' });
     const rows = 2000;
     const underWay = Array.from({ length: 8 }, () => infer(rows));
     // The others were sent with the first.
@@ -77,6 +77,16 @@ describe('src/node.ts on SIGTERM', () => {
     expect(await Promise.all(underWay)).toEqual(underWay.map(() => rows));
     expect(await origin.ended).toBe(0);
     await expect(ask('/v2/health/live')).rejects.toThrow();
+  });
+
+  it('answers what had arrived, though runs held its thread beyond all times', async () => {
+    await start({});
+    const rows = 2000;
+    const underWay = Array.from({ length: 16 }, () => infer(rows));
+    await untilRun(1);
+    signal('SIGTERM');
+    expect(await Promise.all(underWay)).toEqual(underWay.map(() => rows));
+    expect(await origin.ended).toBe(0);
   });
 
   it('loses no request of callers that go elsewhere once they are told', async () => {
