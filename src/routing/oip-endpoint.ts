@@ -10,7 +10,7 @@ import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 import type { Capabilities } from './capabilities.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
 import { failure, readAnswer, sendToEndpoint } from './endpoint-request.ts';
-import { errorOfAnswer } from './oip-errors.ts';
+import { refusalOf } from './oip-errors.ts';
 import { type Attempt, type AttemptContext, AttemptError, type Endpoint } from './types.ts';
 
 export interface OipRequest {
@@ -30,9 +30,6 @@ export interface OriginAnswer {
   /** The endpoint's `Server-Timing`, as it came. */
   readonly serverTiming?: string;
 }
-
-/** Of an answer that is an error, as much as its message can take. */
-const maxErrorBytes = 64 * 1024;
 
 /**
  * An inference that may be tried at several endpoints. Each is asked for plain tensors, in binary where it can:
@@ -56,7 +53,11 @@ export function oipAttempt(capabilities: Capabilities, request: OipRequest): Att
       signal: context.signal,
     });
     const load = loadReportOf(response.headers);
-    if (!response.ok) throw await refusal(response, request, endpoint, context);
+    if (!response.ok) {
+      const { timeout } = request.request.parameters;
+      const isCallersDeadline = context.remainingMs <= endpoint.config.timeoutMs || Boolean(timeout);
+      throw await refusalOf(response, context.signal, isCallersDeadline);
+    }
     const body = await readAnswer(response, request.maxAnswerBytes, context.signal);
     if (body === undefined) {
       throw new EdgewiseError(
@@ -157,23 +158,6 @@ function message(
   if (headerLength !== undefined) headers[headerLengthName] = headerLength;
   if (traceparent !== undefined) headers['traceparent'] = traceparent;
   return { body, headers };
-}
-
-async function refusal(
-  response: Response,
-  { request }: OipRequest,
-  { config }: Endpoint,
-  { signal, remainingMs }: AttemptContext,
-): Promise<Error> {
-  const { status, headers } = response;
-  const body = await readAnswer(response, maxErrorBytes, signal);
-  return errorOfAnswer({
-    status,
-    headers,
-    text: body === undefined ? '' : new TextDecoder().decode(body),
-    load: loadReportOf(headers),
-    isCallersDeadline: remainingMs <= config.timeoutMs || Boolean(request.parameters['timeout']),
-  });
 }
 
 /** @throws AttemptError `failure` when the answer cannot be read, or is not the model's. */

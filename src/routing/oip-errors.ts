@@ -1,5 +1,7 @@
 /** What an endpoint's answer other than 2xx means: another endpoint may do better, or the caller hears of it. */
 import { EdgewiseError, type ErrorCode, errorCodes } from '../errors.ts';
+import { loadReportOf } from '../protocol/load-report.ts';
+import { readAnswer } from './endpoint-request.ts';
 import { AttemptError, type LoadReport } from './types.ts';
 
 export interface RefusedAnswer {
@@ -53,6 +55,26 @@ const unknownModel = /^Request for unknown model\b/;
 const modelNotReady = /^Model (with name )?\S+( with version \S+)? is not ready/;
 
 const maxShown = 300;
+
+/** Of an answer that is an error, as much as its message can take. */
+const maxErrorBytes = 64 * 1024;
+
+/**
+ * The error to throw for an answer other than 2xx, whose body is read for it.
+ *
+ * @param signal Of the exchange.
+ * @param isCallersDeadline Whether the time that the endpoint was given was all that the caller had.
+ */
+export async function refusalOf(
+  response: Response,
+  signal: AbortSignal,
+  isCallersDeadline: boolean,
+): Promise<AttemptError | EdgewiseError> {
+  const { status, headers } = response;
+  const body = await readAnswer(response, maxErrorBytes, signal);
+  const text = body === undefined ? '' : new TextDecoder().decode(body);
+  return errorOfAnswer({ status, headers, text, load: loadReportOf(headers), isCallersDeadline });
+}
 
 /** The error to throw for the answer. */
 export function errorOfAnswer(answer: RefusedAnswer): AttemptError | EdgewiseError {

@@ -5,10 +5,10 @@
 import { loadReportFormatHeader, loadReportOf } from '../protocol/load-report.ts';
 import { headerLengthName } from '../protocol/oip/types.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
-import { notReached, readAnswer, sendToEndpoint } from './endpoint-request.ts';
+import { notReached, sendToEndpoint } from './endpoint-request.ts';
 import { wholeEvents } from './event-stream.ts';
 import { attemptTimeMs } from './oip-endpoint.ts';
-import { errorOfAnswer, verdictOfStatus } from './oip-errors.ts';
+import { refusalOf, verdictOfStatus } from './oip-errors.ts';
 import type { Attempt, AttemptContext, Endpoint } from './types.ts';
 
 export interface PassThroughRequest {
@@ -48,8 +48,6 @@ const brokenOff = JSON.stringify({
   },
 });
 
-const maxErrorBytes = 64 * 1024;
-
 /**
  * Resolves with the head of the answer, whose body is a stream at the reader's pace. From then on the attempt's signal
  * means nothing to it; the caller's ends it, and so does cancelling the body.
@@ -74,7 +72,8 @@ export function passThroughAttempt(request: PassThroughRequest): Attempt<Respons
       if (context.signal.aborted) throw notReached(context.signal.reason, context.signal);
       const load = loadReportOf(response.headers);
       if (!response.ok && !isForCaller(response, endpoint)) {
-        throw await refusal(response, endpoint, context, exchange.signal);
+        const isCallersDeadline = context.remainingMs <= endpoint.config.timeoutMs;
+        throw await refusalOf(response, exchange.signal, isCallersDeadline);
       }
       follow(request.signal, exchange);
       return {
@@ -117,23 +116,6 @@ function headersFor(
 
 function isForCaller(response: Response, { config }: Endpoint): boolean {
   return config.protocol === 'openai' && verdictOfStatus(response.status) === 'caller';
-}
-
-async function refusal(
-  response: Response,
-  { config }: Endpoint,
-  { remainingMs }: AttemptContext,
-  signal: AbortSignal,
-): Promise<Error> {
-  const { status, headers } = response;
-  const body = await readAnswer(response, maxErrorBytes, signal);
-  return errorOfAnswer({
-    status,
-    headers,
-    text: body === undefined ? '' : new TextDecoder().decode(body),
-    load: loadReportOf(headers),
-    isCallersDeadline: remainingMs <= config.timeoutMs,
-  });
 }
 
 function passedOn(response: Response, signal: AbortSignal, { onBroken }: PassThroughRequest): Response {
