@@ -5,8 +5,8 @@ import { type OnProviderSkipped, ProviderChain } from './execution-providers.ts'
 import { checkedFeeds, fetchedIndices } from './feeds.ts';
 import { createError, runError } from './ort-errors.ts';
 import { dataTypeOfOrt, tensorFromOrt, tensorToOrt } from './ort-node-tensor.ts';
-import type { Engine, EngineMemory, Feeds, Fetches, ModelSource, Session } from './types.ts';
-import { gatherWeights } from './weights.ts';
+import type { Engine, EngineMemory, Feeds, Fetches, Session } from './types.ts';
+import { type WholeModel, wholeModel } from './weights.ts';
 
 export interface OrtNodeOptions {
   /**
@@ -30,6 +30,13 @@ export interface OrtNodeEngine extends Engine {
   providers(): Promise<readonly string[]>;
 }
 
+export interface DirectOrtNodeEngine extends OrtNodeEngine {
+  /** `createSession` of what stands in memory already. */
+  createWhole(model: WholeModel): Promise<Session>;
+}
+
+export const ortNodeVersion = env.versions.node ?? 'unknown';
+
 /** ONNX Runtime's own log is silent: every failure comes back with its text. */
 const fatalOnly = 4;
 
@@ -40,10 +47,10 @@ const fatalOnly = 4;
 const noFolder = '/nonexistent';
 
 /**
- * Native ONNX Runtime. Its memory has no cap of its own; `usedBytes` counts the bytes of the loaded models. A run
- * computes on the calling thread: nothing else of the process goes on meanwhile.
+ * Native ONNX Runtime. Its memory has no cap of its own; `usedBytes` counts the bytes of the loaded models. Loads and
+ * runs compute on the calling thread, where nothing else goes on meanwhile: a server wants `ort-node-thread.ts`.
  */
-export function createOrtNodeEngine(options: OrtNodeOptions = {}): OrtNodeEngine {
+export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNodeEngine {
   // What does not belong to a session is logged under this level, allocation failures for one.
   env.logLevel = 'fatal';
   const sessionOptions: InferenceSession.SessionOptions = {
@@ -63,33 +70,33 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): OrtNodeEngine
   let sessions = 0;
   // Where others hold memory, room can be made; alone, the model is too large for the device.
   const roomCanBeMade = (error: unknown) => sessions > 0 && toEdgewiseError(error).code === 'no_capacity';
+  const createWhole = async (model: WholeModel): Promise<Session> => {
+    const session = await chain.create(sessionMaker(model, sessionOptions), roomCanBeMade);
+    const bytes = model.graph.byteLength + (model.weights?.bytes.byteLength ?? 0);
+    usedBytes += bytes;
+    sessions += 1;
+    return new OrtNodeSession(session, () => {
+      usedBytes -= bytes;
+      sessions -= 1;
+    });
+  };
   return {
     name: 'ort-node',
-    version: env.versions.node ?? 'unknown',
+    version: ortNodeVersion,
     memory: (): EngineMemory => ({ usedBytes, capBytes: Number.POSITIVE_INFINITY }),
     providers: () => chain.usable(),
-    async createSession(source) {
-      const make = await sessionMaker(source, sessionOptions);
-      const session = await chain.create(make, roomCanBeMade);
-      const bytes = source.graph.byteLength + (source.weights?.byteLength ?? 0);
-      usedBytes += bytes;
-      sessions += 1;
-      return new OrtNodeSession(session, () => {
-        usedBytes -= bytes;
-        sessions -= 1;
-      });
-    },
+    createSession: async (source) => createWhole(await wholeModel(source)),
+    createWhole,
   };
 }
 
 type SessionMaker = (providers: readonly string[]) => Promise<InferenceSession>;
 
-async function sessionMaker(
-  { graph, weights }: ModelSource,
+function sessionMaker(
+  { graph, weights }: WholeModel,
   options: InferenceSession.SessionOptions,
-): Promise<SessionMaker> {
-  const externalData =
-    weights === undefined ? [] : [{ path: weights.path, data: await gatherWeights(weights) }];
+): SessionMaker {
+  const externalData = weights === undefined ? [] : [{ path: weights.path, data: weights.bytes }];
   return async (providers) => {
     try {
       return await InferenceSession.create(graph, {

@@ -1,8 +1,25 @@
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
-import type { WeightSource } from './types.ts';
+import type { ModelSource, WeightSource } from './types.ts';
+
+/** A model for runtimes that cannot wait: all of it in memory. */
+export interface WholeModel {
+  readonly graph: Uint8Array;
+  readonly weights?: {
+    /** The `location` under which the graph refers to them. */
+    readonly path: string;
+    readonly bytes: Uint8Array<ArrayBuffer>;
+  };
+}
+
+/** @throws what `gatherWeights` throws. */
+export async function wholeModel({ graph, weights }: ModelSource): Promise<WholeModel> {
+  return weights === undefined
+    ? { graph }
+    : { graph, weights: { path: weights.path, bytes: await gatherWeights(weights) } };
+}
 
 /**
- * All weights in one array: for runtimes that cannot wait.
+ * All weights in one array, which is the caller's own.
  *
  * @throws EdgewiseError that of the source, or `internal` when it gives more or fewer bytes than it says.
  */
