@@ -58,7 +58,7 @@ class Dispatching<T> {
   readonly #request: DispatchRequest<T>;
   readonly #untilMs: number;
   readonly #result = Promise.withResolvers<Dispatched<T>>();
-  /** At most two. */
+  /** At most two: one is replaced when it lands, and a hedge goes out once. */
   readonly #flights: Flight[] = [];
   readonly #tried: Endpoint[] = [];
   readonly #failed: FailedAttempt[] = [];
@@ -185,7 +185,7 @@ class Dispatching<T> {
       return;
     this.#cancelHedge = this.#pool.clock.after(delayMs, () => {
       const { hedges } = this.#pool;
-      this.#hedged = this.#flights.length === 1 && hedges.hasRoom && this.#send('hedge');
+      this.#hedged = hedges.hasRoom && this.#send('hedge');
       if (this.#hedged) hedges.spend();
       // There may be room for it later; a request that waits for long gains most.
       else this.#armHedge(delayMs * 2);

@@ -95,4 +95,15 @@ describe('Budget', () => {
       expect([budget.spent, budget.limit]).toEqual([0, floor]);
     },
   );
+
+  it('counts what is about to leave the window as spent, and no more as a request', () => {
+    const clock = new ManualClock();
+    const requests = new SlidingCount();
+    const budget = new Budget({ clock, requests, percent: 20, floor: 3 });
+    clock.advance(499);
+    for (let request = 0; request < 100; request += 1) requests.add(clock.now());
+    budget.spend();
+    clock.advance(budgetWindowMs - 499);
+    expect([budget.spent, budget.limit]).toEqual([1, 3]);
+  });
 });

@@ -105,8 +105,9 @@ class World {
       leavesAfterMs === undefined ? undefined : this.clock.after(leavesAfterMs, () => caller.abort());
     this.#sent += 1;
     let inFlight = 0;
+    let isSettled = false;
     const attempt: Attempt<symbol> = async (endpoint, context) => {
-      expect(context.signal.aborted).toBe(false);
+      expect([isSettled, context.signal.aborted]).toEqual([false, false]);
       expect(context.remainingMs).toBe(beganMs + given.deadlineMs - this.clock.now());
       inFlight += 1;
       expect(inFlight).toBeLessThanOrEqual(2);
@@ -124,6 +125,7 @@ class World {
       }
     };
     const end = (what: Pick<Outcome, 'value' | 'error'>) => {
+      isSettled = true;
       cancelLeaving?.();
       this.outcomes.push({ request: given, beganMs, tookMs: this.clock.now() - beganMs, ...what });
     };

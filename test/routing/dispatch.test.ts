@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { EdgewiseError } from '../../src/errors.ts';
 import { AttemptError } from '../../src/routing/types.ts';
@@ -180,6 +181,7 @@ describe('dispatch', () => {
     const sent = send({ signal: caller.signal });
     last().answer();
     await sent;
+    expect(getEventListeners(caller.signal, 'abort')).toEqual([]);
     caller.abort();
     expect(last().context.signal.aborted).toBe(false);
   });
@@ -316,6 +318,18 @@ describe('a hedged dispatch', () => {
     const slow = test.pool.snapshot().find(({ name }) => name === first?.endpoint);
     expect(slow).toMatchObject({ overtaken: 1, failures: 0, latencyMs: 25 });
     expect([test.pool.budgets().hedges, ...leftovers(test)]).toEqual([1, 0, 0, 0, 0]);
+  });
+
+  it('is not sent again once it is answered', async () => {
+    const test = await hedging();
+    const begunAt = test.asked.length;
+    const sent = test.send({ hedge: true });
+    test.clock.advance(19);
+    test.last().answer();
+    await sent;
+    expect(leftovers(test)).toEqual([0, 0, 0, 0]);
+    test.clock.advance(100);
+    expect(test.asked).toHaveLength(begunAt + 1);
   });
 
   it('holds nothing against the second when the first answers after all', async () => {
