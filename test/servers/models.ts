@@ -1,0 +1,40 @@
+/** What is published for the servers: `<server>/<model>` is answered by that server alone, `pool/<model>` by any. */
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { modelsDirectory } from '../../scripts/fetch-models.ts';
+import { identityModel } from '../support/onnx-models.ts';
+
+const samples = ['mlp', 'digits', 'speech-detect'];
+const echoes = ['BOOL', 'INT64', 'UINT8', 'FP16', 'FP64', 'BYTES'] as const;
+
+export interface SourceModel {
+  readonly name: string;
+  readonly folder: string;
+}
+
+/** Their folders, written into `parent`. */
+export function writeModels(parent: string, servers: readonly string[]): readonly SourceModel[] {
+  const everywhere = servers.flatMap((server) => [
+    ...samples.map((sample) => copySample(parent, `${server}/${sample}`, sample)),
+    ...echoes.map((datatype) => writeEcho(parent, `${server}/echo-${datatype.toLowerCase()}`, datatype)),
+  ]);
+  const shared = ['pool/digits', 'dead/digits'].map((name) => copySample(parent, name, 'digits'));
+  return [...everywhere, ...shared];
+}
+
+function copySample(parent: string, name: string, sample: string): SourceModel {
+  const folder = join(parent, name);
+  cpSync(join(modelsDirectory, sample), folder, { recursive: true });
+  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, name }));
+  return { name, folder };
+}
+
+function writeEcho(parent: string, name: string, datatype: (typeof echoes)[number]): SourceModel {
+  const folder = join(parent, name);
+  mkdirSync(join(folder, '1'), { recursive: true });
+  writeFileSync(join(folder, '1', 'model.onnx'), identityModel(datatype, ['count']).graph);
+  const config = { name, description: `Answers its ${datatype} input.`, creator: 'test', licence: 'MIT' };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  return { name, folder };
+}

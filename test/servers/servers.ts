@@ -1,0 +1,160 @@
+/** Triton, MLServer and Ray Serve on this machine: their Python environments, and how each is started. */
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { freePort, root } from '../../scripts/dev-server.ts';
+import { pythonEnvironment } from '../../scripts/python-environment.ts';
+import type { ServerOptions } from './child.ts';
+
+export type ServerName = 'triton' | 'mlserver' | 'ray';
+
+const requirements: Readonly<Record<ServerName, string>> = {
+  triton: join(import.meta.dirname, 'triton', 'requirements.txt'),
+  mlserver: join(root, 'deploy', 'mlserver', 'requirements.txt'),
+  ray: join(root, 'deploy', 'ray', 'requirements.txt'),
+};
+
+/** The interpreter with the server in it. */
+export function serverPython(name: ServerName): Promise<string> {
+  return pythonEnvironment({
+    folder: join(root, '.venv', name),
+    requirements: requirements[name],
+    complete: true,
+  });
+}
+
+function ask(python: string, expression: string): string {
+  return execFileSync(python, ['-c', `import sys, sysconfig; print(${expression})`], {
+    encoding: 'utf8',
+  }).trim();
+}
+
+/**
+ * `tritonserver` itself, from the wheel of nvidia-pytriton, over the repository that `edgewise model pull --triton` made.
+ *
+ * @param scratch A folder of its own for its back ends.
+ * @throws Error where Python's shared library is missing, which its Python back end is linked to.
+ */
+export async function triton(
+  python: string,
+  repository: string,
+  scratch: string,
+  port: number,
+): Promise<ServerOptions> {
+  const packages = ask(python, "sysconfig.get_path('purelib')");
+  const version = ask(python, "'%d.%d' % sys.version_info[:2]");
+  const wheel = join(packages, 'pytriton', 'tritonserver');
+  const backends = join(scratch, 'backends');
+  await mkdir(join(backends, 'python'), { recursive: true });
+  const parts = [
+    ...(await readdir(join(wheel, 'backends', 'python'))).map((file) => join('backends', 'python', file)),
+    join('python_backend_stubs', version, 'triton_python_backend_stub'),
+  ].filter((file) => !file.includes('__pycache__'));
+  for (const file of parts) {
+    await copyFile(join(wheel, file), join(backends, 'python', file.split('/').at(-1) ?? file));
+  }
+  await symlink(join(import.meta.dirname, 'triton', 'onnxruntime'), join(backends, 'onnxruntime'));
+  const libraries = `${join(packages, 'nvidia_pytriton.libs')}:${ask(python, "sysconfig.get_config_var('LIBDIR')")}`;
+  requirePythonLibrary(join(backends, 'python', 'triton_python_backend_stub'), libraries, version);
+  return {
+    name: 'Triton',
+    command: [
+      join(wheel, 'bin', 'tritonserver'),
+      `--model-repository=${repository}`,
+      `--backend-directory=${backends}`,
+      '--http-address=127.0.0.1',
+      `--http-port=${port}`,
+      '--allow-grpc=false',
+      '--allow-metrics=false',
+      '--disable-auto-complete-config',
+    ],
+    env: {
+      // Its Python back end starts the interpreter that it finds first.
+      PATH: `${join(root, '.venv', 'triton', 'bin')}:${process.env['PATH'] ?? ''}`,
+      PYTHONPATH: packages,
+      PYTHONDONTWRITEBYTECODE: '1',
+      LD_LIBRARY_PATH: libraries,
+    },
+    readyUrl: `http://127.0.0.1:${port}/v2/health/ready`,
+  };
+}
+
+function requirePythonLibrary(stub: string, libraries: string, version: string): void {
+  const linked = execFileSync('ldd', [stub], {
+    encoding: 'utf8',
+    env: { ...process.env, LD_LIBRARY_PATH: libraries },
+  });
+  if (/libpython\S+ => not found/.test(linked)) {
+    throw new Error(
+      `Triton's Python back end wants libpython${version}.so.1.0, which is not here: apt-get install libpython${version}`,
+    );
+  }
+}
+
+/** MLServer with the runtime of `deploy/mlserver`, over folders that `edgewise model pull` made. */
+export async function mlserver(python: string, models: string, port: number): Promise<ServerOptions> {
+  for (const name of await readdir(models)) {
+    const manifest: { readonly version: string } = JSON.parse(
+      await readFile(join(models, name, 'manifest.json'), 'utf8'),
+    );
+    const settings = {
+      name,
+      implementation: 'edgewise_mlserver.OnnxModel',
+      parameters: { uri: '.', version: manifest.version },
+    };
+    await writeFile(join(models, name, 'model-settings.json'), JSON.stringify(settings));
+  }
+  return {
+    name: 'MLServer',
+    command: [join(python, '..', 'mlserver'), 'start', models],
+    env: {
+      PYTHONPATH: join(root, 'deploy', 'mlserver'),
+      PYTHONDONTWRITEBYTECODE: '1',
+      MLSERVER_HOST: '127.0.0.1',
+      MLSERVER_HTTP_PORT: String(port),
+      MLSERVER_GRPC_PORT: String(await freePort()),
+      MLSERVER_METRICS_PORT: String(await freePort()),
+      MLSERVER_PARALLEL_WORKERS: '0',
+    },
+    readyUrl: `http://127.0.0.1:${port}/v2/health/ready`,
+  };
+}
+
+export interface RayOptions {
+  readonly python: string;
+  /** A worker that has the models. */
+  readonly repository: { readonly url: string; readonly adminKey: string };
+  readonly scratch: string;
+  readonly port: number;
+  /** Stands in the environment of all its processes. */
+  readonly mark: string;
+}
+
+/** The application of `deploy/ray` as its serve.yaml starts it: a local cluster with two replicas of each part. */
+export async function ray({ python, repository, scratch, port, mark }: RayOptions): Promise<ServerOptions> {
+  const folder = join(root, 'deploy', 'ray');
+  const config = (await readFile(join(folder, 'serve.yaml'), 'utf8'))
+    .replace('http://localhost:8787', repository.url)
+    .replace('port: 8100', `port: ${port}`)
+    .replace('providers: [', `cache: ${join(scratch, 'cache')}\n      providers: [`);
+  const file = join(scratch, 'serve.yaml');
+  await writeFile(file, config);
+  return {
+    name: 'Ray Serve',
+    command: [join(python, '..', 'serve'), 'run', file],
+    cwd: folder,
+    env: {
+      EDGEWISE_ADMIN_KEY: repository.adminKey,
+      EDGEWISE_TEST_MARK: mark,
+      // Otherwise it writes one into the home folder.
+      RAY_AUTH_TOKEN: randomBytes(32).toString('hex'),
+      RAY_USAGE_STATS_ENABLED: '0',
+      // Paths of sockets have at most 107 characters.
+      RAY_TMPDIR: scratch,
+      PYTHONDONTWRITEBYTECODE: '1',
+    },
+    readyUrl: `http://127.0.0.1:${port}/v2/health/ready`,
+    stopSignal: 'SIGINT',
+  };
+}
