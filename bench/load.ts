@@ -36,12 +36,18 @@ export class Connection {
   #headBytes = 0;
   #begunMs = 0;
   #settle: PromiseWithResolvers<Answer> | undefined;
+  #ended: Error | undefined;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.on('data', (piece) => this.#take(piece));
-    socket.on('error', (error) => this.#settle?.reject(error));
-    socket.on('close', () => this.#settle?.reject(new Error('the server closed the connection')));
+    socket.on('error', (error) => this.#end(error));
+    socket.on('close', () => this.#end(new Error('the server closed the connection')));
+  }
+
+  /** Whether it can send no more. */
+  get isEnded(): boolean {
+    return this.#ended !== undefined;
   }
 
   static async open(url: URL): Promise<Connection> {
@@ -53,8 +59,9 @@ export class Connection {
     return new Connection(socket);
   }
 
-  /** @throws Error for an answer without Content-Length, and when the connection ends. */
+  /** @throws Error for an answer without Content-Length, and when the connection ends or has ended. */
   send(request: Buffer): Promise<Answer> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
     this.#pieces = [];
     this.#received = 0;
     this.#wanted = Number.POSITIVE_INFINITY;
@@ -67,6 +74,11 @@ export class Connection {
   close(): void {
     this.#settle = undefined;
     this.#socket.destroy();
+  }
+
+  #end(error: Error): void {
+    this.#ended ??= error;
+    this.#settle?.reject(error);
   }
 
   #take(piece: Buffer): void {

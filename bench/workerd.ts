@@ -41,6 +41,8 @@ export interface WorkerdOptions {
   /** 0 or absent: any free port. */
   readonly port?: number;
   readonly inspector?: boolean;
+  /** Each line that the worker writes to its console. */
+  readonly onLog?: (line: string) => void;
 }
 
 export interface Workerd {
@@ -57,9 +59,10 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       port: await freePort(),
       ...(options.inspector ? { inspectorPort: await freePort() } : {}),
       ...(options.state === undefined ? {} : { resourcePersistencePath: options.state }),
+      ...(options.onLog === undefined ? {} : { handleStructuredLogs: logHandler(options.onLog) }),
       cf: false,
       name: 'worker',
-      compatibilityDate: compatibilityDate(),
+      ...compatibility(),
       modulesRoot: options.bundle.directory,
       modules: [
         { type: 'ESModule', path: join(options.bundle.directory, options.bundle.script) },
@@ -82,12 +85,20 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   };
 }
 
-/** The one of wrangler.toml: both workers run under the same rules. */
-function compatibilityDate(): string {
+function logHandler(onLog: (line: string) => void) {
+  return ({ message }: { readonly message: string }) => onLog(message);
+}
+
+/** Date and flags of wrangler.toml: every worker runs under the same rules. */
+function compatibility(): { readonly compatibilityDate: string; readonly compatibilityFlags: string[] } {
   const text = readFileSync(join(root, 'wrangler.toml'), 'utf8');
-  const date = /^compatibility_date = "([^"]+)"$/m.exec(text)?.[1];
-  if (date === undefined) throw new Error('wrangler.toml has no compatibility_date');
-  return date;
+  const compatibilityDate = /^compatibility_date = "([^"]+)"$/m.exec(text)?.[1];
+  if (compatibilityDate === undefined) throw new Error('wrangler.toml has no compatibility_date');
+  const flags = /^compatibility_flags = \[(.*)\]$/m.exec(text)?.[1] ?? '';
+  return {
+    compatibilityDate,
+    compatibilityFlags: [...flags.matchAll(/"([^"]+)"/g)].map(([, flag = '']) => flag),
+  };
 }
 
 export const adminKey = 'ewa_benchmark';
@@ -101,10 +112,10 @@ export function edgewiseBindings(more: Readonly<Record<string, string>> = {}): R
   };
 }
 
-/** `edgewise …` against a worker, in a process of its own. */
-export async function edgewise(url: URL, args: readonly string[]): Promise<void> {
+/** `edgewise …` against a worker, or an origin with the admin key `key`, in a process of its own. */
+export async function edgewise(url: URL, args: readonly string[], key = adminKey): Promise<void> {
   await command(process.execPath, [join(root, 'bin/edgewise.js'), ...args, '--url', url.origin], {
-    EDGEWISE_ADMIN_KEY: adminKey,
+    EDGEWISE_ADMIN_KEY: key,
   });
 }
 

@@ -1,0 +1,153 @@
+/** Origins in processes of their own whose faults are switched on and off: for the fault bench and its short form. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { freePort, root } from '../../scripts/dev-server.ts';
+import { newKey } from '../../scripts/origin-server.ts';
+import type { Command, Fault, Message, Received } from './faulty-origin.ts';
+
+export interface FaultyOriginOptions {
+  /** Of the endpoint in the pool. */
+  readonly name: string;
+  /** Folder of the models, published before; several origins may read the same. */
+  readonly repository: string;
+  /** Median time of a run. */
+  readonly serviceMs: number;
+  readonly vars?: Readonly<Record<string, string>>;
+}
+
+const startTimeoutMs = 60_000;
+
+export class FaultyOrigin {
+  readonly name: string;
+  readonly url: string;
+  readonly key: string;
+  readonly adminKey: string;
+  readonly #environment: NodeJS.ProcessEnv;
+  #child: ChildProcess | undefined;
+  /** Of processes that have ended. */
+  #receivedBefore = 0;
+  #leftEarlyBefore = 0;
+
+  private constructor({ name, repository, serviceMs, vars }: FaultyOriginOptions, port: number) {
+    this.name = name;
+    this.url = `http://127.0.0.1:${port}`;
+    this.key = newKey();
+    this.adminKey = newKey().replace('ew_', 'ewa_');
+    const { PATH } = process.env;
+    this.#environment = {
+      PATH,
+      EDGEWISE_PORT: String(port),
+      EDGEWISE_REPOSITORY_DIR: repository,
+      EDGEWISE_EXECUTION_PROVIDERS: 'cpu',
+      EDGEWISE_THREADS: '1',
+      EDGEWISE_CALLER_KEYS_SHA256: sha256(this.key),
+      EDGEWISE_ADMIN_KEY_SHA256: sha256(this.adminKey),
+      FAULTY_ORIGIN_SERVICE_MS: String(serviceMs),
+      ...vars,
+    };
+  }
+
+  static async start(options: FaultyOriginOptions): Promise<FaultyOrigin> {
+    const origin = new FaultyOrigin(options, await freePort());
+    await origin.restart();
+    return origin;
+  }
+
+  /** At the same address, without a fault. Resolves when it answers. @throws Error when it does not. */
+  async restart(): Promise<void> {
+    const child = fork(join(import.meta.dirname, 'faulty-origin.ts'), {
+      cwd: root,
+      env: this.#environment,
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    this.#child = child;
+    await reply(child, (message) => 'listening' in message);
+  }
+
+  send(fault: Fault): void {
+    const command: Command = { fault };
+    this.#child?.send(command);
+  }
+
+  /** As a crash does. What it has received is asked for before, and lacks the last moments. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    const { received, leftEarly } = await this.received();
+    this.#receivedBefore = received;
+    this.#leftEarlyBefore = leftEarly;
+    this.#child = undefined;
+    await ended(child, 'SIGKILL');
+  }
+
+  async received(): Promise<Received> {
+    const child = this.#child;
+    if (child === undefined) return { received: this.#receivedBefore, leftEarly: this.#leftEarlyBefore };
+    const command: Command = { report: true };
+    child.send(command);
+    const now = await reply(child, (message) => 'received' in message);
+    if (!('received' in now)) throw new Error(`${this.name} reported no count`);
+    return {
+      received: this.#receivedBefore + now.received,
+      leftEarly: this.#leftEarlyBefore + now.leftEarly,
+    };
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child !== undefined) await ended(child, 'SIGKILL');
+  }
+}
+
+/** The configuration of a worker whose pool they are, and its secrets. */
+export function poolOf(
+  origins: readonly FaultyOrigin[],
+  timeoutMs: number,
+): { readonly vars: Record<string, string>; readonly secrets: Record<string, string> } {
+  const secretName = (at: number) => `EDGEWISE_ORIGIN_KEY_${at}`;
+  const endpoints = origins.map(({ name, url }, at) => ({
+    name,
+    url,
+    timeoutMs,
+    auth: { bearerSecret: secretName(at) },
+  }));
+  return {
+    vars: { EDGEWISE_ORIGIN_POOL: JSON.stringify(endpoints) },
+    secrets: Object.fromEntries(origins.map(({ key }, at) => [secretName(at), key])),
+  };
+}
+
+async function reply(child: ChildProcess, isWanted: (message: Message) => boolean): Promise<Message> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(
+      () => settle(() => reject(new Error('an origin does not reply'))),
+      startTimeoutMs,
+    );
+    const onMessage = (message: Message) => {
+      if (isWanted(message)) settle(() => resolve(message));
+    };
+    const onExit = (code: number | null) => settle(() => reject(new Error(`an origin ended with ${code}`)));
+    const settle = (act: () => void) => {
+      clearTimeout(late);
+      child.off('message', onMessage);
+      child.off('exit', onExit);
+      act();
+    };
+    child.on('message', onMessage);
+    child.once('exit', onExit);
+  });
+}
+
+async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.kill(signal);
+  await exit;
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
