@@ -73,12 +73,21 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNode
   const createWhole = async (model: WholeModel): Promise<Session> => {
     const session = await chain.create(sessionMaker(model, sessionOptions), roomCanBeMade);
     const bytes = model.graph.byteLength + (model.weights?.bytes.byteLength ?? 0);
-    usedBytes += bytes;
-    sessions += 1;
-    return new OrtNodeSession(session, () => {
+    const onRelease = () => {
       usedBytes -= bytes;
       sessions -= 1;
-    });
+    };
+    let served: OrtNodeSession;
+    try {
+      served = new OrtNodeSession(session, onRelease);
+    } catch (error) {
+      // Its inputs or outputs cannot be served: nobody would release it.
+      await session.release();
+      throw error;
+    }
+    usedBytes += bytes;
+    sessions += 1;
+    return served;
   };
   return {
     name: 'ort-node',

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createOrtNodeEngine, type OrtNodeOptions, probeGraph } from '../../src/engine/ort-node.ts';
 import { encodeModel } from '../../src/repository/onnx/proto.ts';
-import { identityModel, node, value } from '../support/onnx-models.ts';
+import { identityModel, model, node, value } from '../support/onnx-models.ts';
 import { engineContract, errorOf, feeds, fp32 } from './contract.ts';
 import { onnxContractModels } from './onnx-contract-models.ts';
 
@@ -62,6 +62,18 @@ describe('createOrtNodeEngine()', () => {
     expect(engine.memory().usedBytes).toBe(source.graph.byteLength);
     await session.release();
     await session.release();
+    expect(engine.memory().usedBytes).toBe(0);
+  });
+
+  it('holds nothing of a model whose input is no tensor', async () => {
+    const elemType = { tensorType: { elemType: 1, shape: { dim: [] } } };
+    const graph = model({
+      node: [node('SequenceLength', ['x'], ['y'])],
+      input: [{ name: 'x', type: { sequenceType: { elemType } } }],
+      output: [value('y', 'INT64', [])],
+    });
+    const engine = createOrtNodeEngine();
+    await expect(engine.createSession({ graph })).rejects.toMatchObject({ code: 'invalid_request' });
     expect(engine.memory().usedBytes).toBe(0);
   });
 
