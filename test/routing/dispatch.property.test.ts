@@ -126,6 +126,8 @@ class World {
     };
     const end = (what: Pick<Outcome, 'value' | 'error'>) => {
       isSettled = true;
+      // What is still on its way was told to stop.
+      expect(inFlight).toBe(0);
       cancelLeaving?.();
       this.outcomes.push({ request: given, beganMs, tookMs: this.clock.now() - beganMs, ...what });
     };
