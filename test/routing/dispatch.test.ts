@@ -73,6 +73,20 @@ describe('dispatch', () => {
     expect(test.pool.snapshot().map(({ requests }) => requests)).toEqual([1, 0]);
   });
 
+  it('goes on with a request of which nothing was sent, and learns nothing by it', async () => {
+    const { sendTo, pool } = testPool(2);
+    const unfit = () =>
+      new AttemptError(
+        'lacks-model',
+        new EdgewiseError('origin_unavailable', 'it takes JSON only'),
+        undefined,
+        true,
+      );
+    expect(await sendTo({ a: unfit }, { replayable: false })).toMatchObject({ endpoint: 'b', attempts: 2 });
+    expect((await sendTo({})).endpoint).toBe('a');
+    expect(pool.budgets().retries).toBe(1);
+  });
+
   it('stops trying where the budget for retries is spent, and says so in the log', async () => {
     const { sendTo, pool } = testPool(2);
     while (pool.retries.hasRoom) pool.retries.spend();
