@@ -106,6 +106,8 @@ function refuseHalves({ inputs }: InferRequest, wanted: readonly TensorSpec[]): 
   throw new AttemptError(
     'lacks-model',
     new EdgewiseError('origin_unavailable', 'no origin server takes FP16 tensors', { cause: reason }),
+    undefined,
+    true,
   );
 }
 
