@@ -2,6 +2,10 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { modelsDirectory } from '../../scripts/fetch-models.ts';
+import type { AdminClient } from '../../src/client/admin-client.ts';
+import { encodeIndex, encodeManifest, referencedBlobs } from '../../src/repository/documents.ts';
+import { indexKey } from '../../src/repository/keys.ts';
+import { fsBlobStore, fsStateStore } from '../../src/storage/fs.ts';
 import { identityModel } from '../support/onnx-models.ts';
 
 const samples = ['mlp', 'digits', 'speech-detect'];
@@ -37,4 +41,19 @@ function writeEcho(parent: string, name: string, datatype: (typeof echoes)[numbe
   const config = { name, description: `Answers its ${datatype} input.`, creator: 'test', licence: 'MIT' };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
   return { name, folder };
+}
+
+/** Copies a published model into a repository of its own in `folder`, as the `fs` store keeps it. */
+export async function copyToFolder(client: AdminClient, name: string, folder: string): Promise<void> {
+  const blobs = fsBlobStore(folder);
+  const { index } = await client.model(name);
+  for (const { version } of index.versions) {
+    const { manifest } = await client.version(name, version);
+    const { bytes, digest } = await encodeManifest(manifest);
+    await blobs.put(digest, bytes);
+    for (const blob of referencedBlobs(manifest)) {
+      await blobs.put(blob.digest, await client.getBlob(blob.digest));
+    }
+  }
+  await fsStateStore(folder).put(indexKey(name), encodeIndex(index), { ifAbsent: true });
 }

@@ -18,7 +18,7 @@ import { createAdminClient } from '../../src/client/admin-client.ts';
 import { interopPython } from '../interop/python.ts';
 import { startService } from '../support/dev-service.ts';
 import { type RunningServer, type ServerOptions, startServer } from './child.ts';
-import { writeModels } from './models.ts';
+import { copyToFolder, writeModels } from './models.ts';
 import { mlserver, ray, type ServerName, serverPython, triton } from './servers.ts';
 
 const servers: readonly ServerName[] = ['triton', 'mlserver', 'ray'];
@@ -69,13 +69,21 @@ const pool = [
     models: ['mlserver/*', 'pool/*'],
     modelNames: flat(namesOf('mlserver', 'pool')),
   },
-  { name: 'ray', url: `http://127.0.0.1:${ports.ray}`, models: ['ray/*', 'pool/*', large] },
+  {
+    name: 'ray',
+    url: `http://127.0.0.1:${ports.ray}`,
+    models: ['ray/*', 'pool/*', large],
+    auth: { bearerSecret: 'RAY_KEY' },
+  },
   { name: 'dead', url: `http://127.0.0.1:${ports.dead}`, models: ['dead/*', 'pool/*'] },
 ];
 const mark = randomUUID();
+const rayKey = randomUUID();
 const stops: (() => Promise<void>)[] = [];
 try {
-  const worker = await startService({ vars: { EDGEWISE_ORIGIN_POOL: JSON.stringify(pool) } });
+  const worker = await startService({
+    vars: { EDGEWISE_ORIGIN_POOL: JSON.stringify(pool), RAY_KEY: rayKey },
+  });
   stops.push(worker.stop);
   step(`the worker is at ${worker.url}`);
   const publish = (folder: string) => pushModel(folder, { ...worker, aliases: ['stable'], originOnly: true });
@@ -93,6 +101,8 @@ try {
   for (const name of namesOf('mlserver', 'pool')) {
     await pullModel(client, name, 'stable', { out: join(folders['mlserver'] ?? scratch, tritonName(name)) });
   }
+  const store = join(scratch, 'store');
+  await copyToFolder(client, 'ray/digits', store);
   step('the models are laid out for Triton and MLServer');
 
   const running: RunningServer[] = [];
@@ -120,6 +130,7 @@ try {
       scratch: folders['ray'] ?? scratch,
       port: ports.ray,
       mark,
+      key: rayKey,
     }),
   );
 
@@ -133,6 +144,8 @@ try {
     EDGEWISE_SERVERS: JSON.stringify(Object.fromEntries(pool.map(({ name, url }) => [name, url]))),
     EDGEWISE_TRITON_PID: String(tritonServer.pid),
     EDGEWISE_TEST_MARK: mark,
+    EDGEWISE_RAY_KEY: rayKey,
+    EDGEWISE_STORE: store,
   });
   if (process.exitCode !== 0) {
     for (const { name, output } of running) {

@@ -1,6 +1,6 @@
 /** Triton, MLServer and Ray Serve on this machine: their Python environments, and how each is started. */
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort, root } from '../../scripts/dev-server.ts';
@@ -129,10 +129,19 @@ export interface RayOptions {
   readonly port: number;
   /** Stands in the environment of all its processes. */
   readonly mark: string;
+  /** What a caller has to send. */
+  readonly key: string;
 }
 
 /** The application of `deploy/ray` as its serve.yaml starts it: a local cluster with two replicas of each part. */
-export async function ray({ python, repository, scratch, port, mark }: RayOptions): Promise<ServerOptions> {
+export async function ray({
+  python,
+  repository,
+  scratch,
+  port,
+  mark,
+  key,
+}: RayOptions): Promise<ServerOptions> {
   const folder = join(root, 'deploy', 'ray');
   const config = (await readFile(join(folder, 'serve.yaml'), 'utf8'))
     .replace('http://localhost:8787', repository.url)
@@ -146,6 +155,7 @@ export async function ray({ python, repository, scratch, port, mark }: RayOption
     cwd: folder,
     env: {
       EDGEWISE_ADMIN_KEY: repository.adminKey,
+      EDGEWISE_CALLER_KEYS_SHA256: createHash('sha256').update(key).digest('hex'),
       EDGEWISE_TEST_MARK: mark,
       // Otherwise it writes one into the home folder.
       RAY_AUTH_TOKEN: randomBytes(32).toString('hex'),

@@ -35,6 +35,51 @@ class TestServers:
         assert binary == {"triton", "ray"}
 
 
+class TestTheOriginOnRay:
+    """What its callers rely on, asked directly."""
+
+    URL = SERVERS["ray"]
+    KEY = {"Authorization": f"Bearer {os.environ['EDGEWISE_RAY_KEY']}"}
+    PATH = "/v2/models/ray%2Fdigits"
+
+    def test_wants_a_key_for_models_and_none_for_its_health(self):
+        for headers in ({}, {"Authorization": "Bearer nonesuch"}):
+            refused = ask(self.PATH, headers=headers, url=self.URL)
+            assert (refused.status, refused.headers["edgewise-error"]) == (401, "unauthenticated")
+        assert ask("/v2/health/ready", url=self.URL).status == 200
+        assert ask(self.PATH, headers=self.KEY, url=self.URL).json()["versions"] == ["1"]
+
+    def test_lists_what_is_published(self):
+        index = ask("/v2/repository/index", {}, self.KEY, url=self.URL).json()
+        assert {"name": "ray/digits", "version": "1", "state": "READY", "reason": ""} in index
+
+    def test_names_its_errors_as_edgewise_does(self):
+        def code(path: str, body: dict) -> tuple[int, str]:
+            answer = ask(path, body, self.KEY, url=self.URL)
+            assert isinstance(answer.json()["error"], str)
+            return answer.status, answer.headers["edgewise-error"]
+
+        given = json_input("image", pictures(1))
+        assert code(f"{self.PATH}/infer", {"inputs": [{**given, "shape": [784]}]}) == (400, "shape_mismatch")
+        assert code(f"{self.PATH}/infer", {"inputs": [{**given, "data": ["a"] * 784}]}) == (400, "invalid_request")
+        assert code(f"{self.PATH}/infer", {"inputs": [{**given, "datatype": "BF16"}]}) == (400, "unsupported_datatype")
+        assert code(f"{self.PATH}/versions/7/infer", {"inputs": [given]}) == (404, "version_not_found")
+        assert code("/v2/models/nonesuch/infer", {"inputs": [given]}) == (404, "model_not_found")
+        assert code("/v2/nowhere", {}) == (404, "not_found")
+
+    def test_ends_a_request_that_has_no_time_left(self):
+        late = {**self.KEY, "Edgewise-Timeout-Ms": "0"}
+        answer = ask(f"{self.PATH}/infer", {"inputs": [json_input("image", pictures(1))]}, late, url=self.URL)
+        assert (answer.status, answer.headers["edgewise-error"]) == (504, "deadline_exceeded")
+
+    def test_reports_its_load_to_those_who_ask(self):
+        wanted = {**self.KEY, "endpoint-load-metrics-format": "json"}
+        answer = ask(f"{self.PATH}/infer", {"inputs": [json_input("image", pictures(1))]}, wanted, url=self.URL)
+        kind, _, report = answer.headers["endpoint-load-metrics"].partition(" ")
+        assert kind == "JSON"
+        assert 0 <= json.loads(report)["application_utilization"] <= 1
+
+
 @servers
 class TestInfer:
     @pytest.mark.parametrize("batch", [1, 5, 64])
@@ -184,13 +229,15 @@ class TestTheLargeModel:
         "attention_mask": np.array([[1] * 8, [1] * 3 + [0] * 5]),
         "token_type_ids": np.zeros((2, 8), dtype=np.int64),
     }
+    HEADERS = {"Authorization": f"Bearer {os.environ['EDGEWISE_RAY_KEY']}"}
 
     def test_is_answered_as_onnx_runtime_does(self, native, server):
         """Asked at the server, so that each of the two answers."""
         name = "minilm-l6"
         address = SERVERS[server].removeprefix("http://")
         with httpclient.InferenceServerClient(address, network_timeout=120, connection_timeout=120) as there:
-            result = there.infer(name, [tensor(key, array) for key, array in self.FEEDS.items()])
+            given = [tensor(key, array) for key, array in self.FEEDS.items()]
+            result = there.infer(name, given, headers=self.HEADERS)
         wanted = native(LARGE / "1" / "model.onnx", self.FEEDS)["last_hidden_state"]
         np.testing.assert_allclose(result.as_numpy("last_hidden_state"), wanted, rtol=1e-4, atol=1e-5)
 

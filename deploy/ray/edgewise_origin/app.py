@@ -4,6 +4,8 @@
 """
 
 import asyncio
+import hashlib
+import hmac
 import json
 import logging
 import os
@@ -26,6 +28,8 @@ from .repository import Manifest, Repository, source_of
 
 logger = logging.getLogger("ray.serve")
 
+# SHA-256 of the keys that may ask, in hex, separated by commas: as for Edgewise's own origin. None: anybody who reaches it.
+CALLER_KEYS = os.environ.get("EDGEWISE_CALLER_KEYS_SHA256", "").replace(",", " ").split()
 MODELS_PER_REPLICA = int(os.environ.get("EDGEWISE_MODELS_PER_REPLICA", "8"))
 
 # A name has one part or two (org/model); a version is a number or an alias.
@@ -146,6 +150,8 @@ class Ingress:
                 require(request, "GET")
                 await asyncio.to_thread(self.repository.names)
                 return JSONResponse({"ready": True})
+        authenticate(request)
+        match path:
             case "/v2/repository/index":
                 require(request, "POST")
                 return JSONResponse(await asyncio.to_thread(self._index))
@@ -239,6 +245,15 @@ class Ingress:
                 raise OriginError(*outcome)
             return outcome
         raise OriginError("model_not_ready", "the replicas that were asked died")
+
+
+def authenticate(request: HttpRequest) -> None:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    digest = hashlib.sha256(key.strip().encode()).hexdigest()
+    # Every key is compared, whichever fits.
+    known = sum(hmac.compare_digest(digest, wanted.lower()) for wanted in CALLER_KEYS)
+    if CALLER_KEYS and (scheme.lower() != "bearer" or known == 0):
+        raise OriginError("unauthenticated", "a key is wanted: Authorization: Bearer <key>")
 
 
 def require(request: HttpRequest, method: str) -> None:

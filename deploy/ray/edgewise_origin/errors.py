@@ -4,6 +4,7 @@ STATUS = {
     "invalid_request": 400,
     "shape_mismatch": 400,
     "unsupported_datatype": 400,
+    "unauthenticated": 401,
     "model_not_found": 404,
     "version_not_found": 404,
     "not_found": 404,

@@ -116,12 +116,20 @@ def from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> np
         if datatype == "BYTES":
             right = all(isinstance(element, str) for element in array.flat)
         else:
-            right = array.size == 0 or np.array(data).dtype.kind in JSON_KINDS[dtype.kind]
+            right = array.size == 0 or is_json_of(dtype, data)
     except (ValueError, OverflowError, TypeError):
         right = False
     if not right:
         raise invalid(f"input {name!r} has data that is not {datatype} of shape {list(shape)}")
     return array
+
+
+def is_json_of(dtype: np.dtype, data: list) -> bool:
+    kind = np.array(data).dtype.kind
+    if dtype.kind in "iu" and kind in "fO":
+        # Whole numbers too far apart for one of numpy's integers, or fractions.
+        return all(type(element) is int for element in np.array(data, dtype=np.object_).flat)
+    return kind in JSON_KINDS[dtype.kind]
 
 
 def from_binary(name: str, datatype: str, shape: tuple[int, ...], data: memoryview) -> np.ndarray:
