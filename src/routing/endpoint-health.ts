@@ -1,5 +1,5 @@
 /** Whether one endpoint is used: thrown out when it fails, let back in by one request that goes well. */
-import { SlidingCount } from './budget.ts';
+import { budgetWindowMs, SlidingCount } from './budget.ts';
 import type { AttemptOutcome } from './types.ts';
 
 /**
@@ -39,6 +39,8 @@ const baseOutMs = 5000;
 const maxOutMs = 300_000;
 /** So long must it have been healthy for earlier ejections to be forgotten. */
 const forgivenAfterMs = 300_000;
+/** So long a failure tells against an endpoint when one is chosen: until the retry that it cost is out of the budget's window. */
+const recentMs = budgetWindowMs + 2000;
 /** When a probe that showed nothing is repeated. */
 const probeAgainMs = 1000;
 
@@ -47,6 +49,7 @@ export class EndpointHealth {
   /** Raised by each change: what began before a change says nothing about the time after it. */
   #era = 0;
   #consecutive = 0;
+  #failedAtMs = 0;
   readonly #successes = new SlidingCount();
   readonly #failures = new SlidingCount();
   /** How often it was out without a long time of health between. */
@@ -65,6 +68,11 @@ export class EndpointHealth {
   /** How often it was put out, as `ejected` or `suspect`. */
   get ejections(): number {
     return this.#ejections;
+  }
+
+  /** Failures in a row, where the last of them is recent. */
+  recentFailures(nowMs: number): number {
+    return this.#consecutive > 0 && nowMs - this.#failedAtMs < recentMs ? this.#consecutive : 0;
   }
 
   /** Milliseconds until it may be probed; 0 when healthy or due. */
@@ -97,10 +105,12 @@ export class EndpointHealth {
         return undefined;
       case 'failure':
         this.#consecutive += 1;
+        this.#failedAtMs = end.nowMs;
         this.#failures.add(end.nowMs);
         return this.#judge(end);
       case 'overtaken':
         this.#consecutive += 1;
+        this.#failedAtMs = end.nowMs;
         return this.#judge(end);
       default:
         return undefined;

@@ -52,7 +52,7 @@ const verdictOfCode: { readonly [C in ErrorCode]: Verdict } = {
 
 /** What Triton says with 400, 404 and 503 of a model that it does not have, and MLServer and KServe of one that is not ready. */
 const unknownModel = /^Request for unknown model\b/;
-const modelNotReady = /^Model (with name )?\S+( with version \S+)? is not ready/;
+const modelNotReady = /^Model (version not ready\b|(with name )?\S+( with version \S+)? is not ready)/;
 
 const maxShown = 300;
 

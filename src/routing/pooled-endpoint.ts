@@ -122,9 +122,14 @@ export class PooledEndpoint implements Candidate {
     return leftMs(this.#holdOf(model, nowMs), nowMs);
   }
 
+  /**
+   * An endpoint that fails at once has nothing in flight and would be chosen again and again until it is ejected, which
+   * at a few requests a second costs more retries than there are: each failure in a row counts as a share of its room.
+   */
   load(nowMs: number): number {
     const headroom = Math.max(minHeadroom, 1 - Math.max(0, this.#utilisation(nowMs) ?? 0));
-    return (this.#leases.size + 1) / (this.endpoint.config.weight * headroom);
+    const trust = 1 + this.health.recentFailures(nowMs);
+    return ((this.#leases.size + 1) * trust) / (this.endpoint.config.weight * headroom);
   }
 
   latencyMs(nowMs: number): number {

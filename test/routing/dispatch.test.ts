@@ -44,6 +44,20 @@ describe('dispatch', () => {
     expect(leftovers(test)).toEqual([0, 0, 0]);
   });
 
+  it.each([1, 4])(
+    'loses none of %d requests a second while three of four endpoints fail',
+    async (perSecond) => {
+      const test = testPool(4);
+      const lost: number[] = [];
+      for (let request = 0; request < 120 * perSecond; request += 1) {
+        const sent = await test.sendTo({ a: failed, b: failed, c: failed });
+        if (sent.error !== undefined) lost.push(request);
+        test.clock.advance(1000 / perSecond);
+      }
+      expect(lost).toEqual([]);
+    },
+  );
+
   it.each([
     { name: 'failed', error: failed },
     { name: 'is busy', error: busy },

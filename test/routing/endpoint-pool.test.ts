@@ -43,6 +43,17 @@ function putOut(pool: EndpointPool, name: string): void {
   }
 }
 
+/** The endpoint of that name. */
+function endpointCalled(pool: EndpointPool, name: string): Lease['endpoint'] {
+  const tried: Lease['endpoint'][] = [];
+  for (let lease = begin(pool, { tried }); lease; lease = begin(pool, { tried })) {
+    pool.end(lease, { outcome: 'abandoned' });
+    if (lease.endpoint.config.name === name) return lease.endpoint;
+    tried.push(lease.endpoint);
+  }
+  throw new Error(`there is no endpoint ${name}`);
+}
+
 const states = (pool: EndpointPool) => pool.snapshot().map(({ state }) => state);
 const inFlight = (pool: EndpointPool) => pool.snapshot().map((one) => one.inFlight);
 const answer = { outcome: 'success', answered: true } as const;
@@ -76,6 +87,22 @@ describe('EndpointPool', () => {
     pass(pool, { ...answer, load: { utilisation: 3 } });
     for (let request = 0; request < 11; request += 1) begin(pool);
     expect(inFlight(pool)).toEqual([1, 10]);
+  });
+
+  it('takes an endpoint for fuller by each failure in a row, until a success or for 12 s', () => {
+    const { pool, clock } = testPool(2);
+    expect(pass(pool, { outcome: 'failure' }, { tried: [endpointCalled(pool, 'b')] })).toBe('a');
+    for (let request = 0; request < 10; request += 1) expect(pass(pool, answer)).toBe('b');
+    const held = begin(pool);
+    expect(held?.endpoint.config.name).toBe('b');
+    expect(['a', 'b']).toContain(pass(pool, { outcome: 'abandoned' }));
+    if (held !== undefined) pool.end(held, answer);
+    clock.advance(12_000);
+    expect(pass(pool, answer, { tried: [endpointCalled(pool, 'b')] })).toBe('a');
+    expect(pass(pool, { outcome: 'failure' }, { tried: [endpointCalled(pool, 'b')] })).toBe('a');
+    expect(pass(pool, answer, { tried: [endpointCalled(pool, 'b')] })).toBe('a');
+    const taken = [begin(pool), begin(pool)].map((lease) => lease?.endpoint.config.name);
+    expect(taken.toSorted()).toEqual(['a', 'b']);
   });
 
   it('prefers the faster of equally loaded endpoints, and tries the slower one again after a while', () => {

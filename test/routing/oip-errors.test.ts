@@ -76,6 +76,11 @@ describe('errorOfAnswer()', () => {
       { outcome: 'busy', code: 'model_not_ready' },
     ],
     [
+      'a model that loads at Triton',
+      { status: 400, body: { error: 'Model version not ready' } },
+      { outcome: 'busy', code: 'model_not_ready' },
+    ],
+    [
       'a model that loads at KServe',
       { status: 503, body: { error: 'Model with name m is not ready.' } },
       { outcome: 'busy', code: 'model_not_ready' },
