@@ -14,6 +14,8 @@ import type { Endpoint } from './types.ts';
 export const capabilitiesSchema = z.object({
   /** Whether tensors may go and come back as binary blocks. */
   binary: z.boolean(),
+  /** Whether its tensors may be without dimensions. Absent: they may. */
+  scalars: z.boolean().optional(),
   /** `triton 2.51.0`. Absent where it was not asked, or does not say. */
   server: z.string().max(160).optional(),
 });
@@ -127,6 +129,7 @@ function fromMetadata(body: Uint8Array): EndpointCapabilities {
     const server = [name, version].filter((part) => part !== undefined && part !== '').join(' ');
     return {
       binary: extensions.includes('binary_tensor_data'),
+      ...(name === 'triton' ? { scalars: false } : undefined),
       ...(server === '' ? undefined : { server: server.slice(0, 160) }),
     };
   } catch (error) {

@@ -11,10 +11,11 @@ import type { Capabilities } from './capabilities.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
 import { failure, readAnswer, sendToEndpoint } from './endpoint-request.ts';
 import { refusalOf } from './oip-errors.ts';
+import { asDeclared, withDimensions } from './scalars.ts';
 import { type Attempt, type AttemptContext, AttemptError, type Endpoint } from './types.ts';
 
 export interface OipRequest {
-  readonly manifest: Pick<Manifest, 'name' | 'version' | 'outputs'>;
+  readonly manifest: Pick<Manifest, 'name' | 'version' | 'outputs' | 'maxBatchSize'>;
   readonly request: InferRequest;
   /** The body as it came, where all its inputs are binary: goes on untouched to endpoints that take binary. */
   readonly original?: { readonly body: Uint8Array<ArrayBuffer>; readonly headerLength: string } | undefined;
@@ -44,12 +45,12 @@ export function oipAttempt(capabilities: Capabilities, request: OipRequest): Att
   const encode = encoder(request);
   return async (endpoint, context) => {
     const asked = capabilities.of(endpoint, context.signal);
-    const { binary } = asked instanceof Promise ? await asked : asked;
+    const { binary, scalars = true } = asked instanceof Promise ? await asked : asked;
     if (!binary) refuseHalves(request.request, wanted);
     const response = await sendToEndpoint(endpoint, {
       method: 'POST',
       path: inferPath(endpoint.config, request.manifest),
-      ...message(encode(binary), request, endpoint, context),
+      ...message(encode(binary, scalars), request, endpoint, context),
       signal: context.signal,
     });
     const load = loadReportOf(response.headers);
@@ -68,7 +69,7 @@ export function oipAttempt(capabilities: Capabilities, request: OipRequest): Att
     const serverTiming = response.headers.get('server-timing');
     return {
       value: {
-        outputs: outputsOf(body, response.headers, wanted),
+        outputs: outputsOf(body, response.headers, wanted, request.manifest.maxBatchSize),
         ...(serverTiming === null ? undefined : { serverTiming }),
       },
       load,
@@ -114,22 +115,29 @@ function refuseHalves({ inputs }: InferRequest, wanted: readonly TensorSpec[]): 
 type Message = Pick<EncodedMessage, 'body' | 'headerLength'>;
 
 /** Encodes once for each form, however many endpoints are tried. */
-function encoder({ request, original }: OipRequest): (binary: boolean) => Message {
-  const encoded = new Map<boolean, Message>();
+function encoder({
+  manifest,
+  request,
+  original,
+}: OipRequest): (binary: boolean, scalars: boolean) => Message {
+  const encoded = new Map<string, Message>();
   const untouched = original !== undefined && answersInBinary(request) ? original : undefined;
-  return (binary) => {
-    if (binary && untouched !== undefined && untouched.headerLength !== '0') return untouched;
-    const known = encoded.get(binary);
+  return (binary, scalars) => {
+    const inputs = scalars ? request.inputs : withDimensions(request.inputs, manifest.maxBatchSize);
+    const asItCame = inputs === request.inputs;
+    if (binary && asItCame && untouched !== undefined && untouched.headerLength !== '0') return untouched;
+    const form = `${binary} ${asItCame}`;
+    const known = encoded.get(form);
     if (known !== undefined) return known;
     const made = encodeInferRequest({
       id: request.id,
       parameters: request.parameters,
-      inputs: request.inputs,
+      inputs,
       outputs: request.outputs?.map(({ name }) => ({ name, binary })),
       binaryInput: binary,
       binaryOutput: binary,
     });
-    encoded.set(binary, made);
+    encoded.set(form, made);
     return made;
   };
 }
@@ -163,7 +171,12 @@ function message(
 }
 
 /** @throws AttemptError `failure` when the answer cannot be read, or is not the model's. */
-function outputsOf(body: Uint8Array, headers: Headers, wanted: readonly TensorSpec[]): Fetches {
+function outputsOf(
+  body: Uint8Array,
+  headers: Headers,
+  wanted: readonly TensorSpec[],
+  maxBatchSize: number,
+): Fetches {
   const headerLength = headers.get(headerLengthName) ?? undefined;
   let given: Fetches;
   try {
@@ -172,11 +185,13 @@ function outputsOf(body: Uint8Array, headers: Headers, wanted: readonly TensorSp
     if (!isEdgewiseError(error)) throw error;
     throw failure(error.message, error);
   }
-  return new Map(wanted.map((spec) => [spec.name, checkedOutput(given.get(spec.name), spec)]));
+  return new Map(wanted.map((spec) => [spec.name, checkedOutput(given.get(spec.name), spec, maxBatchSize)]));
 }
 
-function checkedOutput(tensor: Tensor | undefined, { name, datatype, shape }: TensorSpec): Tensor {
-  if (tensor === undefined) throw failure(`its answer has no output "${name}"`);
+function checkedOutput(answered: Tensor | undefined, spec: TensorSpec, maxBatchSize: number): Tensor {
+  const { name, datatype, shape } = spec;
+  if (answered === undefined) throw failure(`its answer has no output "${name}"`);
+  const tensor = asDeclared(answered, spec, maxBatchSize);
   if (tensor.datatype !== datatype) {
     throw failure(`output "${name}" of its answer is ${tensor.datatype}, the model's is ${datatype}`);
   }

@@ -76,6 +76,7 @@ export function requestOf(inputs: ReadonlyMap<string, Tensor>, options: RequestO
     manifest: {
       name: 'acme/m',
       version: '7',
+      maxBatchSize: 0,
       outputs: Array.from(inputs, ([name, { datatype, shape }]) => ({ name, datatype, shape: [...shape] })),
     },
     request: parseInferRequest(body, { headerLength, model }),

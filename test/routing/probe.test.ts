@@ -36,7 +36,7 @@ describe('probeEndpoints()', () => {
       request.url === '/v2' ? json(response, 200, metadata()) : json(response, 200, '{"live":true}'),
     );
     expect(await probe([endpointAt(server.url)])).toEqual(
-      health({ one: { ...up, capabilities: { binary: true, server: 'triton 2.51.0' } } }),
+      health({ one: { ...up, capabilities: { binary: true, scalars: false, server: 'triton 2.51.0' } } }),
     );
     expect(server.received).toMatchObject([
       { url: '/v2/health/ready', headers: { authorization: 'Bearer origin-key' } },

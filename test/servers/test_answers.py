@@ -153,7 +153,7 @@ class TestInfer:
 class TestState:
     """A stateful model, one of whose inputs is a scalar."""
 
-    @pytest.mark.parametrize("server", ["mlserver", "ray"])
+    @pytest.mark.parametrize("server", ["triton", "mlserver", "ray"])
     def test_goes_there_and_back_through_the_worker(self, client, native, server):
         self.hear(client, f"{server}/speech-detect", np.array(16000), native)
 
