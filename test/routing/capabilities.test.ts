@@ -37,9 +37,17 @@ describe('Capabilities', () => {
     const { clock, capabilities } = setUp();
     const server = await metadataServer(says(metadata()));
     const endpoint = endpointAt(`${server.url}/base/`);
-    expect(await capabilities.of(endpoint, signal)).toEqual({ binary: true, scalars: false, server: 'triton 2.51.0' });
+    expect(await capabilities.of(endpoint, signal)).toEqual({
+      binary: true,
+      scalars: false,
+      server: 'triton 2.51.0',
+    });
     clock.advance(tenMinutesMs - 1);
-    expect(capabilities.of(endpoint, signal)).toEqual({ binary: true, scalars: false, server: 'triton 2.51.0' });
+    expect(capabilities.of(endpoint, signal)).toEqual({
+      binary: true,
+      scalars: false,
+      server: 'triton 2.51.0',
+    });
     expect(server.received).toMatchObject([
       { method: 'GET', url: '/base/v2', headers: { authorization: 'Bearer origin-key' } },
     ]);
