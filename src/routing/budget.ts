@@ -86,7 +86,12 @@ export class Budget {
 
   /** Whether one more may be spent. */
   get hasRoom(): boolean {
-    return this.spent < this.limit;
+    return this.hasRoomWithin(1);
+  }
+
+  /** Whether one more may be spent by who leaves the rest to others. `share`: of the limit, 0 to 1. */
+  hasRoomWithin(share: number): boolean {
+    return this.spent < Math.ceil(this.limit * share);
   }
 
   /** Spends one; whether there is room is for the spender to ask before. */

@@ -46,6 +46,12 @@ export function dispatch<T>(pool: EndpointPool, request: DispatchRequest<T>): Pr
   return new Dispatching(pool, request).begin();
 }
 
+/**
+ * One request in twenty is later than the 95th percentile, more than the budget has room for, and most are answered at
+ * once then. They may use this share of it; the rest is for those that are twice as late.
+ */
+const firstHedgeShare = 0.25;
+
 /** An attempt on its way. */
 interface Flight {
   readonly lease: Lease;
@@ -176,19 +182,23 @@ class Dispatching<T> {
     return true;
   }
 
-  /** Sends the request a second time unless it is answered within `delayMs`; undefined: it is not to be. */
-  #armHedge(delayMs: number | undefined): void {
+  /** Sends the request a second time when it is not answered in time; undefined: it is never late. */
+  #armHedge(lateAfterMs: number | undefined): void {
     this.#cancelHedge?.();
     this.#cancelHedge = undefined;
     const { hedge, replayable } = this.#request;
-    if (delayMs === undefined || !hedge || !replayable || this.#hedged || delayMs >= this.#remainingMs)
-      return;
+    if (lateAfterMs === undefined || !hedge || !replayable || this.#hedged) return;
+    this.#hedgeIn(lateAfterMs, lateAfterMs, firstHedgeShare);
+  }
+
+  /** In `delayMs`, or after `waitedMs` as a whole twice as late, and so on: as soon as `share` of the budget has room. */
+  #hedgeIn(delayMs: number, waitedMs: number, share: number): void {
+    if (delayMs >= this.#remainingMs) return;
     this.#cancelHedge = this.#pool.clock.after(delayMs, () => {
       const { hedges } = this.#pool;
-      this.#hedged = hedges.hasRoom && this.#send('hedge');
+      this.#hedged = hedges.hasRoomWithin(share) && this.#send('hedge');
       if (this.#hedged) hedges.spend();
-      // There may be room for it later; a request that waits for long gains most.
-      else this.#armHedge(delayMs * 2);
+      else this.#hedgeIn(waitedMs, waitedMs * 2, 1);
     });
   }
 

@@ -132,9 +132,12 @@ export class EndpointHealth {
       case 'success':
         return this.#returned(end.nowMs);
       case 'failure':
-      case 'overtaken':
         // Only its probe doubles the time: as a last resort it may fail many at once.
         return ticket.probe ? this.#putOut(end, 'its probe failed') : undefined;
+      case 'overtaken':
+        // As one that hangs is, or one that was started a moment ago: to be asked again, not to be out for longer.
+        if (ticket.probe) this.#probeAtMs = end.nowMs + baseOutMs;
+        return undefined;
       default:
         if (ticket.probe) this.#probeAtMs = end.nowMs + probeAgainMs;
         return undefined;

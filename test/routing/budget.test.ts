@@ -96,6 +96,25 @@ describe('Budget', () => {
     },
   );
 
+  it.each([
+    { requests: 49, rooms: 0 },
+    { requests: 50, rooms: 1 },
+    { requests: 200, rooms: 1 },
+    { requests: 250, rooms: 2 },
+    { requests: 1000, rooms: 5 },
+  ])(
+    'has room for $rooms of $requests within a quarter of 2 %, one at least',
+    ({ requests: arrived, rooms }) => {
+      const clock = new ManualClock();
+      const requests = new SlidingCount();
+      const budget = new Budget({ clock, requests, percent: 2, floor: 0 });
+      for (let request = 0; request < arrived; request += 1) requests.add(0);
+      let spent = 0;
+      for (; budget.hasRoomWithin(0.25); spent += 1) budget.spend();
+      expect(spent).toBe(rooms);
+    },
+  );
+
   it('counts what is about to leave the window as spent, and no more as a request', () => {
     const clock = new ManualClock();
     const requests = new SlidingCount();

@@ -388,17 +388,35 @@ describe('a hedged dispatch', () => {
     expect(test.asked).toHaveLength(begunAt + 1);
   });
 
-  it('waits for room in the budget, twice as long each time', async () => {
+  it('waits for room in the budget, until it is 2, 4, 8 … times as late', async () => {
     const test = await hedging();
     test.pool.hedges.spend();
     const begunAt = test.asked.length;
     test.send({ hedge: true });
-    test.clock.advance(20 + 39);
+    test.clock.advance(79);
     for (let request = 0; request < 50; request += 1) test.pool.arrive();
     expect(test.asked).toHaveLength(begunAt + 1);
     test.clock.advance(1);
     expect(test.asked).toHaveLength(begunAt + 2);
     expect(test.pool.budgets().hedges).toBe(2);
+  });
+
+  it('leaves three quarters of the budget to those that are twice as late', async () => {
+    const test = await hedging();
+    for (let request = 0; request < 400; request += 1) test.pool.arrive();
+    const inAll = 9;
+    expect(test.pool.budgets().hedgeLimit).toBe(inAll);
+    const sent = Array.from({ length: 20 }, () => test.send({ hedge: true }));
+    const begun = test.asked.length;
+    test.clock.advance(20);
+    expect(test.asked).toHaveLength(begun + 3);
+    test.clock.advance(19);
+    expect(test.asked).toHaveLength(begun + 3);
+    test.clock.advance(1);
+    expect(test.asked).toHaveLength(begun + inAll);
+    for (const { answer } of test.asked) answer();
+    await Promise.all(sent);
+    expect(leftovers(test)).toEqual([0, 0, 0, 0]);
   });
 
   it('goes to healthy endpoints alone', async () => {
@@ -457,7 +475,7 @@ describe('a hedged dispatch', () => {
 
   it('puts out an endpoint that is overtaken five times in a row', async () => {
     const test = testPool([{ weight: 100 }, { weight: 1 }]);
-    for (let request = 0; request < 300; request += 1) await test.sendTo({});
+    for (let request = 0; request < 1000; request += 1) await test.sendTo({});
     for (let request = 0; request < 5; request += 1) {
       expect(test.changes).toEqual([]);
       const sent = test.send({ hedge: true });

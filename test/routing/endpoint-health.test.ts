@@ -135,11 +135,16 @@ describe('EndpointHealth', () => {
     expect([outAgain(1000), outAgain(299_999), outAgain(300_000)]).toEqual([10_000, 20_000, 5000]);
   });
 
-  it('knows an overtaken probe for a failed one', () => {
+  it('repeats a probe that was overtaken 5 s later, and is not out for longer because of it', () => {
     const { health, run, wait, now } = subject();
     run(...fiveFailures);
+    for (let round = 0; round < 3; round += 1) {
+      wait(5000);
+      expect(run('overtaken')).toBeUndefined();
+      expect([health.state, health.outForMs(now())]).toEqual(['ejected', 5000]);
+    }
     wait(5000);
-    run('overtaken');
+    run('failure');
     expect(health.outForMs(now())).toBe(10_000);
   });
 
