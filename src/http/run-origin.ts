@@ -2,6 +2,7 @@
 import type { Fetches } from '../engine/types.ts';
 import { EdgewiseError } from '../errors.ts';
 import { continueTrace } from '../telemetry/trace.ts';
+import { heldBytes } from '../tensor/bytes.ts';
 import type { Job } from './job.ts';
 import type { Services } from './services.ts';
 
@@ -12,7 +13,7 @@ export async function runAtOrigin(services: Services, job: Job): Promise<Fetches
   if (origin === undefined) {
     throw new EdgewiseError('origin_unavailable', 'this deployment has no origin server');
   }
-  const permit = hops.acquire();
+  const permit = hops.acquire(0, bytesAtHop(job));
   try {
     const limitMs = Math.min(schedule.totalMs ?? Number.POSITIVE_INFINITY, settings.requestTimeoutMs);
     const { outputs } = await origin.infer(
@@ -30,4 +31,9 @@ export async function runAtOrigin(services: Services, job: Job): Promise<Fetches
   } finally {
     permit.release();
   }
+}
+
+/** What stands in memory until the origin has answered: the body as it came, or the tensors and what is sent of them. */
+function bytesAtHop({ original, request }: Job): number {
+  return original === undefined ? 2 * heldBytes(request.inputs) : original.body.byteLength;
 }

@@ -39,6 +39,7 @@ export interface ServiceConfig {
   readonly maxInFlight: number;
   /** Of an edge; an origin sends nothing on. */
   readonly maxOriginInFlight?: number;
+  readonly maxOriginHeldBytes?: number;
   readonly maxQueuePerModel: number;
   readonly waitTimeoutMs: number;
   readonly loadTimeoutMs: number;
@@ -100,6 +101,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
     }),
     hops: new Admission({
       maxInFlight: config.maxOriginInFlight ?? 0,
+      maxBytes: config.maxOriginHeldBytes ?? 0,
       // A request that is cancelled on Cloudflare gives nothing back.
       leaseMs: config.http.requestTimeoutMs + hopSlackMs,
       clock,

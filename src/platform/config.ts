@@ -38,8 +38,10 @@ const variablesSchema = z.object({
   EDGEWISE_HEDGING: z.enum(['on', 'off']).default('on'),
   /** Longest time that a request may take at the origin, retries included, where its caller sets no shorter one. */
   EDGEWISE_REQUEST_TIMEOUT_MS: whole(10, 600_000).default(60_000),
-  /** Requests that may be at the origin from one isolate; each holds its body here. Beyond, the edge answers or 429. */
-  EDGEWISE_MAX_ORIGIN_IN_FLIGHT: whole(1, 10_000).default(64),
+  /** Requests that may be at the origin from one isolate. Beyond, the edge answers or 429. */
+  EDGEWISE_MAX_ORIGIN_IN_FLIGHT: whole(1, 10_000).default(512),
+  /** What they may hold of the isolate's 128 MB together, for a second attempt. Beyond, as above. */
+  EDGEWISE_MAX_ORIGIN_HELD_MIB: whole(1, 512).default(32),
   /** Time that one request may take at the edge where an origin can answer it: a run blocks every other request of its isolate. */
   EDGEWISE_EDGE_BUDGET_MS: whole(1, 300_000).default(1000),
   /** Time that a request may be expected to wait at the edge where an origin can answer it. */
@@ -72,6 +74,7 @@ export function readConfig(variables: Variables): Config {
       maxEdgeWaitMs: values.EDGEWISE_EDGE_WAIT_MS,
     },
     maxOriginInFlight: values.EDGEWISE_MAX_ORIGIN_IN_FLIGHT,
+    maxOriginHeldBytes: values.EDGEWISE_MAX_ORIGIN_HELD_MIB * mebibyte,
     originPool: values.EDGEWISE_ORIGIN_POOL,
     hedging: values.EDGEWISE_HEDGING === 'on',
     memoryCapBytes: values.EDGEWISE_MEMORY_CAP_MIB * mebibyte,

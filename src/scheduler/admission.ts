@@ -12,6 +12,8 @@ export interface AdmissionOptions {
   readonly maxInFlight: number;
   /** Longest time that a request may be expected to wait for those before it. Default: no limit. */
   readonly maxWaitMs?: number;
+  /** What they may hold of the memory together; a single request may hold more. Default: no limit. */
+  readonly maxBytes?: number;
   /**
    * Longest time that a request can need its permit. A request that is cancelled on Cloudflare never goes on to release
    * it; where permits run out, those that are older than this are taken back. Default 60,000.
@@ -38,16 +40,19 @@ export interface Permit {
 export class Admission {
   readonly #maxInFlight: number;
   readonly #maxWaitMs: number;
+  readonly #maxBytes: number;
   readonly #leaseMs: number;
   readonly #limiter: ConcurrencyLimit | undefined;
   readonly #clock: Clock;
   /** The oldest first. */
   readonly #held = new Set<HeldPermit>();
   #expectedMs = 0;
+  #bytes = 0;
 
   constructor(options: AdmissionOptions) {
     this.#maxInFlight = options.maxInFlight;
     this.#maxWaitMs = options.maxWaitMs ?? Number.POSITIVE_INFINITY;
+    this.#maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
     this.#leaseMs = options.leaseMs ?? 60_000;
     this.#limiter = options.limiter;
     this.#clock = options.clock ?? systemClock;
@@ -72,28 +77,36 @@ export class Admission {
     return this.#expectedMs;
   }
 
-  /** A permit, or undefined where the isolate has enough to do. `runMs`: what the run is expected to take. */
-  tryAcquire(runMs = 0): Permit | undefined {
-    if (this.#full()) this.#takeBack();
-    if (this.#full()) return undefined;
-    const taken = { runMs, takenAtMs: this.#clock.now(), inFlight: this.#held.size + 1 };
+  /**
+   * A permit, or undefined where the isolate has enough to do. `runMs`: what the run is expected to take; `bytes`: what
+   * the request holds of the memory until it is answered.
+   */
+  tryAcquire(runMs = 0, bytes = 0): Permit | undefined {
+    if (this.#full(bytes)) this.#takeBack();
+    if (this.#full(bytes)) return undefined;
+    const taken = { runMs, bytes, takenAtMs: this.#clock.now(), inFlight: this.#held.size + 1 };
     const permit = new HeldPermit(taken, (released, result) => this.#give(released, result));
     this.#held.add(permit);
     this.#expectedMs += runMs;
+    this.#bytes += bytes;
     return permit;
   }
 
   /** @throws EdgewiseError `overloaded`, with the time after which there is room by what is expected. */
-  acquire(runMs = 0): Permit {
-    const permit = this.tryAcquire(runMs);
+  acquire(runMs = 0, bytes = 0): Permit {
+    const permit = this.tryAcquire(runMs, bytes);
     if (permit !== undefined) return permit;
     throw new EdgewiseError('overloaded', `${this.#held.size} requests are being answered here already`, {
       retryAfterSeconds: Math.max(1, Math.ceil(this.#expectedMs / 1000)),
     });
   }
 
-  #full(): boolean {
-    return this.#held.size >= this.limit || this.#expectedMs > this.#maxWaitMs;
+  #full(bytes: number): boolean {
+    return (
+      this.#held.size >= this.limit ||
+      this.#expectedMs > this.#maxWaitMs ||
+      (this.#held.size > 0 && this.#bytes + bytes > this.#maxBytes)
+    );
   }
 
   #takeBack(): void {
@@ -106,6 +119,7 @@ export class Admission {
 
   #give(permit: HeldPermit, result: PermitResult | undefined): void {
     if (!this.#held.delete(permit)) return;
+    this.#bytes -= permit.bytes;
     // Sums of fractions drift: an empty isolate expects nothing.
     this.#expectedMs = this.#held.size === 0 ? 0 : this.#expectedMs - permit.runMs;
     if (this.#limiter === undefined || result === undefined) return;
@@ -117,6 +131,7 @@ export class Admission {
 
 interface Taken {
   readonly runMs: number;
+  readonly bytes: number;
   readonly takenAtMs: number;
   /** When it was given, itself included. */
   readonly inFlight: number;
@@ -124,12 +139,14 @@ interface Taken {
 
 class HeldPermit implements Permit, Taken {
   readonly runMs: number;
+  readonly bytes: number;
   readonly takenAtMs: number;
   readonly inFlight: number;
   readonly #give: (permit: HeldPermit, result: PermitResult | undefined) => void;
 
   constructor(taken: Taken, give: (permit: HeldPermit, result: PermitResult | undefined) => void) {
     this.runMs = taken.runMs;
+    this.bytes = taken.bytes;
     this.takenAtMs = taken.takenAtMs;
     this.inFlight = taken.inFlight;
     this.#give = give;

@@ -171,19 +171,26 @@ describe('a request that is for the origin', () => {
     expect(await answer.json()).toEqual({ error: 'x is not to my taste' });
   });
 
-  it('is answered by the edge, or refused at once, when too many are at the origin already', async () => {
+  it.each([
+    { title: 'too many are', variables: { EDGEWISE_MAX_ORIGIN_IN_FLIGHT: '1' }, values: 2 },
+    {
+      title: 'what they hold is too much',
+      variables: { EDGEWISE_MAX_ORIGIN_HELD_MIB: '1' },
+      values: 150_000,
+    },
+  ])('is refused at once when $title at the origin already', async ({ variables, values }) => {
     const gate = Promise.withResolvers<Response>();
     wire.instead = () => gate.promise;
-    const variables = { EDGEWISE_MAX_ORIGIN_IN_FLIGHT: '1' };
     const endpoints = [endpoint({ binary: true })];
     const edge = await edgeWith(originOnly, { variables, endpoints });
-    const first = infer(edge);
+    const request = binaryRequest('x', [values / 2, 2], Array(values).fill(0.5));
+    const first = infer(edge, request);
     await vi.waitFor(() => expect(wire.asked).toHaveLength(1));
-    expect(await outcome(infer(edge))).toEqual([429, 'overloaded', null]);
+    expect(await outcome(infer(edge, request))).toEqual([429, 'overloaded', null]);
     gate.reject(new Error('enough'));
     expect((await first).status).toBe(503);
     wire.instead = undefined;
-    expect(await outcome(infer(edge))).toEqual([200, 'origin', 'model-policy']);
+    expect(await outcome(infer(edge, request))).toEqual([200, 'origin', 'model-policy']);
   });
 
   it("does not outlive the caller's time", async () => {

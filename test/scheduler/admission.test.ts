@@ -33,6 +33,21 @@ describe('Admission', () => {
     expect(admission.tryAcquire(1)).toBeUndefined();
   });
 
+  it('refuses what does not stand in its memory beside those before, and lets a single request in whatever it holds', () => {
+    const admission = new Admission({ maxInFlight: 9, maxBytes: 100, clock: new ManualClock() });
+    const large = admission.acquire(0, 1000);
+    expect(admission.tryAcquire(0, 1)).toBeUndefined();
+    large.release();
+    const permits = [60, 40].map((bytes) => admission.acquire(0, bytes));
+    expect(() => admission.acquire(0, 1)).toThrow(
+      expect.objectContaining({ code: 'overloaded', retryAfterSeconds: 1 }),
+    );
+    permits[1]?.release();
+    permits[1]?.release();
+    expect(admission.tryAcquire(0, 41)).toBeUndefined();
+    expect(admission.tryAcquire(0, 40)).toBeDefined();
+  });
+
   it('takes back permits that were never released once their lease is over, the young ones not', () => {
     const clock = new ManualClock();
     const admission = new Admission({ maxInFlight: 2, leaseMs: 1000, clock });
