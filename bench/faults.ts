@@ -48,10 +48,11 @@ function latencyTable(all: readonly Verdict[]): Table {
       ...['fault', 'requests', 'failed', 'p50 / p99 before, ms', 'during', 'after'],
       ...['attempts lost there', 'put out after, s', 'back after, s'],
     ],
-    rows: all.map(({ scenario, requests, failed, phases, attemptsLost, ejectedAfterMs, returnedAfterMs }) => [
-      ...[scenario, requests, failed],
+    rows: all.map(({ phases, ...one }) => [
+      ...[one.scenario, one.requests, one.failed],
       ...Object.values(phases).map(({ p50, p99 }) => `${figure(p50)} / ${figure(p99)}`),
-      ...[attemptsLost ?? '–', seconds(ejectedAfterMs), seconds(returnedAfterMs)],
+      ...[one.attemptsLost ?? '–', seconds(one.ejectedAfterMs)],
+      `${seconds(one.returnedAfterMs)}${one.stillOut === 0 ? '' : ` (${one.stillOut} still out)`}`,
     ]),
   };
 }
@@ -77,7 +78,11 @@ function allKilledNote(all: readonly Verdict[]): string {
   const dead = all.find(({ refused }) => refused.of > 0);
   if (dead === undefined) return load;
   const { edge, refused, lastRefusalMs } = dead;
-  return `${load} While all are dead: ${edge.answers} of ${edge.of} requests whose model fits are answered at the edge, marked \`origin-unavailable\`; ${refused.rightly} of ${refused.of} for the model of the origin are refused with 503 and \`Retry-After\`, the last ${figure(lastRefusalMs)} ms after the endpoints are back.`;
+  const last =
+    lastRefusalMs === 0
+      ? 'none once the endpoints are back'
+      : `the last ${figure(lastRefusalMs)} ms after the endpoints are back`;
+  return `${load} While all are dead: ${edge.answers} of ${edge.of} requests whose model fits are answered at the edge, marked \`origin-unavailable\`, ${edge.refused} refused while it starts its engine and loads the model; ${refused.rightly} of ${refused.of} for the model of the origin are refused with 503 and \`Retry-After\`, ${last}.`;
 }
 
 function eventsOf({ events, beganMs }: Outcome) {

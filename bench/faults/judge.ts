@@ -16,12 +16,17 @@ export interface Verdict {
   /** From the fault's begin to the first endpoint's being put out, from its end to its return; in milliseconds. */
   readonly ejectedAfterMs: number | undefined;
   readonly returnedAfterMs: number | undefined;
+  /** Endpoints whose time out was not over at the end. */
+  readonly stillOut: number;
   readonly sent: number;
   readonly attempts: Outcome['attempts'];
   readonly retries: Spending;
   readonly hedges: Spending;
-  /** Of requests whose model fits the edge, those answered there while all endpoints were dead. */
-  readonly edge: { readonly answers: number; readonly of: number };
+  /**
+   * Of requests whose model fits the edge, those answered there while all endpoints were dead, and those refused while it
+   * loaded the model.
+   */
+  readonly edge: { readonly answers: number; readonly refused: number; readonly of: number };
   /** Of requests for a model of the origin, those refused while all endpoints were dead, in the right way. */
   readonly refused: { readonly rightly: number; readonly of: number };
   /** From the end of the fault to the last refusal, in milliseconds. */
@@ -33,13 +38,14 @@ export interface Verdict {
 export function judge(outcome: Outcome): Verdict {
   const { scenario, observed, beganMs, endedMs, events, pool, sent, attempts } = outcome;
   const of = (phase: Phase) => observed.filter((one) => one.phase === phase);
+  // While none is alive a model of the origin is refused, and so is what the edge cannot hold while it loads the model.
   const isPermitted = (one: Observed) =>
     one.failure === undefined ||
-    // Also one that was under way when they died.
     (!scenario.isOneAlive &&
-      one.kind === 'originOnly' &&
+      isRightRefusal(one) &&
+      // Also one that was under way when they died.
       one.dueMs + one.ms >= beganMs &&
-      isRightRefusal(one));
+      (one.kind === 'originOnly' || one.dueMs < beganMs + edgeColdMs));
   const failed = observed.filter((one) => !isPermitted(one));
   const during = of('during');
   const fits = during.filter(({ kind }) => kind === 'fits');
@@ -61,10 +67,11 @@ export function judge(outcome: Outcome): Verdict {
     edge: {
       answers: fits.filter(({ failure, reason }) => failure === undefined && reason === 'origin-unavailable')
         .length,
+      refused: fits.filter((one) => isRightRefusal(one) && isPermitted(one)).length,
       of: scenario.isOneAlive ? 0 : fits.length,
     },
     refused: {
-      rightly: originOnly.filter(isRightRefusal).length,
+      rightly: originOnly.filter((one) => one.status === 503 && isRightRefusal(one)).length,
       of: scenario.isOneAlive ? 0 : originOnly.length,
     },
     lastRefusalMs: refusals.reduce((last, { dueMs, ms }) => Math.max(last, dueMs + ms - endedMs), 0),
@@ -74,15 +81,18 @@ export function judge(outcome: Outcome): Verdict {
     ejectedAfterMs: found.ejectedAfterMs && found.ejectedAfterMs.atMs - beganMs,
   };
   const stillOut = pool.at(-1)?.endpoints.filter(({ state }) => state !== 'healthy') ?? [];
+  // After several probes that failed an endpoint may be out for longer than the load goes on.
+  const overdue = stillOut.filter(({ outForMs }) => outForMs === 0);
   const extra = attempts.begun - sent;
   return {
     ...verdict,
     scenario: scenario.name,
     sent,
     attempts,
+    stillOut: stillOut.length,
     missed: [
       ...goal(failed.length === 0, `${failed.length} requests failed, the first ${told(failed[0], outcome)}`),
-      ...goal(stillOut.length === 0, `${stillOut.map(({ name }) => name).join(', ')} did not come back`),
+      ...goal(overdue.length === 0, `${overdue.map(({ name }) => name).join(', ')} did not come back`),
       ...goal(verdict.retries.exceeded === undefined, 'more retries than the budget allows'),
       ...goal(verdict.hedges.exceeded === undefined, 'more hedges than the budget allows'),
       ...goal(extra <= 0.22 * sent + 3, `${extra} more attempts than requests`),
@@ -90,8 +100,8 @@ export function judge(outcome: Outcome): Verdict {
       ...goal(scenario.hedging || verdict.hedges.most === 0, 'hedges though hedging is off'),
       // Those under way when the last endpoint dies, and the first to find out, may still be the origin's.
       ...goal(
-        verdict.edge.answers >= 0.98 * verdict.edge.of,
-        `${verdict.edge.of - verdict.edge.answers} of ${verdict.edge.of} were not answered at the edge`,
+        verdict.edge.answers + verdict.edge.refused >= 0.98 * verdict.edge.of,
+        `${verdict.edge.of - verdict.edge.answers - verdict.edge.refused} of ${verdict.edge.of} were not answered at the edge`,
       ),
       ...goal(
         verdict.refused.rightly >= 0.98 * verdict.refused.of,
@@ -100,6 +110,9 @@ export function judge(outcome: Outcome): Verdict {
     ],
   };
 }
+
+/** An isolate that ran nothing yet starts its engine and loads the model, with 32 requests waiting at most. */
+const edgeColdMs = 2000;
 
 function goal(isReached: boolean, complaint: string): readonly string[] {
   return isReached ? [] : [complaint];
@@ -111,9 +124,9 @@ function told(one: Observed | undefined, { beganMs }: Outcome): string {
     : `(${one.kind}, ${figure((one.dueMs - beganMs) / 1000)} s after the fault, took ${figure(one.ms)} ms): ${one.failure}`;
 }
 
-/** 503 and when to come back. */
+/** 503, or 429 from the edge, and when to come back. */
 function isRightRefusal({ status, retryAfterSeconds = 0 }: Observed): boolean {
-  return status === 503 && retryAfterSeconds >= 1;
+  return (status === 503 || status === 429) && retryAfterSeconds >= 1;
 }
 
 /** Of what was answered with what it should be, and of refusals; what broke has no latency. */
