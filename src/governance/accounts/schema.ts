@@ -1,0 +1,120 @@
+/**
+ * Who may use what, as stored: tenants, their keys, grants and acceptances. A tenant's document holds its grants and
+ * acceptances, so that one read tells all that a decision needs; a key's document names its tenant.
+ */
+import { z } from 'zod';
+import { digestSchema } from '../../repository/schema.ts';
+import {
+  purposeSchema,
+  purposesSchema,
+  quotaSchema,
+  royaltySchema,
+  territoriesSchema,
+  territorySchema,
+} from '../../repository/terms.ts';
+
+export const accountIdSchema = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$/, 'wanted up to 48 lower-case letters, digits and dashes');
+
+/** A model name, `org/*` or `*`. */
+const modelPatternSchema = z.string().min(1).max(200);
+
+export const actionSchema = z.enum(['infer', 'explain', 'download']);
+export type Action = z.output<typeof actionSchema>;
+
+/** Requests per 10 or 60 s, counted where they arrive: protection, not accounting. */
+export const rateSchema = z.strictObject({
+  requests: z.int().positive().max(1_000_000),
+  perSeconds: z.union([z.literal(10), z.literal(60)]),
+});
+export type Rate = z.output<typeof rateSchema>;
+
+export const scopesSchema = z.strictObject({
+  models: z.array(modelPatternSchema).min(1).max(256).default(['*']),
+  actions: z.array(actionSchema).min(1).default(['infer', 'explain']),
+  /** Purposes that may be declared with it; `*`: any. */
+  purposes: z.union([z.literal('*'), z.array(purposeSchema).min(1).max(64)]).default('*'),
+  /** What a request is for that declares no purpose. */
+  defaultPurpose: purposeSchema.optional(),
+  rate: rateSchema.optional(),
+});
+export type Scopes = z.output<typeof scopesSchema>;
+
+export const apiKeySchemaId = 'edgewise.key.v1';
+/** `accounts/keys/<id>.json`. Of the key itself only the hash of its secret is stored. */
+export const apiKeySchema = z.strictObject({
+  schema: z.literal(apiKeySchemaId),
+  id: accountIdSchema,
+  tenant: accountIdSchema,
+  /** SHA-256 (hex) of the whole key, `ew_<id>_<secret>`. */
+  hash: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Of the key that this one replaced, which goes on until then: rotation without a gap. */
+  previous: z.strictObject({ hash: z.string().regex(/^[0-9a-f]{64}$/), until: z.iso.datetime() }).optional(),
+  scopes: scopesSchema,
+  createdAt: z.iso.datetime(),
+  notAfter: z.iso.datetime().optional(),
+  revokedAt: z.iso.datetime().optional(),
+});
+export type ApiKey = z.output<typeof apiKeySchema>;
+
+/** One licence to use one model, given to one tenant: an ODRL agreement. */
+export const grantSchema = z.strictObject({
+  id: accountIdSchema,
+  assigner: z.string().min(1).max(200),
+  model: z.string().min(1).max(200),
+  /** Root digest of the one version that it is for; absent: every version. */
+  target: digestSchema.optional(),
+  actions: z.array(actionSchema).min(1).default(['infer']),
+  purposes: purposesSchema.prefault({}),
+  fieldsOfUse: purposesSchema.prefault({}),
+  territories: territoriesSchema.prefault({}),
+  notBefore: z.iso.datetime().optional(),
+  notAfter: z.iso.datetime().optional(),
+  quota: quotaSchema.optional(),
+  royalty: royaltySchema.optional(),
+  /** Digest of the terms that a tenant attaches who passes the model on. */
+  passOnTerms: digestSchema.optional(),
+  status: z.enum(['active', 'suspended', 'revoked']).default('active'),
+  createdAt: z.iso.datetime(),
+});
+export type Grant = z.output<typeof grantSchema>;
+
+/** That a tenant accepted a licence text: which, who said so, when and how. */
+export const acceptanceSchema = z.strictObject({
+  id: accountIdSchema,
+  model: z.string().min(1).max(200),
+  spdx: z.string().min(1).max(500),
+  /** SHA-256 of the exact text that was shown. */
+  text: digestSchema,
+  /** Who acted for the tenant: their name for themselves. */
+  by: z.string().min(1).max(200),
+  method: z.enum(['click', 'contract', 'api']),
+  at: z.iso.datetime(),
+  /** Of the receipt that records it in the log. */
+  receipt: z.string().min(1).max(64).optional(),
+  withdrawnAt: z.iso.datetime().optional(),
+});
+export type Acceptance = z.output<typeof acceptanceSchema>;
+
+export const tenantSchemaId = 'edgewise.tenant.v1';
+/** `accounts/tenants/<id>.json`. */
+export const tenantSchema = z.strictObject({
+  schema: z.literal(tenantSchemaId),
+  id: accountIdSchema,
+  name: z.string().min(1).max(200),
+  /** Country where it is established: what territories are judged by. */
+  establishment: territorySchema.optional(),
+  /** Its data stays in this jurisdiction (`eu`), or is refused. */
+  residency: z
+    .string()
+    .regex(/^[a-z][a-z-]{0,30}$/)
+    .optional(),
+  /** Fields that it works in, as far as terms deny some. */
+  fieldsOfUse: z.array(purposeSchema).max(64).default([]),
+  status: z.enum(['active', 'suspended', 'erased']).default('active'),
+  grants: z.array(grantSchema).max(1000).default([]),
+  acceptances: z.array(acceptanceSchema).max(1000).default([]),
+  createdAt: z.iso.datetime(),
+});
+export type Tenant = z.output<typeof tenantSchema>;

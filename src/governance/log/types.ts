@@ -1,0 +1,59 @@
+/** What the transparency log promises, and what goes into it. Every driver passes the contract suite in `test/governance/log/`. */
+
+/** What the public log holds of a receipt: nothing but its hash, a pseudonymous meter and a number. */
+export interface LogEntry {
+  /** SHA-256 of the receipt as signed: the ASCII bytes of its compact JWS. */
+  readonly receiptHash: Uint8Array<ArrayBuffer>;
+  /** 16 bytes: the same for all receipts of one meter in one month. */
+  readonly meterTag: Uint8Array<ArrayBuffer>;
+  /** 0 to 2³² − 1. */
+  readonly units: number;
+}
+
+/** One entry on its way into the log, with the receipt to be kept for who asks for it. */
+export interface LogRecord {
+  /** Of the receipt. */
+  readonly id: string;
+  /** `encodeEntry` of its entry: the leaf's data (RFC 6962 §2.1 hashes it with a zero byte in front). */
+  readonly entry: Uint8Array<ArrayBuffer>;
+  /** The receipt, encrypted under the tenant's key; absent where it is not to be kept. */
+  readonly sealed?: Uint8Array<ArrayBuffer> | undefined;
+}
+
+/** Position of one entry and what proves it: one C2SP tlog-proof. */
+export interface LogProof {
+  readonly index: number;
+  /** Audit path (RFC 6962 §2.1.1), from the leaf up. */
+  readonly path: readonly Uint8Array<ArrayBuffer>[];
+  /** Signed note of a checkpoint whose tree holds the entry. */
+  readonly checkpoint: string;
+}
+
+export interface ReceiptLog {
+  /**
+   * Durable once the promise resolves: every record will be in the log. One that is already there, by its entry, is left as
+   * it is.
+   *
+   * @throws EdgewiseError `invalid_request` for an entry of the wrong length; `overloaded` when it takes no more for now.
+   */
+  append(records: readonly LogRecord[]): Promise<void>;
+  /**
+   * The proof for the receipt with this hash; waits until it is in a published checkpoint, at most `waitMs`. Undefined
+   * where it is not in the log then.
+   */
+  prove(receiptHash: Uint8Array<ArrayBuffer>, waitMs: number): Promise<LogProof | undefined>;
+  /** The sealed receipt with this id; undefined where none is kept. */
+  sealed(id: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /**
+   * A file of the log's static part (C2SP tlog-tiles): `checkpoint`, `tile/0/000`, `tile/entries/000.p/5`. Undefined where
+   * there is none.
+   */
+  file(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /**
+   * Adds a witness's signature line to the latest checkpoint.
+   *
+   * @throws EdgewiseError `invalid_request` when it is not of a configured witness, or not good; `conflict` when it is for
+   * a checkpoint that is not the latest one.
+   */
+  cosign(note: string): Promise<void>;
+}

@@ -1,0 +1,81 @@
+import type { ErrorCode } from '../../errors.ts';
+import type { Manifest } from '../../repository/schema.ts';
+import type { Duty, Quota, Terms } from '../../repository/terms.ts';
+import type { Digest } from '../../storage/types.ts';
+import type { Caller } from '../accounts/caller.ts';
+import type { Action, Grant } from '../accounts/schema.ts';
+
+/** All that a decision is made of. Nothing else is asked, so the same facts give the same decision again. */
+export interface GateFacts {
+  readonly action: Action;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  readonly manifest: Manifest;
+  readonly terms: Terms;
+  /** Root digest of the model's signature: what a grant's target names. */
+  readonly root: Digest;
+  readonly caller: Caller;
+  /** Whether the configuration opens this model to callers without a key. */
+  readonly isOpened: boolean;
+  /** As declared with the request; undefined: none was. */
+  readonly purpose: string | undefined;
+  /** Country of the connection; undefined where it is not known. */
+  readonly connectionCountry: string | undefined;
+  readonly packs: readonly PackInForce[];
+  /** Set by who runs this server: nothing of this model is served. */
+  readonly stop: Stop | undefined;
+}
+
+export interface Stop {
+  readonly since: string;
+  readonly reason: string;
+}
+
+/** A policy pack that is signed and configured; its rules apply from their dates on. */
+export interface PackInForce {
+  readonly id: string;
+  readonly digest: Digest;
+  readonly rules: readonly PackRule[];
+}
+
+export interface PackRule {
+  readonly id: string;
+  readonly clause: string;
+  readonly appliesFrom: string;
+  readonly appliesTo: 'all' | 'generative';
+  /** One of a closed list of checks (`pack-checks.ts`). */
+  readonly check: string;
+}
+
+/** Whose meter counts, and up to which quota. */
+export interface MeterOf {
+  /** `grant:<id>`, or `licence:<tenant>:<model>` where no grant is wanted. */
+  readonly meter: string;
+  readonly quota: Quota | undefined;
+}
+
+export interface Permit {
+  readonly permitted: true;
+  readonly purpose: string | undefined;
+  readonly territory: string | undefined;
+  readonly grant: Grant | undefined;
+  readonly acceptance: string | undefined;
+  readonly duties: readonly Duty[];
+  readonly meter: MeterOf;
+}
+
+export interface Refusal {
+  readonly permitted: false;
+  readonly code: ErrorCode;
+  /** The right that is missing, in words: for the caller and for the receipt. */
+  readonly right: string;
+  /** What the caller is told: what was attempted, what is missing. */
+  readonly message: string;
+  /** Path where it can be had, on this server; undefined where it cannot. */
+  readonly where: string | undefined;
+  readonly purpose: string | undefined;
+  readonly territory: string | undefined;
+  readonly grant: Grant | undefined;
+}
+
+export type Decision = Permit | Refusal;
