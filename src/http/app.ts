@@ -68,7 +68,9 @@ function failed(error: unknown, c: AppContext, { log }: Services): Response {
     code,
     cause: status >= 500 ? error : undefined,
   });
-  return oipErrorResponse(error);
+  const answer = oipErrorResponse(error);
+  for (const [name, value] of Object.entries(c.get('answerHeaders') ?? {})) answer.headers.set(name, value);
+  return answer;
 }
 
 /** A known path asked with another method is told which it has (RFC 9110 §15.5.6). */

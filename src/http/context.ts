@@ -5,6 +5,8 @@ import { continueTrace } from '../telemetry/trace.ts';
 export interface AppEnv {
   Variables: {
     requestId: string;
+    /** What the answer says whether it is one or a refusal: the receipt, what is left of a quota. */
+    answerHeaders?: Readonly<Record<string, string>>;
   };
 }
 
@@ -22,3 +24,8 @@ export const identifyRequest: MiddlewareHandler<AppEnv> = async (c, next) => {
   c.res.headers.set('X-Request-Id', requestId);
   c.res.headers.set('traceparent', continueTrace(c.req.header('traceparent')));
 };
+
+/** Adds headers that the answer to this request carries, also where it becomes a refusal. */
+export function addAnswerHeaders(c: AppContext, headers: Readonly<Record<string, string>>): void {
+  c.set('answerHeaders', { ...c.get('answerHeaders'), ...headers });
+}
