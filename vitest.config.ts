@@ -1,5 +1,6 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
+import { testGovernanceBindings } from './test/support/governance-keys.ts';
 
 const outsideNode = ['test/worker/**', 'test/service/**', 'test/interop/**', 'test/conformance/**'];
 
@@ -21,7 +22,12 @@ export default defineConfig({
       },
       {
         extends: true,
-        plugins: [cloudflareTest({ wrangler: { configPath: './wrangler.toml' } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: { bindings: testGovernanceBindings },
+          }),
+        ],
         test: { name: 'worker', include: ['test/worker/**/*.test.ts'], testTimeout: 60_000 },
       },
       {

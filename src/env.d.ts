@@ -3,6 +3,8 @@ declare namespace Cloudflare {
   interface Env {
     readonly MODELS: R2Bucket;
     readonly BLOBS: KVNamespace;
+    readonly RECORDS: R2Bucket;
+    readonly LOG: DurableObjectNamespace<import('./storage/durable-object-log.ts').TransparencyLog>;
     readonly [name: `EDGEWISE_${string}`]: string | undefined;
   }
 }

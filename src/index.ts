@@ -4,6 +4,8 @@ import { cloudflareServices } from './platform/cloudflare.ts';
 import { probePool } from './platform/cloudflare-pool-health.ts';
 import { readConfig } from './platform/config.ts';
 
+export { TransparencyLog } from './storage/durable-object-log.ts';
+
 /** Read while the Worker starts, so that one that is not usable fails the deployment and not its callers. */
 const config = readConfig({ ...startEnv });
 
