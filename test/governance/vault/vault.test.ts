@@ -232,6 +232,25 @@ describe('destroy()', () => {
     expect(textOf(await vault.open(other, record, 'r'))).toBe('x');
   });
 
+  it('is seen in time also where the last look at the key took long', async () => {
+    const { clock, isolate, state } = isolates();
+    const slow: StateStore = {
+      ...state,
+      async getIfChanged(...known) {
+        const entry = await state.getIfChanged(...known);
+        clock.advance(3000);
+        return entry;
+      },
+    };
+    const vault = isolate(keys, slow);
+    const record = (await vault.seal(t42, bytesOf('x'), 'r')) ?? bytesOf('');
+    clock.advance(5000);
+    expect(textOf(await vault.open(t42, record, 'r'))).toBe('x');
+    await isolate(keys).destroy(t42);
+    clock.advance(2000);
+    expect(await vault.open(t42, record, 'r')).toBeUndefined();
+  });
+
   it('wins over a read that began before it and ends after it', async () => {
     const { isolate, state } = isolates();
     await isolate(keys).seal(t42, bytesOf('x'), 'r');
