@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { floats, model, node, value } from '../test/support/onnx-models.ts';
+import { licenceFile, licenceText, openSourceTerms } from '../test/support/terms.ts';
 
 export interface GeneratedModel {
   readonly name: string;
@@ -57,10 +58,10 @@ function write(parent: string, name: string, graph: Uint8Array, description: str
     name,
     description,
     maxBatchSize: 0,
-    creator: 'The Edgewise authors',
-    licence: 'Apache-2.0',
+    terms: openSourceTerms,
   };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  writeFileSync(join(folder, licenceFile), licenceText);
   writeFileSync(join(folder, '1', 'model.onnx'), graph);
   return { name, folder, graph };
 }

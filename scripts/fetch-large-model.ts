@@ -20,7 +20,7 @@ const modelSha256 = '5ae97101af4bfc557584df46c4b468ff6adb653cbc05c5282331e8d273d
 /** Its folder, as `edgewise model push` wants it. @throws Error when it cannot be made, or comes out otherwise. */
 export async function fetchLargeModel(): Promise<string> {
   await mkdir(join(folder, '1'), { recursive: true });
-  for (const file of ['config.json', 'card.md']) {
+  for (const file of ['config.json', 'card.md', 'LICENSE']) {
     await copyFile(join(source, file), join(folder, file));
   }
   if (existsSync(model) && (await sha256(model)) === modelSha256) {

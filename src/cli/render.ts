@@ -3,6 +3,7 @@ import type { PublishedModel, ShadowFigure } from '../client/admin-client.ts';
 import type { EdgewiseError, ErrorCode } from '../errors.ts';
 import { type Manifest, type ModelIndex, type SplitArm, targetName } from '../repository/schema.ts';
 import { shadowNamed, splitNamed } from '../repository/served-index.ts';
+import { termsRows } from './render-terms.ts';
 
 /** Columns padded to their widest cell. */
 export function table(rows: readonly (readonly string[])[]): string {
@@ -104,8 +105,7 @@ export function versionDetails(
     ['model', `${manifest.name}@${manifest.version}`],
     ['digest', digest],
     ['description', manifest.description],
-    ['creator', manifest.creator],
-    ['licence', manifest.licence],
+    ...termsRows(manifest.terms),
     ['source', manifest.source ?? '–'],
     ['published', manifest.createdAt],
     ['served', served.includes(manifest.version) ? 'yes' : 'no (version policy)'],

@@ -27,11 +27,20 @@ export async function readModelFolder(folder: string, version?: string): Promise
     }
     labels[output] = lines(new TextDecoder().decode(bytes));
   }
+  const { file } = config.terms.licence;
+  const licenceText = readWithin(folder, file);
+  if (licenceText === undefined) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${join(folder, file)} cannot be read: config.json names it as the licence text (terms.licence.file)`,
+    );
+  }
   return {
     config,
     version: chosen,
     model,
     labels,
+    licenceText,
     externalFile: (location) => readWithin(versionFolder, location),
   };
 }

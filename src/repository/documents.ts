@@ -4,11 +4,11 @@
  * through the fast tiers, checked like any other blob.
  */
 import canonicalize from 'canonicalize';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { EdgewiseError } from '../errors.ts';
 import { digestOf } from '../storage/digest.ts';
 import type { BlobStore, Digest, VerifiedBlobStore } from '../storage/types.ts';
-import { type Manifest, type ModelIndex, manifestSchema, modelIndexSchema } from './schema.ts';
+import { digestSchema, type Manifest, type ModelIndex, manifestSchema, modelIndexSchema } from './schema.ts';
 
 export interface StoredManifest {
   readonly manifest: Manifest;
@@ -67,7 +67,8 @@ export function decodeIndex(name: string, text: string): ModelIndex {
 /**
  * The manifest with this digest, or undefined where none is stored.
  *
- * @throws EdgewiseError `digest_mismatch` when only wrong bytes are stored; `internal` when they are no manifest.
+ * @throws EdgewiseError `digest_mismatch` when only wrong bytes are stored; `internal` when they are no manifest;
+ * `policy_refused` for one from before manifests had terms.
  */
 export async function readManifest(
   blobs: VerifiedBlobStore,
@@ -75,7 +76,15 @@ export async function readManifest(
 ): Promise<{ readonly manifest: Manifest; readonly byteLength: number } | undefined> {
   const bytes = await blobs.get(digest);
   if (bytes === undefined) return undefined;
-  const manifest = decodeStored(manifestSchema, new TextDecoder().decode(bytes), `manifest ${digest}`);
+  const text = new TextDecoder().decode(bytes);
+  const { terms } = decodeStored(z.looseObject({ terms: z.unknown() }), text, `manifest ${digest}`);
+  if (terms === undefined) {
+    throw new EdgewiseError(
+      'policy_refused',
+      `manifest ${digest} is of a model without terms, and none is served without: publish it as a new version with \`terms\` in its config.json`,
+    );
+  }
+  const manifest = decodeStored(manifestSchema, text, `manifest ${digest}`);
   return { manifest, byteLength: bytes.byteLength };
 }
 
@@ -84,9 +93,34 @@ export interface BlobReference {
   readonly byteLength: number;
 }
 
+/** What of a manifest names blobs: also of one from before manifests had terms, so that it can be removed. */
+const namingSchema = z.object({
+  graph: z.object({ digest: digestSchema, byteLength: z.int() }),
+  weights: z.object({ chunks: z.array(z.object({ digest: digestSchema, byteLength: z.int() })) }).optional(),
+  terms: z.object({ licence: z.object({ text: digestSchema, byteLength: z.int() }) }).optional(),
+});
+
+/** The blobs that the manifest with this digest refers to, whether or not it can be served; undefined where none is stored. */
+export async function readReferences(
+  blobs: VerifiedBlobStore,
+  digest: Digest,
+): Promise<readonly BlobReference[] | undefined> {
+  const bytes = await blobs.get(digest);
+  if (bytes === undefined) return undefined;
+  return referencedBlobs(decodeStored(namingSchema, new TextDecoder().decode(bytes), `manifest ${digest}`));
+}
+
 /** The blobs that a manifest refers to, each once. */
-export function referencedBlobs(manifest: Manifest): readonly BlobReference[] {
-  const references: readonly BlobReference[] = [manifest.graph, ...(manifest.weights?.chunks ?? [])];
+export function referencedBlobs({
+  graph,
+  weights,
+  terms,
+}: z.output<typeof namingSchema>): readonly BlobReference[] {
+  const references: readonly BlobReference[] = [
+    graph,
+    ...(weights?.chunks ?? []),
+    ...(terms === undefined ? [] : [{ digest: terms.licence.text, byteLength: terms.licence.byteLength }]),
+  ];
   return [...new Map(references.map((reference) => [reference.digest, reference])).values()];
 }
 

@@ -10,7 +10,7 @@
 import { z } from 'zod';
 import { EdgewiseError } from '../errors.ts';
 import type { Digest, StateStore, VerifiedBlobStore } from '../storage/types.ts';
-import { decodeStored, readManifest, referencedBlobs } from './documents.ts';
+import { decodeStored, readReferences } from './documents.ts';
 import { readIndex } from './index-store.ts';
 import { indexPrefix, nameOfIndexKey, removalKey, removalPrefix } from './keys.ts';
 import { digestSchema } from './schema.ts';
@@ -93,9 +93,8 @@ export async function completeRemoval(stores: RemovalStores, removal: Removal): 
   }
   for (const digest of removal.manifests) {
     if (needed.has(digest)) continue;
-    const read = await readManifest(blobs, digest);
     // The manifest goes last: until then it tells a later removal which blobs are left.
-    for (const reference of read === undefined ? [] : referencedBlobs(read.manifest)) {
+    for (const reference of (await readReferences(blobs, digest)) ?? []) {
       await remove(reference.digest);
     }
     await remove(digest);
@@ -121,8 +120,8 @@ async function neededDigests({ state, blobs }: RemovalStores): Promise<ReadonlyS
     const name = nameOfIndexKey(key);
     const index = name === undefined ? undefined : await readIndex(state, name);
     for (const { manifestDigest } of index?.versions ?? []) {
-      const read = await readManifest(blobs, manifestDigest);
-      if (read === undefined) {
+      const references = await readReferences(blobs, manifestDigest);
+      if (references === undefined) {
         // What it refers to is not known, so nothing may be deleted.
         throw new EdgewiseError(
           'internal',
@@ -130,7 +129,7 @@ async function neededDigests({ state, blobs }: RemovalStores): Promise<ReadonlyS
         );
       }
       needed.add(manifestDigest);
-      for (const { digest } of referencedBlobs(read.manifest)) needed.add(digest);
+      for (const { digest } of references) needed.add(digest);
     }
   }
   return needed;

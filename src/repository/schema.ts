@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Digest } from '../storage/types.ts';
 import { type DataType, isDataType } from '../tensor/datatype.ts';
 import { isAliasName, isModelName, isModelVersion } from './name.ts';
+import { sourceTermsSchema, termsSchema } from './terms.ts';
 
 export const digestSchema = z
   .string()
@@ -80,6 +81,18 @@ const permittedTier = {
     'wanted "origin" or "auto" for a model whose weights may not be used at the edge (edgePermitted: false)',
 };
 
+interface LeavingChoice {
+  readonly edgePermitted?: boolean | undefined;
+  readonly terms: { readonly weightsMayLeave: boolean };
+}
+function leavingIsPermitted({ edgePermitted, terms }: LeavingChoice): boolean {
+  return edgePermitted !== false || !terms.weightsMayLeave;
+}
+const permittedLeaving = {
+  path: ['terms', 'weightsMayLeave'],
+  error: 'wanted false for a model whose weights may not even be used at the edge (edgePermitted: false)',
+};
+
 /** `models/<name>/config.json` in the source tree. What the graph already says may be left out. */
 const plainModelConfigSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -98,9 +111,8 @@ const plainModelConfigSchema = z.strictObject({
   sampleShapes: z.record(z.string(), z.array(z.int().positive())).default({}),
   /** What to fill an input with when measuring, where zeros are no valid input (a sample rate): input name → value. */
   sampleValues: z.record(z.string(), z.number()).default({}),
-  /** Who made the model, under which licence, from where. Shown by `edgewise model inspect`. */
-  creator: z.string().min(1),
-  licence: z.string().min(1),
+  /** Whose it is, and who may use it for what. */
+  terms: sourceTermsSchema,
   /** Whether the licence lets the weights be used at the edge. */
   edgePermitted: z.boolean().default(true),
   source: z.url().optional(),
@@ -117,7 +129,8 @@ const plainModelConfigSchema = z.strictObject({
 });
 export const modelConfigSchema = plainModelConfigSchema
   .refine(batchesFit, fittingBatches)
-  .refine(tierIsPermitted, permittedTier);
+  .refine(tierIsPermitted, permittedTier)
+  .refine(leavingIsPermitted, permittedLeaving);
 export type ModelConfig = z.infer<typeof modelConfigSchema>;
 
 const chunkSchema = z.strictObject({
@@ -168,8 +181,7 @@ const plainManifestSchema = z.strictObject({
   createdAt: z.iso.datetime(),
   description: z.string().max(500),
   platform: z.literal('onnx_onnxv1'),
-  creator: z.string().min(1),
-  licence: z.string().min(1),
+  terms: termsSchema,
   /** Whether the licence lets the weights be used at the edge; written only where it does not. */
   edgePermitted: z.boolean().optional(),
   source: z.url().optional(),
@@ -202,7 +214,8 @@ const plainManifestSchema = z.strictObject({
 /** One published version. Immutable: stored as a blob under the digest of its canonical JSON, which the index holds. */
 export const manifestSchema = plainManifestSchema
   .refine(batchesFit, fittingBatches)
-  .refine(tierIsPermitted, permittedTier);
+  .refine(tierIsPermitted, permittedTier)
+  .refine(leavingIsPermitted, permittedLeaving);
 export type Manifest = z.infer<typeof manifestSchema>;
 
 export const tierSchema = z.enum(['edge', 'origin']);

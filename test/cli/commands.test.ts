@@ -117,7 +117,7 @@ describe('openVersion()', () => {
       ...real,
       version: async (name: string, version: string) => {
         const published = await real.version(name, version);
-        return { ...published, manifest: { ...published.manifest, licence: 'none' } };
+        return { ...published, manifest: { ...published.manifest, description: 'another' } };
       },
     };
     await expect(openVersion(altered, 'digits', '1')).rejects.toMatchObject({

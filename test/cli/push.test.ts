@@ -11,6 +11,7 @@ import { encodeModel } from '../../src/repository/onnx/proto.ts';
 import { splitModel } from '../../src/repository/onnx/split.ts';
 import type { PublishEngines } from '../../src/repository/publish/types.ts';
 import { deepMatMul, matMul } from '../repository/onnx/models.ts';
+import { licenceFile, licenceText, openSourceTerms } from '../support/terms.ts';
 import { adminKey, startTestServer, type TestServer } from './server.ts';
 
 /** What `deepMatMul` answers does not matter here, only that both engines say the same. */
@@ -53,12 +54,13 @@ const client = () => createAdminClient({ url: server.url, key: adminKey, clock: 
 function writeModel(version: string, bytes: Uint8Array, config: Record<string, unknown> = {}): void {
   mkdirSync(join(folder, version), { recursive: true });
   writeFileSync(join(folder, version, 'model.onnx'), bytes);
-  const required = { name: 'acme/deep', description: 'd', creator: 'c', licence: 'MIT' };
+  const required = { name: 'acme/deep', description: 'd', terms: openSourceTerms };
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...required, ...config }));
+  writeFileSync(join(folder, licenceFile), licenceText);
 }
 
 /** One to look, one for each blob, one for each upload, one to publish. */
-const requestsOfAPush = 1 + 3 + 3 + 1;
+const requestsOfAPush = 1 + 4 + 4 + 1;
 
 const deep = encodeModel(deepMatMul(512, 2));
 
@@ -93,7 +95,7 @@ describe('pushModel()', () => {
     expect(await pushModel(folder, options())).toMatchObject({
       version: '10',
       status: 'created',
-      uploadedBlobs: 3,
+      uploadedBlobs: 4,
     });
     await checkWhole('10');
     const refuse = async () => {
@@ -114,7 +116,7 @@ describe('pushModel()', () => {
   it('refuses to change a published version', async () => {
     writeModel('1', deep);
     await pushModel(folder, options());
-    writeModel('1', deep, { licence: 'BSD-3-Clause' });
+    writeModel('1', deep, { terms: { ...openSourceTerms, anonymous: false } });
     await expect(pushModel(folder, options())).rejects.toMatchObject({
       code: 'conflict',
       message: expect.stringMatching(/a version never changes.*\/2$/),
@@ -172,7 +174,7 @@ describe('pushModel()', () => {
   it('goes on over connections that break now and then', async () => {
     writeModel('1', deep);
     server.cut((request) => (request % 7 === 0 ? 'after' : 'pass'));
-    expect(await pushModel(folder, options())).toMatchObject({ uploadedBlobs: 3 });
+    expect(await pushModel(folder, options())).toMatchObject({ uploadedBlobs: 4 });
     server.cut(() => 'pass');
     await checkWhole('1');
   });
@@ -218,7 +220,7 @@ describe('pushModel()', () => {
       join(folder, '1', 'weights.bin'),
       Buffer.concat((weights?.pieces ?? []).map(({ bytes }) => bytes)),
     );
-    expect(await pushModel(folder, options())).toMatchObject({ status: 'created', uploadedBlobs: 3 });
+    expect(await pushModel(folder, options())).toMatchObject({ status: 'created', uploadedBlobs: 4 });
   });
 
   it('says that it is not let in', async () => {

@@ -17,6 +17,7 @@ import {
   modelConfigSchema,
 } from '../../src/repository/schema.ts';
 import { digestOf } from '../../src/storage/digest.ts';
+import { licenceBytes, openSourceTerms } from '../support/terms.ts';
 
 const engineBaseBytes = 256 * 65_536;
 /** What a small session and its run take beside the model's own bytes, generously. */
@@ -43,12 +44,12 @@ export async function publishCase(
     config: modelConfigSchema.parse({
       name,
       description: 'A backend case of the ONNX project',
-      creator: 'ONNX Project Contributors',
-      licence: 'Apache-2.0',
+      terms: { ...openSourceTerms, creator: { name: 'ONNX Project Contributors' } },
     }),
     version: '1',
     model,
     labels: {},
+    licenceText: licenceBytes,
   };
   const source = await readSource(input, {});
   const { inputs, outputs, opsets } = inspectModel(source.model, ranks);
@@ -65,8 +66,7 @@ export async function publishCase(
     createdAt: new Date().toISOString(),
     description: input.config.description,
     platform: input.config.platform,
-    creator: input.config.creator,
-    licence: input.config.licence,
+    terms: source.terms,
     tier: input.config.tier,
     maxBatchSize: 0,
     inputs,
@@ -85,7 +85,7 @@ export async function publishCase(
     opsets,
     edgeProfile: estimate(graph.byteLength + (weights?.byteLength ?? 0), tensorBytes),
   });
-  for (const { digest, bytes } of [graphBlob, ...chunks]) {
+  for (const { digest, bytes } of [graphBlob, ...chunks, await blobOf(licenceBytes)]) {
     await client.putBlob(digest, bytes);
   }
   await client.publishVersion(manifest);

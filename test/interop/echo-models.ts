@@ -6,6 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DataType, dataTypeNames } from '../../src/tensor/datatype.ts';
 import { identityModel } from '../support/onnx-models.ts';
+import { licenceFile, licenceText, openSourceTerms } from '../support/terms.ts';
 
 /** Writes their folders into `parent`; the result. */
 export function writeEchoModels(parent: string): readonly string[] {
@@ -17,7 +18,8 @@ function writeEchoModel(parent: string, name: string, datatype: DataType): strin
   const folder = join(parent, name);
   mkdirSync(join(folder, '1'), { recursive: true });
   writeFileSync(join(folder, '1', 'model.onnx'), identityModel(datatype, ['count']).graph);
-  const config = { name, description: `Answers its ${datatype} input.`, creator: 'test', licence: 'MIT' };
+  const config = { name, description: `Answers its ${datatype} input.`, terms: openSourceTerms };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  writeFileSync(join(folder, licenceFile), licenceText);
   return folder;
 }

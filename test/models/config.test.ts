@@ -56,7 +56,7 @@ describe('models/', () => {
       for (const heading of ['Inputs and outputs', 'Limits', 'Size and speed']) {
         expect(card).toContain(`\n## ${heading}\n`);
       }
-      expect(card).toContain(`Licence: ${config.licence}`);
+      expect(card).toContain(`Licence: ${config.terms.licence.spdx}`);
     });
   });
 });

@@ -5,6 +5,7 @@ import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
 import type { BlobStore, Digest, StateStore } from '../../src/storage/types.ts';
+import { licenceBytes, openTerms } from '../support/terms.ts';
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -40,6 +41,7 @@ export async function miniature(options: MiniatureOptions = {}): Promise<Miniatu
     blobs.set(digest, bytes);
     return { digest, byteLength: bytes.byteLength };
   }
+  await store(licenceBytes);
   const stored = [];
   let offset = 0;
   for (const chunk of chunks) {
@@ -53,8 +55,7 @@ export async function miniature(options: MiniatureOptions = {}): Promise<Miniatu
     createdAt: '2026-11-23T00:00:00Z',
     description: 'a model in miniature',
     platform: 'onnx_onnxv1',
-    creator: 'tests',
-    licence: 'Apache-2.0',
+    terms: openTerms,
     tier: 'auto',
     maxBatchSize: 0,
     inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 10] }],

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { manifestSchema, modelConfigSchema } from '../../src/repository/schema.ts';
+import { openSourceTerms } from '../support/terms.ts';
 import { miniature } from './fixtures.ts';
 
-const plain = { name: 'm', description: 'd', creator: 'c', licence: 'MIT' };
+const plain = { name: 'm', description: 'd', terms: openSourceTerms };
 
 function complaint(config: Record<string, unknown>): string | undefined {
   const issue = modelConfigSchema.safeParse({ ...plain, ...config }).error?.issues[0];

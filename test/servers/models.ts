@@ -7,6 +7,7 @@ import { encodeIndex, encodeManifest, referencedBlobs } from '../../src/reposito
 import { indexKey } from '../../src/repository/keys.ts';
 import { fsBlobStore, fsStateStore } from '../../src/storage/fs.ts';
 import { identityModel } from '../support/onnx-models.ts';
+import { licenceFile, licenceText, openSourceTerms } from '../support/terms.ts';
 
 const samples = ['mlp', 'digits', 'speech-detect'];
 const echoes = ['BOOL', 'INT64', 'UINT8', 'FP16', 'FP64', 'BYTES'] as const;
@@ -38,8 +39,9 @@ function writeEcho(parent: string, name: string, datatype: (typeof echoes)[numbe
   const folder = join(parent, name);
   mkdirSync(join(folder, '1'), { recursive: true });
   writeFileSync(join(folder, '1', 'model.onnx'), identityModel(datatype, ['count']).graph);
-  const config = { name, description: `Answers its ${datatype} input.`, creator: 'test', licence: 'MIT' };
+  const config = { name, description: `Answers its ${datatype} input.`, terms: openSourceTerms };
   writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+  writeFileSync(join(folder, licenceFile), licenceText);
   return { name, folder };
 }
 

@@ -6,6 +6,7 @@ import type { DevServer } from '../../scripts/dev-server.ts';
 import { type AdminClient, createAdminClient } from '../../src/client/admin-client.ts';
 import { startService } from '../support/dev-service.ts';
 import { constantModel, fillModel, identityModel, reshapeModel } from '../support/onnx-models.ts';
+import { licenceBytes, licenceDigest } from '../support/terms.ts';
 import { type TinyModel, tinyManifest } from '../support/tiny-model.ts';
 
 let server: DevServer;
@@ -15,6 +16,7 @@ async function publish(graph: Uint8Array, model: TinyModel): Promise<void> {
   const bytes = new Uint8Array(graph);
   const manifest = await tinyManifest(bytes, model);
   await admin.putBlob(manifest.graph.digest, bytes);
+  await admin.putBlob(licenceDigest, licenceBytes);
   await admin.publishVersion(manifest);
 }
 

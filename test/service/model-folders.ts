@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { externalModel, inlineModel } from '../support/onnx-models.ts';
+import { licenceFile, licenceText, openSourceTerms } from '../support/terms.ts';
 
 /** Ten square matrices of 1 MiB each: published as a graph and several chunks of weights. */
 const chain = { layers: 10, width: 512 };
@@ -28,6 +29,7 @@ export function writeModelFolder(folder: string, model: Uint8Array, options: Mod
   const { name, version = '1', config } = options;
   mkdirSync(join(folder, version), { recursive: true });
   writeFileSync(join(folder, version, 'model.onnx'), model);
-  const required = { name, description: 'made for a test', creator: 'test', licence: 'MIT' };
+  const required = { name, description: 'made for a test', terms: openSourceTerms };
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...required, ...config }));
+  writeFileSync(join(folder, licenceFile), licenceText);
 }

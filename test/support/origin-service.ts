@@ -7,6 +7,7 @@ import { Publisher } from '../../src/repository/publisher.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { fsBlobStore, fsStateStore } from '../../src/storage/fs.ts';
 import { verified } from '../../src/storage/tiered.ts';
+import { licenceBytes, licenceDigest } from './terms.ts';
 import { type TinyModel, tinyManifest } from './tiny-model.ts';
 
 export interface PublishedGraph {
@@ -47,6 +48,7 @@ export async function publishInto(
   const publisher = new Publisher({ state: fsStateStore(folder), blobs });
   const manifest = await tinyManifest(graph, model);
   await publisher.putBlob(manifest.graph.digest, graph);
+  await publisher.putBlob(licenceDigest, licenceBytes);
   await publisher.publishVersion(manifest);
   return manifest;
 }

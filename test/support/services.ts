@@ -16,6 +16,7 @@ import { DynamicBatcher } from '../../src/scheduler/dynamic-batcher.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
 import { createLog } from '../../src/telemetry/log.ts';
+import { licenceBytes, licenceDigest } from './terms.ts';
 import { type TinyModel, tinyManifest } from './tiny-model.ts';
 
 export const adminKey = 'ewa_test-admin';
@@ -95,6 +96,7 @@ export async function publishTiny(
 ): Promise<Manifest> {
   const manifest = await tinyManifest(graph, model);
   await services.publisher.putBlob(manifest.graph.digest, graph);
+  await services.publisher.putBlob(licenceDigest, licenceBytes);
   await services.publisher.publishVersion(manifest, { aliases });
   services.repository.invalidate(manifest.name);
   return manifest;

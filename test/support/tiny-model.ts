@@ -1,6 +1,7 @@
 /** The manifest of a model that is all graph and takes next to no memory. */
 import { type Manifest, manifestSchemaId } from '../../src/repository/schema.ts';
 import { digestOf } from '../../src/storage/digest.ts';
+import { openTerms } from './terms.ts';
 
 const engineBaseBytes = 256 * 65_536;
 
@@ -14,8 +15,7 @@ export async function tinyManifest(graph: Uint8Array<ArrayBuffer>, model: TinyMo
     createdAt: '2026-01-01T00:00:00.000Z',
     description: 'made for a test',
     platform: 'onnx_onnxv1',
-    creator: 'Edgewise',
-    licence: 'Apache-2.0',
+    terms: openTerms,
     tier: 'auto',
     maxBatchSize: 0,
     labels: {},

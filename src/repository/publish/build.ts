@@ -109,8 +109,7 @@ async function assemble(
     createdAt: (options.createdAt ?? new Date()).toISOString(),
     description: config.description,
     platform: config.platform,
-    creator: config.creator,
-    licence: config.licence,
+    terms: source.terms,
     ...(config.edgePermitted ? {} : { edgePermitted: false }),
     ...(config.source === undefined ? {} : { source: config.source }),
     tier: isOriginOnly(input, options) ? 'origin' : config.tier,
@@ -134,7 +133,11 @@ async function assemble(
   };
   return {
     manifest: checkedManifest(manifest),
-    blobs: [graphBlob, ...chunks.map(({ digest, bytes }) => ({ digest, bytes }))],
+    blobs: [
+      graphBlob,
+      ...chunks.map(({ digest, bytes }) => ({ digest, bytes })),
+      { digest: source.terms.licence.text, bytes: input.licenceText },
+    ],
   };
 }
 

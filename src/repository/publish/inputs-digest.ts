@@ -3,13 +3,16 @@ import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
 import type { ModelConfig } from '../schema.ts';
+import type { Terms } from '../terms.ts';
 
 /** Raised when the same source would be published in another form. */
-const publisherFormat = 'edgewise.publisher.v1';
+const publisherFormat = 'edgewise.publisher.v2';
 
 export interface PublishInputs {
   readonly version: string;
   readonly config: ModelConfig;
+  /** As published: with the digest of the licence text, wherever the file stood. */
+  readonly terms: Terms;
   /** Output name → labels. */
   readonly labels: Readonly<Record<string, readonly string[]>>;
   /** Of `model.onnx`, and of the files that it refers to. */
@@ -22,8 +25,16 @@ export interface PublishInputs {
  * What lives in the index (the version policy) and where the file came from are left out.
  */
 export async function inputsDigestOf(inputs: PublishInputs): Promise<Digest> {
-  const { $schema: _, versionPolicy: __, package: ___, labels: ____, edgePermitted, ...rest } = inputs.config;
-  // Said only where it is false, as in the manifest: what was published before it could be said keeps its digest.
+  const {
+    $schema: _,
+    versionPolicy: __,
+    package: ___,
+    labels: ____,
+    terms: _____,
+    edgePermitted,
+    ...rest
+  } = inputs.config;
+  // Said only where it is false, as in the manifest.
   const config = edgePermitted ? rest : { ...rest, edgePermitted };
   const text = canonicalize({ format: publisherFormat, ...inputs, config });
   if (text === undefined) {

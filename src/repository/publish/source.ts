@@ -7,7 +7,9 @@ import { decodeModel, encodeModel } from '../onnx/proto.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
 import { isExternal } from '../onnx/tensor-data.ts';
 import { scopesOf, tensorsOf } from '../onnx/walk.ts';
+import type { Terms } from '../terms.ts';
 import { inputsDigestOf } from './inputs-digest.ts';
+import { readTerms } from './licence.ts';
 import type { PackageInput, PackageOptions } from './types.ts';
 
 export interface ModelFile {
@@ -18,6 +20,7 @@ export interface ModelFile {
   readonly sourceDigest: Digest;
   /** See `inputsDigestOf`. */
   readonly inputsDigest: Digest;
+  readonly terms: Terms;
 }
 
 type OriginChoice = Pick<PackageOptions, 'originOnly'>;
@@ -26,8 +29,12 @@ export function isOriginOnly({ config }: PackageInput, { originOnly }: OriginCho
   return originOnly === true || config.tier === 'origin' || !config.edgePermitted;
 }
 
-/** @throws EdgewiseError `invalid_request` for a model that is corrupt or hostile: `checkModel`, `inlineExternalData`. */
+/**
+ * @throws EdgewiseError `invalid_request` for a model that is corrupt or hostile: `checkModel`, `inlineExternalData`; and
+ * for a licence text that nobody could read: `readTerms`.
+ */
 export async function readSource(input: PackageInput, options: OriginChoice): Promise<ModelFile> {
+  const terms = await readTerms(input);
   const decoded = decodeModel(input.model);
   const locations = externalLocations(decoded);
   const files = new Map(locations.map((location) => [location, input.externalFile?.(location)]));
@@ -41,6 +48,7 @@ export async function readSource(input: PackageInput, options: OriginChoice): Pr
   const inputsDigest = await inputsDigestOf({
     version: input.version,
     config: input.config,
+    terms,
     labels: input.labels,
     sourceDigests: [sourceDigest, ...fileDigests],
     originOnly: isOriginOnly(input, options),
@@ -50,6 +58,7 @@ export async function readSource(input: PackageInput, options: OriginChoice): Pr
     bytes: locations.length === 0 ? input.model : encodeModel(model),
     sourceDigest,
     inputsDigest,
+    terms,
   };
 }
 

@@ -27,6 +27,8 @@ export interface PackageInput {
   readonly model: Uint8Array<ArrayBuffer>;
   /** Output name → labels in class order. */
   readonly labels: Readonly<Record<string, readonly string[]>>;
+  /** The exact licence text: the bytes of the file that the terms in `config` name. */
+  readonly licenceText: Uint8Array<ArrayBuffer>;
   /** Files beside the model that it keeps weights in, by their relative path; absent: there are none. */
   externalFile?(location: string): Uint8Array<ArrayBuffer> | undefined;
 }

@@ -11,6 +11,7 @@ import { readSource } from '../../../src/repository/publish/source.ts';
 import type { PackageInput, PublishEngines } from '../../../src/repository/publish/types.ts';
 import { manifestSchema, modelConfigSchema } from '../../../src/repository/schema.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
+import { licenceBytes, openSourceTerms, openTerms } from '../../support/terms.ts';
 import { deepMatMul, matMul, model, unknownOperator, value } from '../onnx/models.ts';
 
 const mebibyte = 2 ** 20;
@@ -26,13 +27,13 @@ function packageInput(source: ModelProto | string, config: Record<string, unknow
     config: modelConfigSchema.parse({
       name: 'test/model',
       description: 'd',
-      creator: 'c',
-      licence: 'MIT',
+      terms: openSourceTerms,
       ...config,
     }),
     version: '3',
     model: bytes,
     labels: {},
+    licenceText: licenceBytes,
   };
 }
 
@@ -71,6 +72,7 @@ describe('buildPackage()', () => {
     expect(blobs.map(({ digest }) => digest)).toEqual([
       graph.digest,
       ...(weights?.chunks ?? []).map(({ digest }) => digest),
+      manifest.terms.licence.text,
     ]);
     for (const { digest, bytes } of blobs) {
       expect(await digestOf(bytes)).toBe(digest);
@@ -263,6 +265,7 @@ describe('buildPackage() of a config that batches, or keeps its weights at the o
 
 describe('readSource()', () => {
   const base = packageInput(matMul(2, 2), { maxBatchSize: 4 });
+  const closedTerms = { ...openSourceTerms, anonymous: false };
   const digest = async (input: PackageInput, originOnly = false) =>
     (await readSource(input, { originOnly })).inputsDigest;
 
@@ -274,7 +277,8 @@ describe('readSource()', () => {
   it.each<[string, PackageInput, boolean]>([
     ['the model', packageInput(matMul(2, 3), { maxBatchSize: 4 }), false],
     ['the version', { ...base, version: '4' }, false],
-    ['the licence', packageInput(matMul(2, 2), { maxBatchSize: 4, licence: 'X' }), false],
+    ['the terms', packageInput(matMul(2, 2), { maxBatchSize: 4, terms: closedTerms }), false],
+    ['the licence text', { ...base, licenceText: new TextEncoder().encode('Another.') }, false],
     ['the labels', { ...base, labels: { y: ['a', 'b'] } }, false],
     ['the tier', base, true],
     ['batching', packageInput(matMul(2, 2), { maxBatchSize: 4, dynamicBatching: {} }), false],
@@ -287,17 +291,19 @@ describe('readSource()', () => {
     expect(await digest(kept)).not.toBe(await digest(base, true));
   });
 
-  it('names inputs as the release before dynamicBatching and edgePermitted did', async () => {
-    const config = modelConfigSchema.parse({
-      name: 'm',
-      description: 'd',
-      creator: 'c',
-      licence: 'MIT',
-      maxBatchSize: 4,
-    });
-    const inputs = { version: '3', config, labels: {}, sourceDigests: [], originOnly: false };
+  it('names inputs as the release before did, and wherever the licence text stands', async () => {
+    const terms = { ...openSourceTerms, licence: { ...openSourceTerms.licence, file: 'LICENCE.txt' } };
+    const config = modelConfigSchema.parse({ name: 'm', description: 'd', terms, maxBatchSize: 4 });
+    const inputs = {
+      version: '3',
+      config,
+      terms: openTerms,
+      labels: {},
+      sourceDigests: [],
+      originOnly: false,
+    };
     expect(await inputsDigestOf(inputs)).toBe(
-      'sha256:612ed8ce55b6df9743fe28d97d82e8035ed1a54379e06a75c3d38d0b8e0c436e',
+      'sha256:f01539496d6adbd9af9c9bc6a2462e0fc51d8b5941f0b81e09b5a75dceeda633',
     );
   });
 });
