@@ -33,6 +33,7 @@ export const errorCodes = [
   'model_not_ready',
   'origin_unavailable',
   'no_capacity',
+  'records_unavailable',
   'deadline_exceeded',
   'digest_mismatch',
   'signature_invalid',

@@ -106,6 +106,7 @@ const retryableCodes = new Set<ErrorCode>([
   'model_not_ready',
   'origin_unavailable',
   'no_capacity',
+  'records_unavailable',
   'deadline_exceeded',
 ]);
 

@@ -88,6 +88,7 @@ const away: ReadonlySet<ErrorCode> = new Set([
   'quota_exceeded',
   'model_not_ready',
   'no_capacity',
+  'records_unavailable',
   'internal',
 ]);
 

@@ -34,6 +34,7 @@ export const statusOfCode: { readonly [C in ErrorCode]: ErrorStatus } = {
   model_not_ready: 503,
   origin_unavailable: 503,
   no_capacity: 503,
+  records_unavailable: 503,
   deadline_exceeded: 504,
   digest_mismatch: 500,
   signature_invalid: 500,

@@ -49,6 +49,7 @@ const verdictOfCode: { readonly [C in ErrorCode]: Verdict } = {
   unsupported_encoding: 'failure',
   conflict: 'failure',
   origin_unavailable: 'failure',
+  records_unavailable: 'failure',
   digest_mismatch: 'failure',
   signature_invalid: 'failure',
   internal: 'failure',
