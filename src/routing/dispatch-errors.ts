@@ -20,7 +20,10 @@ const maxReasonLength = 120;
 /** Clients take a longer one for no answer. */
 const maxRetryAfterSeconds = 60;
 
-/** `origin_unavailable`, `overloaded` where all that failed were busy, `residency_unavailable`. */
+/**
+ * `overloaded` where all that failed were busy; else `origin_unavailable`, or `residency_unavailable` where the request is
+ * bound to a jurisdiction: others may well be there, and are not for it.
+ */
 export function unanswered(pool: EndpointPool, request: Unanswered): EdgewiseError {
   const { wanted, tried, failed, stopped } = request;
   const passedOver = pool.passedOver(wanted, tried);
@@ -37,11 +40,17 @@ export function unanswered(pool: EndpointPool, request: Unanswered): EdgewiseErr
       ...(stopped === undefined ? [] : [stopped]),
     ].join('; '),
   );
+  if (!isBusy && wanted.jurisdiction !== undefined) {
+    return new EdgewiseError('residency_unavailable', noneOfJurisdictionAnswers, { cause });
+  }
   return new EdgewiseError(isBusy ? 'overloaded' : 'origin_unavailable', messageFor(failed, isBusy), {
     cause,
     retryAfterSeconds: retryAfterSeconds(pool, wanted, isBusy ? failed : []),
   });
 }
+
+const noneOfJurisdictionAnswers =
+  'no origin server in the jurisdiction that the request is bound to can answer it now';
 
 const passedOverFor = {
   busy: 'it said that it is busy',

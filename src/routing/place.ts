@@ -213,6 +213,8 @@ export function fallback(from: Tier, code: ErrorCode, facts: PlacementFacts): Pl
 /** `deadline_exceeded`: of the origin's share of the time; whether the caller's own is left is for who asks. */
 const originFailures: ReadonlySet<ErrorCode> = new Set([
   'origin_unavailable',
+  // None of its jurisdiction: an edge of that jurisdiction may have it.
+  'residency_unavailable',
   'overloaded',
   'model_not_ready',
   'no_capacity',

@@ -335,7 +335,9 @@ describe('a request that is bound to a jurisdiction', () => {
       },
     );
     wire.instead = () => Promise.reject(new Error('down'));
-    for (let count = 0; count < 8; count++) expect((await infer(down, bound)).status).toBe(503);
+    for (let count = 0; count < 8; count++) {
+      expect(await outcome(infer(down, bound))).toEqual([451, 'residency_unavailable', null]);
+    }
     expect(new Set(wire.asked.map((asked) => asked.endpoint))).toEqual(new Set(['eu']));
   });
 

@@ -317,8 +317,21 @@ describe('dispatch', () => {
   it('never sends a request out of its jurisdiction, whatever fails', async () => {
     const { sendTo, pool } = testPool([{ jurisdiction: 'eu' }, { jurisdiction: 'us' }, {}]);
     const { error } = await sendTo({ a: failed }, { jurisdiction: 'eu' });
-    expect(error).toMatchObject({ code: 'origin_unavailable' });
+    expect(error).toMatchObject({ code: 'residency_unavailable', retryAfterSeconds: undefined });
+    expect(causeOf(error)).toMatch(/^a: /);
     expect(pool.snapshot().map(({ requests }) => requests)).toEqual([1, 0, 0]);
+  });
+
+  it.each([
+    ['residency_unavailable', 'lack the model', lacking],
+    ['residency_unavailable', 'fail', failed],
+    ['overloaded', 'are busy', busy],
+  ] as const)('is %s where those of its jurisdiction %s', async (code, _, how) => {
+    const { sendTo } = testPool([{ jurisdiction: 'eu' }, { jurisdiction: 'us' }]);
+    const bound = { jurisdiction: 'eu' };
+    expect((await sendTo({ a: how }, bound)).error).toMatchObject({ code });
+    // Also while none of them is asked again.
+    expect((await sendTo({ a: how }, bound)).error).toMatchObject({ code });
   });
 });
 
