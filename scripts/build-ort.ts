@@ -64,9 +64,13 @@ export function buildOrt(): boolean {
   mkdirSync(outDirectory, { recursive: true });
   for (const flavour of flavours) {
     const source = join(ort.directory, sources[flavour]);
-    const glue = patchGlue(readFileSync(`${source}.mjs`, 'utf8'), flavour, ort.version);
+    const wasm = clearSharedMemory(readFileSync(`${source}.wasm`));
+    const glue = patchGlue(readFileSync(`${source}.mjs`, 'utf8'), flavour, {
+      version: ort.version,
+      wasmDigest: `sha256:${createHash('sha256').update(wasm).digest('hex')}`,
+    });
     writeWhole(join(outDirectory, `${flavour}.mjs`), glue);
-    writeWhole(join(outDirectory, `${flavour}.wasm`), clearSharedMemory(readFileSync(`${source}.wasm`)));
+    writeWhole(join(outDirectory, `${flavour}.wasm`), wasm);
   }
   writeWhole(stampPath, wanted);
   return true;

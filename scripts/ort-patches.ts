@@ -114,12 +114,20 @@ function changedShape(what: string, detail: string): Error {
   );
 }
 
+/** What the glue says of itself besides: receipts name both. */
+export interface BuildIdentity {
+  /** Of onnxruntime-web. */
+  readonly version: string;
+  /** Of the patched WASM file that the glue belongs to. */
+  readonly wasmDigest: `sha256:${string}`;
+}
+
 /**
  * The JavaScript glue of `flavour` with every patch applied.
  *
  * @throws Error naming the patch whose text is not there exactly once.
  */
-export function patchGlue(glue: string, flavour: Flavour, version: string): string {
+export function patchGlue(glue: string, flavour: Flavour, { version, wasmDigest }: BuildIdentity): string {
   // Closure breaks lines between tokens only, so a blank is the same program and patterns need not span lines.
   let text = glue.replaceAll('\n', ' ');
   const moduleName =
@@ -142,7 +150,7 @@ export function patchGlue(glue: string, flavour: Flavour, version: string): stri
   if (left !== undefined) {
     throw changedShape(flavour, `"${left}" is left in the glue`);
   }
-  return `// Made by scripts/build-ort.ts from onnxruntime-web ${version}. Not to be edited.\n${text}\nexport const ortVersion = ${JSON.stringify(version)};\n`;
+  return `// Made by scripts/build-ort.ts from onnxruntime-web ${version}. Not to be edited.\n${text}\nexport const ortVersion = ${JSON.stringify(version)};\nexport const wasmDigest = ${JSON.stringify(wasmDigest)};\n`;
 }
 
 const importSection = 2;

@@ -7,7 +7,7 @@ import { EdgewiseError } from '../errors.ts';
 import { typedArrays } from '../tensor/datatype.ts';
 import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 import { checkedFeeds, fetchedIndices } from './feeds.ts';
-import type { Engine, EngineMemory, Feeds, Fetches, ModelSource, Session } from './types.ts';
+import type { Engine, EngineMemory, Feeds, Fetches, ModelSource, RuntimeIdentity, Session } from './types.ts';
 
 /**
  * `identity`: output i is input i. `add`: every output is the sum of all inputs, element by element (numbers only).
@@ -48,13 +48,15 @@ export interface FakeEngine extends Engine {
   readonly runsDone: number;
 }
 
+export const fakeRuntime: RuntimeIdentity = { name: 'fake', version: '1' };
+
 export function createFakeEngine(options: FakeEngineOptions = {}): FakeEngine {
   return new Fake(options);
 }
 
 class Fake implements FakeEngine {
   readonly name = 'fake';
-  readonly version = '1';
+  readonly version = fakeRuntime.version;
   readonly options: FakeEngineOptions;
   readonly #capBytes: number;
   #liveBytes: number;
@@ -128,6 +130,7 @@ class Fake implements FakeEngine {
 class FakeSession implements Session {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+  readonly runtime = fakeRuntime;
   readonly #engine: Fake;
   readonly #model: FakeModel;
   readonly #bytes: number;

@@ -10,7 +10,7 @@ import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 import { checkedFeeds } from './feeds.ts';
 // Imported for what it does, too: an addon that only a thread has loaded is unloaded when that thread ends, under the
 // feet of ONNX Runtime's own threads.
-import { type OrtNodeEngine, type OrtNodeOptions, ortNodeVersion } from './ort-node.ts';
+import { type OrtNodeEngine, type OrtNodeOptions, ortNodeRuntime, ortNodeVersion } from './ort-node.ts';
 import {
   type Operation,
   type Operations,
@@ -19,7 +19,7 @@ import {
   type ThreadReply,
 } from './ort-node-thread-protocol.ts';
 import { closeThread, createThreadState, type ThreadState } from './ort-node-thread-state.ts';
-import type { Feeds, Fetches, Session } from './types.ts';
+import type { Feeds, Fetches, RuntimeIdentity, Session } from './types.ts';
 import { wholeModel } from './weights.ts';
 
 export interface ThreadHost {
@@ -44,6 +44,7 @@ export function createOrtNodeThreadEngine(
   host: ThreadHost = {},
 ): OrtNodeEngine {
   const { clock = systemClock } = host;
+  const runtime = ortNodeRuntime(options);
   let thread: Thread | undefined;
   let startedMs = 0;
   let sessions = 0;
@@ -73,7 +74,7 @@ export function createOrtNodeThreadEngine(
       const transfer = weights === undefined ? [copy.buffer] : [copy.buffer, weights.bytes.buffer];
       const session = sessions++;
       const { inputs, outputs } = await owner.call('create', { session, model }, transfer);
-      return new ThreadSession(owner, session, inputs, outputs);
+      return new ThreadSession(owner, session, { inputs, outputs, runtime });
     },
   };
 }
@@ -81,6 +82,7 @@ export function createOrtNodeThreadEngine(
 class ThreadSession implements Session {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+  readonly runtime: RuntimeIdentity;
   readonly #thread: Thread;
   readonly #session: number;
   #released = false;
@@ -88,13 +90,13 @@ class ThreadSession implements Session {
   constructor(
     thread: Thread,
     session: number,
-    inputs: readonly TensorSpec[],
-    outputs: readonly TensorSpec[],
+    { inputs, outputs, runtime }: Pick<Session, 'inputs' | 'outputs' | 'runtime'>,
   ) {
     this.#thread = thread;
     this.#session = session;
     this.inputs = inputs;
     this.outputs = outputs;
+    this.runtime = runtime;
   }
 
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Fetches> {

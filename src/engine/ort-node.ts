@@ -5,7 +5,7 @@ import { type OnProviderSkipped, ProviderChain } from './execution-providers.ts'
 import { checkedFeeds, fetchedIndices } from './feeds.ts';
 import { createError, runError } from './ort-errors.ts';
 import { dataTypeOfOrt, tensorFromOrt, tensorToOrt } from './ort-node-tensor.ts';
-import type { Engine, EngineMemory, Feeds, Fetches, Session } from './types.ts';
+import type { Engine, EngineMemory, Feeds, Fetches, RuntimeIdentity, Session } from './types.ts';
 import { type WholeModel, wholeModel } from './weights.ts';
 
 export interface OrtNodeOptions {
@@ -37,6 +37,10 @@ export interface DirectOrtNodeEngine extends OrtNodeEngine {
 
 export const ortNodeVersion = env.versions.node ?? 'unknown';
 
+export function ortNodeRuntime({ threads }: Pick<OrtNodeOptions, 'threads'>): RuntimeIdentity {
+  return { name: 'onnxruntime-node', version: ortNodeVersion, ...(threads !== undefined && { threads }) };
+}
+
 /** ONNX Runtime's own log is silent: every failure comes back with its text. */
 const fatalOnly = 4;
 
@@ -66,6 +70,7 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNode
     probe: (provider) => probe(provider, sessionOptions),
     onSkipped: options.onProviderSkipped,
   });
+  const runtime = ortNodeRuntime(options);
   let usedBytes = 0;
   let sessions = 0;
   // Where others hold memory, room can be made; alone, the model is too large for the device.
@@ -79,7 +84,7 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNode
     };
     let served: OrtNodeSession;
     try {
-      served = new OrtNodeSession(session, onRelease);
+      served = new OrtNodeSession(session, runtime, onRelease);
     } catch (error) {
       // Its inputs or outputs cannot be served: nobody would release it.
       await session.release();
@@ -144,11 +149,13 @@ async function probe(provider: string, options: InferenceSession.SessionOptions)
 class OrtNodeSession implements Session {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+  readonly runtime: RuntimeIdentity;
   readonly #onRelease: () => void;
   #session: InferenceSession | undefined;
 
-  constructor(session: InferenceSession, onRelease: () => void) {
+  constructor(session: InferenceSession, runtime: RuntimeIdentity, onRelease: () => void) {
     this.#session = session;
+    this.runtime = runtime;
     this.#onRelease = onRelease;
     this.inputs = session.inputMetadata.map(specOf);
     this.outputs = session.outputMetadata.map(specOf);

@@ -3,11 +3,13 @@ declare module '*/build/ort/jspi.mjs' {
   const start: import('./ort-wasm-module.ts').StartOrtModule;
   export default start;
   export const ortVersion: string;
+  export const wasmDigest: `sha256:${string}`;
 }
 declare module '*/build/ort/plain.mjs' {
   const start: import('./ort-wasm-module.ts').StartOrtModule;
   export default start;
   export const ortVersion: string;
+  export const wasmDigest: `sha256:${string}`;
 }
 declare module '*/build/ort/jspi.wasm' {
   const module: WebAssembly.Module;

@@ -94,6 +94,8 @@ export type StartOrtModule = (options: OrtModuleOptions) => Promise<OrtModule>;
 export interface OrtBuild {
   readonly flavour: 'jspi' | 'plain';
   readonly version: string;
+  /** Of the WASM file as built, `scripts/build-ort.ts` says it. */
+  readonly wasmDigest: `sha256:${string}`;
   readonly start: StartOrtModule;
   readonly wasmModule: WebAssembly.Module;
 }

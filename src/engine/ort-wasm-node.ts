@@ -17,10 +17,15 @@ const directory = new URL('../../build/ort/', import.meta.url);
 export async function loadNodeBuild(
   flavour: OrtBuild['flavour'] = WebAssembly.Suspending === undefined ? 'plain' : 'jspi',
 ): Promise<OrtBuild> {
-  const { default: start, ortVersion } =
-    flavour === 'jspi' ? await import('../../build/ort/jspi.mjs') : await import('../../build/ort/plain.mjs');
+  const {
+    default: start,
+    ortVersion,
+    wasmDigest,
+  } = flavour === 'jspi'
+    ? await import('../../build/ort/jspi.mjs')
+    : await import('../../build/ort/plain.mjs');
   const wasmModule = await WebAssembly.compile(await readFile(new URL(`${flavour}.wasm`, directory)));
-  return { flavour, version: ortVersion, start, wasmModule };
+  return { flavour, version: ortVersion, wasmDigest, start, wasmModule };
 }
 
 /** What `createOrtWasmPair` takes, as far as this Node goes. */

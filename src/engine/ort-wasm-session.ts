@@ -10,7 +10,7 @@ import {
   locateTensor,
   tensorToOrt,
 } from './ort-wasm-tensor.ts';
-import type { Feeds, Fetches, Session } from './types.ts';
+import type { Feeds, Fetches, RuntimeIdentity, Session } from './types.ts';
 
 /** A declared input or output, and its name in the heap. */
 export interface NamedSpec {
@@ -30,13 +30,15 @@ const outWords = 4;
 export class OrtWasmSession implements Session {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+  readonly runtime: RuntimeIdentity;
   readonly #runtime: OrtRuntime;
   readonly #parts: SessionParts;
   readonly #maxOutputBytes: number;
   #released = false;
 
   /** @param maxOutputBytes of the outputs of one run together. */
-  constructor(runtime: OrtRuntime, parts: SessionParts, maxOutputBytes: number) {
+  constructor(runtime: OrtRuntime, parts: SessionParts, identity: RuntimeIdentity, maxOutputBytes: number) {
+    this.runtime = identity;
     this.#runtime = runtime;
     this.#maxOutputBytes = maxOutputBytes;
     this.#parts = parts;

@@ -1,7 +1,7 @@
 /// <reference path="./ort-wasm-glue.d.ts" />
-import startJspi, { ortVersion } from '../../build/ort/jspi.mjs';
+import startJspi, { wasmDigest as jspiDigest, ortVersion } from '../../build/ort/jspi.mjs';
 import jspiModule from '../../build/ort/jspi.wasm';
-import startPlain from '../../build/ort/plain.mjs';
+import startPlain, { wasmDigest as plainDigest } from '../../build/ort/plain.mjs';
 import plainModule from '../../build/ort/plain.wasm';
 import type { OrtBuild } from './ort-wasm-module.ts';
 
@@ -13,12 +13,14 @@ declare const WebAssembly: { readonly Suspending?: unknown };
 export const workerdBuild: OrtBuild = {
   flavour: 'jspi',
   version: ortVersion,
+  wasmDigest: jspiDigest,
   start: startJspi,
   wasmModule: jspiModule,
 };
 export const workerdPlainBuild: OrtBuild = {
   flavour: 'plain',
   version: ortVersion,
+  wasmDigest: plainDigest,
   start: startPlain,
   wasmModule: plainModule,
 };

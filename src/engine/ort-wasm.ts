@@ -7,7 +7,7 @@ import { externalDataResult, type OrtBuild } from './ort-wasm-module.ts';
 import { type LoadExternalData, OrtRuntime, wasmPageBytes } from './ort-wasm-runtime.ts';
 import { OrtWasmSession } from './ort-wasm-session.ts';
 import { weightsLoader } from './ort-wasm-weights.ts';
-import type { Engine, EngineMemory, ModelSource, Session } from './types.ts';
+import type { Engine, EngineMemory, ModelSource, RuntimeIdentity, Session } from './types.ts';
 import { gatherWeights } from './weights.ts';
 
 export interface OrtWasmOptions {
@@ -51,6 +51,7 @@ class OrtWasmEngine implements Engine {
   readonly name = 'ort-wasm';
   readonly version: string;
   readonly #build: OrtBuild;
+  readonly #identity: RuntimeIdentity;
   readonly #clock: Clock;
   readonly #readTimeoutMs: number;
   readonly #capBytes: number;
@@ -72,6 +73,12 @@ class OrtWasmEngine implements Engine {
     }
     this.version = build.version;
     this.#build = build;
+    this.#identity = {
+      name: 'onnxruntime-web',
+      version: build.version,
+      wasm: build.wasmDigest,
+      threads: 1,
+    };
     this.#takenElsewhere = takenElsewhere ?? (() => 0);
     this.#maxOutputBytes = options.maxOutputBytes ?? Number.POSITIVE_INFINITY;
     this.#clock = clock ?? systemClock;
@@ -146,7 +153,12 @@ class OrtWasmEngine implements Engine {
         const failure = runtime.lastFailure();
         throw load.error() ?? createError(failure);
       }
-      return new OrtWasmSession(runtime, describeSession(runtime, handle), this.#maxOutputBytes);
+      return new OrtWasmSession(
+        runtime,
+        describeSession(runtime, handle),
+        this.#identity,
+        this.#maxOutputBytes,
+      );
     } finally {
       // A create that was passed over has left its frames on the stack, and its model and weights are still in use.
       if (!lease.lost) {

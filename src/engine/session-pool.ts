@@ -88,7 +88,8 @@ export class SessionPool {
       const outputs = await this.#infer(entry, session, feeds, fetches);
       const loadMs = cold ? Math.max(0, entry.loadedAtMs - askedMs) : 0;
       const queueMs = begunMs - askedMs - loadMs;
-      return { outputs, timings: { loadMs, queueMs, runMs: clock.now() - begunMs, cold } };
+      const { runtime } = session;
+      return { outputs, runtime, timings: { loadMs, queueMs, runMs: clock.now() - begunMs, cold } };
     });
   }
 

@@ -32,12 +32,25 @@ export interface EngineMemory {
 export type Feeds = ReadonlyMap<string, Tensor>;
 export type Fetches = ReadonlyMap<string, Tensor>;
 
+/** What computes a session's answers. Receipts name it, so that an answer can be computed again by the same. */
+export interface RuntimeIdentity {
+  /** As its package is called. */
+  readonly name: 'onnxruntime-web' | 'onnxruntime-node' | 'fake';
+  readonly version: string;
+  /** SHA-256 of the WebAssembly file that runs, where it is one. */
+  readonly wasm?: `sha256:${string}`;
+  /** That one run computes on; absent where the runtime chooses. */
+  readonly threads?: number;
+}
+
 /**
  * A loaded model. Runs of one session follow one another (the caller sees to it: `engine/session-pool.ts`).
  */
 export interface Session {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
+  /** One object for all sessions of one runtime. An engine may have several: builds that differ in their kernels. */
+  readonly runtime: RuntimeIdentity;
   /**
    * Computes `fetches` (all outputs where absent). Outputs are copies: they outlive the session.
    *
@@ -51,7 +64,7 @@ export interface Session {
 
 export interface Engine {
   readonly name: 'ort-wasm' | 'ort-node' | 'fake';
-  /** Version of the runtime: part of what makes an answer repeatable. */
+  /** Version of the runtime. */
   readonly version: string;
   memory(): EngineMemory;
   /**
@@ -81,5 +94,7 @@ export interface RunOptions {
 
 export interface RunResult {
   readonly outputs: Fetches;
+  /** What computed them. */
+  readonly runtime: RuntimeIdentity;
   readonly timings: RunTimings;
 }

@@ -42,10 +42,16 @@ export async function execute(
 /** Runs the job in this tier and no other. @throws EdgewiseError that of the tier. */
 export async function runIn(tier: Tier, services: Services, job: Job, reason: PlacementReason): Promise<Ran> {
   if (tier === 'origin' && services.tier === 'edge') {
-    return { outputs: await runAtOrigin(services, job), tier, reason, timings: undefined };
+    return {
+      outputs: await runAtOrigin(services, job),
+      tier,
+      reason,
+      runtime: undefined,
+      timings: undefined,
+    };
   }
-  const { outputs, timings } = await runLocally(services, job);
-  return { outputs, tier, reason, timings };
+  const { outputs, runtime, timings } = await runLocally(services, job);
+  return { outputs, tier, reason, runtime, timings };
 }
 
 /** What is left of the caller's own time; Infinity where none was set. */

@@ -1,4 +1,4 @@
-import type { Fetches, RunTimings } from '../engine/types.ts';
+import type { Fetches, RunTimings, RuntimeIdentity } from '../engine/types.ts';
 import type { InferRequest } from '../protocol/oip/types.ts';
 import type { ResolvedModel } from '../repository/model-repository.ts';
 import type { OipRequest } from '../routing/oip-endpoint.ts';
@@ -29,6 +29,8 @@ export interface Ran {
   readonly outputs: Fetches;
   readonly tier: Tier;
   readonly reason: PlacementReason;
+  /** What computed it, of a run in this process; an origin's is its own. */
+  readonly runtime: RuntimeIdentity | undefined;
   /** Of a run in this process; an origin's figures are its own. */
   readonly timings: RunTimings | undefined;
 }

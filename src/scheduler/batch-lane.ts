@@ -146,7 +146,7 @@ export class BatchLane {
       this.#count(rows);
     };
     try {
-      const { outputs, timings } = await head.job.run(
+      const { outputs, runtime, timings } = await head.job.run(
         joinFeeds(batch.map(({ job }) => job.feeds)),
         unionOfFetches(batch.map(({ job }) => job.fetches)),
         { signal: left.signal, onBegin },
@@ -159,7 +159,7 @@ export class BatchLane {
       for (const [index, member] of batch.entries()) {
         const queueMs = handedMs - member.askedMs + timings.queueMs;
         const fetches = pickFetches(parts[index] ?? new Map(), member.job.fetches);
-        member.resolve({ outputs: fetches, timings: { ...timings, queueMs } });
+        member.resolve({ outputs: fetches, runtime, timings: { ...timings, queueMs } });
       }
       return true;
     } catch (error) {

@@ -6,6 +6,7 @@ import type { Clock } from '../../src/async/clock.ts';
 import { openVersion } from '../../src/cli/download.ts';
 import { type PushOptions, pushModel } from '../../src/cli/push.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
+import { fakeRuntime } from '../../src/engine/fake.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { encodeModel } from '../../src/repository/onnx/proto.ts';
 import { splitModel } from '../../src/repository/onnx/split.ts';
@@ -22,6 +23,7 @@ const sameAnswer: Engine = {
   createSession: async () => ({
     inputs: [],
     outputs: [],
+    runtime: fakeRuntime,
     run: async () => new Map([['h2', { datatype: 'FP32', shape: [1, 512], data: new Float32Array(512) }]]),
     release: async () => undefined,
   }),

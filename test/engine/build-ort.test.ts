@@ -1,11 +1,14 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { buildOrt, installedOrt } from '../../scripts/build-ort.ts';
 import { clearSharedMemory, patchGlue, sources } from '../../scripts/ort-patches.ts';
+import { loadNodeBuild } from '../../src/engine/ort-wasm-node.ts';
 
 const { version, directory } = installedOrt();
 const flavours = ['jspi', 'plain'] as const;
+const identity = { version, wasmDigest: `sha256:${'ab'.repeat(32)}` } as const;
 
 function glueOf(flavour: (typeof flavours)[number]): string {
   return readFileSync(join(directory, `${sources[flavour]}.mjs`), 'utf8');
@@ -15,8 +18,9 @@ describe.each(flavours)('the %s build of the installed onnxruntime-web', (flavou
   const wasm = readFileSync(join(directory, `${sources[flavour]}.wasm`));
 
   it('patchGlue() finds everything that it changes', () => {
-    const patched = patchGlue(glueOf(flavour), flavour, version);
+    const patched = patchGlue(glueOf(flavour), flavour, identity);
     expect(patched).toContain(`export const ortVersion = "${version}"`);
+    expect(patched).toContain(`export const wasmDigest = "${identity.wasmDigest}"`);
     expect(patched).not.toMatch(/shared:!0|import\.meta|globalThis\.process/);
   });
 
@@ -32,8 +36,8 @@ describe.each(flavours)('the %s build of the installed onnxruntime-web', (flavou
     ['growth', '4294901760', '2147483648', 'the heap grows by what is wanted'],
   ])('patchGlue() names what changed shape: %s', (_, before, after, patch) => {
     const changed = glueOf(flavour).replaceAll(before, after);
-    expect(() => patchGlue(changed, flavour, version)).toThrow(`${flavour}, "${patch}`);
-    expect(() => patchGlue(changed, flavour, version)).toThrow('scripts/ort-patches.ts');
+    expect(() => patchGlue(changed, flavour, identity)).toThrow(`${flavour}, "${patch}`);
+    expect(() => patchGlue(changed, flavour, identity)).toThrow('scripts/ort-patches.ts');
   });
 
   it('clearSharedMemory() changes the flags of the memory import and nothing else', () => {
@@ -49,12 +53,19 @@ describe.each(flavours)('the %s build of the installed onnxruntime-web', (flavou
 
 it('patchGlue() refuses glue that reaches for the host in a new place', () => {
   const changed = glueOf('jspi').replace('class Wd{', 'var extra=import.meta.dirname;class Wd{');
-  expect(() => patchGlue(changed, 'jspi', version)).toThrow('"import.meta" is left in the glue');
+  expect(() => patchGlue(changed, 'jspi', identity)).toThrow('"import.meta" is left in the glue');
 });
 
 it('clearSharedMemory() refuses a module with a memory of its own', () => {
   const own = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 0, 1]);
   expect(() => clearSharedMemory(own)).toThrow('a memory of its own');
+});
+
+it.each(flavours)('buildOrt() has the %s build state the digest of its WASM file', async (flavour) => {
+  buildOrt();
+  const file = readFileSync(join(import.meta.dirname, '../../build/ort', `${flavour}.wasm`));
+  const { wasmDigest } = await loadNodeBuild(flavour);
+  expect(wasmDigest).toBe(`sha256:${createHash('sha256').update(file).digest('hex')}`);
 });
 
 it('buildOrt() does nothing when all is up to date', () => {

@@ -89,6 +89,13 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       expect(engine.memory().usedBytes).toBeLessThanOrEqual(engine.memory().capBytes);
     });
 
+    it('has sessions say by one object what computes their answers', async () => {
+      const one = await open(models.pair());
+      const other = await open(models.identity('FP32', ['count']));
+      expect(one.runtime.version).toBe(engine.version);
+      expect(other.runtime).toBe(one.runtime);
+    });
+
     it.each(samples)('run() carries $datatype in and out bit for bit', async (x) => {
       const session = await open(models.identity(x.datatype, ['count']));
       expect(session.inputs).toEqual([{ name: 'x', datatype: x.datatype, shape: [-1] }]);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
 import type { OrtBuild } from '../../src/engine/ort-wasm-module.ts';
 import { createOrtWasmPair } from '../../src/engine/ort-wasm-pair.ts';
+import type { ModelSource } from '../../src/engine/types.ts';
 import { attributeTypes, tensorTypes } from '../../src/repository/onnx/proto.ts';
 import {
   externalModel,
@@ -45,6 +46,16 @@ export function ortWasmPairSuite(
       const session = await createOrtWasmPair({ jspi, plain }).createSession(widenModel);
       expect((await session.run(feeds({ x }))).get('y')).toEqual(widened);
       await session.release();
+    });
+
+    it('has each session say which of the two WASM files runs it', async () => {
+      const { jspi, plain } = await load();
+      const engine = createOrtWasmPair({ jspi, plain });
+      const runtimeOf = async (model: ModelSource) => (await engine.createSession(model)).runtime;
+      const common = { name: 'onnxruntime-web', version: engine.version, threads: 1 };
+      expect(await runtimeOf(identityModel('FP32', ['n']))).toEqual({ ...common, wasm: jspi.wasmDigest });
+      expect(await runtimeOf(widenModel)).toEqual({ ...common, wasm: plain.wasmDigest });
+      expect(jspi.wasmDigest).not.toBe(plain.wasmDigest);
     });
 
     it('takes no memory for the plain build before a model wants it', async () => {

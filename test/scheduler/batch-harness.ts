@@ -1,4 +1,5 @@
 /** A batcher whose runs stand still until they are told how they end. */
+import { fakeRuntime } from '../../src/engine/fake.ts';
 import type { Feeds, Fetches, RunOptions, RunResult } from '../../src/engine/types.ts';
 import { EdgewiseError, type ErrorCode } from '../../src/errors.ts';
 import {
@@ -49,7 +50,11 @@ export function batchHarness(
       },
       // By default y is x and z is ten times x.
       finish: async (outputs = doubles(given), timings = {}) => {
-        resolve({ outputs, timings: { loadMs: 0, queueMs: 0, runMs: 1, cold: false, ...timings } });
+        resolve({
+          outputs,
+          runtime: fakeRuntime,
+          timings: { loadMs: 0, queueMs: 0, runMs: 1, cold: false, ...timings },
+        });
         await settle();
       },
       fail: async (code, errorOptions) => {

@@ -60,6 +60,7 @@ export function createTracedEngine(options: TracedEngineOptions = {}): TracedEng
       return {
         inputs: session.inputs,
         outputs: session.outputs,
+        runtime: session.runtime,
         run(feeds, fetches) {
           trace.push(`run ${name}`);
           const own: Feeds = new Map(feeds);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/async/clock.ts';
+import { fakeRuntime } from '../../../src/engine/fake.ts';
 import type { Engine, Session } from '../../../src/engine/types.ts';
 import { EdgewiseError } from '../../../src/errors.ts';
 import { measureEdge } from '../../../src/repository/publish/profile.ts';
@@ -37,6 +38,7 @@ function costlyEngine(costs: Costs) {
       return {
         inputs: [],
         outputs: [],
+        runtime: fakeRuntime,
         async run(feeds) {
           const rows = feeds.get('x')?.shape[0] ?? 0;
           grow(1000 + costs.sessionBytes + rows * costs.bytesPerRow);

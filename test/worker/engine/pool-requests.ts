@@ -28,6 +28,7 @@ const engine: Engine = {
     return {
       inputs: [],
       outputs: [],
+      runtime: { name: 'fake', version: '0' },
       async run() {
         const ms = nextRunMs;
         nextRunMs = 0;
