@@ -14,12 +14,13 @@ export interface Download {
   readonly manifest: Manifest;
   readonly manifestDigest: Digest;
   readonly graph: Uint8Array<ArrayBuffer>;
+  readonly licenceText: Uint8Array<ArrayBuffer>;
   /** The weights, chunk after chunk, each checked; to be read once. */
   chunks(): AsyncGenerator<Uint8Array<ArrayBuffer>>;
 }
 
 /**
- * The manifest and the graph of a version, checked: digests, and that the graph refers to the weights the manifest has.
+ * The manifest, the graph and the licence text of a version, checked: digests, and that the graph refers to the weights the manifest has.
  *
  * @throws EdgewiseError `digest_mismatch` naming what is not as it should be; the server's code otherwise.
  */
@@ -35,10 +36,12 @@ export async function openVersion(client: AdminClient, name: string, version: st
   }
   const graph = await checkedBlob(client, manifest.graph, `the graph of ${label}`);
   checkGraph(manifest, graph, label);
+  const { text, byteLength } = manifest.terms.licence;
   return {
     manifest,
     manifestDigest: digest,
     graph,
+    licenceText: await checkedBlob(client, { digest: text, byteLength }, `the licence text of ${label}`),
     async *chunks() {
       for (const [index, chunk] of (manifest.weights?.chunks ?? []).entries()) {
         yield await checkedBlob(client, chunk, `chunk ${index} of the weights of ${label}`);

@@ -148,13 +148,13 @@ async function inspectFile(path: string, options: CommonOptions): Promise<void> 
 async function verify(subject: string, options: CommonOptions): Promise<void> {
   const { client } = connect(options);
   const wanted = target(subject);
-  const { manifest, manifestDigest, graph, chunks } = await openVersion(
+  const { manifest, manifestDigest, graph, licenceText, chunks } = await openVersion(
     client,
     wanted.name,
     await chosenVersion(client, wanted),
   );
-  let bytes = graph.byteLength;
-  let blobs = 1;
+  let bytes = graph.byteLength + licenceText.byteLength;
+  let blobs = 2;
   for await (const chunk of chunks()) {
     bytes += chunk.byteLength;
     blobs += 1;

@@ -24,7 +24,7 @@ export interface PullResult {
 
 /**
  * Writes a published version into a new folder, which appears only when it is whole: model.onnx, weights.bin where there
- * are some, and manifest.json.
+ * are some, the licence's text as LICENSE, and manifest.json.
  *
  * @throws EdgewiseError `conflict` when the folder exists; `digest_mismatch` when what is stored is not what was published.
  */
@@ -45,10 +45,16 @@ export async function pullModel(
     const files = options.joined
       ? await writeJoined(unfinished, download)
       : await writeParts(unfinished, download);
+    await writeFile(join(unfinished, 'LICENSE'), download.licenceText);
     await writeFile(join(unfinished, 'manifest.json'), manifestText(download.manifest));
     // A rename onto a folder that has anything in it fails, so two pulls cannot mix.
     await rename(unfinished, folder);
-    return { name, version: download.manifest.version, folder, files: [...files, 'manifest.json'] };
+    return {
+      name,
+      version: download.manifest.version,
+      folder,
+      files: [...files, 'LICENSE', 'manifest.json'],
+    };
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }

@@ -3,7 +3,7 @@
  *
  *   <repository>/<model>/config.pbtxt
  *   <repository>/<model>/labels-<n>.txt      of the n-th output, where it has labels
- *   <repository>/<model>/<version>/          model.onnx, its weights beside it, manifest.json
+ *   <repository>/<model>/<version>/          model.onnx, its weights beside it, LICENSE, manifest.json
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -88,6 +88,7 @@ async function writeVersion(folder: string, download: Download): Promise<void> {
   try {
     await mkdir(unfinished, { recursive: true });
     await writeParts(unfinished, download);
+    await writeFile(join(unfinished, 'LICENSE'), download.licenceText);
     await writeFile(join(unfinished, 'manifest.json'), manifestText(manifest));
     await rename(unfinished, join(folder, manifest.version));
   } finally {

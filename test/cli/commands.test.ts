@@ -46,10 +46,10 @@ describe('edgewise model', { timeout: 60_000 }, () => {
   it('lists, inspects and verifies it', async () => {
     expect((await edgewise('model', 'list')).stdout).toMatch(/digits +1 +stable→1/);
     expect((await edgewise('model', 'inspect', 'digits@stable')).stdout).toMatch(
-      /model +digits@1\n[\s\S]*inputs +image FP32\[-1,1,28,28\]/,
+      /model +digits@1\n[\s\S]*licence +Apache-2.0, acceptance not-required\n[\s\S]*use +by the licence alone, also by callers without a key\n[\s\S]*inputs +image FP32\[-1,1,28,28\]/,
     );
     const verified = JSON.parse((await edgewise('model', 'verify', 'digits', '--json')).stdout);
-    expect(verified).toMatchObject({ version: '1', verified: true, blobs: 2 });
+    expect(verified).toMatchObject({ version: '1', verified: true, blobs: 3 });
   });
 
   it('answers misuse with 2, a failure with 1, its code and what to do next', async () => {
@@ -76,7 +76,7 @@ describe('edgewise model', { timeout: 60_000 }, () => {
 describe('pullModel()', () => {
   it('writes graph and weights that native ONNX Runtime loads, and the same joined', async () => {
     const parts = await pullModel(client(), 'digits', '1', { out: join(folder, 'parts') });
-    expect(parts.files).toEqual(['model.onnx', 'weights.bin', 'manifest.json']);
+    expect(parts.files).toEqual(['model.onnx', 'weights.bin', 'LICENSE', 'manifest.json']);
     const [graph, weights] = ['model.onnx', 'weights.bin'].map((file) =>
       readFileSync(join(folder, 'parts', file)),
     );

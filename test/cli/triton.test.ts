@@ -130,7 +130,12 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
     const folder = join(repository, 'digits');
     expect(result).toEqual({ name: 'digits', version: '1', servedAs: 'digits', folder, status: 'created' });
     expect(readdirSync(folder).sort()).toEqual(['1', 'config.pbtxt', 'labels-0.txt']);
-    expect(readdirSync(join(folder, '1')).sort()).toEqual(['manifest.json', 'model.onnx', 'weights.bin']);
+    expect(readdirSync(join(folder, '1')).sort()).toEqual([
+      'LICENSE',
+      'manifest.json',
+      'model.onnx',
+      'weights.bin',
+    ]);
     expect(readFileSync(join(folder, 'labels-0.txt'), 'utf8')).toBe(
       readFileSync('models/digits/1/labels.txt', 'utf8'),
     );

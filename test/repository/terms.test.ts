@@ -1,0 +1,157 @@
+import { describe, expect, it } from 'vitest';
+import { publishedTerms, sourceTermsSchema, termsSchema } from '../../src/repository/terms.ts';
+import { countriesOf, countriesOfAll, isCountry } from '../../src/repository/territories.ts';
+import { digestOf } from '../../src/storage/digest.ts';
+import { licenceBytes, licenceDigest, openSourceTerms, openTerms, sourceTermsOf } from '../support/terms.ts';
+
+/** `path: message` of everything that is wrong with the open terms once changed. */
+function complaints(change: Record<string, unknown>): string[] {
+  const issues = sourceTermsSchema.safeParse({ ...openSourceTerms, ...change }).error?.issues ?? [];
+  return issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+}
+
+const licence = (spdx: string) => ({ licence: { ...openSourceTerms.licence, spdx } });
+/** What only a model for known callers may ask. */
+const known = { anonymous: false };
+
+describe('sourceTermsSchema', () => {
+  it('takes the strictest where nothing is said', () => {
+    const { creator, trainingData } = openSourceTerms;
+    expect(sourceTermsSchema.parse({ creator, licence: { spdx: 'MIT' }, trainingData })).toMatchObject({
+      licence: { file: 'LICENSE', acceptance: 'required' },
+      grant: 'required',
+      anonymous: false,
+      weightsMayLeave: false,
+      trainingWithUsageData: false,
+      territories: { permit: '*', deny: [], basis: 'tenant-establishment' },
+    });
+  });
+
+  it.each(['MIT', 'Apache-2.0 OR MIT', 'GPL-2.0-only WITH Classpath-exception-2.0', 'LicenseRef-acme-eval'])(
+    'takes the licence %s',
+    (spdx) => expect(complaints(licence(spdx))).toEqual([]),
+  );
+
+  it.each(['Apache 2', 'apache-2.0', 'openrail-m', 'proprietary', 'LicenseRef-', 'MIT OR'])(
+    'refuses the licence %s',
+    (spdx) =>
+      expect(complaints(licence(spdx))).toEqual([expect.stringMatching(/^licence\.spdx: wanted an SPDX/)]),
+  );
+
+  it.each<[string, Record<string, unknown>, RegExp]>([
+    [
+      'dates in the wrong order',
+      { notBefore: '2027-01-01T00:00:00Z', notAfter: '2027-01-01T00:00:00Z' },
+      /^notAfter: wanted a time after notBefore/,
+    ],
+    ['a date without a time', { notBefore: '2027-01-01' }, /^notBefore:/],
+    ['anonymous use with a grant', { grant: 'required' }, /^anonymous: wanted grant "not-required"/],
+    [
+      'anonymous use with an acceptance',
+      { licence: { ...openSourceTerms.licence, acceptance: 'required' } },
+      /^anonymous: wanted licence\.acceptance "not-required"/,
+    ],
+    [
+      'anonymous use that costs',
+      { royalty: { per: 'unit', amount: '1', currency: 'EUR' } },
+      /^anonymous: wanted no royalty/,
+    ],
+    [
+      'anonymous use where establishment counts',
+      { territories: { deny: ['US'] } },
+      /^anonymous: wanted territories of the basis "connection"/,
+    ],
+    [
+      'anonymous use where both count',
+      { territories: { permit: ['EU'], basis: 'both' } },
+      /^anonymous: wanted territories/,
+    ],
+    [
+      'anonymous use with denied fields',
+      { fieldsOfUse: { deny: ['biometric-id'] } },
+      /^anonymous: wanted no bounds on fieldsOfUse/,
+    ],
+    [
+      'a royalty of nothing',
+      { ...known, royalty: { per: 'unit', amount: '0.00', currency: 'EUR' } },
+      /^royalty\.amount: wanted an amount above 0/,
+    ],
+    [
+      'a royalty with an exponent',
+      { ...known, royalty: { per: 'unit', amount: '4e-4', currency: 'EUR' } },
+      /^royalty\.amount: wanted a decimal/,
+    ],
+    ['a quota of nothing', { quota: { units: 0, per: 'day' } }, /^quota\.units:/],
+    ['attribution without the line', { duties: ['attribute'] }, /^attribution: wanted the line/],
+    ['the line without attribution', { attribution: 'built with it' }, /^attribution: wanted the line/],
+    [
+      'purposes that are all denied',
+      { purposes: { permit: ['research'], deny: ['research'] } },
+      /^purposes\.permit: wanted one that is not denied/,
+    ],
+    [
+      'a country within a denied group',
+      { ...known, territories: { permit: ['DE'], deny: ['EU'] } },
+      /^territories\.permit: wanted a country that is not denied/,
+    ],
+    [
+      'a country that is none',
+      { ...known, territories: { deny: ['UK'] } },
+      /^territories\.deny\.0: wanted an ISO 3166-1/,
+    ],
+    ['a purpose in capitals', { purposes: { permit: ['Research'] } }, /^purposes\.permit/],
+    ['training with what callers send', { trainingWithUsageData: true }, /^trainingWithUsageData/],
+    ['a word that it does not know', { territory: ['DE'] }, /: Unrecognized key/],
+  ])('refuses %s, naming the field', (_, change, expected) => {
+    expect(complaints(change)).toEqual([expect.stringMatching(expected)]);
+  });
+
+  it('lets anonymous callers be told apart by their connection, and all by purpose', () => {
+    expect(complaints({ territories: { permit: ['EU'], basis: 'connection' } })).toEqual([]);
+    expect(complaints({ purposes: { permit: ['research'] } })).toEqual([]);
+    expect(complaints({ ...known, territories: { permit: ['EU'], deny: ['DE'] } })).toEqual([]);
+  });
+
+  it('says of a model without terms that none is served without', () => {
+    expect(sourceTermsSchema.safeParse(undefined).error?.issues[0]?.message).toMatch(
+      /without them is not served/,
+    );
+  });
+});
+
+describe('publishedTerms()', () => {
+  it('puts the digest of the text where the file was named', () => {
+    const terms = publishedTerms(sourceTermsOf(), { digest: licenceDigest, byteLength: 25 });
+    expect(terms.licence).toEqual({
+      spdx: 'Apache-2.0',
+      text: licenceDigest,
+      byteLength: 25,
+      acceptance: 'not-required',
+    });
+    expect(termsSchema.parse(terms)).toEqual(terms);
+  });
+});
+
+describe('openTerms', () => {
+  it('name the text that tests publish', async () => {
+    expect(openTerms.licence).toMatchObject({
+      text: await digestOf(licenceBytes),
+      byteLength: licenceBytes.byteLength,
+    });
+  });
+});
+
+describe('territories', () => {
+  it('count 249 countries, 27 of the EU and 30 of the EEA', () => {
+    const letters = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ'];
+    const codes = letters.flatMap((first) => letters.map((second) => first + second));
+    expect(codes.filter(isCountry)).toHaveLength(249);
+    expect(countriesOf('EU')).toHaveLength(27);
+    expect(countriesOf('EEA')).toHaveLength(30);
+    expect([...countriesOfAll(['EU', 'EEA', 'CH'])].every(isCountry)).toBe(true);
+  });
+
+  it.each(['XX', 'T1', 'UK', 'EU', 'de', ''])('know no country %j', (code) =>
+    expect(isCountry(code)).toBe(false),
+  );
+});
