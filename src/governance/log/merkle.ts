@@ -1,0 +1,144 @@
+/**
+ * The Merkle tree of RFC 6962 §2.1 over SHA-256: growing it and proving with it. Sizes go up to 2⁵³ − 1, so nothing
+ * here uses 32-bit operators.
+ */
+import { type Bytes, concat, sha256 } from './bytes.ts';
+
+export const hashBytes = 32;
+
+const leafPrefix = new Uint8Array([0]);
+const nodePrefix = new Uint8Array([1]);
+
+export function leafHash(data: Uint8Array): Promise<Bytes> {
+  return sha256(concat([leafPrefix, data]));
+}
+
+export function nodeHash(left: Uint8Array, right: Uint8Array): Promise<Bytes> {
+  return sha256(concat([nodePrefix, left, right]));
+}
+
+/**
+ * A tree by its right edge, which is all that it takes to grow it: for each power of two in its size, the root of the
+ * full subtree of that many leaves. `edge[level]` stands for 2^level leaves, undefined where the size has no such bit.
+ */
+export interface Tree {
+  readonly size: number;
+  readonly edge: readonly (Bytes | undefined)[];
+}
+
+export const emptyTree: Tree = { size: 0, edge: [] };
+
+export interface Growth {
+  readonly tree: Tree;
+  /** New roots of full subtrees: `nodes[level]` those of 2^level leaves, following on the ones that there were. */
+  readonly nodes: readonly (readonly Bytes[])[];
+}
+
+/** Appends leaves, one hash for each new node: a tree never hashes again what it holds. */
+export async function grow(tree: Tree, leafHashes: readonly Bytes[]): Promise<Growth> {
+  const edge = [...tree.edge];
+  const nodes: (readonly Bytes[])[] = [];
+  let added = leafHashes;
+  for (let level = 0; added.length > 0; level += 1) {
+    nodes.push(added);
+    const waiting = edge[level];
+    const row = waiting === undefined ? added : [waiting, ...added];
+    edge[level] = row.length % 2 === 1 ? row.at(-1) : undefined;
+    const pairs = Array.from({ length: Math.floor(row.length / 2) }, (_, pair) =>
+      row.slice(2 * pair, 2 * pair + 2),
+    );
+    added = await Promise.all(pairs.map((pair) => sha256(concat([nodePrefix, ...pair]))));
+  }
+  return { tree: { size: tree.size + leafHashes.length, edge }, nodes };
+}
+
+/** Of no leaves: the hash of nothing. */
+export async function rootOf(tree: Tree): Promise<Bytes> {
+  let root: Bytes | undefined;
+  for (const subtree of tree.edge) {
+    if (subtree !== undefined) root = root === undefined ? subtree : await nodeHash(subtree, root);
+  }
+  return root ?? sha256(new Uint8Array(0));
+}
+
+/** Leaves from `start` up to and without `end`. */
+export interface LeafRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Largest power of two below `count`, which is at least 2. */
+function splitOf(count: number): number {
+  let split = 1;
+  while (split * 2 < count) split *= 2;
+  return split;
+}
+
+/** The subtrees whose roots make the audit path of a leaf, from the leaf up (RFC 6962 §2.1.1). */
+export function inclusionRanges(index: number, size: number): LeafRange[] {
+  const ranges: LeafRange[] = [];
+  let start = 0;
+  let end = size;
+  while (end - start > 1) {
+    const middle = start + splitOf(end - start);
+    if (index < middle) {
+      ranges.push({ start: middle, end });
+      end = middle;
+    } else {
+      ranges.push({ start, end: middle });
+      start = middle;
+    }
+  }
+  return ranges.reverse();
+}
+
+/** The subtrees whose roots make the consistency proof from one size to another (RFC 6962 §2.1.2). */
+export function consistencyRanges(oldSize: number, newSize: number): LeafRange[] {
+  if (oldSize === 0 || oldSize === newSize) return [];
+  const ranges: LeafRange[] = [];
+  let start = 0;
+  let end = newSize;
+  // Down to the subtree that ends where the old tree ends.
+  while (end !== oldSize) {
+    const middle = start + splitOf(end - start);
+    if (oldSize <= middle) {
+      ranges.push({ start: middle, end });
+      end = middle;
+    } else {
+      ranges.push({ start, end: middle });
+      start = middle;
+    }
+  }
+  // The old tree itself needs no telling: its root is known.
+  if (start > 0) ranges.push({ start, end });
+  return ranges.reverse();
+}
+
+/** Gives the root of the full subtree over the leaves `index · 2^level` and the next ones, 2^level of them. */
+export type ReadNode = (level: number, index: number) => Promise<Bytes>;
+
+/** Root over a range that begins where a subtree of its size may begin. */
+export async function rangeRoot({ start, end }: LeafRange, read: ReadNode): Promise<Bytes> {
+  const subtrees: Promise<Bytes>[] = [];
+  let from = start;
+  let level = Math.ceil(Math.log2(end - start)) + 1;
+  while (from < end) {
+    while (2 ** level > end - from) level -= 1;
+    subtrees.push(read(level, from / 2 ** level));
+    from += 2 ** level;
+  }
+  const roots = (await Promise.all(subtrees)).reverse();
+  let root: Bytes | undefined;
+  for (const left of roots) root = root === undefined ? left : await nodeHash(left, root);
+  return root ?? sha256(new Uint8Array(0));
+}
+
+/** Audit path of the leaf at `index` in the tree of the first `size` leaves. */
+export function inclusionPath(index: number, size: number, read: ReadNode): Promise<Bytes[]> {
+  return Promise.all(inclusionRanges(index, size).map((range) => rangeRoot(range, read)));
+}
+
+/** Proof that the tree of the first `oldSize` leaves is the beginning of the one of `newSize`. */
+export function consistencyPath(oldSize: number, newSize: number, read: ReadNode): Promise<Bytes[]> {
+  return Promise.all(consistencyRanges(oldSize, newSize).map((range) => rangeRoot(range, read)));
+}
