@@ -1,0 +1,162 @@
+/**
+ * The log as static files (C2SP tlog-tiles): hashes in tiles of 256, entries in bundles of 256. Who has the files, and
+ * nothing else, computes every proof from them.
+ */
+import { EdgewiseError } from '../../errors.ts';
+import { type Bytes, concat } from './bytes.ts';
+import { emptyTree, grow, hashBytes, type ReadNode, rootOf } from './merkle.ts';
+
+export const checkpointPath = 'checkpoint';
+
+/** Hashes in a full tile, entries in a full bundle. */
+export const tileWidth = 256;
+/** A tile spans so many levels of the tree. */
+export const tileHeight = 8;
+const maxTileLevel = 63;
+const maxEntryBytes = 65_535;
+
+export interface TileRef {
+  /** Undefined for a bundle of entries. */
+  readonly level: number | undefined;
+  readonly index: number;
+  /** 1 to 256. */
+  readonly width: number;
+}
+
+/** `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`. */
+export function tilePath({ level, index, width }: TileRef): string {
+  const partial = width === tileWidth ? '' : `.p/${width}`;
+  return `tile/${level ?? 'entries'}/${indexPath(index)}${partial}`;
+}
+
+/** In groups of three digits, all but the last with an `x` in front: `x001/x234/067`. */
+function indexPath(index: number): string {
+  const digits = String(index);
+  const padded = digits.padStart(Math.ceil(digits.length / 3) * 3, '0');
+  return (padded.match(/.{3}/g) ?? [])
+    .map((group, at, { length }) => (at === length - 1 ? group : `x${group}`))
+    .join('/');
+}
+
+const pathForm = /^tile\/(entries|0|[1-9][0-9]?)\/((?:x[0-9]{3}\/)*[0-9]{3})(?:\.p\/([1-9][0-9]{0,2}))?$/;
+
+/** What a path names; undefined for a path that is not the one way to write a tile. */
+export function parseTilePath(path: string): TileRef | undefined {
+  const [, level, groups, width] = pathForm.exec(path) ?? [];
+  if (level === undefined || groups === undefined) return undefined;
+  const ref = {
+    level: level === 'entries' ? undefined : Number(level),
+    index: Number(groups.replaceAll(/[x/]/g, '')),
+    width: width === undefined ? tileWidth : Number(width),
+  };
+  const isTile =
+    (ref.level ?? 0) <= maxTileLevel && Number.isSafeInteger(ref.index) && ref.width <= tileWidth;
+  return isTile && tilePath(ref) === path ? ref : undefined;
+}
+
+/** Hashes that the tiles of this level hold in a tree of that size. */
+export function hashesAtLevel(level: number, size: number): number {
+  return Math.floor(size / tileWidth ** level);
+}
+
+/** Tiles and bundles that a tree of `newSize` has and one of `oldSize` has not, each as wide as it is then. */
+export function newTiles(oldSize: number, newSize: number): TileRef[] {
+  const entries = tilesOfLevel(undefined, oldSize, newSize);
+  const tiles: TileRef[] = [];
+  for (let level = 0; hashesAtLevel(level, newSize) > 0; level += 1) {
+    tiles.push(...tilesOfLevel(level, hashesAtLevel(level, oldSize), hashesAtLevel(level, newSize)));
+  }
+  return [...entries, ...tiles];
+}
+
+function tilesOfLevel(level: number | undefined, before: number, after: number): TileRef[] {
+  const tiles: TileRef[] = [];
+  if (before === after) return tiles;
+  for (let index = Math.floor(before / tileWidth); index * tileWidth < after; index += 1) {
+    tiles.push({ level, index, width: Math.min(tileWidth, after - index * tileWidth) });
+  }
+  return tiles;
+}
+
+/** Each entry after its length, as two bytes, big-endian. */
+export function encodeBundle(entries: readonly Uint8Array[]): Bytes {
+  const tooLong = entries.find((entry) => entry.length > maxEntryBytes);
+  if (tooLong !== undefined) {
+    throw new EdgewiseError(
+      'internal',
+      `log entry of ${tooLong.length} bytes, wanted ${maxEntryBytes} at most`,
+    );
+  }
+  return concat(entries.flatMap((entry) => [Uint8Array.of(entry.length >> 8, entry.length & 0xff), entry]));
+}
+
+/** @throws EdgewiseError `invalid_request` for bytes that end within an entry. */
+export function decodeBundle(bundle: Bytes): Bytes[] {
+  const entries: Bytes[] = [];
+  for (let at = 0; at < bundle.length; ) {
+    const length = ((bundle[at] ?? 0) << 8) | (bundle[at + 1] ?? 0);
+    const end = at + 2 + length;
+    if (end > bundle.length) {
+      throw new EdgewiseError('invalid_request', `entry bundle ends within its entry ${entries.length}`);
+    }
+    entries.push(bundle.slice(at + 2, end));
+    at = end;
+  }
+  return entries;
+}
+
+/** Reads a file of the log; undefined where there is none. */
+export type ReadFile = (path: string) => Promise<Bytes | undefined>;
+
+/** The full tile where a partial one is gone: it begins with the same bytes, and a log may drop the partial one. */
+async function readTile(ref: TileRef, read: ReadFile): Promise<Bytes> {
+  const path = tilePath(ref);
+  const tile =
+    (await read(path)) ??
+    (ref.width < tileWidth ? await read(tilePath({ ...ref, width: tileWidth })) : undefined);
+  if (tile === undefined) throw new EdgewiseError('not_found', `the log has no file ${path}`);
+  return tile;
+}
+
+/** The hashes of a tile, as many as its reference says. */
+export async function tileHashes(ref: TileRef, read: ReadFile): Promise<Bytes[]> {
+  const tile = await readTile(ref, read);
+  if (tile.length < ref.width * hashBytes || tile.length % hashBytes !== 0) {
+    throw new EdgewiseError('digest_mismatch', `log file ${tilePath(ref)} has ${tile.length} bytes`);
+  }
+  return Array.from({ length: ref.width }, (_, at) => tile.slice(at * hashBytes, (at + 1) * hashBytes));
+}
+
+/** The entries of a bundle, as many as its reference says. */
+export async function bundleEntries(ref: TileRef, read: ReadFile): Promise<Bytes[]> {
+  const entries = decodeBundle(await readTile(ref, read));
+  if (entries.length < ref.width) {
+    throw new EdgewiseError('digest_mismatch', `log file ${tilePath(ref)} has ${entries.length} entries`);
+  }
+  return entries.slice(0, ref.width);
+}
+
+/**
+ * Nodes of the tree of `size` leaves, out of its tiles; each tile is read once. Nothing vouches for them until a proof
+ * made of them holds against a signed root.
+ */
+export function tileNodes(size: number, read: ReadFile): ReadNode {
+  const tiles = new Map<string, Promise<Bytes[]>>();
+  const hashesOf = (ref: TileRef) => {
+    const path = tilePath(ref);
+    const hashes = tiles.get(path) ?? tileHashes(ref, read);
+    tiles.set(path, hashes);
+    return hashes;
+  };
+  return async (level, index) => {
+    const tileLevel = Math.floor(level / tileHeight);
+    // A node between the levels of the tiles stands for so many hashes of the tile below it.
+    const count = 2 ** (level % tileHeight);
+    const tile = Math.floor((index * count) / tileWidth);
+    const width = Math.min(tileWidth, hashesAtLevel(tileLevel, size) - tile * tileWidth);
+    const hashes = await hashesOf({ level: tileLevel, index: tile, width });
+    const start = (index * count) % tileWidth;
+    const { tree } = await grow(emptyTree, hashes.slice(start, start + count));
+    return rootOf(tree);
+  };
+}
