@@ -1,4 +1,7 @@
-/** Publishing and control. Every route wants the admin key; without one configured they are off. */
+/**
+ * Publishing and control. Every route wants the admin key; without one configured they are off. What a server reads that
+ * serves the same models, a key for reading the repository opens as well.
+ */
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { EdgewiseError } from '../errors.ts';
@@ -7,10 +10,11 @@ import { type Manifest, manifestSchema, versionPolicySchema } from '../repositor
 import { servedVersions } from '../repository/version-policy.ts';
 import { parseDigest } from '../storage/digest.ts';
 import { aliasRoutes } from './admin-aliases.ts';
+import { accountRoutes } from './account-routes.ts';
 import { nameOf, readDocument } from './admin-request.ts';
-import { identify, requireAdmin } from './auth.ts';
+import { identify, readsRepository, requireAdmin } from './auth.ts';
 import { readBody } from './body.ts';
-import type { AppEnv } from './context.ts';
+import type { AppContext, AppEnv } from './context.ts';
 import type { Services } from './services.ts';
 
 const maxBlobBytes = 16 * 1024 * 1024;
@@ -27,7 +31,8 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.use(async (c, next) => {
-    requireAdmin(await identify(c.req.header('authorization'), settings), settings);
+    const caller = await identify(c.req, services);
+    if (!(isRepositoryRead(c) && readsRepository(caller))) requireAdmin(caller, settings);
     await next();
   });
 
@@ -120,9 +125,17 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
 
 function checkAddress(manifest: Manifest, name: string, version: string): void {
   if (manifest.name !== name || manifest.version !== version) {
+  app.route('/', accountRoutes(services));
     throw new EdgewiseError(
       'invalid_request',
       `the manifest is of ${manifest.name}@${manifest.version}, the address of ${name}@${version}: wanted the same`,
     );
   }
 }
+/** Blobs, indexes and manifests: what another server reads to serve the same models, and nothing else. */
+const repositoryPath = /^\/admin\/(?:blobs\/[^/]+|models(?:\/[^/]+(?:\/versions\/[^/]+)?)?)$/;
+
+function isRepositoryRead({ req }: AppContext): boolean {
+  return (req.method === 'GET' || req.method === 'HEAD') && repositoryPath.test(req.path);
+}
+

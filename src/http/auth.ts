@@ -1,67 +1,89 @@
+/** Who calls, by the `Authorization` header, and how far that reaches. */
 import { EdgewiseError } from '../errors.ts';
+import { callerOfKey, unknownKey } from '../governance/accounts/authenticate.ts';
+import type { Caller } from '../governance/accounts/caller.ts';
+import { credentialHash, equalInConstantTime, keyIdOf } from '../governance/accounts/key-format.ts';
+import { coversModel } from '../governance/accounts/scopes.ts';
 import { matchesModel } from '../repository/name.ts';
-import { digestHex, digestOf } from '../storage/digest.ts';
+import type { Services } from './services.ts';
 import type { HttpSettings } from './settings.ts';
 
-/** `id`: the first 16 hex digits of the key's SHA-256, the same for every request with this key. */
-export type Caller =
-  | { readonly kind: 'anonymous' }
-  | { readonly kind: 'key'; readonly id: string }
-  | { readonly kind: 'admin'; readonly id: string };
-
-const anonymous: Caller = { kind: 'anonymous' };
-const bearer = /^Bearer ([\x21-\x7e]{1,512})$/i;
-
-/**
- * Who calls, by the `Authorization` header. No header is an anonymous caller, answered without waiting; a key that
- * nobody was given is refused rather than treated as anonymous.
- *
- * @throws EdgewiseError `unauthenticated`
- */
-export function identify(
-  authorization: string | undefined,
-  settings: HttpSettings,
-): Caller | Promise<Caller> {
-  return authorization === undefined ? anonymous : identifyKey(authorization, settings);
+/** What identification reads of a request. */
+export interface Headers {
+  header(name: string): string | undefined;
 }
 
-async function identifyKey(authorization: string, settings: HttpSettings): Promise<Caller> {
-  const key = bearer.exec(authorization)?.[1];
-  if (key === undefined) {
+export type Identification = Pick<Services, 'settings' | 'accounts'>;
+
+const anonymous: Caller = { kind: 'anonymous' };
+/** Tokens of issuers are longer than keys; what is longer than this is not looked at. */
+const bearer = /^Bearer ([\x21-\x7e]{1,8192})$/i;
+
+/**
+ * Who calls. No header is an anonymous caller, answered without waiting; a key that nobody was given is refused rather
+ * than treated as anonymous. The keys of the configuration are known to this process; those of tenants are looked up.
+ *
+ * @throws EdgewiseError `unauthenticated`; `forbidden` for a tenant that is not served; `records_unavailable` where it
+ * cannot be known.
+ */
+export function identify(request: Headers, services: Identification): Caller | Promise<Caller> {
+  const authorization = request.header('authorization');
+  return authorization === undefined ? anonymous : identifyCredential(authorization, services);
+}
+
+async function identifyCredential(authorization: string, services: Identification): Promise<Caller> {
+  const { settings, accounts } = services;
+  const credential = bearer.exec(authorization)?.[1];
+  if (credential === undefined) {
     throw new EdgewiseError(
       'unauthenticated',
       'the Authorization header is not usable, wanted "Bearer <key>"',
     );
   }
-  const hash = digestHex(await digestOf(new Uint8Array(new TextEncoder().encode(key))));
+  const keyId = keyIdOf(credential);
+  const hash = await credentialHash(credential);
+  const configured = callerOfConfiguration(hash, settings);
+  if (configured !== undefined) return configured;
+  if (accounts === undefined || keyId === undefined) throw unknownKey();
+  const account = accounts.directory.account(keyId);
+  return callerOfKey(account instanceof Promise ? await account : account, hash, accounts.now());
+}
+
+/** Every hash is compared, so that the time taken does not tell which one matched. */
+function callerOfConfiguration(hash: string, settings: HttpSettings): Caller | undefined {
   const id = hash.slice(0, 16);
-  if (settings.adminKeyHash !== undefined && equalInConstantTime(hash, settings.adminKeyHash)) {
-    return { kind: 'admin', id };
-  }
-  // Every hash is compared, so that the time taken does not tell which one matched.
-  let known = false;
+  const isAdmin = settings.adminKeyHash !== undefined && equalInConstantTime(hash, settings.adminKeyHash);
+  let isCaller = false;
   for (const callerHash of settings.callerKeyHashes) {
-    known = equalInConstantTime(hash, callerHash) || known;
+    isCaller = equalInConstantTime(hash, callerHash) || isCaller;
   }
-  if (!known) {
-    throw new EdgewiseError('unauthenticated', 'the key in the Authorization header is not known here');
-  }
-  return { kind: 'key', id };
+  if (isAdmin) return { kind: 'admin', id };
+  return isCaller ? { kind: 'key', id } : undefined;
 }
 
-/** Whether `caller` may use (and see) the model called `name`. */
+/** Whether `caller` may see the model called `name`, and ask to use it. */
 export function mayUse(caller: Caller, name: string, settings: HttpSettings): boolean {
-  return caller.kind !== 'anonymous' || settings.openModels.some((pattern) => matchesModel(pattern, name));
+  switch (caller.kind) {
+    case 'anonymous':
+      return settings.openModels.some((pattern) => matchesModel(pattern, name));
+    case 'tenant':
+      return coversModel(caller.scopes, name);
+    case 'key':
+    case 'admin':
+      return true;
+  }
 }
 
-/** @throws EdgewiseError `unauthenticated` */
+/** @throws EdgewiseError `unauthenticated` without a key where one is wanted, `forbidden` with one for other models. */
 export function requireUse(caller: Caller, name: string, settings: HttpSettings): void {
-  if (!mayUse(caller, name, settings)) {
+  if (mayUse(caller, name, settings)) return;
+  if (caller.kind === 'anonymous') {
     throw new EdgewiseError(
       'unauthenticated',
       `model "${name}" is not open to callers without a key, send "Authorization: Bearer <key>"`,
     );
   }
+  throw new EdgewiseError('forbidden', `the key that was sent is not for model "${name}"`);
 }
 
 /** @throws EdgewiseError `forbidden` where no admin key is configured or the caller's is not it; `unauthenticated` without a key. */
@@ -80,13 +102,7 @@ export function requireAdmin(caller: Caller, settings: HttpSettings): void {
   }
 }
 
-function equalInConstantTime(a: string, b: string): boolean {
-  if (a.length !== b.length) {
-    return false;
-  }
-  let difference = 0;
-  for (let index = 0; index < a.length; index += 1) {
-    difference |= a.charCodeAt(index) ^ b.charCodeAt(index);
-  }
-  return difference === 0;
+/** Whether the caller is a server of the operator's own that reads models to serve them. */
+export function readsRepository(caller: Caller): boolean {
+  return caller.kind === 'tenant' && caller.scopes.repository === 'read';
 }

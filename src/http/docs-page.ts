@@ -4,7 +4,15 @@ import { operations } from './openapi.ts';
 import type { Operation } from './openapi-operation.ts';
 import type { HttpSettings } from './settings.ts';
 
-const tags: readonly Operation['tag'][] = ['Inference', 'Models', 'Repository', 'Health', 'Service', 'Admin'];
+const tags: readonly Operation['tag'][] = [
+  'Inference',
+  'Models',
+  'Repository',
+  'Health',
+  'Service',
+  'Admin',
+  'Accounts',
+];
 
 const style = `
 :root { color-scheme: light dark; --line: #8884; --accent: #b8480f; }

@@ -31,7 +31,7 @@ export async function infer(c: AppContext, services: Services): Promise<Response
   const startedMs = clock.now();
   const name = c.req.param('name') ?? '';
   const version = c.req.param('version');
-  const identified = identify(c.req.header('authorization'), settings);
+  const identified = identify(c.req, services);
   const caller = identified instanceof Promise ? await identified : identified;
   requireUse(caller, name, settings);
   const found = repository.resolve(name, version);

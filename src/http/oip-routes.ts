@@ -57,12 +57,12 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
   });
 
   app.get('/models', async (c) => {
-    const caller = await identify(c.req.header('authorization'), settings);
+    const caller = await identify(c.req, services);
     const names = await repository.names();
     return c.json(modelListBody(names.filter((name) => mayUse(caller, name, settings))));
   });
   app.get('/models/stats', async (c) => {
-    const caller = await identify(c.req.header('authorization'), settings);
+    const caller = await identify(c.req, services);
     return c.json(statisticsBody(statistics.all().filter(({ name }) => mayUse(caller, name, settings))));
   });
 
@@ -100,9 +100,10 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
  *
  * @throws EdgewiseError `unauthenticated`, `model_not_found`, `version_not_found`, `model_not_ready`
  */
-async function resolve(c: AppContext, { repository, settings }: Services): Promise<ResolvedModel> {
+async function resolve(c: AppContext, services: Services): Promise<ResolvedModel> {
+  const { repository, settings } = services;
   const name = c.req.param('name') ?? '';
-  requireUse(await identify(c.req.header('authorization'), settings), name, settings);
+  requireUse(await identify(c.req, services), name, settings);
   return repository.resolve(name, c.req.param('version'));
 }
 

@@ -4,6 +4,7 @@
  */
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import { dataTypeNames } from '../tensor/datatype.ts';
+import { accountOperations } from './openapi-accounts.ts';
 import { adminOperations } from './openapi-admin.ts';
 import { anyObject, type Operation } from './openapi-operation.ts';
 import type { HttpSettings } from './settings.ts';
@@ -168,6 +169,7 @@ export const operations: readonly Operation[] = [
   { method: 'get', path: '/openapi.json', tag: 'Service', summary: 'This description', answer: anyObject },
   { method: 'get', path: '/docs', tag: 'Service', summary: 'Reference page', answer: 'html' },
   ...adminOperations,
+  ...accountOperations,
 ];
 
 /** The OpenAPI document. */

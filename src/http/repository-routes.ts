@@ -25,7 +25,7 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.post('/index', async (c) => {
-    const caller = await identify(c.req.header('authorization'), settings);
+    const caller = await identify(c.req, services);
     const options = parseRepositoryIndexRequest(await readBody(c.req.raw, control));
     const indexes = await repository.list();
     const entries = indexes.filter(({ name }) => mayUse(caller, name, settings)).flatMap(indexEntries);
@@ -58,8 +58,8 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
   return app;
 }
 
-async function controlled(c: AppContext, { settings }: Services): Promise<string> {
-  requireAdmin(await identify(c.req.header('authorization'), settings), settings);
+async function controlled(c: AppContext, services: Services): Promise<string> {
+  requireAdmin(await identify(c.req, services), services.settings);
   return checkModelName(c.req.param('name') ?? '');
 }
 

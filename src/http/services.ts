@@ -1,6 +1,7 @@
 import type { Clock } from '../async/clock.ts';
 import type { Lru } from '../async/lru.ts';
 import type { SessionPool } from '../engine/session-pool.ts';
+import type { Accounts } from '../governance/accounts/accounts.ts';
 import type { ModelRepository } from '../repository/model-repository.ts';
 import type { Publisher } from '../repository/publisher.ts';
 import type { OriginPool } from '../routing/origin-pool.ts';
@@ -42,6 +43,8 @@ export interface Services {
   readonly shadows?: Shadows | undefined;
   /** Of a process that starts and ends; undefined where the platform sees to that. */
   readonly lifecycle?: Lifecycle | undefined;
+  /** Tenants and what they hold; undefined where this server keeps none. */
+  readonly accounts?: Accounts | undefined;
   readonly log: Log;
   readonly clock: Clock;
 }

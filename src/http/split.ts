@@ -1,9 +1,9 @@
+import type { Caller } from '../governance/accounts/caller.ts';
 import type { ResolvedModel } from '../repository/model-repository.ts';
 import type { TrafficTarget } from '../repository/schema.ts';
 import { splitNamed } from '../repository/served-index.ts';
 import { defaultAlias } from '../repository/version-policy.ts';
 import { chooseArm } from '../routing/split.ts';
-import type { Caller } from './auth.ts';
 import type { AppContext } from './context.ts';
 
 const sessionIdForm = /^[A-Za-z0-9._:/+=-]{1,128}$/;

@@ -33,6 +33,7 @@ export function cloudflareServices(env: Env, config: Config): Services {
     }),
     engineBaseBytes: wasmBaseBytes,
     state: r2StateStore(env.MODELS),
+    records: r2StateStore(env.RECORDS),
     durable: verified(durable, tiers),
     blobs: tiered([cacheBlobStore(caches.default), kvBlobStore(env.BLOBS), durable], tiers),
     clock: systemClock,

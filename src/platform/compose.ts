@@ -2,6 +2,7 @@ import type { Clock } from '../async/clock.ts';
 import { Lru } from '../async/lru.ts';
 import { SessionPool } from '../engine/session-pool.ts';
 import type { Engine } from '../engine/types.ts';
+import { createAccounts } from '../governance/accounts/accounts.ts';
 import type { Lifecycle } from '../http/lifecycle.ts';
 import { runShadow } from '../http/run-shadow.ts';
 import type { Services } from '../http/services.ts';
@@ -55,11 +56,15 @@ export interface Platform {
   readonly state: StateStore;
   /** Where models are published to. */
   readonly durable: VerifiedBlobStore;
+  /** Where accounts are kept; undefined where this server keeps none. */
+  readonly records?: StateStore | undefined;
   /** Where they are read from: the durable tier behind faster ones. */
   readonly blobs: VerifiedBlobStore;
   readonly clock: Clock;
   readonly defer: Defer;
   readonly log: Log;
+  /** Milliseconds since 1970. Default: the system's. */
+  readonly now?: (() => number) | undefined;
   /** Of an edge. */
   readonly origin?: OriginPool | undefined;
   /** Of an origin. */

@@ -9,6 +9,8 @@ import { emptyIndex } from '../../src/repository/index-changes.ts';
 import type { ResolvedModel } from '../../src/repository/model-repository.ts';
 import type { ModelIndex } from '../../src/repository/schema.ts';
 import { miniature } from '../repository/fixtures.ts';
+import { testGovernanceBindings } from '../support/governance-keys.ts';
+import { signedBy } from '../support/publisher.ts';
 import { adminKey, callerKey } from '../support/services.ts';
 
 const sha256 = (key: string) => createHash('sha256').update(key).digest('hex');
@@ -16,12 +18,13 @@ const sha256 = (key: string) => createHash('sha256').update(key).digest('hex');
 /** The sticky key that a request with these headers gets. */
 async function stickyKey(headers: Record<string, string>): Promise<string> {
   const { http } = readConfig({
+    ...testGovernanceBindings,
     EDGEWISE_ADMIN_KEY_SHA256: sha256(adminKey),
     EDGEWISE_CALLER_KEYS_SHA256: sha256(callerKey),
   });
   const app = new Hono<AppEnv>().get('/', async (c) => {
     c.set('requestId', 'the request');
-    const caller = await identify(c.req.header('authorization'), http);
+    const caller = await identify(c.req, { settings: http });
     return c.text(stickyKeyOf(caller, c));
   });
   return (await app.request('/', { headers })).text();
@@ -52,7 +55,7 @@ const { manifest } = await miniature();
 
 function model(changes: Partial<ModelIndex>, name = 'mlp'): ResolvedModel {
   const index = { ...emptyIndex(name), aliases: { stable: '1', canary: '2' }, ...changes };
-  return { manifest, manifestDigest: manifest.sourceDigest, index };
+  return { manifest, manifestDigest: manifest.sourceDigest, index, signed: signedBy(manifest.sourceDigest) };
 }
 
 const halves = {

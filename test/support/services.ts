@@ -15,9 +15,11 @@ import type { Endpoint } from '../../src/routing/types.ts';
 import { DynamicBatcher } from '../../src/scheduler/dynamic-batcher.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
+import type { StateStore } from '../../src/storage/types.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { licenceBytes, licenceDigest } from './terms.ts';
 import { type TinyModel, tinyManifest } from './tiny-model.ts';
+import { testGovernanceBindings } from './governance-keys.ts';
 
 export const adminKey = 'ewa_test-admin';
 export const callerKey = 'ew_test-caller';
@@ -26,6 +28,10 @@ export interface TestServicesOptions {
   readonly variables?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
   readonly engine?: Engine;
+  /** Milliseconds since 1970. Default: the system's. */
+  readonly now?: () => number;
+  /** Where accounts are kept. Default: in memory. */
+  readonly records?: StateStore;
   /** Default: an edge. */
   readonly tier?: Tier;
   /** Of the origin pool. Default: none. */
@@ -41,6 +47,7 @@ export interface TestService {
 export async function testService(options: TestServicesOptions = {}): Promise<TestService> {
   const config = readConfig({
     EDGEWISE_OPEN_MODELS: '*',
+    ...testGovernanceBindings,
     EDGEWISE_ADMIN_KEY_SHA256: sha256Hex(adminKey),
     EDGEWISE_CALLER_KEYS_SHA256: sha256Hex(callerKey),
     EDGEWISE_LOG: 'all',
@@ -64,6 +71,8 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
     state: memoryStateStore(),
     durable,
     blobs: durable,
+    records: options.records ?? memoryStateStore(),
+    now: options.now,
     clock,
     defer,
     log,

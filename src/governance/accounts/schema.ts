@@ -3,6 +3,7 @@
  * acceptances, so that one read tells all that a decision needs; a key's document names its tenant.
  */
 import { z } from 'zod';
+import { isModelName, isModelPattern } from '../../repository/name.ts';
 import { digestSchema } from '../../repository/schema.ts';
 import {
   purposeSchema,
@@ -18,7 +19,12 @@ export const accountIdSchema = z
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$/, 'wanted up to 48 lower-case letters, digits and dashes');
 
 /** A model name, `org/*` or `*`. */
-const modelPatternSchema = z.string().min(1).max(200);
+export const modelPatternSchema = z
+  .string()
+  .max(200)
+  .refine(isModelPattern, 'wanted the name of a model, "org/*" or "*"');
+
+const modelNameSchema = z.string().refine(isModelName, 'wanted the name of a model');
 
 export const actionSchema = z.enum(['infer', 'explain', 'download']);
 export type Action = z.output<typeof actionSchema>;
@@ -38,6 +44,11 @@ export const scopesSchema = z.strictObject({
   /** What a request is for that declares no purpose. */
   defaultPurpose: purposeSchema.optional(),
   rate: rateSchema.optional(),
+  /**
+   * `read`: blobs, indexes and manifests of every model over the admin routes, whatever licences say. For servers of the
+   * operator's own that pull models; no action, since actions are what licences are about.
+   */
+  repository: z.enum(['none', 'read']).default('none'),
 });
 export type Scopes = z.output<typeof scopesSchema>;
 
@@ -62,7 +73,7 @@ export type ApiKey = z.output<typeof apiKeySchema>;
 export const grantSchema = z.strictObject({
   id: accountIdSchema,
   assigner: z.string().min(1).max(200),
-  model: z.string().min(1).max(200),
+  model: modelNameSchema,
   /** Root digest of the one version that it is for; absent: every version. */
   target: digestSchema.optional(),
   actions: z.array(actionSchema).min(1).default(['infer']),
@@ -80,10 +91,19 @@ export const grantSchema = z.strictObject({
 });
 export type Grant = z.output<typeof grantSchema>;
 
+export const grantOwnerSchemaId = 'edgewise.grant-owner.v1';
+/** `accounts/grants/<id>.json`: whose the grant is. An id is one tenant's alone, since meters and receipts name it by itself. */
+export const grantOwnerSchema = z.strictObject({
+  schema: z.literal(grantOwnerSchemaId),
+  id: accountIdSchema,
+  tenant: accountIdSchema,
+});
+export type GrantOwner = z.output<typeof grantOwnerSchema>;
+
 /** That a tenant accepted a licence text: which, who said so, when and how. */
 export const acceptanceSchema = z.strictObject({
   id: accountIdSchema,
-  model: z.string().min(1).max(200),
+  model: modelNameSchema,
   spdx: z.string().min(1).max(500),
   /** SHA-256 of the exact text that was shown. */
   text: digestSchema,
@@ -113,6 +133,8 @@ export const tenantSchema = z.strictObject({
   /** Fields that it works in, as far as terms deny some. */
   fieldsOfUse: z.array(purposeSchema).max(64).default([]),
   status: z.enum(['active', 'suspended', 'erased']).default('active'),
+  /** Ids of all keys that were made for it, revoked ones too. */
+  keys: z.array(accountIdSchema).max(1000).default([]),
   grants: z.array(grantSchema).max(1000).default([]),
   acceptances: z.array(acceptanceSchema).max(1000).default([]),
   createdAt: z.iso.datetime(),

@@ -1,0 +1,141 @@
+/** Accounts as they are stored: where each document stands, and how it is changed. */
+import type { z } from 'zod';
+import { EdgewiseError } from '../../errors.ts';
+import { decodeStored } from '../../repository/documents.ts';
+import type { StateStore } from '../../storage/types.ts';
+import {
+  type ApiKey,
+  accountIdSchema,
+  apiKeySchema,
+  type GrantOwner,
+  grantOwnerSchema,
+  type Tenant,
+  tenantSchema,
+} from './schema.ts';
+
+/** One kind of document. */
+export interface DocumentKind<T> {
+  /** For messages: `tenant`. */
+  readonly what: string;
+  readonly prefix: string;
+  readonly schema: z.ZodType<T>;
+}
+
+export const tenantDocuments: DocumentKind<Tenant> = {
+  what: 'tenant',
+  prefix: 'accounts/tenants/',
+  schema: tenantSchema,
+};
+export const keyDocuments: DocumentKind<ApiKey> = {
+  what: 'key',
+  prefix: 'accounts/keys/',
+  schema: apiKeySchema,
+};
+export const grantOwnerDocuments: DocumentKind<GrantOwner> = {
+  what: 'grant',
+  prefix: 'accounts/grants/',
+  schema: grantOwnerSchema,
+};
+
+/** Each lost round means that another writer has won one, so many in a row are a crowd. */
+const maxAttempts = 20;
+const suffix = '.json';
+
+/** Where the document of this id stands. */
+export function documentKey({ prefix }: DocumentKind<unknown>, id: string): string {
+  return `${prefix}${id}${suffix}`;
+}
+
+/** @throws EdgewiseError `internal` when `text` is no such document, or that of another id. */
+export function decodeDocument<T extends { readonly id: string }>(
+  kind: DocumentKind<T>,
+  id: string,
+  text: string,
+): T {
+  const document = decodeStored(kind.schema, text, `${kind.what} ${id}`);
+  if (document.id !== id) {
+    throw new EdgewiseError('internal', `under ${kind.what} ${id} another one is stored`);
+  }
+  return document;
+}
+
+/** @throws EdgewiseError `not_found` */
+export async function readDocument<T extends { readonly id: string }>(
+  state: StateStore,
+  kind: DocumentKind<T>,
+  id: string,
+): Promise<T> {
+  const entry = isId(id) ? await state.get(documentKey(kind, id)) : undefined;
+  if (entry === undefined) throw notFound(kind, id);
+  return decodeDocument(kind, id, entry.value);
+}
+
+/** All ids of this kind, ascending. */
+export async function listDocuments(
+  state: StateStore,
+  { prefix }: DocumentKind<unknown>,
+): Promise<readonly string[]> {
+  return (await state.list(prefix))
+    .filter((key) => key.endsWith(suffix))
+    .map((key) => key.slice(prefix.length, -suffix.length));
+}
+
+/** @returns whether it was written: false where one of this id stands already. @throws EdgewiseError `invalid_request` */
+export async function createDocument<T extends { readonly id: string }>(
+  state: StateStore,
+  kind: DocumentKind<T>,
+  document: T,
+): Promise<boolean> {
+  const written = await state.put(documentKey(kind, document.id), encode(kind, document), { ifAbsent: true });
+  return written !== undefined;
+}
+
+/**
+ * Changes a document by compare-and-swap. `change` may be called several times; what it gives is stored, the same value
+ * for "no change".
+ *
+ * @returns what stands afterwards.
+ * @throws EdgewiseError `not_found`; `overloaded` when others change it all the time; what `change` throws.
+ */
+export async function changeDocument<T extends { readonly id: string }>(
+  state: StateStore,
+  kind: DocumentKind<T>,
+  id: string,
+  change: (document: T) => T,
+): Promise<T> {
+  for (let attempt = 0; attempt < maxAttempts && isId(id); attempt += 1) {
+    const entry = await state.get(documentKey(kind, id));
+    if (entry === undefined) throw notFound(kind, id);
+    const before = decodeDocument(kind, id, entry.value);
+    const after = change(before);
+    if (after === before) return before;
+    const condition = { ifMatch: entry.etag };
+    if ((await state.put(documentKey(kind, id), encode(kind, after), condition)) !== undefined) return after;
+  }
+  if (!isId(id)) throw notFound(kind, id);
+  throw new EdgewiseError('overloaded', `${kind.what} ${id} is being changed by too many at once`, {
+    retryAfterSeconds: 1,
+  });
+}
+
+/** What could not be read again is not written. */
+function encode<T extends { readonly id: string }>(kind: DocumentKind<T>, document: T): string {
+  const parsed = kind.schema.safeParse(document);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new EdgewiseError(
+      'invalid_request',
+      `${kind.what} ${document.id}, ${issue?.path.join('.')}: ${issue?.message}`,
+    );
+  }
+  return JSON.stringify(parsed.data);
+}
+
+/** Ids come from addresses, too: what is none leads to no key of the store. */
+function isId(id: string): boolean {
+  return accountIdSchema.safeParse(id).success;
+}
+
+function notFound({ what }: DocumentKind<unknown>, id: string): EdgewiseError {
+  return new EdgewiseError('not_found', `there is no ${what} ${JSON.stringify(id.slice(0, 60))} here`);
+}

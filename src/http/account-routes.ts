@@ -1,0 +1,94 @@
+/** Tenants, their keys and their grants. Mounted behind the admin key. */
+import { type Context, Hono } from 'hono';
+import { z } from 'zod';
+import { EdgewiseError } from '../errors.ts';
+import type { AccountStore } from '../governance/accounts/account-store.ts';
+import type { ApiKey } from '../governance/accounts/schema.ts';
+import { apiKeySchema, grantSchema, scopesSchema, tenantSchema } from '../governance/accounts/schema.ts';
+import { readDocument } from './admin-request.ts';
+import type { AppEnv } from './context.ts';
+import type { Services } from './services.ts';
+
+const { id, name, establishment, residency, fieldsOfUse } = tenantSchema.shape;
+export const newTenantBody = z.strictObject({ id, name, establishment, residency, fieldsOfUse });
+export const tenantStatusBody = z.strictObject({ status: z.enum(['active', 'suspended']) });
+
+const { notAfter } = apiKeySchema.shape;
+export const newKeyBody = z.strictObject({ scopes: scopesSchema.prefault({}), notAfter });
+/** A month: longer than a rotation takes, shorter than a key that nobody remembers. */
+const maxOverlapSeconds = 31 * 86_400;
+export const rotateBody = z.strictObject({
+  /** How long the secret before goes on. */
+  overlapSeconds: z.int().min(0).max(maxOverlapSeconds).default(86_400),
+});
+
+export const newGrantBody = grantSchema
+  .omit({ id: true, status: true, createdAt: true })
+  .extend({ id: grantSchema.shape.id.optional() });
+export const grantStatusBody = z.strictObject({ status: grantSchema.shape.status.unwrap() });
+
+/** What is shown of a key: all but what its secret is checked with. */
+export const shownKeySchema = apiKeySchema
+  .omit({ hash: true, previous: true })
+  .extend({ previousUntil: z.string().optional() });
+export type ShownKey = z.output<typeof shownKeySchema>;
+
+export function shownKey({ hash: _, previous, ...key }: ApiKey): ShownKey {
+  return { ...key, ...(previous === undefined ? {} : { previousUntil: previous.until }) };
+}
+
+export function accountRoutes(services: Services): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+  const store = (): AccountStore => accountsOf(services).store;
+
+  app.post('/tenants', async (c) =>
+    c.json(await store().createTenant(await readDocument(c, newTenantBody)), 201),
+  );
+  app.get('/tenants', async (c) => c.json({ tenants: await store().tenants() }));
+  app.get('/tenants/:tenant', async (c) => c.json(await store().tenant(param(c, 'tenant'))));
+  app.put('/tenants/:tenant/status', async (c) => {
+    const { status } = await readDocument(c, tenantStatusBody);
+    return c.json(await store().setTenantStatus(param(c, 'tenant'), status));
+  });
+
+  app.post('/tenants/:tenant/keys', async (c) => {
+    const { key, text } = await store().createKey(param(c, 'tenant'), await readDocument(c, newKeyBody));
+    return c.json({ key: shownKey(key), text }, 201, secret);
+  });
+  app.get('/tenants/:tenant/keys', async (c) =>
+    c.json({ keys: (await store().keys(param(c, 'tenant'))).map(shownKey) }),
+  );
+  app.post('/keys/:key/rotate', async (c) => {
+    const { overlapSeconds } = await readDocument(c, rotateBody);
+    const { key, text } = await store().rotateKey(param(c, 'key'), overlapSeconds);
+    return c.json({ key: shownKey(key), text }, 200, secret);
+  });
+  app.delete('/keys/:key', async (c) => c.json(shownKey(await store().revokeKey(param(c, 'key')))));
+
+  app.post('/tenants/:tenant/grants', async (c) =>
+    c.json(await store().putGrant(param(c, 'tenant'), await readDocument(c, newGrantBody)), 201),
+  );
+  app.get('/tenants/:tenant/grants', async (c) =>
+    c.json({ grants: (await store().tenant(param(c, 'tenant'))).grants }),
+  );
+  app.put('/tenants/:tenant/grants/:grant/status', async (c) => {
+    const { status } = await readDocument(c, grantStatusBody);
+    return c.json(await store().setGrantStatus(param(c, 'tenant'), param(c, 'grant'), status));
+  });
+  return app;
+}
+
+/** A key's text is in this answer and nowhere else: no cache on the way keeps it. */
+const secret = { 'Cache-Control': 'no-store' };
+
+/** @throws EdgewiseError `not_found` where this server keeps no accounts. */
+export function accountsOf({ accounts }: Services): NonNullable<Services['accounts']> {
+  if (accounts === undefined) {
+    throw new EdgewiseError('not_found', 'this server keeps no tenants and no keys of theirs');
+  }
+  return accounts;
+}
+
+function param(c: Context<AppEnv>, name: 'tenant' | 'key' | 'grant'): string {
+  return c.req.param(name) ?? '';
+}
