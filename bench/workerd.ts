@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { freePort, root } from '../scripts/dev-server.ts';
+import { testGovernanceBindings } from '../test/support/governance-keys.ts';
 
 export interface Bundle {
   readonly directory: string;
@@ -71,7 +72,8 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
           path: join(options.bundle.directory, file),
         })),
       ],
-      r2Buckets: { MODELS: 'edgewise-models' },
+      r2Buckets: { MODELS: 'edgewise-models', RECORDS: 'edgewise-records' },
+      durableObjects: { LOG: { className: 'TransparencyLog', useSQLite: true } },
       kvNamespaces: { BLOBS: 'edgewise-blobs' },
       bindings: { ...options.bindings },
       unsafeDirectSockets: [{ host: '127.0.0.1', port }],
@@ -106,6 +108,7 @@ export const adminKey = 'ewa_benchmark';
 /** Variables of our own worker for a benchmark: every model open, publishing on. */
 export function edgewiseBindings(more: Readonly<Record<string, string>> = {}): Record<string, string> {
   return {
+    ...testGovernanceBindings,
     EDGEWISE_ADMIN_KEY_SHA256: createHash('sha256').update(adminKey).digest('hex'),
     EDGEWISE_OPEN_MODELS: '*',
     ...more,

@@ -1,10 +1,13 @@
 /** Starts the worker under `wrangler dev` and stops it again: for `npm start`, the service tests and the benchmarks. */
 import type { ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { generateSignerKey } from '../src/governance/log/note.ts';
+import { generateSigningKey } from '../src/governance/receipt/keys.ts';
+import { localPublisher } from './local-publisher.ts';
 import { hasEnded, root, spawnGroup, stopGroup } from './process-group.ts';
 
 export { root };
@@ -26,6 +29,8 @@ export interface DevServerOptions {
 export interface DevServer {
   readonly url: string;
   readonly adminKey: string;
+  /** PEM of the private key whose models it takes. */
+  readonly publisherKey: string;
   /** Of the `wrangler dev` process, whose child is workerd. */
   readonly pid: number;
   stop(): Promise<void>;
@@ -40,18 +45,40 @@ export function localAdminKey(): string {
   return readFileSync(adminKeyFile, 'utf8').trim();
 }
 
+const keysFile = join(root, '.edgewise', 'keys.json');
+
+/** The keys of this checkout that answers are accounted for with: made once, readable by their owner only. */
+async function localKeys(): Promise<Readonly<Record<string, string>>> {
+  if (!existsSync(keysFile)) {
+    mkdirSync(join(root, '.edgewise'), { recursive: true });
+    const keys = {
+      EDGEWISE_SIGNING_KEYS: JSON.stringify({ keys: [await generateSigningKey()] }),
+      EDGEWISE_LOG_KEY: await generateSignerKey('localhost/edgewise'),
+      EDGEWISE_RECORDS_KEYS: randomBytes(32).toString('base64url'),
+    };
+    // Several may start at once: the first to have the file whole in place is the one.
+    const own = `${keysFile}.${process.pid}`;
+    writeFileSync(own, JSON.stringify(keys), { mode: 0o600 });
+    if (!existsSync(keysFile)) renameSync(own, keysFile);
+    else rmSync(own);
+  }
+  return JSON.parse(readFileSync(keysFile, 'utf8'));
+}
+
 const startTimeoutMs = 120_000;
 
 /** @throws Error with the worker's output when it does not come up. */
 export async function startDevServer(options: DevServerOptions = {}): Promise<DevServer> {
   const port = options.port || (await freePort());
   const adminKey = localAdminKey();
+  const { publisherKey, trustedPublishers } = await localPublisher();
   const vars = {
+    EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
     EDGEWISE_ADMIN_KEY_SHA256: createHash('sha256').update(adminKey).digest('hex'),
     EDGEWISE_OPEN_MODELS: '*',
     ...options.vars,
   };
-  const secrets = writeSecrets(options.secrets);
+  const secrets = writeSecrets({ ...(await localKeys()), ...options.secrets });
   const args = [
     ...['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(await freePort())],
     ...['--log-level', 'error', '--show-interactive-dev-session=false'],
@@ -76,7 +103,7 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     await stopGroup(child);
     throw new Error(`the worker did not start on ${url}\n${output}`, { cause: error });
   }
-  return { url, adminKey, pid: child.pid ?? 0, stop: () => stopGroup(child) };
+  return { url, adminKey, publisherKey, pid: child.pid ?? 0, stop: () => stopGroup(child) };
 }
 
 async function untilLive(url: string, child: ChildProcess): Promise<void> {

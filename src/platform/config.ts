@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { toEdgewiseError } from '../errors.ts';
 import { type EndpointConfig, parseOriginPool } from '../routing/endpoint-config.ts';
+import { type AccountingConfig, accountingConfig, accountingVariables } from './accounting-config.ts';
 import type { ServiceConfig } from './compose.ts';
 import { httpSettings, serverLimits, serverVariables } from './server-config.ts';
 import { mebibyte, parseVariables, type Variables, whole } from './variables.ts';
@@ -30,6 +31,7 @@ const variablesSchema = z.object({
     maxQueuePerModel: 32,
     loadTimeoutMs: 30_000,
   }),
+  ...accountingVariables,
   /** Cap of the WASM memory: what a model may take of the isolate's 128 MB. The rest is JavaScript's. */
   EDGEWISE_MEMORY_CAP_MIB: whole(32, 4096).default(96),
   /** The origin pool as JSON, one entry an endpoint (`routing/endpoint-config.ts`). Empty: all runs at the edge. */
@@ -53,6 +55,7 @@ const variablesSchema = z.object({
 });
 
 export interface Config extends ServiceConfig {
+  readonly accounting: AccountingConfig;
   readonly originPool: readonly EndpointConfig[];
   readonly hedging: boolean;
   readonly log: 'off' | 'errors' | 'all';
@@ -63,6 +66,7 @@ export function readConfig(variables: Variables): Config {
   const values = parseVariables(variablesSchema, variables);
   return {
     ...serverLimits(values),
+    accounting: accountingConfig(values),
     http: httpSettings(values, {
       maxReplayBytes: values.EDGEWISE_MAX_REPLAY_MIB * mebibyte,
       maxStreamedBytes: values.EDGEWISE_MAX_STREAMED_MIB * mebibyte,

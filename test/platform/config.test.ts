@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { readConfig } from '../../src/platform/config.ts';
+import { importAccountingKeys } from '../../src/platform/accounting-config.ts';
+import { readConfig as readVariables } from '../../src/platform/config.ts';
+import { testGovernanceBindings, testLogVerifierKey } from '../support/governance-keys.ts';
+
+/** With the secrets that an edge does not start without. */
+const readConfig = (variables: Record<string, string>) =>
+  readVariables({ ...testGovernanceBindings, ...variables });
 
 describe('readConfig()', () => {
   it('is closed when nothing is configured', () => {
@@ -50,5 +56,29 @@ describe('readConfig()', () => {
     expect(() => readConfig({ EDGEWISE_ORIGIN_POOL: pool('soon') })).toThrow(
       /^configuration EDGEWISE_ORIGIN_POOL: its value is not usable: \[0\]\.timeoutMs is "soon": /,
     );
+  });
+
+  it('does not start without the keys that answers are accounted for with', () => {
+    for (const key of ['EDGEWISE_SIGNING_KEYS', 'EDGEWISE_LOG_KEY', 'EDGEWISE_RECORDS_KEYS']) {
+      expect(() => readVariables({ ...testGovernanceBindings, [key]: undefined }), key).toThrow(
+        `configuration ${key} is not set: wanted as \`edgewise keys generate\` makes it`,
+      );
+    }
+  });
+
+  it('imports the keys, and says which of them is not usable without repeating it', async () => {
+    const { accounting } = readConfig({});
+    const { issuer, log, ring } = await importAccountingKeys(accounting);
+    expect(issuer).toBe('edgewise');
+    expect(log).toEqual({ origin: 'log.edgewise.test/receipts', verifierKey: testLogVerifierKey });
+    expect(ring.publicJwks.keys).toHaveLength(2);
+    for (const wrong of [
+      { signingKeys: '{"keys":["hunter2"]}' },
+      { logKey: 'hunter2' },
+      { recordsKeys: ['hunter2'] },
+      { witnesses: ['hunter2'] },
+    ]) {
+      await expect(importAccountingKeys({ ...accounting, ...wrong })).rejects.toThrow(/^(?!.*hunter2)/s);
+    }
   });
 });

@@ -3,13 +3,14 @@ import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { probePool, readPoolHealth } from '../../../src/platform/cloudflare-pool-health.ts';
 import { readConfig } from '../../../src/platform/config.ts';
+import { testGovernanceBindings } from '../../support/governance-keys.ts';
 
 const key = 'pool/health.json';
 const pool = JSON.stringify([
   { name: 'one', url: 'https://one.test' },
   { name: 'two', url: 'https://two.test' },
 ]);
-const config = readConfig({ EDGEWISE_ORIGIN_POOL: pool, EDGEWISE_LOG: 'off' });
+const config = readConfig({ ...testGovernanceBindings, EDGEWISE_ORIGIN_POOL: pool, EDGEWISE_LOG: 'off' });
 
 let down: ReadonlySet<string>;
 beforeEach(async () => {
@@ -49,7 +50,7 @@ describe('probePool()', () => {
   });
 
   it('does nothing without a pool', async () => {
-    await probePool(env, readConfig({}));
+    await probePool(env, readConfig(testGovernanceBindings));
     expect(await env.BLOBS.get(key)).toBeNull();
   });
 });

@@ -1,0 +1,67 @@
+/**
+ * What an edge accounts for its answers with: keys that sign, keep and count, and who answers for it. Secrets without a
+ * default, since an edge that answers without them could not say what it did.
+ */
+import { z } from 'zod';
+import { parseSignerKey, parseVerifierKey } from '../governance/log/note.ts';
+import { importSigningKeys, type KeyRing } from '../governance/receipt/keys.ts';
+import { createMeterTagger, type MeterTagger } from '../governance/receipt/meter-tag.ts';
+import { importRecordsKeys, type RecordsKeys } from '../governance/vault/records-keys.ts';
+import { list } from './variables.ts';
+
+const generated = 'wanted as `edgewise keys generate` makes it';
+
+export const accountingVariables = {
+  /** Who answers for what this deployment says: a name or an address, on every receipt. */
+  EDGEWISE_ISSUER: z.string().min(1).max(200).default('edgewise'),
+  /** Secret. The keys that sign receipts, as a JWKS of Ed25519 keys: the first signs, the others only verify. */
+  EDGEWISE_SIGNING_KEYS: z.string({ error: generated }).min(1, generated),
+  /** Secret. The key that signs the log's checkpoints; its name is the log's. */
+  EDGEWISE_LOG_KEY: z.string({ error: generated }).min(1, generated),
+  /** Secret. The keys that what is kept is encrypted under, separated by commas: the first encrypts, the others only decrypt. */
+  EDGEWISE_RECORDS_KEYS: list.pipe(z.array(z.string()).min(1, generated)),
+  /** Verifier keys of the witnesses whose signatures under a checkpoint are taken, separated by commas. */
+  EDGEWISE_WITNESSES: list,
+};
+
+type AccountingValues = z.output<z.ZodObject<typeof accountingVariables>>;
+
+export interface AccountingConfig {
+  readonly issuer: string;
+  readonly signingKeys: string;
+  readonly logKey: string;
+  readonly recordsKeys: readonly string[];
+  readonly witnesses: readonly string[];
+}
+
+export function accountingConfig(values: AccountingValues): AccountingConfig {
+  return {
+    issuer: values.EDGEWISE_ISSUER,
+    signingKeys: values.EDGEWISE_SIGNING_KEYS,
+    logKey: values.EDGEWISE_LOG_KEY,
+    recordsKeys: values.EDGEWISE_RECORDS_KEYS,
+    witnesses: values.EDGEWISE_WITNESSES,
+  };
+}
+
+export interface AccountingKeys {
+  readonly issuer: string;
+  readonly ring: KeyRing;
+  readonly records: RecordsKeys;
+  readonly tagger: MeterTagger;
+  /** Name of the log, and the key that its checkpoints are verified with. */
+  readonly log: { readonly origin: string; readonly verifierKey: string };
+}
+
+/** @throws EdgewiseError `invalid_request` naming the key that is not usable, never its value. */
+export async function importAccountingKeys(config: AccountingConfig): Promise<AccountingKeys> {
+  const [ring, records, tagger, signer] = await Promise.all([
+    importSigningKeys(config.signingKeys),
+    importRecordsKeys(config.recordsKeys),
+    createMeterTagger(config.recordsKeys),
+    parseSignerKey(config.logKey),
+    ...config.witnesses.map(parseVerifierKey),
+  ]);
+  const log = { origin: signer.name, verifierKey: signer.verifierKey };
+  return { issuer: config.issuer, ring, records, tagger, log };
+}
