@@ -170,6 +170,13 @@ export const receiptSchema = z.discriminatedUnion('kind', [
   acceptanceReceiptSchema,
   verdictReceiptSchema,
 ]);
+export type ReceiptKind = Receipt['kind'];
+export type ReceiptModel = z.output<typeof modelSchema>;
+export type ReceiptLicence = z.output<typeof licenceSchema>;
+export type ReceiptDecision = z.output<typeof decisionSchema>;
+export type ReceiptRoute = z.output<typeof routeSchema>;
+export type ReceiptTensor = z.output<typeof tensorSchema>;
+export type Reproducibility = z.output<typeof reproducibilitySchema>;
 export type Receipt = z.output<typeof receiptSchema>;
 export type InferenceReceipt = z.output<typeof inferenceReceiptSchema>;
 export type RefusalReceipt = z.output<typeof refusalReceiptSchema>;
