@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { freePort, root } from '../scripts/dev-server.ts';
 import { testGovernanceBindings } from '../test/support/governance-keys.ts';
+import { publisherKey, trustedPublishers } from '../test/support/publisher.ts';
 
 export interface Bundle {
   readonly directory: string;
@@ -111,6 +112,7 @@ export function edgewiseBindings(more: Readonly<Record<string, string>> = {}): R
     ...testGovernanceBindings,
     EDGEWISE_ADMIN_KEY_SHA256: createHash('sha256').update(adminKey).digest('hex'),
     EDGEWISE_OPEN_MODELS: '*',
+    EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
     ...more,
   };
 }
@@ -119,6 +121,7 @@ export function edgewiseBindings(more: Readonly<Record<string, string>> = {}): R
 export async function edgewise(url: URL, args: readonly string[], key = adminKey): Promise<void> {
   await command(process.execPath, [join(root, 'bin/edgewise.js'), ...args, '--url', url.origin], {
     EDGEWISE_ADMIN_KEY: key,
+    EDGEWISE_PUBLISHER_KEY: publisherKey,
   });
 }
 

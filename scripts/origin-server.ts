@@ -1,5 +1,6 @@
 /** Starts the origin (`src/node.ts`) as a process and stops it again: for `npm start`, the service tests and the benchmarks. */
 import { createHash, randomBytes } from 'node:crypto';
+import { localPublisher } from './local-publisher.ts';
 import { hasEnded, spawnGroup, stopGroup } from './process-group.ts';
 
 export interface OriginServerOptions {
@@ -35,6 +36,7 @@ const stopPatienceMs = 30_000;
 /** @throws Error with its output when it does not come up. */
 export async function startOrigin(options: OriginServerOptions = {}): Promise<OriginServer> {
   const { upstream, cacheDirectory, key = newKey(), port = 0, onOutput } = options;
+  const { trustedPublishers } = await localPublisher();
   let output = '';
   let onAddress: (url: string) => void = () => undefined;
   const child = spawnGroup(
@@ -43,6 +45,7 @@ export async function startOrigin(options: OriginServerOptions = {}): Promise<Or
       ...foreignEnvironment(),
       EDGEWISE_PORT: String(port),
       EDGEWISE_CALLER_KEYS_SHA256: createHash('sha256').update(key).digest('hex'),
+      EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
       ...(upstream && { EDGEWISE_UPSTREAM_URL: upstream.url, EDGEWISE_UPSTREAM_KEY: upstream.adminKey }),
       ...(cacheDirectory && { EDGEWISE_CACHE_DIR: cacheDirectory }),
       // Nobody has to learn that it goes.

@@ -12,20 +12,23 @@ export function sampleFolders(): readonly string[] {
 }
 
 /** @throws Error when one of them cannot be published; the command line has said why. */
-export async function publishSamples({ url, adminKey }: DevServer): Promise<void> {
+export async function publishSamples({ url, adminKey, publisherKey }: DevServer): Promise<void> {
   const folders = sampleFolders();
   for (const [index, folder] of folders.entries()) {
     console.log(`Publishing ${folder} (${index + 1} of ${folders.length}) …`);
-    await edgewise(['model', 'push', folder, '--alias', 'stable', '--url', url], adminKey);
+    await edgewise(['model', 'push', folder, '--alias', 'stable', '--url', url], {
+      EDGEWISE_ADMIN_KEY: adminKey,
+      EDGEWISE_PUBLISHER_KEY: publisherKey,
+    });
   }
 }
 
 /** Runs the command line in a Node of its own, which has the flags that it needs. */
-async function edgewise(args: readonly string[], adminKey: string): Promise<void> {
+async function edgewise(args: readonly string[], keys: Readonly<Record<string, string>>): Promise<void> {
   const child = spawn(process.execPath, [join(root, 'bin/edgewise.js'), ...args], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, EDGEWISE_ADMIN_KEY: adminKey },
+    env: { ...process.env, ...keys },
   });
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
   if (code !== 0) {

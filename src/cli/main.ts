@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { isEdgewiseError, toEdgewiseError } from '../errors.ts';
 import { addModelCommands } from './model-commands.ts';
+import { addPublisherCommands } from './publisher-commands.ts';
 import { errorText } from './render.ts';
 
 /** @returns The exit code. */
@@ -10,6 +11,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     .description('Publish and look after ONNX models on an Edgewise worker')
     .exitOverride();
   addModelCommands(program);
+  addPublisherCommands(program);
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return 0;

@@ -8,6 +8,7 @@ import { decodeModel } from '../repository/onnx/proto.ts';
 import { defaultAlias, defaultVersion } from '../repository/version-policy.ts';
 import { type CommonOptions, connect, print, type Target, target } from './command.ts';
 import { openVersion } from './download.ts';
+import { publisherKey } from './publisher-keys.ts';
 import { pullModel } from './pull.ts';
 import { pushModel } from './push.ts';
 import { modelList, size, table, versionDetails } from './render.ts';
@@ -27,6 +28,10 @@ export function addModelCommands(program: Command): void {
   verb('push <folder>', 'publish models/<name>: check, optimise, measure, upload')
     .option('--version <version>', 'the version folder to publish (default: the highest)')
     .option('--alias <alias>', 'point this alias to it, e.g. stable; may be given several times', alias, [])
+    .option(
+      '--key <file>',
+      'PEM of the private key to sign with (default: EDGEWISE_PUBLISHER_KEY, else .edgewise/publisher.pem)',
+    )
     .option('--origin', 'publish for the origin only')
     .option('--memory-cap <mebibytes>', "the worker's WASM memory (default: 96)", mebibytes)
     .action(push);
@@ -82,6 +87,7 @@ interface PushCommandOptions extends CommonOptions {
   readonly alias: readonly string[];
   readonly origin?: boolean;
   readonly memoryCap?: number;
+  readonly key?: string;
 }
 
 async function push(folder: string, options: PushCommandOptions): Promise<void> {
@@ -90,6 +96,7 @@ async function push(folder: string, options: PushCommandOptions): Promise<void> 
   const result = await pushModel(folder, {
     url,
     adminKey,
+    publisherKey: publisherKey(options.key, process.env, process.cwd()),
     aliases: options.alias,
     originOnly: options.origin ?? false,
     ...(options.version === undefined ? {} : { version: options.version }),

@@ -3,25 +3,31 @@ import type { Clock } from '../async/clock.ts';
 import {
   type AdminClient,
   createAdminClient,
+  type PublishedVersion,
   type PublishStatus,
   type PublishVersionOptions,
 } from '../client/admin-client.ts';
-import { EdgewiseError, isEdgewiseError } from '../errors.ts';
+import { EdgewiseError, type ErrorCode, isEdgewiseError } from '../errors.ts';
 import { createPublishEngines } from '../platform/node-cli.ts';
+import { encodeManifest } from '../repository/documents.ts';
 import { buildPackage } from '../repository/publish/build.ts';
 import { readSource } from '../repository/publish/source.ts';
 import type { PackageBlob, PublishEngines, PublishStep } from '../repository/publish/types.ts';
 import type { Manifest } from '../repository/schema.ts';
+import { signModel } from '../repository/signing/model-signature.ts';
+import { readSigningKey } from '../repository/signing/private-key.ts';
 import { readModelFolder } from './source.ts';
 
 export interface PushProgress {
-  readonly step: PublishStep | 'compare' | 'upload' | 'publish';
+  readonly step: PublishStep | 'compare' | 'upload' | 'sign' | 'publish';
   readonly detail: string;
 }
 
 export interface PushOptions {
   readonly url: string;
   readonly adminKey: string;
+  /** PEM of the private key that the model is signed with. It never leaves this process. */
+  readonly publisherKey: string;
   /** Default: the highest version folder. */
   readonly version?: string;
   /** Set to the version together with it. */
@@ -50,22 +56,24 @@ export interface PushResult {
 const parallelTransfers = 4;
 
 /**
- * Publishes `models/<name>`: checks, optimises, cuts, measures, uploads what is missing, and makes the version visible
- * last. Doing it again changes nothing; doing it again after it was cut off completes it.
+ * Publishes `models/<name>`: checks, optimises, cuts, measures, uploads what is missing, signs, and makes the version
+ * visible last. Doing it again changes nothing; doing it again after it was cut off completes it.
  *
  * @throws EdgewiseError `conflict` when the version is published with other content; as `buildPackage` for a model that
- * cannot be served; the server's code otherwise.
+ * cannot be served; `invalid_request` for a key that is not usable; the server's code otherwise, `forbidden` where it does
+ * not trust the key.
  */
 export async function pushModel(folder: string, options: PushOptions): Promise<PushResult> {
   const { url, adminKey, aliases = [], onProgress } = options;
   const client = createAdminClient({ url, key: adminKey, ...(options.fetch && { fetch: options.fetch }) });
+  const signingKey = await readSigningKey(options.publisherKey);
   const input = await readModelFolder(folder, options.version);
   const { config, version } = input;
   const originOnly = options.originOnly ?? false;
   const source = await readSource(input, { originOnly });
 
   const published = await publishedVersion(client, config.name, version);
-  if (published !== undefined && published.inputsDigest !== source.inputsDigest) {
+  if (published !== undefined && published.manifest.inputsDigest !== source.inputsDigest) {
     throw new EdgewiseError(
       'conflict',
       `${config.name}@${version} is already published with other content, and a version never changes: put the new model into a folder of its own, ${folder}/${Number(version) + 1}`,
@@ -80,7 +88,7 @@ export async function pushModel(folder: string, options: PushOptions): Promise<P
       name: config.name,
       version,
       status: 'unchanged',
-      manifest: published,
+      manifest: published.manifest,
       uploadedBlobs: 0,
       uploadedBytes: 0,
     };
@@ -98,7 +106,13 @@ export async function pushModel(folder: string, options: PushOptions): Promise<P
     source,
   );
   const uploaded = await upload(client, blobs, onProgress);
-  const status = await client.publishVersion(manifest, { aliases, versionPolicy: config.versionPolicy });
+  const { digest: manifestDigest } = await encodeManifest(manifest);
+  const signature = await signModel({ manifest, manifestDigest }, signingKey);
+  onProgress?.({ step: 'sign', detail: `with the key ${signingKey.fingerprint}` });
+  const status = await client.publishVersion(manifest, signature, {
+    aliases,
+    versionPolicy: config.versionPolicy,
+  });
   onProgress?.({ step: 'publish', detail: `${config.name}@${version} ${status}` });
   return {
     name: config.name,
@@ -114,9 +128,9 @@ async function publishedVersion(
   client: AdminClient,
   name: string,
   version: string,
-): Promise<Manifest | undefined> {
+): Promise<PublishedVersion | undefined> {
   try {
-    return (await client.version(name, version)).manifest;
+    return await client.version(name, version);
   } catch (error) {
     if (isEdgewiseError(error) && (error.code === 'model_not_found' || error.code === 'version_not_found')) {
       return undefined;
@@ -125,22 +139,37 @@ async function publishedVersion(
   }
 }
 
-/** Sets aliases and policy of what is published. False when the server has lost one of its blobs, so that it is built anew. */
+/**
+ * Sets aliases and policy of what is published, with the signature that it has. False where it is to be built and signed
+ * anew: the server has lost one of its blobs, or it is not signed by anybody who is trusted there now. What a server hands
+ * out is not signed unseen.
+ */
 async function republish(
   client: AdminClient,
-  manifest: Manifest,
+  { manifest, signature }: PublishedVersion,
   options: PublishVersionOptions,
 ): Promise<boolean> {
+  if (signature === undefined) {
+    return false;
+  }
   try {
-    await client.publishVersion(manifest, options);
+    await client.publishVersion(manifest, await client.getBlob(signature), options);
     return true;
   } catch (error) {
-    if (isEdgewiseError(error) && error.code === 'invalid_request') {
+    if (isEdgewiseError(error) && mended.has(error.code)) {
       return false;
     }
     throw error;
   }
 }
+
+/** What a new build and signature mend. */
+const mended: ReadonlySet<ErrorCode> = new Set([
+  'invalid_request',
+  'forbidden',
+  'not_found',
+  'digest_mismatch',
+]);
 
 /** Sends the blobs that the server lacks; those are the result. */
 async function upload(

@@ -15,7 +15,8 @@ import type { Digest } from '../storage/types.ts';
 import { jsonAnswer, noAnswer } from './json.ts';
 import { type ClientOptions, createTransport } from './transport.ts';
 
-export type PublishStatus = 'created' | 'unchanged';
+/** `replaced`: what stood was not signed by anybody who is trusted there, and was not served. */
+export type PublishStatus = 'created' | 'unchanged' | 'replaced';
 
 export interface PublishVersionOptions {
   /** Set to the version together with it. */
@@ -33,6 +34,8 @@ export interface PublishedVersion {
   readonly manifest: Manifest;
   /** Of the stored manifest: the one of the `Edgewise-Model` header. */
   readonly digest: Digest;
+  /** Of the signature bundle, a blob; absent for a version from before they were signed. */
+  readonly signature?: Digest | undefined;
 }
 
 const count = z.int().nonnegative();
@@ -61,8 +64,17 @@ export interface AdminClient {
   /** The stored bytes as they are: the caller checks them. @throws `not_found` */
   getBlob(digest: Digest): Promise<Uint8Array<ArrayBuffer>>;
   putBlob(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** Its blobs have to be there. @throws `conflict` when the version is published with other content. */
-  publishVersion(manifest: Manifest, options?: PublishVersionOptions): Promise<PublishStatus>;
+  /**
+   * Its blobs have to be there. `signature`: the bytes of its `model.sig`.
+   *
+   * @throws `conflict` when the version is published with other content; `forbidden` when nobody who is trusted there has
+   * signed it; `invalid_request` when the signature is not of this version.
+   */
+  publishVersion(
+    manifest: Manifest,
+    signature: Uint8Array<ArrayBuffer>,
+    options?: PublishVersionOptions,
+  ): Promise<PublishStatus>;
   models(): Promise<readonly ModelIndex[]>;
   /** @throws `model_not_found` */
   model(name: string): Promise<PublishedModel>;
@@ -85,9 +97,13 @@ export interface AdminClient {
 
 const indexesSchema = z.object({ models: z.array(modelIndexSchema) });
 const modelSchema = z.object({ index: modelIndexSchema, served: z.array(z.string()) });
-const versionSchema = z.object({ manifest: manifestSchema, digest: digestSchema });
+const versionSchema = z.object({
+  manifest: manifestSchema,
+  digest: digestSchema,
+  signature: digestSchema.optional(),
+});
 const shadowsSchema = z.object({ shadows: z.array(shadowFigureSchema) });
-const statusSchema = z.object({ status: z.enum(['created', 'unchanged']) });
+const statusSchema = z.object({ status: z.enum(['created', 'unchanged', 'replaced']) });
 
 const json = { 'Content-Type': 'application/json' };
 
@@ -139,13 +155,18 @@ export function createAdminClient(options: ClientOptions): AdminClient {
         body: bytes,
         read: noAnswer,
       }),
-    publishVersion: async (manifest, { aliases = [], versionPolicy } = {}) => {
+    publishVersion: async (manifest, signature, { aliases = [], versionPolicy } = {}) => {
       const { status } = await exchange({
         method: 'PUT',
         path: modelPath(manifest.name, 'versions', manifest.version),
         retry: 'idempotent',
         headers: json,
-        body: JSON.stringify({ manifest, aliases, ...(versionPolicy && { versionPolicy }) }),
+        body: JSON.stringify({
+          manifest,
+          signature: new TextDecoder().decode(signature),
+          aliases,
+          ...(versionPolicy && { versionPolicy }),
+        }),
         read: jsonAnswer(statusSchema),
       });
       return status;

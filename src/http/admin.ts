@@ -7,10 +7,11 @@ import { z } from 'zod';
 import { EdgewiseError } from '../errors.ts';
 import { isAliasName, isModelVersion } from '../repository/name.ts';
 import { type Manifest, manifestSchema, versionPolicySchema } from '../repository/schema.ts';
+import { maxBundleBytes } from '../repository/signing/bundle.ts';
 import { servedVersions } from '../repository/version-policy.ts';
 import { parseDigest } from '../storage/digest.ts';
-import { aliasRoutes } from './admin-aliases.ts';
 import { accountRoutes } from './account-routes.ts';
+import { aliasRoutes } from './admin-aliases.ts';
 import { nameOf, readDocument } from './admin-request.ts';
 import { identify, readsRepository, requireAdmin } from './auth.ts';
 import { readBody } from './body.ts';
@@ -20,6 +21,8 @@ import type { Services } from './services.ts';
 const maxBlobBytes = 16 * 1024 * 1024;
 const publishBody = z.strictObject({
   manifest: manifestSchema,
+  /** The text of `model.sig`. */
+  signature: z.string().max(maxBundleBytes),
   aliases: z
     .array(z.string().refine(isAliasName, 'wanted lower-case letters, digits and dashes'))
     .default([]),
@@ -76,18 +79,25 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
   });
 
   app.get('/models/:name/versions/:version', async (c) => {
-    const { manifest, manifestDigest } = await repository.manifest(nameOf(c), c.req.param('version'));
-    return c.json({ manifest, digest: manifestDigest });
+    const { manifest, manifestDigest, signature } = await repository.version(
+      nameOf(c),
+      c.req.param('version'),
+    );
+    return c.json({ manifest, digest: manifestDigest, signature });
   });
 
   app.put('/models/:name/versions/:version', async (c) => {
     const name = nameOf(c);
-    const { manifest, aliases, versionPolicy } = await readDocument(c, publishBody);
+    const { manifest, signature, aliases, versionPolicy } = await readDocument(c, publishBody);
     checkAddress(manifest, name, c.req.param('version'));
-    const status = await publisher.publishVersion(manifest, {
-      aliases,
-      ...(versionPolicy === undefined ? {} : { versionPolicy }),
-    });
+    const status = await publisher.publishVersion(
+      manifest,
+      new Uint8Array(new TextEncoder().encode(signature)),
+      {
+        aliases,
+        ...(versionPolicy === undefined ? {} : { versionPolicy }),
+      },
+    );
     repository.invalidate(name);
     return c.json({ status }, status === 'created' ? 201 : 200);
   });
@@ -115,6 +125,7 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
   });
 
   app.route('/models/:name/aliases/:alias', aliasRoutes(services));
+  app.route('/', accountRoutes(services));
 
   app.get('/models/:name/shadows', (c) => {
     return c.json({ shadows: services.shadows?.figures.of(nameOf(c)) ?? [] });
@@ -123,15 +134,6 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
   return app;
 }
 
-function checkAddress(manifest: Manifest, name: string, version: string): void {
-  if (manifest.name !== name || manifest.version !== version) {
-  app.route('/', accountRoutes(services));
-    throw new EdgewiseError(
-      'invalid_request',
-      `the manifest is of ${manifest.name}@${manifest.version}, the address of ${name}@${version}: wanted the same`,
-    );
-  }
-}
 /** Blobs, indexes and manifests: what another server reads to serve the same models, and nothing else. */
 const repositoryPath = /^\/admin\/(?:blobs\/[^/]+|models(?:\/[^/]+(?:\/versions\/[^/]+)?)?)$/;
 
@@ -139,3 +141,11 @@ function isRepositoryRead({ req }: AppContext): boolean {
   return (req.method === 'GET' || req.method === 'HEAD') && repositoryPath.test(req.path);
 }
 
+function checkAddress(manifest: Manifest, name: string, version: string): void {
+  if (manifest.name !== name || manifest.version !== version) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `the manifest is of ${manifest.name}@${manifest.version}, the address of ${name}@${version}: wanted the same`,
+    );
+  }
+}

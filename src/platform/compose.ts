@@ -10,6 +10,7 @@ import type { HttpSettings, PlacementSettings } from '../http/settings.ts';
 import { Shadows } from '../http/shadow.ts';
 import { ModelRepository } from '../repository/model-repository.ts';
 import { Publisher } from '../repository/publisher.ts';
+import type { TrustedPublisher } from '../repository/signing/publishers.ts';
 import type { OriginPool } from '../routing/origin-pool.ts';
 import type { Tier } from '../routing/place.ts';
 import { Admission } from '../scheduler/admission.ts';
@@ -45,6 +46,7 @@ export interface ServiceConfig {
   readonly waitTimeoutMs: number;
   readonly loadTimeoutMs: number;
   readonly indexMaxAgeMs: number;
+  readonly publishers: readonly TrustedPublisher[];
 }
 
 /** What differs from platform to platform. */
@@ -54,17 +56,17 @@ export interface Platform {
   /** What the engine takes of its memory before any model. */
   readonly engineBaseBytes: number;
   readonly state: StateStore;
-  /** Where models are published to. */
-  readonly durable: VerifiedBlobStore;
   /** Where accounts are kept; undefined where this server keeps none. */
   readonly records?: StateStore | undefined;
+  /** Where models are published to. */
+  readonly durable: VerifiedBlobStore;
   /** Where they are read from: the durable tier behind faster ones. */
   readonly blobs: VerifiedBlobStore;
   readonly clock: Clock;
-  readonly defer: Defer;
-  readonly log: Log;
   /** Milliseconds since 1970. Default: the system's. */
   readonly now?: (() => number) | undefined;
+  readonly defer: Defer;
+  readonly log: Log;
   /** Of an edge. */
   readonly origin?: OriginPool | undefined;
   /** Of an origin. */
@@ -76,6 +78,7 @@ export interface Platform {
 /** The services of one isolate or process over `platform`. */
 export function composeServices(config: ServiceConfig, platform: Platform): Services {
   const { engine, engineBaseBytes, state, durable, blobs, clock, defer, limiter, log } = platform;
+  const { publishers, indexMaxAgeMs } = config;
   const services: Services = {
     settings: config.http,
     tier: platform.tier,
@@ -83,8 +86,11 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
     origin: platform.origin,
     batcher: platform.batcher,
     lifecycle: platform.lifecycle,
-    repository: new ModelRepository({ state, blobs, clock, defer, indexMaxAgeMs: config.indexMaxAgeMs }),
-    publisher: new Publisher({ state, blobs: durable }),
+    accounts:
+      platform.records &&
+      createAccounts({ state: platform.records, clock, defer, now: platform.now ?? Date.now }),
+    repository: new ModelRepository({ state, blobs, clock, defer, publishers, indexMaxAgeMs }),
+    publisher: new Publisher({ state, blobs: durable, publishers }),
     blobs,
     pool: new SessionPool({
       engine,

@@ -2,8 +2,9 @@
 import { z } from 'zod';
 import type { HttpSettings } from '../http/settings.ts';
 import { defaultJsonLimits } from '../protocol/oip/json-text.ts';
+import { trustedPublishersSchema } from '../repository/signing/publishers.ts';
 import { jurisdictionSchema } from '../routing/endpoint-config.ts';
-import { list, mebibyte, sha256Hex, whole } from './variables.ts';
+import { json, list, mebibyte, sha256Hex, whole } from './variables.ts';
 
 export const serverVersion = '0.1.0';
 
@@ -16,6 +17,8 @@ export interface ServerDefaults {
   readonly maxQueuePerModel: number;
   readonly loadTimeoutMs: number;
 }
+
+const trustedPublishers = json(trustedPublishersSchema, '[]');
 
 export function serverVariables(defaults: ServerDefaults) {
   return {
@@ -44,6 +47,8 @@ export function serverVariables(defaults: ServerDefaults) {
     EDGEWISE_INDEX_MAX_AGE_MS: whole(0, 3_600_000).default(5000),
     /** Whose law this server runs under, where it is deployed to one jurisdiction: `eu`. Requests bound to another go elsewhere. */
     EDGEWISE_JURISDICTION: jurisdictionSchema.optional(),
+    /** Whose models are published and served: JSON, `[{"name":"acme","key":"-----BEGIN PUBLIC KEY-----…"}]`. Without an entry none are. */
+    EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
     /** What is logged: `off`, `errors` (failures of our own), `all` (each refused request too). Never anything of a request's content. */
     EDGEWISE_LOG: z.enum(['off', 'errors', 'all']).default('errors'),
   };
@@ -77,6 +82,7 @@ export function serverLimits(values: ServerValues) {
     waitTimeoutMs: values.EDGEWISE_WAIT_TIMEOUT_MS,
     loadTimeoutMs: values.EDGEWISE_LOAD_TIMEOUT_MS,
     indexMaxAgeMs: values.EDGEWISE_INDEX_MAX_AGE_MS,
+    publishers: values.EDGEWISE_TRUSTED_PUBLISHERS,
     log: values.EDGEWISE_LOG,
   };
 }

@@ -26,7 +26,25 @@ export const listOr = (fallback: string) =>
 
 export const list = listOr('');
 
+/** JSON in one text, of the form that `schema` wants. */
+export function json<S extends z.ZodType>(schema: S, fallback: string) {
+  return z
+    .string()
+    .default(fallback)
+    .transform((text, context): unknown => {
+      try {
+        return JSON.parse(text);
+      } catch {
+        context.addIssue({ code: 'custom', message: 'wanted JSON' });
+        return z.NEVER;
+      }
+    })
+    .pipe(schema);
+}
+
 export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'wanted 64 lower-case hex digits (a SHA-256)');
+
+const structured: ReadonlySet<string> = new Set(['EDGEWISE_ORIGIN_POOL', 'EDGEWISE_TRUSTED_PUBLISHERS']);
 
 /** @throws Error naming each wrong key, its value and what was wanted; the values of secrets are not repeated. */
 export function parseVariables<S extends z.ZodType>(schema: S, variables: Variables): z.output<S> {
@@ -40,8 +58,8 @@ export function parseVariables<S extends z.ZodType>(schema: S, variables: Variab
 function complaint({ path, message }: z.core.$ZodIssue, variables: Variables): string {
   const key = String(path[0]);
   if (variables[key] === undefined) return `configuration ${key} is not set: ${message}`;
-  // A pool's complaint names the one value in it that is wrong.
-  const value =
-    key.includes('KEY') || key === 'EDGEWISE_ORIGIN_POOL' ? 'its value' : JSON.stringify(variables[key]);
-  return `configuration ${key}: ${value} is not usable: ${message}`;
+  // Long ones are not repeated: the complaint says what in them is wrong.
+  const value = key.includes('KEY') || structured.has(key) ? 'its value' : JSON.stringify(variables[key]);
+  const where = structured.has(key) && path.length > 1 ? `${path.slice(1).join('.')}: ` : '';
+  return `configuration ${key}: ${value} is not usable: ${where}${message}`;
 }

@@ -8,6 +8,7 @@ import {
   type Shadow,
   type Split,
   targetName,
+  type VersionEntry,
   type VersionPolicy,
 } from './schema.ts';
 import { noSuchVersion, shadowNamed, splitNamed } from './served-index.ts';
@@ -15,6 +16,8 @@ import { noSuchVersion, shadowNamed, splitNamed } from './served-index.ts';
 export interface NewVersion {
   readonly manifest: Manifest;
   readonly manifestDigest: Digest;
+  /** Of the bundle. */
+  readonly signature: Digest;
   readonly publishedAt: string;
 }
 
@@ -29,15 +32,28 @@ export function emptyIndex(name: string): ModelIndex {
   };
 }
 
+export function entryOfVersion(index: ModelIndex, version: string): VersionEntry | undefined {
+  return index.versions.find((entry) => entry.version === version);
+}
+
 export function digestOfVersion(index: ModelIndex, version: string): Digest | undefined {
-  return index.versions.find((entry) => entry.version === version)?.manifestDigest;
+  return entryOfVersion(index, version)?.manifestDigest;
 }
 
 /** Versions stay in ascending order. */
 export function withVersion(index: ModelIndex, added: NewVersion): ModelIndex {
-  const { manifest, manifestDigest, publishedAt } = added;
-  const versions = [...index.versions, { version: manifest.version, manifestDigest, publishedAt }];
+  const { manifest, ...rest } = added;
+  const versions = [...index.versions, { version: manifest.version, ...rest }];
   return { ...index, versions: versions.sort((a, b) => Number(a.version) - Number(b.version)) };
+}
+
+/** As `withVersion`, in the place of the one that has its number: what points to that number points to it. */
+export function withVersionReplaced(index: ModelIndex, added: NewVersion): ModelIndex {
+  const { version } = added.manifest;
+  return withVersion(
+    { ...index, versions: index.versions.filter((entry) => entry.version !== version) },
+    added,
+  );
 }
 
 /**

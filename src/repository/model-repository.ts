@@ -1,25 +1,28 @@
 /**
  * What is published, as requests see it. Indexes are kept in memory: trusted for `indexMaxAgeMs`, then, for
  * `staleWhileRevalidateMs` more, still answered from while a deferred read brings the new one; older ones are read again
- * before they are answered from. Manifests never change, so they are kept as long as there is room.
+ * before they are answered from. Manifests never change, so they are kept as long as there is room, with what came of
+ * verifying their signature: nothing is resolved that no trusted publisher has signed.
  */
 import type { Clock } from '../async/clock.ts';
 import { Lru } from '../async/lru.ts';
-import { EdgewiseError } from '../errors.ts';
+import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import type { Defer, Digest, StateStore, VerifiedBlobStore } from '../storage/types.ts';
 import { decodeIndex, readManifest, type StoredManifest } from './documents.ts';
 import { indexKey, indexPrefix, nameOfIndexKey } from './keys.ts';
 import { isModelName } from './name.ts';
-import type { Manifest, ModelIndex } from './schema.ts';
+import type { Manifest, ModelIndex, VersionEntry } from './schema.ts';
 import {
   noSuchModel,
   noSuchVersion,
   type ServedIndex,
-  servedDigest,
+  servedEntry,
   serveIndex,
   unreadable,
   versionNamed,
 } from './served-index.ts';
+import { type Signed, verifyStored } from './signed-version.ts';
+import { type Publishers, type TrustedPublisher, trustPublishers } from './signing/publishers.ts';
 
 /** Text of indexes, and of manifests, that is kept. What it is parsed into takes a few times as much. */
 const maxIndexBytes = 1024 * 1024;
@@ -34,6 +37,8 @@ export interface ModelRepositoryOptions {
   readonly blobs: VerifiedBlobStore;
   readonly clock: Clock;
   readonly defer: Defer;
+  /** Whose signatures count. With none of them nothing can be served. */
+  readonly publishers: readonly TrustedPublisher[];
   /** Default 5000. */
   readonly indexMaxAgeMs?: number;
   /** Default 60,000. */
@@ -42,7 +47,25 @@ export interface ModelRepositoryOptions {
 
 export interface ResolvedModel extends StoredManifest {
   readonly index: ModelIndex;
+  readonly signed: Signed;
 }
+
+export interface StoredVersion extends StoredManifest {
+  /** Of the bundle. */
+  readonly signature: Digest | undefined;
+}
+
+interface HeldManifest {
+  readonly manifest: Manifest;
+  /** Owned by `#verified`: what came of the signature that the index named when it was last looked at. */
+  verdict: Verdict | undefined;
+}
+
+/** Of a signature, which never changes, on a manifest, which neither does: so it stands as long as this process. */
+type Verdict = { readonly bundle: Digest | undefined } & (
+  | { readonly signed: Signed }
+  | { readonly refusal: string }
+);
 
 interface CachedIndex extends ServedIndex {
   readonly etag: string;
@@ -62,7 +85,8 @@ export class ModelRepository {
   readonly #indexes = new Lru<string, CachedIndex>({ maxBytes: maxIndexBytes });
   /** Name → when it was found to have no model. */
   readonly #unknown = new Lru<string, number>({ maxBytes: maxUnknownNames });
-  readonly #manifests = new Lru<Digest, Manifest>({ maxBytes: maxManifestBytes });
+  readonly #manifests = new Lru<Digest, HeldManifest>({ maxBytes: maxManifestBytes });
+  readonly #publishers: Publishers;
   #names: { readonly names: readonly string[]; readonly readAt: number } | undefined;
   /** Counts invalidations: a read that began before one does not fill the caches after it. */
   #epoch = 0;
@@ -72,6 +96,7 @@ export class ModelRepository {
     this.#blobs = options.blobs;
     this.#clock = options.clock;
     this.#defer = options.defer;
+    this.#publishers = trustPublishers(options.publishers);
     this.#maxAgeMs = options.indexMaxAgeMs ?? 5000;
     this.#maxStaleMs = this.#maxAgeMs + (options.staleWhileRevalidateMs ?? 60_000);
   }
@@ -81,15 +106,19 @@ export class ModelRepository {
    * a promise, when all of it is in memory; errors are thrown at once, too, then.
    *
    * @throws EdgewiseError `model_not_found`, `version_not_found`; `model_not_ready` when the model is unloaded or the
-   * repository cannot be read.
+   * repository cannot be read; `signature_invalid` when no trusted publisher has signed exactly this version.
    */
   resolve(name: string, versionOrAlias?: string): ResolvedModel | Promise<ResolvedModel> {
     const cached = this.#usable(name);
     if (cached === undefined) return this.#resolveFromStore(name, versionOrAlias);
-    const digest = servedDigest(cached, versionOrAlias);
-    const manifest = this.#manifests.get(digest);
-    if (manifest === undefined) return this.#resolveFromStore(name, versionOrAlias);
-    return { manifest, manifestDigest: digest, index: cached.index };
+    const entry = servedEntry(cached, versionOrAlias);
+    const held = this.#manifests.get(entry.manifestDigest);
+    const verdict = held?.verdict;
+    if (held === undefined || verdict === undefined || verdict.bundle !== entry.signature) {
+      return this.#resolveFromStore(name, versionOrAlias);
+    }
+    const { manifestDigest } = entry;
+    return { manifest: held.manifest, manifestDigest, index: cached.index, signed: acceptedBy(verdict) };
   }
 
   /** @throws EdgewiseError `model_not_found`, `model_not_ready` */
@@ -98,16 +127,17 @@ export class ModelRepository {
   }
 
   /**
-   * Any published version, served or not, loaded or not, by number or alias.
+   * Any published version, served or not, loaded or not, by number or alias, as it stands: its signature is not looked at.
    *
    * @throws EdgewiseError `model_not_found`, `version_not_found`, `model_not_ready`
    */
-  async manifest(name: string, versionOrAlias: string): Promise<StoredManifest> {
+  async version(name: string, versionOrAlias: string): Promise<StoredVersion> {
     const { index } = this.#usable(name) ?? (await this.#readIndex(name));
     const version = versionNamed(index, versionOrAlias);
-    const digest = index.versions.find((entry) => entry.version === version)?.manifestDigest;
-    if (digest === undefined) throw noSuchVersion(index, versionOrAlias);
-    return { manifest: await this.#manifest(name, digest), manifestDigest: digest };
+    const entry = index.versions.find((each) => each.version === version);
+    if (entry === undefined) throw noSuchVersion(index, versionOrAlias);
+    const { manifestDigest, signature } = entry;
+    return { manifest: (await this.#manifest(name, manifestDigest)).manifest, manifestDigest, signature };
   }
 
   /** All models, by name. Reads every index; where the names will do, ask for `names()`. */
@@ -181,16 +211,34 @@ export class ModelRepository {
 
   async #resolveFromStore(name: string, versionOrAlias: string | undefined): Promise<ResolvedModel> {
     const cached = this.#usable(name) ?? (await this.#readIndex(name));
-    const digest = servedDigest(cached, versionOrAlias);
+    const entry = servedEntry(cached, versionOrAlias);
     try {
-      return { manifest: await this.#manifest(name, digest), manifestDigest: digest, index: cached.index };
+      return await this.#verified(cached.index, entry);
     } catch (error) {
       // A version that was removed since its index was read: the new index says what there is.
       const current = await this.#readIndex(name);
-      const currentDigest = servedDigest(current, versionOrAlias);
-      if (currentDigest === digest) throw error;
-      const manifest = await this.#manifest(name, currentDigest);
-      return { manifest, manifestDigest: currentDigest, index: current.index };
+      const newer = servedEntry(current, versionOrAlias);
+      if (newer.manifestDigest === entry.manifestDigest && newer.signature === entry.signature) throw error;
+      return this.#verified(current.index, newer);
+    }
+  }
+
+  async #verified(index: ModelIndex, { manifestDigest, signature }: VersionEntry): Promise<ResolvedModel> {
+    const held = await this.#manifest(index.name, manifestDigest);
+    const { manifest } = held;
+    if (held.verdict === undefined || held.verdict.bundle !== signature) {
+      held.verdict = await this.#judge({ manifest, manifestDigest }, signature);
+    }
+    return { manifest, manifestDigest, index, signed: acceptedBy(held.verdict) };
+  }
+
+  async #judge(version: StoredManifest, bundle: Digest | undefined): Promise<Verdict> {
+    try {
+      return { bundle, signed: await verifyStored(this.#blobs, this.#publishers, version, bundle) };
+    } catch (error) {
+      // Whatever else went wrong says nothing of the signature, and may go better next time.
+      if (!isEdgewiseError(error) || error.code !== 'signature_invalid') throw error;
+      return { bundle, refusal: error.message };
     }
   }
 
@@ -230,16 +278,23 @@ export class ModelRepository {
     return { ...served, ...fresh, etag: entry.etag, textLength: entry.value.length };
   }
 
-  async #manifest(name: string, digest: Digest): Promise<Manifest> {
+  async #manifest(name: string, digest: Digest): Promise<HeldManifest> {
     const held = this.#manifests.get(digest);
     if (held !== undefined) return held;
     const read = await readManifest(this.#blobs, digest);
     if (read === undefined) {
       throw new EdgewiseError('model_not_ready', `manifest ${digest} of ${name} is not stored`);
     }
-    this.#manifests.set(digest, read.manifest, read.byteLength);
-    return read.manifest;
+    const fresh: HeldManifest = { manifest: read.manifest, verdict: undefined };
+    this.#manifests.set(digest, fresh, read.byteLength);
+    return fresh;
   }
+}
+
+/** @throws EdgewiseError `signature_invalid` */
+function acceptedBy(verdict: Verdict): Signed {
+  if ('signed' in verdict) return verdict.signed;
+  throw new EdgewiseError('signature_invalid', verdict.refusal);
 }
 
 function ignore(): void {}

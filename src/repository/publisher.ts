@@ -2,13 +2,13 @@
  * The writing side of the model repository. Everything is idempotent, and nothing is visible before it is whole: blobs
  * and manifest are stored first, under their digests, and one compare-and-swap of the index makes a version exist.
  */
-import { EdgewiseError } from '../errors.ts';
+import { EdgewiseError, type ErrorCode, isEdgewiseError } from '../errors.ts';
 import { digestOf } from '../storage/digest.ts';
 import type { Digest, StateStore, VerifiedBlobStore } from '../storage/types.ts';
 import { encodeManifest, missingBlob, readManifest } from './documents.ts';
 import {
-  digestOfVersion,
   emptyIndex,
+  entryOfVersion,
   type NewVersion,
   versionConflict,
   withAlias,
@@ -21,17 +21,36 @@ import {
   withSplit,
   withVersion,
   withVersionPolicy,
+  withVersionReplaced,
 } from './index-changes.ts';
 import { changeIndex, readIndex } from './index-store.ts';
-import { beginRemoval, completeRemoval, type RemovalStores, removalUnderWay } from './removal.ts';
-import type { Manifest, ModelIndex, Shadow, Split, VersionPolicy } from './schema.ts';
+import {
+  beginRemoval,
+  completeRemoval,
+  type Removal,
+  type RemovalStores,
+  removalUnderWay,
+} from './removal.ts';
+import type { Manifest, ModelIndex, Shadow, Split, VersionEntry, VersionPolicy } from './schema.ts';
 import { noSuchModel } from './served-index.ts';
+import { verifyStored } from './signed-version.ts';
+import { type Publishers, type TrustedPublisher, trustPublishers } from './signing/publishers.ts';
+import { checkPushedSignature } from './signing/pushed.ts';
 
 export const maxUploadBytes = 16 * 1024 * 1024;
+
+/** What makes a signature that stands worthless: it is not valid, not there, or damaged. */
+const unacceptable: ReadonlySet<ErrorCode> = new Set([
+  'signature_invalid',
+  'model_not_ready',
+  'digest_mismatch',
+]);
 
 export interface PublisherOptions {
   readonly state: StateStore;
   readonly blobs: VerifiedBlobStore;
+  /** Whose signatures are taken. */
+  readonly publishers: readonly TrustedPublisher[];
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly wallClock?: () => number;
 }
@@ -42,12 +61,20 @@ export interface PublishOptions {
   readonly versionPolicy?: VersionPolicy;
 }
 
+/**
+ * `unchanged`: the version stands, and remains. `replaced`: it stood without a signature that is trusted here, and was not
+ * served; what was sent now, from the same inputs, stands in its place.
+ */
+export type PublishStatus = 'created' | 'unchanged' | 'replaced';
+
 export class Publisher {
   readonly #stores: RemovalStores;
+  readonly #publishers: Publishers;
 
   constructor(options: PublisherOptions) {
     const { state, blobs, wallClock = Date.now } = options;
     this.#stores = { state, blobs, wallClock };
+    this.#publishers = trustPublishers(options.publishers);
   }
 
   /** In the durable tier. */
@@ -78,38 +105,55 @@ export class Publisher {
    * though times measured in its profile differ: what stands remains, and the answer is `unchanged`; aliases and version
    * policy are set all the same.
    *
+   * @param signature The bundle, as `signModel` makes it.
    * @throws EdgewiseError `conflict` when the version is published with other content; `invalid_request` when a blob is
-   * missing or has another length; `overloaded` when a removal is under way: push again.
+   * missing or has another length, or the signature is not of this version; `forbidden` when nobody who is trusted made
+   * it; `overloaded` when a removal is under way: push again.
    */
-  async publishVersion(manifest: Manifest, options: PublishOptions = {}): Promise<'created' | 'unchanged'> {
+  async publishVersion(
+    manifest: Manifest,
+    signature: Uint8Array<ArrayBuffer>,
+    options: PublishOptions = {},
+  ): Promise<PublishStatus> {
     const { state, blobs, wallClock } = this.#stores;
     const { name, version } = manifest;
     const { bytes, digest } = await encodeManifest(manifest);
+    await checkPushedSignature(signature, this.#publishers, { manifest, manifestDigest: digest });
     await this.#checkBlobs(manifest);
-    const published = await readIndex(state, name);
-    await this.#checkConflict(published, manifest, digest);
-    await blobs.put(digest, bytes);
-
     const added: NewVersion = {
       manifest,
       manifestDigest: digest,
+      signature: await digestOf(signature),
       publishedAt: new Date(wallClock()).toISOString(),
     };
+    const published = await readIndex(state, name);
+    const standing = published && entryOfVersion(published, version);
+    let status = await this.#statusOf(standing, added);
+    if (status !== 'unchanged') {
+      await blobs.put(digest, bytes);
+      await blobs.put(added.signature, signature);
+    }
+    const removal = status === 'replaced' ? await this.#removalOf(name, standing, added) : undefined;
+
     let before: ModelIndex | undefined;
     await changeIndex(state, name, async (index) => {
       before = index;
-      await this.#checkConflict(index, manifest, digest);
       const base = index ?? emptyIndex(name);
-      let next = digestOfVersion(base, version) === undefined ? withVersion(base, added) : base;
+      status = await this.#statusOf(entryOfVersion(base, version), added);
+      let next = base;
+      if (status === 'created') next = withVersion(base, added);
+      if (status === 'replaced') next = withVersionReplaced(base, added);
       if (options.versionPolicy !== undefined) next = withVersionPolicy(next, options.versionPolicy);
       for (const alias of options.aliases ?? []) next = withAlias(next, alias, version);
       return next;
     });
-    if (before !== undefined && digestOfVersion(before, version) !== undefined) return 'unchanged';
+    if (removal !== undefined) await completeRemoval(this.#stores, removal);
+    if (status === 'unchanged') return status;
 
-    const intact = !(await removalUnderWay(this.#stores)) && (await this.#isWhole(manifest, digest));
-    if (intact) return 'created';
-    await this.#withdraw(manifest, before);
+    const intact = !(await removalUnderWay(this.#stores)) && (await this.#isWhole(added));
+    if (intact) return status;
+    // What was replaced was not served, and neither is this while blobs of it are missing.
+    if (status === 'created') await this.#withdraw(manifest, before);
     throw new EdgewiseError(
       'overloaded',
       `${name}@${version} was not published: blobs are being removed at the same time, push again`,
@@ -187,16 +231,52 @@ export class Publisher {
     );
   }
 
-  async #checkConflict(index: ModelIndex | undefined, manifest: Manifest, digest: Digest): Promise<void> {
-    const published = index && digestOfVersion(index, manifest.version);
-    if (published === undefined || published === digest) return;
-    const standing = await readManifest(this.#stores.blobs, published);
-    if (standing?.manifest.inputsDigest !== manifest.inputsDigest) throw versionConflict(manifest);
+  /**
+   * What publishing `added` means where `standing` is what the index has under its number.
+   *
+   * @throws EdgewiseError `conflict`
+   */
+  async #statusOf(
+    standing: VersionEntry | undefined,
+    { manifest, manifestDigest }: NewVersion,
+  ): Promise<PublishStatus> {
+    if (standing === undefined) return 'created';
+    let held: Manifest | undefined = manifest;
+    if (standing.manifestDigest !== manifestDigest) {
+      held = (await readManifest(this.#stores.blobs, standing.manifestDigest))?.manifest;
+      if (held?.inputsDigest !== manifest.inputsDigest) throw versionConflict(manifest);
+    }
+    return (await this.#isAccepted(held, standing)) ? 'unchanged' : 'replaced';
   }
 
-  async #isWhole(manifest: Manifest, digest: Digest): Promise<boolean> {
+  async #isAccepted(manifest: Manifest, { manifestDigest, signature }: VersionEntry): Promise<boolean> {
+    try {
+      await verifyStored(this.#stores.blobs, this.#publishers, { manifest, manifestDigest }, signature);
+      return true;
+    } catch (error) {
+      if (isEdgewiseError(error) && unacceptable.has(error.code)) return false;
+      throw error;
+    }
+  }
+
+  /** The journal for what `standing` leaves behind when `added` takes its place. */
+  async #removalOf(
+    name: string,
+    standing: VersionEntry | undefined,
+    added: NewVersion,
+  ): Promise<Removal | undefined> {
+    if (standing === undefined) return undefined;
+    const { manifestDigest, signature } = standing;
+    return beginRemoval(this.#stores, name, {
+      manifests: manifestDigest === added.manifestDigest ? [] : [manifestDigest],
+      signatures: signature === undefined ? [] : [signature],
+    });
+  }
+
+  async #isWhole({ manifest, manifestDigest, signature }: NewVersion): Promise<boolean> {
     const { blobs } = this.#stores;
-    return (await blobs.has(digest)) && (await missingBlob(blobs, manifest)) === undefined;
+    if (!(await blobs.has(manifestDigest)) || !(await blobs.has(signature))) return false;
+    return (await missingBlob(blobs, manifest)) === undefined;
   }
 
   /** Takes back a version that was made visible, and gives its aliases back to the versions that had them. */
@@ -208,8 +288,11 @@ export class Publisher {
     const { state } = this.#stores;
     const selected = (index: ModelIndex | undefined) =>
       (index?.versions ?? []).filter(({ version }) => selects(version));
-    const going = selected(await readIndex(state, name)).map(({ manifestDigest }) => manifestDigest);
-    const removal = await beginRemoval(this.#stores, name, going);
+    const going = selected(await readIndex(state, name));
+    const removal = await beginRemoval(this.#stores, name, {
+      manifests: going.map(({ manifestDigest }) => manifestDigest),
+      signatures: going.map(({ signature }) => signature).filter((signature) => signature !== undefined),
+    });
     if (removal === undefined) return;
     await changeIndex(state, name, (index) => {
       let next = index;

@@ -23,7 +23,15 @@ const journalSchema = z.strictObject({
   /** Milliseconds since 1970: until then the removal may be deleting. */
   leaseEndsAt: z.int(),
   manifests: z.array(digestSchema),
+  /** Bundles. Nothing says to whom they belong once an index has lost them. */
+  signatures: z.array(digestSchema).default([]),
 });
+
+/** What goes: manifests with all that they refer to, and signatures. */
+export interface Going {
+  readonly manifests: readonly Digest[];
+  readonly signatures: readonly Digest[];
+}
 
 export interface RemovalStores {
   readonly state: StateStore;
@@ -33,11 +41,10 @@ export interface RemovalStores {
 }
 
 /** A removal under way: what `beginRemoval` wrote. */
-export interface Removal {
+export interface Removal extends Going {
   readonly key: string;
   readonly etag: string;
   readonly leaseEndsAt: number;
-  readonly manifests: readonly Digest[];
 }
 
 function tooBusy(name: string): EdgewiseError {
@@ -47,7 +54,7 @@ function tooBusy(name: string): EdgewiseError {
 }
 
 /**
- * Writes the journal for `manifests`, and takes over what an earlier removal in this model left undone.
+ * Writes the journal for what is `going`, and takes over what an earlier removal in this model left undone.
  *
  * @returns undefined when there is nothing to delete.
  * @throws EdgewiseError `overloaded` while another removal in this model holds its lease.
@@ -55,27 +62,28 @@ function tooBusy(name: string): EdgewiseError {
 export async function beginRemoval(
   stores: RemovalStores,
   name: string,
-  manifests: readonly Digest[],
+  going: Going,
 ): Promise<Removal | undefined> {
   const { state, wallClock } = stores;
   const key = removalKey(name);
   const standing = await state.get(key);
   const earlier = standing && decodeStored(journalSchema, standing.value, key);
   if (earlier !== undefined && earlier.leaseEndsAt > wallClock()) throw tooBusy(name);
-  const all = [...new Set([...(earlier?.manifests ?? []), ...manifests])];
-  if (all.length === 0) return undefined;
+  const manifests = [...new Set([...(earlier?.manifests ?? []), ...going.manifests])];
+  const signatures = [...new Set([...(earlier?.signatures ?? []), ...going.signatures])];
+  if (manifests.length + signatures.length === 0) return undefined;
   const leaseEndsAt = wallClock() + leaseMs;
   const etag = await state.put(
     key,
-    JSON.stringify({ leaseEndsAt, manifests: all }),
+    JSON.stringify({ leaseEndsAt, manifests, signatures }),
     standing === undefined ? { ifAbsent: true } : { ifMatch: standing.etag },
   );
   if (etag === undefined) throw tooBusy(name);
-  return { key, etag, leaseEndsAt, manifests: all };
+  return { key, etag, leaseEndsAt, manifests, signatures };
 }
 
 /**
- * Deletes what the removal's manifests refer to and nothing else does, then the manifests, then the journal.
+ * Deletes the removal's signatures, what its manifests refer to and nothing else does, then the manifests, then the journal.
  *
  * @throws EdgewiseError `overloaded` when the lease is nearly over: the next removal goes on from there.
  */
@@ -91,6 +99,7 @@ export async function completeRemoval(stores: RemovalStores, removal: Removal): 
     }
     await blobs.delete(digest);
   }
+  for (const digest of removal.signatures) await remove(digest);
   for (const digest of removal.manifests) {
     if (needed.has(digest)) continue;
     // The manifest goes last: until then it tells a later removal which blobs are left.
@@ -113,13 +122,13 @@ export async function removalUnderWay(stores: RemovalStores): Promise<boolean> {
   return false;
 }
 
-/** Every manifest that an index names, and every blob that these refer to. */
+/** Every manifest and signature that an index names, and every blob that the manifests refer to. */
 async function neededDigests({ state, blobs }: RemovalStores): Promise<ReadonlySet<Digest>> {
   const needed = new Set<Digest>();
   for (const key of await state.list(indexPrefix)) {
     const name = nameOfIndexKey(key);
     const index = name === undefined ? undefined : await readIndex(state, name);
-    for (const { manifestDigest } of index?.versions ?? []) {
+    for (const { manifestDigest, signature } of index?.versions ?? []) {
       const references = await readReferences(blobs, manifestDigest);
       if (references === undefined) {
         // What it refers to is not known, so nothing may be deleted.
@@ -129,6 +138,7 @@ async function neededDigests({ state, blobs }: RemovalStores): Promise<ReadonlyS
         );
       }
       needed.add(manifestDigest);
+      if (signature !== undefined) needed.add(signature);
       for (const { digest } of references) needed.add(digest);
     }
   }

@@ -141,6 +141,13 @@ const chunkSchema = z.strictObject({
 });
 export type WeightChunk = z.infer<typeof chunkSchema>;
 
+/** Names that the version's other files have where it is a folder. */
+const otherFiles: readonly string[] = ['manifest.json', 'model.onnx', 'LICENSE', 'model.sig'];
+const weightsNameSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'wanted the name of a file')
+  .refine((name) => !otherFiles.includes(name), `wanted none of ${otherFiles.join(', ')}`);
+
 function chunksCover(weights: { byteLength: number; chunks: readonly WeightChunk[] }): boolean {
   let end = 0;
   for (const chunk of weights.chunks) {
@@ -197,7 +204,10 @@ const plainManifestSchema = z.strictObject({
   /** Absent for a model whose weights all stay in the graph. */
   weights: z
     .strictObject({
-      path: z.string().min(1),
+      /** Of the file beside the graph, as the graph refers to it. */
+      path: weightsNameSchema,
+      /** Of the whole file: what the publisher signs. */
+      digest: digestSchema,
       byteLength: z.int().positive(),
       chunks: z.array(chunkSchema).min(1),
     })
@@ -259,7 +269,13 @@ export const modelIndexSchema = z.strictObject({
   schema: z.literal(indexSchemaId),
   name: nameSchema,
   versions: z.array(
-    z.strictObject({ version: versionSchema, manifestDigest: digestSchema, publishedAt: z.iso.datetime() }),
+    z.strictObject({
+      version: versionSchema,
+      manifestDigest: digestSchema,
+      /** Of the bundle that its publisher signed it with, a blob. Absent: published before versions were signed, and not served. */
+      signature: digestSchema.optional(),
+      publishedAt: z.iso.datetime(),
+    }),
   ),
   /** Alias → version. `stable` is what a request without a version gets. */
   aliases: z.record(aliasSchema, versionSchema),
@@ -271,3 +287,4 @@ export const modelIndexSchema = z.strictObject({
   unloaded: z.boolean(),
 });
 export type ModelIndex = z.infer<typeof modelIndexSchema>;
+export type VersionEntry = ModelIndex['versions'][number];

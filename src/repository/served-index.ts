@@ -1,36 +1,35 @@
 /** An index made ready for requests: which manifest each version, alias and the empty choice leads to. Pure. */
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
-import type { Digest } from '../storage/types.ts';
-import type { ModelIndex, Shadow, Split } from './schema.ts';
+import type { ModelIndex, Shadow, Split, VersionEntry } from './schema.ts';
 import { defaultVersion, servedVersions } from './version-policy.ts';
 
 export interface ServedIndex {
   readonly index: ModelIndex;
-  /** Manifest digests by served version, and by alias of one. The two cannot be confused: aliases begin with a letter. */
-  readonly digests: ReadonlyMap<string, Digest>;
+  /** By served version, and by alias of one. The two cannot be confused: aliases begin with a letter. */
+  readonly entries: ReadonlyMap<string, VersionEntry>;
   /** What a request without a version gets. */
-  readonly defaultDigest: Digest | undefined;
+  readonly defaultEntry: VersionEntry | undefined;
 }
 
 export function serveIndex(index: ModelIndex): ServedIndex {
-  const published = new Map(index.versions.map(({ version, manifestDigest }) => [version, manifestDigest]));
-  const digests = new Map<string, Digest>();
+  const published = new Map(index.versions.map((entry) => [entry.version, entry]));
+  const entries = new Map<string, VersionEntry>();
   const names: [string, string][] = servedVersions(index).map((version) => [version, version]);
   for (const [name, version] of [...names, ...Object.entries(index.aliases)]) {
-    const digest = published.get(version);
-    if (digest !== undefined) digests.set(name, digest);
+    const entry = published.get(version);
+    if (entry !== undefined) entries.set(name, entry);
   }
   const version = defaultVersion(index);
-  return { index, digests, defaultDigest: version === undefined ? undefined : published.get(version) };
+  return { index, entries, defaultEntry: version === undefined ? undefined : published.get(version) };
 }
 
 /** @throws EdgewiseError `version_not_found`; `model_not_ready` when the model is unloaded. */
-export function servedDigest(served: ServedIndex, versionOrAlias: string | undefined): Digest {
-  const { index, digests, defaultDigest } = served;
+export function servedEntry(served: ServedIndex, versionOrAlias: string | undefined): VersionEntry {
+  const { index, entries, defaultEntry } = served;
   if (index.unloaded) throw new EdgewiseError('model_not_ready', `model ${index.name} is unloaded`);
-  const digest = versionOrAlias === undefined ? defaultDigest : digests.get(versionOrAlias);
-  if (digest === undefined) throw noSuchVersion(index, versionOrAlias);
-  return digest;
+  const entry = versionOrAlias === undefined ? defaultEntry : entries.get(versionOrAlias);
+  if (entry === undefined) throw noSuchVersion(index, versionOrAlias);
+  return entry;
 }
 
 /** The version that an alias points to; what is no alias stands for itself. */

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
+import { publisherKey, trustedPublishers } from '../support/publisher.ts';
 import { adminKey, type TestServer } from './server.ts';
 
 export interface Outcome {
@@ -10,7 +11,13 @@ export interface Outcome {
 
 /** The command as a person starts it. */
 export async function runEdgewise({ url }: TestServer, ...args: readonly string[]): Promise<Outcome> {
-  const env = { ...process.env, EDGEWISE_URL: url, EDGEWISE_ADMIN_KEY: adminKey };
+  const env = {
+    ...process.env,
+    EDGEWISE_URL: url,
+    EDGEWISE_ADMIN_KEY: adminKey,
+    EDGEWISE_PUBLISHER_KEY: publisherKey,
+    EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
+  };
   const child = spawn(process.execPath, ['bin/edgewise.js', ...args], { env });
   const closed = new Promise<number | null>((resolve) => child.on('close', resolve));
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);

@@ -12,6 +12,7 @@ import { encodeModel } from '../../src/repository/onnx/proto.ts';
 import { splitModel } from '../../src/repository/onnx/split.ts';
 import type { PublishEngines } from '../../src/repository/publish/types.ts';
 import { deepMatMul, matMul } from '../repository/onnx/models.ts';
+import { publisherKey } from '../support/publisher.ts';
 import { licenceFile, licenceText, openSourceTerms } from '../support/terms.ts';
 import { adminKey, startTestServer, type TestServer } from './server.ts';
 
@@ -48,6 +49,7 @@ let folder: string;
 const options = (): PushOptions => ({
   url: server.url,
   adminKey,
+  publisherKey,
   engines: async () => engines,
   clock: impatient,
 });

@@ -11,6 +11,7 @@ import { createAdminClient } from '../../src/client/admin-client.ts';
 import { joinModel } from '../../src/repository/onnx/split.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { identityModel } from '../support/onnx-models.ts';
+import { publisherKey, signed } from '../support/publisher.ts';
 import { licenceBytes, licenceDigest } from '../support/terms.ts';
 import { tinyManifest } from '../support/tiny-model.ts';
 import { adminKey, startTestServer, type TestServer } from './server.ts';
@@ -106,13 +107,14 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
   beforeAll(async () => {
     server = await startTestServer(8823);
     repository = mkdtempSync(join(tmpdir(), 'edgewise-triton-'));
-    await pushModel('models/digits', { url: server.url, adminKey, originOnly: true });
+    await pushModel('models/digits', { url: server.url, adminKey, publisherKey, originOnly: true });
     const { digest } = (await manifest()).graph;
     await client().putBlob(digest, graph);
     await client().putBlob(licenceDigest, licenceBytes);
     for (const version of ['2', '10']) {
       const labels = { y: [`label of ${version}`] };
-      await client().publishVersion(await manifest({ version, labels, inputsDigest: digest }), {
+      const labelled = await manifest({ version, labels, inputsDigest: digest });
+      await client().publishVersion(labelled, await signed(labelled), {
         versionPolicy: { all: {} },
       });
     }

@@ -5,6 +5,7 @@ import { encodeModel, tensorTypes } from '../../src/repository/onnx/proto.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { model, value } from '../repository/onnx/models.ts';
+import { signed } from '../support/publisher.ts';
 import { adminKey, publishTiny, type TestService, testService } from '../support/services.ts';
 
 const url = 'http://edge.test';
@@ -140,13 +141,12 @@ describe('createAdminClient()', () => {
   it('publishes, points aliases, sets policies, lists and removes', async () => {
     const client = admin();
     const { manifest } = await client.version('acme/echo', 'stable');
+    const next = { ...manifest, version: '2' };
+    const signature = await signed(next);
     expect(
-      await client.publishVersion(
-        { ...manifest, version: '2' },
-        { aliases: ['canary'], versionPolicy: { all: {} } },
-      ),
+      await client.publishVersion(next, signature, { aliases: ['canary'], versionPolicy: { all: {} } }),
     ).toBe('created');
-    expect(await client.publishVersion({ ...manifest, version: '2' })).toBe('unchanged');
+    expect(await client.publishVersion(next, signature)).toBe('unchanged');
     await client.setAlias('acme/echo', 'old', '1');
     const { index, served } = await client.model('acme/echo');
     expect(index.aliases).toEqual({ stable: '1', canary: '2', old: '1' });
@@ -163,7 +163,8 @@ describe('createAdminClient()', () => {
   it('splits and copies what an alias gets', async () => {
     const client = admin();
     const { manifest } = await client.version('plain', '1');
-    await client.publishVersion({ ...manifest, version: '2' }, { aliases: ['beta'] });
+    const next = { ...manifest, version: '2' };
+    await client.publishVersion(next, await signed(next), { aliases: ['beta'] });
     const arms = [
       { version: '1', tier: 'edge' as const, percent: 40 },
       { version: '2', percent: 60 },

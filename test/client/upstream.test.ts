@@ -8,6 +8,7 @@ import { digestOf } from '../../src/storage/digest.ts';
 import { verified } from '../../src/storage/tiered.ts';
 import { model, value } from '../repository/onnx/models.ts';
 import { ManualClock } from '../support/clock.ts';
+import { publishers } from '../support/publisher.ts';
 import { adminKey, callerKey, publishTiny, type TestService, testService } from '../support/services.ts';
 
 const url = 'http://edge.test';
@@ -154,6 +155,7 @@ describe('ModelRepository over an upstream', () => {
     const repository = new ModelRepository({
       state,
       blobs: verified(blobs, { defer }),
+      publishers,
       clock,
       defer,
       staleWhileRevalidateMs: 0,

@@ -4,11 +4,13 @@
  */
 import type { AdminClient } from '../../src/client/admin-client.ts';
 import type { Engine } from '../../src/engine/types.ts';
+import { encodeManifest } from '../../src/repository/documents.ts';
 import { inspectModel, type Ranks } from '../../src/repository/onnx/inspect.ts';
 import { splitModel } from '../../src/repository/onnx/split.ts';
 import { defaultEdgeCapBytes } from '../../src/repository/publish/edge-form.ts';
 import { readSource } from '../../src/repository/publish/source.ts';
 import type { PackageBlob, PackageInput } from '../../src/repository/publish/types.ts';
+import { wholeDigest } from '../../src/repository/publish/whole-digest.ts';
 import {
   type EdgeProfile,
   type Manifest,
@@ -16,6 +18,8 @@ import {
   manifestSchemaId,
   modelConfigSchema,
 } from '../../src/repository/schema.ts';
+import { signModel } from '../../src/repository/signing/model-signature.ts';
+import type { SigningKey } from '../../src/repository/signing/private-key.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { licenceBytes, openSourceTerms } from '../support/terms.ts';
 
@@ -25,6 +29,7 @@ const roomBytes = 256 * 1024;
 
 export interface PublishCaseOptions {
   readonly client: AdminClient;
+  readonly signingKey: SigningKey;
   /** The worker's build of ONNX Runtime: refuses what the worker could not load, and says why. */
   readonly engine: Engine;
   /** Name in the repository. */
@@ -38,7 +43,7 @@ export interface PublishCaseOptions {
 /** @throws EdgewiseError as `edgewise model push` for what cannot be served. */
 export async function publishCase(
   model: Uint8Array<ArrayBuffer>,
-  { client, engine, name, ranks, tensorBytes }: PublishCaseOptions,
+  { client, engine, signingKey, name, ranks, tensorBytes }: PublishCaseOptions,
 ): Promise<Manifest> {
   const input: PackageInput = {
     config: modelConfigSchema.parse({
@@ -76,6 +81,7 @@ export async function publishCase(
     ...(weights && {
       weights: {
         path: weights.path,
+        digest: await wholeDigest(weights),
         byteLength: weights.byteLength,
         chunks: chunks.map(({ offset, digest, bytes }) => ({ digest, offset, byteLength: bytes.byteLength })),
       },
@@ -88,7 +94,8 @@ export async function publishCase(
   for (const { digest, bytes } of [graphBlob, ...chunks, await blobOf(licenceBytes)]) {
     await client.putBlob(digest, bytes);
   }
-  await client.publishVersion(manifest);
+  const { digest: manifestDigest } = await encodeManifest(manifest);
+  await client.publishVersion(manifest, await signModel({ manifest, manifestDigest }, signingKey));
   return manifest;
 }
 

@@ -5,6 +5,7 @@ import type { Engine } from '../../src/engine/types.ts';
 import { toEdgewiseError } from '../../src/errors.ts';
 import { decodeModel } from '../../src/repository/onnx/proto.ts';
 import { engineText } from '../../src/repository/publish/reference.ts';
+import type { SigningKey } from '../../src/repository/signing/private-key.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { type BackendCase, readModel, readTensors } from './cases.ts';
 import { exactly, firstDifference, tolerance } from './compare.ts';
@@ -20,12 +21,13 @@ export type Outcome =
 export interface CaseServices {
   readonly engine: Engine;
   readonly admin: AdminClient;
+  readonly signingKey: SigningKey;
   readonly inference: InferenceClient;
 }
 
 export async function runCase(
   backendCase: BackendCase,
-  { admin, engine, inference }: CaseServices,
+  { admin, engine, inference, signingKey }: CaseServices,
 ): Promise<Outcome> {
   const name = `onnx/${backendCase.name}`;
   let stage: Stage = 'data';
@@ -38,6 +40,7 @@ export async function runCase(
     stage = 'publish';
     await publishCase(model, {
       client: admin,
+      signingKey,
       engine,
       name,
       ranks: new Map(tensors.map(([key, { shape }]) => [key, shape.length])),

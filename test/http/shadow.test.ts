@@ -12,6 +12,7 @@ import { ShadowFigures } from '../../src/telemetry/shadow-figures.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { miniature } from '../repository/fixtures.ts';
 import { ManualClock } from '../support/clock.ts';
+import { signedBy } from '../support/publisher.ts';
 
 const versions = new Map<string, ResolvedModel['manifest']>();
 for (const version of ['1', '2']) versions.set(version, (await miniature({ version })).manifest);
@@ -20,7 +21,7 @@ function model(version: string, shadows: ModelIndex['shadows']): ResolvedModel {
   const manifest = versions.get(version);
   if (manifest === undefined) throw new EdgewiseError('version_not_found', `no version ${version}`);
   const index = { ...emptyIndex('mlp'), aliases: { stable: '1' }, ...(shadows && { shadows }) };
-  return { manifest, manifestDigest: manifest.sourceDigest, index };
+  return { manifest, manifestDigest: manifest.sourceDigest, index, signed: signedBy(manifest.sourceDigest) };
 }
 
 function rows(name: string, ...data: number[]): ReadonlyMap<string, Tensor> {

@@ -1,10 +1,12 @@
 /** Published models in miniature, and stores that die. */
 import type { Clock } from '../../src/async/clock.ts';
 import { type Manifest, manifestSchemaId } from '../../src/repository/schema.ts';
+import { concat } from '../../src/repository/signing/der.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
 import type { BlobStore, Digest, StateStore } from '../../src/storage/types.ts';
+import { signed } from '../support/publisher.ts';
 import { licenceBytes, openTerms } from '../support/terms.ts';
 
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -16,6 +18,8 @@ export function bytesOf(text: string): Bytes {
 export interface MiniatureModel {
   readonly manifest: Manifest;
   readonly blobs: ReadonlyMap<Digest, Bytes>;
+  /** Another one each time: signatures on elliptic curves are. */
+  readonly signature: Bytes;
 }
 
 export interface MiniatureOptions {
@@ -62,7 +66,14 @@ export async function miniature(options: MiniatureOptions = {}): Promise<Miniatu
     outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, 10] }],
     labels: {},
     graph: await store(bytesOf(graph)),
-    ...(stored.length > 0 && { weights: { path: 'weights.bin', byteLength: offset, chunks: stored } }),
+    ...(stored.length > 0 && {
+      weights: {
+        path: 'weights.bin',
+        digest: await digestOf(concat(...chunks)),
+        byteLength: offset,
+        chunks: stored,
+      },
+    }),
     sourceDigest: await digestOf(bytesOf(graph)),
     inputsDigest: await digestOf(
       bytesOf(`${name} ${version} ${graph} ${stored.map(({ digest }) => digest)}`),
@@ -77,7 +88,7 @@ export async function miniature(options: MiniatureOptions = {}): Promise<Miniatu
       runs: [{ batchSize: 1, inputElements: 10, microseconds: 1 }],
     },
   };
-  return { manifest, blobs };
+  return { manifest, blobs, signature: await signed(manifest) };
 }
 
 export function memoryStores() {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ModelRepository } from '../../src/repository/model-repository.ts';
 import { Publisher } from '../../src/repository/publisher.ts';
+import { publishers } from '../support/publisher.ts';
 import { gated, ManualClock, type MiniatureOptions, memoryStores, miniature } from './fixtures.ts';
 
 function open() {
@@ -15,12 +16,13 @@ function open() {
   const deferred: Promise<unknown>[] = [];
   const repository = new ModelRepository({
     ...watched,
+    publishers,
     clock,
     defer: (work) => deferred.push(work),
     indexMaxAgeMs: 5000,
     staleWhileRevalidateMs: 60_000,
   });
-  const publisher = new Publisher(stores);
+  const publisher = new Publisher({ ...stores, publishers });
   return {
     ...stores,
     clock,
@@ -48,7 +50,10 @@ function open() {
     async push(options: MiniatureOptions = {}, aliases: readonly string[] = []) {
       const model = await miniature(options);
       for (const [digest, bytes] of model.blobs) await publisher.putBlob(digest, bytes);
-      await publisher.publishVersion(model.manifest, { aliases, versionPolicy: { all: {} } });
+      await publisher.publishVersion(model.manifest, model.signature, {
+        aliases,
+        versionPolicy: { all: {} },
+      });
       return model.manifest;
     },
   };
@@ -291,12 +296,12 @@ describe('ModelRepository.list(), index() and manifest()', () => {
     await push({ version: '2', graph: 'two' });
     await publisher.setVersionPolicy('mlp', { latest: { numVersions: 1 } });
     await publisher.setUnloaded('mlp', true);
-    expect((await repository.manifest('mlp', '1')).manifest).toEqual(one);
+    expect((await repository.version('mlp', '1')).manifest).toEqual(one);
     await publisher.setAlias('mlp', 'stable', '1');
     repository.invalidate('mlp');
-    expect((await repository.manifest('mlp', 'stable')).manifest).toEqual(one);
+    expect((await repository.version('mlp', 'stable')).manifest).toEqual(one);
     for (const version of ['3', 'constructor']) {
-      await expect(repository.manifest('mlp', version)).rejects.toEqual(code('version_not_found'));
+      await expect(repository.version('mlp', version)).rejects.toEqual(code('version_not_found'));
     }
   });
 
@@ -305,9 +310,15 @@ describe('ModelRepository.list(), index() and manifest()', () => {
     await state.put('models/odd.json', '{"schema":"edgewise.index.v9"}', { ifAbsent: true });
     await expect(repository.index('odd')).rejects.toEqual(code('internal'));
     const manifest = await push();
-    const { manifestDigest } = await repository.manifest('mlp', manifest.version);
+    const { manifestDigest } = await repository.version('mlp', manifest.version);
     await plain.put(manifestDigest, new TextEncoder().encode('{}'));
-    const other = new ModelRepository({ state, blobs, clock: new ManualClock(), defer: () => {} });
+    const other = new ModelRepository({
+      state,
+      blobs,
+      publishers,
+      clock: new ManualClock(),
+      defer: () => {},
+    });
     await expect(other.resolve('mlp')).rejects.toEqual(code('digest_mismatch'));
   });
 });

@@ -5,19 +5,20 @@ import { readIndex } from '../../src/repository/index-store.ts';
 import { Publisher, type PublishOptions } from '../../src/repository/publisher.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import type { StateStore, VerifiedBlobStore } from '../../src/storage/types.ts';
+import { publishers, signed } from '../support/publisher.ts';
 import { bytesOf, gated, type MiniatureModel, memoryStores, miniature } from './fixtures.ts';
 
 type Stores = { readonly state: StateStore; readonly blobs: VerifiedBlobStore };
 
 async function push(publisher: Publisher, model: MiniatureModel, options?: PublishOptions) {
   for (const [digest, bytes] of model.blobs) await publisher.putBlob(digest, bytes);
-  return publisher.publishVersion(model.manifest, options);
+  return publisher.publishVersion(model.manifest, model.signature, options);
 }
 
 function open() {
   const stores = memoryStores();
   const time = { now: Date.parse('2026-11-23T12:00:00Z') };
-  const publisher = new Publisher({ ...stores, wallClock: () => time.now });
+  const publisher = new Publisher({ publishers, ...stores, wallClock: () => time.now });
   return { ...stores, publisher, time };
 }
 
@@ -27,7 +28,8 @@ async function expectWhole({ state, blobs }: Stores): Promise<void> {
     const name = key.slice('models/'.length, -'.json'.length);
     const index = await readIndex(state, name);
     expect(index?.versions.length).toBeGreaterThan(0);
-    for (const { version, manifestDigest } of index?.versions ?? []) {
+    for (const { version, manifestDigest, signature } of index?.versions ?? []) {
+      expect(signature !== undefined && (await blobs.has(signature))).toBe(true);
       const read = await readManifest(blobs, manifestDigest);
       expect(read?.manifest).toMatchObject({ name, version });
       if (read !== undefined) expect(await missingBlob(blobs, read.manifest)).toBeUndefined();
@@ -65,7 +67,14 @@ describe('Publisher.publishVersion()', () => {
     expect(await readIndex(state, 'mlp')).toEqual({
       schema: 'edgewise.index.v1',
       name: 'mlp',
-      versions: [{ version: '1', manifestDigest: digest, publishedAt: '2026-11-23T12:00:00.000Z' }],
+      versions: [
+        {
+          version: '1',
+          manifestDigest: digest,
+          publishedAt: '2026-11-23T12:00:00.000Z',
+          signature: await digestOf(model.signature),
+        },
+      ],
       aliases: { stable: '1', canary: '1' },
       versionPolicy: { all: {} },
       unloaded: false,
@@ -99,20 +108,25 @@ describe('Publisher.publishVersion()', () => {
 
   it('refuses a manifest with a missing blob, or one of another length, and shows nothing', async () => {
     const { publisher, state } = open();
-    const { manifest, blobs } = await miniature();
-    await expect(publisher.publishVersion(manifest)).rejects.toEqual(code('invalid_request'));
+    const { manifest, blobs, signature } = await miniature();
+    await expect(publisher.publishVersion(manifest, signature)).rejects.toEqual(code('invalid_request'));
     for (const [digest, bytes] of blobs) await publisher.putBlob(digest, bytes);
     const graph = { ...manifest.graph, byteLength: 99 };
-    await expect(publisher.publishVersion({ ...manifest, graph })).rejects.toEqual(code('invalid_request'));
+    const longer = { ...manifest, graph };
+    await expect(publisher.publishVersion(longer, await signed(longer))).rejects.toEqual(
+      code('invalid_request'),
+    );
     expect(await state.list('')).toEqual([]);
   });
 
   it('refuses chunks that do not cover the weights', async () => {
     const { publisher } = open();
-    const { manifest } = await miniature();
+    const { manifest, signature } = await miniature();
     const weights = manifest.weights && { ...manifest.weights, byteLength: 99 };
     if (weights === undefined) throw new Error('wanted weights');
-    await expect(publisher.publishVersion({ ...manifest, weights })).rejects.toEqual(code('invalid_request'));
+    await expect(publisher.publishVersion({ ...manifest, weights }, signature)).rejects.toEqual(
+      code('invalid_request'),
+    );
   });
 
   it('refuses an alias that could not be read again', async () => {
@@ -235,14 +249,14 @@ async function dieEverywhere(
   for (let lifetime = 0; ; lifetime += 1) {
     const stores = memoryStores();
     let now = Date.parse('2026-11-23T12:00:00Z');
-    const publisher = new Publisher({ ...stores, wallClock: () => now });
+    const publisher = new Publisher({ publishers, ...stores, wallClock: () => now });
     await prepare(stores, publisher);
     let operations = 0;
     const mortal = gated(stores, () => {
       operations += 1;
       if (operations > lifetime) throw new Error('died');
     });
-    const died = await work(new Publisher({ ...mortal, wallClock: () => now })).then(
+    const died = await work(new Publisher({ publishers, ...mortal, wallClock: () => now })).then(
       () => false,
       () => true,
     );
@@ -324,11 +338,11 @@ it('Publisher never shows a version whose blobs a removal took, however the two 
         graph: 'same',
         chunks,
       });
-      await push(new Publisher({ ...stores, wallClock }), going);
+      await push(new Publisher({ publishers, ...stores, wallClock }), going);
       const slow = scheduled(stores, scheduler);
-      const racing = new Publisher({ ...slow, wallClock });
+      const racing = new Publisher({ publishers, ...slow, wallClock });
       const results = Promise.allSettled([
-        racing.publishVersion(coming.manifest),
+        racing.publishVersion(coming.manifest, coming.signature),
         racing.removeVersion('going', '1'),
       ]);
       await scheduler.waitFor(results);

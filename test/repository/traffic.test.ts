@@ -36,6 +36,7 @@ function published(index: ModelIndex, version: string): ModelIndex {
   return withVersion(index, {
     manifest,
     manifestDigest: manifest.sourceDigest,
+    signature: manifest.sourceDigest,
     publishedAt: '2026-11-23T00:00:00Z',
   });
 }

@@ -4,6 +4,9 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { DevServer } from '../../scripts/dev-server.ts';
 import { type AdminClient, createAdminClient } from '../../src/client/admin-client.ts';
+import { encodeManifest } from '../../src/repository/documents.ts';
+import { signModel } from '../../src/repository/signing/model-signature.ts';
+import { readSigningKey } from '../../src/repository/signing/private-key.ts';
 import { startService } from '../support/dev-service.ts';
 import { constantModel, fillModel, identityModel, reshapeModel } from '../support/onnx-models.ts';
 import { licenceBytes, licenceDigest } from '../support/terms.ts';
@@ -17,7 +20,9 @@ async function publish(graph: Uint8Array, model: TinyModel): Promise<void> {
   const manifest = await tinyManifest(bytes, model);
   await admin.putBlob(manifest.graph.digest, bytes);
   await admin.putBlob(licenceDigest, licenceBytes);
-  await admin.publishVersion(manifest);
+  const { digest: manifestDigest } = await encodeManifest(manifest);
+  const key = await readSigningKey(server.publisherKey);
+  await admin.publishVersion(manifest, await signModel({ manifest, manifestDigest }, key));
 }
 
 beforeAll(async () => {

@@ -22,11 +22,14 @@ export interface CommandOptions {
   readonly url: string;
   /** Absent: none, and none is to be found in the working directory either. */
   readonly adminKey?: string;
+  /** Of the publisher, as `adminKey`. */
+  readonly publisherKey?: string;
 }
 
 /** Starts `edgewise <args>`. */
-export function startCommand(args: readonly string[], { url, adminKey }: CommandOptions): RunningCommand {
-  const { EDGEWISE_ADMIN_KEY: _, ...environment } = process.env;
+export function startCommand(args: readonly string[], options: CommandOptions): RunningCommand {
+  const { url, adminKey, publisherKey } = options;
+  const { EDGEWISE_ADMIN_KEY: _, EDGEWISE_PUBLISHER_KEY: __, ...environment } = process.env;
   const child = spawn(process.execPath, [join(root, 'bin', 'edgewise.js'), ...args], {
     cwd: tmpdir(),
     detached: true,
@@ -35,6 +38,7 @@ export function startCommand(args: readonly string[], { url, adminKey }: Command
       ...environment,
       EDGEWISE_URL: url,
       ...(adminKey === undefined ? {} : { EDGEWISE_ADMIN_KEY: adminKey }),
+      ...(publisherKey === undefined ? {} : { EDGEWISE_PUBLISHER_KEY: publisherKey }),
     },
   });
   return {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { freePort, root } from '../../scripts/dev-server.ts';
 import { newKey } from '../../scripts/origin-server.ts';
 import type { Command, Fault, Message, Received } from './faulty-origin.ts';
+import { publisherKey, trustedPublishers } from './publisher.ts';
 
 export interface FaultyOriginOptions {
   /** Of the endpoint in the pool. */
@@ -23,6 +24,8 @@ export class FaultyOrigin {
   readonly url: string;
   readonly key: string;
   readonly adminKey: string;
+  /** Whose models it takes: as `pushModel` wants it. */
+  readonly publisherKey = publisherKey;
   readonly #environment: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
   /** Of processes that have ended. */
@@ -43,6 +46,7 @@ export class FaultyOrigin {
       EDGEWISE_THREADS: '1',
       EDGEWISE_CALLER_KEYS_SHA256: sha256(this.key),
       EDGEWISE_ADMIN_KEY_SHA256: sha256(this.adminKey),
+      EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
       FAULTY_ORIGIN_SERVICE_MS: String(serviceMs),
       ...vars,
     };

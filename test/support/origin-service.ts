@@ -7,6 +7,7 @@ import { Publisher } from '../../src/repository/publisher.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { fsBlobStore, fsStateStore } from '../../src/storage/fs.ts';
 import { verified } from '../../src/storage/tiered.ts';
+import { publishers, signed, trustedPublishers } from './publisher.ts';
 import { licenceBytes, licenceDigest } from './terms.ts';
 import { type TinyModel, tinyManifest } from './tiny-model.ts';
 
@@ -27,7 +28,12 @@ export async function startOriginService(options: OriginServiceOptions = {}): Pr
   for (const { graph, model } of options.models ?? []) await publishInto(folder, graph, model);
   const { onOutput } = options;
   const origin = await startOrigin({
-    vars: { EDGEWISE_REPOSITORY_DIR: folder, EDGEWISE_EXECUTION_PROVIDERS: 'cpu', ...options.vars },
+    vars: {
+      EDGEWISE_REPOSITORY_DIR: folder,
+      EDGEWISE_EXECUTION_PROVIDERS: 'cpu',
+      EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
+      ...options.vars,
+    },
     ...(onOutput === undefined ? {} : { onOutput }),
   });
   return {
@@ -45,10 +51,10 @@ export async function publishInto(
   model: TinyModel,
 ): Promise<Manifest> {
   const blobs = verified(fsBlobStore(folder), { defer: (work) => void work });
-  const publisher = new Publisher({ state: fsStateStore(folder), blobs });
+  const publisher = new Publisher({ state: fsStateStore(folder), blobs, publishers });
   const manifest = await tinyManifest(graph, model);
   await publisher.putBlob(manifest.graph.digest, graph);
   await publisher.putBlob(licenceDigest, licenceBytes);
-  await publisher.publishVersion(manifest);
+  await publisher.publishVersion(manifest, await signed(manifest));
   return manifest;
 }

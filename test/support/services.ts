@@ -17,9 +17,10 @@ import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 import { createLog } from '../../src/telemetry/log.ts';
+import { testGovernanceBindings } from './governance-keys.ts';
+import { signed, trustedPublishers } from './publisher.ts';
 import { licenceBytes, licenceDigest } from './terms.ts';
 import { type TinyModel, tinyManifest } from './tiny-model.ts';
-import { testGovernanceBindings } from './governance-keys.ts';
 
 export const adminKey = 'ewa_test-admin';
 export const callerKey = 'ew_test-caller';
@@ -27,11 +28,11 @@ export const callerKey = 'ew_test-caller';
 export interface TestServicesOptions {
   readonly variables?: Readonly<Record<string, string>>;
   readonly clock?: Clock;
-  readonly engine?: Engine;
   /** Milliseconds since 1970. Default: the system's. */
   readonly now?: () => number;
   /** Where accounts are kept. Default: in memory. */
   readonly records?: StateStore;
+  readonly engine?: Engine;
   /** Default: an edge. */
   readonly tier?: Tier;
   /** Of the origin pool. Default: none. */
@@ -46,11 +47,12 @@ export interface TestService {
 
 export async function testService(options: TestServicesOptions = {}): Promise<TestService> {
   const config = readConfig({
-    EDGEWISE_OPEN_MODELS: '*',
     ...testGovernanceBindings,
+    EDGEWISE_OPEN_MODELS: '*',
     EDGEWISE_ADMIN_KEY_SHA256: sha256Hex(adminKey),
     EDGEWISE_CALLER_KEYS_SHA256: sha256Hex(callerKey),
     EDGEWISE_LOG: 'all',
+    EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
     ...options.variables,
   });
   const defer = (work: Promise<unknown>) => void work;
@@ -69,10 +71,10 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
         maxOutputBytes: config.http.maxAnswerBytes,
       }),
     state: memoryStateStore(),
-    durable,
-    blobs: durable,
     records: options.records ?? memoryStateStore(),
     now: options.now,
+    durable,
+    blobs: durable,
     clock,
     defer,
     log,
@@ -106,7 +108,7 @@ export async function publishTiny(
   const manifest = await tinyManifest(graph, model);
   await services.publisher.putBlob(manifest.graph.digest, graph);
   await services.publisher.putBlob(licenceDigest, licenceBytes);
-  await services.publisher.publishVersion(manifest, { aliases });
+  await services.publisher.publishVersion(manifest, await signed(manifest), { aliases });
   services.repository.invalidate(manifest.name);
   return manifest;
 }

@@ -10,6 +10,7 @@ import { buildForEdge, type EdgeForm } from './edge-form.ts';
 import { runReference } from './reference.ts';
 import { isOriginOnly, type ModelFile, readSource } from './source.ts';
 import type { ModelPackage, PackageBlob, PackageInput, PackageOptions } from './types.ts';
+import { wholeDigest } from './whole-digest.ts';
 
 /** What the server takes as one blob. */
 const maxGraphBytes = 16 * 1024 * 1024;
@@ -122,6 +123,7 @@ async function assemble(
     ...(weights && {
       weights: {
         path: weights.path,
+        digest: await wholeDigest(weights),
         byteLength: weights.byteLength,
         chunks: chunks.map(({ offset, digest, bytes }) => ({ digest, offset, byteLength: bytes.byteLength })),
       },

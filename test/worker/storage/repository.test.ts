@@ -9,6 +9,7 @@ import { kvBlobStore } from '../../../src/storage/kv.ts';
 import { r2BlobStore, r2StateStore } from '../../../src/storage/r2.ts';
 import { tiered } from '../../../src/storage/tiered.ts';
 import { miniature } from '../../repository/fixtures.ts';
+import { publishers } from '../../support/publisher.ts';
 
 it('publishes, resolves, loads and removes a model over R2, KV and the cache', async () => {
   const deferred: Promise<unknown>[] = [];
@@ -20,14 +21,14 @@ it('publishes, resolves, loads and removes a model over R2, KV and the cache', a
     onHit: (tier) => hits.push(tier),
   });
   const state = r2StateStore(env.MODELS);
-  const publisher = new Publisher({ state, blobs });
-  const open = () => new ModelRepository({ state, blobs, clock: systemClock, defer });
+  const publisher = new Publisher({ state, blobs, publishers });
+  const open = () => new ModelRepository({ state, blobs, publishers, clock: systemClock, defer });
 
   const chunks = [1, 2, 3].map((fill) => new Uint8Array(1000).fill(fill));
   const model = await miniature({ name: 'org/mlp', chunks });
   for (const [digest, bytes] of model.blobs) await publisher.putBlob(digest, bytes);
-  expect(await publisher.publishVersion(model.manifest, { aliases: ['stable'] })).toBe('created');
-  expect(await publisher.publishVersion(model.manifest, { aliases: ['stable'] })).toBe('unchanged');
+  expect(await publisher.publishVersion(model.manifest, model.signature, { aliases: ['stable'] })).toBe('created');
+  expect(await publisher.publishVersion(model.manifest, model.signature, { aliases: ['stable'] })).toBe('unchanged');
 
   for (const tier of ['r2', 'cache']) {
     hits.length = 0;
@@ -44,7 +45,7 @@ it('publishes, resolves, loads and removes a model over R2, KV and the cache', a
   await publisher.removeModel('org/mlp');
   await expect(open().resolve('org/mlp')).rejects.toMatchObject({ code: 'model_not_found' });
   expect((await env.MODELS.list({ prefix: 'blobs/' })).objects).toEqual([]);
-  expect(await publisher.publishVersion(model.manifest).catch((error) => error.code)).toBe('invalid_request');
+  expect(await publisher.publishVersion(model.manifest, model.signature).catch((error) => error.code)).toBe('invalid_request');
   for (const [digest, bytes] of model.blobs) await publisher.putBlob(digest, bytes);
-  expect(await publisher.publishVersion(model.manifest)).toBe('created');
+  expect(await publisher.publishVersion(model.manifest, model.signature)).toBe('created');
 });

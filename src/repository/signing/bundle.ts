@@ -1,0 +1,74 @@
+/** The file `model.sig`: a Sigstore bundle (v0.3) with a statement in a DSSE envelope, signed with a key. */
+import { z } from 'zod';
+import { EdgewiseError } from '../../errors.ts';
+import { type Bytes, decodeBase64, encodeBase64 } from './base64.ts';
+import { type Envelope, preAuthenticationEncoding } from './envelope.ts';
+import type { SigningKey } from './private-key.ts';
+import { encodeStatement, parseStrictly, payloadType, type Statement } from './statement.ts';
+
+/** A statement names a handful of files; far larger ones are not read. */
+export const maxBundleBytes = 64 * 1024;
+
+const mediaType = 'application/vnd.dev.sigstore.bundle.v0.3+json';
+
+const base64 = z.string().transform((text, context): Bytes => {
+  const bytes = decodeBase64(text);
+  if (bytes !== undefined) return bytes;
+  context.addIssue({ code: 'custom', message: 'wanted base64 with padding' });
+  return z.NEVER;
+});
+/** What is there and not looked at would be taken for checked by who reads the bundle later, so there is no such thing. */
+const nothing = z.tuple([]).optional();
+const bundleSchema = z.strictObject({
+  mediaType: z.literal(mediaType),
+  verificationMaterial: z.strictObject({
+    publicKey: z.strictObject({
+      hint: z.string().regex(/^[0-9a-f]{64}$/, "wanted the key's fingerprint, 64 lower-case hex digits"),
+    }),
+    tlogEntries: nothing,
+    timestampVerificationData: z.strictObject({ rfc3161Timestamps: nothing }).optional(),
+  }),
+  dsseEnvelope: z.strictObject({
+    payload: base64,
+    payloadType: z.literal(payloadType),
+    // The id of a key is a hint that nothing signs.
+    signatures: z.tuple([z.strictObject({ sig: base64, keyid: z.string().optional() })]),
+  }),
+});
+
+export interface Bundle {
+  /** Fingerprint of the key that it says it was signed with. */
+  readonly hint: string;
+  readonly envelope: Envelope;
+}
+
+/** @throws EdgewiseError `signature_invalid` for what is no such bundle. Nothing of it is proven by that. */
+export function parseBundle(bytes: Uint8Array): Bundle {
+  if (bytes.byteLength > maxBundleBytes) {
+    throw new EdgewiseError(
+      'signature_invalid',
+      `the signature has ${bytes.byteLength} bytes, wanted at most ${maxBundleBytes}`,
+    );
+  }
+  const { verificationMaterial, dsseEnvelope } = parseStrictly(bundleSchema, bytes, 'bundle');
+  const [{ sig }] = dsseEnvelope.signatures;
+  return {
+    hint: verificationMaterial.publicKey.hint,
+    envelope: { payload: dsseEnvelope.payload, payloadType: dsseEnvelope.payloadType, signature: sig },
+  };
+}
+
+export async function signStatement(statement: Statement, key: SigningKey): Promise<Bytes> {
+  const payload = encodeStatement(statement);
+  const signature = await key.sign(preAuthenticationEncoding(payloadType, payload));
+  const bundle: z.input<typeof bundleSchema> = {
+    mediaType,
+    verificationMaterial: { publicKey: { hint: key.fingerprint }, tlogEntries: [] },
+    dsseEnvelope: {
+      payload: encodeBase64(payload),
+      payloadType,
+      signatures: [{ sig: encodeBase64(signature), keyid: '' }],
+    },
+  };
+  return new Uint8Array(new TextEncoder().encode(JSON.stringify(bundle)));
+}

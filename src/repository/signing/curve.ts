@@ -1,0 +1,60 @@
+/** The curves that models are signed on (OpenSSF Model Signing v1.0), and how a signature on each is written. */
+import type { Bytes } from './base64.ts';
+import { concat, derTag, readDerSequence, writeDer } from './der.ts';
+
+export const curveNames = ['P-256', 'P-384', 'P-521'] as const;
+export type CurveName = (typeof curveNames)[number];
+
+export interface Curve {
+  readonly name: CurveName;
+  /** The hash that goes with the curve: of its strength. */
+  readonly hash: 'SHA-256' | 'SHA-384' | 'SHA-512';
+  /** Of a coordinate, and of each half of a signature. */
+  readonly bytes: number;
+  /** Its object identifier, as DER (RFC 5480 §2.1.1.1). */
+  readonly oid: Bytes;
+}
+
+export const curves: { readonly [N in CurveName]: Curve } = {
+  'P-256': { name: 'P-256', hash: 'SHA-256', bytes: 32, oid: oid(0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7) },
+  'P-384': { name: 'P-384', hash: 'SHA-384', bytes: 48, oid: oid(0x2b, 0x81, 4, 0, 0x22) },
+  'P-521': { name: 'P-521', hash: 'SHA-512', bytes: 66, oid: oid(0x2b, 0x81, 4, 0, 0x23) },
+};
+
+function oid(...content: readonly number[]): Bytes {
+  return writeDer(derTag.oid, Uint8Array.from(content));
+}
+
+/**
+ * A signature as bundles have it (SEQUENCE of r and s, RFC 3279 §2.2.3), as WebCrypto takes it (r and s of fixed length).
+ * Undefined where it is not the one DER of two positive numbers of the curve's size.
+ */
+export function rawSignature(der: Bytes, { bytes }: Curve): Bytes | undefined {
+  const halves = readDerSequence(der);
+  if (halves?.length !== 2) return undefined;
+  const raw = new Uint8Array(2 * bytes);
+  for (const [index, { tag, content }] of halves.entries()) {
+    const first = content[0];
+    if (tag !== derTag.integer || first === undefined || first >= 0x80) return undefined;
+    const padded = first === 0;
+    // A zero in front is there only where the number would be negative without it.
+    if (padded && (content[1] ?? 0) < 0x80) return undefined;
+    const digits = padded ? content.subarray(1) : content;
+    if (digits.length > bytes) return undefined;
+    raw.set(digits, (index + 1) * bytes - digits.length);
+  }
+  return raw;
+}
+
+/** The other way: what WebCrypto gives, as DER. */
+export function derSignature(raw: Uint8Array): Bytes {
+  const half = raw.length / 2;
+  return writeDer(derTag.sequence, derNumber(raw.subarray(0, half)), derNumber(raw.subarray(half)));
+}
+
+function derNumber(digits: Uint8Array): Bytes {
+  const begin = digits.findIndex((byte) => byte !== 0);
+  const significant = begin < 0 ? new Uint8Array(1) : digits.subarray(begin);
+  const negative = (significant[0] ?? 0) >= 0x80;
+  return writeDer(derTag.integer, negative ? concat(new Uint8Array(1), significant) : significant);
+}

@@ -1,0 +1,83 @@
+/** As much of DER (X.690) as keys and signatures on elliptic curves take. One form for each value, others are refused. */
+import type { Bytes } from './base64.ts';
+
+export const derTag = {
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  oid: 0x06,
+  sequence: 0x30,
+  /** Of a field with the number 1, constructed. */
+  field1: 0xa1,
+} as const;
+
+export interface DerElement {
+  readonly tag: number;
+  readonly content: Bytes;
+  /** Of the first byte behind it. */
+  readonly end: number;
+}
+
+/** The element that begins at `at`, or undefined where none does. */
+export function readDer(bytes: Bytes, at = 0): DerElement | undefined {
+  const tag = bytes[at];
+  const first = bytes[at + 1];
+  if (tag === undefined || first === undefined) return undefined;
+  let length = first;
+  let begin = at + 2;
+  if (first >= 0x80) {
+    const octets = first - 0x80;
+    // Indefinite lengths are no DER, and nothing here takes more than two octets.
+    if (octets < 1 || octets > 2) return undefined;
+    length = 0;
+    for (const octet of bytes.subarray(begin, begin + octets)) length = length * 256 + octet;
+    begin += octets;
+    if (length < (octets === 1 ? 0x80 : 0x100)) return undefined;
+  }
+  const end = begin + length;
+  return end > bytes.length ? undefined : { tag, content: bytes.slice(begin, end), end };
+}
+
+/** All elements of `bytes`, one behind the other, or undefined where something else is between them. */
+export function readDerList(bytes: Bytes): readonly DerElement[] | undefined {
+  const elements: DerElement[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const element = readDer(bytes, at);
+    if (element === undefined) return undefined;
+    elements.push(element);
+    at = element.end;
+  }
+  return elements;
+}
+
+/** The elements of the sequence that `bytes` consist of, to the last byte; undefined where they do not. */
+export function readDerSequence(bytes: Bytes): readonly DerElement[] | undefined {
+  const element = readDer(bytes);
+  if (element?.tag !== derTag.sequence || element.end !== bytes.length) return undefined;
+  return readDerList(element.content);
+}
+
+export function writeDer(tag: number, ...parts: readonly Uint8Array[]): Bytes {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const head =
+    length < 0x80
+      ? [tag, length]
+      : length < 0x100
+        ? [tag, 0x81, length]
+        : [tag, 0x82, length >> 8, length & 0xff];
+  return concat(Uint8Array.from(head), ...parts);
+}
+
+export function concat(...parts: readonly Uint8Array[]): Bytes {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,159 @@
+/**
+ * What the signature says: an in-toto statement with the digest of every file of the model, and the root digest over them
+ * (OpenSSF Model Signing v1.0, method `files`). Narrower than the specification where a statement could be read in two ways.
+ */
+import { z } from 'zod';
+import { EdgewiseError } from '../../errors.ts';
+import { digestHex, digestOf } from '../../storage/digest.ts';
+import type { Digest } from '../../storage/types.ts';
+import type { Bytes } from './base64.ts';
+
+export const payloadType = 'application/vnd.in-toto+json';
+const statementType = 'https://in-toto.io/Statement/v1';
+const predicateType = 'https://model_signing/signature/v1.0';
+
+/** Beside a model's files, these may lie and are not signed. */
+export const unsignedNames = ['.git', '.gitattributes', '.github', '.gitignore', 'model.sig'] as const;
+
+/** One file of the model. */
+export interface Resource {
+  /** Relative to the model's folder. */
+  readonly name: string;
+  readonly digest: Digest;
+}
+
+export interface Statement {
+  /** Free text: what the signer called the model, usually the folder. */
+  readonly subject: string;
+  /** SHA-256 over the files' digests in their order: names the model. */
+  readonly root: Digest;
+  /** In the order of their names. */
+  readonly resources: readonly Resource[];
+}
+
+const hex = z.string().regex(/^[0-9a-f]{64}$/, 'wanted 64 lower-case hex digits');
+const maxResources = 4096;
+const resourceSchema = z.strictObject({
+  name: z
+    .string()
+    .max(1024)
+    .refine(isRegularName, 'wanted the path of a file in the folder, without "." and ".."'),
+  algorithm: z.literal('sha256'),
+  digest: hex,
+});
+/** Fields that v1.0 does not know are left alone in the statement and in its predicate, as it wants; nowhere else. */
+const statementSchema = z.object({
+  _type: z.literal(statementType),
+  subject: z.tuple([z.strictObject({ name: z.string().max(1024), digest: z.strictObject({ sha256: hex }) })]),
+  predicateType: z.literal(predicateType),
+  predicate: z.object({
+    serialization: z.strictObject({
+      method: z.literal('files'),
+      hash_type: z.literal('sha256'),
+      allow_symlinks: z.literal(false),
+      // A path more would let a file lie in the folder that nobody has signed.
+      ignore_paths: z.array(z.enum(unsignedNames)).optional(),
+    }),
+    resources: z
+      .array(resourceSchema)
+      .min(1)
+      .max(maxResources)
+      .refine(isSorted, 'wanted names in ascending order of code points, each once'),
+  }),
+});
+
+/** @throws EdgewiseError `internal` where two files have one name. */
+export async function createStatement(subject: string, files: readonly Resource[]): Promise<Statement> {
+  const resources = [...files].sort((a, b) => compareCodePoints(a.name, b.name));
+  if (!isSorted(resources)) throw new EdgewiseError('internal', `two files of ${subject} have one name`);
+  return { subject, root: await rootOf(resources), resources };
+}
+
+export function encodeStatement({ subject, root, resources }: Statement): Bytes {
+  const statement: z.input<typeof statementSchema> = {
+    _type: statementType,
+    subject: [{ name: subject, digest: { sha256: digestHex(root) } }],
+    predicateType,
+    predicate: {
+      serialization: {
+        method: 'files',
+        hash_type: 'sha256',
+        allow_symlinks: false,
+        ignore_paths: [...unsignedNames],
+      },
+      resources: resources.map(({ name, digest }) => ({
+        name,
+        algorithm: 'sha256',
+        digest: digestHex(digest),
+      })),
+    },
+  };
+  return new Uint8Array(new TextEncoder().encode(JSON.stringify(statement)));
+}
+
+/** @throws EdgewiseError `signature_invalid` for what is no such statement, or whose root is not that of its files. */
+export async function parseStatement(payload: Uint8Array): Promise<Statement> {
+  const { subject, predicate } = parseStrictly(statementSchema, payload, 'statement');
+  const resources = predicate.resources.map(
+    ({ name, digest }): Resource => ({ name, digest: `sha256:${digest}` }),
+  );
+  const [{ name, digest }] = subject;
+  const root = await rootOf(resources);
+  if (digestHex(root) !== digest.sha256) {
+    throw new EdgewiseError(
+      'signature_invalid',
+      `the statement's root digest is ${digest.sha256}, wanted that of its files, ${digestHex(root)}`,
+    );
+  }
+  return { subject: name, root, resources };
+}
+
+/** @throws EdgewiseError `signature_invalid`, naming what is not as wanted. */
+export function parseStrictly<S extends z.ZodType>(schema: S, bytes: Uint8Array, what: string): z.output<S> {
+  let document: unknown;
+  try {
+    document = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch (cause) {
+    throw new EdgewiseError('signature_invalid', `the ${what} of the signature is not JSON`, { cause });
+  }
+  const parsed = schema.safeParse(document);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const where = issue?.path.join('.') || 'top level';
+  throw new EdgewiseError('signature_invalid', `the ${what} of the signature, ${where}: ${issue?.message}`);
+}
+
+async function rootOf(resources: readonly Resource[]): Promise<Digest> {
+  const all = new Uint8Array(resources.length * 32);
+  for (const [index, { digest }] of resources.entries()) {
+    const digits = digestHex(digest);
+    for (let at = 0; at < 32; at += 1) {
+      all[index * 32 + at] = Number.parseInt(digits.slice(2 * at, 2 * at + 2), 16);
+    }
+  }
+  return digestOf(all);
+}
+
+/** A path that means one file, wherever the folder lies. */
+function isRegularName(name: string): boolean {
+  if (/[\0\\]/.test(name) || !name.isWellFormed()) return false;
+  return name.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+}
+
+function isSorted(resources: readonly { readonly name: string }[]): boolean {
+  return resources.every(({ name }, index) => {
+    const before = resources[index - 1];
+    return before === undefined || compareCodePoints(before.name, name) < 0;
+  });
+}
+
+/** JavaScript compares UTF-16 code units, which puts U+1F600 before U+FF5E. */
+function compareCodePoints(a: string, b: string): number {
+  const left = [...a];
+  const right = [...b];
+  for (const [index, character] of left.entries()) {
+    const difference = (character.codePointAt(0) ?? 0) - (right[index]?.codePointAt(0) ?? -1);
+    if (difference !== 0) return difference;
+  }
+  return left.length - right.length;
+}

@@ -1,0 +1,37 @@
+/** The publisher that services under test trust. Its key is no secret: nothing else trusts it. */
+import { encodeManifest } from '../../src/repository/documents.ts';
+import type { Manifest } from '../../src/repository/schema.ts';
+import type { Signed } from '../../src/repository/signed-version.ts';
+import { signModel } from '../../src/repository/signing/model-signature.ts';
+import { readSigningKey } from '../../src/repository/signing/private-key.ts';
+import { publicKeyPem } from '../../src/repository/signing/public-key.ts';
+import type { TrustedPublisher } from '../../src/repository/signing/publishers.ts';
+import type { Digest } from '../../src/storage/types.ts';
+
+export const publisherName = 'tests';
+
+export const publisherKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgpIArHZ6HbtBXCoac
+jXrrHI4Oew8UClxReXYc7o8KGgOhRANCAATjSKjQXnWIYYS9dVMoCEq9J8YpEknp
+EJt+U60kOmM0n8IB92bskp4HrLlHzm4ySUUNS453uaJNDzqmYB0IpQvn
+-----END PRIVATE KEY-----
+`;
+
+const signingKey = await readSigningKey(publisherKey);
+
+export const publishers: readonly TrustedPublisher[] = [{ name: publisherName, key: signingKey.publicKey }];
+
+/** As `EDGEWISE_TRUSTED_PUBLISHERS`. */
+export const trustedPublishers = JSON.stringify([
+  { name: publisherName, key: publicKeyPem(signingKey.publicKey) },
+]);
+
+/** The bytes of its `model.sig`. */
+export async function signed(manifest: Manifest): Promise<Uint8Array<ArrayBuffer>> {
+  return signModel({ manifest, manifestDigest: (await encodeManifest(manifest)).digest }, signingKey);
+}
+
+/** As a repository resolves it, where nothing hangs on what it says. */
+export function signedBy(digest: Digest): Signed {
+  return { root: digest, bundle: digest, signer: publisherName };
+}
