@@ -213,6 +213,7 @@ const rows: Record<string, Row[]> = {
     ['end this moment', { terms: terms({ notAfter: '2026-12-01T12:00:00Z' }) }, 'grant_expired'],
     ['end next second', { terms: terms({ notAfter: after }) }, 'g-1'],
     ['are a window around now', { terms: terms({ notBefore: before, notAfter: after }) }, 'g-1'],
+    ['begin at a time that nobody can read', { terms: { ...terms({}), notBefore: 'soon' } }, 'grant_expired'],
     ['are met by a clock that stands at no time', { now: Number.NaN }, 'grant_expired'],
   ],
   weights: [
