@@ -1,9 +1,10 @@
 /** Who calls, by the `Authorization` header, and how far that reaches. */
 import { EdgewiseError } from '../errors.ts';
-import { callerOfKey, unknownKey } from '../governance/accounts/authenticate.ts';
+import { callerOf, callerOfKey, unknownKey } from '../governance/accounts/authenticate.ts';
 import type { Caller } from '../governance/accounts/caller.ts';
 import { credentialHash, equalInConstantTime, keyIdOf } from '../governance/accounts/key-format.ts';
 import { coversModel } from '../governance/accounts/scopes.ts';
+import { isTokenForm } from '../governance/accounts/tokens.ts';
 import { matchesModel } from '../repository/name.ts';
 import type { Services } from './services.ts';
 import type { HttpSettings } from './settings.ts';
@@ -44,9 +45,17 @@ async function identifyCredential(authorization: string, services: Identificatio
   const hash = await credentialHash(credential);
   const configured = callerOfConfiguration(hash, settings);
   if (configured !== undefined) return configured;
-  if (accounts === undefined || keyId === undefined) throw unknownKey();
-  const account = accounts.directory.account(keyId);
-  return callerOfKey(account instanceof Promise ? await account : account, hash, accounts.now());
+  if (accounts === undefined) throw unknownKey();
+  const { directory, now, tokens } = accounts;
+  if (keyId !== undefined) {
+    const account = directory.account(keyId);
+    return callerOfKey(account instanceof Promise ? await account : account, hash, now());
+  }
+  if (tokens === undefined || !isTokenForm(credential)) throw unknownKey();
+  const verified = tokens.verify(credential, hash);
+  const { id, scopes, ...of } = verified instanceof Promise ? await verified : verified;
+  const tenant = directory.tenant(of.tenant);
+  return callerOf(id, tenant instanceof Promise ? await tenant : tenant, scopes);
 }
 
 /** Every hash is compared, so that the time taken does not tell which one matched. */
