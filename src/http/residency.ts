@@ -1,0 +1,39 @@
+/** Which jurisdiction a request is bound to: by whose it is, by what it says, or by both. */
+import { EdgewiseError } from '../errors.ts';
+import type { Caller } from '../governance/accounts/caller.ts';
+import { jurisdictionBond } from './placement.ts';
+
+/**
+ * A tenant's residency binds whatever it sends, the `Edgewise-Jurisdiction` header one request. Where both do they must
+ * agree: nobody is under two laws at once, and neither is passed over for the other.
+ *
+ * A header says where the request is computed. A tenant's residency says where its records lie, too: its account, its
+ * receipts and its meters are in the storage of the edge that serves it, so no other edge does, not even to pass it on.
+ *
+ * To be asked before the body is read.
+ *
+ * @param here Whose law this server and its storage stand under; undefined: none in particular.
+ * @throws EdgewiseError `residency_unavailable`; `invalid_request` for a header that cannot be read.
+ */
+export function residencyOf(
+  caller: Caller,
+  header: string | undefined,
+  here: string | undefined,
+): string | undefined {
+  const asked = jurisdictionBond(header);
+  const bond = caller.kind === 'tenant' ? caller.tenant.residency : undefined;
+  if (bond === undefined) return asked;
+  if (asked !== undefined && asked !== bond) {
+    throw new EdgewiseError(
+      'residency_unavailable',
+      `the header Edgewise-Jurisdiction asks for "${asked}", and the tenant is bound to "${bond}": wanted the same, or no header`,
+    );
+  }
+  if (bond !== here) {
+    throw new EdgewiseError(
+      'residency_unavailable',
+      `the tenant is bound to "${bond}", and this server is not there: wanted one whose storage is`,
+    );
+  }
+  return bond;
+}
