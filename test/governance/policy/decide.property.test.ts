@@ -186,10 +186,11 @@ const tightenings: Record<string, (facts: GateFacts, word: string) => GateFacts>
   'taking a grant away': (facts) => withTenant(facts, ({ grants }) => ({ grants: grants.slice(1) })),
   'suspending its grants': (facts) =>
     withTenant(facts, ({ grants }) => ({ grants: grants.map((each) => ({ ...each, status: 'suspended' })) })),
-  'a field that it works in': (facts, word) =>
-    facts.terms.fieldsOfUse.permit !== '*'
-      ? facts
-      : withTenant(facts, ({ fieldsOfUse }) => ({ fieldsOfUse: [...fieldsOfUse, word] })),
+  'a further field that it works in': (facts, word) =>
+    withTenant(facts, ({ fieldsOfUse }) =>
+      // The first field on record tells more than none, so it may open what wants one of some.
+      fieldsOfUse.length === 0 ? {} : { fieldsOfUse: [...fieldsOfUse, word] },
+    ),
 };
 
 function without(permit: '*' | readonly string[], word: string): string[] {

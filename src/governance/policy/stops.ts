@@ -1,0 +1,129 @@
+/**
+ * The stop switch: models that nobody is answered by until they are let go on, whatever their licences say. One small
+ * document, `accounts/stops.json`, changed by compare-and-swap. In force at once where the change was made, elsewhere when
+ * what is known there is 5 seconds old; where it cannot be read, nothing is known to be in service.
+ */
+import { z } from 'zod';
+import type { Clock } from '../../async/clock.ts';
+import { EdgewiseError } from '../../errors.ts';
+import { decodeStored } from '../../repository/documents.ts';
+import { isModelName } from '../../repository/name.ts';
+import type { Defer, StateStore } from '../../storage/types.ts';
+import { CachedDocuments } from '../cached-documents.ts';
+import type { Stop } from './types.ts';
+
+export const stopsSchemaId = 'edgewise.stops.v1';
+const key = 'accounts/stops.json';
+/** There is one document. */
+const theOne = 'stops';
+/** Each lost round means that another writer has won one, so many in a row are a crowd. */
+const maxAttempts = 20;
+const maxStops = 1000;
+
+export const stopReasonSchema = z.string().min(1).max(200);
+export const stopSchema = z.strictObject({ since: z.iso.datetime(), reason: stopReasonSchema });
+const documentSchema = z.strictObject({
+  schema: z.literal(stopsSchemaId),
+  models: z
+    .record(z.string().refine(isModelName), stopSchema)
+    .refine((models) => Object.keys(models).length <= maxStops, `wanted at most ${maxStops}`),
+});
+
+/** Model name → what stopped it. */
+type StopsByModel = ReadonlyMap<string, Stop>;
+
+export interface StopsOptions {
+  readonly state: StateStore;
+  readonly clock: Clock;
+  readonly defer: Defer;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** How long what is known may be believed. Default 5000. */
+  readonly maxAgeMs?: number;
+}
+
+export class Stops {
+  readonly #options: StopsOptions;
+  readonly #documents: CachedDocuments<StopsByModel>;
+
+  constructor(options: StopsOptions) {
+    const { state, clock, defer, maxAgeMs } = options;
+    this.#options = options;
+    this.#documents = new CachedDocuments({
+      state,
+      clock,
+      defer,
+      what: 'what is stopped',
+      keyOf: () => key,
+      decode: (_, text) => decode(text),
+      ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
+    });
+  }
+
+  /**
+   * Answers at once, not by a promise, where that is known.
+   *
+   * @throws EdgewiseError (by the promise) `records_unavailable` where it cannot be known.
+   */
+  of(model: string): Stop | undefined | Promise<Stop | undefined> {
+    const stops = this.#documents.get(theOne);
+    return stops instanceof Promise ? stops.then((known) => known?.get(model)) : stops?.get(model);
+  }
+
+  /** As stored now. */
+  async all(): Promise<Readonly<Record<string, Stop>>> {
+    const entry = await this.#options.state.get(key);
+    return entry === undefined ? {} : Object.fromEntries(decode(entry.value));
+  }
+
+  /** A model that is stopped stays so since when it was, for the new reason. @throws EdgewiseError `overloaded` */
+  async stop(model: string, reason: string): Promise<Stop> {
+    let stop: Stop = { since: new Date(this.#options.now()).toISOString(), reason };
+    await this.#change((stops) => {
+      stop = { since: stops.get(model)?.since ?? stop.since, reason };
+      return new Map([...stops, [model, stop]]);
+    });
+    return stop;
+  }
+
+  /** @returns Whether it was stopped. @throws EdgewiseError `overloaded` */
+  async resume(model: string): Promise<boolean> {
+    let wasStopped = false;
+    await this.#change((stops) => {
+      wasStopped = stops.has(model);
+      return wasStopped ? new Map([...stops].filter(([name]) => name !== model)) : stops;
+    });
+    return wasStopped;
+  }
+
+  async #change(change: (stops: StopsByModel) => StopsByModel): Promise<void> {
+    const { state } = this.#options;
+    try {
+      for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+        const entry = await state.get(key);
+        const before: StopsByModel = entry === undefined ? new Map() : decode(entry.value);
+        const after = change(before);
+        if (after === before) return;
+        const condition = entry === undefined ? { ifAbsent: true as const } : { ifMatch: entry.etag };
+        if ((await state.put(key, encode(after), condition)) !== undefined) return;
+      }
+    } finally {
+      this.#documents.invalidate(theOne);
+    }
+    throw new EdgewiseError('overloaded', 'what is stopped is being changed by too many at once', {
+      retryAfterSeconds: 1,
+    });
+  }
+}
+
+function decode(text: string): StopsByModel {
+  return new Map(Object.entries(decodeStored(documentSchema, text, 'what is stopped').models));
+}
+
+/** What could not be read again is not written. */
+function encode(stops: StopsByModel): string {
+  const parsed = documentSchema.safeParse({ schema: stopsSchemaId, models: Object.fromEntries(stops) });
+  if (parsed.success) return JSON.stringify(parsed.data);
+  const [issue] = parsed.error.issues;
+  throw new EdgewiseError('invalid_request', `what is stopped, ${issue?.path.join('.')}: ${issue?.message}`);
+}
