@@ -76,6 +76,8 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
     EDGEWISE_ADMIN_KEY_SHA256: createHash('sha256').update(adminKey).digest('hex'),
     EDGEWISE_OPEN_MODELS: '*',
+    EDGEWISE_RATE_PER_MINUTE: '0',
+    EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '0',
     ...options.vars,
   };
   const secrets = writeSecrets({ ...(await localKeys()), ...options.secrets });

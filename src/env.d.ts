@@ -5,6 +5,8 @@ declare namespace Cloudflare {
     readonly BLOBS: KVNamespace;
     readonly RECORDS: R2Bucket;
     readonly LOG: DurableObjectNamespace<import('./storage/durable-object-log.ts').TransparencyLog>;
+    readonly RATE_10_SECONDS?: RateLimit;
+    readonly RATE_60_SECONDS?: RateLimit;
     readonly [name: `EDGEWISE_${string}`]: string | undefined;
   }
 }

@@ -68,9 +68,7 @@ function failed(error: unknown, c: AppContext, { log }: Services): Response {
     code,
     cause: status >= 500 ? error : undefined,
   });
-  const answer = oipErrorResponse(error);
-  for (const [name, value] of Object.entries(c.get('answerHeaders') ?? {})) answer.headers.set(name, value);
-  return answer;
+  return oipErrorResponse(error);
 }
 
 /** A known path asked with another method is told which it has (RFC 9110 §15.5.6). */
@@ -110,9 +108,14 @@ function corsOptions(origins: readonly string[]): Parameters<typeof cors>[0] {
       'Edgewise-Reason',
       'Edgewise-Tier',
       'Inference-Header-Content-Length',
+      'RateLimit',
+      'RateLimit-Policy',
       'Retry-After',
       'Server-Timing',
       'X-Request-Id',
+      'x-ratelimit-limit-requests',
+      'x-ratelimit-remaining-requests',
+      'x-ratelimit-reset-requests',
     ],
     maxAge: 600,
   };

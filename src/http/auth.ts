@@ -1,20 +1,17 @@
 /** Who calls, by the `Authorization` header, and how far that reaches. */
-import { EdgewiseError } from '../errors.ts';
+import { EdgewiseError, toEdgewiseError } from '../errors.ts';
+import type { Accounts } from '../governance/accounts/accounts.ts';
 import { callerOf, callerOfKey, unknownKey } from '../governance/accounts/authenticate.ts';
 import type { Caller } from '../governance/accounts/caller.ts';
 import { credentialHash, equalInConstantTime, keyIdOf } from '../governance/accounts/key-format.ts';
 import { coversModel } from '../governance/accounts/scopes.ts';
 import { isTokenForm } from '../governance/accounts/tokens.ts';
 import { matchesModel } from '../repository/name.ts';
+import type { RequestHeaders } from './rates.ts';
 import type { Services } from './services.ts';
 import type { HttpSettings } from './settings.ts';
 
-/** What identification reads of a request. */
-export interface Headers {
-  header(name: string): string | undefined;
-}
-
-export type Identification = Pick<Services, 'settings' | 'accounts'>;
+export type Identification = Pick<Services, 'settings' | 'accounts' | 'rates'>;
 
 const anonymous: Caller = { kind: 'anonymous' };
 /** Tokens of issuers are longer than keys; what is longer than this is not looked at. */
@@ -27,13 +24,17 @@ const bearer = /^Bearer ([\x21-\x7e]{1,8192})$/i;
  * @throws EdgewiseError `unauthenticated`; `forbidden` for a tenant that is not served; `records_unavailable` where it
  * cannot be known.
  */
-export function identify(request: Headers, services: Identification): Caller | Promise<Caller> {
+export function identify(request: RequestHeaders, services: Identification): Caller | Promise<Caller> {
   const authorization = request.header('authorization');
-  return authorization === undefined ? anonymous : identifyCredential(authorization, services);
+  return authorization === undefined ? anonymous : identifyCredential(authorization, request, services);
 }
 
-async function identifyCredential(authorization: string, services: Identification): Promise<Caller> {
-  const { settings, accounts } = services;
+async function identifyCredential(
+  authorization: string,
+  request: RequestHeaders,
+  services: Identification,
+): Promise<Caller> {
+  const { settings, accounts, rates } = services;
   const credential = bearer.exec(authorization)?.[1];
   if (credential === undefined) {
     throw new EdgewiseError(
@@ -41,17 +42,33 @@ async function identifyCredential(authorization: string, services: Identificatio
       'the Authorization header is not usable, wanted "Bearer <key>"',
     );
   }
-  const keyId = keyIdOf(credential);
   const hash = await credentialHash(credential);
   const configured = callerOfConfiguration(hash, settings);
   if (configured !== undefined) return configured;
   if (accounts === undefined) throw unknownKey();
-  const { directory, now, tokens } = accounts;
+  try {
+    return await callerOfAccount(credential, hash, accounts, () => rates?.refuseGuesser(request));
+  } catch (error) {
+    if (toEdgewiseError(error).code === 'unauthenticated') rates?.countGuess(request);
+    throw error;
+  }
+}
+
+/** @param beforeLooking Called where the credential has to be looked up, or its signature checked. */
+async function callerOfAccount(
+  credential: string,
+  hash: string,
+  { directory, now, tokens }: Accounts,
+  beforeLooking: () => void,
+): Promise<Caller> {
+  const keyId = keyIdOf(credential);
   if (keyId !== undefined) {
+    if (!directory.knows(keyId)) beforeLooking();
     const account = directory.account(keyId);
     return callerOfKey(account instanceof Promise ? await account : account, hash, now());
   }
   if (tokens === undefined || !isTokenForm(credential)) throw unknownKey();
+  if (!tokens.knows(hash)) beforeLooking();
   const verified = tokens.verify(credential, hash);
   const { id, scopes, ...of } = verified instanceof Promise ? await verified : verified;
   const tenant = directory.tenant(of.tenant);

@@ -23,6 +23,8 @@ export const identifyRequest: MiddlewareHandler<AppEnv> = async (c, next) => {
   await next();
   c.res.headers.set('X-Request-Id', requestId);
   c.res.headers.set('traceparent', continueTrace(c.req.header('traceparent')));
+  const more = c.get('answerHeaders');
+  for (const name in more) c.res.headers.set(name, more[name] ?? '');
 };
 
 /** Adds headers that the answer to this request carries, also where it becomes a refusal. */

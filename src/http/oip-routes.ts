@@ -15,7 +15,8 @@ import { modelConfigBody } from '../protocol/oip/model-config.ts';
 import { statisticsBody, unusedModelStatistics } from '../protocol/oip/statistics.ts';
 import type { ModelRepository, ResolvedModel } from '../repository/model-repository.ts';
 import { servedVersions } from '../repository/version-policy.ts';
-import { identify, mayUse, requireUse } from './auth.ts';
+import { mayUse, requireUse } from './auth.ts';
+import { callerOf } from './callers.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { toHttpError } from './error-response.ts';
 import { infer } from './infer.ts';
@@ -57,12 +58,12 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
   });
 
   app.get('/models', async (c) => {
-    const caller = await identify(c.req, services);
+    const caller = await callerOf(c, services);
     const names = await repository.names();
     return c.json(modelListBody(names.filter((name) => mayUse(caller, name, settings))));
   });
   app.get('/models/stats', async (c) => {
-    const caller = await identify(c.req, services);
+    const caller = await callerOf(c, services);
     return c.json(statisticsBody(statistics.all().filter(({ name }) => mayUse(caller, name, settings))));
   });
 
@@ -103,7 +104,7 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
 async function resolve(c: AppContext, services: Services): Promise<ResolvedModel> {
   const { repository, settings } = services;
   const name = c.req.param('name') ?? '';
-  requireUse(await identify(c.req, services), name, settings);
+  requireUse(await callerOf(c, services), name, settings);
   return repository.resolve(name, c.req.param('version'));
 }
 

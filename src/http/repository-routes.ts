@@ -14,6 +14,7 @@ import type { ModelIndex } from '../repository/schema.ts';
 import { servedVersions } from '../repository/version-policy.ts';
 import { identify, mayUse, requireAdmin } from './auth.ts';
 import { type ReadBodyOptions, readBody } from './body.ts';
+import { callerOf } from './callers.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { poolModel } from './pool-model.ts';
 import type { Services } from './services.ts';
@@ -25,7 +26,7 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.post('/index', async (c) => {
-    const caller = await identify(c.req, services);
+    const caller = await callerOf(c, services);
     const options = parseRepositoryIndexRequest(await readBody(c.req.raw, control));
     const indexes = await repository.list();
     const entries = indexes.filter(({ name }) => mayUse(caller, name, settings)).flatMap(indexEntries);

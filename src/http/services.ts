@@ -13,6 +13,7 @@ import type { Log } from '../telemetry/log.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { HttpSettings, PlacementSettings } from './settings.ts';
+import type { Rates } from './rates.ts';
 import type { Shadows } from './shadow.ts';
 
 /** All that the HTTP layer needs. `platform/` puts the real ones together, once per isolate. */
@@ -44,6 +45,8 @@ export interface Services {
   /** Of a process that starts and ends; undefined where the platform sees to that. */
   readonly lifecycle?: Lifecycle | undefined;
   /** Tenants and what they hold; undefined where this server keeps none. */
+  /** How often callers may ask; undefined: as often as they like. */
+  readonly rates?: Rates | undefined;
   readonly accounts?: Accounts | undefined;
   readonly log: Log;
   readonly clock: Clock;

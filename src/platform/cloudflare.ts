@@ -3,6 +3,7 @@ import { waitUntil } from 'cloudflare:workers';
 import { systemClock } from '../async/clock.ts';
 import { createOrtWasmPair } from '../engine/ort-wasm-pair.ts';
 import { workerdBuilds } from '../engine/ort-wasm-workerd.ts';
+import type { SharedCounter } from '../governance/accounts/rate.ts';
 import type { Services } from '../http/services.ts';
 import { cacheBlobStore } from '../storage/cache.ts';
 import { kvBlobStore } from '../storage/kv.ts';
@@ -10,6 +11,7 @@ import { r2BlobStore, r2StateStore } from '../storage/r2.ts';
 import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
 import { createLog } from '../telemetry/log.ts';
 import { readPoolHealth } from './cloudflare-pool-health.ts';
+import { rateLimitCounter } from './cloudflare-rate.ts';
 import { composeServices, wasmBaseBytes } from './compose.ts';
 import type { Config } from './config.ts';
 import { toConsole } from './console-log.ts';
@@ -34,6 +36,9 @@ export function cloudflareServices(env: Env, config: Config): Services {
     engineBaseBytes: wasmBaseBytes,
     state: r2StateStore(env.MODELS),
     records: r2StateStore(env.RECORDS),
+    sharedCounter: rateBindings(env),
+    // Cloudflare writes it over whatever a caller sends.
+    addressHeader: 'cf-connecting-ip',
     durable: verified(durable, tiers),
     blobs: tiered([cacheBlobStore(caches.default), kvBlobStore(env.BLOBS), durable], tiers),
     clock: systemClock,
@@ -48,4 +53,9 @@ export function cloudflareServices(env: Env, config: Config): Services {
       readHealth: () => readPoolHealth(env.BLOBS),
     }),
   });
+}
+
+/** Without the bindings each isolate counts by itself. */
+function rateBindings({ RATE_10_SECONDS, RATE_60_SECONDS }: Env): SharedCounter | undefined {
+  return RATE_10_SECONDS && RATE_60_SECONDS && rateLimitCounter({ 10: RATE_10_SECONDS, 60: RATE_60_SECONDS });
 }

@@ -3,7 +3,11 @@ import { Lru } from '../async/lru.ts';
 import { SessionPool } from '../engine/session-pool.ts';
 import type { Engine } from '../engine/types.ts';
 import { createAccounts } from '../governance/accounts/accounts.ts';
+import type { SharedCounter } from '../governance/accounts/rate.ts';
+import { createSharedRate } from '../governance/accounts/shared-rate.ts';
+import { SlidingWindows } from '../governance/accounts/sliding-windows.ts';
 import type { Lifecycle } from '../http/lifecycle.ts';
+import { Rates } from '../http/rates.ts';
 import { runShadow } from '../http/run-shadow.ts';
 import type { Services } from '../http/services.ts';
 import type { HttpSettings, PlacementSettings } from '../http/settings.ts';
@@ -20,6 +24,7 @@ import type { Defer, StateStore, VerifiedBlobStore } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
 import { ShadowFigures } from '../telemetry/shadow-figures.ts';
 import { Statistics } from '../telemetry/statistics.ts';
+import type { CallerConfig } from './caller-config.ts';
 
 /** What the WASM engine takes of its memory before any model: the 256 pages that the module asks for at its start. */
 export const wasmBaseBytes = 256 * 65_536;
@@ -47,6 +52,8 @@ export interface ServiceConfig {
   readonly loadTimeoutMs: number;
   readonly indexMaxAgeMs: number;
   readonly publishers: readonly TrustedPublisher[];
+  /** Of an edge: an origin is called by edges. */
+  readonly callers?: CallerConfig;
 }
 
 /** What differs from platform to platform. */
@@ -58,6 +65,10 @@ export interface Platform {
   readonly state: StateStore;
   /** Where accounts are kept; undefined where this server keeps none. */
   readonly records?: StateStore | undefined;
+  /** What the isolates of one place count rates by together; undefined: each counts by itself. */
+  readonly sharedCounter?: SharedCounter | undefined;
+  /** The header in which the platform, and nobody else, writes where a connection comes from. */
+  readonly addressHeader?: string | undefined;
   /** Where models are published to. */
   readonly durable: VerifiedBlobStore;
   /** Where they are read from: the durable tier behind faster ones. */
@@ -88,7 +99,14 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
     lifecycle: platform.lifecycle,
     accounts:
       platform.records &&
-      createAccounts({ state: platform.records, clock, defer, now: platform.now ?? Date.now }),
+      createAccounts({
+        state: platform.records,
+        clock,
+        defer,
+        now: platform.now ?? Date.now,
+        issuers: config.callers?.issuers,
+      }),
+    rates: config.callers && createRates(config.callers, platform),
     repository: new ModelRepository({ state, blobs, clock, defer, publishers, indexMaxAgeMs }),
     publisher: new Publisher({ state, blobs: durable, publishers }),
     blobs,
@@ -135,4 +153,17 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       mayRun: () => admission.utilisation < shadowUtilisation,
     }),
   };
+}
+
+function createRates({ keyRate, anonymousRate }: CallerConfig, platform: Platform): Rates {
+  const { clock, defer, sharedCounter, addressHeader } = platform;
+  const local = new SlidingWindows(clock);
+  return new Rates({
+    keys:
+      sharedCounter === undefined ? local : createSharedRate({ local, shared: sharedCounter, clock, defer }),
+    addresses: new SlidingWindows(clock),
+    keyRate,
+    anonymousRate,
+    addressHeader,
+  });
 }

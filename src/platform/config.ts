@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { toEdgewiseError } from '../errors.ts';
 import { type EndpointConfig, parseOriginPool } from '../routing/endpoint-config.ts';
 import { type AccountingConfig, accountingConfig, accountingVariables } from './accounting-config.ts';
+import { type CallerConfig, callerConfig, callerVariables } from './caller-config.ts';
 import type { ServiceConfig } from './compose.ts';
 import { httpSettings, serverLimits, serverVariables } from './server-config.ts';
 import { mebibyte, parseVariables, type Variables, whole } from './variables.ts';
@@ -32,6 +33,7 @@ const variablesSchema = z.object({
     loadTimeoutMs: 30_000,
   }),
   ...accountingVariables,
+  ...callerVariables,
   /** Cap of the WASM memory: what a model may take of the isolate's 128 MB. The rest is JavaScript's. */
   EDGEWISE_MEMORY_CAP_MIB: whole(32, 4096).default(96),
   /** The origin pool as JSON, one entry an endpoint (`routing/endpoint-config.ts`). Empty: all runs at the edge. */
@@ -56,6 +58,7 @@ const variablesSchema = z.object({
 
 export interface Config extends ServiceConfig {
   readonly accounting: AccountingConfig;
+  readonly callers: CallerConfig;
   readonly originPool: readonly EndpointConfig[];
   readonly hedging: boolean;
   readonly log: 'off' | 'errors' | 'all';
@@ -67,6 +70,7 @@ export function readConfig(variables: Variables): Config {
   return {
     ...serverLimits(values),
     accounting: accountingConfig(values),
+    callers: callerConfig(values),
     http: httpSettings(values, {
       maxReplayBytes: values.EDGEWISE_MAX_REPLAY_MIB * mebibyte,
       maxStreamedBytes: values.EDGEWISE_MAX_STREAMED_MIB * mebibyte,

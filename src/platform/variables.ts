@@ -44,7 +44,11 @@ export function json<S extends z.ZodType>(schema: S, fallback: string) {
 
 export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'wanted 64 lower-case hex digits (a SHA-256)');
 
-const structured: ReadonlySet<string> = new Set(['EDGEWISE_ORIGIN_POOL', 'EDGEWISE_TRUSTED_PUBLISHERS']);
+const structured: ReadonlySet<string> = new Set([
+  'EDGEWISE_JWT_ISSUERS',
+  'EDGEWISE_ORIGIN_POOL',
+  'EDGEWISE_TRUSTED_PUBLISHERS',
+]);
 
 /** @throws Error naming each wrong key, its value and what was wanted; the values of secrets are not repeated. */
 export function parseVariables<S extends z.ZodType>(schema: S, variables: Variables): z.output<S> {

@@ -18,7 +18,9 @@ describe('the documentation', () => {
     expect(broken).toEqual([]);
   });
 
-  const worker = keysIn('src/platform/config.ts');
+  const worker = ['config', 'accounting-config', 'caller-config'].flatMap((name) =>
+    keysIn(`src/platform/${name}.ts`),
+  );
   const origin = keysIn('src/platform/node-config.ts');
   const both = keysIn('src/platform/server-config.ts');
   const [ofWorker = '', ofOrigin = ''] = readFileSync('docs/configuration.md', 'utf8').split(

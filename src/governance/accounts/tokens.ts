@@ -84,6 +84,11 @@ export class Tokens {
     return this.#check(token, hash);
   }
 
+  /** Whether the token of this hash was checked a while ago: it may have to be again. */
+  knows(hash: string): boolean {
+    return this.#kept.has(hash);
+  }
+
   async #check(token: string, hash: string): Promise<TokenIdentity> {
     const { clock } = this.#options;
     const issuer = this.#issuerOf(token);

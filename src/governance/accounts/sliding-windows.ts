@@ -1,0 +1,100 @@
+/**
+ * Requests counted in this process by slots of a tenth of their period. Whatever the moment, no span of one period has
+ * more requests in it than its rate: the slot that the span cuts in two counts as a whole, so somebody who has used all up
+ * waits up to a tenth longer than is right.
+ */
+import type { Clock } from '../../async/clock.ts';
+import { Lru } from '../../async/lru.ts';
+import type { RateLimiter, RateVerdict } from './rate.ts';
+import type { Rate } from './schema.ts';
+
+const slotsOfPeriod = 10;
+/** The slots that a period reaches into. */
+const slotsKept = slotsOfPeriod + 1;
+/** Subjects that are counted; the ones that have asked for nothing longest are forgotten first. */
+const maxSubjects = 4096;
+
+interface Window {
+  readonly perSeconds: number;
+  /** By slot number modulo the slots kept. */
+  readonly counts: Uint32Array;
+  /** Number of the newest slot. */
+  newest: number;
+  total: number;
+}
+
+export class SlidingWindows implements RateLimiter {
+  readonly #clock: Clock;
+  readonly #windows = new Lru<string, Window>({ maxBytes: maxSubjects });
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Subjects that are counted now. */
+  get size(): number {
+    return this.#windows.size;
+  }
+
+  take(subject: string, rate: Rate): RateVerdict {
+    const window = this.#windowOf(subject, rate);
+    const permitted = window.total < rate.requests;
+    if (permitted) {
+      window.total += 1;
+      const slot = window.newest % slotsKept;
+      window.counts[slot] = (window.counts[slot] ?? 0) + 1;
+    }
+    return this.#verdict(window, rate, permitted);
+  }
+
+  /** What `take` would say, without counting anything. */
+  look(subject: string, rate: Rate): RateVerdict {
+    const window = this.#windowOf(subject, rate);
+    return this.#verdict(window, rate, window.total < rate.requests);
+  }
+
+  #windowOf(subject: string, { perSeconds }: Rate): Window {
+    const slot = Math.floor(this.#clock.now() / slotMsOf(perSeconds));
+    const known = this.#windows.get(subject);
+    if (known?.perSeconds === perSeconds) {
+      moveTo(known, slot);
+      return known;
+    }
+    const window = { perSeconds, counts: new Uint32Array(slotsKept), newest: slot, total: 0 };
+    this.#windows.set(subject, window, 1);
+    return window;
+  }
+
+  #verdict(window: Window, rate: Rate, permitted: boolean): RateVerdict {
+    return {
+      permitted,
+      rate,
+      remaining: Math.max(0, rate.requests - window.total),
+      resetSeconds: Math.max(1, Math.ceil((leavesAt(window) - this.#clock.now()) / 1000)),
+    };
+  }
+}
+
+function slotMsOf(perSeconds: number): number {
+  return (perSeconds * 1000) / slotsOfPeriod;
+}
+
+/** Empties the slots that time has passed over. */
+function moveTo(window: Window, slot: number): void {
+  const passed = Math.min(slot - window.newest, slotsKept);
+  for (let step = 1; step <= passed; step += 1) {
+    const at = (window.newest + step) % slotsKept;
+    window.total -= window.counts[at] ?? 0;
+    window.counts[at] = 0;
+  }
+  if (passed > 0) window.newest = slot;
+}
+
+/** When the oldest requests that count stop to. */
+function leavesAt({ counts, newest, perSeconds }: Window): number {
+  const slotMs = slotMsOf(perSeconds);
+  for (let slot = newest - slotsOfPeriod; slot <= newest; slot += 1) {
+    if (slot >= 0 && (counts[slot % slotsKept] ?? 0) > 0) return (slot + slotsKept) * slotMs;
+  }
+  return 0;
+}

@@ -1,0 +1,45 @@
+/** Who calls a route of callers, and what its answer says of how often they may. */
+import { EdgewiseError } from '../errors.ts';
+import type { Caller } from '../governance/accounts/caller.ts';
+import type { RateVerdict } from '../governance/accounts/rate.ts';
+import { identify } from './auth.ts';
+import { type AppContext, addAnswerHeaders } from './context.ts';
+import type { Services } from './services.ts';
+
+/**
+ * Who calls, counted against their rate: for every route that callers use.
+ *
+ * @throws EdgewiseError what `identify` throws; `quota_exceeded`
+ */
+export function callerOf(c: AppContext, services: Services): Caller | Promise<Caller> {
+  const caller = identify(c.req, services);
+  return caller instanceof Promise
+    ? caller.then((known) => counted(c, known, services))
+    : counted(c, caller, services);
+}
+
+function counted(c: AppContext, caller: Caller, { rates }: Services): Caller {
+  const verdict = rates?.take(caller, c.req);
+  if (verdict === undefined) return caller;
+  addAnswerHeaders(c, rateHeaders(verdict));
+  if (!verdict.permitted) {
+    const { requests, perSeconds } = verdict.rate;
+    throw new EdgewiseError(
+      'quota_exceeded',
+      `more requests than the ${requests} in ${perSeconds} s that this caller may make`,
+      { retryAfterSeconds: verdict.resetSeconds },
+    );
+  }
+  return caller;
+}
+
+/** draft-ietf-httpapi-ratelimit-headers-10, and what OpenAI's clients read: resets there are durations such as `7s`. */
+export function rateHeaders({ rate, remaining, resetSeconds }: RateVerdict): Record<string, string> {
+  return {
+    'RateLimit-Policy': `"default";q=${rate.requests};w=${rate.perSeconds}`,
+    RateLimit: `"default";r=${remaining};t=${resetSeconds}`,
+    'x-ratelimit-limit-requests': String(rate.requests),
+    'x-ratelimit-remaining-requests': String(remaining),
+    'x-ratelimit-reset-requests': `${resetSeconds}s`,
+  };
+}
