@@ -1,4 +1,5 @@
 /** Reading a published version back, every byte checked on the way. */
+import { createHash } from 'node:crypto';
 import type { AdminClient } from '../client/admin-client.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import { encodeManifest } from '../repository/documents.ts';
@@ -7,6 +8,8 @@ import { inspectModel } from '../repository/onnx/inspect.ts';
 import { decodeModel } from '../repository/onnx/proto.ts';
 import { isExternal } from '../repository/onnx/tensor-data.ts';
 import type { Manifest } from '../repository/schema.ts';
+import { verifySignature } from '../repository/signed-version.ts';
+import type { Publishers, Signer } from '../repository/signing/publishers.ts';
 import { digestOf } from '../storage/digest.ts';
 import type { Digest } from '../storage/types.ts';
 
@@ -15,7 +18,9 @@ export interface Download {
   readonly manifestDigest: Digest;
   readonly graph: Uint8Array<ArrayBuffer>;
   readonly licenceText: Uint8Array<ArrayBuffer>;
-  /** The weights, chunk after chunk, each checked; to be read once. */
+  /** The bytes of `model.sig`, not verified yet; absent where the version stands unsigned. */
+  readonly signature: Uint8Array<ArrayBuffer> | undefined;
+  /** The weights, chunk after chunk, each checked, and at the end all of them as one file; to be read once. */
   chunks(): AsyncGenerator<Uint8Array<ArrayBuffer>>;
 }
 
@@ -25,7 +30,7 @@ export interface Download {
  * @throws EdgewiseError `digest_mismatch` naming what is not as it should be; the server's code otherwise.
  */
 export async function openVersion(client: AdminClient, name: string, version: string): Promise<Download> {
-  const { manifest, digest } = await client.version(name, version);
+  const { manifest, digest, signature } = await client.version(name, version);
   const label = `${manifest.name}@${manifest.version}`;
   const encoded = await encodeManifest(manifest);
   if (encoded.digest !== digest) {
@@ -42,12 +47,50 @@ export async function openVersion(client: AdminClient, name: string, version: st
     manifestDigest: digest,
     graph,
     licenceText: await checkedBlob(client, { digest: text, byteLength }, `the licence text of ${label}`),
+    signature: signature && (await signatureBlob(client, signature, label)),
     async *chunks() {
-      for (const [index, chunk] of (manifest.weights?.chunks ?? []).entries()) {
-        yield await checkedBlob(client, chunk, `chunk ${index} of the weights of ${label}`);
+      const { weights } = manifest;
+      if (weights === undefined) return;
+      const whole = createHash('sha256');
+      for (const [index, chunk] of weights.chunks.entries()) {
+        const bytes = await checkedBlob(client, chunk, `chunk ${index} of the weights of ${label}`);
+        whole.update(bytes);
+        yield bytes;
+      }
+      const found = `sha256:${whole.digest('hex')}`;
+      if (found !== weights.digest) {
+        throw mismatch(
+          `the weights of ${label} are ${found} as one file, what is signed is ${weights.digest}`,
+        );
       }
     },
   };
+}
+
+/**
+ * Verifies the signature of what was downloaded, without asking anybody.
+ *
+ * @throws EdgewiseError `signature_invalid`
+ */
+export async function checkSigned(
+  { manifest, manifestDigest, signature }: Download,
+  publishers: Publishers,
+): Promise<{ readonly root: Digest; readonly signer: Signer }> {
+  if (signature === undefined) {
+    throw new EdgewiseError('signature_invalid', `${manifest.name}@${manifest.version} is not signed`);
+  }
+  return verifySignature(signature, publishers, { manifest, manifestDigest });
+}
+
+async function signatureBlob(
+  client: AdminClient,
+  digest: Digest,
+  label: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await client.getBlob(digest);
+  if ((await digestOf(bytes)) !== digest)
+    throw mismatch(`the signature of ${label}, ${digest}, is stored with other bytes`);
+  return bytes;
 }
 
 interface BlobWanted {

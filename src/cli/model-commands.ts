@@ -5,15 +5,17 @@ import { EdgewiseError } from '../errors.ts';
 import { isAliasName } from '../repository/name.ts';
 import { inspectModel } from '../repository/onnx/inspect.ts';
 import { decodeModel } from '../repository/onnx/proto.ts';
+import { type Publishers, type TrustedPublisher, trustPublishers } from '../repository/signing/publishers.ts';
 import { defaultAlias, defaultVersion } from '../repository/version-policy.ts';
 import { type CommonOptions, connect, print, type Target, target } from './command.ts';
-import { openVersion } from './download.ts';
-import { publisherKey } from './publisher-keys.ts';
+import { checkSigned, openVersion } from './download.ts';
+import { publisherKey, trustedPublishers } from './publisher-keys.ts';
 import { pullModel } from './pull.ts';
 import { pushModel } from './push.ts';
 import { modelList, size, table, versionDetails } from './render.ts';
 import { addTrafficCommands } from './traffic-commands.ts';
 import { pullForTriton } from './triton.ts';
+import { verifyFolder } from './verify-folder.ts';
 
 /** Every verb of `edgewise model`. */
 export function addModelCommands(program: Command): void {
@@ -39,7 +41,10 @@ export function addModelCommands(program: Command): void {
   verb('inspect <model>', 'one version of a model: <name>[@<version or alias>], or an .onnx file').action(
     inspect,
   );
-  verb('verify <model>', 'download a version and check every byte of it').action(verify);
+  verb('verify [model]', 'download a version and check every byte of it, and who signed it')
+    .option('--folder <folder>', 'a pulled version instead, without a server')
+    .option('--key <file>', trustedKeyHelp, repeated, [])
+    .action(verify);
   verb('alias <model> <alias>', 'point an alias to a version: edgewise model alias mlp@2 stable')
     .option('--remove', 'take the alias away')
     .action(setAlias);
@@ -49,7 +54,8 @@ export function addModelCommands(program: Command): void {
     .action(remove);
   verb('pull <model>', 'download a version')
     .option('--out <folder>', 'where to (default: ./<name>-<version>)')
-    .option('--joined', 'one model.onnx with its weights in it')
+    .option('--joined', 'one model.onnx with its weights in it, which is not the file that was signed')
+    .option('--key <file>', trustedKeyHelp, repeated, [])
     .addOption(
       new Option('--triton <folder>', 'into a model repository of Triton Inference Server').conflicts([
         'out',
@@ -57,6 +63,13 @@ export function addModelCommands(program: Command): void {
       ]),
     )
     .action(pull);
+}
+
+const trustedKeyHelp =
+  'PEM of a public key to verify the signature with; may be given several times (default: EDGEWISE_TRUSTED_PUBLISHERS, else .edgewise/publisher.pub.pem)';
+
+function repeated(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value];
 }
 
 function alias(value: string, previous: readonly string[]): readonly string[] {
@@ -152,14 +165,31 @@ async function inspectFile(path: string, options: CommonOptions): Promise<void> 
   print(options, inspection, table(rows));
 }
 
-async function verify(subject: string, options: CommonOptions): Promise<void> {
+interface KeyOptions extends CommonOptions {
+  readonly key: readonly string[];
+}
+
+function trusted({ key }: KeyOptions): readonly TrustedPublisher[] {
+  return trustedPublishers(key, process.env, process.cwd());
+}
+
+async function verify(
+  subject: string | undefined,
+  options: KeyOptions & { readonly folder?: string },
+): Promise<void> {
+  const publishers = trustPublishers(trusted(options));
+  if ((subject === undefined) === (options.folder === undefined)) {
+    throw new EdgewiseError(
+      'invalid_request',
+      'say what to verify: a model, or --folder with a pulled version',
+    );
+  }
+  if (subject === undefined) return verifyPulled(options.folder ?? '', publishers, options);
   const { client } = connect(options);
   const wanted = target(subject);
-  const { manifest, manifestDigest, graph, licenceText, chunks } = await openVersion(
-    client,
-    wanted.name,
-    await chosenVersion(client, wanted),
-  );
+  const download = await openVersion(client, wanted.name, await chosenVersion(client, wanted));
+  const { manifest, manifestDigest, graph, licenceText, chunks } = download;
+  const { root, signer } = await checkSigned(download, publishers);
   let bytes = graph.byteLength + licenceText.byteLength;
   let blobs = 2;
   for await (const chunk of chunks()) {
@@ -172,12 +202,34 @@ async function verify(subject: string, options: CommonOptions): Promise<void> {
     digest: manifestDigest,
     blobs,
     bytes,
+    root,
+    signer: signer.name,
+    fingerprint: signer.fingerprint,
     verified: true,
   };
   print(
     options,
     result,
-    `${manifest.name}@${manifest.version} is whole: ${blobs} blobs, ${size(bytes)}, digest ${manifestDigest}`,
+    `${manifest.name}@${manifest.version} is whole: ${blobs} blobs, ${size(bytes)}, digest ${manifestDigest}\nsigned by ${signer.name} (${signer.fingerprint}), root ${root}`,
+  );
+}
+
+async function verifyPulled(folder: string, publishers: Publishers, options: CommonOptions): Promise<void> {
+  const { manifest, manifestDigest, root, signer, files } = await verifyFolder(folder, publishers);
+  const { name, version } = manifest;
+  print(
+    options,
+    {
+      name,
+      version,
+      digest: manifestDigest,
+      files,
+      root,
+      signer: signer.name,
+      fingerprint: signer.fingerprint,
+      verified: true,
+    },
+    `${folder} is ${name}@${version} as it was signed: ${files.join(', ')}, digest ${manifestDigest}\nsigned by ${signer.name} (${signer.fingerprint}), root ${root}`,
   );
 }
 
@@ -221,7 +273,7 @@ async function remove(subject: string, options: CommonOptions & { readonly all?:
 
 async function pull(
   subject: string,
-  options: CommonOptions & { readonly out?: string; readonly joined?: boolean; readonly triton?: string },
+  options: KeyOptions & { readonly out?: string; readonly joined?: boolean; readonly triton?: string },
 ): Promise<void> {
   const { client } = connect(options);
   const wanted = target(subject);
@@ -233,7 +285,14 @@ async function pull(
     return print(options, laid, `${laid.name}@${laid.version} ${how} ${laid.folder}${called}`);
   }
   const out = options.out ?? `${wanted.name.replace('/', '-')}-${version}`;
-  const result = await pullModel(client, wanted.name, version, { out, joined: options.joined ?? false });
+  const keys = trusted(options);
+  const result = await pullModel(client, wanted.name, version, {
+    out,
+    joined: options.joined ?? false,
+    ...(keys.length > 0 && { publishers: trustPublishers(keys) }),
+  });
+  if (keys.length === 0)
+    process.stderr.write('the signature was not verified: no key of a publisher is given\n');
   print(
     options,
     result,

@@ -14,7 +14,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * PEM of the private key: of the file that `--key` names, else EDGEWISE_PUBLISHER_KEY (the text, or a file), else this
  * folder's `.edgewise/publisher.pem`.
  *
- * @throws EdgewiseError `unauthenticated` when there is none; `invalid_request` when a file cannot be read.
+ * @throws EdgewiseError `invalid_request` when there is none, or its file cannot be read.
  */
 export function publisherKey(file: string | undefined, environment: Environment, folder: string): string {
   if (file !== undefined) return readKeyFile(file);
@@ -23,7 +23,7 @@ export function publisherKey(file: string | undefined, environment: Environment,
   const stored = readIfThere(join(folder, privateKeyFile));
   if (stored !== undefined) return stored;
   throw new EdgewiseError(
-    'unauthenticated',
+    'invalid_request',
     `there is no key to sign with: name one with --key or EDGEWISE_PUBLISHER_KEY, or make one with edgewise publisher keygen`,
   );
 }

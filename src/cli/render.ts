@@ -168,6 +168,7 @@ const nextSteps: Partial<Record<ErrorCode, string>> = {
     'is the worker running? npm start starts one on http://localhost:8787; --url or EDGEWISE_URL name another',
   model_not_found: 'edgewise model list shows what is published',
   version_not_found: 'edgewise model list shows the versions',
+  signature_invalid: 'name the public key of who signed it: --key, or EDGEWISE_TRUSTED_PUBLISHERS',
   digest_mismatch: 'push the same version again: it uploads what is missing or was found damaged',
   too_large: 'a smaller or quantised model fits; --origin publishes it for the origin only',
   overloaded: 'try again in a moment',

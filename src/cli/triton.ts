@@ -3,7 +3,7 @@
  *
  *   <repository>/<model>/config.pbtxt
  *   <repository>/<model>/labels-<n>.txt      of the n-th output, where it has labels
- *   <repository>/<model>/<version>/          model.onnx, its weights beside it, LICENSE, manifest.json
+ *   <repository>/<model>/<version>/          model.onnx, its weights beside it, LICENSE, manifest.json, model.sig
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -14,9 +14,10 @@ import { EdgewiseError } from '../errors.ts';
 import { encodeManifest } from '../repository/documents.ts';
 import { compareVersions, isModelVersion } from '../repository/name.ts';
 import { type Manifest, manifestSchema } from '../repository/schema.ts';
+import type { Publishers } from '../repository/signing/publishers.ts';
 import type { Digest } from '../storage/types.ts';
-import { type Download, openVersion } from './download.ts';
-import { manifestText, writeParts } from './pull.ts';
+import { checkSigned, type Download, openVersion } from './download.ts';
+import { writeParts, writeRecords } from './pull.ts';
 import { labelFiles, tritonConfig, tritonName } from './triton-config.ts';
 
 export interface TritonPullResult {
@@ -35,15 +36,17 @@ export interface TritonPullResult {
  * Triton has one configuration for all versions of a model: it is that of the highest one there.
  *
  * @throws EdgewiseError `conflict` when the version is there with other content; `digest_mismatch` when what is stored
- * is not what was published.
+ * is not what was published; `signature_invalid` when none of `publishers`, where they are given, has signed it.
  */
 export async function pullForTriton(
   client: AdminClient,
   name: string,
   version: string,
   repository: string,
+  publishers?: Publishers,
 ): Promise<TritonPullResult> {
   const download = await openVersion(client, name, version);
+  if (publishers !== undefined) await checkSigned(download, publishers);
   const { manifest } = download;
   const servedAs = tritonName(name);
   const folder = join(resolve(repository), servedAs);
@@ -88,8 +91,7 @@ async function writeVersion(folder: string, download: Download): Promise<void> {
   try {
     await mkdir(unfinished, { recursive: true });
     await writeParts(unfinished, download);
-    await writeFile(join(unfinished, 'LICENSE'), download.licenceText);
-    await writeFile(join(unfinished, 'manifest.json'), manifestText(manifest));
+    await writeRecords(unfinished, download, { signed: true });
     await rename(unfinished, join(folder, manifest.version));
   } finally {
     await rm(unfinished, { recursive: true, force: true });

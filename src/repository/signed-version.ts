@@ -3,7 +3,7 @@ import { EdgewiseError } from '../errors.ts';
 import type { Digest, VerifiedBlobStore } from '../storage/types.ts';
 import { parseBundle } from './signing/bundle.ts';
 import { type SignedVersion, verifyModelSignature } from './signing/model-signature.ts';
-import type { Publishers } from './signing/publishers.ts';
+import type { Publishers, Signer } from './signing/publishers.ts';
 
 export interface Signed {
   /** Over all files of the version: names the model, whoever serves it. */
@@ -39,13 +39,27 @@ export async function verifyStored(
       `the signature of ${name}@${number}, ${bundle}, is not stored`,
     );
   }
-  const parsed = parseBundle(bytes);
-  const signer = await publishers.find(parsed.hint);
+  const { root, signer } = await verifySignature(bytes, publishers, version);
+  return { root, bundle, signer: signer.name };
+}
+
+/**
+ * @param signature The bytes of `model.sig`.
+ * @throws EdgewiseError `signature_invalid` where it is none of a trusted publisher for exactly this version.
+ */
+export async function verifySignature(
+  signature: Uint8Array,
+  publishers: Publishers,
+  version: SignedVersion,
+): Promise<{ readonly root: Digest; readonly signer: Signer }> {
+  const bundle = parseBundle(signature);
+  const signer = await publishers.find(bundle.hint);
   if (signer === undefined) {
+    const { name, version: number } = version.manifest;
     throw new EdgewiseError(
       'signature_invalid',
-      `${name}@${number} is signed with the key ${parsed.hint}, which is no trusted publisher's here`,
+      `${name}@${number} is signed with the key ${bundle.hint}, which is no trusted publisher's here`,
     );
   }
-  return { root: await verifyModelSignature(parsed, signer, version), bundle, signer: signer.name };
+  return { root: await verifyModelSignature(bundle, signer, version), signer };
 }

@@ -1,0 +1,154 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { encodeManifest } from '../../../src/repository/documents.ts';
+import { verifySignature } from '../../../src/repository/signed-version.ts';
+import { signModel } from '../../../src/repository/signing/model-signature.ts';
+import { generateKey, readSigningKey } from '../../../src/repository/signing/private-key.ts';
+import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
+import {
+  createStatement,
+  encodeStatement,
+  parseStatement,
+} from '../../../src/repository/signing/statement.ts';
+import { digestOf } from '../../../src/storage/digest.ts';
+import { statementIn } from '../../support/bundles.ts';
+import { publishers, signed } from '../../support/publisher.ts';
+import { tamperings } from '../../support/tampering.ts';
+import { bytesOf, miniature } from '../fixtures.ts';
+
+const { manifest, signature } = await miniature();
+const { digest: manifestDigest, bytes: manifestBytes } = await encodeManifest(manifest);
+const version = { manifest, manifestDigest };
+const trusted = trustPublishers(publishers);
+
+describe('verifySignature()', () => {
+  it.each(['P-256', 'P-384', 'P-521'] as const)(
+    'accepts what signModel() made on %s, from its publisher alone',
+    async (curve) => {
+      const { privatePem, publicKey } = await generateKey(curve);
+      const bundle = await signModel(version, await readSigningKey(privatePem));
+      const accepted = await verifySignature(
+        bundle,
+        trustPublishers([{ name: 'acme', key: publicKey }]),
+        version,
+      );
+      expect(accepted.signer.name).toBe('acme');
+      await expect(verifySignature(bundle, trusted, version)).rejects.toMatchObject({
+        code: 'signature_invalid',
+      });
+      await expect(verifySignature(bundle, trustPublishers([]), version)).rejects.toMatchObject({
+        code: 'signature_invalid',
+        message: expect.stringMatching(/which is no trusted publisher's here/),
+      });
+    },
+  );
+
+  it('gives the root digest: over the digests of all files, by their names', async () => {
+    const { root } = await verifySignature(signature, trusted, version);
+    const digests = [
+      manifest.terms.licence.text,
+      manifestDigest,
+      manifest.graph.digest,
+      manifest.weights?.digest,
+    ];
+    const bytes = Buffer.from(digests.map((digest) => digest?.slice('sha256:'.length)).join(''), 'hex');
+    expect(root).toBe(await digestOf(new Uint8Array(bytes)));
+  });
+
+  it.each(tamperings)('refuses $name', async ({ make }) => {
+    await expect(verifySignature(await make(manifest), trusted, version)).rejects.toMatchObject({
+      code: 'signature_invalid',
+    });
+  });
+
+  it('refuses the signature of a model without weights for one with them, and the other way', async () => {
+    const { weights: _, ...rest } = manifest;
+    const without = { manifest: rest, manifestDigest: (await encodeManifest(rest)).digest };
+    await expect(verifySignature(signature, trusted, without)).rejects.toThrow(
+      /"weights.bin" is no file of the version/,
+    );
+    await expect(verifySignature(await signed(rest), trusted, version)).rejects.toThrow(
+      /"weights.bin" is not signed/,
+    );
+  });
+
+  it('refuses a manifest with any byte changed', async () => {
+    const changed = fc.record({ at: fc.nat(manifestBytes.length - 1), by: fc.integer({ min: 1, max: 255 }) });
+    await fc.assert(
+      fc.asyncProperty(changed, async ({ at, by }) => {
+        const bytes = manifestBytes.map((byte, index) => (index === at ? byte ^ by : byte));
+        const other = { manifest, manifestDigest: await digestOf(bytes) };
+        await expect(verifySignature(signature, trusted, other)).rejects.toThrow(
+          /"manifest.json" is signed as/,
+        );
+      }),
+    );
+  });
+});
+
+describe('parseStatement()', () => {
+  const serialization = { method: 'files', hash_type: 'sha256', allow_symlinks: false };
+  it('reads what was encoded, whatever the names, in the order of code points', async () => {
+    const part = fc
+      .string({ unit: 'grapheme', minLength: 1 })
+      .filter((name) => !/[\0\\/]|^\.\.?$/.test(name) && name.isWellFormed());
+    const names = fc.uniqueArray(
+      fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/')),
+      {
+        minLength: 1,
+        maxLength: 8,
+      },
+    );
+    await fc.assert(
+      fc.asyncProperty(names, async (files) => {
+        const resources = await Promise.all(
+          files.map(async (name) => ({ name, digest: await digestOf(bytesOf(name)) })),
+        );
+        const statement = await createStatement('any', resources);
+        expect(await parseStatement(encodeStatement(statement))).toEqual(statement);
+        const byUtf8 = files.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+        expect(statement.resources.map(({ name }) => name)).toEqual(byUtf8);
+      }),
+    );
+  });
+
+  const file = (name: string) => ({ name, algorithm: 'sha256', digest: '0'.repeat(64) });
+
+  it.each<[string, readonly unknown[], RegExp]>([
+    ...['../a', '/a', 'a//b', './a', 'a/..', 'a/', 'a\\b', 'a\0b', '', '\ud800'].map(
+      (name): [string, readonly unknown[], RegExp] => [
+        `the name ${JSON.stringify(name)}`,
+        [file(name)],
+        /resources\.0\.name: wanted the path of a file/,
+      ],
+    ),
+    [
+      'names out of order',
+      [file('b'), file('a')],
+      /resources: wanted names in ascending order of code points/,
+    ],
+    ['names in the order of UTF-16', [file('\u{1f600}'), file('\uff5e')], /ascending order of code points/],
+    ['a name that is there twice', [file('a'), file('a')], /each once/],
+    ['no file', [], /resources/],
+    [
+      'more files than any model has',
+      Array.from({ length: 5000 }, (_, at) => file(`${1e4 + at}`)),
+      /resources/,
+    ],
+    ['digits of another base', [{ ...file('a'), digest: 'Z'.repeat(64) }], /64 lower-case hex digits/],
+  ])('refuses %s', async (_, resources, message) => {
+    const { subject, ...rest } = statementIn(signature);
+    const statement = { ...rest, subject, predicate: { serialization, resources } };
+    await expect(parseStatement(bytesOf(JSON.stringify(statement)))).rejects.toMatchObject({
+      code: 'signature_invalid',
+      message: expect.stringMatching(message),
+    });
+  });
+
+  it('leaves fields alone that the specification may add', async () => {
+    const statement = await createStatement('any', [{ name: 'a', digest: await digestOf(bytesOf('a')) }]);
+    const document = JSON.parse(new TextDecoder().decode(encodeStatement(statement)));
+    document.predicate.annotations = { by: 'a later version' };
+    expect(await parseStatement(bytesOf(JSON.stringify(document)))).toEqual(statement);
+  });
+});

@@ -1,0 +1,55 @@
+/** Bundles that no honest signer makes: any payload, truly signed with the key that services under test trust. */
+import { encodeBase64 } from '../../src/repository/signing/base64.ts';
+import { preAuthenticationEncoding } from '../../src/repository/signing/envelope.ts';
+import { readSigningKey } from '../../src/repository/signing/private-key.ts';
+import { publisherKey } from './publisher.ts';
+
+export type Json = Record<string, unknown>;
+
+export interface BundleOptions {
+  /** PEM. Default: the trusted publisher's. */
+  readonly key?: string;
+  /** What is signed, and what the envelope says. */
+  readonly payloadType?: string;
+  /** Of the bundle as JSON, before it is written. */
+  readonly change?: (bundle: ReturnType<typeof plainBundle>) => unknown;
+}
+
+function plainBundle(hint: string, payload: Uint8Array, payloadType: string, signature: Uint8Array) {
+  return {
+    mediaType: 'application/vnd.dev.sigstore.bundle.v0.3+json',
+    verificationMaterial: { publicKey: { hint }, tlogEntries: [] as unknown[] },
+    dsseEnvelope: {
+      payload: encodeBase64(payload),
+      payloadType,
+      signatures: [{ sig: encodeBase64(signature), keyid: '' }],
+    },
+  };
+}
+
+export async function bundleOf(
+  statement: unknown,
+  options: BundleOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  const {
+    key = publisherKey,
+    payloadType = 'application/vnd.in-toto+json',
+    change = (same) => same,
+  } = options;
+  const signingKey = await readSigningKey(key);
+  const payload = bytesOf(typeof statement === 'string' ? statement : JSON.stringify(statement));
+  const signature = await signingKey.sign(preAuthenticationEncoding(payloadType, payload));
+  return bytesOf(
+    JSON.stringify(change(plainBundle(signingKey.fingerprint, payload, payloadType, signature))),
+  );
+}
+
+/** The statement in a bundle, as JSON. */
+export function statementIn(bundle: Uint8Array): Json {
+  const { dsseEnvelope } = JSON.parse(new TextDecoder().decode(bundle));
+  return JSON.parse(atob(dsseEnvelope.payload));
+}
+
+function bytesOf(text: string): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new TextEncoder().encode(text));
+}
