@@ -1,4 +1,7 @@
-/** Receipts as the log keeps them: sealed for the tenant that they are of, or for all callers without one of that month. */
+/**
+ * Receipts as the log keeps them: sealed for the tenant that they are of, or for all callers without one of that month.
+ * In front stands the receipt's id (16 bytes), so that what is found by whose it is can be opened.
+ */
 import { EdgewiseError } from '../../errors.ts';
 import { receiptIdSchema } from '../receipt/schema.ts';
 import { anonymousSubject, type Subject, tenantSubject } from './subject.ts';
@@ -36,30 +39,58 @@ export function receiptTimeMs(id: string): number {
  * @param jws As signed, compact.
  * @throws EdgewiseError what `Vault.seal` throws.
  */
-export function sealReceipt(
+export async function sealReceipt(
   vault: Vault,
   receipt: ReceiptOf,
   jws: string,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const subject = receiptSubject(receipt);
   const bytes = new Uint8Array(new TextEncoder().encode(jws));
-  return vault.seal(receiptSubject(receipt), bytes, contextOf(receipt.id));
+  const sealed = await vault.seal(subject, bytes, contextOf(receipt.id));
+  if (sealed === undefined) return undefined;
+  const kept = new Uint8Array(idBytes + sealed.byteLength);
+  kept.set(bytesOfId(receipt.id));
+  kept.set(sealed, idBytes);
+  return kept;
 }
 
 /**
  * The receipt as it was signed. Undefined where it is not of `tenant` (nor, where that is left out, of a caller without a
  * tenant), or was erased.
  *
- * @throws EdgewiseError what `Vault.open` throws.
+ * @throws EdgewiseError `internal` when it is another receipt, or was changed; what `Vault.open` throws.
  */
 export async function openReceipt(
   vault: Vault,
   id: string,
-  sealed: Uint8Array<ArrayBuffer>,
+  kept: Uint8Array<ArrayBuffer>,
   tenant?: string,
 ): Promise<string | undefined> {
   const subject = receiptSubject({ id, caller: { tenant } });
-  const bytes = await vault.open(subject, sealed, contextOf(id));
+  if (idOfKept(kept) !== id.toLowerCase()) {
+    throw new EdgewiseError('internal', `under receipt ${id} another one is kept`);
+  }
+  const bytes = await vault.open(subject, kept.subarray(idBytes), contextOf(id));
   return bytes && new TextDecoder().decode(bytes);
+}
+
+const idBytes = 16;
+
+/** The id that a kept receipt says it has. @throws EdgewiseError `internal` for bytes that are none. */
+export function idOfKept(kept: Uint8Array<ArrayBuffer>): string {
+  const digits = Array.from(kept.subarray(0, idBytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const id = digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  if (!receiptIdSchema.safeParse(id).success) {
+    throw new EdgewiseError('internal', `a record of ${kept.byteLength} bytes is no kept receipt`);
+  }
+  return id;
+}
+
+function bytesOfId(id: string): Uint8Array {
+  const digits = id.replaceAll('-', '');
+  return Uint8Array.from({ length: idBytes }, (_, at) =>
+    Number.parseInt(digits.slice(at * 2, at * 2 + 2), 16),
+  );
 }
 
 function contextOf(id: string): string {

@@ -37,6 +37,22 @@ describe('sealReceipt() and openReceipt()', () => {
     await expect(openReceipt(vault, other, sealed, 't42')).rejects.toMatchObject({ code: 'internal' });
   });
 
+  it('say which receipt is kept', async () => {
+    const vault = isolates().isolate(keys);
+    const sealed = (await sealReceipt(vault, { id, caller: { tenant: 't42' } }, jws)) ?? bytesOf('');
+    expect(idOfKept(sealed)).toBe(id);
+    expect(idOfKept(new Uint8Array([1, ...sealed]).subarray(1))).toBe(id);
+    for (const bytes of [bytesOf(''), sealed.slice(1), sealed.slice(0, 15)]) {
+      expect(() => idOfKept(bytes)).toThrow(expect.objectContaining({ code: 'internal' }));
+    }
+    // One put in the place of another is not taken for it.
+    const swapped = sealed.slice();
+    swapped[15] = (swapped[15] ?? 0) ^ 1;
+    await expect(openReceipt(vault, idOfKept(swapped), swapped, 't42')).rejects.toMatchObject({
+      code: 'internal',
+    });
+  });
+
   it('keep one of nobody by the month of its id', async () => {
     const vault = isolates().isolate(keys);
     const sealed = (await sealReceipt(vault, { id, caller: {} }, jws)) ?? bytesOf('');
