@@ -1,0 +1,39 @@
+/** The log's keys out of configuration. */
+import { EdgewiseError } from '../../errors.ts';
+import { type NoteSigner, type NoteVerifier, parseSignerKey, parseVerifierKey } from './note.ts';
+
+export interface LogKeys {
+  readonly signer: NoteSigner;
+  readonly witnesses: readonly NoteVerifier[];
+}
+
+export interface LogKeyTexts {
+  /** `EDGEWISE_LOG_KEY`: `PRIVATE+KEY+<name>+<key id>+<base64>`. */
+  readonly logKey: string | undefined;
+  /** `EDGEWISE_WITNESSES`: verifier keys, separated by commas or spaces. */
+  readonly witnesses: string | undefined;
+}
+
+/** @throws EdgewiseError `internal` where the log's key is missing or a key is not usable; it names the setting, not the value. */
+export async function readLogKeys({ logKey, witnesses = '' }: LogKeyTexts): Promise<LogKeys> {
+  if (logKey === undefined || logKey.trim() === '') {
+    throw new EdgewiseError(
+      'internal',
+      'configuration EDGEWISE_LOG_KEY is not set: without it the log signs no checkpoint, and takes no entry',
+    );
+  }
+  const known = witnesses.split(/[\s,]+/).filter((text) => text !== '');
+  return {
+    signer: await readKey('EDGEWISE_LOG_KEY', () => parseSignerKey(logKey.trim())),
+    witnesses: await readKey('EDGEWISE_WITNESSES', () => Promise.all(known.map(parseVerifierKey))),
+  };
+}
+
+async function readKey<T>(setting: string, parse: () => Promise<T>): Promise<T> {
+  try {
+    return await parse();
+  } catch (error) {
+    const reason = error instanceof EdgewiseError ? `: ${error.message}` : '';
+    throw new EdgewiseError('internal', `configuration ${setting} is not usable${reason}`);
+  }
+}

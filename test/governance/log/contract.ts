@@ -1,0 +1,277 @@
+/** What every driver of the log promises. */
+import { describe, expect, it } from 'vitest';
+import { toHex } from '../../../src/governance/log/bytes.ts';
+import { openCheckpoint } from '../../../src/governance/log/checkpoint.ts';
+import { consistencyPath, inclusionPath, leafHash } from '../../../src/governance/log/merkle.ts';
+import { formatSignatureLine, parseCosignerKey, parseNote } from '../../../src/governance/log/note.ts';
+import { decodeProof, encodeProof, verifyProof } from '../../../src/governance/log/proof.ts';
+import { bundleEntries, newTiles, tileNodes, tilePath } from '../../../src/governance/log/tiles.ts';
+import type { ReceiptLog } from '../../../src/governance/log/types.ts';
+import { verifyConsistency, verifyInclusion } from '../../../src/governance/log/verify.ts';
+import { strangeWitness, testWitnesses } from '../../support/governance-keys.ts';
+import { hashOf, idOf, recordOf, recordsOf, sealedOf, testPolicy } from './records.ts';
+
+export interface LogUnderTest {
+  readonly log: ReceiptLog;
+  /** Lets the rounds run that are due. */
+  settle(): Promise<void>;
+}
+
+/** `make` gives an empty log with the test keys, each time it is called. */
+export function receiptLogContract(name: string, make: () => Promise<LogUnderTest>): void {
+  const filled = async (count: number) => {
+    const made = await make();
+    await made.log.append(await recordsOf(0, count));
+    await made.settle();
+    return made;
+  };
+
+  /** The checkpoint, opened, and the reader of a client that has nothing but the files. */
+  const published = async (log: ReceiptLog) => {
+    const bytes = await log.file('checkpoint');
+    const text = new TextDecoder().decode(bytes);
+    const { log: key, witnesses = [] } = await testPolicy();
+    return { text, ...(await openCheckpoint(text, key, witnesses)) };
+  };
+
+  describe(`the log over ${name}`, () => {
+    it('proves what was appended, in its order', async () => {
+      const { log } = await filled(5);
+      for (let n = 0; n < 5; n += 1) {
+        const proof = await log.prove(await hashOf(n), 0);
+        expect(proof?.index).toBe(n);
+        if (proof === undefined) continue;
+        const { entry } = await recordOf(n);
+        const held = decodeProof(encodeProof(proof));
+        expect(await verifyProof(held, entry, await testPolicy())).toMatchObject({ index: n, size: 5 });
+      }
+    });
+
+    it('has no proof and no file before there is an entry', async () => {
+      const { log, settle } = await make();
+      await log.append([]);
+      await settle();
+      expect(await log.prove(await hashOf(0), 0)).toBeUndefined();
+      expect(await log.file('checkpoint')).toBeUndefined();
+      expect(await log.file('tile/0/000.p/1')).toBeUndefined();
+      expect(await log.sealed(idOf(0))).toBeUndefined();
+    });
+
+    it('does not prove an entry before its checkpoint is published, and waits for that', async () => {
+      const { log, settle } = await make();
+      const proof = log.prove(await hashOf(1), 20_000);
+      await log.append(await recordsOf(0, 2));
+      expect(await log.prove(await hashOf(1), 0)).toBeUndefined();
+      await settle();
+      expect((await proof)?.index).toBe(1);
+    });
+
+    it('keeps the place of a receipt that is handed in again', async () => {
+      const { log, settle } = await filled(3);
+      const [first] = await recordsOf(0, 1);
+      if (first === undefined) return;
+      await log.append([first, ...(await recordsOf(1, 5)), ...(await recordsOf(4, 5))]);
+      await settle();
+      expect((await log.prove(await hashOf(0), 0))?.index).toBe(0);
+      expect((await log.prove(await hashOf(4), 0))?.index).toBe(4);
+      expect((await published(log)).size).toBe(5);
+    });
+
+    it('knows a receipt by its hash, whatever else its entry says', async () => {
+      const { log, settle } = await filled(1);
+      const { entry } = await recordOf(0);
+      const other = Uint8Array.from(entry);
+      other[52] = 9;
+      await log.append([{ id: 'other', entry: other }]);
+      await settle();
+      expect((await published(log)).size).toBe(1);
+    });
+
+    it('proves every entry from the files alone', async () => {
+      const { log, settle } = await make();
+      for (const [from, to] of [
+        [0, 1],
+        [1, 100],
+        [100, 300],
+        [300, 600],
+      ] as const) {
+        await log.append(await recordsOf(from, to));
+        await settle();
+      }
+      const { size, root } = await published(log);
+      expect(size).toBe(600);
+      const read = tileNodes(size, (path) => log.file(path));
+      for (const ref of newTiles(0, size).filter(({ level }) => level === undefined)) {
+        const entries = await bundleEntries(ref, (path) => log.file(path));
+        for (const [at, entry] of entries.entries()) {
+          const index = ref.index * 256 + at;
+          expect(toHex(entry)).toBe(toHex((await recordOf(index)).entry));
+          const path = await inclusionPath(index, size, read);
+          const claim = { index, size, root, path, leafHash: await leafHash(entry) };
+          if (!(await verifyInclusion(claim))) expect.fail(`entry ${index}`);
+        }
+      }
+    });
+
+    it('goes on from each checkpoint that it published', async () => {
+      const { log, settle } = await make();
+      const seen: { size: number; root: Uint8Array }[] = [];
+      for (const [from, to] of [
+        [0, 3],
+        [3, 256],
+        [256, 257],
+        [257, 700],
+      ] as const) {
+        await log.append(await recordsOf(from, to));
+        await settle();
+        seen.push(await published(log));
+      }
+      const now = await published(log);
+      const read = tileNodes(now.size, (path) => log.file(path));
+      for (const { size, root } of seen) {
+        const path = await consistencyPath(size, now.size, read);
+        const claim = { oldSize: size, oldRoot: root, newSize: now.size, newRoot: now.root, path };
+        expect(await verifyConsistency(claim)).toBe(true);
+      }
+    });
+
+    it('serves the files of its latest tree, and of partial ones what is not full', async () => {
+      const { log, settle } = await filled(200);
+      expect(await log.file('tile/0/000.p/200')).toHaveLength(200 * 32);
+      await log.append(await recordsOf(200, 520));
+      await settle();
+      for (const ref of newTiles(0, 520)) expect(await log.file(tilePath(ref))).toBeDefined();
+      expect(await log.file('tile/0/000.p/200')).toBeUndefined();
+      expect(await log.file('tile/entries/000.p/200')).toBeUndefined();
+      expect(await log.file('tile/1/000')).toBeUndefined();
+    });
+
+    it.each([
+      'receipts/000',
+      '',
+      '/checkpoint',
+      'tile/../receipts/000',
+      'tile/0/0',
+      'tile/0/000.p/256',
+      'log/checkpoint',
+    ])('has no file %j', async (path) => {
+      const { log } = await filled(260);
+      expect(await log.file(path)).toBeUndefined();
+    });
+
+    it('gives sealed receipts back, before and after their bundle is full', async () => {
+      const { log, settle } = await make();
+      await log.append(await recordsOf(0, 10));
+      expect(await log.sealed(idOf(4))).toEqual(sealedOf(4));
+      await settle();
+      expect(await log.sealed(idOf(4))).toEqual(sealedOf(4));
+      await log.append(await recordsOf(10, 515));
+      await settle();
+      for (const n of [0, 4, 255, 256, 511, 513]) expect(await log.sealed(idOf(n))).toEqual(sealedOf(n));
+      for (const n of [2, 257, 512, 514]) {
+        const { sealed } = await recordOf(n);
+        expect(await log.sealed(idOf(n))).toEqual(sealed);
+      }
+      expect(await log.sealed('unknown')).toBeUndefined();
+    });
+
+    it('refuses records that are none, and takes nothing of their batch', async () => {
+      const { log, settle } = await make();
+      const good = await recordOf(0);
+      const { entry } = await recordOf(1);
+      const bad = [
+        { id: 'a', entry: entry.slice(1) },
+        { id: 'a', entry: Uint8Array.from([2, ...entry.slice(1)]) },
+        { id: '', entry },
+        { id: 'a'.repeat(129), entry },
+        { id: 'a', entry, sealed: new Uint8Array(64 * 1024 + 1) },
+        { id: 'a', entry, sealed: new Uint8Array(0) },
+      ];
+      for (const record of bad) {
+        await expect(log.append([good, record])).rejects.toMatchObject({ code: 'invalid_request' });
+      }
+      await settle();
+      expect(await log.file('checkpoint')).toBeUndefined();
+    });
+
+    const [one, two] = testWitnesses;
+    const cosigned = async (text: string, { privateKey }: { privateKey: string }, at = 1_800_000_000) => {
+      const cosigner = await parseCosignerKey(privateKey, () => at);
+      return `${formatSignatureLine(await cosigner.sign(text))}\n`;
+    };
+
+    it('adds the lines of its witnesses to the checkpoint', async () => {
+      const { log, settle } = await filled(2);
+      const { note, text } = await published(log);
+      await log.cosign(await cosigned(note.text, one));
+      await log.cosign(
+        `${text}${await cosigned(note.text, strangeWitness)}${await cosigned(note.text, two)}`,
+      );
+      // The same witness again: its newer line stands in the place of the older.
+      await log.cosign(await cosigned(note.text, one, 1_800_000_060));
+      const now = await published(log);
+      expect(now.note.text).toBe(note.text);
+      expect(now.witnesses.map(({ name }) => name).sort()).toEqual(['witness.test/one', 'witness.test/two']);
+      expect(now.note.signatures).toHaveLength(3);
+      const proof = await log.prove(await hashOf(0), 0);
+      expect(proof?.checkpoint).toBe(now.text);
+      await log.append(await recordsOf(2, 3));
+      await settle();
+      expect((await published(log)).size).toBe(3);
+    });
+
+    it('takes lines for a checkpoint that was overtaken, and proves with it what it covers', async () => {
+      const { log, settle } = await filled(2);
+      const old = await published(log);
+      await log.append(await recordsOf(2, 4));
+      await settle();
+      await log.cosign(`${old.text}${await cosigned(old.note.text, one)}`);
+      expect((await published(log)).witnesses).toEqual([]);
+      const policy = { ...(await testPolicy()), quorum: 1 };
+      for (const [n, size] of [
+        [1, 2],
+        [3, 4],
+      ] as const) {
+        const proof = await log.prove(await hashOf(n), 0);
+        if (proof === undefined) throw new Error('no proof');
+        const { entry } = await recordOf(n);
+        const checked = verifyProof(proof, entry, policy);
+        if (size === 2) expect(await checked).toMatchObject({ size: 2, witnesses: ['witness.test/one'] });
+        else await expect(checked).rejects.toMatchObject({ code: 'signature_invalid' });
+        expect(parseNote(proof.checkpoint).text.split('\n')[1]).toBe(String(size));
+      }
+    });
+
+    it('refuses lines of strangers, of other texts and for checkpoints that it does not hold', async () => {
+      const { log } = await filled(2);
+      const { note, text } = await published(log);
+      const strange = await cosigned(note.text, strangeWitness);
+      const wrong = await cosigned(`${note.text}x\n`, one);
+      for (const given of [
+        strange,
+        wrong,
+        `${text}${strange}`,
+        `${text}${wrong}`,
+        text,
+        'nonsense',
+        '— a b\n',
+        '',
+      ]) {
+        await expect(log.cosign(given)).rejects.toMatchObject({ code: 'invalid_request' });
+      }
+      const elsewhere = note.text.replace('\n2\n', '\n3\n');
+      const forked = note.text.replace(/\n[^\n]{43}=\n$/, `\n${'A'.repeat(43)}=\n`);
+      for (const other of [elsewhere, forked]) {
+        await expect(log.cosign(`${other}\n${await cosigned(other, one)}`)).rejects.toMatchObject({
+          code: 'conflict',
+        });
+      }
+      expect((await published(log)).text).toBe(text);
+    });
+
+    it('has no checkpoint to cosign before there is an entry', async () => {
+      const { log } = await make();
+      await expect(log.cosign(await cosigned('text\n', one))).rejects.toMatchObject({ code: 'conflict' });
+    });
+  });
+}
