@@ -31,12 +31,21 @@ const encoder = new TextEncoder();
 /** UTF-8 takes at most three bytes for a UTF-16 unit. */
 const maxUtf8PerUnit = 3;
 
-/** The canonical bytes of `tensors` after those of `prefix`; a promise only where something is long enough to be hashed. */
-export function canonicalTensors(tensors: NamedTensors, prefix: Uint8Array): Bytes | Promise<Bytes> {
+/**
+ * The canonical bytes of `tensors` after those of `prefix`; a promise only where something is long enough to be hashed.
+ *
+ * @param scratch Where they are written if they fit and are there at once: the answer is a view of it, good until it is
+ * used again. Elsewhere they have memory of their own.
+ */
+export function canonicalTensors(
+  tensors: NamedTensors,
+  prefix: Uint8Array,
+  scratch?: Bytes,
+): Bytes | Promise<Bytes> {
   const entries = [...tensors];
   if (entries.length > 1) entries.sort(([one], [other]) => byCodePoints(one, other));
   const parts = entries.map(([name, tensor]) => partOf(name, tensor));
-  if (!parts.some(({ long }) => long !== undefined)) return written(parts, prefix, []);
+  if (!parts.some(({ long }) => long !== undefined)) return written(parts, prefix, [], scratch);
   return hashed(parts).then((digests) => written(parts, prefix, digests));
 }
 
@@ -103,9 +112,11 @@ function written(
   parts: readonly Part[],
   prefix: Uint8Array,
   digests: readonly (Uint8Array | undefined)[],
+  scratch?: Bytes,
 ): Bytes {
-  const target = new Uint8Array(sizeLimit(parts, prefix));
-  const view = new DataView(target.buffer);
+  const limit = sizeLimit(parts, prefix);
+  const target = scratch !== undefined && limit <= scratch.length ? scratch : new Uint8Array(limit);
+  const view = new DataView(target.buffer, target.byteOffset, target.byteLength);
   target.set(prefix);
   let at = prefix.length;
   view.setUint32(at, parts.length, true);
@@ -139,9 +150,21 @@ function sizeLimit(parts: readonly Part[], prefix: Uint8Array): number {
 }
 
 function writeText(text: string, target: Uint8Array, view: DataView, at: number): number {
-  const { written: length } = encoder.encodeInto(text, target.subarray(at + 4));
+  const length = writeAscii(text, target, at + 4)
+    ? text.length
+    : encoder.encodeInto(text, target.subarray(at + 4)).written;
   view.setUint32(at, length, true);
   return at + 4 + length;
+}
+
+/** Whether `text` is ASCII, and then written: for names, which mostly are, quicker than a call of the encoder. */
+function writeAscii(text: string, target: Uint8Array, at: number): boolean {
+  for (let index = 0; index < text.length; index += 1) {
+    const code = text.charCodeAt(index);
+    if (code >= 0x80) return false;
+    target[at + index] = code;
+  }
+  return true;
 }
 
 /** Without a BigInt: what is counted here is a safe integer. */

@@ -5,10 +5,9 @@
  */
 import { base64url } from 'jose';
 import type { Caller } from '../accounts/caller.ts';
-import type { Action } from '../accounts/schema.ts';
 import { entryOf } from '../log/entry.ts';
 import type { LogEntry } from '../log/types.ts';
-import type { PackInForce, Permit, Refusal } from '../policy/types.ts';
+import type { Permit, Refusal } from '../policy/types.ts';
 import type { NamedTensors } from './canonical-tensors.ts';
 import { commit, commitmentKey, saltBytes } from './commitment.ts';
 import { idBytes, receiptId } from './id.ts';
@@ -16,17 +15,17 @@ import { receiptSigner } from './jws.ts';
 import type { SigningKey } from './keys.ts';
 import type { MeterTagger } from './meter-tag.ts';
 import {
+  callerOf,
+  callerPart,
   canonicalJson,
+  type DecisionFacts,
+  decisionPart,
   type ModelFacts,
+  marksPart,
   modelPartsOf,
   type RouteFacts,
-  receiptCaller,
-  receiptDecision,
-  receiptLicence,
-  receiptMarks,
-  receiptModel,
-  receiptRoute,
-  receiptTensors,
+  routePart,
+  tensorsPart,
 } from './parts.ts';
 import { type AcceptanceReceipt, canonicalForm, receiptSchemaId, type VerdictReceipt } from './schema.ts';
 
@@ -51,12 +50,9 @@ interface CommonFacts {
   readonly meter: string;
 }
 
-interface GateOutcome<D extends Permit | Refusal> extends CommonFacts {
-  readonly action: Action;
+interface GateOutcome<D extends Permit | Refusal> extends CommonFacts, DecisionFacts {
   readonly model: ModelFacts;
   readonly decision: D;
-  /** Policy packs in force. */
-  readonly packs: readonly Pick<PackInForce, 'id' | 'digest'>[];
 }
 
 export interface InferenceFacts extends GateOutcome<Permit> {
@@ -105,80 +101,68 @@ export function createReceiptIssuer(options: ReceiptIssuerOptions): ReceiptIssue
   const log = JSON.stringify(options.log);
 
   /** Of the kinds that are rare: the canonical form of the whole. */
-  async function issue(
-    facts: CommonFacts,
-    units: number,
-    own: Readonly<Record<string, unknown>>,
-  ): Promise<Issued> {
-    const id = receiptId(facts.atMs, crypto.getRandomValues(new Uint8Array(idBytes)));
-    const tag = await meters.tag(facts.meter, facts.atMs);
-    const caller = receiptCaller(facts.caller);
-    const compact = await sign(
-      canonicalJson({
-        schema: receiptSchemaId,
-        id,
-        issuer: options.issuer,
-        at: new Date(facts.atMs).toISOString(),
-        log: options.log,
-        caller,
-        meter: { tag: base64url.encode(tag), units },
-        ...own,
-      }),
-    );
-    return { id, caller, compact, salt: undefined, entry: () => entryOf(compact, tag, units) };
+  async function rare(facts: CommonFacts, own: Readonly<Record<string, unknown>>): Promise<Issued> {
+    const { atMs, meter } = facts;
+    const id = receiptId(atMs, crypto.getRandomValues(new Uint8Array(idBytes)));
+    const caller = callerOf(facts.caller);
+    const tag = await meters.tag(meter, atMs);
+    const receipt = {
+      schema: receiptSchemaId,
+      id,
+      issuer: options.issuer,
+      at: new Date(atMs).toISOString(),
+      log: options.log,
+      caller,
+      meter: { tag: base64url.encode(tag), units: 0 },
+      ...own,
+    };
+    const compact = await sign(canonicalJson(receipt));
+    return { id, caller, compact, salt: undefined, entry: () => entryOf(compact, tag, 0) };
   }
 
   return {
     async inference(facts) {
-      const { atMs, model, units } = facts;
+      const { atMs, model, inputs, outputs, units } = facts;
       const random = crypto.getRandomValues(new Uint8Array(saltBytes + idBytes));
       const salt = random.subarray(0, saltBytes);
       const id = receiptId(atMs, random.subarray(saltBytes));
-      // Begun before the parts are made, which it does not wait for.
-      const committing = committedData(facts, salt);
-      const given = meters.tag(facts.meter, atMs);
-      const decided = receiptDecision(facts);
-      const caller = receiptCaller(facts.caller);
+      const committing = inputs === undefined ? '' : dataMember(inputs, outputs, salt);
+      const tagging = meters.tag(facts.meter, atMs);
+      const deciding = decisionPart(facts);
+      const caller = callerOf(facts.caller);
       const parts = modelPartsOf(model);
-      const route = JSON.stringify(receiptRoute(facts.route, code));
-      const marks = JSON.stringify(receiptMarks(facts.decision, model));
-      const decision = JSON.stringify(decided instanceof Promise ? await decided : decided);
-      const tag = given instanceof Promise ? await given : given;
-      const data = committing === undefined ? '' : `,"data":${await committing}`;
+      const marks = marksPart(facts.decision, model);
+      const route = routePart(facts.route, code);
+      const [data, decision, tag] = await Promise.all([committing, deciding, tagging]);
       const compact = await sign(
-        `{"at":"${new Date(atMs).toISOString()}","caller":${JSON.stringify(caller)}${data},"decision":${decision},"handling":${handling},"id":"${id}","issuer":${issuer},"kind":"inference","licence":${parts.licence},"log":${log},"marks":${marks},"meter":{"tag":"${base64url.encode(tag)}","units":${units}},"model":${parts.model},"route":${route},"schema":"${receiptSchemaId}"}`,
+        `{"at":"${new Date(atMs).toISOString()}","caller":${callerPart(caller)}${data},"decision":${decision},"handling":${handling},"id":"${id}","issuer":${issuer},"kind":"inference","licence":${parts.licence},"log":${log},"marks":${marks},"meter":{"tag":"${base64url.encode(tag)}","units":${units}},"model":${parts.model},"route":${route},"schema":"${receiptSchemaId}"}`,
       );
       return {
         id,
         caller,
         compact,
-        salt: committing === undefined ? undefined : base64url.encode(salt),
+        salt: inputs === undefined ? undefined : base64url.encode(salt),
         entry: () => entryOf(compact, tag, units),
       };
     },
     async refusal(facts) {
-      const { model } = facts;
-      return issue(facts, 0, {
-        kind: 'refusal',
-        model: receiptModel(model),
-        licence: receiptLicence(model),
-        decision: await receiptDecision(facts),
-      });
+      const { atMs } = facts;
+      const id = receiptId(atMs, crypto.getRandomValues(new Uint8Array(idBytes)));
+      const caller = callerOf(facts.caller);
+      const parts = modelPartsOf(facts.model);
+      const [decision, tag] = await Promise.all([decisionPart(facts), meters.tag(facts.meter, atMs)]);
+      const compact = await sign(
+        `{"at":"${new Date(atMs).toISOString()}","caller":${callerPart(caller)},"decision":${decision},"id":"${id}","issuer":${issuer},"kind":"refusal","licence":${parts.licence},"log":${log},"meter":{"tag":"${base64url.encode(tag)}","units":0},"model":${parts.model},"schema":"${receiptSchemaId}"}`,
+      );
+      return { id, caller, compact, salt: undefined, entry: () => entryOf(compact, tag, 0) };
     },
-    acceptance: (facts) => issue(facts, 0, { kind: 'acceptance', acceptance: facts.acceptance }),
-    verdict: (facts) => issue(facts, 0, { kind: 'verdict', dispute: facts.dispute }),
+    acceptance: (facts) => rare(facts, { kind: 'acceptance', acceptance: facts.acceptance }),
+    verdict: (facts) => rare(facts, { kind: 'verdict', dispute: facts.dispute }),
   };
 }
 
-/** The member `data`; undefined where the request was not read. */
-function committedData(
-  { inputs, outputs }: Pick<InferenceFacts, 'inputs' | 'outputs'>,
-  salt: Bytes,
-): Promise<string> | undefined {
-  return inputs === undefined ? undefined : committed(inputs, outputs, salt);
-}
-
-async function committed(
+/** The member `data`, with the comma before it. */
+async function dataMember(
   inputs: NamedTensors,
   outputs: NamedTensors | undefined,
   salt: Bytes,
@@ -186,14 +170,8 @@ async function committed(
   const key = await commitmentKey(salt);
   const [input, output] = await Promise.all([
     commit(key, 'inputs', inputs),
-    outputs === undefined ? undefined : commit(key, 'outputs', outputs),
+    outputs && commit(key, 'outputs', outputs),
   ]);
-  const inputPart = committedPart(input, inputs);
-  const outputPart =
-    output === undefined || outputs === undefined ? '' : `,"outputs":${committedPart(output, outputs)}`;
-  return `{"form":"${canonicalForm}","inputs":${inputPart}${outputPart}}`;
-}
-
-function committedPart(commitment: string, tensors: NamedTensors): string {
-  return `{"commitment":"${commitment}","tensors":${JSON.stringify(receiptTensors(tensors))}}`;
+  const more = outputs && `,"outputs":{"commitment":"${output}","tensors":${tensorsPart(outputs)}}`;
+  return `,"data":{"form":"${canonicalForm}","inputs":{"commitment":"${input}","tensors":${tensorsPart(inputs)}}${more ?? ''}}`;
 }

@@ -3,7 +3,12 @@ import { base64url } from 'jose';
 import { ed25519, type SigningKey } from './keys.ts';
 import { receiptType } from './schema.ts';
 
+type Bytes = Uint8Array<ArrayBuffer>;
+
 const encoder = new TextEncoder();
+/** Receipts take some two thousand bytes. WebCrypto copies what it is given before it returns, so one is enough for all. */
+const scratch = new Uint8Array(16 * 1024);
+const maxUtf8PerUnit = 3;
 
 /** Signs canonical JSON. */
 export type SignReceipt = (payload: string) => Promise<string>;
@@ -16,8 +21,14 @@ export function receiptHeader(kid: string): string {
 export function receiptSigner({ kid, key }: SigningKey): SignReceipt {
   const header = `${base64url.encode(receiptHeader(kid))}.`;
   return async (payload) => {
-    const input = header + base64url.encode(payload);
-    const signature = await crypto.subtle.sign(ed25519, key, encoder.encode(input));
+    const input = header + base64url.encode(utf8(payload));
+    const signature = await crypto.subtle.sign(ed25519, key, utf8(input));
     return `${input}.${base64url.encode(new Uint8Array(signature))}`;
   };
+}
+
+/** Good until the next call. */
+function utf8(text: string): Bytes {
+  if (text.length * maxUtf8PerUnit > scratch.length) return new Uint8Array(encoder.encode(text));
+  return scratch.subarray(0, encoder.encodeInto(text, scratch).written);
 }

@@ -22,6 +22,7 @@ export interface MeterTagger {
 const hmac = { name: 'HMAC', hash: 'SHA-256' };
 const keyBytes = 32;
 const maxTags = 4096;
+const dayMs = 86_400_000;
 const encoder = new TextEncoder();
 
 /**
@@ -36,10 +37,16 @@ export async function createMeterTagger(recordsKeys: readonly string[]): Promise
     throw new EdgewiseError('invalid_request', 'there is no records key to derive the meters’ key from');
   }
   const known = new Lru<string, Bytes>({ maxBytes: maxTags });
+  // Days make up months, and to look at a calendar takes longer than all else here.
+  let latest = { day: Number.NaN, month: '' };
+  const cachedMonth = (atMs: number): string => {
+    const day = Math.floor(atMs / dayMs);
+    if (latest.day !== day) latest = { day, month: monthOf(atMs) };
+    return latest.month;
+  };
   return {
     tag(meter, atMs) {
-      const month = monthOf(atMs);
-      const message = messageOf(meter, month);
+      const message = messageOf(meter, cachedMonth(atMs));
       return (
         known.get(message) ??
         tagUnder(first, message).then((tag) => {
