@@ -1,0 +1,176 @@
+/**
+ * Gathers the records of one isolate's requests into batches for the log.
+ *
+ * Made for isolates whose requests may end in the middle of anything. Each `add` is the work of its own request, which
+ * hands the promise to `waitUntil`; whichever request wakes first sends what all have added. None depends on that one
+ * living on: a batch that was sent and not heard of for a while is taken back and sent again by whoever comes next.
+ * Sending twice is harmless, since the log knows a receipt by its hash. What a request adds and what it holds of the
+ * memory is counted where the batch is settled, not where the request goes on, for it may never go on.
+ */
+import type { Clock } from '../../async/clock.ts';
+import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
+import type { LogRecord, ReceiptLog } from './types.ts';
+
+export interface LogAppender {
+  /**
+   * Resolves when the log has the record, durably.
+   *
+   * @throws EdgewiseError `records_unavailable` when it could not be put there: the receipt's holder can hand it in.
+   */
+  add(record: LogRecord): Promise<void>;
+}
+
+export interface AppenderOptions {
+  readonly log: Pick<ReceiptLog, 'append'>;
+  readonly clock: Clock;
+  /** How long a record waits for others to go with it. */
+  readonly windowMs?: number;
+  readonly maxBatchRecords?: number;
+  /** Of the records that are not in the log yet, together. */
+  readonly maxHeldBytes?: number;
+  readonly maxAttempts?: number;
+  /** Before the second attempt; doubles with each further one. */
+  readonly backoffMs?: number;
+  /** A batch that is not answered for so long is sent again. */
+  readonly patienceMs?: number;
+}
+
+interface Slot {
+  readonly record: LogRecord;
+  readonly bytes: number;
+  attempts: number;
+  /** Waits to be sent, as against: is under way, or settled. */
+  isHeld: boolean;
+  /** Goes by itself: a batch that it was in was refused. */
+  isAlone: boolean;
+  outcome: { readonly failure: unknown } | 'appended' | undefined;
+  /** Wakes the request that added it. */
+  wake: () => void;
+}
+
+interface Batch {
+  readonly slots: readonly Slot[];
+  readonly sentMs: number;
+}
+
+/** What a record weighs beside its bytes: objects, strings, a promise and a timer. */
+const recordOverheadBytes = 500;
+
+export function createAppender(options: AppenderOptions): LogAppender {
+  const {
+    log,
+    clock,
+    windowMs = 10,
+    maxBatchRecords = 256,
+    maxHeldBytes = 8 * 1024 * 1024,
+    maxAttempts = 6,
+    backoffMs = 100,
+    patienceMs = 5000,
+  } = options;
+  const held = new Set<Slot>();
+  const underway = new Set<Batch>();
+  let heldBytes = 0;
+
+  /** Until it is woken, or the time is over. The timer is of the request that waits, so only that one cancels it. */
+  async function wait(slot: Slot, ms: number): Promise<void> {
+    let cancel = () => {};
+    await new Promise<void>((resolve) => {
+      slot.wake = resolve;
+      cancel = clock.after(ms, resolve);
+    });
+    cancel();
+  }
+
+  function settle(slot: Slot, outcome: NonNullable<Slot['outcome']>): void {
+    if (slot.outcome !== undefined) return;
+    slot.outcome = outcome;
+    slot.isHeld = false;
+    held.delete(slot);
+    heldBytes -= slot.bytes;
+  }
+
+  function hold(slot: Slot): void {
+    slot.isHeld = true;
+    held.add(slot);
+  }
+
+  function attempted(slot: Slot, failure: unknown, isFinal: boolean): void {
+    if (slot.outcome !== undefined) return;
+    slot.attempts += 1;
+    if (isFinal || slot.attempts >= maxAttempts) settle(slot, { failure });
+    else hold(slot);
+  }
+
+  /** Takes back what was sent by a request that may be no more. */
+  function takeBack(): void {
+    for (const batch of underway) {
+      if (clock.now() - batch.sentMs < patienceMs) continue;
+      underway.delete(batch);
+      for (const slot of batch.slots) attempted(slot, new Error('no answer in time'), false);
+    }
+  }
+
+  function batchWith(slot: Slot): Batch {
+    const others = slot.isAlone ? [] : [...held].filter((other) => other !== slot && !other.isAlone);
+    const slots = [slot, ...others.slice(0, maxBatchRecords - 1)];
+    for (const each of slots) {
+      each.isHeld = false;
+      held.delete(each);
+    }
+    return { slots, sentMs: clock.now() };
+  }
+
+  async function send(batch: Batch): Promise<void> {
+    underway.add(batch);
+    const { slots } = batch;
+    try {
+      await log.append(slots.map(({ record }) => record));
+      for (const slot of slots) settle(slot, 'appended');
+    } catch (error) {
+      const isRefused = isEdgewiseError(error) && error.code === 'invalid_request';
+      // One record that the log refuses does not take the others with it. A batch that was taken back is others' already.
+      for (const slot of underway.has(batch) ? slots : []) {
+        if (isRefused) slot.isAlone = true;
+        attempted(slot, error, isRefused && slots.length === 1);
+      }
+    } finally {
+      underway.delete(batch);
+      for (const slot of slots) slot.wake();
+    }
+  }
+
+  return {
+    async add(record) {
+      const bytes = record.entry.length + (record.sealed?.length ?? 0) + recordOverheadBytes;
+      if (heldBytes + bytes > maxHeldBytes)
+        throw notRecorded(`${heldBytes} bytes wait for it, wanted ${maxHeldBytes} at most`);
+      heldBytes += bytes;
+      const slot: Slot = {
+        record,
+        bytes,
+        attempts: 0,
+        isHeld: false,
+        isAlone: false,
+        outcome: undefined,
+        wake: () => {},
+      };
+      hold(slot);
+      if (held.size < maxBatchRecords) await wait(slot, windowMs);
+      for (;;) {
+        takeBack();
+        if (slot.isHeld) await send(batchWith(slot));
+        if (slot.outcome === 'appended') return;
+        if (slot.outcome !== undefined)
+          throw notRecorded(`${slot.attempts} attempts failed`, slot.outcome.failure);
+        await wait(
+          slot,
+          slot.isHeld && !slot.isAlone ? backoffMs * 2 ** (slot.attempts - 1) : slot.isAlone ? 0 : patienceMs,
+        );
+      }
+    },
+  };
+}
+
+function notRecorded(why: string, cause?: unknown): EdgewiseError {
+  return new EdgewiseError('records_unavailable', `receipt is not put on record: ${why}`, { cause });
+}
