@@ -1,0 +1,124 @@
+/**
+ * All that is held about a tenant, for who it is about (GDPR articles 15 and 20). Receipts are found by looking through what
+ * the log keeps sealed, a page at a time: an index of whose receipts are where would itself be a record of who did what
+ * when, readable by whoever holds the storage, and one more thing to erase.
+ */
+
+import type { StateStore } from '../../storage/types.ts';
+import type { AccountStore } from '../accounts/account-store.ts';
+import type { ApiKey, Tenant } from '../accounts/schema.ts';
+import { idOfKept, openReceipt } from '../vault/sealed-receipt.ts';
+import type { Vault } from '../vault/vault.ts';
+import type { Erasure } from './erasure.ts';
+import { erasureOf } from './erasure.ts';
+import type { PrivacyNotice } from './notice.ts';
+
+export const exportSchemaId = 'edgewise.export.v1';
+
+/** Sealed receipts of entries that stand one after another in the log. */
+export interface SealedPage {
+  readonly sealed: readonly (Uint8Array<ArrayBuffer> | undefined)[];
+  /** Index of the entry after them; undefined at the end of the log. */
+  readonly next: number | undefined;
+}
+
+/** What the log keeps sealed, by place. */
+export interface SealedReceipts {
+  /** From the entry `index` on, as many as are kept together. */
+  sealedFrom(index: number): Promise<SealedPage>;
+}
+
+export interface ExportParts {
+  /** Of the records. */
+  readonly state: StateStore;
+  readonly accounts: AccountStore;
+  readonly vault: Vault;
+  readonly receipts: SealedReceipts;
+  readonly notice: PrivacyNotice;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export interface ExportedReceipt {
+  readonly id: string;
+  /** Compact JWS, as signed. */
+  readonly receipt: string;
+}
+
+export interface ReceiptsPage {
+  readonly items: readonly ExportedReceipt[];
+  /** Where to go on (`from`); null: these were the last. */
+  readonly next: number | null;
+}
+
+/** What of a key is kept but for its hashes. */
+export type ExportedKey = Omit<ApiKey, 'hash' | 'previous'> & { readonly rotatedUntil?: string };
+
+export interface TenantExport {
+  readonly schema: typeof exportSchemaId;
+  readonly exportedAt: string;
+  /** With its grants and acceptances. */
+  readonly tenant: Tenant;
+  readonly keys: readonly ExportedKey[];
+  readonly erasure: Erasure | null;
+  readonly receipts: ReceiptsPage;
+  readonly recipients: PrivacyNotice['recipients'];
+  readonly processing: PrivacyNotice['processing'];
+  readonly notKept: PrivacyNotice['notKept'];
+}
+
+/** Of one page: what a worker reads in a few seconds, and holds in its memory. */
+const maxBundles = 96;
+const maxReceiptChars = 4 * 1024 * 1024;
+
+/**
+ * @param from Index in the log from which on receipts are looked for; 0 at first, then the page's `next`.
+ * @throws EdgewiseError `not_found` where there is no such tenant.
+ */
+export async function exportTenant(parts: ExportParts, id: string, from = 0): Promise<TenantExport> {
+  const { accounts, notice, now, state } = parts;
+  const tenant = await accounts.tenant(id);
+  const [keys, erasure, receipts] = await Promise.all([
+    accounts.keys(id),
+    erasureOf(state, id),
+    receiptsOf(parts, id, from),
+  ]);
+  return {
+    schema: exportSchemaId,
+    exportedAt: new Date(now()).toISOString(),
+    tenant,
+    keys: keys.map(({ hash: _, previous, ...key }) => ({
+      ...key,
+      ...(previous && { rotatedUntil: previous.until }),
+    })),
+    erasure: erasure ?? null,
+    receipts,
+    recipients: notice.recipients,
+    processing: notice.processing,
+    notKept: notice.notKept,
+  };
+}
+
+/** The tenant's receipts among the entries from `from` on, as far as one page goes. */
+export async function receiptsOf(
+  { receipts, vault }: Pick<ExportParts, 'receipts' | 'vault'>,
+  tenant: string,
+  from: number,
+): Promise<ReceiptsPage> {
+  const items: ExportedReceipt[] = [];
+  let next: number | undefined = from;
+  let chars = 0;
+  for (let bundle = 0; bundle < maxBundles && next !== undefined && chars < maxReceiptChars; bundle += 1) {
+    const page: SealedPage = await receipts.sealedFrom(next);
+    for (const kept of page.sealed) {
+      if (kept === undefined) continue;
+      const id = idOfKept(kept);
+      const receipt = await openReceipt(vault, id, kept, tenant);
+      if (receipt === undefined) continue;
+      items.push({ id, receipt });
+      chars += receipt.length;
+    }
+    next = page.next;
+  }
+  return { items, next: next ?? null };
+}

@@ -1,0 +1,146 @@
+/**
+ * What is done with whose data, in a form that a program reads: who answers for it, what is kept and for how long, who else
+ * receives it, and where one gets at one's rights (GDPR articles 13, 14 and 30). Made from the configuration alone.
+ */
+
+export const noticeSchemaId = 'edgewise.privacy.v1';
+
+/** Who receives what callers send, beside the server that they sent it to. Addresses and names of machines are not told. */
+export interface Recipient {
+  readonly category: 'inference-server';
+  /** Whose law it stands under; null: not bound to one. */
+  readonly jurisdiction: string | null;
+  readonly region: string | null;
+}
+
+export interface Processing {
+  readonly data: string;
+  readonly purpose: string;
+  /** `none`: gone with the answer. `until-erased`: until the tenant is erased. `permanent`: says of nobody whose it is. */
+  readonly retention: 'none' | 'minutes' | 'until-erased' | 'permanent';
+  readonly protection: string;
+}
+
+export interface PrivacyNotice {
+  readonly schema: typeof noticeSchemaId;
+  readonly controller: { readonly name: string; readonly contact: string | null };
+  /** Whose law this server and its storage stand under; null: not bound to one. */
+  readonly jurisdiction: string | null;
+  readonly processing: readonly Processing[];
+  /** What is kept nowhere, and why. */
+  readonly notKept: readonly { readonly data: string; readonly because: string }[];
+  readonly recipients: readonly Recipient[];
+  readonly trainingUse: false;
+  readonly periods: {
+    /** Until a right that was taken back, or a key that was destroyed, is without effect everywhere. */
+    readonly effectSeconds: number;
+    /** How long what was erased could be brought back from copies of storage. */
+    readonly recoveryWindowDays: number;
+  };
+  readonly rights: {
+    readonly access: string;
+    readonly portability: string;
+    readonly erasure: string;
+  };
+}
+
+export interface NoticeOptions {
+  readonly controller: string;
+  readonly contact?: string | undefined;
+  readonly jurisdiction?: string | undefined;
+  readonly recipients: readonly {
+    readonly jurisdiction?: string | undefined;
+    readonly region?: string | undefined;
+  }[];
+  readonly recoveryWindowDays: number;
+}
+
+/** The bound that is told, above the five seconds for which an isolate trusts what it has read. */
+const effectSeconds = 10;
+
+export function privacyNotice(options: NoticeOptions): PrivacyNotice {
+  const { controller, contact, jurisdiction, recipients, recoveryWindowDays } = options;
+  return {
+    schema: noticeSchemaId,
+    controller: { name: controller, contact: contact ?? null },
+    jurisdiction: jurisdiction ?? null,
+    processing,
+    notKept,
+    recipients: distinct(recipients),
+    trainingUse: false,
+    periods: { effectSeconds, recoveryWindowDays },
+    rights: {
+      access: '/v1/export',
+      portability: '/v1/export',
+      erasure: 'asked of the controller, who erases with POST /admin/tenants/{id}/erasure',
+    },
+  };
+}
+
+function distinct(given: NoticeOptions['recipients']): readonly Recipient[] {
+  const recipients = given.map(
+    ({ jurisdiction = null, region = null }): Recipient => ({
+      category: 'inference-server',
+      jurisdiction,
+      region,
+    }),
+  );
+  return [...new Map(recipients.map((one) => [JSON.stringify(one), one])).values()];
+}
+
+const processing: readonly Processing[] = [
+  {
+    data: 'inputs and outputs of inferences',
+    purpose: 'to answer the request',
+    retention: 'none',
+    protection:
+      'in the memory of the request alone; a receipt holds keyed commitments whose salt only the caller is given',
+  },
+  {
+    data: 'address of the connection',
+    purpose: 'to bound how often callers without a key may ask',
+    retention: 'minutes',
+    protection: 'in memory as a salted hash, never stored or sent on',
+  },
+  {
+    data: 'tenant: name, establishment, residency, fields of use; its keys, grants and acceptances, with who accepted',
+    purpose: 'to decide what a tenant may do, and to show that it was licensed',
+    retention: 'until-erased',
+    protection: 'of keys only hashes',
+  },
+  {
+    data: 'receipts: time, tenant and credential by their ids, model, licence, decision, purpose, where it ran, names and shapes of tensors',
+    purpose: 'to show what happened, to both sides',
+    retention: 'until-erased',
+    protection: "encrypted under the tenant's own key; those without a tenant under a key of the month",
+  },
+  {
+    data: 'log entries: hash of a receipt, pseudonymous meter of the month, units',
+    purpose: 'that no receipt can be denied or added later; royalties',
+    retention: 'permanent',
+    protection: 'says nothing of a receipt to who does not hold it; meters are keyed hashes',
+  },
+  {
+    data: 'counts of use by grant, or by tenant and model',
+    purpose: 'quotas and royalties',
+    retention: 'permanent',
+    protection: 'by ids alone',
+  },
+];
+
+const notKept: PrivacyNotice['notKept'] = [
+  {
+    data: 'inputs, outputs, parameters and headers of requests',
+    because: 'nothing that is promised here needs them',
+  },
+  {
+    data: 'salts of commitments',
+    because: 'whoever holds one can test guesses of what was sent: the caller alone does',
+  },
+  { data: 'API keys', because: 'a hash is enough to know one again' },
+  { data: 'addresses of connections', because: 'nothing that is promised here needs them' },
+  {
+    data: 'log lines of single requests with anything of their content',
+    because: 'a line names ids, codes and times',
+  },
+];
