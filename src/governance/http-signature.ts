@@ -1,0 +1,269 @@
+/**
+ * The answer as a whole, signed (RFC 9421), where the caller asks for it with `Accept-Signature` (§5): status, body by its
+ * `Content-Digest` (RFC 9530), receipt, and what was asked: method and address, and the request's own `Content-Digest`
+ * where it has one. So nobody between server and caller can give the answer to another request, or change it.
+ */
+import { createSignature, isSignatureError, verifySignature, webcrypto } from 'http-message-sig';
+import {
+  type BareItem,
+  isInnerList,
+  type Parameters,
+  parseDictionary,
+  serializeDictionary,
+} from 'structured-headers';
+import { EdgewiseError, isEdgewiseError } from '../errors.ts';
+import type { SigningKey, VerifyingKeys } from './receipt/keys.ts';
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** Marks signatures of this kind, so that none made for something else is taken for one (RFC 9421 §7.2.7). */
+export const answerTag = 'edgewise-answer';
+const algorithm = 'ed25519';
+
+/** One request, and the answer to it with the headers that it goes out with. */
+export interface Exchange {
+  readonly method: string;
+  /** The whole address, as the caller wrote it. */
+  readonly targetUri: string;
+  readonly requestHeaders: Headers;
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Bytes;
+}
+
+/** What a caller asks for. */
+export interface WantedSignature {
+  readonly label: string;
+  readonly components: readonly Component[];
+  /** Comes back, so that the caller knows the answer for a new one. */
+  readonly nonce: string | undefined;
+}
+
+interface Component {
+  readonly name: string;
+  /** Of the request. */
+  readonly req: boolean;
+}
+
+const always: readonly Component[] = [
+  { name: '@status', req: false },
+  { name: 'content-digest', req: false },
+  { name: 'edgewise-receipt', req: false },
+  { name: '@method', req: true },
+  { name: '@target-uri', req: true },
+  { name: 'content-digest', req: true },
+];
+
+/** What can be covered besides: all that an answer of ours has, or a request may have. */
+const possible: readonly Component[] = [
+  ...always,
+  ...['content-type', 'edgewise-receipt-salt', 'edgewise-model', 'edgewise-tier', 'edgewise-reason'].map(
+    (name) => ({ name, req: false }),
+  ),
+  ...['@authority', '@scheme', '@path', '@query', 'content-type'].map((name) => ({ name, req: true })),
+];
+
+const maxFieldLength = 2048;
+
+/**
+ * What `Accept-Signature` asks for; undefined where there is none. To be read before the work is done.
+ *
+ * @param keyId Of the key that signs.
+ * @throws EdgewiseError `invalid_request` for a field that cannot be read, or asks for what cannot be had (RFC 9421 §5.2).
+ */
+export function wantedSignature(field: string | undefined, keyId: string): WantedSignature | undefined {
+  if (field === undefined) return undefined;
+  if (field.length > maxFieldLength) throw cannotSign(`it has ${field.length} characters`);
+  const [wanted, ...more] = dictionaryOf(field);
+  if (wanted === undefined) return undefined;
+  const [label, list] = wanted;
+  if (more.length > 0) throw cannotSign('it asks for more than one');
+  if (!isInnerList(list)) throw cannotSign('it has no list of components');
+  const [names, parameters] = list;
+  return {
+    label,
+    components: names.map(([name, of]) => componentOf(name, of)),
+    nonce: nonceOf(parameters, keyId),
+  };
+}
+
+function dictionaryOf(field: string): ReturnType<typeof parseDictionary> {
+  try {
+    return parseDictionary(field);
+  } catch {
+    throw cannotSign('it is no dictionary of structured fields (RFC 9651)');
+  }
+}
+
+function componentOf(name: BareItem, of: Parameters): Component {
+  const req = of.get('req') === true;
+  const wanted = possible.find((component) => component.name === name && component.req === req);
+  if (wanted === undefined || of.size > (req ? 1 : 0)) {
+    const known = possible.map(identifier).join(' ');
+    throw cannotSign(`it asks to cover another component than ${known}`);
+  }
+  return wanted;
+}
+
+function nonceOf(parameters: Parameters, keyId: string): string | undefined {
+  const differs = (name: string, ours: string) => parameters.has(name) && parameters.get(name) !== ours;
+  if (differs('alg', algorithm)) throw cannotSign(`it asks for another alg than "${algorithm}"`);
+  if (differs('keyid', keyId)) throw cannotSign(`it asks for another keyid than "${keyId}"`);
+  if (differs('tag', answerTag)) throw cannotSign(`it asks for another tag than "${answerTag}"`);
+  if (parameters.has('expires')) throw cannotSign('it asks for expires: answers stay what they are');
+  const nonce = parameters.get('nonce');
+  if (nonce !== undefined && typeof nonce !== 'string') throw cannotSign('its nonce is no string');
+  return nonce;
+}
+
+/**
+ * The headers that sign the exchange's answer: `Content-Digest`, `Signature-Input`, `Signature`. Covers, of what is wanted
+ * and of what always is, all that this answer and its request have.
+ *
+ * @param atMs Milliseconds since 1970.
+ */
+export async function signAnswer(
+  wanted: WantedSignature,
+  exchange: Exchange,
+  { kid, key }: SigningKey,
+  atMs: number,
+): Promise<Readonly<Record<string, string>>> {
+  const digest = await contentDigest(exchange.body);
+  const headers = new Headers(exchange.headers);
+  headers.set('Content-Digest', digest);
+  const message = messageOf({ ...exchange, headers });
+  const covered = [...new Set([...wanted.components, ...always])].filter(({ name, req }) =>
+    name.startsWith('@') ? true : (req ? exchange.requestHeaders : headers).has(name),
+  );
+  const { signature, signatureInput } = await createSignature(message, {
+    label: wanted.label,
+    components: covered.map(toLibrary),
+    parameters: {
+      created: Math.floor(atMs / 1000),
+      keyid: kid,
+      alg: algorithm,
+      ...(wanted.nonce !== undefined && { nonce: wanted.nonce }),
+      tag: answerTag,
+    },
+    signer: webcrypto.signer(key),
+  });
+  return { 'Content-Digest': digest, 'Signature-Input': signatureInput, Signature: signature };
+}
+
+export interface VerifyAnswerOptions {
+  readonly keys: VerifyingKeys;
+  /** As the request asked for it. Default: whatever the signature has. */
+  readonly nonce?: string;
+}
+
+/**
+ * Checks that the answer is what the server signed for this request.
+ *
+ * @returns The key that signed, and when, in milliseconds since 1970.
+ * @throws EdgewiseError `signature_invalid`
+ */
+export async function verifyAnswer(
+  exchange: Exchange,
+  { keys, nonce }: VerifyAnswerOptions,
+): Promise<{ readonly kid: string; readonly atMs: number }> {
+  if (!(await matchesContentDigest(exchange.headers.get('content-digest'), exchange.body))) {
+    throw notSigned('its body is not that of its Content-Digest');
+  }
+  const needed = always.filter(({ name, req }) => {
+    if (name === 'edgewise-receipt') return exchange.headers.has(name);
+    return name === 'content-digest' && req ? exchange.requestHeaders.has(name) : true;
+  });
+  try {
+    const { parameters } = await verifySignature(messageOf(exchange), {
+      policy: {
+        algorithms: [algorithm],
+        requiredComponents: needed.map(toLibrary),
+        requiredParameters: ['created', 'keyid', 'tag'],
+        // An answer may be looked at years later: its time is for the caller to judge.
+        now: Number.MAX_SAFE_INTEGER,
+        validate: (signed) =>
+          signed.parameters.tag === answerTag && (nonce === undefined || signed.parameters.nonce === nonce),
+      },
+      resolveVerifier({ parameters: { keyid } }) {
+        const key = keys.get(keyid ?? '');
+        if (key === undefined) throw notSigned(`the key ${keyid} is not known`);
+        return webcrypto.verifier(key);
+      },
+    });
+    return { kid: parameters.keyid ?? '', atMs: (parameters.created ?? 0) * 1000 };
+  } catch (error) {
+    if (!isSignatureError(error)) throw error;
+    throw isEdgewiseError(error.cause) ? error.cause : notSigned(error.message);
+  }
+}
+
+/** RFC 9530 §2, with SHA-256. */
+export async function contentDigest(body: Bytes): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', body);
+  return serializeDictionary(new Map([['sha-256', [digest, new Map()]]]));
+}
+
+const hashes: ReadonlyMap<string, string> = new Map([
+  ['sha-256', 'SHA-256'],
+  ['sha-512', 'SHA-512'],
+]);
+
+/** Whether all digests in the field that can be computed here are those of `body`, and there is one at least. */
+export async function matchesContentDigest(field: string | null | undefined, body: Bytes): Promise<boolean> {
+  const given = field ? digestsIn(field) : [];
+  const same = await Promise.all(given.map(([hash, digest]) => isDigest(hash, digest, body)));
+  return same.length > 0 && !same.includes(false);
+}
+
+function digestsIn(field: string): [hash: string, digest: Bytes][] {
+  try {
+    return [...parseDictionary(field)].flatMap(([name, member]): [string, Bytes][] => {
+      const hash = hashes.get(name);
+      if (hash === undefined) return [];
+      const value = isInnerList(member) ? undefined : member[0];
+      return [[hash, value instanceof ArrayBuffer ? new Uint8Array(value) : new Uint8Array(0)]];
+    });
+  } catch {
+    return [];
+  }
+}
+
+async function isDigest(hash: string, digest: Bytes, body: Bytes): Promise<boolean> {
+  const wanted = new Uint8Array(await crypto.subtle.digest(hash, body));
+  return wanted.length === digest.length && wanted.every((byte, at) => byte === digest[at]);
+}
+
+function messageOf({ method, targetUri, requestHeaders, status, headers }: Exchange) {
+  return {
+    kind: 'response',
+    status,
+    fields: fieldsOf(headers),
+    request: { kind: 'request', method, targetUri, fields: fieldsOf(requestHeaders) },
+  } as const;
+}
+
+/** Those that can be covered: others may hold what is not ASCII, which the library refuses. */
+function fieldsOf(headers: Headers): { readonly name: string; readonly value: string }[] {
+  const names = new Set([...possible.map(({ name }) => name), 'signature', 'signature-input']);
+  return [...headers].filter(([name]) => names.has(name)).map(([name, value]) => ({ name, value }));
+}
+
+function toLibrary({ name, req }: Component) {
+  return { name, parameters: req ? { req } : {} };
+}
+
+/** As `Signature-Input` writes it. */
+function identifier({ name, req }: Component): string {
+  return `"${name}"${req ? ';req' : ''}`;
+}
+
+function cannotSign(reason: string): EdgewiseError {
+  return new EdgewiseError(
+    'invalid_request',
+    `the answer cannot be signed as Accept-Signature asks: ${reason}; wanted such as sig=();tag="${answerTag}"`,
+  );
+}
+
+function notSigned(reason: string): EdgewiseError {
+  return new EdgewiseError('signature_invalid', `the answer is not what the server signed: ${reason}`);
+}
