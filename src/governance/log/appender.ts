@@ -41,8 +41,6 @@ interface Slot {
   attempts: number;
   /** Waits to be sent, as against: is under way, or settled. */
   isHeld: boolean;
-  /** Goes by itself: a batch that it was in was refused. */
-  isAlone: boolean;
   outcome: { readonly failure: unknown } | 'appended' | undefined;
   /** Wakes the request that added it. */
   wake: () => void;
@@ -63,8 +61,8 @@ export function createAppender(options: AppenderOptions): LogAppender {
     windowMs = 10,
     maxBatchRecords = 256,
     maxHeldBytes = 8 * 1024 * 1024,
-    maxAttempts = 6,
-    backoffMs = 100,
+    maxAttempts = 7,
+    backoffMs = 200,
     patienceMs = 5000,
   } = options;
   const held = new Set<Slot>();
@@ -111,32 +109,42 @@ export function createAppender(options: AppenderOptions): LogAppender {
   }
 
   function batchWith(slot: Slot): Batch {
-    const others = slot.isAlone ? [] : [...held].filter((other) => other !== slot && !other.isAlone);
-    const slots = [slot, ...others.slice(0, maxBatchRecords - 1)];
-    for (const each of slots) {
-      each.isHeld = false;
-      held.delete(each);
+    const others = [...held].filter((other) => other !== slot);
+    return batchOf([slot, ...others.slice(0, maxBatchRecords - 1)]);
+  }
+
+  function batchOf(slots: readonly Slot[]): Batch {
+    for (const slot of slots) {
+      slot.isHeld = false;
+      held.delete(slot);
     }
     return { slots, sentMs: clock.now() };
   }
 
+  /** Does not reject: each slot has its outcome, or is held again. */
   async function send(batch: Batch): Promise<void> {
-    underway.add(batch);
     const { slots } = batch;
+    underway.add(batch);
     try {
       await log.append(slots.map(({ record }) => record));
       for (const slot of slots) settle(slot, 'appended');
     } catch (error) {
-      const isRefused = isEdgewiseError(error) && error.code === 'invalid_request';
-      // One record that the log refuses does not take the others with it. A batch that was taken back is others' already.
-      for (const slot of underway.has(batch) ? slots : []) {
-        if (isRefused) slot.isAlone = true;
-        attempted(slot, error, isRefused && slots.length === 1);
-      }
+      // A batch that was taken back meanwhile is others' business.
+      if (underway.has(batch)) await failed(slots, error);
     } finally {
       underway.delete(batch);
       for (const slot of slots) slot.wake();
     }
+  }
+
+  async function failed(slots: readonly Slot[], error: unknown): Promise<void> {
+    const isRefused = isEdgewiseError(error) && error.code === 'invalid_request';
+    if (isRefused && slots.length > 1) {
+      // One record that the log refuses does not take the others with it.
+      await Promise.all(slots.map((slot) => send(batchOf([slot]))));
+      return;
+    }
+    for (const slot of slots) attempted(slot, error, isRefused);
   }
 
   return {
@@ -150,22 +158,19 @@ export function createAppender(options: AppenderOptions): LogAppender {
         bytes,
         attempts: 0,
         isHeld: false,
-        isAlone: false,
         outcome: undefined,
         wake: () => {},
       };
       hold(slot);
       if (held.size < maxBatchRecords) await wait(slot, windowMs);
-      for (;;) {
-        takeBack();
-        if (slot.isHeld) await send(batchWith(slot));
-        if (slot.outcome === 'appended') return;
-        if (slot.outcome !== undefined)
-          throw notRecorded(`${slot.attempts} attempts failed`, slot.outcome.failure);
-        await wait(
-          slot,
-          slot.isHeld && !slot.isAlone ? backoffMs * 2 ** (slot.attempts - 1) : slot.isAlone ? 0 : patienceMs,
-        );
+      for (takeBack(); slot.outcome === undefined; takeBack()) {
+        // Not waited for itself: should its answer never come, the batch is sent again.
+        if (slot.isHeld) void send(batchWith(slot));
+        await wait(slot, patienceMs);
+        if (slot.isHeld) await wait(slot, backoffMs * 2 ** (slot.attempts - 1));
+      }
+      if (slot.outcome !== 'appended') {
+        throw notRecorded(`${slot.attempts} attempts failed`, slot.outcome.failure);
       }
     },
   };

@@ -148,3 +148,15 @@ export function sealedAt(bundle: Bytes, place: number): Bytes | undefined {
   const receipt = bundle.slice(at + 4, at + 4 + view.getUint32(at));
   return receipt.length === 0 ? undefined : receipt;
 }
+
+/** All of a bundle, in the order of their entries. */
+export function allSealed(bundle: Bytes): readonly (Bytes | undefined)[] {
+  const view = new DataView(bundle.buffer, bundle.byteOffset, bundle.byteLength);
+  const receipts: (Bytes | undefined)[] = [];
+  for (let at = 0; at + 4 <= bundle.length; ) {
+    const end = at + 4 + view.getUint32(at);
+    receipts.push(end === at + 4 ? undefined : bundle.slice(at + 4, end));
+    at = end;
+  }
+  return receipts;
+}

@@ -3,8 +3,10 @@ import type { Clock } from '../../async/clock.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { Bytes } from './bytes.ts';
 import { checkEntry } from './entry.ts';
+import { firstLoose } from './frontier.ts';
 import type { Sequencer } from './sequencer.ts';
 import type { LogState } from './store.ts';
+import { tileWidth } from './tiles.ts';
 import type { LogRecord } from './types.ts';
 
 export interface LogLocation {
@@ -18,7 +20,14 @@ export interface LogCore {
   append(records: readonly LogRecord[]): Promise<void>;
   locate(receiptHash: Bytes, waitMs: number): Promise<LogLocation | undefined>;
   find(id: string): Promise<{ readonly index: number; readonly sealed: Bytes | undefined } | undefined>;
+  /** Sealed receipts of the rows that are still there, from `index` to the end of its bundle; and one past the last entry. */
+  kept(index: number): Promise<KeptSealed>;
   cosign(note: string): Promise<void>;
+}
+
+export interface KeptSealed {
+  readonly sealed: readonly (Bytes | undefined)[];
+  readonly end: number;
 }
 
 export interface LogServiceOptions {
@@ -89,6 +98,11 @@ export function createLogService(options: LogServiceOptions): LogService {
     },
     async find(id) {
       return state.find(id);
+    },
+    async kept(index) {
+      const end = state.end();
+      const rows = state.rows(index, Math.min(end, firstLoose(index) + tileWidth));
+      return { sealed: rows.map(({ sealed }) => sealed), end };
     },
     cosign: (note) => sequencer.cosign(note),
     async round() {

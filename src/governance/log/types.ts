@@ -29,6 +29,14 @@ export interface LogProof {
   readonly checkpoint: string;
 }
 
+/** Sealed receipts of entries that stand one after another. */
+export interface SealedPage {
+  /** Undefined where none is kept. */
+  readonly sealed: readonly (Uint8Array<ArrayBuffer> | undefined)[];
+  /** Index of the entry after them; undefined at the end of the log. */
+  readonly next: number | undefined;
+}
+
 export interface ReceiptLog {
   /**
    * Durable once the promise resolves: every record will be in the log. One that is already there, by its entry, is left as
@@ -44,6 +52,10 @@ export interface ReceiptLog {
   prove(receiptHash: Uint8Array<ArrayBuffer>, waitMs: number): Promise<LogProof | undefined>;
   /** The sealed receipt with this id; undefined where none is kept. */
   sealed(id: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /**
+   * The sealed receipts from the entry `index` on, as far as they are kept together: for who looks for those of a subject.
+   */
+  sealedFrom(index: number): Promise<SealedPage>;
   /**
    * A file of the log's static part (C2SP tlog-tiles): `checkpoint`, `tile/0/000`, `tile/entries/000.p/5`. Undefined where
    * there is none.

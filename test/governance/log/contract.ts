@@ -6,7 +6,7 @@ import { consistencyPath, inclusionPath, leafHash } from '../../../src/governanc
 import { formatSignatureLine, parseCosignerKey, parseNote } from '../../../src/governance/log/note.ts';
 import { decodeProof, encodeProof, verifyProof } from '../../../src/governance/log/proof.ts';
 import { bundleEntries, newTiles, tileNodes, tilePath } from '../../../src/governance/log/tiles.ts';
-import type { ReceiptLog } from '../../../src/governance/log/types.ts';
+import type { ReceiptLog, SealedPage } from '../../../src/governance/log/types.ts';
 import { verifyConsistency, verifyInclusion } from '../../../src/governance/log/verify.ts';
 import { strangeWitness, testWitnesses } from '../../support/governance-keys.ts';
 import { hashOf, idOf, recordOf, recordsOf, sealedOf, testPolicy } from './records.ts';
@@ -173,6 +173,34 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
         expect(await log.sealed(idOf(n))).toEqual(sealed);
       }
       expect(await log.sealed('unknown')).toBeUndefined();
+    });
+
+    it('gives all sealed receipts in the order of the log, from any entry on', async () => {
+      const { log, settle } = await make();
+      expect(await log.sealedFrom(0)).toEqual({ sealed: [], next: undefined });
+      for (const [from, to] of [
+        [0, 10],
+        [10, 256],
+        [256, 515],
+      ] as const) {
+        await log.append(await recordsOf(from, to));
+        // Those that wait for their round are among them.
+        for (const start of [0, 7, 255, 256, 300].filter((at) => at < to)) {
+          const found: (Uint8Array | undefined)[] = [];
+          for (let at: number | undefined = start; at !== undefined; ) {
+            const { sealed, next }: SealedPage = await log.sealedFrom(at);
+            found.push(...sealed);
+            at = next;
+          }
+          const wanted = await Promise.all(
+            Array.from({ length: to - start }, async (_, at) => (await recordOf(start + at)).sealed),
+          );
+          expect(found).toEqual(wanted);
+        }
+        await settle();
+      }
+      expect(await log.sealedFrom(515)).toEqual({ sealed: [], next: undefined });
+      expect(await log.sealedFrom(100_000)).toEqual({ sealed: [], next: undefined });
     });
 
     it('refuses records that are none, and takes nothing of their batch', async () => {

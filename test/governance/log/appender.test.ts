@@ -1,0 +1,212 @@
+import { describe, expect, it, vi } from 'vitest';
+import { EdgewiseError } from '../../../src/errors.ts';
+import { type AppenderOptions, createAppender } from '../../../src/governance/log/appender.ts';
+import { hashInEntry } from '../../../src/governance/log/entry.ts';
+import type { LogRecord } from '../../../src/governance/log/types.ts';
+import { ManualClock } from '../../support/clock.ts';
+import { recordOf, recordsOf } from './records.ts';
+
+type Answer = { resolve: () => void; reject: (error: unknown) => void };
+
+/** A log that answers when the test says so. */
+function harness(options: Partial<AppenderOptions> = {}) {
+  const clock = new ManualClock();
+  const batches: (readonly LogRecord[])[] = [];
+  const answers: Answer[] = [];
+  const append = (records: readonly LogRecord[]) => {
+    batches.push(records);
+    return new Promise<void>((resolve, reject) => answers.push({ resolve, reject }));
+  };
+  const appender = createAppender({ log: { append }, clock, windowMs: 10, ...options });
+  /** Lets what was resolved go on; there are no timers but the clock's. */
+  const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const advance = async (ms: number) => {
+    clock.advance(ms);
+    await settle();
+  };
+  return { clock, batches, answers, appender, advance, settle };
+}
+
+const outcomeOf = (promise: Promise<void>) => {
+  const outcome = { value: 'pending' };
+  promise.then(
+    () => (outcome.value = 'appended'),
+    (error: unknown) => (outcome.value = error instanceof EdgewiseError ? error.code : String(error)),
+  );
+  return outcome;
+};
+
+describe('createAppender()', () => {
+  it('sends what was added within the window as one batch', async () => {
+    const { appender, batches, answers, advance, settle, clock } = harness();
+    const records = await recordsOf(0, 3);
+    const outcomes = records.map((record) => outcomeOf(appender.add(record)));
+    await advance(9);
+    expect(batches).toEqual([]);
+    await advance(1);
+    expect(batches).toEqual([records]);
+    expect(outcomes.map(({ value }) => value)).toEqual(['pending', 'pending', 'pending']);
+    answers[0]?.resolve();
+    await settle();
+    expect(outcomes.map(({ value }) => value)).toEqual(['appended', 'appended', 'appended']);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('sends a full batch at once, and the rest with the next', async () => {
+    const { appender, batches, answers, advance, settle } = harness({ maxBatchRecords: 4 });
+    const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(record)));
+    await settle();
+    expect(batches.map((batch) => batch.length)).toEqual([4]);
+    await advance(10);
+    expect(batches.map((batch) => batch.length)).toEqual([4, 2]);
+    for (const { resolve } of answers) resolve();
+    await settle();
+    expect(outcomes.every(({ value }) => value === 'appended')).toBe(true);
+  });
+
+  it('tries a failed batch again, together, each time after twice the wait', async () => {
+    const { appender, batches, answers, advance, settle } = harness({ backoffMs: 100 });
+    const records = await recordsOf(0, 2);
+    const outcomes = records.map((record) => outcomeOf(appender.add(record)));
+    await advance(10);
+    for (const [attempt, waitMs] of [100, 200, 400].entries()) {
+      answers[attempt]?.reject(new Error('no'));
+      await settle();
+      await advance(waitMs - 1);
+      expect(batches).toHaveLength(attempt + 1);
+      await advance(1);
+      expect(batches).toHaveLength(attempt + 2);
+      expect(new Set(batches.at(-1))).toEqual(new Set(records));
+    }
+    answers[3]?.resolve();
+    await settle();
+    expect(outcomes.map(({ value }) => value)).toEqual(['appended', 'appended']);
+  });
+
+  it('gives up after its last attempt, says why, and holds nothing then', async () => {
+    const clock = new ManualClock();
+    const append = vi.fn(() => Promise.reject(new Error('down')));
+    const appender = createAppender({ log: { append }, clock, maxAttempts: 3, maxHeldBytes: 1000 });
+    for (let round = 0; round < 5; round += 1) {
+      const adding = appender.add(await recordOf(round));
+      const failure = expect(adding).rejects.toMatchObject({
+        code: 'records_unavailable',
+        cause: { message: 'down' },
+      });
+      for (let step = 0; step < 10; step += 1) {
+        clock.advance(60_000);
+        await new Promise<void>((resolve) => setImmediate(resolve));
+      }
+      await failure;
+    }
+    expect(append).toHaveBeenCalledTimes(15);
+  });
+
+  it('does not let a record that is refused take its batch with it', async () => {
+    const clock = new ManualClock();
+    const [bad, ...good] = await recordsOf(0, 4);
+    const had: LogRecord[] = [];
+    const append = async (records: readonly LogRecord[]) => {
+      if (bad !== undefined && records.includes(bad))
+        throw new EdgewiseError('invalid_request', 'not an entry');
+      had.push(...records);
+    };
+    const appender = createAppender({ log: { append }, clock });
+    if (bad === undefined) return;
+    const outcomes = [bad, ...good].map((record) => outcomeOf(appender.add(record)));
+    clock.advance(10);
+    await vi.waitFor(() => expect(outcomes.map(({ value }) => value)).not.toContain('pending'));
+    expect(outcomes.map(({ value }) => value)).toEqual([
+      'records_unavailable',
+      'appended',
+      'appended',
+      'appended',
+    ]);
+    expect(had).toEqual(good);
+  });
+
+  it('sends again what was sent by a request that is no more', async () => {
+    const { appender, batches, answers, advance, settle } = harness({ patienceMs: 1000 });
+    const outcomes = (await recordsOf(0, 2)).map((record) => outcomeOf(appender.add(record)));
+    await advance(10);
+    expect(batches).toHaveLength(1);
+    // Its answer never comes. The next that adds takes the whole batch along.
+    await advance(999);
+    expect(batches).toHaveLength(1);
+    await advance(300);
+    expect(batches).toHaveLength(2);
+    expect(new Set(batches[1])).toEqual(new Set(batches[0]));
+    answers[1]?.resolve();
+    await settle();
+    expect(outcomes.map(({ value }) => value)).toEqual(['appended', 'appended']);
+    // The late answer of the first changes nothing.
+    answers[0]?.reject(new Error('late'));
+    await settle();
+    await advance(60_000);
+    expect(batches).toHaveLength(2);
+  });
+
+  it('lets the next request send what dead ones left, and frees what they held', async () => {
+    const clock = new ManualClock();
+    const batches: (readonly LogRecord[])[] = [];
+    const append = async (records: readonly LogRecord[]) => void batches.push(records);
+    // The clock of a request that has ended never wakes it.
+    const dead = { now: () => clock.now(), after: () => () => {} };
+    let current: Pick<ManualClock, 'now' | 'after'> = dead;
+    const appender = createAppender({
+      log: { append },
+      clock: { now: () => current.now(), after: (ms, wake) => current.after(ms, wake) },
+      maxHeldBytes: 4 * 700,
+    });
+    for (let round = 0; round < 5; round += 1) {
+      current = dead;
+      for (const record of await recordsOf(10 * round, 10 * round + 3)) void appender.add(record);
+      current = clock;
+      const alive = outcomeOf(appender.add(await recordOf(10 * round + 3)));
+      clock.advance(10);
+      await vi.waitFor(() => expect(alive.value).toBe('appended'));
+      expect(batches.at(-1)).toHaveLength(4);
+    }
+  });
+
+  it('refuses what it has no room for', async () => {
+    const { appender, answers, advance, settle } = harness({ maxHeldBytes: 1300 });
+    const [one, two, three] = await recordsOf(0, 3);
+    if (one === undefined || two === undefined || three === undefined) return;
+    const outcomes = [one, two].map((record) => outcomeOf(appender.add(record)));
+    await expect(appender.add(three)).rejects.toMatchObject({ code: 'records_unavailable' });
+    await advance(10);
+    answers[0]?.resolve();
+    await settle();
+    expect(outcomes.map(({ value }) => value)).toEqual(['appended', 'appended']);
+    const later = outcomeOf(appender.add(three));
+    await advance(10);
+    answers[1]?.resolve();
+    await settle();
+    expect(later.value).toBe('appended');
+  });
+
+  it('brings every record to a log that fails now and then, however requests interleave', async () => {
+    const clock = new ManualClock();
+    const had = new Set<string>();
+    let calls = 0;
+    const append = async (records: readonly LogRecord[]) => {
+      calls += 1;
+      if (calls % 3 === 0) throw new Error('not now');
+      for (const { entry } of records) had.add(hashInEntry(entry).join());
+    };
+    const appender = createAppender({ log: { append }, clock, maxBatchRecords: 16 });
+    const adding: Promise<void>[] = [];
+    for (const [n, record] of (await recordsOf(0, 500)).entries()) {
+      adding.push(appender.add(record));
+      if (n % 7 === 0) clock.advance(3);
+      if (n % 11 === 0) await Promise.resolve();
+    }
+    const all = outcomeOf(Promise.all(adding).then(() => undefined));
+    await vi.waitFor(() => {
+      clock.advance(1000);
+      expect(all.value).toBe('appended');
+    });
+    expect(had.size).toBe(500);
+  });
+});
