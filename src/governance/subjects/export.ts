@@ -7,6 +7,7 @@
 import type { StateStore } from '../../storage/types.ts';
 import type { AccountStore } from '../accounts/account-store.ts';
 import type { ApiKey, Tenant } from '../accounts/schema.ts';
+import type { ReceiptLog, SealedPage } from '../log/types.ts';
 import { idOfKept, openReceipt } from '../vault/sealed-receipt.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Erasure } from './erasure.ts';
@@ -15,25 +16,12 @@ import type { PrivacyNotice } from './notice.ts';
 
 export const exportSchemaId = 'edgewise.export.v1';
 
-/** Sealed receipts of entries that stand one after another in the log. */
-export interface SealedPage {
-  readonly sealed: readonly (Uint8Array<ArrayBuffer> | undefined)[];
-  /** Index of the entry after them; undefined at the end of the log. */
-  readonly next: number | undefined;
-}
-
-/** What the log keeps sealed, by place. */
-export interface SealedReceipts {
-  /** From the entry `index` on, as many as are kept together. */
-  sealedFrom(index: number): Promise<SealedPage>;
-}
-
 export interface ExportParts {
   /** Of the records. */
   readonly state: StateStore;
   readonly accounts: AccountStore;
   readonly vault: Vault;
-  readonly receipts: SealedReceipts;
+  readonly receipts: Pick<ReceiptLog, 'sealedFrom'>;
   readonly notice: PrivacyNotice;
   /** Milliseconds since 1970. */
   readonly now: () => number;

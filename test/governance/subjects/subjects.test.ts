@@ -2,11 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createAccountStore } from '../../../src/governance/accounts/account-store.ts';
 import { acceptanceSchema, grantSchema, scopesSchema } from '../../../src/governance/accounts/schema.ts';
 import { type ErasureParts, eraseTenant, erasureOf } from '../../../src/governance/subjects/erasure.ts';
-import {
-  type ExportParts,
-  exportTenant,
-  type SealedReceipts,
-} from '../../../src/governance/subjects/export.ts';
+import { type ExportParts, exportTenant } from '../../../src/governance/subjects/export.ts';
 import { privacyNotice } from '../../../src/governance/subjects/notice.ts';
 import { openReceipt, sealReceipt } from '../../../src/governance/vault/sealed-receipt.ts';
 import type { StateStore } from '../../../src/storage/types.ts';
@@ -17,7 +13,7 @@ const digest = `sha256:${'a'.repeat(64)}`;
 const recoveryWindowDays = 30;
 
 /** In bundles of four. */
-function keptReceipts(): SealedReceipts & { readonly all: (Uint8Array<ArrayBuffer> | undefined)[] } {
+function keptReceipts(): ExportParts['receipts'] & { readonly all: (Uint8Array<ArrayBuffer> | undefined)[] } {
   const all: (Uint8Array<ArrayBuffer> | undefined)[] = [];
   return {
     all,
