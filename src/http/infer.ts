@@ -4,6 +4,7 @@
  */
 import type { RunTimings } from '../engine/types.ts';
 import { toEdgewiseError } from '../errors.ts';
+import type { Caller } from '../governance/accounts/caller.ts';
 import { checkRequestedOutputs } from '../protocol/oip/check-outputs.ts';
 import { parseInferRequest } from '../protocol/oip/infer-request.ts';
 import { encodeInferResponse } from '../protocol/oip/infer-response.ts';
@@ -16,14 +17,17 @@ import { schedulePolicy } from '../scheduler/schedule-policy.ts';
 import { checkFeeds } from '../tensor/check.ts';
 import { requireUse } from './auth.ts';
 import { readBody } from './body.ts';
-import type { AppContext } from './context.ts';
 import { callerOf } from './callers.ts';
+import type { AppContext } from './context.ts';
 import { elementsOf } from './elements.ts';
 import { execute } from './execute.ts';
+import { type Admitted, pass } from './gate.ts';
 import type { Job } from './job.ts';
-import { jurisdictionBond, type PlacementWishes, placed, placementFacts, tierWish } from './placement.ts';
+import { type PlacementWishes, placed, placementFacts, tierWish } from './placement.ts';
+import { residencyOf } from './residency.ts';
 import { servedHeaders } from './served-headers.ts';
 import type { Services } from './services.ts';
+import { settle } from './settle.ts';
 import { splitOf, stickyKeyOf } from './split.ts';
 import { streamToOrigin } from './stream-origin.ts';
 
@@ -40,7 +44,9 @@ export async function infer(c: AppContext, services: Services): Promise<Response
   const target = named.index.splits && splitOf(named, version, stickyKeyOf(caller, c));
   const model = target === undefined ? named : await targeted(repository, named, target);
   try {
-    return await answer(c, services, model, target?.tier, startedMs);
+    const passed = pass(c, services, caller, 'infer', model);
+    const admitted = passed instanceof Promise ? await passed : passed;
+    return await answer(c, services, { caller, model, admitted, split: target?.tier, startedMs });
   } catch (error) {
     statistics.fail(model.manifest.name, model.manifest.version, clock.now() - startedMs);
     throw error;
@@ -63,21 +69,25 @@ async function targeted(
   }
 }
 
-async function answer(
-  c: AppContext,
-  services: Services,
-  model: ResolvedModel,
-  split: Tier | undefined,
-  startedMs: number,
-): Promise<Response> {
+interface Asked {
+  readonly caller: Caller;
+  readonly model: ResolvedModel;
+  /** Undefined at an origin, which accounts to the edge that asks it. */
+  readonly admitted: Admitted | undefined;
+  readonly split: Tier | undefined;
+  readonly startedMs: number;
+}
+
+async function answer(c: AppContext, services: Services, asked: Asked): Promise<Response> {
   const { clock, settings, statistics } = services;
+  const { caller, model, admitted, split, startedMs } = asked;
   const { manifest } = model;
   const wishes: PlacementWishes = {
     wish: tierWish(c.req.header('edgewise-tier')),
     split,
-    jurisdiction: jurisdictionBond(c.req.header('edgewise-jurisdiction')),
+    jurisdiction: residencyOf(caller, c.req.header('edgewise-jurisdiction'), services.placement.jurisdiction),
   };
-  const streamed = streamToOrigin(c, services, model, wishes);
+  const streamed = streamToOrigin(c, services, model, wishes, admitted);
   if (streamed !== undefined) return await streamed;
   const body = await readBody(c.req.raw, settings.body);
   const headerLength = c.req.header(headerLengthName);
@@ -100,6 +110,7 @@ async function answer(
     signal: () => c.req.raw.signal,
   };
   const parsedMs = clock.now();
+  const units = batchSize(request, manifest);
   const ran = await execute(services, job, placement, facts);
 
   const ranMs = clock.now();
@@ -118,7 +129,7 @@ async function answer(
   const encodeMs = clock.now() - ranMs;
   const { timings } = ran;
   statistics.success(manifest.name, manifest.version, {
-    batchSize: batchSize(request, manifest),
+    batchSize: units,
     queueMs: timings?.queueMs ?? 0,
     inputMs: parseMs,
     inferMs: timings?.runMs ?? ranMs - parsedMs,
@@ -133,10 +144,22 @@ async function answer(
     requestId: job.requestId,
     jurisdiction: wishes.jurisdiction,
   });
+  const account =
+    admitted &&
+    (await settle(c, admitted, {
+      units,
+      tier: ran.tier,
+      reason: ran.reason,
+      jurisdiction: wishes.jurisdiction,
+      runtime: ran.runtime,
+      inputs: request.inputs,
+      outputs: ran.outputs,
+    }));
   return new Response(encoded.body, {
     headers: {
       ...contentHeaders(encoded),
       ...servedHeaders(model, ran),
+      ...account,
       'Server-Timing': serverTiming(parseMs, timings ?? ranMs - parsedMs, encodeMs),
     },
   });
@@ -155,7 +178,7 @@ function batchSize(request: InferRequest, manifest: Manifest): number {
     return 1;
   }
   const [first] = request.inputs.values();
-  return first?.shape[0] ?? 1;
+  return Math.max(1, first?.shape[0] ?? 1);
 }
 
 function contentHeaders(encoded: EncodedMessage): Record<string, string> {

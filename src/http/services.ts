@@ -11,9 +11,10 @@ import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import type { VerifiedBlobStore } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
+import type { Accounting } from './accounting.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { HttpSettings, PlacementSettings } from './settings.ts';
 import type { Rates } from './rates.ts';
+import type { HttpSettings, PlacementSettings } from './settings.ts';
 import type { Shadows } from './shadow.ts';
 
 /** All that the HTTP layer needs. `platform/` puts the real ones together, once per isolate. */
@@ -44,10 +45,12 @@ export interface Services {
   readonly shadows?: Shadows | undefined;
   /** Of a process that starts and ends; undefined where the platform sees to that. */
   readonly lifecycle?: Lifecycle | undefined;
-  /** Tenants and what they hold; undefined where this server keeps none. */
   /** How often callers may ask; undefined: as often as they like. */
   readonly rates?: Rates | undefined;
+  /** Tenants and what they hold; undefined where this server keeps none. */
   readonly accounts?: Accounts | undefined;
+  /** What answers are accounted for with; undefined at an origin. */
+  readonly accounting?: Accounting | undefined;
   readonly log: Log;
   readonly clock: Clock;
 }

@@ -10,9 +10,11 @@ import { barred, type PlacementFacts } from '../routing/place.ts';
 import { schedulePolicy } from '../scheduler/schedule-policy.ts';
 import { continueTrace } from '../telemetry/trace.ts';
 import type { AppContext } from './context.ts';
+import type { Admitted } from './gate.ts';
 import { type Placed, type PlacementWishes, placed, placementFacts } from './placement.ts';
 import { servedHeaders } from './served-headers.ts';
 import type { Services } from './services.ts';
+import { settle } from './settle.ts';
 
 /**
  * The origin's answer, for a body that is to be streamed there; undefined for one that is to be read here: small enough,
@@ -25,16 +27,24 @@ export function streamToOrigin(
   services: Services,
   model: ResolvedModel,
   wishes: PlacementWishes,
+  admitted: Admitted | undefined,
 ): Promise<Response> | undefined {
   const { origin, settings } = services;
+  // What is not read cannot be counted.
+  if (admitted !== undefined && isCounted(admitted)) return undefined;
   const byteLength = declaredLength(c);
   if (origin === undefined || byteLength === undefined || byteLength <= settings.maxReplayBytes)
     return undefined;
   if (byteLength > settings.maxStreamedBytes) return undefined;
   const facts = placementFacts(services, model, wishes, 0);
   return isForOrigin(facts, byteLength > settings.body.maxBytes)
-    ? stream(c, { ...services, origin }, model, wishes, atOrigin(services, model, facts))
+    ? stream(c, { ...services, origin }, model, wishes, atOrigin(services, model, facts), admitted)
     : undefined;
+}
+
+function isCounted({ model, permit }: Admitted): boolean {
+  const royalty = permit.grant === undefined ? model.manifest.terms.royalty : permit.grant.royalty;
+  return permit.meter.quota !== undefined || royalty !== undefined;
 }
 
 /** Whatever the body says: the edge cannot have it, or it is wished there, or the edge could not hold it. */
@@ -54,6 +64,7 @@ async function stream(
   model: ResolvedModel,
   { jurisdiction }: PlacementWishes,
   placement: Placed,
+  admitted: Admitted | undefined,
 ): Promise<Response> {
   const { clock, origin, settings, statistics } = services;
   const { manifest } = model;
@@ -88,8 +99,18 @@ async function stream(
     inferMs: headMs,
     outputMs: 0,
   });
+  const account =
+    admitted &&
+    (await settle(c, admitted, {
+      ...placement,
+      units: 1,
+      jurisdiction,
+      runtime: undefined,
+      inputs: undefined,
+      outputs: undefined,
+    }));
   const response = new Response(answer.body, answer);
-  for (const [name, value] of Object.entries(servedHeaders(model, placement)))
+  for (const [name, value] of Object.entries({ ...servedHeaders(model, placement), ...account }))
     response.headers.set(name, value);
   response.headers.set('Server-Timing', `origin;dur=${Math.round(headMs * 1000) / 1000}`);
   return response;

@@ -24,6 +24,7 @@ import type { Defer, StateStore, VerifiedBlobStore } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
 import { ShadowFigures } from '../telemetry/shadow-figures.ts';
 import { Statistics } from '../telemetry/statistics.ts';
+import { type AccountingParts, createAccounting } from './accounting.ts';
 import type { CallerConfig } from './caller-config.ts';
 
 /** What the WASM engine takes of its memory before any model: the 256 pages that the module asks for at its start. */
@@ -65,6 +66,8 @@ export interface Platform {
   readonly state: StateStore;
   /** Where accounts are kept; undefined where this server keeps none. */
   readonly records?: StateStore | undefined;
+  /** What answers are accounted for with; undefined of an origin. */
+  readonly accounting?: AccountingParts | undefined;
   /** What the isolates of one place count rates by together; undefined: each counts by itself. */
   readonly sharedCounter?: SharedCounter | undefined;
   /** The header in which the platform, and nobody else, writes where a connection comes from. */
@@ -90,6 +93,7 @@ export interface Platform {
 export function composeServices(config: ServiceConfig, platform: Platform): Services {
   const { engine, engineBaseBytes, state, durable, blobs, clock, defer, limiter, log } = platform;
   const { publishers, indexMaxAgeMs } = config;
+  const { records, now = Date.now } = platform;
   const services: Services = {
     settings: config.http,
     tier: platform.tier,
@@ -97,13 +101,17 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
     origin: platform.origin,
     batcher: platform.batcher,
     lifecycle: platform.lifecycle,
+    accounting:
+      platform.accounting &&
+      records &&
+      createAccounting(platform.accounting, { records, clock, now, defer, log }),
     accounts:
-      platform.records &&
+      records &&
       createAccounts({
-        state: platform.records,
+        state: records,
         clock,
         defer,
-        now: platform.now ?? Date.now,
+        now,
         issuers: config.callers?.issuers,
       }),
     rates: config.callers && createRates(config.callers, platform),

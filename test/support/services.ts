@@ -4,8 +4,13 @@ import { type Clock, systemClock } from '../../src/async/clock.ts';
 import { loadNodeBuilds } from '../../src/engine/ort-wasm-node.ts';
 import { createOrtWasmPair } from '../../src/engine/ort-wasm-pair.ts';
 import type { Engine } from '../../src/engine/types.ts';
+import { memoryLog } from '../../src/governance/log/memory-log.ts';
+import type { ReceiptLog } from '../../src/governance/log/types.ts';
+import type { SignedPack } from '../../src/governance/policy/packs.ts';
 import { createApp } from '../../src/http/app.ts';
 import type { Services } from '../../src/http/services.ts';
+import type { AccountingParts } from '../../src/platform/accounting.ts';
+import { type AccountingConfig, importAccountingKeys } from '../../src/platform/accounting-config.ts';
 import { composeServices, wasmBaseBytes } from '../../src/platform/compose.ts';
 import { readConfig } from '../../src/platform/config.ts';
 import { createOriginPool } from '../../src/platform/origin-pool.ts';
@@ -15,7 +20,7 @@ import type { Endpoint } from '../../src/routing/types.ts';
 import { DynamicBatcher } from '../../src/scheduler/dynamic-batcher.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
-import type { StateStore } from '../../src/storage/types.ts';
+import type { StateStore, VerifiedBlobStore } from '../../src/storage/types.ts';
 import { createLog } from '../../src/telemetry/log.ts';
 import { testGovernanceBindings } from './governance-keys.ts';
 import { signed, trustedPublishers } from './publisher.ts';
@@ -30,9 +35,17 @@ export interface TestServicesOptions {
   readonly clock?: Clock;
   /** Milliseconds since 1970. Default: the system's. */
   readonly now?: () => number;
+  /** Where indexes are kept. Default: in memory. */
+  readonly state?: StateStore;
+  /** Where blobs are kept. Default: in memory. */
+  readonly durable?: VerifiedBlobStore;
   /** Where accounts are kept. Default: in memory. */
   readonly records?: StateStore;
   readonly engine?: Engine;
+  /** Default: a log in memory. */
+  readonly receipts?: ReceiptLog;
+  /** Policy packs in force. Default: none. */
+  readonly packs?: readonly SignedPack[];
   /** Default: an edge. */
   readonly tier?: Tier;
   /** Of the origin pool. Default: none. */
@@ -59,7 +72,7 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
   const logLines: string[] = [];
   const log = createLog({ level: config.log, write: (line) => logLines.push(line) });
   const clock = options.clock ?? systemClock;
-  const durable = verified(memoryBlobStore({ maxBytes: 256 * 1024 * 1024 }), { defer });
+  const durable = options.durable ?? verified(memoryBlobStore({ maxBytes: 256 * 1024 * 1024 }), { defer });
   const services = composeServices(config, {
     tier: options.tier ?? 'edge',
     engineBaseBytes: options.tier === 'origin' ? 0 : wasmBaseBytes,
@@ -70,8 +83,10 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
         memoryCapBytes: config.memoryCapBytes,
         maxOutputBytes: config.http.maxAnswerBytes,
       }),
-    state: memoryStateStore(),
+    state: options.state ?? memoryStateStore(),
     records: options.records ?? memoryStateStore(),
+    accounting:
+      options.tier === 'origin' ? undefined : await testAccounting(config.accounting, clock, options),
     now: options.now,
     durable,
     blobs: durable,
@@ -95,6 +110,19 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
     services,
     logLines,
     fetch: async (path, init) => app.fetch(new Request(`http://edge.test${path}`, init)),
+  };
+}
+
+async function testAccounting(
+  config: AccountingConfig,
+  clock: Clock,
+  { receipts, packs = [] }: TestServicesOptions,
+): Promise<AccountingParts> {
+  const { logKey, witnesses } = config;
+  return {
+    keys: await importAccountingKeys(config),
+    packs,
+    receipts: receipts ?? (await memoryLog({ clock, logKey, witnesses: witnesses.join(',') })),
   };
 }
 

@@ -1,0 +1,107 @@
+/** The gate: whether this caller may do this with this model, asked on every request. A refusal is on record, too. */
+import { EdgewiseError } from '../errors.ts';
+import type { Caller } from '../governance/accounts/caller.ts';
+import type { Action } from '../governance/accounts/schema.ts';
+import { decide } from '../governance/policy/decide.ts';
+import { declaredPurpose } from '../governance/policy/purpose.ts';
+import type { GateFacts, Permit, Refusal, Stop } from '../governance/policy/types.ts';
+import type { ResolvedModel } from '../repository/model-repository.ts';
+import { matchesModel } from '../repository/name.ts';
+import { type Accounting, record } from './accounting.ts';
+import { type AppContext, addAnswerHeaders } from './context.ts';
+import type { Services } from './services.ts';
+import type { HttpSettings } from './settings.ts';
+
+/** One request at the gate. */
+export interface Entrance {
+  readonly accounting: Accounting;
+  readonly settings: HttpSettings;
+  readonly caller: Caller;
+  readonly action: Action;
+  readonly model: ResolvedModel;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+}
+
+/** A request that passed. */
+export interface Admitted extends Entrance {
+  readonly permit: Permit;
+}
+
+/**
+ * Undefined at an origin, which accounts to the edge that asks it.
+ *
+ * Waits for nothing where what is stopped is known, which is nearly always.
+ *
+ * @throws EdgewiseError the refusal's code; `invalid_request` for a purpose that cannot be read; `records_unavailable` where
+ * it cannot be known whether the model is stopped.
+ */
+export function pass(
+  c: AppContext,
+  { accounting, settings }: Services,
+  caller: Caller,
+  action: Action,
+  model: ResolvedModel,
+): Admitted | undefined | Promise<Admitted> {
+  if (accounting === undefined) return undefined;
+  const entrance = { accounting, settings, caller, action, model, atMs: accounting.now() };
+  const stop = accounting.stops.of(model.manifest.name);
+  return stop instanceof Promise
+    ? stop.then((known) => judged(c, entrance, known))
+    : judged(c, entrance, stop);
+}
+
+function judged(c: AppContext, entrance: Entrance, stop: Stop | undefined): Admitted | Promise<Admitted> {
+  const decision = decide(factsOf(c, entrance, stop));
+  return decision.permitted ? { ...entrance, permit: decision } : refuse(c, entrance, decision);
+}
+
+function factsOf(c: AppContext, entrance: Entrance, stop: Stop | undefined): GateFacts {
+  const { accounting, action, atMs, caller, model, settings } = entrance;
+  const { manifest, signed } = model;
+  return {
+    action,
+    now: atMs,
+    manifest,
+    terms: manifest.terms,
+    root: signed.root,
+    caller,
+    isOpened: settings.openModels.some((pattern) => matchesModel(pattern, manifest.name)),
+    purpose: declaredPurpose(c.req.header('edgewise-purpose')),
+    connectionCountry: connectionCountry(c.req.raw),
+    packs: accounting.packs,
+    stop,
+  };
+}
+
+/** As the platform tells it, which no caller can write; a server of one's own tells nothing. */
+function connectionCountry(request: Request): string | undefined {
+  const cf: unknown = Reflect.get(request, 'cf');
+  const country: unknown = typeof cf === 'object' && cf !== null ? Reflect.get(cf, 'country') : undefined;
+  return typeof country === 'string' ? country : undefined;
+}
+
+/**
+ * Puts the refusal on record and gives its receipt to the caller, with the path where the missing right can be had.
+ *
+ * @throws EdgewiseError the refusal
+ */
+export async function refuse(c: AppContext, entrance: Entrance, refusal: Refusal): Promise<never> {
+  const { accounting, action, atMs, caller, model } = entrance;
+  const issued = await accounting.issuer.refusal({
+    atMs,
+    action,
+    caller,
+    model,
+    decision: refusal,
+    packs: accounting.packs,
+    // Of no unit: it counts on nobody's.
+    meter: `refused:${caller.kind === 'anonymous' ? 'anonymous' : caller.id}`,
+  });
+  record(accounting, issued);
+  addAnswerHeaders(c, {
+    'Edgewise-Receipt': issued.compact,
+    ...(refusal.where === undefined ? {} : { Link: `<${refusal.where}>; rel="license"` }),
+  });
+  throw new EdgewiseError(refusal.code, refusal.message);
+}

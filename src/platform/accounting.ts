@@ -1,0 +1,56 @@
+/** Puts together what an edge accounts for its answers with. */
+import type { Clock } from '../async/clock.ts';
+import { createAppender } from '../governance/log/appender.ts';
+import type { ReceiptLog } from '../governance/log/types.ts';
+import type { SignedPack } from '../governance/policy/packs.ts';
+import { Stops } from '../governance/policy/stops.ts';
+import { createReceiptIssuer } from '../governance/receipt/issue.ts';
+import { Vault } from '../governance/vault/vault.ts';
+import type { Accounting } from '../http/accounting.ts';
+import type { Defer, StateStore } from '../storage/types.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { AccountingKeys } from './accounting-config.ts';
+import { serverVersion } from './server-config.ts';
+
+/** What differs from platform to platform. */
+export interface AccountingParts {
+  readonly keys: AccountingKeys;
+  readonly packs: readonly SignedPack[];
+  readonly receipts: ReceiptLog;
+}
+
+export interface AccountingSurroundings {
+  /** Where accounts and the vault's keys are kept. */
+  readonly records: StateStore;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly defer: Defer;
+  readonly log: Log;
+}
+
+export function createAccounting(
+  { keys, packs, receipts }: AccountingParts,
+  { records, clock, now, defer, log }: AccountingSurroundings,
+): Accounting {
+  return {
+    now,
+    issuer: createReceiptIssuer({
+      signing: keys.ring.signing,
+      issuer: keys.issuer,
+      log: keys.log.origin,
+      code: serverVersion,
+      meters: keys.tagger,
+    }),
+    ring: keys.ring,
+    tagger: keys.tagger,
+    packs,
+    stops: new Stops({ state: records, clock, defer, now }),
+    vault: new Vault({ state: records, keys: keys.records, clock, now }),
+    receipts,
+    logKey: keys.log,
+    appender: createAppender({ log: receipts, clock }),
+    defer,
+    log,
+  };
+}
