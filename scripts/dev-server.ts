@@ -31,6 +31,8 @@ export interface DevServer {
   readonly adminKey: string;
   /** PEM of the private key whose models it takes. */
   readonly publisherKey: string;
+  /** Whom it trusts unless `vars` say otherwise, as `EDGEWISE_TRUSTED_PUBLISHERS`. */
+  readonly trustedPublishers: string;
   /** Of the `wrangler dev` process, whose child is workerd. */
   readonly pid: number;
   stop(): Promise<void>;
@@ -105,7 +107,14 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     await stopGroup(child);
     throw new Error(`the worker did not start on ${url}\n${output}`, { cause: error });
   }
-  return { url, adminKey, publisherKey, pid: child.pid ?? 0, stop: () => stopGroup(child) };
+  return {
+    url,
+    adminKey,
+    publisherKey,
+    trustedPublishers,
+    pid: child.pid ?? 0,
+    stop: () => stopGroup(child),
+  };
 }
 
 async function untilLive(url: string, child: ChildProcess): Promise<void> {

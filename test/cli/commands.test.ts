@@ -37,7 +37,7 @@ describe('edgewise model', { timeout: 60_000 }, () => {
       '--json',
     );
     expect(stderr).toMatch(
-      /check .*\n.*reference .*\n.*split .*\n.*measure .*batch 1:[\s\S]*upload .*\n[\s\S]*publish .*created/,
+      /check .*\n.*reference .*\n.*split .*\n.*measure .*batch 1:[\s\S]*upload .*\n[\s\S]*sign .*\n.*publish .*created/,
     );
     expect(JSON.parse(stdout)).toMatchObject({ name: 'digits', version: '1', status: 'created' });
     expect(code).toBe(0);
@@ -49,7 +49,7 @@ describe('edgewise model', { timeout: 60_000 }, () => {
       /model +digits@1\n[\s\S]*licence +Apache-2.0, acceptance not-required\n[\s\S]*use +by the licence alone, also by callers without a key\n[\s\S]*inputs +image FP32\[-1,1,28,28\]/,
     );
     const verified = JSON.parse((await edgewise('model', 'verify', 'digits', '--json')).stdout);
-    expect(verified).toMatchObject({ version: '1', verified: true, blobs: 3 });
+    expect(verified).toMatchObject({ version: '1', verified: true, blobs: 3, signer: 'tests' });
   });
 
   it('answers misuse with 2, a failure with 1, its code and what to do next', async () => {
@@ -76,11 +76,15 @@ describe('edgewise model', { timeout: 60_000 }, () => {
 describe('pullModel()', () => {
   it('writes graph and weights that native ONNX Runtime loads, and the same joined', async () => {
     const parts = await pullModel(client(), 'digits', '1', { out: join(folder, 'parts') });
-    expect(parts.files).toEqual(['model.onnx', 'weights.bin', 'LICENSE', 'manifest.json']);
+    expect(parts.files).toEqual(['model.onnx', 'weights.bin', 'LICENSE', 'manifest.json', 'model.sig']);
     const [graph, weights] = ['model.onnx', 'weights.bin'].map((file) =>
       readFileSync(join(folder, 'parts', file)),
     );
-    await pullModel(client(), 'digits', 'stable', { out: join(folder, 'joined'), joined: true });
+    const whole = await pullModel(client(), 'digits', 'stable', {
+      out: join(folder, 'joined'),
+      joined: true,
+    });
+    expect(whole.files).toEqual(['model.onnx', 'LICENSE', 'manifest.json']);
     const joined = readFileSync(join(folder, 'joined', 'model.onnx'));
     expect(Buffer.compare(joinModel(graph ?? joined, weights), joined)).toBe(0);
     const session = await createOrtNodeEngine().createSession({ graph: joined });

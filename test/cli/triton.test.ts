@@ -136,6 +136,7 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
       'LICENSE',
       'manifest.json',
       'model.onnx',
+      'model.sig',
       'weights.bin',
     ]);
     expect(readFileSync(join(folder, 'labels-0.txt'), 'utf8')).toBe(

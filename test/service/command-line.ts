@@ -24,11 +24,12 @@ export interface CommandOptions {
   readonly adminKey?: string;
   /** Of the publisher, as `adminKey`. */
   readonly publisherKey?: string;
+  readonly trustedPublishers?: string;
 }
 
 /** Starts `edgewise <args>`. */
 export function startCommand(args: readonly string[], options: CommandOptions): RunningCommand {
-  const { url, adminKey, publisherKey } = options;
+  const { url, adminKey, publisherKey, trustedPublishers } = options;
   const { EDGEWISE_ADMIN_KEY: _, EDGEWISE_PUBLISHER_KEY: __, ...environment } = process.env;
   const child = spawn(process.execPath, [join(root, 'bin', 'edgewise.js'), ...args], {
     cwd: tmpdir(),
@@ -38,6 +39,7 @@ export function startCommand(args: readonly string[], options: CommandOptions): 
       ...environment,
       EDGEWISE_URL: url,
       ...(adminKey === undefined ? {} : { EDGEWISE_ADMIN_KEY: adminKey }),
+      ...(trustedPublishers === undefined ? {} : { EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers }),
       ...(publisherKey === undefined ? {} : { EDGEWISE_PUBLISHER_KEY: publisherKey }),
     },
   });

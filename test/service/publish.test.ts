@@ -137,7 +137,7 @@ describe('edgewise model', () => {
     await answer('model', 'push', folder);
     const out = join(folder, 'out');
     expect(await answer('model', 'pull', 'pulled@1', '--joined', '--out', out)).toMatchObject({
-      files: ['model.onnx', 'manifest.json'],
+      files: ['model.onnx', 'LICENSE', 'manifest.json'],
     });
     const file = new Uint8Array(readFileSync(join(out, 'model.onnx')));
     expect(await nativeAnswer(file)).toEqual(await nativeAnswer(chainModel(3)));

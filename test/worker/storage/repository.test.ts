@@ -7,7 +7,7 @@ import { modelSource } from '../../../src/repository/weights.ts';
 import { cacheBlobStore } from '../../../src/storage/cache.ts';
 import { kvBlobStore } from '../../../src/storage/kv.ts';
 import { r2BlobStore, r2StateStore } from '../../../src/storage/r2.ts';
-import { tiered } from '../../../src/storage/tiered.ts';
+import { tiered, verified } from '../../../src/storage/tiered.ts';
 import { miniature } from '../../repository/fixtures.ts';
 import { publishers } from '../../support/publisher.ts';
 
@@ -16,19 +16,24 @@ it('publishes, resolves, loads and removes a model over R2, KV and the cache', a
   const hits: string[] = [];
   const defer = (work: Promise<unknown>) => deferred.push(work);
   const cache = cacheBlobStore(await caches.open('models'));
-  const blobs = tiered([cache, kvBlobStore(env.BLOBS), r2BlobStore(env.MODELS)], {
+  const durable = r2BlobStore(env.MODELS);
+  const blobs = tiered([cache, kvBlobStore(env.BLOBS), durable], {
     defer,
     onHit: (tier) => hits.push(tier),
   });
   const state = r2StateStore(env.MODELS);
-  const publisher = new Publisher({ state, blobs, publishers });
+  const publisher = new Publisher({ state, blobs: verified(durable, { defer }), publishers });
   const open = () => new ModelRepository({ state, blobs, publishers, clock: systemClock, defer });
 
   const chunks = [1, 2, 3].map((fill) => new Uint8Array(1000).fill(fill));
   const model = await miniature({ name: 'org/mlp', chunks });
   for (const [digest, bytes] of model.blobs) await publisher.putBlob(digest, bytes);
-  expect(await publisher.publishVersion(model.manifest, model.signature, { aliases: ['stable'] })).toBe('created');
-  expect(await publisher.publishVersion(model.manifest, model.signature, { aliases: ['stable'] })).toBe('unchanged');
+  expect(await publisher.publishVersion(model.manifest, model.signature, { aliases: ['stable'] })).toBe(
+    'created',
+  );
+  expect(await publisher.publishVersion(model.manifest, model.signature, { aliases: ['stable'] })).toBe(
+    'unchanged',
+  );
 
   for (const tier of ['r2', 'cache']) {
     hits.length = 0;
@@ -45,7 +50,9 @@ it('publishes, resolves, loads and removes a model over R2, KV and the cache', a
   await publisher.removeModel('org/mlp');
   await expect(open().resolve('org/mlp')).rejects.toMatchObject({ code: 'model_not_found' });
   expect((await env.MODELS.list({ prefix: 'blobs/' })).objects).toEqual([]);
-  expect(await publisher.publishVersion(model.manifest, model.signature).catch((error) => error.code)).toBe('invalid_request');
+  expect(await publisher.publishVersion(model.manifest, model.signature).catch((error) => error.code)).toBe(
+    'invalid_request',
+  );
   for (const [digest, bytes] of model.blobs) await publisher.putBlob(digest, bytes);
   expect(await publisher.publishVersion(model.manifest, model.signature)).toBe('created');
 });

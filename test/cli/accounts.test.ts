@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { main } from '../../src/cli/main.ts';
+import { createAccountClient } from '../../src/client/account-client.ts';
+import { runEdgewise } from './command-line.ts';
+import { adminKey, startTestServer, type TestServer } from './server.ts';
+
+let server: TestServer;
+const edgewise = (...args: readonly string[]) => runEdgewise(server, ...args);
+const client = () => createAccountClient({ url: server.url, key: adminKey });
+
+beforeAll(async () => {
+  server = await startTestServer(8831);
+});
+afterAll(() => server.close());
+
+/** What a key that was printed opens. */
+async function seen(key: string): Promise<number> {
+  const headers = { authorization: `Bearer ${key}` };
+  return (await server.service.fetch('/v2/models/mlp', { headers })).status;
+}
+const keyIn = (text: string) => /\bew_[a-z0-9]+_[A-Za-z0-9_-]{43}\b/.exec(text)?.[0] ?? '';
+
+describe('edgewise tenant', { timeout: 60_000 }, () => {
+  it('makes, lists, shows, suspends and resumes tenants', async () => {
+    const made = await edgewise(
+      'tenant',
+      'create',
+      'acme',
+      '--name',
+      'Acme GmbH',
+      '--establishment',
+      'DE',
+      '--residency',
+      'eu',
+    );
+    expect([made.code, made.stdout]).toEqual([
+      0,
+      'tenant acme made; edgewise key create acme gives it a key\n',
+    ]);
+    expect((await edgewise('tenant', 'list')).stdout).toMatch(
+      /^TENANT +NAME +ESTABLISHED +RESIDENCY +KEYS +GRANTS +STATE\nacme +Acme GmbH +DE +eu +0 +0 +active\n$/,
+    );
+    expect((await edgewise('tenant', 'suspend', 'acme')).stdout).toContain('acme is suspended');
+    expect((await edgewise('tenant', 'show', 'acme')).stdout).toMatch(/state +suspended/);
+    const resumed = await edgewise('tenant', 'resume', 'acme', '--json');
+    expect(JSON.parse(resumed.stdout)).toMatchObject({ id: 'acme', status: 'active' });
+  });
+
+  it('answers what is not there with 1, and what it cannot read with 2', async () => {
+    const missing = await edgewise('tenant', 'show', 'nobody');
+    expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining('code: not_found')]);
+    const taken = await edgewise('tenant', 'create', 'acme', '--name', 'x');
+    expect([taken.code, taken.stderr]).toEqual([1, expect.stringContaining('code: conflict')]);
+    // In this process: nothing is asked of a server before the command line is understood.
+    const errors = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    for (const args of [
+      ['tenant', 'create', 'other'],
+      ['tenant', 'create', 'other', '--name', 'x', '--establishment', 'Germany'],
+      ['key', 'create', 'acme', '--rate', '10/5s'],
+      ['key', 'create', 'acme', '--actions', 'destroy'],
+      ['key', 'create', 'acme', '--not-after', 'tomorrow'],
+      ['key', 'create', 'acme', '--repository', 'write'],
+      ['key', 'rotate', 'x', '--overlap', '1 day'],
+      ['grant', 'create', 'acme', 'mlp'],
+      ['grant', 'create', 'acme', 'mlp', '--assigner', 'x', '--quota', 'many'],
+      ['grant', 'create', 'acme', 'mlp', '--assigner', 'x', '--royalty', '1'],
+    ]) {
+      expect(await main(args), args.join(' ')).toBe(2);
+    }
+    expect(errors).toHaveBeenCalled();
+    errors.mockRestore();
+  });
+});
+
+const issued = z.object({ key: z.looseObject({ id: z.string() }), text: z.string() });
+
+describe('edgewise key', { timeout: 60_000 }, () => {
+  it('prints a key this once, rotates and revokes it', async () => {
+    const made = await edgewise(
+      'key',
+      'create',
+      'acme',
+      '--models',
+      'mlp,acme/*',
+      '--rate',
+      '100/10s',
+      '--purposes',
+      'research',
+    );
+    const key = keyIn(made.stdout);
+    expect([made.code, await seen(key)]).toEqual([0, 404]);
+    const id = key.split('_')[1] ?? '';
+    const listed = await edgewise('key', 'list', 'acme');
+    expect(listed.stdout).toMatch(
+      new RegExp(`${id} +mlp, acme/\\* +infer, explain +research +100/10s .* active`),
+    );
+    expect(listed.stdout).not.toContain(key);
+
+    const rotated = await edgewise('key', 'rotate', id, '--overlap', '1h');
+    expect(rotated.stdout).toMatch(/old one goes on until \d{4}-/);
+    const next = keyIn(rotated.stdout);
+    expect([await seen(key), await seen(next)]).toEqual([404, 404]);
+    expect((await edgewise('key', 'list', 'acme')).stdout).toContain('active, old secret until');
+    const last = issued.parse(
+      JSON.parse((await edgewise('key', 'rotate', id, '--overlap', '0', '--json')).stdout),
+    );
+    expect([await seen(key), await seen(next), await seen(last.text)]).toEqual([401, 401, 404]);
+
+    expect((await edgewise('key', 'revoke', id)).stdout).toContain(`key ${id} of acme is revoked`);
+    expect(await seen(last.text)).toBe(401);
+    expect((await edgewise('key', 'list', 'acme')).stdout).toMatch(/revoked \d{4}-/);
+    expect((await edgewise('key', 'rotate', id)).stderr).toContain('code: conflict');
+  });
+});
+
+describe('edgewise grant', { timeout: 60_000 }, () => {
+  it('gives, lists, suspends, resumes and revokes grants', async () => {
+    const made = await edgewise(
+      ...['grant', 'create', 'acme', 'mlp', '--id', 'g-1', '--assigner', 'creator:acme-vision'],
+      ...['--purposes', 'research,teaching', '--deny-purposes', 'biometric-id', '--territories', 'EU,CH'],
+      ...['--not-before', '2026-12-01', '--quota', '100000/month', '--royalty', '0.0004EUR'],
+    );
+    expect([made.code, made.stdout]).toEqual([0, 'grant g-1: acme may use mlp\n']);
+    const [grant] = await client().grants('acme');
+    expect(grant).toMatchObject({
+      id: 'g-1',
+      purposes: { permit: ['research', 'teaching'], deny: ['biometric-id'] },
+      territories: { permit: ['EU', 'CH'], deny: [], basis: 'tenant-establishment' },
+      notBefore: '2026-12-01T00:00:00.000Z',
+      quota: { units: 100_000, per: 'month' },
+      royalty: { per: 'unit', amount: '0.0004', currency: 'EUR' },
+      status: 'active',
+    });
+    expect((await edgewise('grant', 'list', 'acme')).stdout).toMatch(
+      /g-1 +mlp +infer +research, teaching, not biometric-id +EU, CH +2026-12-01\S+ +– +100000\/month +0\.0004 EUR +active/,
+    );
+    for (const [verb, state] of [
+      ['suspend', 'suspended'],
+      ['resume', 'active'],
+      ['revoke', 'revoked'],
+    ] as const) {
+      expect((await edgewise('grant', verb, 'acme', 'g-1')).code).toBe(0);
+      expect((await client().grants('acme'))[0]?.status).toBe(state);
+    }
+    expect((await edgewise('grant', 'resume', 'acme', 'g-1')).stderr).toContain('code: conflict');
+    expect((await edgewise('tenant', 'show', 'acme')).stdout).toMatch(/g-1 .* revoked/);
+  });
+});
