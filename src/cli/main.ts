@@ -1,9 +1,12 @@
 /** `edgewise <noun> <verb>`. Results go to stdout, progress and errors to stderr; exit code 1 for a failure, 2 for misuse. */
 import { Command, CommanderError } from 'commander';
 import { isEdgewiseError, toEdgewiseError } from '../errors.ts';
+import { addGrantCommands } from './grant-commands.ts';
+import { addKeyCommands } from './key-commands.ts';
 import { addModelCommands } from './model-commands.ts';
 import { addPublisherCommands } from './publisher-commands.ts';
 import { errorText } from './render.ts';
+import { addTenantCommands } from './tenant-commands.ts';
 
 /** @returns The exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -12,6 +15,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     .exitOverride();
   addModelCommands(program);
   addPublisherCommands(program);
+  addTenantCommands(program);
+  addKeyCommands(program);
+  addGrantCommands(program);
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return 0;

@@ -3,8 +3,13 @@ import { type Context, Hono } from 'hono';
 import { z } from 'zod';
 import { EdgewiseError } from '../errors.ts';
 import type { AccountStore } from '../governance/accounts/account-store.ts';
-import type { ApiKey } from '../governance/accounts/schema.ts';
-import { apiKeySchema, grantSchema, scopesSchema, tenantSchema } from '../governance/accounts/schema.ts';
+import {
+  apiKeySchema,
+  grantSchema,
+  scopesSchema,
+  shownKey,
+  tenantSchema,
+} from '../governance/accounts/schema.ts';
 import { readDocument } from './admin-request.ts';
 import type { AppEnv } from './context.ts';
 import type { Services } from './services.ts';
@@ -26,16 +31,6 @@ export const newGrantBody = grantSchema
   .omit({ id: true, status: true, createdAt: true })
   .extend({ id: grantSchema.shape.id.optional() });
 export const grantStatusBody = z.strictObject({ status: grantSchema.shape.status.unwrap() });
-
-/** What is shown of a key: all but what its secret is checked with. */
-export const shownKeySchema = apiKeySchema
-  .omit({ hash: true, previous: true })
-  .extend({ previousUntil: z.string().optional() });
-export type ShownKey = z.output<typeof shownKeySchema>;
-
-export function shownKey({ hash: _, previous, ...key }: ApiKey): ShownKey {
-  return { ...key, ...(previous === undefined ? {} : { previousUntil: previous.until }) };
-}
 
 export function accountRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();

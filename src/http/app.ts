@@ -7,6 +7,7 @@ import { docsPage } from './docs-page.ts';
 import { oipErrorResponse, toHttpError } from './error-response.ts';
 import { endConnections } from './lifecycle.ts';
 import { reportLoad } from './load-report.ts';
+import { meRoutes } from './me-routes.ts';
 import { describeServer, oipRoutes } from './oip-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { escapeOrgName } from './org-names.ts';
@@ -31,6 +32,7 @@ export function createApp(services: Services): Hono<AppEnv> {
   // The specification's yaml writes it with a slash, which a mounted router cannot say.
   app.get('/v2/', (c) => c.json(describeServer(services)));
   app.route('/v2/repository', repositoryRoutes(services));
+  app.route('/v1', meRoutes(services));
   app.route('/admin', adminRoutes(services));
   app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));
   app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));

@@ -1,15 +1,15 @@
 /** The operations on tenants, keys and grants. */
 import { z } from '@hono/zod-openapi';
-import { grantSchema, tenantSchema } from '../governance/accounts/schema.ts';
+import { grantSchema, shownKeySchema, tenantSchema } from '../governance/accounts/schema.ts';
 import {
   grantStatusBody,
   newGrantBody,
   newKeyBody,
   newTenantBody,
   rotateBody,
-  shownKeySchema,
   tenantStatusBody,
 } from './account-routes.ts';
+import { grantStanding, meBody } from './me-routes.ts';
 import type { Operation } from './openapi-operation.ts';
 
 const tenant = '/admin/tenants/{tenant}';
@@ -90,8 +90,22 @@ const accountAdminOperations: readonly Omit<Operation, 'tag' | 'admin'>[] = [
   },
 ];
 
-export const accountOperations: readonly Operation[] = accountAdminOperations.map((operation) => ({
-  ...operation,
-  tag: 'Accounts',
-  admin: true,
-}));
+export const accountOperations: readonly Operation[] = [
+  ...accountAdminOperations.map((operation) => ({ ...operation, tag: 'Accounts' as const, admin: true })),
+  {
+    method: 'get',
+    path: '/v1/me',
+    tag: 'Accounts',
+    summary: 'Who the caller is',
+    description: 'With the scopes of its key or token, and the grants and acceptances of its tenant.',
+    answer: meBody,
+  },
+  {
+    method: 'get',
+    path: '/v1/grants/{grant}/status',
+    tag: 'Accounts',
+    summary: 'Whether a grant is in force',
+    description: 'For the tenant that holds it, and for the admin key.',
+    answer: grantStanding,
+  },
+];

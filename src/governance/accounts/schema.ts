@@ -69,6 +69,16 @@ export const apiKeySchema = z.strictObject({
 });
 export type ApiKey = z.output<typeof apiKeySchema>;
 
+/** What is shown of a key: all but what its secret is checked with. */
+export const shownKeySchema = apiKeySchema
+  .omit({ hash: true, previous: true })
+  .extend({ previousUntil: z.iso.datetime().optional() });
+export type ShownKey = z.output<typeof shownKeySchema>;
+
+export function shownKey({ hash: _, previous, ...key }: ApiKey): ShownKey {
+  return { ...key, ...(previous === undefined ? {} : { previousUntil: previous.until }) };
+}
+
 /** One licence to use one model, given to one tenant: an ODRL agreement. */
 export const grantSchema = z.strictObject({
   id: accountIdSchema,

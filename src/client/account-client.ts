@@ -1,0 +1,111 @@
+/** Tenants, keys and grants over HTTP: the admin routes of a worker. */
+import { z } from 'zod';
+import {
+  type Grant,
+  grantSchema,
+  type ShownKey,
+  type scopesSchema,
+  shownKeySchema,
+  type Tenant,
+  tenantSchema,
+} from '../governance/accounts/schema.ts';
+import { jsonAnswer } from './json.ts';
+import { type ClientOptions, createTransport } from './transport.ts';
+
+/** What is not named has the server's default. */
+export type NewTenant = Pick<
+  z.input<typeof tenantSchema>,
+  'id' | 'name' | 'establishment' | 'residency' | 'fieldsOfUse'
+>;
+export interface NewKey {
+  readonly scopes?: z.input<typeof scopesSchema>;
+  /** ISO 8601. */
+  readonly notAfter?: string | undefined;
+}
+export type NewGrant = Omit<z.input<typeof grantSchema>, 'id' | 'status' | 'createdAt'> & {
+  readonly id?: string | undefined;
+};
+
+/** `text` is the key itself: it is in this answer and nowhere else. */
+export interface IssuedKey {
+  readonly key: ShownKey;
+  readonly text: string;
+}
+
+/** Every method throws EdgewiseError with the server's code, `not_found` for what is not there. */
+export interface AccountClient {
+  /** @throws `conflict` where there is one of this id. */
+  createTenant(tenant: NewTenant): Promise<Tenant>;
+  tenants(): Promise<readonly Tenant[]>;
+  tenant(id: string): Promise<Tenant>;
+  setTenantStatus(id: string, status: 'active' | 'suspended'): Promise<Tenant>;
+  createKey(tenant: string, key?: NewKey): Promise<IssuedKey>;
+  keys(tenant: string): Promise<readonly ShownKey[]>;
+  /** @param overlapSeconds How long the secret before goes on. Default: the server's, a day. */
+  rotateKey(id: string, overlapSeconds?: number): Promise<IssuedKey>;
+  revokeKey(id: string): Promise<ShownKey>;
+  /** @throws `conflict` where there is one of this id. */
+  createGrant(tenant: string, grant: NewGrant): Promise<Grant>;
+  grants(tenant: string): Promise<readonly Grant[]>;
+  /** @throws `conflict` for one that was revoked. */
+  setGrantStatus(tenant: string, id: string, status: Grant['status']): Promise<Grant>;
+}
+
+const tenantsSchema = z.object({ tenants: z.array(tenantSchema) });
+const keysSchema = z.object({ keys: z.array(shownKeySchema) });
+const grantsSchema = z.object({ grants: z.array(grantSchema) });
+const issuedSchema = z.object({ key: shownKeySchema, text: z.string() });
+
+const json = { 'Content-Type': 'application/json' };
+
+function path(...parts: readonly string[]): string {
+  return `/admin/${parts.map(encodeURIComponent).join('/')}`;
+}
+
+export function createAccountClient(options: ClientOptions): AccountClient {
+  const { exchange } = createTransport(options);
+
+  const get = <S extends z.ZodType>(from: string, schema: S): Promise<z.output<S>> =>
+    exchange({ method: 'GET', path: from, retry: 'idempotent', read: jsonAnswer(schema) });
+  // Doing it twice makes two: tried again only where the server says that it has done nothing.
+  const post = <S extends z.ZodType>(to: string, body: unknown, schema: S): Promise<z.output<S>> =>
+    exchange({
+      method: 'POST',
+      path: to,
+      retry: 'unprocessed',
+      headers: json,
+      body: JSON.stringify(body),
+      read: jsonAnswer(schema),
+    });
+  const setStatus = <S extends z.ZodType>(of: string, status: string, schema: S): Promise<z.output<S>> =>
+    exchange({
+      method: 'PUT',
+      path: `${of}/status`,
+      retry: 'idempotent',
+      headers: json,
+      body: JSON.stringify({ status }),
+      read: jsonAnswer(schema),
+    });
+
+  return {
+    createTenant: (tenant) => post(path('tenants'), tenant, tenantSchema),
+    tenants: async () => (await get(path('tenants'), tenantsSchema)).tenants,
+    tenant: (id) => get(path('tenants', id), tenantSchema),
+    setTenantStatus: (id, status) => setStatus(path('tenants', id), status, tenantSchema),
+    createKey: (tenant, key = {}) => post(path('tenants', tenant, 'keys'), key, issuedSchema),
+    keys: async (tenant) => (await get(path('tenants', tenant, 'keys'), keysSchema)).keys,
+    rotateKey: (id, overlapSeconds) =>
+      post(path('keys', id, 'rotate'), overlapSeconds === undefined ? {} : { overlapSeconds }, issuedSchema),
+    revokeKey: (id) =>
+      exchange({
+        method: 'DELETE',
+        path: path('keys', id),
+        retry: 'idempotent',
+        read: jsonAnswer(shownKeySchema),
+      }),
+    createGrant: (tenant, grant) => post(path('tenants', tenant, 'grants'), grant, grantSchema),
+    grants: async (tenant) => (await get(path('tenants', tenant, 'grants'), grantsSchema)).grants,
+    setGrantStatus: (tenant, id, status) =>
+      setStatus(path('tenants', tenant, 'grants', id), status, grantSchema),
+  };
+}
