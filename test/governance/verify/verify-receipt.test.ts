@@ -1,0 +1,259 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { encodeEntry } from '../../../src/governance/log/entry.ts';
+import { type MemoryLog, memoryLog } from '../../../src/governance/log/memory-log.ts';
+import { encodeProof } from '../../../src/governance/log/proof.ts';
+import type { Issued, ReceiptIssuer } from '../../../src/governance/receipt/issue.ts';
+import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
+import { olderCheckpoint } from '../../../src/governance/verify/older-checkpoint.ts';
+import { type Evidence, type Outcome, verifyReceipt } from '../../../src/governance/verify/verify-receipt.ts';
+import { ManualClock } from '../../support/clock.ts';
+import {
+  strangeWitness,
+  testLogKey,
+  testLogVerifierKey,
+  testWitnesses,
+} from '../../support/governance-keys.ts';
+import { inferenceFacts, refusalFacts, tensors, testIssuer } from '../receipt/facts.ts';
+
+let issuer: ReceiptIssuer;
+let ring: KeyRing;
+let log: MemoryLog;
+let issued: Issued;
+/** All that there is to give. */
+let all: Evidence;
+
+async function logged(receipt: Issued): Promise<void> {
+  await log.append([{ id: receipt.id, entry: encodeEntry(await receipt.entry()) }]);
+}
+
+async function proofOf(receipt: Issued): Promise<string> {
+  const proof = await log.prove((await receipt.entry()).receiptHash, 0);
+  if (proof === undefined) throw new Error('the log does not have it');
+  return encodeProof(proof);
+}
+
+const files = (path: string) => log.file(path).then((bytes) => bytes && new Uint8Array(bytes));
+
+async function checkpoint(): Promise<string> {
+  return new TextDecoder().decode(await log.file('checkpoint'));
+}
+
+beforeAll(async () => {
+  ({ issuer, ring } = await testIssuer());
+  log = await memoryLog({
+    logKey: testLogKey,
+    witnesses: testWitnesses.map(({ verifierKey }) => verifierKey).join(','),
+    clock: new ManualClock(),
+  });
+  for (let count = 0; count < 4; count += 1) await logged(await issuer.refusal(refusalFacts));
+  await log.flush();
+  const before = await checkpoint();
+  issued = await issuer.inference(inferenceFacts);
+  for (let count = 0; count < 4; count += 1) await logged(await issuer.refusal(refusalFacts));
+  await logged(issued);
+  await log.flush();
+  const proof = await proofOf(issued);
+  all = {
+    receipt: issued.compact,
+    jwks: ring.publicJwks,
+    proof,
+    logKey: testLogVerifierKey,
+    older: await olderCheckpoint(before, proof, files),
+    opening: {
+      salt: issued.salt ?? '',
+      inputs: inferenceFacts.inputs,
+      outputs: inferenceFacts.outputs,
+    },
+  };
+});
+
+async function outcomes(changes: Partial<Evidence> = {}): Promise<Record<keyof typeof good, Outcome>> {
+  const { signature, inclusion, witnesses, consistency, inputs, outputs } = await verifyReceipt({
+    ...all,
+    ...changes,
+  });
+  return {
+    signature: signature.outcome,
+    inclusion: inclusion.outcome,
+    witnesses: witnesses.outcome,
+    consistency: consistency.outcome,
+    inputs: inputs.outcome,
+    outputs: outputs.outcome,
+  };
+}
+
+const good = {
+  signature: 'good',
+  inclusion: 'good',
+  witnesses: 'not-given',
+  consistency: 'good',
+  inputs: 'good',
+  outputs: 'good',
+} as const;
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+function otherAt(text: string, at: number): string {
+  const next = alphabet[(alphabet.indexOf(text[at] ?? '') + 1) % alphabet.length];
+  return text.slice(0, at) + next + text.slice(at + 1);
+}
+
+describe('verifyReceipt()', () => {
+  it('is good at every level that something was given for', async () => {
+    const verification = await verifyReceipt(all);
+    expect(await outcomes()).toEqual(good);
+    expect(verification.good).toBe(true);
+    expect(verification.receipt?.id).toBe(issued.id);
+    expect(verification.inclusion.reason).toBe('entry 8 of 9 in log.edgewise.test/receipts');
+    expect(verification.consistency.reason).toBe('the log of size 9 begins with that of size 4');
+  });
+
+  it('says what was not given', async () => {
+    const {
+      receipt,
+      good: isGood,
+      ...levels
+    } = await verifyReceipt({ receipt: all.receipt, jwks: all.jwks });
+    expect(isGood).toBe(true);
+    expect(levels).toEqual({
+      signature: { outcome: 'good', reason: `signed with the key ${ring.signing.kid}` },
+      inclusion: { outcome: 'not-given', reason: 'no proof was given' },
+      witnesses: { outcome: 'not-given', reason: 'no key of a witness was given' },
+      consistency: { outcome: 'not-given', reason: 'no older checkpoint was given' },
+      inputs: { outcome: 'not-given', reason: 'no inputs with their salt were given' },
+      outputs: { outcome: 'not-given', reason: 'no outputs with their salt were given' },
+    });
+    expect((await outcomes({ logKey: undefined })).inclusion).toBe('not-given');
+    expect((await outcomes({ proof: undefined })).consistency).toBe('not-given');
+  });
+
+  it('has the signature bad, and the inclusion with it, when any one character of the receipt is another', async () => {
+    for (let at = 0; at < all.receipt.length; at += 7) {
+      const { signature, inclusion } = await outcomes({ receipt: otherAt(all.receipt, at) });
+      expect({ signature, inclusion }, `${at}`).toEqual({ signature: 'bad', inclusion: 'bad' });
+    }
+  });
+
+  it('has inputs and outputs bad, and they alone, when any one character of the salt is another', async () => {
+    for (let at = 0; at < (all.opening?.salt.length ?? 0); at += 1) {
+      const opening = { ...all.opening, salt: otherAt(all.opening?.salt ?? '', at) };
+      expect(await outcomes({ opening })).toEqual({ ...good, inputs: 'bad', outputs: 'bad' });
+    }
+  });
+
+  it('has the inputs bad, or the outputs, and these alone, when a bit of them is another', async () => {
+    for (const side of ['inputs', 'outputs'] as const) {
+      const [[name, tensor] = ['', undefined]] = all.opening?.[side] ?? [];
+      if (tensor === undefined || tensor.datatype !== 'FP32') throw new Error('not FP32');
+      for (let bit = 0; bit < tensor.data.byteLength * 8; bit += 1) {
+        const data = tensor.data.slice();
+        const view = new Uint8Array(data.buffer);
+        view[bit >> 3] = (view[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        const opening = { salt: '', ...all.opening, [side]: new Map([[name, { ...tensor, data }]]) };
+        expect(await outcomes({ opening })).toEqual({ ...good, [side]: 'bad' });
+      }
+      const reshaped = new Map([[name, { ...tensor, shape: [...tensor.shape, 1] }]]);
+      const renamed = new Map([['y', tensor]]);
+      for (const other of [reshaped, renamed, new Map()]) {
+        const opening = { salt: '', ...all.opening, [side]: other };
+        expect(await outcomes({ opening })).toEqual({ ...good, [side]: 'bad' });
+      }
+    }
+  });
+
+  it('has the inclusion bad, and not the signature, when any one character of the proof is another', async () => {
+    const proof = all.proof ?? '';
+    for (let at = 0; at < proof.length; at += 1) {
+      const { signature, inclusion, inputs } = await outcomes({ proof: otherAt(proof, at) });
+      expect({ signature, inclusion, inputs }, `${at}: ${proof[at]}`).toEqual({
+        signature: 'good',
+        inclusion: 'bad',
+        inputs: 'good',
+      });
+    }
+  });
+
+  it('has the inclusion bad for the proof of another receipt, and for another log', async () => {
+    const other = await issuer.inference(inferenceFacts);
+    await logged(other);
+    await log.flush();
+    expect(await outcomes({ receipt: other.compact, opening: undefined })).toMatchObject({
+      signature: 'good',
+      inclusion: 'bad',
+    });
+    expect(await outcomes({ proof: await proofOf(other) })).toMatchObject({ inclusion: 'bad' });
+    const verification = await verifyReceipt({ ...all, logKey: testWitnesses[0].verifierKey });
+    expect(verification.inclusion.reason).toContain('the receipt belongs into the log');
+  });
+
+  it('has the consistency bad when anything of it is another', async () => {
+    const { checkpoint: note, path } = all.older ?? { checkpoint: '', path: [] };
+    const [first = '', ...rest] = path;
+    const cases = [
+      { checkpoint: note, path: [otherAt(first, 3), ...rest] },
+      { checkpoint: note, path: rest },
+      { checkpoint: note, path: [...path, first] },
+      { checkpoint: note.replace('\n4\n', '\n3\n'), path },
+      { checkpoint: otherAt(note, note.length - 10), path },
+    ];
+    for (const older of cases) {
+      expect(await outcomes({ older })).toEqual({ ...good, consistency: 'bad' });
+    }
+  });
+
+  it('takes a checkpoint that is newer than that of the proof, too', async () => {
+    await log.flush();
+    const newer = await checkpoint();
+    const older = await olderCheckpoint(newer, all.proof ?? '', files);
+    const verification = await verifyReceipt({ ...all, older });
+    expect(verification.consistency).toEqual({
+      outcome: 'good',
+      reason: 'the log of size 10 begins with that of size 9',
+    });
+  });
+
+  it('counts the witnesses that cosigned', async () => {
+    const [one, two] = testWitnesses;
+    const { parseCosignerKey, parseNote, formatSignatureLine } = await import(
+      '../../../src/governance/log/note.ts'
+    );
+    const cosigner = await parseCosignerKey(one.privateKey, () => 1_795_000_000);
+    const proof = all.proof ?? '';
+    const text = parseNote(proof.slice(proof.indexOf('\n\n') + 2)).text;
+    const cosigned = `${proof}${formatSignatureLine(await cosigner.sign(text))}\n`;
+    const witnesses = [one.verifierKey, two.verifierKey];
+    const level = async (changes: Partial<Evidence>) =>
+      (await verifyReceipt({ ...all, ...changes })).witnesses;
+    expect(await level({ proof: cosigned, witnesses, quorum: 1 })).toEqual({
+      outcome: 'good',
+      reason: 'cosigned by witness.test/one',
+    });
+    expect((await level({ proof: cosigned, witnesses: [one.verifierKey] })).outcome).toBe('good');
+    expect(await level({ proof: cosigned, witnesses })).toEqual({
+      outcome: 'bad',
+      reason: 'cosigned by witness.test/one, wanted 2 of the 2 known',
+    });
+    expect((await level({ witnesses, quorum: 1 })).outcome).toBe('bad');
+    expect((await level({ proof: cosigned, witnesses: [strangeWitness.verifierKey] })).outcome).toBe('bad');
+  });
+
+  it('judges what a refusal and a receipt without data have', async () => {
+    const refused = await issuer.refusal(refusalFacts);
+    expect(await outcomes({ receipt: refused.compact, proof: undefined })).toEqual({
+      ...good,
+      inclusion: 'not-given',
+      consistency: 'not-given',
+      inputs: 'bad',
+      outputs: 'bad',
+    });
+    const unread = await issuer.inference({ ...inferenceFacts, inputs: undefined, outputs: undefined });
+    const opening = { salt: all.opening?.salt ?? '', inputs: tensors(1, 2) };
+    const verification = await verifyReceipt({ receipt: unread.compact, jwks: all.jwks, opening });
+    expect(verification.inputs.reason).toBe('the receipt has no commitment to inputs');
+    expect(verification.good).toBe(false);
+  });
+
+  it('throws for keys that are none, since then nothing can be said', async () => {
+    await expect(verifyReceipt({ ...all, jwks: {} })).rejects.toThrow('no JWKS');
+    await expect(verifyReceipt({ ...all, logKey: 'key' })).rejects.toThrow();
+  });
+});
