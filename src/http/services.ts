@@ -2,6 +2,7 @@ import type { Clock } from '../async/clock.ts';
 import type { Lru } from '../async/lru.ts';
 import type { SessionPool } from '../engine/session-pool.ts';
 import type { Accounts } from '../governance/accounts/accounts.ts';
+import type { Subjects } from '../governance/subjects/subjects.ts';
 import type { ModelRepository } from '../repository/model-repository.ts';
 import type { Publisher } from '../repository/publisher.ts';
 import type { OriginPool } from '../routing/origin-pool.ts';
@@ -51,6 +52,8 @@ export interface Services {
   readonly accounts?: Accounts | undefined;
   /** What answers are accounted for with; undefined at an origin. */
   readonly accounting?: Accounting | undefined;
+  /** What those whose data it is can ask for; undefined where nothing is kept of anybody. */
+  readonly subjects?: Subjects | undefined;
   readonly log: Log;
   readonly clock: Clock;
 }

@@ -6,6 +6,7 @@ import { createAccounts } from '../governance/accounts/accounts.ts';
 import type { SharedCounter } from '../governance/accounts/rate.ts';
 import { createSharedRate } from '../governance/accounts/shared-rate.ts';
 import { SlidingWindows } from '../governance/accounts/sliding-windows.ts';
+import type { NoticeOptions } from '../governance/subjects/notice.ts';
 import type { Lifecycle } from '../http/lifecycle.ts';
 import { Rates } from '../http/rates.ts';
 import { runShadow } from '../http/run-shadow.ts';
@@ -26,6 +27,7 @@ import { ShadowFigures } from '../telemetry/shadow-figures.ts';
 import { Statistics } from '../telemetry/statistics.ts';
 import { type AccountingParts, createAccounting } from './accounting.ts';
 import type { CallerConfig } from './caller-config.ts';
+import { composeSubjects } from './subjects.ts';
 
 /** What the WASM engine takes of its memory before any model: the 256 pages that the module asks for at its start. */
 export const wasmBaseBytes = 256 * 65_536;
@@ -55,6 +57,8 @@ export interface ServiceConfig {
   readonly publishers: readonly TrustedPublisher[];
   /** Of an edge: an origin is called by edges. */
   readonly callers?: CallerConfig;
+  /** Of an edge: what it says of what is done with whose data. */
+  readonly subjects?: NoticeOptions;
 }
 
 /** What differs from platform to platform. */
@@ -150,6 +154,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
   const { admission, repository } = services;
   return {
     ...services,
+    subjects: composeSubjects(config.subjects, { ...services, records, now }),
     shadows: new Shadows({
       clock,
       random: Math.random,

@@ -9,6 +9,7 @@ import { type AccountingConfig, accountingConfig, accountingVariables } from './
 import { type CallerConfig, callerConfig, callerVariables } from './caller-config.ts';
 import type { ServiceConfig } from './compose.ts';
 import { httpSettings, serverLimits, serverVariables } from './server-config.ts';
+import { subjectConfig, subjectVariables } from './subject-config.ts';
 import { mebibyte, parseVariables, type Variables, whole } from './variables.ts';
 
 const originPool = z
@@ -34,6 +35,7 @@ const variablesSchema = z.object({
   }),
   ...accountingVariables,
   ...callerVariables,
+  ...subjectVariables,
   /** Cap of the WASM memory: what a model may take of the isolate's 128 MB. The rest is JavaScript's. */
   EDGEWISE_MEMORY_CAP_MIB: whole(32, 4096).default(96),
   /** The origin pool as JSON, one entry an endpoint (`routing/endpoint-config.ts`). Empty: all runs at the edge. */
@@ -71,6 +73,11 @@ export function readConfig(variables: Variables): Config {
     ...serverLimits(values),
     accounting: accountingConfig(values),
     callers: callerConfig(values),
+    subjects: subjectConfig(values, {
+      controller: values.EDGEWISE_ISSUER,
+      jurisdiction: values.EDGEWISE_JURISDICTION,
+      recipients: values.EDGEWISE_ORIGIN_POOL,
+    }),
     http: httpSettings(values, {
       maxReplayBytes: values.EDGEWISE_MAX_REPLAY_MIB * mebibyte,
       maxStreamedBytes: values.EDGEWISE_MAX_STREAMED_MIB * mebibyte,

@@ -6,7 +6,7 @@
 
 import type { StateStore } from '../../storage/types.ts';
 import type { AccountStore } from '../accounts/account-store.ts';
-import type { ApiKey, Tenant } from '../accounts/schema.ts';
+import { type ShownKey, shownKey, type Tenant } from '../accounts/schema.ts';
 import type { ReceiptLog, SealedPage } from '../log/types.ts';
 import { idOfKept, openReceipt } from '../vault/sealed-receipt.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -39,15 +39,13 @@ export interface ReceiptsPage {
   readonly next: number | null;
 }
 
-/** What of a key is kept but for its hashes. */
-export type ExportedKey = Omit<ApiKey, 'hash' | 'previous'> & { readonly rotatedUntil?: string };
-
 export interface TenantExport {
   readonly schema: typeof exportSchemaId;
   readonly exportedAt: string;
   /** With its grants and acceptances. */
   readonly tenant: Tenant;
-  readonly keys: readonly ExportedKey[];
+  /** Without their hashes. */
+  readonly keys: readonly ShownKey[];
   readonly erasure: Erasure | null;
   readonly receipts: ReceiptsPage;
   readonly recipients: PrivacyNotice['recipients'];
@@ -75,10 +73,7 @@ export async function exportTenant(parts: ExportParts, id: string, from = 0): Pr
     schema: exportSchemaId,
     exportedAt: new Date(now()).toISOString(),
     tenant,
-    keys: keys.map(({ hash: _, previous, ...key }) => ({
-      ...key,
-      ...(previous && { rotatedUntil: previous.until }),
-    })),
+    keys: keys.map(shownKey),
     erasure: erasure ?? null,
     receipts,
     recipients: notice.recipients,
