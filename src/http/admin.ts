@@ -17,6 +17,7 @@ import { identify, readsRepository, requireAdmin } from './auth.ts';
 import { readBody } from './body.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import type { Services } from './services.ts';
+import { subjectAdminRoutes } from './subject-routes.ts';
 
 const maxBlobBytes = 16 * 1024 * 1024;
 const publishBody = z.strictObject({
@@ -126,6 +127,7 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
 
   app.route('/models/:name/aliases/:alias', aliasRoutes(services));
   app.route('/', accountRoutes(services));
+  app.route('/', subjectAdminRoutes(services));
 
   app.get('/models/:name/shadows', (c) => {
     return c.json({ shadows: services.shadows?.figures.of(nameOf(c)) ?? [] });

@@ -1,6 +1,6 @@
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
-import { EdgewiseError } from '../errors.ts';
+import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import { adminRoutes } from './admin.ts';
 import { type AppContext, type AppEnv, identifyRequest } from './context.ts';
 import { docsPage } from './docs-page.ts';
@@ -13,6 +13,7 @@ import { openApiDocument } from './openapi.ts';
 import { escapeOrgName } from './org-names.ts';
 import { repositoryRoutes } from './repository-routes.ts';
 import type { Services } from './services.ts';
+import { privacyRoutes, subjectRoutes } from './subject-routes.ts';
 
 /** The whole HTTP service over `services`: the same app on every platform. */
 export function createApp(services: Services): Hono<AppEnv> {
@@ -33,6 +34,8 @@ export function createApp(services: Services): Hono<AppEnv> {
   app.get('/v2/', (c) => c.json(describeServer(services)));
   app.route('/v2/repository', repositoryRoutes(services));
   app.route('/v1', meRoutes(services));
+  app.route('/v1', subjectRoutes(services));
+  app.route('/.well-known', privacyRoutes(services));
   app.route('/admin', adminRoutes(services));
   app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));
   app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));
@@ -60,17 +63,23 @@ function redirected(c: AppContext, path: string): Request {
 
 function failed(error: unknown, c: AppContext, { log }: Services): Response {
   const { status, code } = toHttpError(error);
+  const isOurs = status >= 500 || isOutage(error);
   log.write({
-    level: status >= 500 ? 'error' : 'info',
+    level: isOurs ? 'error' : 'info',
     event: 'request_failed',
     requestId: c.get('requestId'),
     method: c.req.method,
     route: c.req.routePath,
     status,
     code,
-    cause: status >= 500 ? error : undefined,
+    cause: isOurs ? error : undefined,
   });
   return oipErrorResponse(error);
+}
+
+/** Servers of a jurisdiction that are down: a refusal to the caller, and for the operator to know of. */
+function isOutage(error: unknown): boolean {
+  return isEdgewiseError(error) && error.code === 'residency_unavailable' && error.cause !== undefined;
 }
 
 /** A known path asked with another method is told which it has (RFC 9110 §15.5.6). */

@@ -7,6 +7,7 @@ import { dataTypeNames } from '../tensor/datatype.ts';
 import { accountOperations } from './openapi-accounts.ts';
 import { adminOperations } from './openapi-admin.ts';
 import { anyObject, type Operation } from './openapi-operation.ts';
+import { subjectOperations } from './openapi-subjects.ts';
 import type { HttpSettings } from './settings.ts';
 
 const tensorData = z
@@ -170,6 +171,7 @@ export const operations: readonly Operation[] = [
   { method: 'get', path: '/docs', tag: 'Service', summary: 'Reference page', answer: 'html' },
   ...adminOperations,
   ...accountOperations,
+  ...subjectOperations,
 ];
 
 /** The OpenAPI document. */
