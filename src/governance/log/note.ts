@@ -165,12 +165,19 @@ export async function parseCosignerKey(text: string, nowSeconds: () => number): 
 export async function generateSignerKey(name: string): Promise<string> {
   const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify']);
   if (!('privateKey' in pair)) throw new EdgewiseError('internal', 'making a key gave no pair');
-  const seed = new Uint8Array(await crypto.subtle.exportKey('pkcs8', pair.privateKey)).slice(-publicKeyBytes);
-  const publicKey = new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey));
+  const seed = bytesOf(await crypto.subtle.exportKey('pkcs8', pair.privateKey)).slice(-publicKeyBytes);
+  const publicKey = bytesOf(await crypto.subtle.exportKey('raw', pair.publicKey));
   const keyId = await keyIdOf(name, ed25519Type, publicKey);
   const text = `${privatePrefix}${name}+${toHex(keyId)}+${toBase64(concat([Uint8Array.of(ed25519Type), seed]))}`;
   await parseSignerKey(text);
   return text;
+}
+
+/** The two platforms' types differ in what an export may be. */
+function bytesOf(exported: object): Bytes {
+  if (!(exported instanceof ArrayBuffer))
+    throw new EdgewiseError('internal', 'exporting a key gave no bytes');
+  return new Uint8Array(exported);
 }
 
 /** Of a witness's signature; undefined for what is not one. */
@@ -200,7 +207,7 @@ async function readPrivateKey(text: string) {
     'jwk',
     await crypto.subtle.importKey('pkcs8', pkcs8, 'Ed25519', true, ['sign']),
   );
-  const x = (exported.x ?? '').replaceAll('-', '+').replaceAll('_', '/');
+  const x = ('x' in exported ? String(exported.x) : '').replaceAll('-', '+').replaceAll('_', '/');
   const publicKey = fromBase64(`${x}=`, 'public half of the key');
   if (!equalBytes(keyId, await keyIdOf(name, ed25519Type, publicKey))) {
     throw notKey(what, 'its key id is not the one of its name and key');

@@ -1,3 +1,4 @@
+import { utf8 } from '../../../src/governance/log/bytes.ts';
 import { encodeEntry, entryOf, receiptHashOf } from '../../../src/governance/log/entry.ts';
 import { parseVerifierKey } from '../../../src/governance/log/note.ts';
 import type { ProofPolicy } from '../../../src/governance/log/proof.ts';
@@ -8,7 +9,7 @@ import { testLogVerifierKey, testWitnesses } from '../../support/governance-keys
 export const receiptText = (n: number) => `header.receipt-${n}.signature`;
 export const hashOf = (n: number) => receiptHashOf(receiptText(n));
 export const idOf = (n: number) => `rc_${n}`;
-export const sealedOf = (n: number) => new TextEncoder().encode(`sealed receipt ${n}`);
+export const sealedOf = (n: number) => utf8(`sealed receipt ${n}`);
 
 export async function recordOf(n: number): Promise<LogRecord> {
   const entry = encodeEntry(await entryOf(receiptText(n), new Uint8Array(16).fill(n % 7), 1));
