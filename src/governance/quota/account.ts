@@ -1,0 +1,142 @@
+/** What a process holds of one meter in one period. Everything here happens at once; waiting is `lease-book.ts`'s. */
+import type { Quota } from '../../repository/terms.ts';
+import type { Settlement } from './meter-state.ts';
+import { type Period, secondsLeft } from './period.ts';
+import type { RefusedUnits } from './types.ts';
+
+/** Units of one lease. */
+export interface Block {
+  readonly id: string;
+  /** Units at hand. */
+  left: number;
+  /** Units that went back, or are about to. */
+  returned: number;
+  isClosed: boolean;
+  /** Whether the place that counts expects some of it back. */
+  readonly isOpen: boolean;
+  readonly leasedAtMs: number;
+}
+
+/** A request that waits to know what is left. */
+export interface Waiter {
+  readonly units: number;
+  readonly quota: Quota;
+  readonly atMs: number;
+  readonly settled: (result: Block | RefusedUnits | Error) => void;
+}
+
+export interface Refusal {
+  readonly limit: number;
+  readonly free: number;
+  readonly mayReturn: boolean;
+  readonly untilMs: number;
+}
+
+/** One meter in one period; `lease-book.ts` and `keeper.ts` own it. */
+export interface Account {
+  readonly meter: string;
+  readonly per: Quota['per'];
+  readonly period: Period;
+  blocks: Block[];
+  /** What is to be said of leases, the latest for each. */
+  settlements: Map<string, Settlement>;
+  waiting: Waiter[];
+  isExchanging: boolean;
+  /** Whether units went back that the place that counts has not been told of. */
+  isOwing: boolean;
+  /** No request finds it any more: what still comes to it goes back at once. */
+  isLetGo: boolean;
+  /** Units of the quota, as the latest request has it. */
+  limit: number;
+  /** Units that nobody had when it was last asked. */
+  free: number;
+  /** Units to ask for beyond those that are waited for. */
+  surplus: number;
+  /** How many of these were had last; 0: it is the end of the quota, and each request asks for its own. */
+  lastSurplus: number;
+  surplusAtMs: number;
+  refusal: Refusal | undefined;
+  /** When the last watch over it began. */
+  watchedAtMs: number;
+}
+
+export const firstSurplus = 8;
+
+export function newAccount(meter: string, quota: Quota, period: Period): Account {
+  return {
+    meter,
+    per: quota.per,
+    period,
+    blocks: [],
+    settlements: new Map(),
+    waiting: [],
+    isExchanging: false,
+    isOwing: false,
+    isLetGo: false,
+    limit: quota.units,
+    free: 0,
+    surplus: firstSurplus,
+    lastSurplus: 0,
+    surplusAtMs: Number.NEGATIVE_INFINITY,
+    refusal: undefined,
+    watchedAtMs: Number.NEGATIVE_INFINITY,
+  };
+}
+
+export function unitsAtHand({ blocks }: Account): number {
+  let left = 0;
+  for (const block of blocks) left += block.left;
+  return left;
+}
+
+/** A block that had as many units, which are out of it now. */
+export function takeFromBlock({ blocks }: Account, units: number): Block | undefined {
+  for (const block of blocks) {
+    if (block.left >= units) {
+      block.left -= units;
+      return block;
+    }
+  }
+  return undefined;
+}
+
+/** Units of a block that were not used after all: to hand again, or, where the block went back, to go after it. */
+export function putBack(account: Account, block: Block, units: number): void {
+  if (!block.isClosed) {
+    block.left += units;
+    return;
+  }
+  block.returned += units;
+  owe(account, block);
+}
+
+function owe(account: Account, { id, returned }: Block): void {
+  account.settlements.set(id, { id, returned, isClosed: true });
+  account.isOwing = true;
+}
+
+/** What these blocks hold is to go back, and is not at hand any more. */
+export function closeBlocks(account: Account, isMeant: (block: Block) => boolean = () => true): void {
+  account.blocks = account.blocks.filter((block) => {
+    if (!isMeant(block)) return true;
+    block.returned += block.left;
+    block.left = 0;
+    block.isClosed = true;
+    if (block.isOpen || block.returned > 0) owe(account, block);
+    return false;
+  });
+}
+
+/** Other processes give back what they do not use within so many seconds. */
+export const returnSeconds = 15;
+
+export function refused(
+  account: Account,
+  quota: Quota,
+  atMs: number,
+  { free, mayReturn }: Pick<Refusal, 'free' | 'mayReturn'>,
+): RefusedUnits {
+  const left = secondsLeft(account.period, atMs);
+  const resetSeconds = mayReturn ? Math.min(returnSeconds, left ?? returnSeconds) : left;
+  return { granted: false, quota, remaining: free + unitsAtHand(account), resetSeconds };
+}

@@ -1,0 +1,146 @@
+/** What every `Meters` driver does. The same in Node, and in workerd over the real Durable Object. */
+import { describe, expect, it } from 'vitest';
+import type { GrantedUnits, Meters, Taken } from '../../../src/governance/quota/types.ts';
+import type { Quota } from '../../../src/repository/terms.ts';
+
+export interface MetersUnderTest {
+  /** A process's own; several of them count together. */
+  process(): Meters;
+  /** Waits for what processes do behind their answers. */
+  settled(): Promise<void>;
+}
+
+/** In the middle of a day and a month, away from their ends. */
+export const noonMs = Date.UTC(2026, 10, 17, 12);
+
+let meters = 0;
+/** One that nobody has counted on. */
+export function newMeter(): string {
+  meters += 1;
+  return `grant:g${meters}`;
+}
+
+export function quotaOf(units: number, per: Quota['per'] = 'month'): Quota {
+  return { units, per };
+}
+
+export function isGranted(taken: Taken): taken is GrantedUnits {
+  return taken.granted;
+}
+
+export async function takeMany(
+  processes: readonly Meters[],
+  count: number,
+  take: (meters: Meters) => Taken | Promise<Taken>,
+): Promise<Taken[]> {
+  const asked = Array.from({ length: count }, (_, at) => {
+    const process = processes[at % processes.length];
+    if (process === undefined) throw new Error('no process to ask');
+    return take(process);
+  });
+  return Promise.all(asked);
+}
+
+export function metersContract(name: string, set: () => MetersUnderTest | Promise<MetersUnderTest>): void {
+  describe(`Meters: ${name}`, () => {
+    it('gives exactly 100 of 200 parallel calls what a quota of 100 has', async () => {
+      const { process } = await set();
+      const meter = newMeter();
+      const taken = await takeMany([process()], 200, (one) => one.take(meter, quotaOf(100), 1, noonMs));
+      expect(taken.filter(isGranted)).toHaveLength(100);
+    });
+
+    it('gives 200 parallel calls to four processes exactly the 100', async () => {
+      const { process } = await set();
+      const processes = [process(), process(), process(), process()];
+      const meter = newMeter();
+      const taken = await takeMany(processes, 200, (one) => one.take(meter, quotaOf(100), 1, noonMs));
+      expect(taken.filter(isGranted)).toHaveLength(100);
+    });
+
+    it('says what is left and until when', async () => {
+      const { process } = await set();
+      const meter = newMeter();
+      const taken = await process().take(meter, quotaOf(10, 'day'), 3, noonMs);
+      expect(taken).toMatchObject({ granted: true, remaining: 7, resetSeconds: 12 * 3600 });
+      expect(taken.quota).toEqual(quotaOf(10, 'day'));
+    });
+
+    it('takes all units of a request or none', async () => {
+      const { process } = await set();
+      const one = process();
+      const meter = newMeter();
+      expect((await one.take(meter, quotaOf(10), 7, noonMs)).granted).toBe(true);
+      expect(await one.take(meter, quotaOf(10), 4, noonMs)).toMatchObject({ granted: false, remaining: 3 });
+      expect((await one.take(meter, quotaOf(10), 3, noonMs)).granted).toBe(true);
+      expect((await one.take(meter, quotaOf(10), 1, noonMs)).granted).toBe(false);
+    });
+
+    it('does not charge a run that failed', async () => {
+      const { process, settled } = await set();
+      const one = process();
+      const meter = newMeter();
+      const first = await one.take(meter, quotaOf(2), 2, noonMs);
+      if (!isGranted(first)) throw new Error('wanted two units of two');
+      first.giveBack();
+      first.giveBack();
+      await settled();
+      const second = await process().take(meter, quotaOf(2), 2, noonMs);
+      expect(second.granted).toBe(true);
+      expect((await one.take(meter, quotaOf(2), 1, noonMs)).granted).toBe(false);
+    });
+
+    it('counts a request in the period of its own time, whichever comes first', async () => {
+      const { process } = await set();
+      const one = process();
+      const meter = newMeter();
+      const lastMs = Date.UTC(2026, 11) - 1;
+      expect((await one.take(meter, quotaOf(1), 1, lastMs + 1)).granted).toBe(true);
+      expect((await one.take(meter, quotaOf(1), 1, lastMs)).granted).toBe(true);
+      expect(await one.take(meter, quotaOf(1), 1, lastMs)).toMatchObject({ granted: false, resetSeconds: 1 });
+      expect((await one.take(meter, quotaOf(1), 1, lastMs + 1)).granted).toBe(false);
+    });
+
+    it('knows no end of a quota for all time', async () => {
+      const { process } = await set();
+      const one = process();
+      const meter = newMeter();
+      const first = await one.take(meter, quotaOf(1, 'total'), 1, noonMs);
+      expect(first).toMatchObject({ granted: true, resetSeconds: undefined });
+      const later = await process().take(meter, quotaOf(1, 'total'), 1, noonMs + 1e12);
+      expect(later).toMatchObject({ granted: false, resetSeconds: undefined });
+    });
+
+    it('counts meters apart', async () => {
+      const { process } = await set();
+      const one = process();
+      expect((await one.take(newMeter(), quotaOf(1), 1, noonMs)).granted).toBe(true);
+      expect((await one.take(newMeter(), quotaOf(1), 1, noonMs)).granted).toBe(true);
+    });
+
+    it('answers at once out of a lease, and never above the quota', async () => {
+      const { process, settled } = await set();
+      const one = process();
+      const meter = newMeter();
+      let granted = 0;
+      let atOnce = 0;
+      for (let asked = 0; asked < 2100; asked += 1) {
+        const taken = one.take(meter, quotaOf(2000), 1, noonMs);
+        if (!(taken instanceof Promise)) atOnce += 1;
+        if ((await taken).granted) granted += 1;
+        if (asked % 8 === 0) await settled();
+      }
+      expect(granted).toBe(2000);
+      expect(atOnce).toBeGreaterThan(1000);
+    });
+
+    it('goes by the quota as it is now', async () => {
+      const { process } = await set();
+      const one = process();
+      const meter = newMeter();
+      expect((await one.take(meter, quotaOf(1), 1, noonMs)).granted).toBe(true);
+      expect((await one.take(meter, quotaOf(1), 1, noonMs)).granted).toBe(false);
+      expect((await one.take(meter, quotaOf(2), 1, noonMs)).granted).toBe(true);
+    });
+  });
+}

@@ -1,0 +1,18 @@
+import { createLeaseBook } from '../../../src/governance/quota/lease-book.ts';
+import { memoryMeters } from '../../../src/governance/quota/memory-store.ts';
+import { ManualClock } from '../../support/clock.ts';
+import { metersContract, noonMs } from './contract.ts';
+
+metersContract('memory', () => {
+  const exchange = memoryMeters(() => noonMs);
+  const clock = new ManualClock();
+  let processes = 0;
+  return {
+    process() {
+      processes += 1;
+      const name = `process-${processes}`;
+      return createLeaseBook({ exchange, clock, defer: () => {}, name: () => name });
+    },
+    settled: () => new Promise((resolve) => setImmediate(resolve)),
+  };
+});
