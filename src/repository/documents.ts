@@ -77,7 +77,11 @@ export async function readManifest(
   const bytes = await blobs.get(digest);
   if (bytes === undefined) return undefined;
   const text = new TextDecoder().decode(bytes);
-  const { terms } = decodeStored(z.looseObject({ terms: z.unknown() }), text, `manifest ${digest}`);
+  const { terms } = decodeStored(
+    z.looseObject({ terms: z.unknown().optional() }),
+    text,
+    `manifest ${digest}`,
+  );
   if (terms === undefined) {
     throw new EdgewiseError(
       'policy_refused',
