@@ -16,6 +16,7 @@ import { nameOf, readDocument } from './admin-request.ts';
 import { identify, readsRepository, requireAdmin } from './auth.ts';
 import { readBody } from './body.ts';
 import type { AppContext, AppEnv } from './context.ts';
+import { policyRoutes } from './policy-routes.ts';
 import type { Services } from './services.ts';
 import { subjectAdminRoutes } from './subject-routes.ts';
 
@@ -128,6 +129,7 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
   app.route('/models/:name/aliases/:alias', aliasRoutes(services));
   app.route('/', accountRoutes(services));
   app.route('/', subjectAdminRoutes(services));
+  app.route('/', policyRoutes(services));
 
   app.get('/models/:name/shadows', (c) => {
     return c.json({ shadows: services.shadows?.figures.of(nameOf(c)) ?? [] });

@@ -5,6 +5,7 @@ import { adminRoutes } from './admin.ts';
 import { type AppContext, type AppEnv, identifyRequest } from './context.ts';
 import { docsPage } from './docs-page.ts';
 import { oipErrorResponse, toHttpError } from './error-response.ts';
+import { licenceRoutes } from './licence-routes.ts';
 import { endConnections } from './lifecycle.ts';
 import { reportLoad } from './load-report.ts';
 import { meRoutes } from './me-routes.ts';
@@ -36,6 +37,7 @@ export function createApp(services: Services): Hono<AppEnv> {
   app.route('/v1', meRoutes(services));
   app.route('/v1', subjectRoutes(services));
   app.route('/.well-known', privacyRoutes(services));
+  app.route('/v1', licenceRoutes(services));
   app.route('/admin', adminRoutes(services));
   app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));
   app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));

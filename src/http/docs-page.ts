@@ -12,6 +12,7 @@ const tags: readonly Operation['tag'][] = [
   'Service',
   'Admin',
   'Accounts',
+  'Licences',
 ];
 
 const style = `

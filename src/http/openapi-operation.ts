@@ -5,7 +5,16 @@ export interface Operation {
   readonly method: 'get' | 'post' | 'put' | 'delete' | 'head';
   /** OpenAPI form: `/v2/models/{name}`. */
   readonly path: string;
-  readonly tag: 'Health' | 'Models' | 'Inference' | 'Repository' | 'Admin' | 'Accounts' | 'Service';
+  readonly tag:
+    | 'Health'
+    | 'Models'
+    | 'Inference'
+    | 'Repository'
+    | 'Admin'
+    | 'Accounts'
+    | 'Licences'
+    | 'Receipts'
+    | 'Service';
   readonly summary: string;
   readonly description?: string;
   readonly body?: z.ZodType | 'binary';

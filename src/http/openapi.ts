@@ -6,6 +6,7 @@ import { OpenAPIHono, z } from '@hono/zod-openapi';
 import { dataTypeNames } from '../tensor/datatype.ts';
 import { accountOperations } from './openapi-accounts.ts';
 import { adminOperations } from './openapi-admin.ts';
+import { licenceOperations, policyOperations } from './openapi-governance.ts';
 import { anyObject, type Operation } from './openapi-operation.ts';
 import { subjectOperations } from './openapi-subjects.ts';
 import type { HttpSettings } from './settings.ts';
@@ -169,7 +170,9 @@ export const operations: readonly Operation[] = [
   },
   { method: 'get', path: '/openapi.json', tag: 'Service', summary: 'This description', answer: anyObject },
   { method: 'get', path: '/docs', tag: 'Service', summary: 'Reference page', answer: 'html' },
+  ...licenceOperations,
   ...adminOperations,
+  ...policyOperations,
   ...accountOperations,
   ...subjectOperations,
 ];
@@ -235,5 +238,5 @@ function operationId({ method, path }: Operation): string {
   return `${method}${path
     .replace(/[{}]/g, '')
     .replace(/\/$/, 'Root')
-    .replace(/[/.-](\w)/g, (_, letter: string) => letter.toUpperCase())}`;
+    .replace(/[/.-]+(\w)/g, (_, letter: string) => letter.toUpperCase())}`;
 }

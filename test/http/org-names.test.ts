@@ -10,6 +10,7 @@ describe('escapeOrgName()', () => {
     ['/v2/models/acme/score/versions/2/infer', '/v2/models/acme%2Fscore/versions/2/infer'],
     ['/v2/models/acme/score/versions/stable', '/v2/models/acme%2Fscore/versions/stable'],
     ['/v2/repository/models/acme/score/load', '/v2/repository/models/acme%2Fscore/load'],
+    ['/v1/models/acme/score/terms', '/v1/models/acme%2Fscore/terms'],
     ['/v2/models/acme/score/more/infer', undefined],
     ['/v2/models/acme%2Fscore/infer', undefined],
     ['/v2/models/score', undefined],

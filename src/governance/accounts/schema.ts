@@ -119,6 +119,11 @@ export const acceptanceSchema = z.strictObject({
   text: digestSchema,
   /** Who acted for the tenant: their name for themselves. */
   by: z.string().min(1).max(200),
+  /** Of the commitment to that name in the receipt: see `acceptance-commitment.ts`. */
+  salt: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{43}$/)
+    .optional(),
   method: z.enum(['click', 'contract', 'api']),
   at: z.iso.datetime(),
   /** Of the receipt that records it in the log. */

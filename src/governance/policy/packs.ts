@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { SigningKey, VerifyingKeys } from '../receipt/keys.ts';
-import { isPackCheck, type PackCheck, packChecks } from './pack-checks.ts';
+import { packChecks } from './pack-checks.ts';
 import type { PackInForce } from './types.ts';
 
 export const packSchemaId = 'edgewise.policy-pack.v1';
@@ -28,11 +28,7 @@ const ruleSchema = z.strictObject({
   summary: z.string().min(1).max(1000),
   appliesFrom: z.iso.datetime({ offset: true }),
   appliesTo: z.enum(['all', 'generative']),
-  check: z
-    .custom<PackCheck>((value) => typeof value === 'string' && isPackCheck(value), {
-      error: `wanted one of ${packChecks.join(', ')}`,
-    })
-    .transform((check): PackCheck => check),
+  check: z.enum(packChecks),
   /** Where it can be seen that the rule is met. */
   evidence: z.string().min(1).max(300),
 });
