@@ -1,0 +1,72 @@
+/** Units of a quota, taken before the run: whoever is refused has cost no run, and a run that fails on our side costs nothing. */
+import type { Refusal } from '../governance/policy/types.ts';
+import type { GrantedUnits, QuotaStanding, Taken } from '../governance/quota/types.ts';
+import type { Quota } from '../repository/terms.ts';
+import { type AppContext, addAnswerHeaders } from './context.ts';
+import { type Admitted, refuse } from './gate.ts';
+
+/**
+ * Undefined where nothing limits the use. Waits for nothing where units are at hand.
+ *
+ * @throws EdgewiseError `quota_exceeded`; `records_unavailable` where it cannot be known what is left.
+ */
+export function takeUnits(
+  c: AppContext,
+  admitted: Admitted,
+  units: number,
+): GrantedUnits | undefined | Promise<GrantedUnits> {
+  const { accounting, atMs, permit } = admitted;
+  const { meter, quota } = permit.meter;
+  if (quota === undefined) return undefined;
+  const taken = accounting.meters.take(meter, quota, units, atMs);
+  return taken instanceof Promise
+    ? taken.then((known) => granted(c, admitted, units, known))
+    : granted(c, admitted, units, taken);
+}
+
+function granted(
+  c: AppContext,
+  admitted: Admitted,
+  units: number,
+  taken: Taken,
+): GrantedUnits | Promise<GrantedUnits> {
+  addAnswerHeaders(c, quotaHeaders(taken, c.get('answerHeaders')));
+  return taken.granted ? taken : refuse(c, admitted, overQuota(admitted, units, taken), taken.resetSeconds);
+}
+
+function overQuota({ model, permit }: Admitted, units: number, { quota }: QuotaStanding): Refusal {
+  const right = `${units} units of a quota of ${quota.units} ${periodName(quota)}, which does not have them`;
+  return {
+    permitted: false,
+    code: 'quota_exceeded',
+    right,
+    message: `model "${model.manifest.name}" was not run: wanted ${right}`,
+    where: undefined,
+    purpose: permit.purpose,
+    territory: permit.territory,
+    grant: permit.grant,
+  };
+}
+
+function periodName({ per }: Quota): string {
+  return per === 'total' ? 'in all' : `per ${per}`;
+}
+
+const windowSeconds = { day: 86_400, month: 2_678_400 };
+
+/** draft-ietf-httpapi-ratelimit-headers-10, behind the policy of the caller's rate where there is one. */
+export function quotaHeaders(
+  { quota, remaining, resetSeconds }: QuotaStanding,
+  standing: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const window = quota.per === 'total' ? '' : `;w=${windowSeconds[quota.per]}`;
+  const reset = resetSeconds === undefined ? '' : `;t=${resetSeconds}`;
+  return {
+    'RateLimit-Policy': listed(standing['RateLimit-Policy'], `"quota";q=${quota.units}${window}`),
+    RateLimit: listed(standing['RateLimit'], `"quota";r=${remaining}${reset}`),
+  };
+}
+
+function listed(before: string | undefined, item: string): string {
+  return before === undefined ? item : `${before}, ${item}`;
+}
