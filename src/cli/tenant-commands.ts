@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { EdgewiseError } from '../errors.ts';
 import { territorySchema } from '../repository/terms.ts';
 import { accounts, nounOf, several } from './account-command.ts';
 import { type CommonOptions, print } from './command.ts';
@@ -17,6 +18,10 @@ export function addTenantCommands(program: Command): void {
   verb('show <id>', 'a tenant with its grants and acceptances').action(show);
   verb('suspend <id>', 'serve none of its keys and tokens').action(suspend);
   verb('resume <id>', 'serve them again').action(resume);
+  verb('export <id>', 'all that is held about a tenant, as JSON, its receipts included').action(exportAll);
+  verb('erase <id>', 'destroy its key and blank what is stored of it, for good')
+    .option('--yes', 'it is meant: this cannot be undone')
+    .action(erase);
 }
 
 function territory(value: string): string {
@@ -63,4 +68,24 @@ async function suspend(id: string, options: CommonOptions): Promise<void> {
 async function resume(id: string, options: CommonOptions): Promise<void> {
   const tenant = await accounts(options).setTenantStatus(id, 'active');
   print(options, tenant, `tenant ${tenant.id} is served again`);
+}
+
+async function exportAll(id: string, options: CommonOptions): Promise<void> {
+  const exported = await accounts(options).exportTenant(id);
+  print(options, exported, JSON.stringify(exported, null, 2));
+}
+
+async function erase(id: string, options: CommonOptions & { readonly yes?: boolean }): Promise<void> {
+  if (!options.yes) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `erasing ${id} cannot be undone: export it and make the statements of its grants before, then say --yes`,
+    );
+  }
+  const erasure = await accounts(options).eraseTenant(id);
+  print(
+    options,
+    erasure,
+    `tenant ${id} was erased at ${erasure.erasedAt}; from ${erasure.erasureCompleteAt} on no copy of the storage can bring it back`,
+  );
 }

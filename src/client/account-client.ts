@@ -9,6 +9,12 @@ import {
   type Tenant,
   tenantSchema,
 } from '../governance/accounts/schema.ts';
+import {
+  type Erasure,
+  erasureSchema,
+  exportSchema,
+  type TenantExport,
+} from '../governance/subjects/schema.ts';
 import { jsonAnswer } from './json.ts';
 import { type ClientOptions, createTransport } from './transport.ts';
 
@@ -39,6 +45,10 @@ export interface AccountClient {
   tenants(): Promise<readonly Tenant[]>;
   tenant(id: string): Promise<Tenant>;
   setTenantStatus(id: string, status: 'active' | 'suspended'): Promise<Tenant>;
+  /** All that is held about it, the receipts of all pages in one. */
+  exportTenant(id: string): Promise<TenantExport>;
+  /** For good. Doing it again says when it was done. */
+  eraseTenant(id: string): Promise<Erasure>;
   createKey(tenant: string, key?: NewKey): Promise<IssuedKey>;
   keys(tenant: string): Promise<readonly ShownKey[]>;
   /** @param overlapSeconds How long the secret before goes on. Default: the server's, a day. */
@@ -92,6 +102,24 @@ export function createAccountClient(options: ClientOptions): AccountClient {
     tenants: async () => (await get(path('tenants'), tenantsSchema)).tenants,
     tenant: (id) => get(path('tenants', id), tenantSchema),
     setTenantStatus: (id, status) => setStatus(path('tenants', id), status, tenantSchema),
+    async exportTenant(id) {
+      const page = (from: number) => get(`${path('tenants', id, 'export')}?from=${from}`, exportSchema);
+      const exported = await page(0);
+      const items = [...exported.receipts.items];
+      for (let { next } = exported.receipts; next !== null; ) {
+        const { receipts } = await page(next);
+        items.push(...receipts.items);
+        next = receipts.next;
+      }
+      return { ...exported, receipts: { items, next: null } };
+    },
+    eraseTenant: (id) =>
+      exchange({
+        method: 'POST',
+        path: path('tenants', id, 'erasure'),
+        retry: 'idempotent',
+        read: jsonAnswer(erasureSchema),
+      }),
     createKey: (tenant, key = {}) => post(path('tenants', tenant, 'keys'), key, issuedSchema),
     keys: async (tenant) => (await get(path('tenants', tenant, 'keys'), keysSchema)).keys,
     rotateKey: (id, overlapSeconds) =>

@@ -50,6 +50,7 @@ const allowed: Record<string, readonly string[]> = {
     'src/repository/schema.ts',
     'src/repository/keys.ts',
     'src/governance/accounts/schema.ts',
+    'src/governance/subjects/schema.ts',
     'src/storage/types.ts',
     'src/storage/digest.ts',
   ],

@@ -4,7 +4,6 @@
  *
  * Steps are done in an order, and each may be done twice, so that one that was cut off is finished by asking again.
  */
-import { z } from 'zod';
 import { EdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
 import type { StateStore } from '../../storage/types.ts';
@@ -13,20 +12,7 @@ import type { AccountStore } from '../accounts/account-store.ts';
 import { accountIdSchema, type Tenant } from '../accounts/schema.ts';
 import { tenantSubject } from '../vault/subject.ts';
 import type { Vault } from '../vault/vault.ts';
-
-export const erasureSchemaId = 'edgewise.erasure.v1';
-
-/** `erasures/<tenant>.json` */
-export const erasureSchema = z.strictObject({
-  schema: z.literal(erasureSchemaId),
-  tenant: accountIdSchema,
-  requestedAt: z.iso.datetime(),
-  /** When the last step was done. Absent: it was cut off, and is to be asked for again. */
-  erasedAt: z.iso.datetime().optional(),
-  /** From when on no copy of the storage that the platform, or the operator, could bring back holds anything of it. */
-  erasureCompleteAt: z.iso.datetime().optional(),
-});
-export type Erasure = z.output<typeof erasureSchema>;
+import { type Erasure, erasureSchema, erasureSchemaId } from './schema.ts';
 
 export interface ErasureParts {
   /** Of the records. */

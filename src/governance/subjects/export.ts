@@ -6,15 +6,12 @@
 
 import type { StateStore } from '../../storage/types.ts';
 import type { AccountStore } from '../accounts/account-store.ts';
-import { type ShownKey, shownKey, type Tenant } from '../accounts/schema.ts';
+import { shownKey } from '../accounts/schema.ts';
 import type { ReceiptLog, SealedPage } from '../log/types.ts';
 import { idOfKept, openReceipt } from '../vault/sealed-receipt.ts';
 import type { Vault } from '../vault/vault.ts';
-import type { Erasure } from './erasure.ts';
 import { erasureOf } from './erasure.ts';
-import type { PrivacyNotice } from './notice.ts';
-
-export const exportSchemaId = 'edgewise.export.v1';
+import { type ExportedReceipt, exportSchemaId, type PrivacyNotice, type TenantExport } from './schema.ts';
 
 export interface ExportParts {
   /** Of the records. */
@@ -25,32 +22,6 @@ export interface ExportParts {
   readonly notice: PrivacyNotice;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-}
-
-export interface ExportedReceipt {
-  readonly id: string;
-  /** Compact JWS, as signed. */
-  readonly receipt: string;
-}
-
-export interface ReceiptsPage {
-  readonly items: readonly ExportedReceipt[];
-  /** Where to go on (`from`); null: these were the last. */
-  readonly next: number | null;
-}
-
-export interface TenantExport {
-  readonly schema: typeof exportSchemaId;
-  readonly exportedAt: string;
-  /** With its grants and acceptances. */
-  readonly tenant: Tenant;
-  /** Without their hashes. */
-  readonly keys: readonly ShownKey[];
-  readonly erasure: Erasure | null;
-  readonly receipts: ReceiptsPage;
-  readonly recipients: PrivacyNotice['recipients'];
-  readonly processing: PrivacyNotice['processing'];
-  readonly notKept: PrivacyNotice['notKept'];
 }
 
 /** Of one page: what a worker reads in a few seconds, and holds in its memory. */
@@ -87,7 +58,7 @@ export async function receiptsOf(
   { receipts, vault }: Pick<ExportParts, 'receipts' | 'vault'>,
   tenant: string,
   from: number,
-): Promise<ReceiptsPage> {
+): Promise<TenantExport['receipts']> {
   const items: ExportedReceipt[] = [];
   let next: number | undefined = from;
   let chars = 0;

@@ -3,46 +3,7 @@
  * receives it, and where one gets at one's rights (GDPR articles 13, 14 and 30). Made from the configuration alone.
  */
 
-export const noticeSchemaId = 'edgewise.privacy.v1';
-
-/** Who receives what callers send, beside the server that they sent it to. Addresses and names of machines are not told. */
-export interface Recipient {
-  readonly category: 'inference-server';
-  /** Whose law it stands under; null: not bound to one. */
-  readonly jurisdiction: string | null;
-  readonly region: string | null;
-}
-
-export interface Processing {
-  readonly data: string;
-  readonly purpose: string;
-  /** `none`: gone with the answer. `until-erased`: until the tenant is erased. `permanent`: says of nobody whose it is. */
-  readonly retention: 'none' | 'minutes' | 'until-erased' | 'permanent';
-  readonly protection: string;
-}
-
-export interface PrivacyNotice {
-  readonly schema: typeof noticeSchemaId;
-  readonly controller: { readonly name: string; readonly contact: string | null };
-  /** Whose law this server and its storage stand under; null: not bound to one. */
-  readonly jurisdiction: string | null;
-  readonly processing: readonly Processing[];
-  /** What is kept nowhere, and why. */
-  readonly notKept: readonly { readonly data: string; readonly because: string }[];
-  readonly recipients: readonly Recipient[];
-  readonly trainingUse: false;
-  readonly periods: {
-    /** Until a right that was taken back, or a key that was destroyed, is without effect everywhere. */
-    readonly effectSeconds: number;
-    /** How long what was erased could be brought back from copies of storage. */
-    readonly recoveryWindowDays: number;
-  };
-  readonly rights: {
-    readonly access: string;
-    readonly portability: string;
-    readonly erasure: string;
-  };
-}
+import { noticeSchemaId, type PrivacyNotice, type Processing, type Recipient } from './schema.ts';
 
 export interface NoticeOptions {
   readonly controller: string;
@@ -77,7 +38,7 @@ export function privacyNotice(options: NoticeOptions): PrivacyNotice {
   };
 }
 
-function distinct(given: NoticeOptions['recipients']): readonly Recipient[] {
+function distinct(given: NoticeOptions['recipients']): Recipient[] {
   const recipients = given.map(
     ({ jurisdiction = null, region = null }): Recipient => ({
       category: 'inference-server',
@@ -88,7 +49,7 @@ function distinct(given: NoticeOptions['recipients']): readonly Recipient[] {
   return [...new Map(recipients.map((one) => [JSON.stringify(one), one])).values()];
 }
 
-const processing: readonly Processing[] = [
+const processing: Processing[] = [
   {
     data: 'inputs and outputs of inferences',
     purpose: 'to answer the request',

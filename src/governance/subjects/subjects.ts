@@ -1,8 +1,8 @@
 /** What those whose data it is can ask for. */
 import type { Rewrapped } from '../vault/vault.ts';
-import { type Erasure, type ErasureParts, eraseTenant } from './erasure.ts';
-import { type ExportParts, exportTenant, type TenantExport } from './export.ts';
-import type { PrivacyNotice } from './notice.ts';
+import { type ErasureParts, eraseTenant } from './erasure.ts';
+import { type ExportParts, exportTenant } from './export.ts';
+import type { Erasure, PrivacyNotice, TenantExport } from './schema.ts';
 
 export interface Subjects {
   readonly notice: PrivacyNotice;
