@@ -140,6 +140,12 @@ export function createSequencer(options: SequencerOptions): Sequencer {
     const next = await advance(known.frontier, state.rows(firstLoose(from), to));
     await writeFiles(next.files);
     const head = await sign(next);
+    if (state.head()?.size !== known.head?.size) {
+      throw new EdgewiseError(
+        'internal',
+        `round from size ${from} is not committed: another one was, meanwhile`,
+      );
+    }
     state.commit(head, firstLoose(head.size));
     loaded = await publish({ frontier: next.frontier, head, etag: known.etag });
     await dropPartial(next.filled);

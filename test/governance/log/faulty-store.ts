@@ -1,0 +1,98 @@
+/** Stores that break at a chosen operation: before it has its effect, or after. And what they were asked to publish. */
+import { openCheckpoint } from '../../../src/governance/log/checkpoint.ts';
+import { memoryLogObjects, memoryLogState } from '../../../src/governance/log/memory-store.ts';
+import { parseVerifierKey } from '../../../src/governance/log/note.ts';
+import type { LogObjects, LogState } from '../../../src/governance/log/store.ts';
+import { testLogVerifierKey } from '../../support/governance-keys.ts';
+
+export interface Fault {
+  /** Counted from the one before, or from the beginning; the first operation is 0. */
+  readonly afterOperations: number;
+  readonly isDone: boolean;
+}
+
+export class Crash extends Error {}
+
+export interface Published {
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
+export function faultyStores(faults: readonly Fault[]) {
+  const state = memoryLogState();
+  const objects = memoryLogObjects();
+  const published: Published[] = [];
+  let operations = 0;
+  let next = 0;
+
+  /** Whether this operation breaks, and how. */
+  function fault(): Fault | undefined {
+    const due = faults[next];
+    if (due === undefined || operations < due.afterOperations) {
+      operations += 1;
+      return undefined;
+    }
+    next += 1;
+    operations = 0;
+    return due;
+  }
+
+  const inState =
+    <A extends unknown[], R>(operation: (...given: A) => R) =>
+    (...given: A): R => {
+      const due = fault();
+      if (due?.isDone === false) throw new Crash();
+      const result = operation(...given);
+      if (due !== undefined) throw new Crash();
+      return result;
+    };
+
+  const inObjects =
+    <A extends unknown[], R>(operation: (...given: A) => Promise<R>) =>
+    async (...given: A): Promise<R> => {
+      const due = fault();
+      if (due?.isDone === false) throw new Crash();
+      const result = await operation(...given);
+      if (due !== undefined) throw new Crash();
+      return result;
+    };
+
+  const faultyState: LogState = {
+    append: inState(state.append),
+    end: inState(state.end),
+    rows: inState(state.rows),
+    head: inState(state.head),
+    commit: inState(state.commit),
+    noteOf: inState(state.noteOf),
+    renote: inState(state.renote),
+    bestNote: inState(state.bestNote),
+    indexOf: inState(state.indexOf),
+    find: inState(state.find),
+  };
+
+  const faultyObjects: LogObjects = {
+    get: inObjects(objects.get),
+    create: inObjects(objects.create),
+    replace: inObjects(async (path, bytes, etag) => {
+      const written = await objects.replace(path, bytes, etag);
+      if (written !== undefined) {
+        const log = await parseVerifierKey(testLogVerifierKey);
+        published.push(await openCheckpoint(new TextDecoder().decode(bytes), log));
+      }
+      return written;
+    }),
+    list: inObjects(objects.list),
+    delete: inObjects(objects.delete),
+  };
+
+  return {
+    /** What survives a crash. */
+    state,
+    objects,
+    faultyState,
+    faultyObjects,
+    published,
+    /** Faults that came up. */
+    crashes: () => next,
+  };
+}

@@ -1,0 +1,256 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { toHex, utf8 } from '../../../src/governance/log/bytes.ts';
+import { readLogKeys } from '../../../src/governance/log/keys.ts';
+import { memoryLogObjects, memoryLogState } from '../../../src/governance/log/memory-store.ts';
+import { formatSignatureLine, parseCosignerKey, parseNote } from '../../../src/governance/log/note.ts';
+import { createSequencer } from '../../../src/governance/log/sequencer.ts';
+import type { LogObjects, LogState } from '../../../src/governance/log/store.ts';
+import { bundleEntries, newTiles, tileHashes } from '../../../src/governance/log/tiles.ts';
+import type { LogRecord } from '../../../src/governance/log/types.ts';
+import { testGovernanceBindings, testLogKey, testWitnesses } from '../../support/governance-keys.ts';
+import { Crash, type Fault, faultyStores } from './faulty-store.ts';
+import { oracleOf } from './oracle.ts';
+import { hashOf, recordsOf } from './records.ts';
+
+const keys = readLogKeys({ logKey: testLogKey, witnesses: testGovernanceBindings.EDGEWISE_WITNESSES });
+const sequencerOver = async (state: LogState, objects: LogObjects, maxRoundEntries = 4096) =>
+  createSequencer({ state, objects, ...(await keys), maxRoundEntries });
+
+const records = recordsOf(0, 560);
+const oracle = records.then((all) => oracleOf(all.map(({ entry }) => entry)));
+
+const checkpointIn = async (objects: LogObjects) =>
+  new TextDecoder().decode((await objects.get('checkpoint'))?.bytes);
+
+/** What the log does in its life: entries come, rounds run, a witness signs. */
+type Step = { readonly append: readonly LogRecord[] } | 'round' | 'cosign';
+
+async function life(): Promise<Step[]> {
+  const all = await records;
+  return [
+    { append: all.slice(0, 3) },
+    'round',
+    'cosign',
+    { append: all.slice(3, 254) },
+    { append: all.slice(250, 258) },
+    'round',
+    'round',
+    'cosign',
+    { append: all.slice(258, 560) },
+    'round',
+  ];
+}
+
+/** Runs the steps over stores that break; after each break everything in memory is gone, and the step is done again. */
+async function survive(faults: readonly Fault[]) {
+  const stores = faultyStores(faults);
+  const { faultyState: state, faultyObjects: objects } = stores;
+  const [witness] = testWitnesses;
+  const cosigner = await parseCosignerKey(witness.privateKey, () => 1_800_000_000);
+  let sequencer = await sequencerOver(state, objects, 200);
+  const run = async (step: Step) => {
+    if (step === 'round') {
+      while (await sequencer.round());
+    } else if (step === 'cosign') {
+      const { text } = parseNote(await checkpointIn(stores.objects));
+      await sequencer.cosign(`${text}\n${formatSignatureLine(await cosigner.sign(text))}\n`);
+    } else {
+      state.append(step.append);
+    }
+  };
+  for (const step of await life()) {
+    for (let isDone = false; !isDone; ) {
+      try {
+        await run(step);
+        isDone = true;
+      } catch (error) {
+        if (!(error instanceof Crash)) throw error;
+        sequencer = await sequencerOver(state, objects, 200);
+      }
+    }
+    await everyFileIsThere(stores);
+  }
+  return stores;
+}
+
+/** At any moment, whoever reads the published checkpoint finds all files of its tree. */
+async function everyFileIsThere({ objects, published }: ReturnType<typeof faultyStores>): Promise<void> {
+  const size = published.at(-1)?.size ?? 0;
+  const read = async (path: string) => (await objects.get(path))?.bytes;
+  await Promise.all(
+    newTiles(0, size).map((ref) =>
+      ref.level === undefined ? bundleEntries(ref, read) : tileHashes(ref, read),
+    ),
+  );
+}
+
+async function nothingIsLost({ state, objects, published }: ReturnType<typeof faultyStores>): Promise<void> {
+  const roots = new Map<number, string>();
+  for (const [at, { size, root }] of published.entries()) {
+    // Never two roots for one size, never a step back, and each tree the beginning of the one true order.
+    expect(roots.get(size) ?? toHex(root)).toBe(toHex(root));
+    expect(size).toBeGreaterThanOrEqual(published[at - 1]?.size ?? 0);
+    expect(toHex(root)).toBe(toHex((await oracle).root(size)));
+    roots.set(size, toHex(root));
+  }
+  expect(published.at(-1)?.size).toBe(560);
+  for (let n = 0; n < 560; n += 1) expect(state.indexOf(await hashOf(n))).toBe(n);
+  const read = async (path: string) => (await objects.get(path))?.bytes;
+  const bundles = newTiles(0, 560).filter(({ level }) => level === undefined);
+  const entries = (await Promise.all(bundles.map((ref) => bundleEntries(ref, read)))).flat();
+  expect(entries.map(toHex)).toEqual((await records).map(({ entry }) => toHex(entry)));
+  expect(await objects.list('receipts/')).toEqual(['receipts/000', 'receipts/001']);
+}
+
+describe('a sequencer that crashes', () => {
+  it.each([false, true])(
+    'at any operation, with its effect done: %j, loses nothing and signs one root for a size',
+    async (isDone) => {
+      let isOver = false;
+      for (let afterOperations = 0; !isOver; afterOperations += 1) {
+        const stores = await survive([{ afterOperations, isDone }]);
+        await nothingIsLost(stores);
+        isOver = stores.crashes() === 0;
+        if (isOver) expect(afterOperations).toBeGreaterThan(60);
+      }
+    },
+    120_000,
+  );
+
+  it('again and again, does neither', async () => {
+    const fault = fc.record({ afterOperations: fc.nat(25), isDone: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fault, { minLength: 1, maxLength: 12 }), async (faults) => {
+        await nothingIsLost(await survive(faults));
+      }),
+      { numRuns: 40 },
+    );
+  }, 120_000);
+});
+
+describe('a sequencer whose state was set back', () => {
+  const filled = async (count: number, objects: LogObjects, from = 0) => {
+    const state = memoryLogState();
+    state.append((await recordsOf(from, from + count)).slice(0, count));
+    const sequencer = await sequencerOver(state, objects);
+    return { state, sequencer };
+  };
+
+  it.each([
+    ['behind the published size', 3],
+    ['at the published size, with other entries', 10],
+    ['ahead of the published size, with other entries', 20],
+  ])('%s, refuses its rounds and leaves the files as they are', async (_, count) => {
+    const objects = memoryLogObjects();
+    const first = await filled(10, objects);
+    await first.sequencer.round();
+    const before = await checkpointIn(objects);
+    const files = await objects.list('');
+    // A state that committed elsewhere, so that its own head is its own tree.
+    const elsewhere = memoryLogObjects();
+    const other = await filled(count, elsewhere, 100);
+    await other.sequencer.round();
+    other.state.append(await recordsOf(200, 205));
+    const restored = await sequencerOver(other.state, objects);
+    for (let attempt = 0; attempt < 2; attempt += 1) {
+      await expect(restored.round()).rejects.toMatchObject({
+        code: expect.stringMatching(/internal|not_found/),
+      });
+    }
+    expect(await checkpointIn(objects)).toBe(before);
+    expect(await objects.list('')).toEqual(files);
+  });
+
+  it('to nothing, refuses its rounds', async () => {
+    const objects = memoryLogObjects();
+    const first = await filled(10, objects);
+    await first.sequencer.round();
+    const empty = await filled(2, objects, 100);
+    await expect(empty.sequencer.round()).rejects.toThrow(/was set back/);
+  });
+
+  it('does not write over a file that is there with other bytes', async () => {
+    const objects = memoryLogObjects();
+    await objects.create('tile/0/000.p/2', utf8('something else'));
+    const { state, sequencer } = await filled(2, objects);
+    await expect(sequencer.round()).rejects.toThrow(/other bytes/);
+    expect(state.head()).toBeUndefined();
+    expect(await objects.get('checkpoint')).toBeUndefined();
+  });
+
+  it('does not go on where a file of its tree was changed', async () => {
+    const objects = memoryLogObjects();
+    const { state, sequencer } = await filled(300, objects);
+    await sequencer.round();
+    const tile = await objects.get('tile/1/000.p/1');
+    await objects.replace('tile/1/000.p/1', new Uint8Array(32), tile?.etag);
+    state.append(await recordsOf(300, 301));
+    await expect((await sequencerOver(state, objects)).round()).rejects.toThrow(/do not have the root/);
+  });
+});
+
+describe('two sequencers over one state', () => {
+  it('never take it back, the one that is late', async () => {
+    const { faultyState: state, faultyObjects: objects, published } = faultyStores([]);
+    const late = await sequencerOver(state, objects, 3);
+    const other = await sequencerOver(state, objects);
+    state.append(await recordsOf(0, 20));
+    const both = await Promise.allSettled([other.round(), late.round()]);
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    while (await late.round());
+    expect(published.at(-1)?.size).toBe(20);
+  });
+
+  it('publish no tree twice, and go on after the other one', async () => {
+    const { faultyState: state, faultyObjects: objects, published } = faultyStores([]);
+    const [one, other] = [await sequencerOver(state, objects), await sequencerOver(state, objects)];
+    let failures = 0;
+    for (let round = 0; round < 12; round += 1) {
+      state.append(await recordsOf(round * 5, round * 5 + 5));
+      const both = await Promise.allSettled([one.round(), other.round()]);
+      failures += both.filter(({ status }) => status === 'rejected').length;
+    }
+    await one.ready().catch(() => undefined);
+    await one.round();
+    expect(failures).toBeGreaterThan(0);
+    expect(published.at(-1)?.size).toBe(60);
+    for (const { size, root } of published) expect(toHex(root)).toBe(toHex((await oracle).root(size)));
+  });
+});
+
+describe('createSequencer()', () => {
+  it('takes a bounded number of entries in a round', async () => {
+    const { faultyState: state, faultyObjects: objects, published } = faultyStores([]);
+    const sequencer = await sequencerOver(state, objects, 100);
+    state.append(await recordsOf(0, 250));
+    expect([await sequencer.round(), await sequencer.round(), await sequencer.round()]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(published.map(({ size }) => size)).toEqual([100, 200, 250]);
+  });
+
+  it('writes nothing where nothing waits', async () => {
+    const { faultyState: state, faultyObjects: objects, published } = faultyStores([]);
+    const sequencer = await sequencerOver(state, objects);
+    expect(await sequencer.round()).toBe(false);
+    state.append(await recordsOf(0, 1));
+    await sequencer.round();
+    await sequencer.round();
+    expect(published).toHaveLength(1);
+  });
+
+  it('keeps the checkpoints of the last thousand rounds, and forgets the older', async () => {
+    const state = memoryLogState();
+    const sequencer = await sequencerOver(state, memoryLogObjects());
+    for (const record of await recordsOf(0, 1003)) {
+      state.append([record]);
+      await sequencer.round();
+    }
+    expect(state.noteOf(3)).toBeUndefined();
+    expect(state.noteOf(4)).toBeDefined();
+    expect(state.noteOf(1003)).toBeDefined();
+  });
+});
