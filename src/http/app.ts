@@ -12,8 +12,10 @@ import { meRoutes } from './me-routes.ts';
 import { describeServer, oipRoutes } from './oip-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { escapeOrgName } from './org-names.ts';
+import { receiptKeyRoutes, receiptRoutes } from './receipt-routes.ts';
 import { repositoryRoutes } from './repository-routes.ts';
 import type { Services } from './services.ts';
+import { signAnswers } from './sign-answer.ts';
 import { privacyRoutes, subjectRoutes } from './subject-routes.ts';
 
 /** The whole HTTP service over `services`: the same app on every platform. */
@@ -30,6 +32,7 @@ export function createApp(services: Services): Hono<AppEnv> {
   if (settings.corsOrigins.length > 0) {
     app.use(cors(corsOptions(settings.corsOrigins)));
   }
+  app.use(signAnswers(services));
   app.route('/v2', oipRoutes(services));
   // The specification's yaml writes it with a slash, which a mounted router cannot say.
   app.get('/v2/', (c) => c.json(describeServer(services)));
@@ -38,6 +41,8 @@ export function createApp(services: Services): Hono<AppEnv> {
   app.route('/v1', subjectRoutes(services));
   app.route('/.well-known', privacyRoutes(services));
   app.route('/v1', licenceRoutes(services));
+  app.route('/v1', receiptRoutes(services));
+  app.route('/.well-known', receiptKeyRoutes(services));
   app.route('/admin', adminRoutes(services));
   app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));
   app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));

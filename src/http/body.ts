@@ -46,7 +46,12 @@ function contentEncoding(header: string | null): 'gzip' | 'deflate' | undefined 
   }
 }
 
-async function readSent(request: Request, maxBytes: number): Promise<Bytes> {
+/**
+ * The whole body as it came, compressed where it is.
+ *
+ * @throws EdgewiseError `too_large`; `invalid_request` when it is cut off.
+ */
+export async function readSent(request: Request, maxBytes: number): Promise<Bytes> {
   const header = request.headers.get('content-length');
   const declared = header !== null && /^\d+$/.test(header) ? Number(header) : undefined;
   if (declared !== undefined && declared > maxBytes)

@@ -13,6 +13,7 @@ const tags: readonly Operation['tag'][] = [
   'Admin',
   'Accounts',
   'Licences',
+  'Receipts',
 ];
 
 const style = `

@@ -8,6 +8,7 @@ import { accountOperations } from './openapi-accounts.ts';
 import { adminOperations } from './openapi-admin.ts';
 import { licenceOperations, policyOperations } from './openapi-governance.ts';
 import { anyObject, type Operation } from './openapi-operation.ts';
+import { receiptOperations } from './openapi-receipts.ts';
 import { subjectOperations } from './openapi-subjects.ts';
 import type { HttpSettings } from './settings.ts';
 
@@ -171,6 +172,7 @@ export const operations: readonly Operation[] = [
   { method: 'get', path: '/openapi.json', tag: 'Service', summary: 'This description', answer: anyObject },
   { method: 'get', path: '/docs', tag: 'Service', summary: 'Reference page', answer: 'html' },
   ...licenceOperations,
+  ...receiptOperations,
   ...adminOperations,
   ...policyOperations,
   ...accountOperations,

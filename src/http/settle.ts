@@ -2,6 +2,7 @@
 import { base64url } from 'jose';
 import type { RuntimeIdentity } from '../engine/types.ts';
 import { EdgewiseError } from '../errors.ts';
+import type { Action } from '../governance/accounts/schema.ts';
 import { encodeProof } from '../governance/log/proof.ts';
 import type { NamedTensors } from '../governance/receipt/canonical-tensors.ts';
 import type { Issued } from '../governance/receipt/issue.ts';
@@ -56,22 +57,20 @@ function issue(admitted: Admitted, settlement: Settlement): Promise<Issued> {
     packs: accounting.packs,
     meter: permit.meter.meter,
     units,
-    route: routeOf(settlement),
+    route: routeOf(action, settlement),
     inputs,
     outputs,
   });
 }
 
 /** `Prefer: receipt=logged` (RFC 7240). */
-function wantsLogged(c: AppContext): boolean {
-  const prefer = c.req.header('prefer');
-  return (
-    prefer !== undefined && prefer.split(',').some((one) => one.trim().toLowerCase() === 'receipt=logged')
-  );
+export function wantsLogged(c: AppContext): boolean {
+  const prefer = c.req.header('prefer') ?? '';
+  return prefer.split(',').some((one) => one.trim().toLowerCase() === 'receipt=logged');
 }
 
 /** A round of the log takes about a second. */
-const proofPatienceMs = 10_000;
+export const proofPatienceMs = 10_000;
 
 async function proven(accounting: Accounting, issued: Issued): Promise<Record<string, string>> {
   const entry = await logRecord(accounting, issued);
@@ -91,8 +90,9 @@ async function proven(accounting: Accounting, issued: Issued): Promise<Record<st
 }
 
 /** A WebAssembly runtime with one thread computes the same bytes everywhere; others within a tolerance. */
-function routeOf({ tier, reason, jurisdiction, runtime }: Settlement): RouteFacts {
-  const reproducibility = runtime?.wasm === undefined ? 'tolerance' : 'exact';
+function routeOf(action: Action, { tier, reason, jurisdiction, runtime }: Settlement): RouteFacts {
+  const computed = runtime?.wasm === undefined ? 'tolerance' : 'exact';
+  const reproducibility = action === 'infer' ? computed : 'none';
   return { tier, reason, jurisdiction, runtime, reproducibility };
 }
 

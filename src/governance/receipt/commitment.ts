@@ -14,9 +14,9 @@ const hmac = { name: 'HMAC', hash: 'SHA-256' };
 const encoder = new TextEncoder();
 
 /** What stands before the canonical bytes: no commitment is ever one to anything else. */
-const prefixes: { readonly [S in Side]: Bytes } = {
-  inputs: encoder.encode('edgewise.commitment.v1\0inputs\0'),
-  outputs: encoder.encode('edgewise.commitment.v1\0outputs\0'),
+const prefixes: { readonly [S in Side]: Uint8Array } = {
+  inputs: new Uint8Array(encoder.encode('edgewise.commitment.v1\0inputs\0')),
+  outputs: new Uint8Array(encoder.encode('edgewise.commitment.v1\0outputs\0')),
 };
 
 export function newSalt(): Bytes {

@@ -6,6 +6,7 @@
 import { type CryptoKey, calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
 import { EdgewiseError } from '../../errors.ts';
+import { exportJwk } from '../../repository/signing/export-key.ts';
 
 /** As at `/.well-known/jwks.json` (RFC 7517, RFC 8037). */
 export interface PublicJwk {
@@ -93,11 +94,11 @@ export async function importVerifyingKeys(document: unknown): Promise<VerifyingK
 export async function generateSigningKey(): Promise<PrivateJwk> {
   const pair = await crypto.subtle.generateKey(ed25519, true, ['sign', 'verify']);
   if (!('privateKey' in pair)) throw new EdgewiseError('internal', 'no Ed25519 key pair could be made');
-  const { x, d } = await crypto.subtle.exportKey('jwk', pair.privateKey);
-  if (x === undefined || d === undefined) {
+  const exported = jwkSchema.safeParse(await exportJwk(pair.privateKey));
+  if (exported.data?.d === undefined) {
     throw new EdgewiseError('internal', 'the Ed25519 key that was made could not be exported');
   }
-  return { ...(await publicJwk(x)), d };
+  return { ...(await publicJwk(exported.data.x)), d: exported.data.d };
 }
 
 interface ImportedKey {

@@ -59,6 +59,11 @@ export async function createMeterTagger(recordsKeys: readonly string[]): Promise
   };
 }
 
+/** The tag as a receipt has it, in base64url. */
+export function tagOf(text: string): Bytes {
+  return new Uint8Array(base64url.decode(text));
+}
+
 /** The month in UTC, `2026-11`. */
 export function monthOf(atMs: number): string {
   return new Date(atMs).toISOString().slice(0, 7);

@@ -3,7 +3,6 @@
  * that it shows which one does not hold. `docs/governance.md` says what each proves, and what none of them does: that the
  * model was really run. That takes running it again.
  */
-import { base64url } from 'jose';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { fromBase64 } from '../log/bytes.ts';
 import { type Checkpoint, openCheckpoint } from '../log/checkpoint.ts';
@@ -14,6 +13,7 @@ import { verifyConsistency } from '../log/verify.ts';
 import type { NamedTensors } from '../receipt/canonical-tensors.ts';
 import { opens, parseSalt, type Side } from '../receipt/commitment.ts';
 import { importVerifyingKeys } from '../receipt/keys.ts';
+import { tagOf } from '../receipt/meter-tag.ts';
 import { peekReceipt, readReceipt } from '../receipt/read.ts';
 import type { Receipt } from '../receipt/schema.ts';
 
@@ -130,7 +130,7 @@ async function included(
     }
     const entry = encodeEntry({
       receiptHash: await receiptHashOf(compact),
-      meterTag: new Uint8Array(base64url.decode(receipt.meter.tag)),
+      meterTag: tagOf(receipt.meter.tag),
       units: receipt.meter.units,
     });
     proven = await verifyProof(decodeProof(proof), entry, { log, witnesses });
