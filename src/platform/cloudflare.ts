@@ -6,10 +6,14 @@ import { workerdBuilds } from '../engine/ort-wasm-workerd.ts';
 import type { SharedCounter } from '../governance/accounts/rate.ts';
 import type { Services } from '../http/services.ts';
 import { cacheBlobStore } from '../storage/cache.ts';
+import { durableObjectLog } from '../storage/durable-object-log-driver.ts';
+import { durableObjectMeters } from '../storage/durable-object-meter-driver.ts';
 import { kvBlobStore } from '../storage/kv.ts';
 import { r2BlobStore, r2StateStore } from '../storage/r2.ts';
 import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
 import { createLog } from '../telemetry/log.ts';
+import type { AccountingParts } from './accounting.ts';
+import { inJurisdiction } from './cloudflare-jurisdiction.ts';
 import { readPoolHealth } from './cloudflare-pool-health.ts';
 import { rateLimitCounter } from './cloudflare-rate.ts';
 import { composeServices, wasmBaseBytes } from './compose.ts';
@@ -18,7 +22,11 @@ import { toConsole } from './console-log.ts';
 import { connectEndpoints } from './endpoints.ts';
 import { createOriginPool } from './origin-pool.ts';
 
-export function cloudflareServices(env: Env, config: Config): Services {
+/** Imported while the Worker starts, since no request may wait for another's. */
+export type CloudflareKeys = Pick<AccountingParts, 'keys' | 'packs'>;
+
+export function cloudflareServices(env: Env, config: Config, keys: CloudflareKeys): Services {
+  const { jurisdiction } = config.placement;
   const log = createLog({ level: config.log, write: toConsole });
   const durable = r2BlobStore(env.MODELS);
   const tiers: TieredOptions = {
@@ -36,6 +44,11 @@ export function cloudflareServices(env: Env, config: Config): Services {
     engineBaseBytes: wasmBaseBytes,
     state: r2StateStore(env.MODELS),
     records: r2StateStore(env.RECORDS),
+    accounting: {
+      ...keys,
+      receipts: durableObjectLog({ namespace: inJurisdiction(env.LOG, jurisdiction), bucket: env.RECORDS }),
+      units: durableObjectMeters(inJurisdiction(env.METERS, jurisdiction)),
+    },
     sharedCounter: rateBindings(env),
     // Cloudflare writes it over whatever a caller sends.
     addressHeader: 'cf-connecting-ip',
