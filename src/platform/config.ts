@@ -8,6 +8,7 @@ import { type EndpointConfig, parseOriginPool } from '../routing/endpoint-config
 import { type AccountingConfig, accountingConfig, accountingVariables } from './accounting-config.ts';
 import { type CallerConfig, callerConfig, callerVariables } from './caller-config.ts';
 import type { ServiceConfig } from './compose.ts';
+import { type PolicyConfig, policyConfig, policyVariables } from './policy-config.ts';
 import { httpSettings, serverLimits, serverVariables } from './server-config.ts';
 import { subjectConfig, subjectVariables } from './subject-config.ts';
 import { mebibyte, parseVariables, type Variables, whole } from './variables.ts';
@@ -35,6 +36,7 @@ const variablesSchema = z.object({
   }),
   ...accountingVariables,
   ...callerVariables,
+  ...policyVariables,
   ...subjectVariables,
   /** Cap of the WASM memory: what a model may take of the isolate's 128 MB. The rest is JavaScript's. */
   EDGEWISE_MEMORY_CAP_MIB: whole(32, 4096).default(96),
@@ -61,6 +63,7 @@ const variablesSchema = z.object({
 export interface Config extends ServiceConfig {
   readonly accounting: AccountingConfig;
   readonly callers: CallerConfig;
+  readonly policy: PolicyConfig;
   readonly originPool: readonly EndpointConfig[];
   readonly hedging: boolean;
   readonly log: 'off' | 'errors' | 'all';
@@ -73,6 +76,7 @@ export function readConfig(variables: Variables): Config {
     ...serverLimits(values),
     accounting: accountingConfig(values),
     callers: callerConfig(values),
+    policy: policyConfig(values),
     subjects: subjectConfig(values, {
       controller: values.EDGEWISE_ISSUER,
       jurisdiction: values.EDGEWISE_JURISDICTION,

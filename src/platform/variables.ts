@@ -47,6 +47,7 @@ export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'wanted 64 lower-cas
 const structured: ReadonlySet<string> = new Set([
   'EDGEWISE_JWT_ISSUERS',
   'EDGEWISE_ORIGIN_POOL',
+  'EDGEWISE_POLICY_PACKS',
   'EDGEWISE_TRUSTED_PUBLISHERS',
 ]);
 

@@ -18,8 +18,8 @@ describe('the documentation', () => {
     expect(broken).toEqual([]);
   });
 
-  const worker = ['config', 'accounting-config', 'caller-config', 'subject-config'].flatMap((name) =>
-    keysIn(`src/platform/${name}.ts`),
+  const worker = ['config', 'accounting-config', 'caller-config', 'policy-config', 'subject-config'].flatMap(
+    (name) => keysIn(`src/platform/${name}.ts`),
   );
   const origin = keysIn('src/platform/node-config.ts');
   const both = keysIn('src/platform/server-config.ts');
