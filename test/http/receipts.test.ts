@@ -1,272 +1,153 @@
-import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { z } from 'zod';
-import { systemClock } from '../../src/async/clock.ts';
-import { contentDigest, verifyAnswer } from '../../src/governance/http-signature.ts';
-import { receiptHashOf } from '../../src/governance/log/entry.ts';
-import { type MemoryLog, memoryLog } from '../../src/governance/log/memory-log.ts';
-import { createReceiptIssuer, type ReceiptIssuerOptions } from '../../src/governance/receipt/issue.ts';
-import {
-  generateSigningKey,
-  importSigningKeys,
-  importVerifyingKeys,
-  type VerifyingKeys,
-} from '../../src/governance/receipt/keys.ts';
-import { peekReceipt } from '../../src/governance/receipt/read.ts';
-import { verifyReceipt } from '../../src/governance/verify/verify-receipt.ts';
-import type { Accounting } from '../../src/http/accounting.ts';
-import { parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
-import { parseInferRequest } from '../../src/protocol/oip/infer-request.ts';
-import { inferenceFacts } from '../governance/receipt/facts.ts';
-import { testGovernanceBindings, testLogKey, testLogVerifierKey } from '../support/governance-keys.ts';
-import { identityModel } from '../support/onnx-models.ts';
-import { adminKey, bearer, publishTiny, type TestService, testService } from '../support/services.ts';
+/** Receipts over HTTP: the real app, gate, issuer and log, with a fake engine. */
+import { base64url } from 'jose';
+import { describe, expect, it } from 'vitest';
+import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
+import { encodeEntry, entryOf } from '../../src/governance/log/entry.ts';
+import { parseVerifierKey } from '../../src/governance/log/note.ts';
+import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
+import { opens, parseSalt } from '../../src/governance/receipt/commitment.ts';
+import { readReceipt } from '../../src/governance/receipt/read.ts';
+import type { Receipt } from '../../src/governance/receipt/schema.ts';
+import type { Manifest } from '../../src/repository/schema.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { testLogVerifierKey } from '../support/governance-keys.ts';
+import { bearer, callerKey, publishTiny, type TestService, testService } from '../support/services.ts';
+import { termsOf } from '../support/terms.ts';
 
-let service: TestService;
-let log: MemoryLog;
-let keys: VerifyingKeys;
-let fetch: TestService['fetch'];
-const body = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [2], data: [1, 2] }] });
-const infer = (headers: Record<string, string> = {}) => ({ method: 'POST', body, headers });
-const bytes = (text: string) => new Uint8Array(new TextEncoder().encode(text));
+const spec = (name: string) => ({ name, datatype: 'FP32' as const, shape: [-1, 2] });
+const signature = { inputs: [spec('x')], outputs: [spec('y')] };
+const values = [1, 2, 3, 4, 5, 6];
+const request = {
+  method: 'POST',
+  body: JSON.stringify({ inputs: [{ ...spec('x'), shape: [3, 2], data: values }] }),
+};
+const tensors = (name: string) =>
+  new Map<string, Tensor>([[name, { datatype: 'FP32', shape: [3, 2], data: new Float32Array(values) }]]);
 
-beforeAll(async () => {
-  log = await memoryLog({
-    logKey: testLogKey,
-    witnesses: testGovernanceBindings.EDGEWISE_WITNESSES,
-    clock: systemClock,
-    intervalMs: 3_600_000,
+async function serviceWith(
+  model: Partial<Manifest> = {},
+  options: Parameters<typeof testService>[0] = {},
+): Promise<TestService> {
+  const service = await testService({ engine: createFakeEngine(), ...options });
+  await publishTiny(service, fakeGraph({ op: 'identity', ...signature }), {
+    name: 'echo',
+    maxBatchSize: 8,
+    ...signature,
+    ...model,
   });
-  service = await testService({ receipts: log });
-  await publishTiny(service, new Uint8Array(identityModel('FP32', ['n']).graph), {
-    name: 'open',
-    inputs: [{ name: 'x', datatype: 'FP32', shape: [-1] }],
-    outputs: [{ name: 'y', datatype: 'FP32', shape: [-1] }],
-  });
-  ({ fetch } = service);
-  keys = await importVerifyingKeys(await (await fetch('/.well-known/jwks.json')).json());
-});
-
-const shownSchema = z.object({ receipt: z.string(), proof: z.string().optional() });
-const shownIn = async (answer: Response) => shownSchema.parse(await answer.json());
-const keyIn = async (answer: Response) => z.object({ text: z.string() }).parse(await answer.json()).text;
-
-function accounting(): Accounting {
-  const { accounting: own } = service.services;
-  if (own === undefined) throw new Error('no accounting');
-  return own;
+  return service;
 }
 
-/** An answer and its receipt. */
-async function answered(headers: Record<string, string> = {}) {
-  const answer = await fetch('/v2/models/open/infer', infer(headers));
-  expect(answer.status).toBe(200);
+async function receiptOf(service: TestService, answer: Response): Promise<Receipt> {
   const compact = answer.headers.get('edgewise-receipt') ?? '';
-  return { answer, compact, id: peekReceipt(compact).receipt.id };
+  return (await readReceipt(compact, service.services.accounting?.ring.verifying ?? new Map())).receipt;
 }
 
-/** What the server says of a receipt once it is in the log: behind the answer, in a batch of its isolate. */
-function logged(id: string, headers: Record<string, string> = {}): Promise<Response> {
-  return vi.waitFor(async () => {
-    await log.flush();
-    const answer = await fetch(`/v1/receipts/${id}`, { headers });
+describe('an answer', () => {
+  it('carries a receipt that says by whom, which model, where, and commits to what went in and out', async () => {
+    const service = await serviceWith();
+    const answer = await service.fetch('/v2/models/echo/infer', { ...request, headers: bearer(callerKey) });
     expect(answer.status).toBe(200);
-    return answer;
-  });
-}
-
-describe('GET /.well-known/jwks.json', () => {
-  it('has the public keys, for caches too', async () => {
-    const answer = await fetch('/.well-known/jwks.json');
-    expect(answer.headers.get('content-type')).toBe('application/jwk-set+json');
-    expect(answer.headers.get('cache-control')).toBe('public, max-age=300');
-    expect(await answer.json()).toEqual(accounting().ring.publicJwks);
-  });
-});
-
-describe('an answer’s receipt', () => {
-  it('opens with what was sent and answered, and proves to be in the log', async () => {
-    const { answer, compact, id } = await answered();
-    const shown = await shownIn(await logged(id));
-    const verification = await verifyReceipt({
-      receipt: compact,
-      jwks: await (await fetch('/.well-known/jwks.json')).json(),
-      proof: shown.proof,
-      logKey: testLogVerifierKey,
-      opening: {
-        salt: answer.headers.get('edgewise-receipt-salt') ?? '',
-        inputs: parseInferRequest(bytes(body), { model: { inputs: [], maxBatchSize: 0 } }).inputs,
-        outputs: parseInferResponse(bytes(await answer.text())).outputs,
-      },
+    const receipt = await receiptOf(service, answer);
+    expect(receipt).toMatchObject({
+      kind: 'inference',
+      issuer: 'edgewise',
+      log: 'log.edgewise.test/receipts',
+      model: { name: 'echo', version: '1' },
+      decision: { action: 'infer', outcome: 'permitted', packs: [] },
+      route: { tier: 'edge', runtime: { name: 'fake' } },
+      handling: { retention: 'none', trainingUse: false },
+      meter: { units: 3 },
     });
-    expect(verification).toMatchObject({
-      good: true,
-      inclusion: { outcome: 'good' },
-      inputs: { outcome: 'good' },
-      outputs: { outcome: 'good' },
-    });
-  });
-});
-
-describe('GET /v1/receipts/{id}', () => {
-  it('has the receipt as it was given, and its proof once it is in the log', async () => {
-    const { compact, id } = await answered();
-    const answer = await logged(id);
-    expect(answer.headers.get('cache-control')).toBe('private, no-store');
-    const shown = await shownIn(answer);
-    expect(shown.receipt).toBe(compact);
-    expect(shown.proof).toMatch(/^c2sp\.org\/tlog-proof@v1\n/);
+    if (receipt.kind !== 'inference') throw new Error('not an inference');
+    const salt = parseSalt(answer.headers.get('edgewise-receipt-salt') ?? '');
+    const { inputs, outputs } = receipt.data ?? {};
+    expect(await opens(inputs?.commitment ?? '', salt, 'inputs', tensors('x'))).toBe(true);
+    expect(await opens(outputs?.commitment ?? '', salt, 'outputs', tensors('y'))).toBe(true);
+    expect(await opens(outputs?.commitment ?? '', salt, 'inputs', tensors('x'))).toBe(false);
   });
 
-  it('is for the tenant that it is of, and for nobody else', async () => {
-    const admin = bearer(adminKey);
-    const post = (path: string, document: unknown) =>
-      fetch(path, { method: 'POST', headers: admin, body: JSON.stringify(document) });
-    for (const id of ['acme', 'other']) await post('/admin/tenants', { id, name: id });
-    const [acme = '', other = ''] = await Promise.all(
-      ['acme', 'other'].map(async (id) => keyIn(await post(`/admin/tenants/${id}/keys`, {}))),
-    );
-    const { compact, id } = await answered(bearer(acme));
-    await logged(id, bearer(acme));
-    const as = async (headers: Record<string, string>) => {
-      const answer = await fetch(`/v1/receipts/${id}`, { headers });
-      return answer.status === 200 ? (await shownIn(answer)).receipt : answer.headers.get('edgewise-error');
-    };
-    expect(peekReceipt(compact).receipt.caller.tenant).toBe('acme');
-    expect(await as(bearer(acme))).toBe(compact);
-    expect(await as(bearer(other))).toBe('not_found');
-    expect(await as({})).toBe('not_found');
+  it('has a salt of its own, so that equal requests cannot be told', async () => {
+    const service = await serviceWith();
+    const [one, two] = [
+      await service.fetch('/v2/models/echo/infer', request),
+      await service.fetch('/v2/models/echo/infer', request),
+    ];
+    expect(one.headers.get('edgewise-receipt-salt')).not.toBe(two.headers.get('edgewise-receipt-salt'));
+    const [first, second] = [await receiptOf(service, one), await receiptOf(service, two)];
+    if (first.kind !== 'inference' || second.kind !== 'inference') throw new Error('not inferences');
+    expect(first.data?.inputs.commitment).not.toBe(second.data?.inputs.commitment);
   });
 
-  it('is not_found for one that is not there, and invalid_request for what is no id', async () => {
-    const missing = await fetch('/v1/receipts/017f22e2-79b0-7cc3-98c4-dc0c0c07398f');
-    expect([missing.status, missing.headers.get('edgewise-error')]).toEqual([404, 'not_found']);
-    expect((await fetch('/v1/receipts/1')).headers.get('edgewise-error')).toBe('invalid_request');
-  });
-});
-
-describe('POST /v1/receipts', () => {
-  it('takes a receipt that missed the log, and another time changes nothing', async () => {
-    const issued = await accounting().issuer.inference({ ...inferenceFacts, caller: { kind: 'anonymous' } });
-    const { compact } = issued;
-    const handIn = () => fetch('/v1/receipts', { method: 'POST', body: compact });
-    const first = await handIn();
-    expect([first.status, await first.json()]).toEqual([202, { receipt: compact }]);
-    await log.flush();
-    const again = await handIn();
-    const { proof } = await shownIn(again);
-    expect(again.status).toBe(200);
-    await log.flush();
-    expect((await shownIn(await handIn())).proof).toBe(proof);
-    expect((await fetch(`/v1/receipts/${issued.id}`)).status).toBe(200);
-  });
-
-  it('waits for the proof where that is wanted', async () => {
-    const { compact } = await answered();
-    const waiting = fetch('/v1/receipts', {
-      method: 'POST',
-      body: compact,
+  it('comes with the proof that its receipt is in the log, where the caller waits for it', async () => {
+    const service = await serviceWith();
+    const answer = await service.fetch('/v2/models/echo/infer', {
+      ...request,
       headers: { Prefer: 'receipt=logged' },
     });
-    await vi.waitFor(async () => {
-      await log.flush();
-      expect(await log.prove(await receiptHashOf(compact), 0)).toBeDefined();
-    });
-    const answer = await waiting;
-    expect(answer.status).toBe(200);
     expect(answer.headers.get('preference-applied')).toBe('receipt=logged');
-    expect((await shownIn(answer)).proof).toContain('tlog-proof');
+    const receipt = await receiptOf(service, answer);
+    const proof = new TextDecoder().decode(
+      base64url.decode(answer.headers.get('edgewise-receipt-proof') ?? ''),
+    );
+    const entry = await entryOf(
+      answer.headers.get('edgewise-receipt') ?? '',
+      new Uint8Array(base64url.decode(receipt.meter.tag)),
+      receipt.meter.units,
+    );
+    const proven = await verifyProof(decodeProof(proof), encodeEntry(entry), {
+      log: await parseVerifierKey(testLogVerifierKey),
+    });
+    expect(proven).toMatchObject({ index: 0, origin: 'log.edgewise.test/receipts' });
   });
 
-  it('refuses what this server did not sign, or signed for another log', async () => {
-    const { compact } = await answered();
-    const ring = await importSigningKeys(JSON.stringify({ keys: [await generateSigningKey()] }));
-    const { logKey, ring: own, tagger } = accounting();
-    const issue = async (changes: Partial<ReceiptIssuerOptions>) => {
-      const options = {
-        signing: own.signing,
-        issuer: 'x',
-        log: logKey.origin,
-        code: '1',
-        meters: tagger,
-        ...changes,
-      };
-      return (await createReceiptIssuer(options).inference(inferenceFacts)).compact;
-    };
-    const cases = [
-      '',
-      'receipt',
-      `${compact.slice(0, -4)}AAAA`,
-      await issue({ signing: ring.signing }),
-      await issue({ log: 'other.test/log' }),
-      'x'.repeat(400_000),
-    ];
-    for (const text of cases) {
-      const answer = await fetch('/v1/receipts', { method: 'POST', body: text });
-      expect([400, 413], text.slice(0, 40)).toContain(answer.status);
-    }
+  it('does what its terms ask: it names the creator, and says that a machine made it', async () => {
+    const service = await serviceWith({
+      terms: termsOf({ duties: ['attribute', 'ai-label'], attribution: 'Built with Écho' }),
+    });
+    const answer = await service.fetch('/v2/models/echo/infer', request);
+    expect(answer.headers.get('edgewise-attribution')).toBe(encodeURIComponent('Built with Écho'));
+    expect(answer.headers.get('edgewise-ai-generated')).toBe('?1');
+    expect(await receiptOf(service, answer)).toMatchObject({
+      marks: { aiLabel: true, attribution: 'Built with Écho' },
+    });
   });
 });
 
-describe('Accept-Signature', () => {
-  const url = 'http://edge.test/v2/models/open/infer';
-  async function verified(answer: Response, requestHeaders: Record<string, string>) {
-    return verifyAnswer(
-      {
-        method: 'POST',
-        targetUri: url,
-        requestHeaders: new Headers(requestHeaders),
-        status: answer.status,
-        headers: answer.headers,
-        body: new Uint8Array(await answer.arrayBuffer()),
-      },
-      { keys, nonce: 'n1' },
+describe('a refusal at the gate', () => {
+  it('names the missing right, where it can be had, and carries a receipt', async () => {
+    const service = await serviceWith({ terms: termsOf({ purposes: { permit: ['research'], deny: [] } }) });
+    const answer = await service.fetch('/v2/models/echo/infer', {
+      ...request,
+      headers: { 'Edgewise-Purpose': 'marketing' },
+    });
+    expect(answer.status).toBe(403);
+    expect(answer.headers.get('edgewise-error')).toBe('purpose_not_allowed');
+    expect(answer.headers.get('link')).toBe('</v1/models/echo/terms>; rel="license"');
+    expect(await receiptOf(service, answer)).toMatchObject({
+      kind: 'refusal',
+      decision: { outcome: 'refused', code: 'purpose_not_allowed', purpose: 'marketing' },
+      meter: { units: 0 },
+    });
+  });
+
+  it('runs nothing', async () => {
+    const engine = createFakeEngine();
+    const service = await serviceWith(
+      { terms: termsOf({ grant: 'required', anonymous: false }) },
+      { engine },
     );
-  }
-
-  it('has the answer signed, bound to the request', async () => {
-    const headers = {
-      'Accept-Signature': 'sig=();nonce="n1"',
-      'Content-Digest': await contentDigest(bytes(body)),
-    };
-    const { answer, compact } = await answered(headers);
-    expect(answer.headers.get('edgewise-receipt')).toBe(compact);
-    expect(answer.headers.get('content-type')).toBe('application/json');
-    expect(answer.headers.get('signature-input')).toContain('"content-digest";req');
-    const { kid } = await verified(answer, headers);
-    expect(kid).toBe(peekReceipt(compact).kid);
+    const answer = await service.fetch('/v2/models/echo/infer', { ...request, headers: bearer(callerKey) });
+    expect(answer.headers.get('edgewise-error')).toBe('grant_missing');
+    expect(engine.memory().usedBytes).toBe(0);
   });
 
-  it('has a refusal signed, too', async () => {
-    const headers = { 'Accept-Signature': 'sig=();nonce="n1"' };
-    const answer = await fetch('/v2/models/open/infer', { method: 'POST', body: '{}', headers });
-    expect(answer.status).toBe(400);
-    await verified(answer, headers);
-  });
-
-  it('is refused where it cannot be met, before anything is done', async () => {
-    for (const field of ['sig=("x-else")', 'sig=();alg="hmac-sha256"', '"']) {
-      const answer = await fetch('/v2/models/open/infer', infer({ 'Accept-Signature': field }));
-      expect(answer.headers.get('edgewise-error')).toBe('invalid_request');
-      expect(answer.headers.has('edgewise-receipt')).toBe(false);
-    }
-  });
-
-  it('is refused where the body is not that of the request’s digest', async () => {
-    const digest = await contentDigest(bytes('else'));
-    const answer = await fetch(
-      '/v2/models/open/infer',
-      infer({ 'Accept-Signature': 'sig=()', 'Content-Digest': digest }),
-    );
-    expect([answer.status, await answer.json()]).toEqual([
-      400,
-      { error: expect.stringContaining('Content-Digest') },
-    ]);
-  });
-
-  it('leaves answers alone where it is not sent', async () => {
-    const { answer } = await answered();
-    for (const name of ['signature', 'signature-input', 'content-digest']) {
-      expect(answer.headers.has(name)).toBe(false);
-    }
+  it('stops a model that its operator has stopped', async () => {
+    const service = await serviceWith();
+    await service.services.accounting?.stops.stop('echo', 'it is being looked into');
+    const answer = await service.fetch('/v2/models/echo/infer', request);
+    expect(answer.headers.get('edgewise-error')).toBe('model_stopped');
+    await service.services.accounting?.stops.resume('echo');
+    expect((await service.fetch('/v2/models/echo/infer', request)).status).toBe(200);
   });
 });
