@@ -134,7 +134,7 @@ function keyOf(keys: VerifyingKeys, kid: string | undefined): CryptoKey {
 
 function jsonOf(bytes: Uint8Array, what: string): unknown {
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (cause) {
     throw new EdgewiseError('invalid_request', `${what} is no JSON`, { cause });
   }

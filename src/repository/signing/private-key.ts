@@ -3,6 +3,7 @@ import { EdgewiseError } from '../../errors.ts';
 import type { Bytes } from './base64.ts';
 import { type Curve, type CurveName, curveNames, curves, derSignature } from './curve.ts';
 import { type DerElement, derTag, equalBytes, readDerSequence, writeDer } from './der.ts';
+import { exportBytes, exportJwk } from './export-key.ts';
 import { type PemBlock, pemBlocks, pemText } from './pem.ts';
 import { ecAlgorithm, fingerprintOf, type PublicKey, spkiOf } from './public-key.ts';
 
@@ -27,8 +28,9 @@ export async function generateKey(curve: CurveName = 'P-384'): Promise<NewKey> {
     'sign',
     'verify',
   ]);
-  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey('pkcs8', pair.privateKey));
-  const point = new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey));
+  if (!('privateKey' in pair)) throw new EdgewiseError('internal', 'no key pair could be made');
+  const pkcs8 = await exportBytes('pkcs8', pair.privateKey);
+  const point = await exportBytes('raw', pair.publicKey);
   return {
     privatePem: pemText('PRIVATE KEY', pkcs8),
     publicKey: { curve, spki: spkiOf(curves[curve], point) },
@@ -67,11 +69,11 @@ function imported(pkcs8: Bytes, namedCurve: CurveName): Promise<Key> {
 }
 
 async function publicHalf(key: Key, curve: Curve): Promise<PublicKey> {
-  const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', key);
-  const jwk = { ...(kty && { kty }), ...(crv && { crv }), ...(x && { x }), ...(y && { y }) };
+  const { kty = 'EC', crv, x, y } = await exportJwk(key);
+  const jwk = { kty, ...(crv && { crv }), ...(x && { x }), ...(y && { y }) };
   const params = { name: algorithm, namedCurve: curve.name };
   const half = await crypto.subtle.importKey('jwk', jwk, params, true, ['verify']);
-  const point = new Uint8Array(await crypto.subtle.exportKey('raw', half));
+  const point = await exportBytes('raw', half);
   return { curve: curve.name, spki: spkiOf(curve, point) };
 }
 

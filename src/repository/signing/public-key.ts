@@ -56,5 +56,5 @@ export function publicKeyPem({ spki }: PublicKey): string {
 
 /** SHA-256 of the key's PEM text, 64 hex digits: how bundles name the key that they were signed with. */
 export async function fingerprintOf(key: PublicKey): Promise<string> {
-  return digestHex(await digestOf(new TextEncoder().encode(publicKeyPem(key))));
+  return digestHex(await digestOf(new Uint8Array(new TextEncoder().encode(publicKeyPem(key)))));
 }
