@@ -1,21 +1,27 @@
 import { env as startEnv } from 'cloudflare:workers';
 import { createApp } from './http/app.ts';
+import { importAccountingKeys } from './platform/accounting-config.ts';
 import { cloudflareServices } from './platform/cloudflare.ts';
 import { probePool } from './platform/cloudflare-pool-health.ts';
 import { readConfig } from './platform/config.ts';
+import { importPolicyPacks } from './platform/policy-config.ts';
 
 export { TransparencyLog } from './storage/durable-object-log.ts';
 export { GrantMeter } from './storage/durable-object-meter.ts';
 
 /** Read while the Worker starts, so that one that is not usable fails the deployment and not its callers. */
 const config = readConfig({ ...startEnv });
+const keys = {
+  keys: await importAccountingKeys(config.accounting),
+  packs: await importPolicyPacks(config.policy),
+};
 
 /** One per isolate: sessions, indexes and counters live in it. */
 let app: ReturnType<typeof createApp> | undefined;
 
 export default {
   fetch(request, env, context) {
-    app ??= createApp(cloudflareServices(env, config));
+    app ??= createApp(cloudflareServices(env, config, keys));
     return app.fetch(request, env, context);
   },
   scheduled(_controller, env, context) {

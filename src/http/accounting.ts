@@ -4,6 +4,7 @@ import { encodeEntry } from '../governance/log/entry.ts';
 import type { LogRecord, ReceiptLog } from '../governance/log/types.ts';
 import type { SignedPack } from '../governance/policy/packs.ts';
 import type { Stops } from '../governance/policy/stops.ts';
+import type { Meters } from '../governance/quota/types.ts';
 import type { Issued, ReceiptIssuer } from '../governance/receipt/issue.ts';
 import type { KeyRing } from '../governance/receipt/keys.ts';
 import type { MeterTagger } from '../governance/receipt/meter-tag.ts';
@@ -20,6 +21,7 @@ export interface Accounting {
   readonly tagger: MeterTagger;
   readonly packs: readonly SignedPack[];
   readonly stops: Stops;
+  readonly meters: Meters;
   readonly vault: Vault;
   readonly receipts: ReceiptLog;
   /** The log's name, and the key that its checkpoints are verified with. */

@@ -86,7 +86,12 @@ function connectionCountry(request: Request): string | undefined {
  *
  * @throws EdgewiseError the refusal
  */
-export async function refuse(c: AppContext, entrance: Entrance, refusal: Refusal): Promise<never> {
+export async function refuse(
+  c: AppContext,
+  entrance: Entrance,
+  refusal: Refusal,
+  retryAfterSeconds?: number,
+): Promise<never> {
   const { accounting, action, atMs, caller, model } = entrance;
   const issued = await accounting.issuer.refusal({
     atMs,
@@ -103,5 +108,9 @@ export async function refuse(c: AppContext, entrance: Entrance, refusal: Refusal
     'Edgewise-Receipt': issued.compact,
     ...(refusal.where === undefined ? {} : { Link: `<${refusal.where}>; rel="license"` }),
   });
-  throw new EdgewiseError(refusal.code, refusal.message);
+  throw new EdgewiseError(
+    refusal.code,
+    refusal.message,
+    retryAfterSeconds === undefined ? {} : { retryAfterSeconds },
+  );
 }

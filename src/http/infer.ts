@@ -12,7 +12,7 @@ import { type EncodedMessage, headerLengthName, type InferRequest } from '../pro
 import type { ModelRepository, ResolvedModel } from '../repository/model-repository.ts';
 import type { Manifest, TrafficTarget } from '../repository/schema.ts';
 import { predictRunMs } from '../routing/cost.ts';
-import type { Tier } from '../routing/place.ts';
+import type { PlacementFacts, Tier } from '../routing/place.ts';
 import { schedulePolicy } from '../scheduler/schedule-policy.ts';
 import { checkFeeds } from '../tensor/check.ts';
 import { requireUse } from './auth.ts';
@@ -23,13 +23,14 @@ import { elementsOf } from './elements.ts';
 import { execute } from './execute.ts';
 import { type Admitted, pass } from './gate.ts';
 import type { Job } from './job.ts';
-import { type PlacementWishes, placed, placementFacts, tierWish } from './placement.ts';
+import { type Placed, type PlacementWishes, placed, placementFacts, tierWish } from './placement.ts';
 import { residencyOf } from './residency.ts';
 import { servedHeaders } from './served-headers.ts';
 import type { Services } from './services.ts';
 import { settle } from './settle.ts';
 import { splitOf, stickyKeyOf } from './split.ts';
 import { streamToOrigin } from './stream-origin.ts';
+import { takeUnits } from './take-units.ts';
 
 export async function infer(c: AppContext, services: Services): Promise<Response> {
   const { clock, repository, settings, statistics } = services;
@@ -79,7 +80,7 @@ interface Asked {
 }
 
 async function answer(c: AppContext, services: Services, asked: Asked): Promise<Response> {
-  const { clock, settings, statistics } = services;
+  const { settings } = services;
   const { caller, model, admitted, split, startedMs } = asked;
   const { manifest } = model;
   const wishes: PlacementWishes = {
@@ -109,8 +110,34 @@ async function answer(c: AppContext, services: Services, asked: Asked): Promise<
     traceparent: c.req.header('traceparent'),
     signal: () => c.req.raw.signal,
   };
+  const units = unitsOf(request, manifest);
+  const taken = admitted && takeUnits(c, admitted, units);
+  const charge = taken instanceof Promise ? await taken : taken;
+  try {
+    return await computed(c, services, admitted, { job, placement, facts, units });
+  } catch (error) {
+    charge?.giveBack();
+    throw error;
+  }
+}
+
+interface Computation {
+  readonly job: Job;
+  readonly placement: Placed;
+  readonly facts: PlacementFacts;
+  readonly units: number;
+}
+
+async function computed(
+  c: AppContext,
+  services: Services,
+  admitted: Admitted | undefined,
+  { job, placement, facts, units }: Computation,
+): Promise<Response> {
+  const { clock, settings, statistics } = services;
+  const { jurisdiction, model, request, startedMs } = job;
+  const { manifest } = model;
   const parsedMs = clock.now();
-  const units = batchSize(request, manifest);
   const ran = await execute(services, job, placement, facts);
 
   const ranMs = clock.now();
@@ -142,7 +169,7 @@ async function answer(c: AppContext, services: Services, asked: Asked): Promise<
     feeds: request.inputs,
     outputs: ran.outputs,
     requestId: job.requestId,
-    jurisdiction: wishes.jurisdiction,
+    jurisdiction,
   });
   const account =
     admitted &&
@@ -150,7 +177,7 @@ async function answer(c: AppContext, services: Services, asked: Asked): Promise<
       units,
       tier: ran.tier,
       reason: ran.reason,
-      jurisdiction: wishes.jurisdiction,
+      jurisdiction,
       runtime: ran.runtime,
       inputs: request.inputs,
       outputs: ran.outputs,
@@ -173,7 +200,8 @@ function expectedMs(request: InferRequest, { edgeProfile }: Manifest): number {
   return predictRunMs(edgeProfile, elementsOf(request.inputs));
 }
 
-function batchSize(request: InferRequest, manifest: Manifest): number {
+/** Rows of the batch: what a run counts for. */
+function unitsOf(request: InferRequest, manifest: Manifest): number {
   if (manifest.maxBatchSize === 0) {
     return 1;
   }

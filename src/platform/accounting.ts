@@ -4,6 +4,7 @@ import { createAppender } from '../governance/log/appender.ts';
 import type { ReceiptLog } from '../governance/log/types.ts';
 import type { SignedPack } from '../governance/policy/packs.ts';
 import { Stops } from '../governance/policy/stops.ts';
+import { createLeaseBook, type ExchangeUnits } from '../governance/quota/lease-book.ts';
 import { createReceiptIssuer } from '../governance/receipt/issue.ts';
 import { Vault } from '../governance/vault/vault.ts';
 import type { Accounting } from '../http/accounting.ts';
@@ -17,6 +18,8 @@ export interface AccountingParts {
   readonly keys: AccountingKeys;
   readonly packs: readonly SignedPack[];
   readonly receipts: ReceiptLog;
+  /** Where the units of quotas are had from. */
+  readonly units: ExchangeUnits;
 }
 
 export interface AccountingSurroundings {
@@ -30,7 +33,7 @@ export interface AccountingSurroundings {
 }
 
 export function createAccounting(
-  { keys, packs, receipts }: AccountingParts,
+  { keys, packs, receipts, units }: AccountingParts,
   { records, clock, now, defer, log }: AccountingSurroundings,
 ): Accounting {
   return {
@@ -46,6 +49,7 @@ export function createAccounting(
     tagger: keys.tagger,
     packs,
     stops: new Stops({ state: records, clock, defer, now }),
+    meters: createLeaseBook({ exchange: units, clock, defer, name: () => crypto.randomUUID() }),
     vault: new Vault({ state: records, keys: keys.records, clock, now }),
     receipts,
     logKey: keys.log,

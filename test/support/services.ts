@@ -7,6 +7,7 @@ import type { Engine } from '../../src/engine/types.ts';
 import { memoryLog } from '../../src/governance/log/memory-log.ts';
 import type { ReceiptLog } from '../../src/governance/log/types.ts';
 import type { SignedPack } from '../../src/governance/policy/packs.ts';
+import { memoryMeters } from '../../src/governance/quota/memory-store.ts';
 import { createApp } from '../../src/http/app.ts';
 import type { Services } from '../../src/http/services.ts';
 import type { AccountingParts } from '../../src/platform/accounting.ts';
@@ -28,6 +29,8 @@ import { licenceBytes, licenceDigest } from './terms.ts';
 import { type TinyModel, tinyManifest } from './tiny-model.ts';
 
 export const adminKey = 'ewa_test-admin';
+/** In which a test says where a request comes from. */
+export const addressHeader = 'x-test-address';
 export const callerKey = 'ew_test-caller';
 
 export interface TestServicesOptions {
@@ -88,6 +91,7 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
     accounting:
       options.tier === 'origin' ? undefined : await testAccounting(config.accounting, clock, options),
     now: options.now,
+    addressHeader,
     durable,
     blobs: durable,
     clock,
@@ -116,12 +120,13 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
 async function testAccounting(
   config: AccountingConfig,
   clock: Clock,
-  { receipts, packs = [] }: TestServicesOptions,
+  { receipts, packs = [], now = Date.now }: TestServicesOptions,
 ): Promise<AccountingParts> {
   const { logKey, witnesses } = config;
   return {
     keys: await importAccountingKeys(config),
     packs,
+    units: memoryMeters(now),
     receipts: receipts ?? (await memoryLog({ clock, logKey, witnesses: witnesses.join(',') })),
   };
 }
