@@ -1,0 +1,111 @@
+/** The meters over the real Durable Object and its SQLite. */
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
+import { env } from 'cloudflare:workers';
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/async/clock.ts';
+import { createLeaseBook, type ExchangeUnits } from '../../../src/governance/quota/lease-book.ts';
+import { durableObjectMeters } from '../../../src/storage/durable-object-meter-driver.ts';
+import {
+  isGranted,
+  metersContract,
+  newMeter,
+  noonMs,
+  quotaOf,
+  takeMany,
+} from '../../governance/quota/contract.ts';
+
+const exchange = durableObjectMeters(env.METERS);
+
+function processes() {
+  let deferred: Promise<unknown>[] = [];
+  return {
+    process: (through: ExchangeUnits = exchange) =>
+      createLeaseBook({
+        exchange: through,
+        // The watch over what lies unused is no part of this: it would outlast the test.
+        clock: { now: () => systemClock.now(), after: () => () => {} },
+        defer: (work) => deferred.push(work),
+        name: () => crypto.randomUUID(),
+      }),
+    async settled() {
+      const work = deferred;
+      deferred = [];
+      await Promise.race([Promise.all(work), scheduler.wait(20)]);
+    },
+  };
+}
+
+metersContract('Durable Object', processes);
+
+describe('GrantMeter', () => {
+  it('has forgotten nothing after it was evicted', async () => {
+    const { process } = processes();
+    const meter = newMeter();
+    const before = await takeMany([process()], 60, (one) => one.take(meter, quotaOf(100), 1, noonMs));
+    expect(before.filter(isGranted)).toHaveLength(60);
+    await evictDurableObject(env.METERS.getByName(meter));
+    const after = await takeMany([process()], 60, (one) => one.take(meter, quotaOf(100), 1, noonMs));
+    expect(after.filter(isGranted)).toHaveLength(40);
+  });
+
+  it('gives exactly the quota where it is evicted between calls', async () => {
+    const { process } = processes();
+    const meter = newMeter();
+    const evicting: ExchangeUnits = async (of, request) => {
+      const answer = await exchange(of, request);
+      await evictDurableObject(env.METERS.getByName(of));
+      return answer;
+    };
+    const all = [process(evicting), process(evicting)];
+    let granted = 0;
+    for (let round = 0; round < 15; round += 1) {
+      const taken = await takeMany(all, 10, (one) => one.take(meter, quotaOf(100), 1, noonMs));
+      granted += taken.filter(isGranted).length;
+    }
+    expect(granted).toBe(100);
+  });
+
+  it('does an exchange once, however often it comes', async () => {
+    const meter = newMeter();
+    const request = {
+      period: { key: 'total', endsAtMs: Infinity },
+      limit: 1000,
+      settlements: [],
+      lease: { id: 'lease', needs: [2, 3], surplus: 100 },
+    };
+    const first = await exchange(meter, request);
+    expect(first).toEqual({ granted: 5 + 14, free: 1000 - 19, mayReturn: false });
+    expect(await exchange(meter, request)).toEqual(first);
+    const back = {
+      ...request,
+      lease: undefined,
+      settlements: [{ id: 'lease', returned: 9, isClosed: true }],
+    };
+    expect((await exchange(meter, back)).free).toBe(990);
+    expect((await exchange(meter, back)).free).toBe(990);
+    // An older word of the same lease, and one of a lease that nobody knows.
+    const settlements = [
+      { id: 'lease', returned: 4, isClosed: false },
+      { id: 'other', returned: 4, isClosed: true },
+    ];
+    expect((await exchange(meter, { ...back, settlements })).free).toBe(990);
+  });
+
+  it('takes nothing for a period that was over a day ago, whose count it may not know any more', async () => {
+    const { process } = processes();
+    const taken = await process().take(newMeter(), quotaOf(10, 'day'), 1, noonMs - 3 * 86_400_000);
+    expect(taken.granted).toBe(false);
+  });
+
+  it('keeps nothing but counts and ids that mean nothing', async () => {
+    const { process } = processes();
+    const meter = 'grant:marker-5d1f';
+    await process().take(meter, quotaOf(100), 1, noonMs);
+    const stored = await runInDurableObject(env.METERS.getByName(meter), (_, { storage }) => [
+      ...storage.sql.exec('SELECT * FROM periods'),
+      ...storage.sql.exec('SELECT * FROM leases'),
+    ]);
+    expect(stored).toHaveLength(2);
+    expect(JSON.stringify(stored)).not.toContain('marker-5d1f');
+  });
+});
