@@ -1,5 +1,6 @@
 /** Tenants and their keys as operators and callers see them: through the whole service. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { createFakeEngine } from '../../src/engine/fake.ts';
 import { memoryStateStore } from '../../src/storage/memory.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 import { ManualClock } from '../support/clock.ts';
@@ -12,7 +13,8 @@ let records: StateStore;
 let service: TestService;
 const { admin, ask, newKey } = asking(() => service);
 /** A server with a memory of its own over the same records, as another isolate is. */
-const isolate = (store = records) => testService({ clock, now: () => start + clock.now(), records: store });
+const isolate = (store = records) =>
+  testService({ engine: createFakeEngine(), clock, now: () => start + clock.now(), records: store });
 
 beforeEach(async () => {
   clock = new ManualClock();

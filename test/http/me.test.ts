@@ -1,5 +1,6 @@
 /** What callers are told of themselves, whoever they are: also by tokens, through the whole service. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createFakeEngine } from '../../src/engine/fake.ts';
 import { memoryStateStore } from '../../src/storage/memory.ts';
 import {
   type IssuerServer,
@@ -28,6 +29,7 @@ afterAll(() => issuer.close());
 beforeEach(async () => {
   clock = new ManualClock();
   service = await testService({
+    engine: createFakeEngine(),
     clock,
     now: () => start + clock.now(),
     records: memoryStateStore(),
