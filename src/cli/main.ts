@@ -4,6 +4,7 @@ import { isEdgewiseError, toEdgewiseError } from '../errors.ts';
 import { addGrantCommands } from './grant-commands.ts';
 import { addKeyCommands } from './key-commands.ts';
 import { addModelCommands } from './model-commands.ts';
+import { addPackCommands } from './policy-commands.ts';
 import { addPublisherCommands } from './publisher-commands.ts';
 import { errorText } from './render.ts';
 import { addTenantCommands } from './tenant-commands.ts';
@@ -15,6 +16,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     .exitOverride();
   addModelCommands(program);
   addPublisherCommands(program);
+  addPackCommands(program);
   addTenantCommands(program);
   addKeyCommands(program);
   addGrantCommands(program);

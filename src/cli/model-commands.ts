@@ -9,6 +9,7 @@ import { type Publishers, type TrustedPublisher, trustPublishers } from '../repo
 import { defaultAlias, defaultVersion } from '../repository/version-policy.ts';
 import { type CommonOptions, connect, print, type Target, target } from './command.ts';
 import { checkSigned, openVersion } from './download.ts';
+import { addStopCommands } from './policy-commands.ts';
 import { publisherKey, trustedPublishers } from './publisher-keys.ts';
 import { pullModel } from './pull.ts';
 import { pushModel } from './push.ts';
@@ -49,6 +50,7 @@ export function addModelCommands(program: Command): void {
     .option('--remove', 'take the alias away')
     .action(setAlias);
   addTrafficCommands(verb);
+  addStopCommands(verb);
   verb('remove <model>', 'remove a version (<name>@<version>), or with --all every one')
     .option('--all', 'the model with all its versions')
     .action(remove);

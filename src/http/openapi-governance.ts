@@ -1,8 +1,7 @@
 /** The operations on terms, licence texts and acceptances, on the stop switch and policy packs. */
 import { z } from '@hono/zod-openapi';
 import { acceptanceSchema } from '../governance/accounts/schema.ts';
-import { packSchema } from '../governance/policy/packs.ts';
-import { stopSchema } from '../governance/policy/stops.ts';
+import { dryRunSchema, shownPackSchema, stopSchema } from '../governance/policy/schema.ts';
 import { acceptanceBody } from './licence-routes.ts';
 import { anyObject, type Operation } from './openapi-operation.ts';
 import { stopBody } from './policy-routes.ts';
@@ -28,18 +27,6 @@ const describedTerms = z
     odrl: anyObject.openapi({ description: 'The terms as an offer in the words of ODRL 2.2.' }),
   })
   .openapi('Terms');
-
-const foreseen = z.object({
-  model: z.string(),
-  version: z.string(),
-  pack: z.string(),
-  rule: z.string(),
-  clause: z.string(),
-  appliesFrom: z.string(),
-  missing: z.string(),
-  refusedNow: z.boolean(),
-});
-const signedPack = packSchema.omit({ schema: true }).extend({ digest, kid: z.string() });
 
 export const licenceOperations: readonly Operation[] = [
   {
@@ -117,7 +104,7 @@ export const policyOperations: readonly Operation[] = [
     path: '/admin/packs',
     tag: 'Admin',
     summary: 'Policy packs that are configured',
-    answer: z.object({ packs: z.array(signedPack) }),
+    answer: z.object({ packs: z.array(shownPackSchema) }),
     admin: true,
   },
   {
@@ -126,12 +113,7 @@ export const policyOperations: readonly Operation[] = [
     tag: 'Admin',
     summary: 'What policy packs refuse at another time',
     description: 'At ?at=2027-01-01 everything that begins to apply on that day is in force. Default: now.',
-    answer: z.object({
-      at: z.string(),
-      versions: z.int(),
-      refused: z.array(foreseen),
-      notServed: z.array(z.object({ model: z.string(), version: z.string(), code: z.string() })),
-    }),
+    answer: dryRunSchema,
     admin: true,
   },
 ];

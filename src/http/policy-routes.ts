@@ -1,9 +1,9 @@
 /** What stands above licences: the stop switch, and policy packs. Mounted behind the admin key. */
 import { Hono } from 'hono';
 import { z } from 'zod';
-import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
+import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import { foresee, momentOf } from '../governance/policy/dry-run.ts';
-import { stopReasonSchema } from '../governance/policy/stops.ts';
+import { type DryRun, stopReasonSchema } from '../governance/policy/schema.ts';
 import type { Manifest } from '../repository/schema.ts';
 import { servedVersions } from '../repository/version-policy.ts';
 import type { Accounting } from './accounting.ts';
@@ -31,12 +31,13 @@ export function policyRoutes(services: Services): Hono<AppEnv> {
     const asked = c.req.query('at');
     const at = asked === undefined ? now() : momentOf(asked);
     const { manifests, notServed } = await allServed(services);
-    return c.json({
+    const answer: DryRun = {
       at: new Date(at).toISOString(),
       versions: manifests.length,
-      refused: foresee(manifests, packs, { at, now: now() }),
+      refused: [...foresee(manifests, packs, { at, now: now() })],
       notServed,
-    });
+    };
+    return c.json(answer);
   });
   return app;
 }
@@ -52,16 +53,10 @@ function policyOf({ accounting }: Services): Pick<Accounting, 'stops' | 'packs' 
   return accounting;
 }
 
-interface NotServed {
-  readonly model: string;
-  readonly version: string;
-  readonly code: ErrorCode;
-}
-
 /** Every version that callers can ask for now, of every model; and those which are refused whatever packs say. */
 async function allServed({ repository }: Services) {
   const manifests: Manifest[] = [];
-  const notServed: NotServed[] = [];
+  const notServed: DryRun['notServed'] = [];
   for (const index of await repository.list()) {
     for (const version of servedVersions(index)) {
       try {

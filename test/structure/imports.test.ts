@@ -50,6 +50,7 @@ const allowed: Record<string, readonly string[]> = {
     'src/repository/schema.ts',
     'src/repository/keys.ts',
     'src/governance/accounts/schema.ts',
+    'src/governance/policy/schema.ts',
     'src/governance/subjects/schema.ts',
     'src/storage/types.ts',
     'src/storage/digest.ts',
@@ -58,7 +59,8 @@ const allowed: Record<string, readonly string[]> = {
     ...basis,
     'client',
     'repository',
-    'src/governance/accounts/schema.ts',
+    // Pure, all of it: what verifies receipts offline.
+    'governance',
     'src/storage/types.ts',
     'src/storage/digest.ts',
     'src/platform/node-cli.ts',

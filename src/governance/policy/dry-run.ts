@@ -2,20 +2,8 @@
 import { EdgewiseError } from '../../errors.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import { violationsOf } from './pack-rules.ts';
+import type { Foreseen } from './schema.ts';
 import type { PackInForce } from './types.ts';
-
-export interface Foreseen {
-  readonly model: string;
-  readonly version: string;
-  readonly pack: string;
-  readonly rule: string;
-  readonly clause: string;
-  readonly appliesFrom: string;
-  /** What the model would have to have. */
-  readonly missing: string;
-  /** Whether it is refused now already. */
-  readonly refusedNow: boolean;
-}
 
 /** Each rule that is in force at `at` and that one of the models does not meet. Times are milliseconds since 1970. */
 export function foresee(

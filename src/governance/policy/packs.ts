@@ -5,50 +5,14 @@
  */
 import canonicalize from 'canonicalize';
 import { CompactSign, type CryptoKey, compactVerify } from 'jose';
-import { z } from 'zod';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { SigningKey, VerifyingKeys } from '../receipt/keys.ts';
-import { packChecks } from './pack-checks.ts';
+import { type PolicyPack, packSchema } from './schema.ts';
 import type { PackInForce } from './types.ts';
 
-export const packSchemaId = 'edgewise.policy-pack.v1';
 /** `typ` of the JWS header. */
 export const packType = 'edgewise-policy-pack+jws';
-
-const idSchema = z
-  .string()
-  .regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/, 'wanted lower-case letters, digits and dashes');
-
-const ruleSchema = z.strictObject({
-  id: idSchema,
-  /** Where the law says so: `Regulation (EU) 2024/1689, Art. 50(2)`. */
-  clause: z.string().min(1).max(120),
-  /** What it asks, in plain words. */
-  summary: z.string().min(1).max(1000),
-  appliesFrom: z.iso.datetime({ offset: true }),
-  appliesTo: z.enum(['all', 'generative']),
-  check: z.enum(packChecks),
-  /** Where it can be seen that the rule is met. */
-  evidence: z.string().min(1).max(300),
-});
-
-export const packSchema = z.strictObject({
-  schema: z.literal(packSchemaId),
-  id: idSchema,
-  /** A changed pack is another version, so another digest. */
-  version: z.string().min(1).max(40),
-  title: z.string().min(1).max(200),
-  rules: z
-    .array(ruleSchema)
-    .min(1)
-    .max(256)
-    .refine(
-      (rules) => new Set(rules.map(({ id }) => id)).size === rules.length,
-      'wanted an id of its own for each',
-    ),
-});
-export type PolicyPack = z.output<typeof packSchema>;
 
 /** A pack whose signature was verified. */
 export interface SignedPack extends PackInForce {

@@ -10,6 +10,7 @@ import { decodeStored } from '../../repository/documents.ts';
 import { isModelName } from '../../repository/name.ts';
 import type { Defer, StateStore } from '../../storage/types.ts';
 import { CachedDocuments } from '../cached-documents.ts';
+import { stopSchema } from './schema.ts';
 import type { Stop } from './types.ts';
 
 export const stopsSchemaId = 'edgewise.stops.v1';
@@ -20,8 +21,6 @@ const theOne = 'stops';
 const maxAttempts = 20;
 const maxStops = 1000;
 
-export const stopReasonSchema = z.string().min(1).max(200);
-export const stopSchema = z.strictObject({ since: z.iso.datetime(), reason: stopReasonSchema });
 const documentSchema = z.strictObject({
   schema: z.literal(stopsSchemaId),
   models: z
