@@ -74,7 +74,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
         })),
       ],
       r2Buckets: { MODELS: 'edgewise-models', RECORDS: 'edgewise-records' },
-      durableObjects: { LOG: { className: 'TransparencyLog', useSQLite: true } },
+      durableObjects: durableObjectsOf(options.bundle),
       kvNamespaces: { BLOBS: 'edgewise-blobs' },
       bindings: { ...options.bindings },
       unsafeDirectSockets: [{ host: '127.0.0.1', port }],
@@ -86,6 +86,17 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
     miniflare,
     stop: () => miniflare.dispose(),
   };
+}
+
+/** Those that the bundle exports; a worker that is compared with has none. */
+function durableObjectsOf({ directory, script }: Bundle) {
+  const text = readFileSync(join(directory, script), 'utf8');
+  return text.includes('TransparencyLog')
+    ? {
+        LOG: { className: 'TransparencyLog', useSQLite: true },
+        METERS: { className: 'GrantMeter', useSQLite: true },
+      }
+    : {};
 }
 
 function logHandler(onLog: (line: string) => void) {

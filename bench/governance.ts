@@ -1,0 +1,217 @@
+/**
+ * What accounting for an answer costs: the MLP with and without gate, receipt and log, one connection, workers started anew
+ * each round, slices of requests to one and the other in an order drawn each time. Then how many receipts the log takes,
+ * and how long an answer takes to be provably in it. `npm run bench -- governance`
+ */
+
+import { binaryBody, randomInput } from './bodies.ts';
+import { Connection, latencies, requestBytes, sendOk } from './load.ts';
+import { median, type Quantiles, quantiles } from './quantiles.ts';
+import { figure, publish } from './report.ts';
+import {
+  adminKey,
+  type Bundle,
+  bundle,
+  edgewise,
+  edgewiseBindings,
+  adminKey as key,
+  startWorkerd,
+  temporaryFolder,
+  type Workerd,
+} from './workerd.ts';
+
+const rounds = 7;
+const warmUp = 4000;
+const slices = 10;
+const perSlice = 400;
+/** What everything together may add to an MLP request at p50, in milliseconds. */
+const goalMs = 0.15;
+const goalPerSecond = 1000;
+const goalInclusionMs = 3000;
+
+const request = binaryBody(randomInput('input', [1, 10]));
+const infer = '/v2/models/mlp/infer';
+
+/** What a worker of its own is measured with; the last asks with a tenant's key under a quota. */
+const ways = [
+  { name: 'none of it', parts: 'none', tenant: false },
+  { name: 'gate and receipt', parts: 'receipt', tenant: false },
+  { name: 'gate, receipt and log', parts: 'all', tenant: false },
+  { name: 'the same, tenant key and quota', parts: 'all', tenant: true },
+] as const;
+type Way = (typeof ways)[number];
+const [nothing] = ways;
+
+function start(worker: Bundle, state: string, { parts }: Pick<Way, 'parts'>): Promise<Workerd> {
+  return startWorkerd({ bundle: worker, state, bindings: edgewiseBindings({ BENCH_PARTS: parts }) });
+}
+
+async function admin(url: URL, path: string, body: unknown): Promise<unknown> {
+  const answer = await fetch(new URL(path, url), {
+    method: 'POST',
+    headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  if (!answer.ok) throw new Error(`POST ${path} answered ${answer.status}: ${await answer.text()}`);
+  return answer.json();
+}
+
+/** The model published, and a tenant with a grant under a quota. @returns the tenant's key */
+async function prepare(worker: Bundle, state: string): Promise<string> {
+  const server = await start(worker, state, { parts: 'all' });
+  await edgewise(server.url, ['model', 'push', 'models/mlp']);
+  await admin(server.url, '/admin/tenants', { id: 'bench', name: 'Benchmark', establishment: 'AT' });
+  await admin(server.url, '/admin/tenants/bench/grants', {
+    assigner: 'The Edgewise authors',
+    model: 'mlp',
+    quota: { units: 1_000_000_000, per: 'month' },
+  });
+  const made = (await admin(server.url, '/admin/tenants/bench/keys', {})) as { readonly key: string };
+  await server.stop();
+  return made.key;
+}
+
+async function round(worker: Bundle, state: string, tenantKey: string): Promise<Map<string, Quantiles>> {
+  const sides = await Promise.all(
+    ways.map(async (way) => {
+      const server = await start(worker, copied(state), way);
+      const headers = way.tenant ? { Authorization: `Bearer ${tenantKey}` } : {};
+      const body = { ...request, headers: { ...request.headers, ...headers } };
+      return {
+        way,
+        server,
+        bytes: requestBytes(server.url, infer, body),
+        connection: await Connection.open(server.url),
+        times: [] as number[],
+      };
+    }),
+  );
+  for (const { connection, bytes } of sides) await latencies(connection, bytes, warmUp);
+  for (let slice = 0; slice < slices; slice++) {
+    for (const { connection, bytes, times } of shuffled(sides)) {
+      times.push(...(await latencies(connection, bytes, perSlice)));
+    }
+  }
+  for (const { connection, server } of sides) {
+    connection.close();
+    await server.stop();
+  }
+  return new Map(sides.map(({ way, times }) => [way.name, quantiles(times)]));
+}
+
+/** Each has its own: an object's storage is one process's. */
+function copied(state: string): string {
+  const copy = temporaryFolder('state');
+  cpSync(state, copy, { recursive: true });
+  return copy;
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, order: Math.random() }))
+    .sort((a, b) => a.order - b.order)
+    .map(({ item }) => item);
+}
+
+interface Throughput {
+  readonly receipts: number;
+  readonly appendedMs: number;
+  /** Until a checkpoint covers them. */
+  readonly sequencedMs: number;
+}
+
+async function throughput(worker: Bundle, receipts: number): Promise<Throughput> {
+  const server = await start(worker, temporaryFolder('log'), { parts: 'all' });
+  const before = await logSize(server.url);
+  const begun = performance.now();
+  const answer = await fetch(new URL(`/bench/fill?count=${receipts}`, server.url));
+  if (!answer.ok) throw new Error(`the log was not filled: ${answer.status} ${await answer.text()}`);
+  const appendedMs = performance.now() - begun;
+  while ((await logSize(server.url)) < before + receipts) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const sequencedMs = performance.now() - begun;
+  await server.stop();
+  return { receipts, appendedMs, sequencedMs };
+}
+
+/** Of the checkpoint that anyone is shown. */
+async function logSize(url: URL): Promise<number> {
+  const answer = await fetch(new URL('/log/checkpoint', url));
+  const text = await answer.text();
+  return answer.ok ? Number(text.split('\n')[1]) : 0;
+}
+
+/** Time of requests whose answers come with their proofs. */
+async function inclusion(worker: Bundle, state: string, count: number): Promise<number[]> {
+  const server = await start(worker, copied(state), { parts: 'all' });
+  const headers = { ...request.headers, Prefer: 'receipt=logged' };
+  const bytes = requestBytes(server.url, infer, { ...request, headers });
+  const connection = await Connection.open(server.url);
+  await sendOk(connection, requestBytes(server.url, infer, request));
+  const times = await latencies(connection, bytes, count);
+  connection.close();
+  await server.stop();
+  return times;
+}
+
+const worker = await bundle('bench/governed-worker/wrangler.toml');
+const state = temporaryFolder('state');
+const tenantKey = await prepare(worker, state);
+const measured: Map<string, Quantiles>[] = [];
+for (let count = 0; count < rounds; count++) {
+  const one = await round(worker, state, tenantKey);
+  measured.push(one);
+  console.log(
+    `round ${count + 1}: p50 ${ways.map(({ name }) => `${name} ${figure(one.get(name)?.p50 ?? 0)}`).join(', ')} ms`,
+  );
+}
+const of = (name: string, at: 'p50' | 'p99') => median(measured.map((one) => one.get(name)?.[at] ?? 0));
+const fills = [
+  await throughput(worker, 20_000),
+  await throughput(worker, 20_000),
+  await throughput(worker, 20_000),
+];
+const proven = quantiles(await inclusion(worker, state, 40));
+
+publish({
+  name: 'governance',
+  tables: [
+    {
+      columns: ['mlp, binary', 'p50, ms', 'p99, ms', 'added at p50, ms', 'added at p99, ms', 'goal'],
+      rows: ways.map(({ name }) => [
+        name,
+        figure(of(name, 'p50')),
+        figure(of(name, 'p99')),
+        ...(name === nothing.name
+          ? ['–', '–', '–']
+          : [
+              (of(name, 'p50') - of(nothing.name, 'p50')).toFixed(3),
+              (of(name, 'p99') - of(nothing.name, 'p99')).toFixed(3),
+              `≤ ${goalMs} at p50`,
+            ]),
+      ]),
+    },
+    {
+      columns: ['the log', 'measured', 'goal'],
+      rows: [
+        [
+          'receipts taken, per second',
+          Math.round(median(fills.map(({ receipts, appendedMs }) => (receipts / appendedMs) * 1000))),
+          `≥ ${goalPerSecond}`,
+        ],
+        [
+          'receipts taken and under a checkpoint, per second',
+          Math.round(median(fills.map(({ receipts, sequencedMs }) => (receipts / sequencedMs) * 1000))),
+          `≥ ${goalPerSecond}`,
+        ],
+        [
+          'answer with its proof of inclusion, p50 / p99, ms',
+          `${figure(proven.p50)} / ${figure(proven.p99)}`,
+          `< ${goalInclusionMs}`,
+        ],
+      ],
+    },
+  ],
+  raw: { rounds: measured.map((one) => Object.fromEntries(one)), fills, proven },
+});
