@@ -14,7 +14,8 @@ export function writeEchoModels(parent: string): readonly string[] {
   return [...echoes, writeEchoModel(parent, 'acme/echo', 'FP32')];
 }
 
-function writeEchoModel(parent: string, name: string, datatype: DataType): string {
+/** @returns The folder. */
+export function writeEchoModel(parent: string, name: string, datatype: DataType): string {
   const folder = join(parent, name);
   mkdirSync(join(folder, '1'), { recursive: true });
   writeFileSync(join(folder, '1', 'model.onnx'), identityModel(datatype, ['count']).graph);

@@ -10,20 +10,27 @@ import { fetchModels, modelsDirectory } from '../../scripts/fetch-models.ts';
 import { runProgram } from '../../scripts/python-environment.ts';
 import { pushModel } from '../../src/cli/push.ts';
 import { startService } from '../support/dev-service.ts';
-import { writeEchoModels } from './echo-models.ts';
+import { writeEchoModel, writeEchoModels } from './echo-models.ts';
 import { interopPython } from './python.ts';
+import { writeSigningKeys } from './signing-keys.ts';
 
 const samples = ['mlp', 'digits', 'ocr-angle', 'speech-detect'];
 
 const python = await interopPython();
 await fetchModels();
 const echoes = mkdtempSync(join(tmpdir(), 'edgewise-echo-'));
-const server = await startService();
+const keys = mkdtempSync(join(tmpdir(), 'edgewise-keys-'));
+const { publishers, trustedPublishers } = await writeSigningKeys(keys);
+const server = await startService({ vars: { EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers } });
 try {
   const folders = [...samples.map((name) => join(modelsDirectory, name)), ...writeEchoModels(echoes)];
   for (const folder of folders) {
     const { name } = await pushModel(folder, { ...server, aliases: ['stable'] });
     console.log(`published ${name}`);
+  }
+  for (const { name, privatePem } of publishers) {
+    const folder = writeEchoModel(echoes, `signed/${name}`, 'FP32');
+    await pushModel(folder, { ...server, publisherKey: privatePem, aliases: ['stable'] });
   }
   const tests = join(import.meta.dirname);
   const pytest = ['-B', '-m', 'pytest', '-p', 'no:cacheprovider', '--tb=short', '-q', tests];
@@ -32,8 +39,11 @@ try {
     EDGEWISE_ADMIN_KEY: server.adminKey,
     EDGEWISE_MODELS: modelsDirectory,
     EDGEWISE_FIXTURES: join(root, 'test', 'fixtures'),
+    EDGEWISE_PUBLISHER_KEYS: keys,
+    EDGEWISE_COMMAND: JSON.stringify([process.execPath, join(root, 'bin', 'edgewise.js')]),
+    EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
   });
 } finally {
   await server.stop();
-  rmSync(echoes, { recursive: true, force: true });
+  for (const folder of [echoes, keys]) rmSync(folder, { recursive: true, force: true });
 }
