@@ -3,9 +3,11 @@ import { Command, CommanderError } from 'commander';
 import { isEdgewiseError, toEdgewiseError } from '../errors.ts';
 import { addGrantCommands } from './grant-commands.ts';
 import { addKeyCommands } from './key-commands.ts';
+import { addKeysCommands } from './keys-commands.ts';
 import { addModelCommands } from './model-commands.ts';
 import { addPackCommands } from './policy-commands.ts';
 import { addPublisherCommands } from './publisher-commands.ts';
+import { addReceiptCommands } from './receipt-commands.ts';
 import { errorText } from './render.ts';
 import { addTenantCommands } from './tenant-commands.ts';
 
@@ -20,9 +22,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   addTenantCommands(program);
   addKeyCommands(program);
   addGrantCommands(program);
+  addKeysCommands(program);
+  addReceiptCommands(program);
   try {
     await program.parseAsync([...argv], { from: 'user' });
-    return 0;
+    // A verb that has something bad to say, but did not fail, sets it.
+    return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof CommanderError) {
       return error.exitCode === 0 ? 0 : 2;
