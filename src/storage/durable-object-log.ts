@@ -64,9 +64,11 @@ export class TransparencyLog extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    this.#isAlarmSet = false;
+    // An instance that begins with this alarm needs no other for what waits already.
+    this.#isAlarmSet = true;
     try {
       const service = await this.#ready();
+      this.#isAlarmSet = false;
       const more = await service.round();
       this.#failures = 0;
       if (more) await this.#setAlarm(0);
@@ -101,7 +103,7 @@ export class TransparencyLog extends DurableObject<Env> {
     const state = durableObjectLogState(this.ctx.storage);
     // Entries may wait from before this instance, whose alarm was lost with a failed write.
     const isWaiting = state.end() > (state.head()?.size ?? 0);
-    this.#isAlarmSet = (await this.ctx.storage.getAlarm()) !== null;
+    this.#isAlarmSet ||= (await this.ctx.storage.getAlarm()) !== null;
     if (isWaiting && !this.#isAlarmSet) await this.#setAlarm(roundIntervalMs);
     return createLogService({
       state,
