@@ -1,5 +1,7 @@
 /** What every `Meters` driver does. The same in Node, and in workerd over the real Durable Object. */
 import { describe, expect, it } from 'vitest';
+import type { ExchangeUnits } from '../../../src/governance/quota/lease-book.ts';
+import type { Exchange } from '../../../src/governance/quota/meter-state.ts';
 import type { GrantedUnits, Meters, Taken } from '../../../src/governance/quota/types.ts';
 import type { Quota } from '../../../src/repository/terms.ts';
 
@@ -142,6 +144,64 @@ export function metersContract(name: string, set: () => MetersUnderTest | Promis
       expect((await one.take(meter, quotaOf(1), 1, noonMs)).granted).toBe(true);
       expect((await one.take(meter, quotaOf(1), 1, noonMs)).granted).toBe(false);
       expect((await one.take(meter, quotaOf(2), 1, noonMs)).granted).toBe(true);
+    });
+  });
+}
+
+/** What the place that counts does, asked by a process. */
+export function exchangeContract(name: string, exchange: ExchangeUnits): void {
+  const nothing = { granted: 0, free: 0, mayReturn: false };
+  const total: Exchange = {
+    period: { key: 'total', endsAtMs: Infinity },
+    limit: 1000,
+    settlements: [],
+    lease: undefined,
+  };
+
+  describe(`ExchangeUnits: ${name}`, () => {
+    it('does an exchange once, however often it comes', async () => {
+      const meter = newMeter();
+      const request = { ...total, lease: { id: 'lease', needs: [2, 3], surplus: 100 } };
+      const first = await exchange(meter, request);
+      expect(first).toEqual({ granted: 5 + 14, free: 1000 - 19, mayReturn: false });
+      expect(await exchange(meter, request)).toEqual(first);
+      const back = { ...total, settlements: [{ id: 'lease', returned: 9, isClosed: true }] };
+      expect((await exchange(meter, back)).free).toBe(990);
+      expect((await exchange(meter, back)).free).toBe(990);
+    });
+
+    it('goes by the latest word of a lease, in whatever order they come', async () => {
+      const meter = newMeter();
+      await exchange(meter, { ...total, lease: { id: 'lease', needs: [20], surplus: 0 } });
+      const said = async (id: string, returned: number | 'all') =>
+        (await exchange(meter, { ...total, settlements: [{ id, returned, isClosed: false }] })).free;
+      expect(await said('lease', 9)).toBe(989);
+      expect(await said('lease', 4)).toBe(989);
+      expect(await said('other', 4)).toBe(989);
+      expect(await said('lease', 'all')).toBe(1000);
+      expect(await said('lease', 50)).toBe(1000);
+    });
+
+    it('fits in whose units there are, first come, first served', async () => {
+      const meter = newMeter();
+      const request = { ...total, limit: 10, lease: { id: 'lease', needs: [6, 5, 3, 2], surplus: 4 } };
+      expect(await exchange(meter, request)).toEqual({ granted: 9, free: 1, mayReturn: false });
+    });
+
+    it('says that units may come back while somebody has some to spare', async () => {
+      const meter = newMeter();
+      const want = (id: string, units: number) => ({ ...total, lease: { id, needs: [units], surplus: 256 } });
+      expect(await exchange(meter, want('one', 1))).toMatchObject({ granted: 1 + 14, mayReturn: false });
+      expect(await exchange(meter, want('two', 990))).toMatchObject({ granted: 0, mayReturn: true });
+      await exchange(meter, { ...total, settlements: [{ id: 'one', returned: 14, isClosed: true }] });
+      expect(await exchange(meter, want('three', 1000))).toMatchObject({ granted: 0, mayReturn: false });
+    });
+
+    it('takes nothing for a period that was over a day ago, whose count it may not know any more', async () => {
+      const lease = { id: 'lease', needs: [1], surplus: 0 };
+      const ended = (hours: number) => ({ key: `day ${hours}`, endsAtMs: noonMs - hours * 3_600_000 });
+      expect(await exchange(newMeter(), { ...total, period: ended(72), lease })).toEqual(nothing);
+      expect(await exchange(newMeter(), { ...total, period: ended(6), lease })).toMatchObject({ granted: 1 });
     });
   });
 }

@@ -1,7 +1,7 @@
 import { createLeaseBook } from '../../../src/governance/quota/lease-book.ts';
 import { memoryMeters } from '../../../src/governance/quota/memory-store.ts';
 import { ManualClock } from '../../support/clock.ts';
-import { metersContract, noonMs } from './contract.ts';
+import { exchangeContract, metersContract, noonMs } from './contract.ts';
 
 metersContract('memory', () => {
   const exchange = memoryMeters(() => noonMs);
@@ -16,3 +16,8 @@ metersContract('memory', () => {
     settled: () => new Promise((resolve) => setImmediate(resolve)),
   };
 });
+
+exchangeContract(
+  'memory',
+  memoryMeters(() => noonMs),
+);

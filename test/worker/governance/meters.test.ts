@@ -36,6 +36,7 @@ function processes() {
 }
 
 metersContract('Durable Object', processes);
+exchangeContract('Durable Object', exchange);
 
 describe('GrantMeter', () => {
   it('has forgotten nothing after it was evicted', async () => {
@@ -63,38 +64,6 @@ describe('GrantMeter', () => {
       granted += taken.filter(isGranted).length;
     }
     expect(granted).toBe(100);
-  });
-
-  it('does an exchange once, however often it comes', async () => {
-    const meter = newMeter();
-    const request = {
-      period: { key: 'total', endsAtMs: Infinity },
-      limit: 1000,
-      settlements: [],
-      lease: { id: 'lease', needs: [2, 3], surplus: 100 },
-    };
-    const first = await exchange(meter, request);
-    expect(first).toEqual({ granted: 5 + 14, free: 1000 - 19, mayReturn: false });
-    expect(await exchange(meter, request)).toEqual(first);
-    const back = {
-      ...request,
-      lease: undefined,
-      settlements: [{ id: 'lease', returned: 9, isClosed: true }],
-    };
-    expect((await exchange(meter, back)).free).toBe(990);
-    expect((await exchange(meter, back)).free).toBe(990);
-    // An older word of the same lease, and one of a lease that nobody knows.
-    const settlements = [
-      { id: 'lease', returned: 4, isClosed: false },
-      { id: 'other', returned: 4, isClosed: true },
-    ];
-    expect((await exchange(meter, { ...back, settlements })).free).toBe(990);
-  });
-
-  it('takes nothing for a period that was over a day ago, whose count it may not know any more', async () => {
-    const { process } = processes();
-    const taken = await process().take(newMeter(), quotaOf(10, 'day'), 1, noonMs - 3 * 86_400_000);
-    expect(taken.granted).toBe(false);
   });
 
   it('keeps nothing but counts and ids that mean nothing', async () => {

@@ -1,0 +1,175 @@
+/** Processes, a meter and a network between them in which anything may happen to a message, at any time. */
+import { createLeaseBook } from '../../../src/governance/quota/lease-book.ts';
+import { memoryMeterStore } from '../../../src/governance/quota/memory-store.ts';
+import { type Exchange, type Exchanged, exchange, sweep } from '../../../src/governance/quota/meter-state.ts';
+import { periodOf } from '../../../src/governance/quota/period.ts';
+import type { GrantedUnits, Meters } from '../../../src/governance/quota/types.ts';
+import type { Quota } from '../../../src/repository/terms.ts';
+import { ManualClock } from '../../support/clock.ts';
+
+const meter = 'grant:g';
+
+interface Message {
+  readonly from: number;
+  readonly request: Exchange;
+  readonly resolve: (answer: Exchanged) => void;
+  readonly reject: (error: Error) => void;
+  /** Undefined on the way to the meter. */
+  answer: Exchanged | undefined;
+}
+
+interface Process {
+  meters: Meters;
+  readonly clock: ManualClock;
+  readonly skewMs: number;
+  /** One that died answers nobody, and counts as another when it is there again. */
+  life: number;
+}
+
+interface Answer {
+  readonly period: string;
+  readonly units: number;
+  readonly granted: GrantedUnits;
+  isGivenBack: boolean;
+}
+
+export class Network {
+  readonly answers: Answer[] = [];
+  readonly #store = memoryMeterStore();
+  readonly #quota: Quota;
+  readonly #processes: Process[];
+  readonly #messages: Message[] = [];
+  readonly #seen: Exchange[] = [];
+  #nowMs: number;
+  refusals = 0;
+
+  /** @param skews What each process's clock is off by, in ms. */
+  constructor(quota: Quota, nowMs: number, skews: readonly number[]) {
+    this.#quota = quota;
+    this.#nowMs = nowMs;
+    this.#processes = skews.map((skewMs, at) => {
+      const clock = new ManualClock();
+      return { meters: this.#book(at, 0, clock), clock, skewMs, life: 0 };
+    });
+  }
+
+  #book(from: number, life: number, clock: ManualClock): Meters {
+    return createLeaseBook({
+      clock,
+      defer: () => {},
+      name: () => `${from}.${life}`,
+      exchange: (_, request) =>
+        new Promise((resolve, reject) => {
+          this.#messages.push({ from, request, resolve, reject, answer: undefined });
+        }),
+    });
+  }
+
+  /** Units in answers of the period, those of failed runs not among them. */
+  answered(period: string): number {
+    return this.answers.reduce(
+      (sum, answer) => (answer.period === period && !answer.isGivenBack ? sum + answer.units : sum),
+      0,
+    );
+  }
+
+  get periods(): ReadonlySet<string> {
+    return new Set(this.answers.map(({ period }) => period));
+  }
+
+  /** Units that the meter has as leased or used. */
+  taken(period: string): number {
+    return this.#store.taken(period);
+  }
+
+  take(at: number, units: number): void {
+    const process = this.#processes[at % this.#processes.length];
+    if (process === undefined) return;
+    const { life } = process;
+    const atMs = this.#nowMs + process.skewMs;
+    const period = periodOf(this.#quota.per, atMs).key;
+    Promise.resolve(process.meters.take(meter, this.#quota, units, atMs)).then(
+      (taken) => {
+        if (process.life !== life) return;
+        if (taken.granted) this.answers.push({ period, units, granted: taken, isGivenBack: false });
+        else this.refusals += 1;
+      },
+      () => {},
+    );
+  }
+
+  /** A run fails, and says so twice. */
+  fail(at: number): void {
+    const answer = this.answers[at % Math.max(1, this.answers.length)];
+    if (answer === undefined || answer.isGivenBack) return;
+    answer.isGivenBack = true;
+    answer.granted.giveBack();
+    answer.granted.giveBack();
+  }
+
+  /** A message goes one step on: to the meter, or back. */
+  deliver(at: number): void {
+    const message = this.#messages[at % Math.max(1, this.#messages.length)];
+    if (message === undefined) return;
+    if (message.answer === undefined) {
+      this.#seen.push(message.request);
+      message.answer = this.#counted(message.request);
+      return;
+    }
+    this.#remove(message);
+    message.resolve(message.answer);
+  }
+
+  /** On the way there or back; the process that waits hears that it failed. */
+  lose(at: number): void {
+    const message = this.#messages[at % Math.max(1, this.#messages.length)];
+    if (message === undefined) return;
+    this.#remove(message);
+    if (message.answer === undefined) this.#seen.push(message.request);
+    message.reject(new Error('lost'));
+  }
+
+  /** A message that was thought lost, or was heard already, arrives at the meter after all. */
+  repeat(at: number): void {
+    const request = this.#seen[at % Math.max(1, this.#seen.length)];
+    if (request !== undefined) this.#counted(request);
+  }
+
+  crash(at: number): void {
+    const process = this.#processes[at % this.#processes.length];
+    if (process === undefined) return;
+    process.life += 1;
+    process.meters = this.#book(at % this.#processes.length, process.life, process.clock);
+  }
+
+  advance(ms: number): void {
+    this.#nowMs += ms;
+    for (const { clock } of this.#processes) clock.advance(ms);
+  }
+
+  /** Until nothing is on its way, and everything that lay unused has gone back. */
+  async quiet(): Promise<void> {
+    for (let round = 0; round < 4; round += 1) {
+      while (this.#messages.length > 0) {
+        this.deliver(0);
+        await this.settle();
+      }
+      this.advance(16_000);
+      await this.settle();
+    }
+  }
+
+  /** What promises do among themselves. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 12; turn += 1) await Promise.resolve();
+  }
+
+  #counted(request: Exchange): Exchanged {
+    sweep(this.#store, this.#nowMs);
+    return exchange(this.#store, request, this.#nowMs);
+  }
+
+  #remove(message: Message): void {
+    this.#messages.splice(this.#messages.indexOf(message), 1);
+  }
+}
