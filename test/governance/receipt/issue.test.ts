@@ -18,6 +18,7 @@ import {
 import { receiptTimeMs } from '../../../src/governance/vault/sealed-receipt.ts';
 import { fixedDataTypes } from '../../../src/tensor/datatype.ts';
 import { tensors } from '../../protocol/oip/arbitrary.ts';
+import { concurrentSuite } from './concurrent-suite.ts';
 import { digest, grant, inferenceFacts, modelFacts, permit, refusalFacts, testIssuer } from './facts.ts';
 
 let issuer: ReceiptIssuer;
@@ -104,6 +105,8 @@ describe('inference()', () => {
     expect(new Set(some.map(({ id }) => id)).size).toBe(20);
     expect(new Set(some.map(({ salt }) => salt)).size).toBe(20);
   });
+
+  concurrentSuite();
 
   it('has no data and no salt where the request was passed through unread', async () => {
     const issued = await issuer.inference({ ...inferenceFacts, inputs: undefined, outputs: undefined });

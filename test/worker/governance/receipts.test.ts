@@ -1,0 +1,51 @@
+import canonicalize from 'canonicalize';
+import { compactVerify, createLocalJWKSet } from 'jose';
+import { describe, expect, it } from 'vitest';
+import { signAnswer, verifyAnswer, wantedSignature } from '../../../src/governance/http-signature.ts';
+import { verifyReceipt } from '../../../src/governance/verify/verify-receipt.ts';
+import { concurrentSuite } from '../../governance/receipt/concurrent-suite.ts';
+import { inferenceFacts, testIssuer } from '../../governance/receipt/facts.ts';
+
+describe('receipts in workerd', () => {
+  it('are canonical, signed and opened as in Node', async () => {
+    const { issuer, ring } = await testIssuer();
+    const { compact, salt } = await issuer.inference(inferenceFacts);
+    const { payload } = await compactVerify(compact, createLocalJWKSet({ keys: [...ring.publicJwks.keys] }));
+    const text = new TextDecoder().decode(payload);
+    expect(canonicalize(JSON.parse(text))).toBe(text);
+    const { inputs, outputs } = inferenceFacts;
+    const verification = await verifyReceipt({
+      receipt: compact,
+      jwks: ring.publicJwks,
+      opening: { salt: salt ?? '', inputs, outputs },
+    });
+    expect(verification).toMatchObject({
+      good: true,
+      inputs: { outcome: 'good' },
+      outputs: { outcome: 'good' },
+    });
+  });
+
+  concurrentSuite();
+
+  it('go with answers that are signed as a whole', async () => {
+    const { ring } = await testIssuer();
+    const wanted = wantedSignature('sig=()', ring.signing.kid);
+    if (wanted === undefined) throw new Error('nothing wanted');
+    const exchange = {
+      method: 'POST',
+      targetUri: 'https://edge.test/',
+      requestHeaders: new Headers(),
+      status: 200,
+      headers: new Headers({ 'Edgewise-Receipt': 'a.b.c' }),
+      body: new Uint8Array([1, 2, 3]),
+    };
+    const headers = new Headers(exchange.headers);
+    for (const [name, value] of Object.entries(await signAnswer(wanted, exchange, ring.signing, 0))) {
+      headers.set(name, value);
+    }
+    expect((await verifyAnswer({ ...exchange, headers }, { keys: ring.verifying })).kid).toBe(
+      ring.signing.kid,
+    );
+  });
+});
