@@ -74,9 +74,26 @@ export function createError(failure: OrtFailure): EdgewiseError {
   });
 }
 
+// "Non-zero status code returned while running Gather node. Name:'g' Status Message: indices element out of data bounds, idx=7".
+const deviceWords =
+  /\b(?:CUDA|CUDNN|CUBLAS|CUFFT|CURAND) failure \d+|\bcudaError\w*|device (?:is |was )?(?:lost|removed|hung)|DXGI_ERROR\w*/i;
+const failedNode = /while running (\w+) node\.(?: Name:'([^']*)')?/;
+
+/** Where a run failed: of ONNX Runtime's text only what is the model's, since the rest quotes the feeds. */
+function runCause({ code, text }: OrtFailure): Error {
+  const [, operator, name] = failedNode.exec(text) ?? [];
+  const known = [
+    code === undefined ? 'ONNX Runtime error' : `ONNX Runtime error ${code}`,
+    outOfMemory.exec(text)?.[0] ?? deviceWords.exec(text)?.[0],
+    operator && `in the ${operator} node${name === undefined ? '' : ` '${name}'`}`,
+    `with a text of ${text.length} characters`,
+  ];
+  return new Error(known.filter((part) => part !== undefined).join(', '));
+}
+
 /** The error of a run that failed inside the graph. */
 export function runError(failure: OrtFailure): EdgewiseError {
-  const cause = causeOf(failure);
+  const cause = runCause(failure);
   if (isOutOfMemory(failure.text)) {
     return new EdgewiseError('no_capacity', 'the run needs more memory than the engine has', { cause });
   }

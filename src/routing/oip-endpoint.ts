@@ -183,7 +183,8 @@ function outputsOf(
     given = parseInferResponse(body, { headerLength }).outputs;
   } catch (error) {
     if (!isEdgewiseError(error)) throw error;
-    throw failure(error.message, error);
+    // What is wrong with it is said in words of its content, which no log holds.
+    throw failure('its answer cannot be read');
   }
   return new Map(wanted.map((spec) => [spec.name, checkedOutput(given.get(spec.name), spec, maxBatchSize)]));
 }

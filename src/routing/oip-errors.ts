@@ -86,7 +86,8 @@ export function errorOfAnswer(answer: RefusedAnswer): AttemptError | EdgewiseErr
   const { status, headers, load } = answer;
   const code = ownCode(headers);
   const text = errorText(answer.text);
-  const reason = `answered ${status}${code === undefined ? '' : ` (${code})`}${text === undefined ? '' : `: ${text}`}`;
+  // For the log, which holds nothing of a request: servers quote in their errors what they were sent.
+  const reason = `answered ${status}${code === undefined ? '' : ` (${code})`}${text === undefined ? '' : `, with a text of ${text.length} characters`}`;
   const seconds = retryAfterSeconds(headers);
   const options = {
     cause: new Error(reason),

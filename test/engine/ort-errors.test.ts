@@ -21,14 +21,34 @@ describe('runError()', () => {
   });
 
   it.each([
-    'CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; expr=cudaStreamSynchronize(stream_);',
-    'Non-zero status code returned while running Gemm node. CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED',
-    'CUDA error cudaErrorNoKernelImageForDevice:no kernel image is available for execution on the device',
-    'WebGPU: the device was lost: unknown',
-  ])('is not the caller’s fault for %j', (text) => {
+    [
+      'CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; expr=cudaStreamSynchronize(stream_);',
+      'CUDA failure 700',
+    ],
+    [
+      'Non-zero status code returned while running Gemm node. CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED',
+      'CUBLAS failure 13, in the Gemm node',
+    ],
+    [
+      'CUDA error cudaErrorNoKernelImageForDevice:no kernel image is available for execution on the device',
+      'cudaErrorNoKernelImageForDevice',
+    ],
+    ['WebGPU: the device was lost: unknown', 'device was lost'],
+  ])('is not the caller’s fault for %j', (text, said) => {
     const error = runError({ text });
     expect([error.code, error.message]).toEqual(['internal', 'the engine failed']);
-    expect(error.cause).toEqual(new Error(text));
+    expect(error.cause).toEqual(
+      new Error(`ONNX Runtime error, ${said}, with a text of ${text.length} characters`),
+    );
+  });
+
+  it('says which node of the model failed, and nothing of what it was given', () => {
+    const text =
+      "Non-zero status code returned while running Gather node. Name:'pick' Status Message: indices element out of data bounds, idx=7310459 must be within the inclusive range [-3,2]";
+    const { cause } = runError({ code: 6, text });
+    expect(cause).toEqual(
+      new Error("ONNX Runtime error 6, in the Gather node 'pick', with a text of 174 characters"),
+    );
   });
 
   it.each([

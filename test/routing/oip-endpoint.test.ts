@@ -190,7 +190,12 @@ describe('oipAttempt()', () => {
       { outputs: [{ name: 'x', datatype: 'FP32', shape: [3], data: [1, 2, 3] }] },
       'shape [3]',
     ],
-    ['is none', { hello: 'world' }, 'no list of outputs'],
+    ['is none', { hello: 'world' }, 'its answer cannot be read'],
+    [
+      'says what it was asked, which no log shall hold',
+      { outputs: [{ name: 'x', datatype: 'my secret', shape: [3], data: [1, 2, 3] }] },
+      'its answer cannot be read',
+    ],
   ])('fails for an answer that %s', async (_, body, reason) => {
     const server = await startOipServer((_, response) => json(response, 200, body));
     const attempt = oipAttempt(newCapabilities(), requestOf(inputs))(endpointAt(server.url), contextOf());

@@ -103,7 +103,7 @@ describe('errorOfAnswer()', () => {
         outcome: 'failure',
         code: 'origin_unavailable',
         message: 'the origin server failed to answer this request',
-        reason: 'answered 500: CUDA out of memory on gpu-7',
+        reason: 'answered 500, with a text of 27 characters',
       },
     ],
     [
@@ -145,7 +145,7 @@ describe('errorOfAnswer()', () => {
     if (outcome === 'answer') expect(error).toMatchObject({ code, message: 'its words' });
     else
       expect(error).toMatchObject({
-        reason: `answered ${status} (${code}): its words`,
+        reason: `answered ${status} (${code}), with a text of 9 characters`,
         retryAfterSeconds: 3,
       });
     if (outcome !== 'answer') expect(error.message).not.toContain('its words');

@@ -147,11 +147,11 @@ describe('passThroughAttempt()', () => {
 
   it.each<[number, string, string]>([
     [301, 'failure', 'answered 301'],
-    [401, 'failure', 'answered 401: no'],
-    [404, 'lacks-model', 'answered 404: no'],
-    [429, 'busy', 'answered 429: no'],
-    [500, 'failure', 'answered 500: no'],
-    [503, 'failure', 'answered 503: no'],
+    [401, 'failure', 'answered 401, with a text of 2 characters'],
+    [404, 'lacks-model', 'answered 404, with a text of 2 characters'],
+    [429, 'busy', 'answered 429, with a text of 2 characters'],
+    [500, 'failure', 'answered 500, with a text of 2 characters'],
+    [503, 'failure', 'answered 503, with a text of 2 characters'],
   ])('leaves status %d for another endpoint', async (status, outcome, reason) => {
     const server = await startServer((_, response) =>
       json(response, status, status === 301 ? '' : { error: 'no' }),
