@@ -37,7 +37,7 @@ const variablesSchema = z
     EDGEWISE_UPSTREAM_URL: z
       .url({ protocol: /^https?$/, error: 'wanted an http or https address' })
       .optional(),
-    /** Secret. The worker's admin key: models are read over its admin routes. */
+    /** Secret. A key of the worker's that reads its repository (`edgewise key create … --repository read`), or its admin key. */
     EDGEWISE_UPSTREAM_KEY: z
       .string()
       .regex(/^[\x21-\x7e]+$/, 'wanted the key as a text without spaces')

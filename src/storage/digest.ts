@@ -19,6 +19,14 @@ export function parseDigest(value: string): Digest {
   return value;
 }
 
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+function hexOf(bytes: Uint8Array): string {
+  let hex = '';
+  for (const byte of bytes) hex += hexOfByte[byte];
+  return hex;
+}
+
 /** The 64 hex digits. */
 export function digestHex(digest: Digest): string {
   return digest.slice(prefix.length);
@@ -26,10 +34,7 @@ export function digestHex(digest: Digest): string {
 
 /** SHA-256 of `bytes`. */
 export async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<Digest> {
-  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  let hex = '';
-  for (const byte of hash) hex += byte.toString(16).padStart(2, '0');
-  return `${prefix}${hex}`;
+  return `${prefix}${hexOf(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)))}`;
 }
 
 export async function matchesDigest(bytes: Uint8Array<ArrayBuffer>, digest: Digest): Promise<boolean> {

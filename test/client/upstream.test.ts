@@ -1,5 +1,6 @@
 /** The model repository of a worker, read by another server: against the real app. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import { createAccountClient } from '../../src/client/account-client.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { upstreamBlobStore, upstreamStateStore } from '../../src/client/upstream.ts';
 import { ModelRepository } from '../../src/repository/model-repository.ts';
@@ -35,6 +36,16 @@ function stores(key: string = adminKey, answer?: () => Promise<Response>) {
   };
   const client = createAdminClient({ url, key, fetch: send, maxAttempts: 1 });
   return { blobs: upstreamBlobStore(client), state: upstreamStateStore(client) };
+}
+
+async function repositoryKey(): Promise<string> {
+  const accounts = createAccountClient({
+    url,
+    key: adminKey,
+    fetch: (input, init) => service.fetch(new URL(String(input)).pathname, init),
+  });
+  await accounts.createTenant({ id: 'origin', name: 'Our own origin' });
+  return (await accounts.createKey('origin', { scopes: { repository: 'read' } })).text;
 }
 
 const refused = () => Promise.reject(new TypeError('connect ECONNREFUSED'));
@@ -148,8 +159,11 @@ describe('upstreamBlobStore()', () => {
 });
 
 describe('ModelRepository over an upstream', () => {
-  it('resolves what is published there, and follows an alias that moves', async () => {
-    const { blobs, state } = stores();
+  it.each([
+    ['the admin key', async () => adminKey],
+    ['a key for reading the repository', repositoryKey],
+  ])('resolves what is published there with %s, and follows an alias that moves', async (_, key) => {
+    const { blobs, state } = stores(await key());
     const clock = new ManualClock();
     const defer = (work: Promise<unknown>) => void work;
     const repository = new ModelRepository({

@@ -59,13 +59,13 @@ export function decodeDocument<T extends { readonly id: string }>(
   return document;
 }
 
-/** @throws EdgewiseError `not_found` */
+/** @throws EdgewiseError `not_found`, `records_unavailable` */
 export async function readDocument<T extends { readonly id: string }>(
   state: StateStore,
   kind: DocumentKind<T>,
   id: string,
 ): Promise<T> {
-  const entry = isId(id) ? await state.get(documentKey(kind, id)) : undefined;
+  const entry = isId(id) ? await reached(state.get(documentKey(kind, id))) : undefined;
   if (entry === undefined) throw notFound(kind, id);
   return decodeDocument(kind, id, entry.value);
 }
@@ -75,7 +75,7 @@ export async function listDocuments(
   state: StateStore,
   { prefix }: DocumentKind<unknown>,
 ): Promise<readonly string[]> {
-  return (await state.list(prefix))
+  return (await reached(state.list(prefix)))
     .filter((key) => key.endsWith(suffix))
     .map((key) => key.slice(prefix.length, -suffix.length));
 }
@@ -86,8 +86,8 @@ export async function createDocument<T extends { readonly id: string }>(
   kind: DocumentKind<T>,
   document: T,
 ): Promise<boolean> {
-  const written = await state.put(documentKey(kind, document.id), encode(kind, document), { ifAbsent: true });
-  return written !== undefined;
+  const text = encode(kind, document);
+  return (await reached(state.put(documentKey(kind, document.id), text, { ifAbsent: true }))) !== undefined;
 }
 
 /**
@@ -95,7 +95,8 @@ export async function createDocument<T extends { readonly id: string }>(
  * for "no change".
  *
  * @returns what stands afterwards.
- * @throws EdgewiseError `not_found`; `overloaded` when others change it all the time; what `change` throws.
+ * @throws EdgewiseError `not_found`; `overloaded` when others change it all the time; `records_unavailable`; what
+ * `change` throws.
  */
 export async function changeDocument<T extends { readonly id: string }>(
   state: StateStore,
@@ -103,16 +104,17 @@ export async function changeDocument<T extends { readonly id: string }>(
   id: string,
   change: (document: T) => T,
 ): Promise<T> {
-  for (let attempt = 0; attempt < maxAttempts && isId(id); attempt += 1) {
-    const entry = await state.get(documentKey(kind, id));
+  if (!isId(id)) throw notFound(kind, id);
+  const key = documentKey(kind, id);
+  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
+    const entry = await reached(state.get(key));
     if (entry === undefined) throw notFound(kind, id);
     const before = decodeDocument(kind, id, entry.value);
     const after = change(before);
     if (after === before) return before;
-    const condition = { ifMatch: entry.etag };
-    if ((await state.put(documentKey(kind, id), encode(kind, after), condition)) !== undefined) return after;
+    const written = await reached(state.put(key, encode(kind, after), { ifMatch: entry.etag }));
+    if (written !== undefined) return after;
   }
-  if (!isId(id)) throw notFound(kind, id);
   throw new EdgewiseError('overloaded', `${kind.what} ${id} is being changed by too many at once`, {
     retryAfterSeconds: 1,
   });
@@ -129,6 +131,18 @@ function encode<T extends { readonly id: string }>(kind: DocumentKind<T>, docume
     );
   }
   return JSON.stringify(parsed.data);
+}
+
+/** A store that fails, or that is written to faster than it takes, as an error to try again after. */
+async function reached<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (cause) {
+    throw new EdgewiseError('records_unavailable', 'the accounts cannot be read or changed now', {
+      cause,
+      retryAfterSeconds: 1,
+    });
+  }
 }
 
 /** Ids come from addresses, too: what is none leads to no key of the store. */

@@ -53,7 +53,10 @@ export interface IssuedKey {
   readonly text: string;
 }
 
-/** Every method throws EdgewiseError `not_found` for what is not there, `overloaded` where too many change the same. */
+/**
+ * Every method throws EdgewiseError `not_found` for what is not there, `overloaded` where too many change the same,
+ * `records_unavailable` where the store fails.
+ */
 export interface AccountStore {
   /** @throws `conflict` where there is one of this id. */
   createTenant(tenant: NewTenant): Promise<Tenant>;

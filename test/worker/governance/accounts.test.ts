@@ -1,10 +1,13 @@
 /** Accounts over a real R2 bucket, as two isolates see them, and rates over the real binding. */
 import { env } from 'cloudflare:workers';
+import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createAccounts } from '../../../src/governance/accounts/accounts.ts';
 import { callerOfKey } from '../../../src/governance/accounts/authenticate.ts';
+import { parseIssuers } from '../../../src/governance/accounts/issuers.ts';
 import { credentialHash } from '../../../src/governance/accounts/key-format.ts';
 import { type Rate, scopesSchema } from '../../../src/governance/accounts/schema.ts';
+import { Tokens } from '../../../src/governance/accounts/tokens.ts';
 import { rateLimitCounter } from '../../../src/platform/cloudflare-rate.ts';
 import { r2StateStore } from '../../../src/storage/r2.ts';
 import { ManualClock } from '../../support/clock.ts';
@@ -97,5 +100,44 @@ describe('rateLimitCounter()', () => {
         return [said.join(' '), await shared.add(`${subject} other`, rate, batch)];
       })
       .toEqual(['within within within within over', 'within']);
+  });
+});
+
+describe('Tokens', () => {
+  it.each(['ES256', 'RS256', 'Ed25519'])('checks what an issuer signed with %s', async (alg) => {
+    const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
+    const tokens = new Tokens({
+      issuers: parseIssuers(
+        JSON.stringify([
+          {
+            issuer: 'https://id.example',
+            audience: 'edgewise',
+            jwksUrl: 'https://id.example/jwks',
+            tenant: 'acme',
+          },
+        ]),
+      ),
+      fetch: async (url, init) => {
+        // What workerd takes of it, and no other.
+        expect(new Request(url, init).redirect).toBe('manual');
+        return Response.json({ keys: [{ ...(await exportJWK(publicKey)), kid: 'one', alg }] });
+      },
+      clock,
+      defer: (work) => void work,
+      now: Date.now,
+    });
+    const token = await new SignJWT({ sub: 'someone' })
+      .setProtectedHeader({ alg, kid: 'one' })
+      .setIssuer('https://id.example')
+      .setAudience('edgewise')
+      .setExpirationTime('5 minutes')
+      .sign(privateKey);
+    const hash = await credentialHash(token);
+    expect(await tokens.verify(token, hash)).toMatchObject({ tenant: 'acme' });
+    expect(tokens.verify(token, hash)).not.toBeInstanceOf(Promise);
+    const forged = `${token.slice(0, -8)}AAAAAAAA`;
+    await expect(tokens.verify(forged, await credentialHash(forged))).rejects.toThrow(
+      'signature is not valid',
+    );
   });
 });

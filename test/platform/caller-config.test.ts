@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { readConfig as readVariables } from '../../src/platform/config.ts';
+import { testGovernanceBindings } from '../support/governance-keys.ts';
+
+const callers = (variables: Record<string, string>) =>
+  readVariables({ ...testGovernanceBindings, ...variables }).callers;
+const issuer = {
+  issuer: 'https://id.example',
+  audience: 'edgewise',
+  jwksUrl: 'https://id.example/jwks.json',
+  tenantClaim: 'org',
+  tenants: ['acme'],
+};
+
+describe('callerConfig()', () => {
+  it('believes no issuer and sets no rate where nothing is configured', () => {
+    expect(callers({})).toEqual({ issuers: [], keyRate: undefined, anonymousRate: undefined });
+  });
+
+  it('reads issuers and rates', () => {
+    expect(
+      callers({
+        EDGEWISE_JWT_ISSUERS: JSON.stringify([issuer]),
+        EDGEWISE_RATE_PER_MINUTE: '6000',
+        EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '600',
+      }),
+    ).toMatchObject({
+      issuers: [issuer],
+      keyRate: { requests: 6000, perSeconds: 60 },
+      anonymousRate: { requests: 600, perSeconds: 60 },
+    });
+  });
+
+  it('says which value of an issuer is wrong, and repeats none of it', () => {
+    for (const [value, complaint] of [
+      ['[', /EDGEWISE_JWT_ISSUERS: its value is not usable: the issuers of tokens are not JSON/],
+      [
+        JSON.stringify([{ ...issuer, jwksUrl: 'http://hunter2/' }]),
+        /tokens, 0\.jwksUrl: wanted an https address/,
+      ],
+    ] as const) {
+      expect(() => callers({ EDGEWISE_JWT_ISSUERS: value })).toThrow(complaint);
+      expect(() => callers({ EDGEWISE_JWT_ISSUERS: value })).toThrow(/^(?!.*hunter2)/s);
+    }
+    expect(() => callers({ EDGEWISE_RATE_PER_MINUTE: '-1' })).toThrow('wanted a whole number');
+  });
+});
