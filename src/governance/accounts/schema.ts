@@ -136,7 +136,10 @@ export const tenantSchemaId = 'edgewise.tenant.v1';
 /** `accounts/tenants/<id>.json`. */
 export const tenantSchema = z.strictObject({
   schema: z.literal(tenantSchemaId),
-  id: accountIdSchema,
+  id: accountIdSchema.refine(
+    (id) => id !== 'anonymous',
+    'wanted another id: callers without a key are called so',
+  ),
   name: z.string().min(1).max(200),
   /** Country where it is established: what territories are judged by. */
   establishment: territorySchema.optional(),

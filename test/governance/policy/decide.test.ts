@@ -657,6 +657,10 @@ describe('decide()', () => {
     expect(decision).toMatchObject({ permitted: true, acceptance: undefined, meter: { meter, quota } });
   });
 
+  it('counts no tenant on the meter of callers without a key, since none can be called so', () => {
+    expect(() => tenantCaller({ id: 'anonymous' })).toThrow(/callers without a key are called so/);
+  });
+
   it('names the right and where it can be had', () => {
     expect(decide(facts({ terms: strictTerms, caller: tenantCaller({ acceptances: [] }) }))).toMatchObject({
       right: `that the tenant has accepted its licence text ${licenceDigest}`,
