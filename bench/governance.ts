@@ -4,6 +4,7 @@
  * and how long an answer takes to be provably in it. `npm run bench -- governance`
  */
 
+import { cpSync } from 'node:fs';
 import { binaryBody, randomInput } from './bodies.ts';
 import { Connection, latencies, requestBytes, sendOk } from './load.ts';
 import { median, type Quantiles, quantiles } from './quantiles.ts';
@@ -14,7 +15,6 @@ import {
   bundle,
   edgewise,
   edgewiseBindings,
-  adminKey as key,
   startWorkerd,
   temporaryFolder,
   type Workerd,
