@@ -22,6 +22,8 @@ export interface DevServerOptions {
   readonly vars?: Readonly<Record<string, string>>;
   /** As `vars`, and not to be seen among the arguments of the process. */
   readonly secrets?: Readonly<Record<string, string>>;
+  /** What `onOutput` is given: the worker's errors alone, or all that it says (and wrangler). Default: `error`. */
+  readonly output?: 'error' | 'log';
   /** Where the worker's output goes; absent: kept, and shown when the start fails. */
   readonly onOutput?: (text: string) => void;
 }
@@ -85,7 +87,7 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
   const secrets = writeSecrets({ ...(await localKeys()), ...options.secrets });
   const args = [
     ...['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(await freePort())],
-    ...['--log-level', 'error', '--show-interactive-dev-session=false'],
+    ...['--log-level', options.output ?? 'error', '--show-interactive-dev-session=false'],
     ...(options.persistTo === undefined ? [] : ['--persist-to', options.persistTo]),
     ...Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
     ...secrets.args,
