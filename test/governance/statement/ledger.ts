@@ -1,0 +1,105 @@
+/** A log with receipts of several grants in it, as statements are counted from. */
+import type { Bytes } from '../../../src/governance/log/bytes.ts';
+import { encodeEntry } from '../../../src/governance/log/entry.ts';
+import { type MemoryLog, memoryLog } from '../../../src/governance/log/memory-log.ts';
+import { parseVerifierKey } from '../../../src/governance/log/note.ts';
+import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
+import { createMeterTagger } from '../../../src/governance/receipt/meter-tag.ts';
+import { createStatements, type Statements } from '../../../src/governance/statement/statements.ts';
+import type { StatementEvidence } from '../../../src/governance/statement/verify.ts';
+import { memoryStateStore } from '../../../src/storage/memory.ts';
+import type { StateStore } from '../../../src/storage/types.ts';
+import { ManualClock } from '../../support/clock.ts';
+import {
+  testLogKey,
+  testLogVerifierKey,
+  testRecordsKeys,
+  testWitnesses,
+} from '../../support/governance-keys.ts';
+import { inferenceFacts, permit, testIssuer } from '../receipt/facts.ts';
+
+export const november = Date.UTC(2026, 10, 24);
+export const december = Date.UTC(2026, 11, 3);
+
+export interface Use {
+  readonly grant: string;
+  readonly units: number;
+  readonly atMs?: number;
+}
+
+export interface Ledger {
+  readonly log: MemoryLog;
+  readonly ring: KeyRing;
+  /** Puts receipts into the log, and the log's checkpoint after them. */
+  use(uses: readonly Use[]): Promise<string[]>;
+  /** The same receipt, kept from the log. */
+  receipt(use: Use): Promise<string>;
+  statements(options?: {
+    readonly state?: StateStore;
+    readonly maxEntries?: number;
+    readonly nowMs?: number;
+  }): Statements;
+  evidence(statement: string): Promise<StatementEvidence>;
+}
+
+export async function newLedger(): Promise<Ledger> {
+  const { issuer, ring } = await testIssuer();
+  const tagger = await createMeterTagger(testRecordsKeys.split(','));
+  const witnesses = testWitnesses.map(({ verifierKey }) => verifierKey).join(',');
+  const log = await memoryLog({ clock: new ManualClock(), logKey: testLogKey, witnesses });
+  const read = (path: string) => log.file(path);
+
+  const issue = ({ grant, units, atMs = november }: Use) =>
+    issuer.inference({
+      ...inferenceFacts,
+      decision: { ...permit, grant: permit.grant && { ...permit.grant, id: grant } },
+      meter: `grant:${grant}`,
+      units,
+      atMs,
+    });
+
+  return {
+    log,
+    ring,
+    async use(uses) {
+      const issued = await Promise.all(uses.map(issue));
+      const records = issued.map(async (one) => ({ id: one.id, entry: encodeEntry(await one.entry()) }));
+      await log.append(await Promise.all(records));
+      await log.flush();
+      return issued.map(({ compact }) => compact);
+    },
+    receipt: async (use) => (await issue(use)).compact,
+    statements: ({ state = memoryStateStore(), maxEntries, nowMs = december } = {}) =>
+      createStatements({
+        issuer: 'https://models.example',
+        signing: ring.signing,
+        tagger,
+        logKey: testLogVerifierKey,
+        read,
+        state,
+        now: () => nowMs,
+        maxEntries,
+      }),
+    evidence: async (statement) => ({
+      statement,
+      keys: ring.verifying,
+      log: await parseVerifierKey(testLogVerifierKey),
+      read,
+    }),
+  };
+}
+
+/** The same files, but for one. */
+export function withFile(
+  { read, ...evidence }: StatementEvidence,
+  path: string,
+  change: (bytes: Bytes) => Bytes | undefined,
+): StatementEvidence {
+  return {
+    ...evidence,
+    async read(asked) {
+      const bytes = await read(asked);
+      return asked === path && bytes !== undefined ? change(new Uint8Array(bytes)) : bytes;
+    },
+  };
+}

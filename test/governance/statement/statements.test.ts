@@ -1,0 +1,265 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Grant, grantSchema } from '../../../src/governance/accounts/schema.ts';
+import { parseVerifierKey } from '../../../src/governance/log/note.ts';
+import type { Statement } from '../../../src/governance/statement/schema.ts';
+import { peekStatement, readStatement, signStatement } from '../../../src/governance/statement/statement.ts';
+import { verifyStatement } from '../../../src/governance/statement/verify.ts';
+import { memoryStateStore } from '../../../src/storage/memory.ts';
+import { strangeWitness, testWitnesses } from '../../support/governance-keys.ts';
+import { december, newLedger, november, withFile } from './ledger.ts';
+
+const grant: Grant = grantSchema.parse({
+  id: 'g1',
+  assigner: 'creator:acme-vision',
+  model: 'mlp',
+  royalty: { per: 'unit', amount: '0.0004', currency: 'EUR' },
+  createdAt: '2026-11-01T00:00:00.000Z',
+});
+
+/** Two grants, one of them in two months. */
+async function twoGrants() {
+  const ledger = await newLedger();
+  const receipts = await ledger.use([
+    { grant: 'g2', units: 100 },
+    { grant: 'g1', units: 3 },
+    { grant: 'g1', units: 50, atMs: december },
+    { grant: 'g1', units: 4 },
+    { grant: 'g2', units: 100 },
+  ]);
+  return { ledger, receipts, compact: await ledger.statements().of('acme', grant, '2026-11') };
+}
+
+describe('createStatements()', () => {
+  it('says what was used of the grant in the month, out of the log', async () => {
+    const { compact, ledger } = await twoGrants();
+    const statement = await readStatement(compact, ledger.ring.verifying);
+    expect(statement).toMatchObject({
+      grant: { id: 'g1', assigner: 'creator:acme-vision', model: 'mlp', tenant: 'acme' },
+      month: '2026-11',
+      isOver: true,
+      entries: 2,
+      units: 7,
+      first: 1,
+      last: 3,
+      size: 5,
+      royalty: grant.royalty,
+      amount: '0.0028',
+    });
+    expect(statement.checkpoint).toContain('log.edgewise.test/receipts\n5\n');
+  });
+
+  it('says nothing was used where nothing was, and no amount where there is no royalty', async () => {
+    const { ledger } = await twoGrants();
+    const { royalty: _, ...free } = grant;
+    const statement = peekStatement(await ledger.statements().of('acme', { ...free, id: 'g9' }, '2026-12'));
+    expect(statement).toMatchObject({ entries: 0, units: 0, size: 5, isOver: false });
+    expect(statement).not.toHaveProperty('first');
+    expect(statement).not.toHaveProperty('amount');
+  });
+
+  it('goes on where it stopped, and comes to the same as in one go', async () => {
+    const ledger = await newLedger();
+    await ledger.use(Array.from({ length: 700 }, (_, n) => ({ grant: n % 3 === 0 ? 'g1' : 'g2', units: n })));
+    const whole = peekStatement(await ledger.statements().of('acme', grant, '2026-11'));
+    const state = memoryStateStore();
+    const slow = ledger.statements({ state, maxEntries: 300 });
+    for (const size of [256, 512]) {
+      await expect(slow.of('acme', grant, '2026-11')).rejects.toMatchObject({
+        code: 'records_unavailable',
+        retryAfterSeconds: 1,
+        message: expect.stringContaining(`${size} of 700`),
+      });
+    }
+    expect(peekStatement(await slow.of('acme', grant, '2026-11'))).toEqual(whole);
+    await ledger.use([{ grant: 'g1', units: 1000 }]);
+    // In another process, over what the first has left.
+    const later = peekStatement(
+      await ledger.statements({ state, maxEntries: 300 }).of('acme', grant, '2026-11'),
+    );
+    expect(later).toMatchObject({
+      units: whole.units + 1000,
+      entries: whole.entries + 1,
+      last: 700,
+      size: 701,
+    });
+  });
+
+  it('counts the months of one grant in one go', async () => {
+    const { ledger } = await twoGrants();
+    const state = memoryStateStore();
+    const statements = ledger.statements({ state });
+    await statements.of('acme', grant, '2026-11');
+    const [, stored] = [await state.list(''), await state.get('statements/g1.json')];
+    expect(peekStatement(await statements.of('acme', grant, '2026-12'))).toMatchObject({
+      units: 50,
+      first: 2,
+    });
+    expect(await state.get('statements/g1.json')).toEqual(stored);
+  });
+
+  it('begins again where a tag was not looked for before', async () => {
+    const { ledger } = await twoGrants();
+    const state = memoryStateStore();
+    await ledger.statements({ state }).of('acme', grant, '2026-11');
+    const stored = await state.get('statements/g1.json');
+    const document: unknown = JSON.parse(stored?.value ?? '');
+    const without = { ...Object(document), tags: ['AAAAAAAAAAAAAAAAAAAAAA'], tallies: {} };
+    await state.put('statements/g1.json', JSON.stringify(without), { ifMatch: stored?.etag ?? '' });
+    expect(peekStatement(await ledger.statements({ state }).of('acme', grant, '2026-11')).units).toBe(7);
+  });
+
+  it.each(['2026-09', '2027-01', '2026-13', '2026-1', 'november'])('has none for %s', async (month) => {
+    const { ledger } = await twoGrants();
+    await expect(ledger.statements().of('acme', grant, month)).rejects.toMatchObject({
+      code: 'invalid_request',
+    });
+  });
+
+  it('has none of a log that is empty', async () => {
+    const ledger = await newLedger();
+    await expect(ledger.statements().of('acme', grant, '2026-11')).rejects.toMatchObject({
+      code: 'not_found',
+    });
+  });
+});
+
+describe('verifyStatement()', () => {
+  it('comes to the same, for whatever was used', async () => {
+    const uses = fc.array(
+      fc.record({
+        grant: fc.constantFrom('g1', 'g2'),
+        units: fc.nat({ max: 1000 }),
+        atMs: fc.constantFrom(november, december),
+      }),
+      { minLength: 1, maxLength: 40 },
+    );
+    await fc.assert(
+      fc.asyncProperty(uses, async (list) => {
+        const ledger = await newLedger();
+        const receipts = await ledger.use(list);
+        const compact = await ledger.statements().of('acme', grant, '2026-11');
+        const verified = await verifyStatement({ ...(await ledger.evidence(compact)), receipts });
+        const own = list.filter((use) => use.grant === 'g1' && use.atMs === november);
+        expect(verified.differences).toEqual([]);
+        expect(verified.receipts).toBe(own.length);
+        expect(verified.counted.units).toBe(own.reduce((sum, { units }) => sum + units, 0));
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  it('finds whatever else the statement could say, signed or not', async () => {
+    const { compact, ledger } = await twoGrants();
+    const statement = peekStatement(compact);
+    const other = peekStatement(await ledger.statements().of('acme', { ...grant, id: 'g2' }, '2026-11'));
+    const forged: [Partial<Statement>, string][] = [
+      [{ units: 8 }, 'units'],
+      [{ units: 6, amount: '0.0024' }, 'units'],
+      [{ entries: 1 }, 'entries'],
+      [{ first: 0 }, 'first'],
+      [{ last: 4 }, 'last'],
+      [{ size: 4 }, 'size'],
+      [{ amount: '0.0029' }, 'amount'],
+      [{ amount: '0.00280' }, 'amount'],
+      [{ tags: other.tags }, 'units'],
+      [{ tags: [...statement.tags, ...other.tags] }, 'units'],
+    ];
+    for (const [change, field] of forged) {
+      const signed = await signStatement({ ...statement, ...change }, ledger.ring.signing);
+      const { differences } = await verifyStatement(await ledger.evidence(signed));
+      expect(differences.join()).toContain(field);
+    }
+    const [head, , signature] = compact.split('.');
+    const [, changed] = (await signStatement({ ...statement, units: 8 }, ledger.ring.signing)).split('.');
+    const unsigned = await ledger.evidence(`${head}.${changed}.${signature}`);
+    await expect(verifyStatement(unsigned)).rejects.toMatchObject({ code: 'signature_invalid' });
+  });
+
+  it('counts a tag once that is named twice', async () => {
+    const { compact, ledger } = await twoGrants();
+    const statement = peekStatement(compact);
+    const tags = [...statement.tags, ...statement.tags];
+    const signed = await signStatement({ ...statement, tags, units: 14 }, ledger.ring.signing);
+    const { counted } = await verifyStatement(await ledger.evidence(signed));
+    expect(counted.units).toBe(7);
+  });
+
+  it('finds a tag that was left out, and a receipt that was kept from the log', async () => {
+    const { compact, receipts, ledger } = await twoGrants();
+    const statement = peekStatement(compact);
+    const none = { tags: ['AAAAAAAAAAAAAAAAAAAAAA'], entries: 0, units: 0, amount: '0.0000' };
+    const { first: _, last: __, ...rest } = statement;
+    const without = await signStatement({ ...rest, ...none }, ledger.ring.signing);
+    const unseen = await verifyStatement(await ledger.evidence(without));
+    expect(unseen.differences).toEqual([]);
+    const seen = await verifyStatement({ ...(await ledger.evidence(without)), receipts });
+    expect(seen.differences).toHaveLength(2);
+    expect(seen.differences.join()).toContain('left out');
+
+    const withheld = await ledger.receipt({ grant: 'g1', units: 9 });
+    const found = await verifyStatement({ ...(await ledger.evidence(compact)), receipts: [withheld] });
+    expect(found.differences.join()).toContain('not among the entries');
+  });
+
+  it('takes no file of the log with any byte of it changed', async () => {
+    const { compact, ledger } = await twoGrants();
+    const evidence = await ledger.evidence(compact);
+    const path = 'tile/entries/000.p/5';
+    const { length } = (await evidence.read(path)) ?? [];
+    expect(length).toBe(5 * 55);
+    for (let at = 0; at < 5 * 55; at += 1) {
+      const flipped = withFile(evidence, path, (bytes) => bytes.with(at, (bytes[at] ?? 0) ^ 1));
+      await expect(verifyStatement(flipped)).rejects.toMatchObject({
+        code: expect.stringMatching(/^(digest_mismatch|invalid_request)$/),
+      });
+    }
+  });
+
+  it('takes no log with an entry taken out, put in or moved, or a file missing', async () => {
+    const { compact, ledger } = await twoGrants();
+    const evidence = await ledger.evidence(compact);
+    const path = 'tile/entries/000.p/5';
+    const entry = (bytes: Uint8Array, n: number) => bytes.slice(n * 55, (n + 1) * 55);
+    const joined = (bytes: Uint8Array<ArrayBuffer>, order: readonly number[]) =>
+      new Uint8Array(order.flatMap((n) => [...entry(bytes, n)]));
+    for (const order of [
+      [0, 1, 2, 3],
+      [0, 2, 2, 3, 4],
+      [1, 0, 2, 3, 4],
+      [0, 1, 1, 2, 3, 4],
+    ]) {
+      const changed = withFile(evidence, path, (bytes) => joined(bytes, order));
+      await expect(verifyStatement(changed)).rejects.toMatchObject({ code: 'digest_mismatch' });
+    }
+    const missing = withFile(evidence, path, () => undefined);
+    await expect(verifyStatement(missing)).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('takes no checkpoint of another log, nor one that too few witnesses saw', async () => {
+    const { compact, ledger } = await twoGrants();
+    const evidence = await ledger.evidence(compact);
+    const statement = peekStatement(compact);
+    const elsewhere = await signStatement({ ...statement, log: 'log.other' }, ledger.ring.signing);
+    const stranger = await parseVerifierKey(strangeWitness.verifierKey);
+    const witnesses = await Promise.all(
+      testWitnesses.map(({ verifierKey }) => parseVerifierKey(verifierKey)),
+    );
+    for (const wrong of [
+      { ...evidence, statement: elsewhere },
+      { ...evidence, log: stranger },
+      { ...evidence, witnesses },
+      { ...evidence, keys: new Map() },
+    ]) {
+      await expect(verifyStatement(wrong)).rejects.toMatchObject({ code: 'signature_invalid' });
+    }
+    expect((await verifyStatement({ ...evidence, witnesses, quorum: 0 })).differences).toEqual([]);
+  });
+
+  it.each(['', 'a.b', 'a.b.c', 'x'.repeat(600_000)])('takes no text that is no statement', async (text) => {
+    const { ledger } = await twoGrants();
+    await expect(verifyStatement(await ledger.evidence(text))).rejects.toMatchObject({
+      code: expect.stringMatching(/^(signature_invalid|invalid_request)$/),
+    });
+  });
+});
