@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { publishedTerms, sourceTermsSchema, termsSchema } from '../../src/repository/terms.ts';
 import { countriesOf, countriesOfAll, isCountry } from '../../src/repository/territories.ts';
@@ -116,6 +117,14 @@ describe('sourceTermsSchema', () => {
     expect(sourceTermsSchema.safeParse(undefined).error?.issues[0]?.message).toMatch(
       /without them is not served/,
     );
+  });
+});
+
+describe('the terms in docs/publishing.md', () => {
+  it('are enough', () => {
+    const [, terms = ''] =
+      /"terms": (\{\n[\s\S]*?\n\})\n```/.exec(readFileSync('docs/publishing.md', 'utf8')) ?? [];
+    expect(sourceTermsSchema.parse(JSON.parse(terms))).toMatchObject({ grant: 'required', anonymous: false });
   });
 });
 
