@@ -120,8 +120,15 @@ export const adminOperations: readonly Operation[] = [
     tag: 'Admin',
     summary: 'Publish a version',
     description:
-      'Its blobs must be stored. Publishing the same manifest again changes nothing; another one is refused.',
-    body: anyObject,
+      'Its blobs must be stored. `signature` is the text of its `model.sig` (OpenSSF Model Signing v1.0), by a publisher who is ' +
+      'trusted here: `forbidden` by anybody else, `invalid_request` where it is not of exactly this version. Publishing the same ' +
+      'again changes nothing, another one is refused; one that stands without a valid signature is replaced.',
+    body: z.object({
+      manifest: z.record(z.string(), z.unknown()),
+      signature: z.string(),
+      aliases: z.array(z.string()).optional(),
+      versionPolicy: z.record(z.string(), z.unknown()).optional(),
+    }),
     answer: anyObject,
     admin: true,
   },
