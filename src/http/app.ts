@@ -8,7 +8,9 @@ import { oipErrorResponse, toHttpError } from './error-response.ts';
 import { licenceRoutes } from './licence-routes.ts';
 import { endConnections } from './lifecycle.ts';
 import { reportLoad } from './load-report.ts';
+import { logRoutes } from './log-routes.ts';
 import { meRoutes } from './me-routes.ts';
+import { modelFileRoutes } from './model-files.ts';
 import { describeServer, oipRoutes } from './oip-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { escapeOrgName } from './org-names.ts';
@@ -16,6 +18,7 @@ import { receiptKeyRoutes, receiptRoutes } from './receipt-routes.ts';
 import { repositoryRoutes } from './repository-routes.ts';
 import type { Services } from './services.ts';
 import { signAnswers } from './sign-answer.ts';
+import { statementRoutes } from './statement-routes.ts';
 import { privacyRoutes, subjectRoutes } from './subject-routes.ts';
 
 /** The whole HTTP service over `services`: the same app on every platform. */
@@ -42,7 +45,10 @@ export function createApp(services: Services): Hono<AppEnv> {
   app.route('/.well-known', privacyRoutes(services));
   app.route('/v1', licenceRoutes(services));
   app.route('/v1', receiptRoutes(services));
+  app.route('/v1', statementRoutes(services));
   app.route('/.well-known', receiptKeyRoutes(services));
+  app.route('/v1/models', modelFileRoutes(services));
+  if (services.accounting !== undefined) app.route('/log', logRoutes(services.accounting.receipts));
   app.route('/admin', adminRoutes(services));
   app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));
   app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));

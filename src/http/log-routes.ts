@@ -32,8 +32,8 @@ export function logRoutes(log: ReceiptLog): Hono<AppEnv> {
     return c.body(checkpoint, 200, { ...text, ...fresh });
   });
 
-  app.get('/tile/*', async (c) => {
-    const path = c.req.path.slice(c.req.path.indexOf('/tile/') + 1);
+  app.get('/tile/:path{.+}', async (c) => {
+    const path = `tile/${c.req.param('path')}`;
     const file = parseTilePath(path) === undefined ? undefined : await log.file(path);
     if (file === undefined)
       throw new EdgewiseError('not_found', `the log has no file ${JSON.stringify(path.slice(0, 100))}`);

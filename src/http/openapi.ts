@@ -7,8 +7,10 @@ import { dataTypeNames } from '../tensor/datatype.ts';
 import { accountOperations } from './openapi-accounts.ts';
 import { adminOperations } from './openapi-admin.ts';
 import { licenceOperations, policyOperations } from './openapi-governance.ts';
+import { logOperations } from './openapi-log.ts';
 import { anyObject, type Operation } from './openapi-operation.ts';
 import { receiptOperations } from './openapi-receipts.ts';
+import { statementOperations } from './openapi-statements.ts';
 import { subjectOperations } from './openapi-subjects.ts';
 import type { HttpSettings } from './settings.ts';
 
@@ -173,6 +175,8 @@ export const operations: readonly Operation[] = [
   { method: 'get', path: '/docs', tag: 'Service', summary: 'Reference page', answer: 'html' },
   ...licenceOperations,
   ...receiptOperations,
+  ...statementOperations,
+  ...logOperations,
   ...adminOperations,
   ...policyOperations,
   ...accountOperations,

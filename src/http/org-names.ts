@@ -1,6 +1,6 @@
 /** Model paths whose name is two raw segments, as clients write it that do not escape the slash of `org/model`. */
 const rawName =
-  /^(\/v1\/models|\/v2(?:\/repository)?\/models)\/([^/%]+)\/([^/%]+)((?:\/versions\/[^/]+)?(?:\/(?:ready|config|stats|infer))?|\/(?:load|unload|terms))$/;
+  /^(\/v1\/models|\/v2(?:\/repository)?\/models)\/([^/%]+)\/([^/%]+)((?:\/versions\/[^/]+)?(?:\/(?:ready|config|stats|infer|files\/[^/]+))?|\/(?:load|unload|terms))$/;
 
 /**
  * The same path with the slash inside the name escaped; undefined where there is none to escape. Asked only of paths that
