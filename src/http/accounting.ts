@@ -8,6 +8,7 @@ import type { Meters } from '../governance/quota/types.ts';
 import type { Issued, ReceiptIssuer } from '../governance/receipt/issue.ts';
 import type { KeyRing } from '../governance/receipt/keys.ts';
 import type { MeterTagger } from '../governance/receipt/meter-tag.ts';
+import type { Statements } from '../governance/statement/statements.ts';
 import { sealReceipt } from '../governance/vault/sealed-receipt.ts';
 import type { Vault } from '../governance/vault/vault.ts';
 import type { Defer } from '../storage/types.ts';
@@ -22,6 +23,7 @@ export interface Accounting {
   readonly packs: readonly SignedPack[];
   readonly stops: Stops;
   readonly meters: Meters;
+  readonly statements: Statements;
   readonly vault: Vault;
   readonly receipts: ReceiptLog;
   /** The log's name, and the key that its checkpoints are verified with. */

@@ -18,6 +18,7 @@ import { readBody } from './body.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { policyRoutes } from './policy-routes.ts';
 import type { Services } from './services.ts';
+import { statementAdminRoutes } from './statement-routes.ts';
 import { subjectAdminRoutes } from './subject-routes.ts';
 
 const maxBlobBytes = 16 * 1024 * 1024;
@@ -128,6 +129,7 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
 
   app.route('/models/:name/aliases/:alias', aliasRoutes(services));
   app.route('/', accountRoutes(services));
+  app.route('/', statementAdminRoutes(services));
   app.route('/', subjectAdminRoutes(services));
   app.route('/', policyRoutes(services));
 

@@ -6,6 +6,7 @@ import type { SignedPack } from '../governance/policy/packs.ts';
 import { Stops } from '../governance/policy/stops.ts';
 import { createLeaseBook, type ExchangeUnits } from '../governance/quota/lease-book.ts';
 import { createReceiptIssuer } from '../governance/receipt/issue.ts';
+import { createStatements } from '../governance/statement/statements.ts';
 import { Vault } from '../governance/vault/vault.ts';
 import type { Accounting } from '../http/accounting.ts';
 import type { Defer, StateStore } from '../storage/types.ts';
@@ -50,6 +51,15 @@ export function createAccounting(
     packs,
     stops: new Stops({ state: records, clock, defer, now }),
     meters: createLeaseBook({ exchange: units, clock, defer, name: () => crypto.randomUUID() }),
+    statements: createStatements({
+      issuer: keys.issuer,
+      signing: keys.ring.signing,
+      tagger: keys.tagger,
+      logKey: keys.log.verifierKey,
+      read: (path) => receipts.file(path),
+      state: records,
+      now,
+    }),
     vault: new Vault({ state: records, keys: keys.records, clock, now }),
     receipts,
     logKey: keys.log,

@@ -1,0 +1,32 @@
+/** The operations on statements. */
+import { z } from '@hono/zod-openapi';
+import { grantSchema } from '../governance/accounts/schema.ts';
+import { monthSchema } from '../governance/statement/schema.ts';
+import type { Operation } from './openapi-operation.ts';
+
+const { id, model, assigner, royalty } = grantSchema.shape;
+
+export const statementOperations: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/v1/grants/{grant}/statements/{month}',
+    tag: 'Receipts',
+    summary: 'What was used of a grant in a month',
+    description:
+      'A signed statement (compact JWS), counted from the public log: whoever has the log’s files adds it up again. For the tenant of the grant, the tenant that gave it, and the admin. While much of the log is still to be counted the answer is 503 with Retry-After, and each call goes on where the last one ended.',
+    answer: z.object({ statement: z.string().openapi({ description: 'Compact JWS.' }) }),
+  },
+  {
+    method: 'get',
+    path: '/admin/statements/{month}',
+    tag: 'Accounts',
+    summary: 'The grants that there are statements of for a month',
+    answer: z.object({
+      month: monthSchema,
+      statements: z.array(
+        z.object({ grant: id, tenant: z.string(), model, assigner, royalty, path: z.string() }),
+      ),
+    }),
+    admin: true,
+  },
+];

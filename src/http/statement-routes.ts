@@ -1,0 +1,109 @@
+/** What was used of grants, month by month, as signed statements. */
+import { Hono } from 'hono';
+import { EdgewiseError, toEdgewiseError } from '../errors.ts';
+import type { Accounts } from '../governance/accounts/accounts.ts';
+import type { Caller } from '../governance/accounts/caller.ts';
+import type { Grant } from '../governance/accounts/schema.ts';
+import { monthSchema } from '../governance/statement/schema.ts';
+import type { Statements } from '../governance/statement/statements.ts';
+import { accountsOf } from './account-routes.ts';
+import { callerOf } from './callers.ts';
+import type { AppEnv } from './context.ts';
+import type { Services } from './services.ts';
+
+/** It is one tenant's and its creator's, and another a moment later. */
+const ownOnly = { 'Cache-Control': 'private, no-store' };
+
+/** To be mounted at `/v1`. */
+export function statementRoutes(services: Services): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+  app.get('/grants/:grant/statements/:month', async (c) => {
+    const caller = await callerOf(c, services);
+    const { tenant, grant } = await grantOf(accountsOf(services), c.req.param('grant'), caller);
+    const statement = await statementsOf(services).of(tenant, grant, c.req.param('month'));
+    return c.json({ statement }, 200, ownOnly);
+  });
+  return app;
+}
+
+/** To be mounted at `/admin`, behind its key. */
+export function statementAdminRoutes(services: Services): Hono<AppEnv> {
+  const app = new Hono<AppEnv>();
+  app.get('/statements/:month', async (c) => {
+    const month = c.req.param('month');
+    if (!monthSchema.safeParse(month).success) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `${JSON.stringify(month.slice(0, 20))} is no month, wanted one such as "2026-11"`,
+      );
+    }
+    const tenants = await accountsOf(services).store.tenants();
+    const statements = tenants.flatMap(({ id: tenant, grants }) =>
+      grants.filter((grant) => isOf(grant, month)).map((grant) => listed(tenant, grant, month)),
+    );
+    return c.json({ month, statements });
+  });
+  return app;
+}
+
+interface OwnedGrant {
+  readonly tenant: string;
+  readonly grant: Grant;
+}
+
+/**
+ * For its tenant, for the tenant that gave it, and for the admin: whose it is otherwise, if anybody's, is not for others
+ * to know.
+ *
+ * @throws EdgewiseError `unauthenticated`, `not_found`
+ */
+async function grantOf({ directory, store }: Accounts, id: string, caller: Caller): Promise<OwnedGrant> {
+  if (caller.kind === 'anonymous') {
+    throw new EdgewiseError(
+      'unauthenticated',
+      'statements are shown to whose grant it is, send "Authorization: Bearer <key>"',
+    );
+  }
+  if (caller.kind === 'tenant' || caller.kind === 'admin') {
+    const tenant = await tenantOfGrant(store, id);
+    const known = tenant === undefined ? undefined : await directory.tenant(tenant);
+    const grant = known?.grants.find((each) => each.id === id);
+    if (tenant !== undefined && grant !== undefined && maySee(caller, tenant, grant))
+      return { tenant, grant };
+  }
+  throw new EdgewiseError('not_found', `there is no grant ${JSON.stringify(id.slice(0, 60))} of yours here`);
+}
+
+function maySee(caller: Caller, tenant: string, { assigner }: Grant): boolean {
+  if (caller.kind === 'admin') return true;
+  if (caller.kind !== 'tenant') return false;
+  return caller.tenant.id === tenant || assigner === `tenant:${caller.tenant.id}`;
+}
+
+async function tenantOfGrant(store: Accounts['store'], id: string): Promise<string | undefined> {
+  try {
+    return await store.tenantOfGrant(id);
+  } catch (error) {
+    const { code } = toEdgewiseError(error);
+    if (code === 'not_found' || code === 'invalid_request') return undefined;
+    throw error;
+  }
+}
+
+/** Whether something may have been used of it in that month. */
+function isOf({ createdAt, notBefore, notAfter }: Grant, month: string): boolean {
+  const monthOf = (time: string) => time.slice(0, month.length);
+  if (monthOf(createdAt) > month || (notBefore !== undefined && monthOf(notBefore) > month)) return false;
+  return notAfter === undefined || monthOf(notAfter) >= month;
+}
+
+function listed(tenant: string, { id, model, assigner, royalty }: Grant, month: string) {
+  return { grant: id, tenant, model, assigner, royalty, path: `/v1/grants/${id}/statements/${month}` };
+}
+
+function statementsOf({ accounting }: Services): Statements {
+  if (accounting === undefined) {
+    throw new EdgewiseError('not_found', 'this server counts nothing: it answers to an edge, which does');
+  }
+  return accounting.statements;
+}
