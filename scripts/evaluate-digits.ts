@@ -1,6 +1,6 @@
 /**
- * Accuracy of the `digits` model on the digits that its training held out, counted without PyTorch: the committed ONNX
- * file, native ONNX Runtime, the same split.json.
+ * Accuracy of `digits` and `digits-int8` on the digits that training held out, counted without PyTorch: the committed
+ * ONNX files, native ONNX Runtime, the same split.json.
  *
  *   npm run models:evaluate
  */
@@ -50,7 +50,7 @@ export interface Evaluation {
   readonly mistakes: ReadonlyMap<string, number>;
 }
 
-/** Runs `digits` through the session, in batches, and counts. */
+/** Runs `digits` through the session of a model that names digits, in batches, and counts. */
 export async function evaluate(session: Session, digits: readonly Digit[]): Promise<Evaluation> {
   const mistakes = new Map<string, number>();
   let right = 0;
@@ -62,7 +62,7 @@ export async function evaluate(session: Session, digits: readonly Digit[]): Prom
     });
     const feeds = new Map([['image', { datatype: 'FP32', shape: [batch.length, 1, 28, 28], data } as const]]);
     const probabilities = (await session.run(feeds)).get('probabilities');
-    if (probabilities?.datatype !== 'FP32') throw new Error('digits gave no FP32 output "probabilities"');
+    if (probabilities?.datatype !== 'FP32') throw new Error('the model gave no FP32 output "probabilities"');
     batch.forEach(({ label }, index) => {
       const scores = probabilities.data.subarray(index * 10, index * 10 + 10);
       const named = scores.indexOf(Math.max(...scores));
@@ -95,12 +95,14 @@ async function readJson(path: string): Promise<unknown> {
 }
 
 if (import.meta.main) {
-  const graph = await readFile(join(modelsDirectory, 'digits', '1', 'model.onnx'));
-  const session = await createOrtNodeEngine().createSession({ graph });
   const { training, heldOut } = await loadDigits();
-  const { digits, right, mistakes } = await evaluate(session, heldOut);
-  console.log(`held out: ${right} of ${digits} right, ${((100 * right) / digits).toFixed(2)} %`);
-  console.log(`mistakes: ${[...mistakes].map(([kind, count]) => `${kind} ×${count}`).join(', ')}`);
+  for (const model of ['digits', 'digits-int8']) {
+    const graph = await readFile(join(modelsDirectory, model, '1', 'model.onnx'));
+    const session = await createOrtNodeEngine().createSession({ graph });
+    const { digits, right, mistakes } = await evaluate(session, heldOut);
+    console.log(`${model}: ${right} of ${digits} held out right, ${((100 * right) / digits).toFixed(2)} %`);
+    console.log(`mistakes: ${[...mistakes].map(([kind, count]) => `${kind} ×${count}`).join(', ')}`);
+    await session.release();
+  }
   console.log(`held-out digits that stand pixel for pixel in training: ${sharedDigits(heldOut, training)}`);
-  await session.release();
 }

@@ -21,9 +21,10 @@ async function withSession(name: string, use: (session: Session) => Promise<void
 }
 
 describe('models/', () => {
-  it('holds the six sample models', () => {
+  it('holds the seven sample models', () => {
     expect(models.map(({ name }) => name).toSorted()).toEqual([
       'digits',
+      'digits-int8',
       'mlp',
       'ocr-angle',
       'ocr-detect',

@@ -10,7 +10,7 @@ import { freePort, root } from '../../scripts/dev-server.ts';
 const state = mkdtempSync(join(tmpdir(), 'edgewise-start-'));
 afterAll(() => rmSync(state, { recursive: true, force: true }));
 
-const samples = ['digits', 'mlp', 'ocr-angle', 'ocr-detect', 'ocr-recognise', 'speech-detect'];
+const samples = ['digits', 'digits-int8', 'mlp', 'ocr-angle', 'ocr-detect', 'ocr-recognise', 'speech-detect'];
 
 interface Started {
   readonly child: ChildProcess;
