@@ -29,7 +29,7 @@ export interface Level {
 export interface Verification {
   /** As it says; undefined where it cannot be read. To be believed only as far as the levels go. */
   readonly receipt: Receipt | undefined;
-  /** Whether the signature is good and no other level is bad. */
+  /** Whether no level is bad. The signature is always judged. */
   readonly good: boolean;
   /** A key of the server signed it. */
   readonly signature: Level;
@@ -94,8 +94,8 @@ export async function verifyReceipt(evidence: Evidence): Promise<Verification> {
     inputs: await opened(evidence, receipt, 'inputs'),
     outputs: await opened(evidence, receipt, 'outputs'),
   };
-  const bad = Object.values(levels).some(({ outcome }) => outcome === 'bad');
-  return { receipt, good: signature.outcome === 'good' && !bad, ...levels };
+  const good = Object.values(levels).every(({ outcome }) => outcome !== 'bad');
+  return { receipt, good, ...levels };
 }
 
 function peeked(compact: string): Receipt | undefined {

@@ -127,6 +127,13 @@ describe('canonicalTensors()', () => {
     expect(bytes.indexOf('～')).toBeLessThan(bytes.indexOf('😀'));
   });
 
+  it('has names and their lengths in UTF-8', async () => {
+    for (const name of ['\u007f', '\u0080', 'é', '～', '😀', 'aé']) {
+      const set = new Map<string, Tensor>([[name, { datatype: 'INT8', shape: [], data: Int8Array.of(1) }]]);
+      expect(Buffer.from(await canonical(set)), name).toEqual(described(set));
+    }
+  });
+
   it('takes tensors that are views into larger memory, at any place', async () => {
     const data = new Float32Array(new Float32Array([9, 1, 2, 9]).buffer, 4, 2);
     expect(await canonical(one({ datatype: 'FP32', shape: [2], data }))).toEqual(

@@ -131,6 +131,14 @@ describe('inference()', () => {
     expect(await marks(['ai-label', 'pass-on'])).toEqual({ aiLabel: true });
   });
 
+  it('lists tensors in the order of the code points of their names, however they came', async () => {
+    const [[, tensor] = ['', undefined]] = inferenceFacts.inputs ?? [];
+    if (tensor === undefined) throw new Error('no tensor');
+    const inputs = new Map(['😀', 'b', '～', 'a'].map((name) => [name, tensor]));
+    const { data } = await inference({ inputs });
+    expect(data?.inputs.tensors.map(({ name }) => name)).toEqual(['a', 'b', '～', '😀']);
+  });
+
   it('has an entry for the log with the hash of the receipt as it is', async () => {
     const issued = await issuer.inference({ ...inferenceFacts, units: 7 });
     const { receipt } = await readReceipt(issued.compact, ring.verifying);

@@ -2,6 +2,7 @@ import canonicalize from 'canonicalize';
 import { compactVerify, createLocalJWKSet } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { signAnswer, verifyAnswer, wantedSignature } from '../../../src/governance/http-signature.ts';
+import { generateSigningKey, importSigningKeys } from '../../../src/governance/receipt/keys.ts';
 import { verifyReceipt } from '../../../src/governance/verify/verify-receipt.ts';
 import { concurrentSuite } from '../../governance/receipt/concurrent-suite.ts';
 import { inferenceFacts, testIssuer } from '../../governance/receipt/facts.ts';
@@ -27,6 +28,12 @@ describe('receipts in workerd', () => {
   });
 
   concurrentSuite();
+
+  it('are not signed with halves of two keys', async () => {
+    const [key, other] = [await generateSigningKey(), await generateSigningKey()];
+    const mixed = JSON.stringify({ keys: [{ ...key, d: other.d }] });
+    await expect(importSigningKeys(mixed)).rejects.toThrow('signing key 1 is not usable');
+  });
 
   it('go with answers that are signed as a whole', async () => {
     const { ring } = await testIssuer();
