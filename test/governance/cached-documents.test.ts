@@ -91,7 +91,10 @@ describe('CachedDocuments.get()', () => {
     await documents.get('a');
     await write('a', '2');
     clock.advance(3000);
+    deferred.length = 0;
     expect([atOnce('a'), atOnce('a'), atOnce('a')]).toEqual([1, 1, 1]);
+    // The read, and what comes after it: nothing more for each who asks meanwhile.
+    expect(deferred).toHaveLength(2);
     await Promise.all(deferred);
     expect(reads).toEqual(['get n/a', 'changed n/a']);
     expect(atOnce('a')).toBe(2);

@@ -83,7 +83,8 @@ describe('the account store', () => {
 
   it('writes nothing that is no change', async () => {
     const { key } = await store.createKey('acme', { scopes });
-    await store.revokeKey(key.id);
+    await store.rotateKey(key.id, 60);
+    expect(await store.revokeKey(key.id)).not.toHaveProperty('previous');
     const { id } = await store.addAcceptance('acme', acceptance);
     await store.withdrawAcceptance('acme', id);
     const before = await Promise.all((await state.list('')).map((each) => state.get(each)));

@@ -41,7 +41,7 @@ export interface IssuerServer {
   readonly url: string;
   /** Requests for the keys so far. */
   readonly asked: number;
-  /** What is answered from now on: keys, a status, something else, or never. */
+  /** What is answered from now on: keys, a status (a redirect leads to the keys before), something else, or never. */
   answer(with_: readonly JWK[] | number | string | 'never'): void;
   close(): Promise<void>;
 }
@@ -49,7 +49,12 @@ export interface IssuerServer {
 export async function startIssuer(): Promise<IssuerServer> {
   let asked = 0;
   let answer: readonly JWK[] | number | string = [];
-  const server: Server = createServer((_, response) => {
+  let keys: readonly JWK[] = [];
+  const server: Server = createServer(({ url }, response) => {
+    if (url === '/elsewhere') {
+      response.end(JSON.stringify({ keys }));
+      return;
+    }
     asked += 1;
     if (answer === 'never') return;
     if (typeof answer === 'number') response.writeHead(answer, { Location: '/elsewhere' }).end();
@@ -65,6 +70,7 @@ export async function startIssuer(): Promise<IssuerServer> {
     },
     answer(next) {
       answer = next;
+      if (typeof next === 'object') keys = next;
     },
     close: async () => {
       server.closeAllConnections();

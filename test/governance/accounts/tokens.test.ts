@@ -280,6 +280,11 @@ describe("an issuer's keys", () => {
     await expect(verify(lasting)).resolves.toBeDefined();
   });
 
+  it('are read where the configuration says, wherever that address points to', async () => {
+    server.answer(302);
+    await expect(verify(await signed(keys[0], claims()))).rejects.toEqual(unavailable);
+  });
+
   it('that were never read open nothing', async () => {
     server.answer('never');
     const waiting = verify(await signed(keys[0], claims()));
