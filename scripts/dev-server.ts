@@ -98,7 +98,14 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
   };
   const child = spawnGroup(
     [join(root, 'node_modules/wrangler/bin/wrangler.js'), ...args],
-    { ...process.env, WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false', CI: 'true' },
+    {
+      ...process.env,
+      WRANGLER_SEND_METRICS: 'false',
+      CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+      CI: 'true',
+      // wrangler keeps a trace of every request, its address included, beside the worker's storage otherwise.
+      X_LOCAL_OBSERVABILITY: 'false',
+    },
     options.onOutput ?? keep,
   );
   child.once('exit', secrets.remove);
