@@ -9,6 +9,7 @@ import { addPackCommands } from './policy-commands.ts';
 import { addPublisherCommands } from './publisher-commands.ts';
 import { addReceiptCommands } from './receipt-commands.ts';
 import { errorText } from './render.ts';
+import { addStatementCommands } from './statement-commands.ts';
 import { addTenantCommands } from './tenant-commands.ts';
 
 /** @returns The exit code. */
@@ -24,6 +25,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   addGrantCommands(program);
   addKeysCommands(program);
   addReceiptCommands(program);
+  addStatementCommands(program);
   try {
     await program.parseAsync([...argv], { from: 'user' });
     // A verb that has something bad to say, but did not fail, sets it.
