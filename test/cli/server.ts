@@ -1,6 +1,6 @@
 /** The whole service behind a real HTTP server, with connections that can be cut. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { adminKey, type TestService, testService } from '../support/services.ts';
+import { adminKey, type TestService, type TestServicesOptions, testService } from '../support/services.ts';
 
 export { adminKey };
 
@@ -17,8 +17,8 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-export async function startTestServer(port: number): Promise<TestServer> {
-  const service = await testService();
+export async function startTestServer(port: number, options: TestServicesOptions = {}): Promise<TestServer> {
+  const service = await testService(options);
   const handled: string[] = [];
   let decide: Cut = () => 'pass';
   let count = 0;
