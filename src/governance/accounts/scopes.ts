@@ -10,13 +10,9 @@ export function coversAction({ actions }: Scopes, action: Action): boolean {
   return actions.includes(action);
 }
 
-export function coversPurpose({ purposes }: Scopes, purpose: string): boolean {
-  return purposes === '*' || purposes.includes(purpose);
-}
-
-/** What a request is for: what it declares, else what its credential stands for. */
-export function purposeOf({ defaultPurpose }: Scopes, declared: string | undefined): string | undefined {
-  return declared ?? defaultPurpose;
+/** A request that declares none, and whose credential stands for none, is covered by no list. */
+export function coversPurpose({ purposes }: Scopes, purpose: string | undefined): boolean {
+  return purposes === '*' || (purpose !== undefined && purposes.includes(purpose));
 }
 
 /** Model patterns that cover exactly what both lists cover. */

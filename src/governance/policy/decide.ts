@@ -2,8 +2,8 @@
  * May this caller do this with this model? A pure function of facts. Fails closed: whatever is not known and would count
  * counts against the use. Denying stands before permitting, and terms and grant both have to permit.
  */
-import { matchesModel } from '../../repository/name.ts';
 import type { Acceptance, Grant } from '../accounts/schema.ts';
+import { coversAction, coversModel, coversPurpose } from '../accounts/scopes.ts';
 import { type Bounds, boundsOf, placed, timeOf } from './bounds.ts';
 import { boundsBar, type Use, usableGrants } from './grants.ts';
 import { violationAt, violationsOf } from './pack-rules.ts';
@@ -90,11 +90,13 @@ function anonymousBar({ caller, terms, isOpened }: GateFacts): Bar | undefined {
 
 function scopeBar({ action, caller, manifest }: GateFacts, purpose: string | undefined): Bar | undefined {
   if (caller.kind !== 'tenant') return undefined;
-  const { models, actions, purposes } = caller.scopes;
+  const { scopes } = caller;
   const bar = (right: string): Bar => ({ code: 'forbidden', right, at: 'nowhere' });
-  if (!models.some((pattern) => matchesModel(pattern, manifest.name))) return bar('a key for this model');
-  if (!actions.includes(action)) return bar(`a key to ${action}: this one is to ${actions.join(', ')}`);
-  if (purposes !== '*' && (purpose === undefined || !purposes.includes(purpose))) {
+  if (!coversModel(scopes, manifest.name)) return bar('a key for this model');
+  if (!coversAction(scopes, action)) {
+    return bar(`a key to ${action}: this one is to ${scopes.actions.join(', ')}`);
+  }
+  if (!coversPurpose(scopes, purpose)) {
     const declared = purpose === undefined ? 'none was declared' : `this one is not for ${purpose}`;
     return {
       code: 'purpose_not_allowed',

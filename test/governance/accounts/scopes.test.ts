@@ -7,7 +7,6 @@ import {
   coversAction,
   coversModel,
   coversPurpose,
-  purposeOf,
 } from '../../../src/governance/accounts/scopes.ts';
 
 const scopesOf = (changes: object = {}): Scopes => scopesSchema.parse(changes);
@@ -55,9 +54,8 @@ describe('scopes', () => {
     expect(scopes.repository).toBe('none');
   });
 
-  it('stand for a purpose where a request declares none', () => {
-    expect(purposeOf(scopesOf({ defaultPurpose: 'research' }), undefined)).toBe('research');
-    expect(purposeOf(scopesOf({ defaultPurpose: 'research' }), 'sales')).toBe('sales');
-    expect(purposeOf(scopesOf(), undefined)).toBeUndefined();
+  it('that name purposes are for none that is not declared', () => {
+    expect(coversPurpose(scopesOf({ purposes: ['research'] }), undefined)).toBe(false);
+    expect(coversPurpose(scopesOf(), undefined)).toBe(true);
   });
 });
