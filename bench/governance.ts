@@ -66,9 +66,9 @@ async function prepare(worker: Bundle, state: string): Promise<string> {
     model: 'mlp',
     quota: { units: 1_000_000_000, per: 'month' },
   });
-  const made = (await admin(server.url, '/admin/tenants/bench/keys', {})) as { readonly key: string };
+  const made = (await admin(server.url, '/admin/tenants/bench/keys', {})) as { readonly text: string };
   await server.stop();
-  return made.key;
+  return made.text;
 }
 
 async function round(worker: Bundle, state: string, tenantKey: string): Promise<Map<string, Quantiles>> {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from './dev-server.ts';
 
-/** Cloudflare takes 64 MiB uncompressed. Ours is ONNX Runtime, two builds of it, and little else. */
-const budgetBytes = { script: 1.5 * 1024 * 1024, total: 34 * 1024 * 1024 };
+/** Cloudflare takes 64 MiB uncompressed. Ours is ONNX Runtime, two builds of it; of the script zod is half. */
+const budgetBytes = { script: 2 * 1024 * 1024, total: 34 * 1024 * 1024 };
 
 const outDir = mkdtempSync(join(tmpdir(), 'edgewise-bundle-'));
 try {
