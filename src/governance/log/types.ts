@@ -39,15 +39,16 @@ export interface SealedPage {
 
 export interface ReceiptLog {
   /**
-   * Durable once the promise resolves: every record will be in the log. One that is already there, by its entry, is left as
-   * it is.
+   * Durable once the promise resolves: every record will be in the log, in this order. A receipt whose hash is already
+   * there keeps its place and its entry.
    *
-   * @throws EdgewiseError `invalid_request` for an entry of the wrong length; `overloaded` when it takes no more for now.
+   * @throws EdgewiseError `invalid_request` for a record that is not usable, of which nothing is taken; `overloaded` when
+   * it takes no more for now.
    */
   append(records: readonly LogRecord[]): Promise<void>;
   /**
-   * The proof for the receipt with this hash; waits until it is in a published checkpoint, at most `waitMs`. Undefined
-   * where it is not in the log then.
+   * The proof for the receipt with this hash, to a checkpoint with the most cosignatures; waits until it is in a published
+   * one, at most `waitMs`. Undefined where it is not in the log then.
    */
   prove(receiptHash: Uint8Array<ArrayBuffer>, waitMs: number): Promise<LogProof | undefined>;
   /** The sealed receipt with this id; undefined where none is kept. */
@@ -62,10 +63,11 @@ export interface ReceiptLog {
    */
   file(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /**
-   * Adds a witness's signature line to the latest checkpoint.
+   * Adds witnesses' signatures to a checkpoint: to one of the last thousand, given with it, or to the latest, given alone
+   * as signature lines.
    *
-   * @throws EdgewiseError `invalid_request` when it is not of a configured witness, or not good; `conflict` when it is for
-   * a checkpoint that is not the latest one.
+   * @throws EdgewiseError `invalid_request` when none is of a configured witness, or one is not good; `conflict` for a
+   * checkpoint that the log does not hold (any more).
    */
   cosign(note: string): Promise<void>;
 }
