@@ -138,7 +138,7 @@ function near(a: number, b: number, scale: number): boolean {
   return Math.abs(a - b) <= tolerance.absolute + tolerance.relative * Math.max(Math.abs(a), scale);
 }
 
-function rootMeanSquare(values: ArrayLike<Value>): number {
+export function rootMeanSquare(values: ArrayLike<Value>): number {
   let sum = 0;
   let count = 0;
   for (let index = 0; index < values.length; index += 1) {

@@ -1,0 +1,150 @@
+/**
+ * Whether a model gives the answer that a receipt says it gave, found by running it again. The inputs have to open the
+ * receipt's commitment first: of other inputs nothing is said. What a re-run cannot settle is told apart from what it
+ * contradicts: only `not_reproduced` speaks against an answer.
+ */
+import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
+import { distanceBetween } from '../../tensor/furthest.ts';
+import type { NamedTensors } from '../receipt/canonical-tensors.ts';
+import { opens, parseSalt, type Side } from '../receipt/commitment.ts';
+import type { InferenceReceipt } from '../receipt/schema.ts';
+import { replayTolerance } from './tolerances.ts';
+import type { Computed, DisputedAnswer, Finding, Missing, ReplayMeans } from './types.ts';
+
+type Committed = NonNullable<NonNullable<InferenceReceipt['data']>['outputs']>;
+type Salt = ReturnType<typeof parseSalt>;
+
+interface Claim extends DisputedAnswer {
+  readonly route: InferenceReceipt['route'];
+  readonly committed: Committed;
+  readonly key: Salt;
+}
+
+/**
+ * @throws EdgewiseError `invalid_request` for a receipt of no answer, a salt that cannot be read, or inputs or outputs that
+ * do not open the receipt's commitment; what `means` throws where the model could not be run this time.
+ */
+export async function replay<M>(disputed: DisputedAnswer, means: ReplayMeans<M>): Promise<Finding> {
+  const { receipt, inputs, outputs } = disputed;
+  if (receipt.kind !== 'inference') {
+    throw new EdgewiseError(
+      'invalid_request',
+      `the receipt is of kind ${receipt.kind}, wanted one of an answer`,
+    );
+  }
+  const { data, route } = receipt;
+  if (data === undefined) {
+    return route.reproducibility === 'none'
+      ? notReproducible
+      : lacks('the answer went through unread: its receipt commits to no data');
+  }
+  const key = parseSalt(disputed.salt);
+  await mustOpen(data.inputs, key, 'inputs', inputs);
+  if (outputs !== undefined && data.outputs !== undefined) {
+    await mustOpen(data.outputs, key, 'outputs', outputs);
+  }
+  if (route.reproducibility === 'none') return notReproducible;
+  if (data.outputs === undefined)
+    return lacks('the answer went through unread: its receipt commits to no outputs');
+  const claim = { ...disputed, route, committed: data.outputs, key };
+  const model = await means.model(receipt.model);
+  if (isMissing(model)) return lacks(model.missing);
+  const names = data.outputs.tensors.map(({ name }) => name);
+  const computed = await computedBy(() => means.run(model, { inputs, outputs: names, route }));
+  if (computed === 'refused') {
+    return { verdict: 'not_reproduced', detail: 'the model refuses these inputs, or has no such outputs' };
+  }
+  return isMissing(computed) ? lacks(computed.missing) : judge(claim, computed);
+}
+
+const notReproducible: Finding = {
+  verdict: 'class_not_reproducible',
+  detail: 'the receipt promises no answer that can be reproduced',
+};
+
+function lacks(missing: string): Finding {
+  return { verdict: 'evidence_missing', detail: missing.slice(0, 500) };
+}
+
+function isMissing(value: unknown): value is Missing {
+  return typeof value === 'object' && value !== null && 'missing' in value;
+}
+
+async function mustOpen(
+  { commitment }: Pick<Committed, 'commitment'>,
+  salt: Salt,
+  side: Side,
+  tensors: NamedTensors,
+): Promise<void> {
+  if (await opens(commitment, salt, side, tensors)) return;
+  throw new EdgewiseError(
+    'invalid_request',
+    `these are not the ${side} that the receipt commits to, or this is not its salt`,
+  );
+}
+
+/** What the model refuses today it refused then: no answer can have come of it. */
+async function computedBy<T>(run: () => Promise<T>): Promise<T | 'refused'> {
+  try {
+    return await run();
+  } catch (error) {
+    if (isEdgewiseError(error) && (error.code === 'invalid_request' || error.code === 'shape_mismatch')) {
+      return 'refused';
+    }
+    throw error;
+  }
+}
+
+async function judge(claim: Claim, { outputs, runtime }: Computed): Promise<Finding> {
+  const { committed, key, route } = claim;
+  const isExact = route.reproducibility === 'exact';
+  // Another runtime may round otherwise, so what it computes speaks neither for nor against bytes.
+  if (isExact && (runtime.wasm === undefined || runtime.wasm !== route.runtime?.wasm)) {
+    return lacks(
+      `the answer was computed by the runtime ${route.runtime?.wasm ?? 'that the receipt does not name'}, here there is ${runtime.wasm ?? runtime.name}`,
+    );
+  }
+  if (await opens(committed.commitment, key, 'outputs', outputs)) return { verdict: 'reproduced_exact' };
+  return isExact ? contradicted(claim, outputs) : within(claim, outputs);
+}
+
+function contradicted({ outputs: original }: Claim, outputs: NamedTensors): Finding {
+  const distance = original && distanceBetween(original, outputs, () => undefined);
+  return {
+    verdict: 'not_reproduced',
+    detail: 'the same model in the same runtime gives other bytes',
+    ...finite({ maxDifference: distance?.difference }),
+  };
+}
+
+function within({ outputs: original }: Claim, outputs: NamedTensors): Finding {
+  if (original === undefined) {
+    return lacks(
+      'an answer of this class is compared within a tolerance, which takes the outputs themselves',
+    );
+  }
+  const distance = distanceBetween(original, outputs, replayTolerance);
+  if (distance === undefined) {
+    return {
+      verdict: 'not_reproduced',
+      detail: 'the re-run gives outputs of other names, datatypes or shapes',
+    };
+  }
+  const { difference, tolerance } = distance;
+  const figures = finite({ maxDifference: difference, tolerance });
+  return distance.within
+    ? { verdict: 'reproduced_within', detail: 'computed again by another runtime', ...figures }
+    : { verdict: 'not_reproduced', detail: 'the re-run differs by more than it may', ...figures };
+}
+
+/** JSON has no infinity: between values without a distance no figure is given. */
+function finite<K extends string>(
+  figures: { readonly [key in K]: number | undefined },
+): { [key in K]?: number } {
+  const kept: { [key in K]?: number } = {};
+  for (const key in figures) {
+    const value = figures[key];
+    if (value !== undefined && Number.isFinite(value)) kept[key] = value;
+  }
+  return kept;
+}
