@@ -1,0 +1,169 @@
+/** What the log says of requests: never anything of their content, whatever is wrong with them, and whoever quotes it. */
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
+import { runError } from '../../src/engine/ort-errors.ts';
+import { EdgewiseError } from '../../src/errors.ts';
+import type { Endpoint } from '../../src/routing/types.ts';
+import { endpointAt } from '../routing/servers.ts';
+import { hexOf, type Sent, textInferences } from '../service/kept-requests.ts';
+import { newMarker, search } from '../service/kept-search.ts';
+import { adminKey, bearer, publishTiny, type TestService, testService } from '../support/services.ts';
+
+const marker = newMarker('logged');
+const { text } = marker;
+const spec = (name: string) => ({ name, datatype: 'BYTES' as const, shape: [-1] });
+const signature = { inputs: [spec('x')], outputs: [spec('y')] };
+
+/** What the engine, or an origin, does next: all of them quote what they were given. */
+let engineFails: ((quoted: string) => unknown) | undefined;
+let originAnswers: ((quoted: string) => Response | Promise<Response>) | undefined;
+
+const ortText = (quoted: string) =>
+  `Non-zero status code returned while running Gather node. Name:'pick' Status Message: indices element out of data bounds, idx=${quoted}`;
+const engineFailures: readonly ((quoted: string) => unknown)[] = [
+  (quoted) => runError({ code: 2, text: ortText(quoted) }),
+  (quoted) => runError({ code: 3, text: ortText(quoted) }),
+  (quoted) => runError({ code: 11, text: `bad_alloc while computing ${quoted}` }),
+  (quoted) => runError({ text: `CUDA failure 700: an illegal access ; expr=${quoted}` }),
+];
+const json = (body: unknown, status = 200, headers: Record<string, string> = {}) =>
+  Response.json(body, { status, headers });
+const originAnswersToTry: readonly ((quoted: string) => Response | Promise<Response>)[] = [
+  ...[400, 401, 404, 413, 418, 422, 429, 500, 501, 503].flatMap((status) => [
+    (quoted: string) => json({ error: `failed on ${quoted}` }, status),
+    (quoted: string) => json({ detail: [{ loc: ['body', quoted], msg: quoted }] }, status),
+    (quoted: string) => new Response(quoted, { status, headers: { 'X-Reason': quoted } }),
+  ]),
+  (quoted) => json({ error: `failed on ${quoted}` }, 500, { 'Edgewise-Error': 'internal' }),
+  (quoted) =>
+    json({ error: `failed on ${quoted}` }, 503, { 'Edgewise-Error': quoted, 'Retry-After': quoted }),
+  (quoted) => json({ outputs: [{ name: quoted, datatype: 'BYTES', shape: [1], data: [quoted] }] }),
+  (quoted) => json({ outputs: [{ name: 'y', datatype: quoted, shape: [1], data: [quoted] }] }),
+  (quoted) => json({ outputs: [{ name: 'y', datatype: 'BYTES', shape: [quoted], data: [quoted] }] }),
+  (quoted) => json({ outputs: [{ name: 'y', datatype: 'INT8', shape: [1], data: [quoted] }] }),
+  (quoted) => new Response(`{"outputs": ${quoted}`),
+  (quoted) => new Response(`{"${quoted}": 1}`, { headers: { 'Inference-Header-Content-Length': '4' } }),
+  () => new Response(null, { status: 307, headers: { Location: `http://${text}.example` } }),
+  () => Promise.reject(new Error('connection reset')),
+];
+
+let edge: TestService;
+let origin: TestService;
+beforeAll(async () => {
+  const engine = () =>
+    createFakeEngine({
+      onRun: async () => {
+        if (engineFails !== undefined) throw engineFails(`${text} ${marker.whole[0]}`);
+      },
+    });
+  const endpoint: Endpoint = {
+    ...endpointAt('http://origin.test', { name: 'origin', binary: true }),
+    fetch: async (_, init) => {
+      const own = new URL(_).pathname;
+      if (originAnswers !== undefined) return originAnswers(`${text} ${marker.whole[0]}`);
+      return origin.fetch(own, init);
+    },
+  };
+  const variables = { EDGEWISE_LOG: 'all' };
+  origin = await testService({ tier: 'origin', engine: engine(), variables });
+  edge = await testService({ engine: engine(), endpoints: [endpoint], variables });
+  for (const service of [edge, origin]) {
+    const graph = fakeGraph({ op: 'identity', ...signature });
+    for (const name of ['near', 'both'])
+      await publishTiny(service, graph, { name, ...signature }, ['stable']);
+    await publishTiny(service, graph, { name: 'far', ...signature, tier: 'origin' }, ['stable']);
+  }
+  await edge.services.publisher.setShadow('both', 'stable', { version: '1', tier: 'origin', percent: 100 });
+  edge.services.repository.invalidate('both');
+});
+
+async function send({ method, path, headers, body }: Sent): Promise<number> {
+  const answer = await edge.fetch(path, {
+    method: method.toUpperCase(),
+    ...(headers && { headers }),
+    ...(body === undefined ? {} : { body }),
+  });
+  await answer.arrayBuffer();
+  return answer.status;
+}
+
+function expectNothing(of: string): void {
+  const lines = [...edge.logLines, ...origin.logLines];
+  const hits = search([{ name: of, bytes: Buffer.from(lines.join('\n')) }], marker);
+  expect(hits).toEqual([]);
+}
+
+const models = ['near', 'both', 'far'];
+
+describe('the log', () => {
+  it('says nothing of what was sent, wherever it is refused', async () => {
+    const statuses = new Set<number>();
+    for (const name of models)
+      for (const sent of textInferences(name, marker)) statuses.add(await send(sent));
+    for (const status of [200, 400, 415]) expect(statuses).toContain(status);
+    expect(edge.logLines.length).toBeGreaterThan(10);
+    expectNothing('refusals');
+  });
+
+  it.each(engineFailures.map((fails, at) => [at, fails] as const))(
+    'says nothing of what the engine quotes (%i)',
+    async (_, fails) => {
+      engineFails = fails;
+      try {
+        for (const name of models) await send({ ...(textInferences(name, marker)[0] ?? expect.fail()) });
+      } finally {
+        engineFails = undefined;
+      }
+      expectNothing('engine');
+    },
+  );
+
+  it.each(originAnswersToTry.map((answers, at) => [at, answers] as const))(
+    'says nothing of what an origin quotes (%i)',
+    async (_, answers) => {
+      originAnswers = answers;
+      try {
+        for (const name of models) await send({ ...(textInferences(name, marker)[0] ?? expect.fail()) });
+      } finally {
+        originAnswers = undefined;
+      }
+      expectNothing('origin');
+    },
+  );
+
+  it('says nothing of bodies that are nearly right, for any route', async () => {
+    const good = Buffer.from(String(textInferences('near', marker)[0]?.body));
+    const damage = fc.record({
+      model: fc.constantFrom(...models),
+      at: fc.nat({ max: good.byteLength - 1 }),
+      byte: fc.nat({ max: 255 }),
+      cut: fc.boolean(),
+      admin: fc.constantFrom(undefined, '/admin/tenants', '/admin/models/near/stop', '/v1/acceptances'),
+    });
+    await fc.assert(
+      fc.asyncProperty(damage, async ({ model, at, byte, cut, admin }) => {
+        const body = Uint8Array.from(cut ? good.subarray(0, at) : good);
+        if (!cut) body[at] = byte;
+        const headers = admin === undefined ? {} : bearer(adminKey);
+        await send({ method: 'post', path: admin ?? `/v2/models/${model}/infer`, headers, body });
+        expectNothing('damage');
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('does find what is in it: the id that a caller chose, and a marker in a cause', () => {
+    const lines: string[] = [];
+    const before = edge.logLines.length;
+    edge.services.log.write({
+      level: 'error',
+      event: 'test',
+      requestId: text,
+      cause: new EdgewiseError('internal', 'x', { cause: new Error(hexOf(text)) }),
+    });
+    lines.push(...edge.logLines.slice(before));
+    const hits = search([{ name: 'control', bytes: Buffer.from(lines.join('\n')) }], marker);
+    expect(hits.map(({ form }) => form)).toEqual(['text', 'hex']);
+  });
+});
