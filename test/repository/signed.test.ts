@@ -155,6 +155,26 @@ describe('ModelRepository.resolve()', () => {
     await expect(warm.resolve('mlp')).rejects.toEqual(invalid);
   });
 
+  it('follows it also where the index was read anew behind the back of a request', async () => {
+    const { push, swap, clock, state, blobs } = open();
+    const model = await miniature();
+    await push(model);
+    const deferred: Promise<unknown>[] = [];
+    const warm = new ModelRepository({
+      state,
+      blobs,
+      publishers,
+      clock,
+      defer: (work) => deferred.push(work),
+    });
+    await warm.resolve('mlp');
+    await swap(await signedByAcme(model.manifest));
+    clock.advance(6000);
+    expect(await warm.resolve('mlp')).toMatchObject({ signed: { signer: 'tests' } });
+    await Promise.all(deferred);
+    await expect(attempt(() => warm.resolve('mlp'))).rejects.toEqual(invalid);
+  });
+
   it('takes a store that fails for no verdict', async () => {
     const { repository, push, fail, blobs } = open();
     const model = await miniature();
@@ -259,6 +279,20 @@ describe('Publisher.publishVersion()', () => {
     }
   });
 
+  it('withdraws where a removal took the signature at the last moment', async () => {
+    const { state, plain, blobs } = open();
+    const model = await miniature();
+    for (const [digest, bytes] of model.blobs) await blobs.put(digest, bytes);
+    const bundle = await digestOf(model.signature);
+    const racing = gated({ state, plain }, (operation) => {
+      if (operation === 'state put') void plain.delete(bundle);
+    });
+    await expect(
+      new Publisher({ ...racing, publishers }).publishVersion(model.manifest, model.signature),
+    ).rejects.toMatchObject({ code: 'overloaded' });
+    expect(await state.list('')).toEqual([]);
+  });
+
   it('replaces nothing of other content, signed or not', async () => {
     const { push, swap } = open();
     await push(await miniature());
@@ -279,6 +313,31 @@ describe('Publisher.removeVersion()', () => {
     expect(await blobs.has(await digestOf(staying.signature))).toBe(true);
     await publisher().removeModel('mlp');
     expect(await blobs.has(await digestOf(staying.signature))).toBe(false);
+  });
+
+  it('spares the signature of a version that was published again while its removal was cut off', async () => {
+    const { push, publisher, state, blobs } = open();
+    const model = await miniature();
+    const bundle = await digestOf(model.signature);
+    await push(model);
+    const { digest } = await encodeManifest(model.manifest);
+    const journal = { leaseEndsAt: 0, manifests: [digest], signatures: [bundle] };
+    await state.put('removals/mlp.json', JSON.stringify(journal), { ifAbsent: true });
+    await publisher().removeVersion('mlp', '99');
+    expect(await state.list('removals/')).toEqual([]);
+    expect(await blobs.has(bundle)).toBe(true);
+  });
+
+  it('completes one that was begun before there were signatures', async () => {
+    const { publisher, state, blobs } = open();
+    const { manifest } = await miniature();
+    const { bytes, digest } = await encodeManifest(manifest);
+    await blobs.put(digest, bytes);
+    await state.put('removals/mlp.json', JSON.stringify({ leaseEndsAt: 0, manifests: [digest] }), {
+      ifAbsent: true,
+    });
+    await publisher().removeVersion('mlp', '99');
+    expect(await blobs.has(digest)).toBe(false);
   });
 
   it('takes a version away that nobody signed', async () => {

@@ -178,6 +178,7 @@ export const tamperings: readonly Tampering[] = [
     _type: 'https://in-toto.io/Statement/v0.1',
   })),
   serialized('shards', { method: 'shards', shard_size: 1_000_000_000 }),
+  serialized('another method', { method: 'shards' }),
   serialized('another hash', { hash_type: 'blake3' }),
   serialized('links allowed', { allow_symlinks: true }),
   serialized('a file that may lie there unsigned', { ignore_paths: ['evil.so'] }),
@@ -220,6 +221,7 @@ export const tamperings: readonly Tampering[] = [
       verificationMaterial: { ...(isJson(verificationMaterial) && verificationMaterial), tlogEntries: [{}] },
     };
   }),
+  rebundled('a signature of another kind beside it', (bundle) => ({ ...bundle, messageSignature: {} })),
   rebundled('a second signature', (bundle) => {
     const { dsseEnvelope } = bundle;
     if (!isJson(dsseEnvelope) || !Array.isArray(dsseEnvelope['signatures'])) return bundle;
