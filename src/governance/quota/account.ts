@@ -12,6 +12,8 @@ export interface Block {
   /** Units that went back, or are about to. */
   returned: number;
   isClosed: boolean;
+  /** Units of the quota that it was leased from: a smaller quota, as one that was lowered, has none of it. */
+  readonly limit: number;
   /** Whether the place that counts expects some of it back. */
   readonly isOpen: boolean;
   readonly leasedAtMs: number;
@@ -41,13 +43,12 @@ export interface Account {
   /** What is to be said of leases, the latest for each. */
   settlements: Map<string, Settlement>;
   waiting: Waiter[];
-  isExchanging: boolean;
+  /** When the exchange began that is on its way; undefined: none is. */
+  exchangingSinceMs: number | undefined;
   /** Whether units went back that the place that counts has not been told of. */
   isOwing: boolean;
   /** No request finds it any more: what still comes to it goes back at once. */
   isLetGo: boolean;
-  /** Units of the quota, as the latest request has it. */
-  limit: number;
   /** Units that nobody had when it was last asked. */
   free: number;
   /** Units to ask for beyond those that are waited for. */
@@ -70,10 +71,9 @@ export function newAccount(meter: string, quota: Quota, period: Period): Account
     blocks: [],
     settlements: new Map(),
     waiting: [],
-    isExchanging: false,
+    exchangingSinceMs: undefined,
     isOwing: false,
     isLetGo: false,
-    limit: quota.units,
     free: 0,
     surplus: firstSurplus,
     lastSurplus: 0,
@@ -89,10 +89,10 @@ export function unitsAtHand({ blocks }: Account): number {
   return left;
 }
 
-/** A block that had as many units, which are out of it now. */
-export function takeFromBlock({ blocks }: Account, units: number): Block | undefined {
+/** A block that had as many units for a quota of `limit`; they are out of it now. */
+export function takeFromBlock({ blocks }: Account, units: number, limit: number): Block | undefined {
   for (const block of blocks) {
-    if (block.left >= units) {
+    if (block.left >= units && block.limit <= limit) {
       block.left -= units;
       return block;
     }

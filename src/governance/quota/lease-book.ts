@@ -57,12 +57,16 @@ export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptio
   let prefix: string | undefined;
   let leases = 0;
 
-  function accountOf(meter: string, quota: Quota, atMs: number): Account {
-    const known = accounts.get(meter) ?? [];
-    const found = known.find(({ per, period }) => per === quota.per && isWithin(period, atMs));
-    if (found !== undefined) return found;
+  function accountOf(meter: string, quota: Quota, atMs: number, nowMs: number): Account {
+    const found = accounts.get(meter)?.find(({ per, period }) => per === quota.per && isWithin(period, atMs));
+    if (found !== undefined && !isStuck(found, nowMs)) return found;
     const account = newAccount(meter, quota, periodOf(quota.per, atMs));
-    accounts.set(meter, [...known, account]);
+    if (found !== undefined) {
+      account.blocks = found.blocks;
+      found.blocks = [];
+      letGo(found);
+    }
+    accounts.set(meter, [...(accounts.get(meter) ?? []), account]);
     return account;
   }
 
@@ -84,13 +88,18 @@ export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptio
   }
 
   /** One exchange of an account at a time: who wants units meanwhile waits for the next. */
-  async function run(account: Account, asked: readonly Waiter[], surplus: number | undefined): Promise<void> {
+  async function run(
+    account: Account,
+    asked: readonly Waiter[],
+    limit: number,
+    surplus?: number,
+  ): Promise<void> {
     prefix ??= name();
     const id = `${prefix}-${leases++}`;
-    const { period, limit, settlements } = account;
+    const { period, settlements } = account;
     account.settlements = new Map();
     account.isOwing = false;
-    account.isExchanging = true;
+    account.exchangingSinceMs = clock.now();
     try {
       const answer = await exchange(account.meter, {
         period: { key: period.key, endsAtMs: period.endsAtMs },
@@ -98,10 +107,9 @@ export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptio
         settlements: [...settlements.values()],
         lease: surplus === undefined ? undefined : { id, needs: asked.map(({ units }) => units), surplus },
       });
-      account.free = answer.free;
-      if (surplus !== undefined) land(account, asked, id, answer);
+      if (surplus !== undefined) land(account, asked, { id, limit }, answer);
       if (account.isLetGo) closeBlocks(account);
-      account.isExchanging = false;
+      account.exchangingSinceMs = undefined;
       serve(account);
       if (account.isOwing) flush(account);
     } catch (cause) {
@@ -112,17 +120,24 @@ export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptio
       account.settlements = new Map([...again].slice(-maxSettlements));
       account.isOwing = true;
       for (const { settled } of asked) settled(unavailable(account, cause));
-      account.isExchanging = false;
+      account.exchangingSinceMs = undefined;
       serve(account);
     }
   }
 
   /** Hands out a new lease, in the order that the units were asked for: as they were counted (`fitting`). */
-  function land(account: Account, asked: readonly Waiter[], id: string, answer: Exchanged): void {
+  function land(
+    account: Account,
+    asked: readonly Waiter[],
+    { id, limit }: Pick<Block, 'id' | 'limit'>,
+    answer: Exchanged,
+  ): void {
     const nowMs = clock.now();
+    account.free = answer.free;
     const needed = asked.reduce((sum, { units }) => sum + units, 0);
     const block: Block = {
       id,
+      limit,
       left: answer.granted,
       returned: 0,
       isClosed: false,
@@ -136,7 +151,7 @@ export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptio
         block.left -= units;
         settled(block);
       } else {
-        account.refusal = { ...answer, limit: account.limit, untilMs: nowMs + refusalMs };
+        account.refusal = { ...answer, limit, untilMs: nowMs + refusalMs };
         settled(refused(account, quota, atMs, answer));
       }
     }
@@ -159,27 +174,31 @@ export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptio
   function serve(account: Account): void {
     const unserved: Waiter[] = [];
     for (const waiter of account.waiting) {
-      const block = takeFromBlock(account, waiter.units);
+      const block = takeFromBlock(account, waiter.units, waiter.quota.units);
       if (block === undefined) unserved.push(waiter);
       else waiter.settled(block);
     }
     account.waiting = unserved;
-    if (account.isExchanging || unserved.length === 0) return;
-    account.waiting = [];
+    const [first] = unserved;
+    if (account.exchangingSinceMs !== undefined || first === undefined) return;
+    // Those of another quota, as it was before a change or in another version of the model, are the next ones.
+    const limit = first.quota.units;
+    account.waiting = unserved.filter(({ quota }) => quota.units !== limit);
+    const asked = unserved.filter(({ quota }) => quota.units === limit);
     // What is at hand is not enough for any of them: the place that counts puts it together with what others left.
     closeBlocks(account);
-    defer(run(account, unserved, account.surplus));
+    defer(run(account, asked, limit, account.surplus));
   }
 
-  function refill(account: Account): void {
+  function refill(account: Account, limit: number): void {
     closeBlocks(account, ({ left }) => left === 0);
-    defer(run(account, [], account.surplus));
+    defer(run(account, [], limit, account.surplus));
   }
 
   /** Tells what there is to tell, where nothing else is going to soon. */
   function flush(account: Account): void {
-    if (account.isExchanging || !account.isOwing) return;
-    defer(run(account, [], undefined));
+    if (account.exchangingSinceMs !== undefined || !account.isOwing) return;
+    defer(run(account, [], 0));
   }
 
   function wait(account: Account, quota: Quota, units: number, atMs: number): Promise<Taken> {
@@ -223,13 +242,16 @@ export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptio
 
   return {
     take(meter, quota, units, atMs) {
-      const account = accountOf(meter, quota, atMs);
+      if (!(units >= 1)) {
+        throw new EdgewiseError('internal', `${units} units of ${meter} cannot be taken, wanted 1 at least`);
+      }
       const nowMs = clock.now();
-      account.limit = quota.units;
+      const account = accountOf(meter, quota, atMs, nowMs);
       watch(account, nowMs);
-      const block = account.waiting.length === 0 ? takeFromBlock(account, units) : undefined;
+      const block = account.waiting.length === 0 ? takeFromBlock(account, units, quota.units) : undefined;
       if (block !== undefined) {
-        if (!account.isExchanging && unitsAtHand(account) * 2 < account.lastSurplus) refill(account);
+        const isLow = unitsAtHand(account) * 2 < account.lastSurplus;
+        if (isLow && account.exchangingSinceMs === undefined) refill(account, quota.units);
         return granted(account, block, quota, units, atMs);
       }
       const { refusal } = account;
@@ -239,6 +261,11 @@ export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptio
       return wait(account, quota, units, atMs);
     },
   };
+}
+
+/** The request that asked may have been ended by the platform, and its exchange with it. */
+function isStuck({ exchangingSinceMs }: Account, nowMs: number): boolean {
+  return exchangingSinceMs !== undefined && nowMs - exchangingSinceMs > patienceMs;
 }
 
 function unavailable({ meter }: Account, cause: unknown): EdgewiseError {

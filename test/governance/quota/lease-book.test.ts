@@ -118,4 +118,47 @@ describe('createLeaseBook()', () => {
     await count(meter, { period, limit: 1000, settlements: [], lease });
     expect(await book.take(meter, quota, 1000, noonMs)).toMatchObject({ granted: false, resetSeconds: 15 });
   });
+
+  it('goes on where an exchange never ends, with what is at hand and then with another', async () => {
+    const { book, clock, next } = process();
+    const quota = quotaOf(1_000_000);
+    await book.take(meter, quota, 1, noonMs);
+    next.on = () => new Promise(() => {});
+    for (let n = 0; n < 8; n += 1) {
+      expect(book.take(meter, quota, 1, noonMs)).toMatchObject({ granted: true });
+    }
+    const stuck = expect(book.take(meter, quota, 1, noonMs)).rejects.toMatchObject({
+      code: 'records_unavailable',
+    });
+    clock.advance(10_001);
+    await stuck;
+    next.on = (ask) => ask();
+    expect((await book.take(meter, quota, 1, noonMs)).granted).toBe(true);
+  });
+
+  it('uses nothing that was leased from a larger quota once it is smaller', async () => {
+    const { book } = process();
+    let granted = 0;
+    for (let n = 0; n < 190; n += 1) {
+      if ((await book.take(meter, quotaOf(1000), 1, noonMs)).granted) granted += 1;
+    }
+    for (let n = 0; n < 50; n += 1) {
+      if ((await book.take(meter, quotaOf(200), 1, noonMs)).granted) granted += 1;
+    }
+    expect(granted).toBe(200);
+  });
+
+  it('judges each of several requests that wait by its own quota', async () => {
+    const { book } = process();
+    const taken = await Promise.all([3, 8, 3, 8].map((units) => book.take(meter, quotaOf(units), 3, noonMs)));
+    expect(taken.map((each) => each.granted)).toEqual([true, true, false, false]);
+  });
+
+  it('takes no number of units that is none', () => {
+    for (const units of [0, -1, Number.NaN]) {
+      expect(() => process().book.take(meter, quotaOf(1), units, noonMs)).toThrow(
+        expect.objectContaining({ code: 'internal' }),
+      );
+    }
+  });
 });
