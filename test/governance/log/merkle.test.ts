@@ -6,6 +6,7 @@ import {
   emptyTree,
   grow,
   inclusionPath,
+  inclusionRanges,
   leafHash,
   type ReadNode,
   rootOf,
@@ -215,6 +216,11 @@ describe('verifyInclusion()', () => {
           // In a tree of another size the leaf may have a path of the same form, but to another root.
           if (m > 0 && m !== n) {
             expect(await verifyInclusion({ ...claim, size: m, root: oracle310.root(m) })).toBe(false);
+          }
+          // The same root, of a tree in which the leaf lies higher or lower.
+          for (const of of [1, 2, 4, 8, 64, 512, 1024].map((by) => n * by + 1)) {
+            if (inclusionRanges(index, of).length === path.length) continue;
+            expect(await verifyInclusion({ ...claim, size: of })).toBe(false);
           }
           const spoilt = spoilPath(path);
           if (!isSame(spoilt, path)) expect(await verifyInclusion({ ...claim, path: spoilt })).toBe(false);

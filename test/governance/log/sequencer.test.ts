@@ -42,8 +42,8 @@ async function life(): Promise<Step[]> {
   ];
 }
 
-/** Runs the steps over stores that break; after each break everything in memory is gone, and the step is done again. */
-async function survive(faults: readonly Fault[]) {
+/** Runs the steps over stores that break; after each break, of a crash, everything in memory is gone, and the step is done again. */
+async function survive(faults: readonly Fault[], isCrash = true) {
   const stores = faultyStores(faults);
   const { faultyState: state, faultyObjects: objects } = stores;
   const [witness] = testWitnesses;
@@ -66,7 +66,7 @@ async function survive(faults: readonly Fault[]) {
         isDone = true;
       } catch (error) {
         if (!(error instanceof Crash)) throw error;
-        sequencer = await sequencerOver(state, objects, 200);
+        if (isCrash) sequencer = await sequencerOver(state, objects, 200);
       }
     }
     await everyFileIsThere(stores);
@@ -113,6 +113,16 @@ describe('a sequencer that crashes', () => {
         await nothingIsLost(stores);
         isOver = stores.crashes() === 0;
         if (isOver) expect(afterOperations).toBeGreaterThan(60);
+      }
+    },
+    120_000,
+  );
+
+  it.each([false, true])(
+    'not, but sees a failure of its stores, with its effect done: %j, goes on itself',
+    async (isDone) => {
+      for (let afterOperations = 0; afterOperations < 70; afterOperations += 1) {
+        await nothingIsLost(await survive([{ afterOperations, isDone }], false));
       }
     },
     120_000,
@@ -187,6 +197,31 @@ describe('a sequencer whose state was set back', () => {
     await objects.replace('tile/1/000.p/1', new Uint8Array(32), tile?.etag);
     state.append(await recordsOf(300, 301));
     await expect((await sequencerOver(state, objects)).round()).rejects.toThrow(/do not have the root/);
+  });
+});
+
+describe('a checkpoint that others published in the middle of a round', () => {
+  it('stands, and the round fails', async () => {
+    const stores = faultyStores([]);
+    const sequencer = await sequencerOver(stores.state, stores.objects);
+    stores.state.append(await recordsOf(0, 2));
+    await sequencer.round();
+    const foreign = await checkpointIn(stores.objects);
+    const meddled: LogObjects = {
+      ...stores.objects,
+      async create(path, bytes) {
+        const standing = await stores.objects.get('checkpoint');
+        await stores.objects.replace('checkpoint', utf8(foreign), standing?.etag);
+        return stores.objects.create(path, bytes);
+      },
+    };
+    const overtaken = await sequencerOver(stores.state, meddled);
+    stores.state.append(await recordsOf(2, 4));
+    await expect(overtaken.round()).rejects.toThrow(/another one was/);
+    expect(await checkpointIn(stores.objects)).toBe(foreign);
+    // Committed, though: it is published as soon as what stands there is known to lead to it.
+    await overtaken.ready();
+    expect(await checkpointIn(stores.objects)).toContain('\n4\n');
   });
 });
 
