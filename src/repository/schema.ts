@@ -218,6 +218,8 @@ const plainManifestSchema = z.strictObject({
   /** Digest over everything that decides what is published; an equal one means that a push changes nothing. */
   inputsDigest: digestSchema,
   opsets: z.record(z.string(), z.int()),
+  /** Whether the graph draws random numbers, so that no answer can be had again; written only where it does. */
+  random: z.literal(true).optional(),
   /** Absent for a model published for the origin only. */
   edgeProfile: edgeProfileSchema.optional(),
 });

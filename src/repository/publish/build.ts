@@ -43,10 +43,7 @@ export async function buildPackage(
   checkLabels(input, inspection.outputs);
   const form = isOriginOnly(input, options)
     ? { split: await splitForOrigin(source, options) }
-    : await buildForEdge(
-        { bytes: source.bytes, operators: inspection.operators, inputs, config, reference },
-        options,
-      );
+    : await buildForEdge({ bytes: source.bytes, random: source.random, inputs, config, reference }, options);
   return assemble(input, { source, inspection, form, options });
 }
 
@@ -131,6 +128,7 @@ async function assemble(
     sourceDigest: source.sourceDigest,
     inputsDigest: source.inputsDigest,
     opsets: { ...inspection.opsets },
+    ...(source.random && { random: source.random }),
     ...(form.edgeProfile && { edgeProfile: form.edgeProfile }),
   };
   return {

@@ -5,6 +5,7 @@ import { checkModel } from '../onnx/check.ts';
 import { externalRef, inlineExternalData } from '../onnx/external.ts';
 import { decodeModel, encodeModel } from '../onnx/proto.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
+import { drawsRandomNumbers } from '../onnx/random.ts';
 import { isExternal } from '../onnx/tensor-data.ts';
 import { scopesOf, tensorsOf } from '../onnx/walk.ts';
 import type { Terms } from '../terms.ts';
@@ -21,6 +22,8 @@ export interface ModelFile {
   /** See `inputsDigestOf`. */
   readonly inputsDigest: Digest;
   readonly terms: Terms;
+  /** See `drawsRandomNumbers`. */
+  readonly random: boolean;
 }
 
 type OriginChoice = Pick<PackageOptions, 'originOnly'>;
@@ -41,6 +44,7 @@ export async function readSource(input: PackageInput, options: OriginChoice): Pr
   const model =
     locations.length === 0 ? decoded : inlineExternalData(decoded, (location) => files.get(location));
   checkModel(model);
+  const random = drawsRandomNumbers(model);
   const sourceDigest = await digestOf(input.model);
   const fileDigests = await Promise.all(
     [...files.values()].filter((bytes) => bytes !== undefined).map(digestOf),
@@ -52,6 +56,7 @@ export async function readSource(input: PackageInput, options: OriginChoice): Pr
     labels: input.labels,
     sourceDigests: [sourceDigest, ...fileDigests],
     originOnly: isOriginOnly(input, options),
+    ...(random && { random }),
   });
   return {
     model,
@@ -59,6 +64,7 @@ export async function readSource(input: PackageInput, options: OriginChoice): Pr
     sourceDigest,
     inputsDigest,
     terms,
+    random,
   };
 }
 

@@ -57,6 +57,7 @@ describe('buildPackage()', () => {
     const input = packageInput(deepMatMul(512, 3), { maxBatchSize: 4, tier: 'edge' });
     const { manifest, blobs } = await buildPackage(input, { engines, createdAt: new Date(0) });
     expect(manifestSchema.parse(manifest)).toEqual(manifest);
+    expect(manifest).not.toHaveProperty('random');
     expect(manifest).toMatchObject({
       name: 'test/model',
       version: '3',
@@ -183,7 +184,9 @@ describe('buildPackage()', () => {
       input: [value('x', [50])],
       output: [value('y', [50])],
     });
-    expect((await buildPackage(packageInput(dice), { engines })).manifest.edgeProfile).toBeDefined();
+    const { manifest } = await buildPackage(packageInput(dice), { engines });
+    expect(manifest.edgeProfile).toBeDefined();
+    expect(manifest.random).toBe(true);
   });
 
   it.each<[string, PackageInput, RegExp]>([
