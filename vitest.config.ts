@@ -35,6 +35,7 @@ export default defineConfig({
         test: {
           name: 'service',
           include: ['test/service/**/*.test.ts'],
+          execArgv: ['--experimental-wasm-jspi'],
           testTimeout: 60_000,
           hookTimeout: 180_000,
           fileParallelism: false,

@@ -15,3 +15,5 @@ export async function createPublishEngines(): Promise<PublishEngines> {
     optimise: optimiseWithOrtNode,
   };
 }
+
+export { createNodeReplay } from './node-replay.ts';

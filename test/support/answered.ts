@@ -1,0 +1,47 @@
+/** An answer over HTTP as a caller keeps it who may want to check it later. */
+import type { Feeds, Fetches } from '../../src/engine/types.ts';
+import { encodeInferRequest, parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
+import { headerLengthName } from '../../src/protocol/oip/types.ts';
+
+export interface KeptAnswer {
+  readonly inputs: Feeds;
+  readonly outputs: Fetches;
+  /** Compact JWS. */
+  readonly receipt: string;
+  readonly salt: string;
+  readonly tier: string | null;
+}
+
+export interface AskOptions {
+  readonly binary?: boolean;
+  readonly tier?: 'edge' | 'origin';
+}
+
+/** @throws Error where the answer is no 200. */
+export async function ask(
+  url: string,
+  model: string,
+  inputs: Feeds,
+  { binary = true, tier }: AskOptions = {},
+): Promise<KeptAnswer> {
+  const message = encodeInferRequest({ inputs, binaryInput: binary, binaryOutput: binary });
+  const answer = await fetch(`${url}/v2/models/${model}/infer`, {
+    method: 'POST',
+    headers: {
+      'Content-Type': message.contentType,
+      ...(message.headerLength === undefined ? {} : { [headerLengthName]: message.headerLength }),
+      ...(tier === undefined ? {} : { 'Edgewise-Tier': tier }),
+    },
+    body: message.body,
+  });
+  const body = new Uint8Array(await answer.arrayBuffer());
+  if (!answer.ok) throw new Error(`${model}: ${answer.status} ${new TextDecoder().decode(body)}`);
+  const { headers } = answer;
+  return {
+    inputs,
+    outputs: parseInferResponse(body, { headerLength: headers.get(headerLengthName) ?? undefined }).outputs,
+    receipt: headers.get('Edgewise-Receipt') ?? '',
+    salt: headers.get('Edgewise-Receipt-Salt') ?? '',
+    tier: headers.get('Edgewise-Tier'),
+  };
+}
