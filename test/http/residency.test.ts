@@ -11,7 +11,7 @@ import type { Endpoint } from '../../src/routing/types.ts';
 import { echo, metadata, startOipServer } from '../routing/oip-server.ts';
 import { closedUrl, endpointAt, type Handler, json } from '../routing/servers.ts';
 import { binaryRequest } from '../support/binary-request.ts';
-import { publishTiny, type TestService, testService } from '../support/services.ts';
+import { bearer, publishTiny, type TestService, testService } from '../support/services.ts';
 
 function tenantOf(residency?: string): Caller {
   const scopes = scopesSchema.parse({});
@@ -348,6 +348,60 @@ describe('a request that is bound to a jurisdiction', () => {
     await vi.waitFor(() => expect(where.edge.services.shadows?.figures.of('echo')[0]?.compared).toBe(1));
     expect(server.inferences).toHaveLength(2);
     expect([where.foreign.seen, where.engine.runsDone]).toEqual([untouched, 0]);
+  });
+
+  /** A key of a tenant that is bound to `eu`. */
+  async function boundKey({ edge }: Setting): Promise<Record<string, string>> {
+    const store = edge.services.accounts?.store ?? expect.fail('no accounts');
+    await store.createTenant({ id: 't42', name: 'A tenant', residency: 'eu', fieldsOfUse: [] });
+    const { text } = await store.createKey('t42', { scopes: scopesSchema.parse({}) });
+    return bearer(text);
+  }
+
+  it('is bound by its tenant alone: answered there, on record there, and refused where the servers there fail', async () => {
+    let fails = false;
+    const server = await startOipServer((request, response) =>
+      fails ? json(response, 500, {}) : echo(request, response),
+    );
+    const where = await setting({ eu: [euAt(server.url)], jurisdiction: 'eu', originOnly: true });
+    const key = await boundKey(where);
+    const answer = await infer(where, key);
+    expect(await outcome(answer)).toEqual([200, 'origin']);
+    const receipt = answer.headers.get('Edgewise-Receipt')?.split('.')[1] ?? '';
+    expect(JSON.parse(Buffer.from(receipt, 'base64url').toString())).toMatchObject({
+      caller: { tenant: 't42' },
+      route: { tier: 'origin', jurisdiction: 'eu' },
+    });
+    fails = true;
+    for (let count = 0; count < 3; count += 1) {
+      expect(await outcome(infer(where, key))).toEqual([451, 'residency_unavailable']);
+    }
+    expect([where.foreign.seen, where.engine.runsDone]).toEqual([untouched, 0]);
+  });
+
+  it.each([undefined, 'us'])(
+    'is not even passed on for a tenant of elsewhere, by an edge in %s',
+    async (here) => {
+      const server = await startOipServer(echo);
+      const where = await setting({ eu: [euAt(server.url)], ...(here && { jurisdiction: here }) });
+      const key = await boundKey(where);
+      for (const headers of [key, { ...key, ...bound }, { ...key, 'Edgewise-Jurisdiction': 'us' }]) {
+        expect(await outcome(infer(where, headers))).toEqual([451, 'residency_unavailable']);
+      }
+      expect([server.received, where.foreign.seen, where.engine.runsDone]).toEqual([[], untouched, 0]);
+    },
+  );
+
+  it('is not freed by a header from what its tenant is bound to', async () => {
+    const server = await startOipServer(echo);
+    const where = await setting({ eu: [euAt(server.url)], jurisdiction: 'eu' });
+    const key = await boundKey(where);
+    expect(await outcome(infer(where, { ...key, 'Edgewise-Jurisdiction': 'us' }))).toEqual([
+      451,
+      'residency_unavailable',
+    ]);
+    expect(await outcome(infer(where, { ...key, ...bound }))).toEqual([200, 'edge']);
+    expect(where.foreign.seen).toEqual(untouched);
   });
 
   it('leaves traces elsewhere where it is not bound: the others do listen', async () => {

@@ -29,7 +29,12 @@ export async function startServer(handler: Handler): Promise<Server> {
   const received: Received[] = [];
   const url = await startRawServer(async (request, response) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
+    try {
+      for await (const chunk of request) chunks.push(chunk);
+    } catch {
+      // Its sender broke off.
+      return;
+    }
     const { method = '', url: path = '', headers } = request;
     const whole = { method, url: path, headers, body: new Uint8Array(Buffer.concat(chunks)) };
     received.push(whole);
