@@ -34,7 +34,7 @@ export type OnEntry = (entry: LogEntry, index: number) => void;
 export async function countEntries(
   { tree, tallies }: Count,
   entries: readonly Bytes[],
-  tags: ReadonlySet<string>,
+  tags: ReadonlySet<string> | 'all',
   onEntry?: OnEntry,
 ): Promise<Count> {
   const growing = Promise.all(entries.map(leafHash)).then((hashes) => grow(tree, hashes));
@@ -42,7 +42,7 @@ export async function countEntries(
   for (const [at, bytes] of entries.entries()) {
     const entry = decodeEntry(bytes);
     const tag = base64url.encode(entry.meterTag);
-    if (!tags.has(tag)) continue;
+    if (tags !== 'all' && !tags.has(tag)) continue;
     const index = tree.size + at;
     counted.set(
       tag,
@@ -65,7 +65,7 @@ export async function countTo(
   count: Count,
   size: number,
   read: ReadFile,
-  tags: ReadonlySet<string>,
+  tags: ReadonlySet<string> | 'all',
   onEntry?: OnEntry,
 ): Promise<Count> {
   let counted = count;
