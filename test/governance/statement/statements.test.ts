@@ -1,7 +1,9 @@
 import fc from 'fast-check';
+import { CompactSign } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { type Grant, grantSchema } from '../../../src/governance/accounts/schema.ts';
 import { parseVerifierKey } from '../../../src/governance/log/note.ts';
+import { canonicalJson } from '../../../src/governance/receipt/parts.ts';
 import type { Statement } from '../../../src/governance/statement/schema.ts';
 import { spanEntries } from '../../../src/governance/statement/spans.ts';
 import { peekStatement, readStatement, signStatement } from '../../../src/governance/statement/statement.ts';
@@ -265,5 +267,28 @@ describe('verifyStatement()', () => {
     await expect(verifyStatement(await ledger.evidence(text))).rejects.toMatchObject({
       code: expect.stringMatching(/^(signature_invalid|invalid_request)$/),
     });
+  });
+
+  it('takes nothing else that the server signed, and no statement in another form than the one it has', async () => {
+    const { compact, ledger } = await twoGrants();
+    const statement = peekStatement(compact);
+    const { kid, key } = ledger.ring.signing;
+    const signed = (text: string, typ: string) =>
+      new CompactSign(new TextEncoder().encode(text))
+        .setProtectedHeader({ alg: 'EdDSA', kid, typ })
+        .sign(key);
+    const canonical = canonicalJson(statement);
+    const own = 'edgewise-statement+jws';
+    expect(await signed(canonical, own)).toBe(compact);
+    const wrong = [
+      [await signed(canonical, 'edgewise-receipt+jws'), 'signature_invalid'],
+      [await signed(JSON.stringify(statement), own), 'invalid_request'],
+      [await signed(`${canonical} `, own), 'invalid_request'],
+      [await signed(canonicalJson({ ...statement, more: 1 }), own), 'invalid_request'],
+      [await signed('no JSON', own), 'invalid_request'],
+    ] as const;
+    for (const [text, code] of wrong) {
+      await expect(verifyStatement(await ledger.evidence(text))).rejects.toMatchObject({ code });
+    }
   });
 });

@@ -6,6 +6,7 @@ import { systemClock } from '../../../src/async/clock.ts';
 import { createLeaseBook, type ExchangeUnits } from '../../../src/governance/quota/lease-book.ts';
 import { durableObjectMeters } from '../../../src/storage/durable-object-meter-driver.ts';
 import {
+  exchangeContract,
   isGranted,
   metersContract,
   newMeter,
