@@ -28,7 +28,7 @@ function unrecorded(accounting: Accounting): Accounting {
   return {
     ...accounting,
     defer: () => undefined,
-    appender: { add: () => Promise.resolve() },
+    appender: { add: () => Promise.resolve(), hasRoom: () => true, flush: () => Promise.resolve() },
     vault: Object.assign(Object.create(accounting.vault), { seal: () => Promise.resolve(undefined) }),
   };
 }

@@ -49,6 +49,7 @@ const always: readonly Component[] = [
   { name: '@status', req: false },
   { name: 'content-digest', req: false },
   { name: 'edgewise-receipt', req: false },
+  { name: 'edgewise-receipt-id', req: false },
   { name: '@method', req: true },
   { name: '@target-uri', req: true },
   { name: 'content-digest', req: true },
@@ -170,7 +171,7 @@ export async function verifyAnswer(
     throw notSigned('its body is not that of its Content-Digest');
   }
   const needed = always.filter(({ name, req }) => {
-    if (name === 'edgewise-receipt') return exchange.headers.has(name);
+    if (name.startsWith('edgewise-receipt')) return exchange.headers.has(name);
     return name === 'content-digest' && req ? exchange.requestHeaders.has(name) : true;
   });
   try {

@@ -46,9 +46,20 @@ export function record(accounting: Accounting, issued: Issued): void {
 }
 
 async function recorded(accounting: Accounting, issued: Issued): Promise<void> {
+  const { appender, log } = accounting;
   try {
-    await accounting.appender.add(await logRecord(accounting, issued));
+    await appender.add(await unsealedAtWorst(accounting, issued));
   } catch (cause) {
-    accounting.log.write({ level: 'error', event: 'receipt_not_recorded', cause });
+    log.write({ level: 'error', event: 'receipt_not_recorded', cause });
+  }
+}
+
+/** That it happened is on record also where its text cannot be kept now: its caller has that. */
+async function unsealedAtWorst(accounting: Accounting, issued: Issued): Promise<LogRecord> {
+  try {
+    return await logRecord(accounting, issued);
+  } catch (cause) {
+    accounting.log.write({ level: 'error', event: 'receipt_not_kept', cause });
+    return { id: issued.id, entry: encodeEntry(await issued.entry()) };
   }
 }

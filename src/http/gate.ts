@@ -9,6 +9,7 @@ import type { ResolvedModel } from '../repository/model-repository.ts';
 import { matchesModel } from '../repository/name.ts';
 import { type Accounting, record } from './accounting.ts';
 import { type AppContext, addAnswerHeaders } from './context.ts';
+import { isTooLongForHeader, receiptHeaders, recordFirst } from './receipt-headers.ts';
 import type { Services } from './services.ts';
 import type { HttpSettings } from './settings.ts';
 
@@ -34,16 +35,25 @@ export interface Admitted extends Entrance {
  * Waits for nothing where what is stopped is known, which is nearly always.
  *
  * @throws EdgewiseError the refusal's code; `invalid_request` for a purpose that cannot be read; `records_unavailable` where
- * it cannot be known whether the model is stopped.
+ * it cannot be known whether the model is stopped, or what is answered could not be put on record.
  */
 export function pass(
   c: AppContext,
-  { accounting, settings }: Services,
+  { accounting, settings, tier }: Services,
   caller: Caller,
   action: Action,
   model: ResolvedModel,
 ): Admitted | undefined | Promise<Admitted> {
-  if (accounting === undefined) return undefined;
+  if (accounting === undefined) {
+    if (tier === 'origin') return undefined;
+    throw new EdgewiseError('records_unavailable', 'this edge cannot account for answers, so it gives none');
+  }
+  if (!accounting.appender.hasRoom()) {
+    accounting.defer(accounting.appender.flush());
+    throw new EdgewiseError('records_unavailable', 'too many receipts wait for their place in the log', {
+      retryAfterSeconds: 1,
+    });
+  }
   const entrance = { accounting, settings, caller, action, model, atMs: accounting.now() };
   const stop = accounting.stops.of(model.manifest.name);
   return stop instanceof Promise
@@ -103,9 +113,10 @@ export async function refuse(
     // Of no unit: it counts on nobody's.
     meter: `refused:${caller.kind === 'anonymous' ? 'anonymous' : caller.id}`,
   });
-  record(accounting, issued);
+  if (isTooLongForHeader(issued)) await recordFirst(accounting, issued);
+  else record(accounting, issued);
   addAnswerHeaders(c, {
-    'Edgewise-Receipt': issued.compact,
+    ...receiptHeaders(issued),
     ...(refusal.where === undefined ? {} : { Link: `<${refusal.where}>; rel="license"` }),
   });
   throw new EdgewiseError(

@@ -113,10 +113,15 @@ async function answer(c: AppContext, services: Services, asked: Asked): Promise<
   const units = unitsOf(request, manifest);
   const taken = admitted && takeUnits(c, admitted, units);
   const charge = taken instanceof Promise ? await taken : taken;
+  let isOnRecord = false;
+  const onRecord = () => {
+    isOnRecord = true;
+  };
   try {
-    return await computed(c, services, admitted, { job, placement, facts, units });
+    return await computed(c, services, admitted, { job, placement, facts, units, onRecord });
   } catch (error) {
-    charge?.giveBack();
+    // What the log counts the quota counts, too.
+    if (!isOnRecord) charge?.giveBack();
     throw error;
   }
 }
@@ -126,13 +131,14 @@ interface Computation {
   readonly placement: Placed;
   readonly facts: PlacementFacts;
   readonly units: number;
+  readonly onRecord: () => void;
 }
 
 async function computed(
   c: AppContext,
   services: Services,
   admitted: Admitted | undefined,
-  { job, placement, facts, units }: Computation,
+  { job, placement, facts, units, onRecord }: Computation,
 ): Promise<Response> {
   const { clock, settings, statistics } = services;
   const { jurisdiction, model, request, startedMs } = job;
@@ -181,6 +187,7 @@ async function computed(
       runtime: ran.runtime,
       inputs: request.inputs,
       outputs: ran.outputs,
+      onRecord,
     }));
   return new Response(encoded.body, {
     headers: {

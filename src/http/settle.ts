@@ -2,16 +2,16 @@
 import { base64url } from 'jose';
 import type { RuntimeIdentity } from '../engine/types.ts';
 import { EdgewiseError } from '../errors.ts';
-import type { Action } from '../governance/accounts/schema.ts';
 import { encodeProof } from '../governance/log/proof.ts';
 import type { NamedTensors } from '../governance/receipt/canonical-tensors.ts';
 import type { Issued } from '../governance/receipt/issue.ts';
 import type { RouteFacts } from '../governance/receipt/parts.ts';
 import type { Terms } from '../repository/terms.ts';
 import type { Tier } from '../routing/place.ts';
-import { type Accounting, logRecord, record } from './accounting.ts';
-import type { AppContext } from './context.ts';
+import { type Accounting, record } from './accounting.ts';
+import { type AppContext, addAnswerHeaders } from './context.ts';
 import type { Admitted } from './gate.ts';
+import { isTooLongForHeader, receiptHeaders, recordFirst } from './receipt-headers.ts';
 
 export interface Settlement {
   readonly units: number;
@@ -23,12 +23,16 @@ export interface Settlement {
   /** Both undefined where the body went through unread. */
   readonly inputs: NamedTensors | undefined;
   readonly outputs: NamedTensors | undefined;
+  /** Told where the log has the receipt, or may have it, before the answer is certain: its units count from then on. */
+  readonly onRecord?: (() => void) | undefined;
 }
 
 /**
- * What the answer says for the record, its receipt on the way into the log.
+ * What the answer says for the record, its receipt on the way into the log. One that the headers cannot hold is in the log
+ * before.
  *
- * @throws EdgewiseError `records_unavailable` when the caller wants the receipt in the log before the answer, and it is not.
+ * @throws EdgewiseError `records_unavailable` when the receipt has to be in the log before the answer, and is not; what
+ * `recordFirst` throws.
  */
 export async function settle(
   c: AppContext,
@@ -37,11 +41,10 @@ export async function settle(
 ): Promise<Record<string, string>> {
   const issued = await issue(admitted, settlement);
   const { accounting, model } = admitted;
-  if (!wantsLogged(c)) {
-    record(accounting, issued);
-    return { ...receiptHeaders(issued), ...dutyHeaders(model.manifest.terms) };
-  }
-  const proof = await proven(accounting, issued);
+  const isAwaited = wantsLogged(c);
+  if (isAwaited || isTooLongForHeader(issued)) await recordFirst(accounting, issued, settlement.onRecord);
+  else record(accounting, issued);
+  const proof = isAwaited ? await proven(c, accounting, issued) : undefined;
   return { ...receiptHeaders(issued), ...proof, ...dutyHeaders(model.manifest.terms) };
 }
 
@@ -57,7 +60,7 @@ function issue(admitted: Admitted, settlement: Settlement): Promise<Issued> {
     packs: accounting.packs,
     meter: permit.meter.meter,
     units,
-    route: routeOf(action, settlement),
+    route: routeOf(admitted, settlement),
     inputs,
     outputs,
   });
@@ -72,12 +75,16 @@ export function wantsLogged(c: AppContext): boolean {
 /** A round of the log takes about a second. */
 export const proofPatienceMs = 10_000;
 
-async function proven(accounting: Accounting, issued: Issued): Promise<Record<string, string>> {
-  const entry = await logRecord(accounting, issued);
-  await accounting.receipts.append([entry]);
+async function proven(
+  c: AppContext,
+  accounting: Accounting,
+  issued: Issued,
+): Promise<Record<string, string>> {
   const { receiptHash } = await issued.entry();
   const proof = await accounting.receipts.prove(receiptHash, proofPatienceMs);
   if (proof === undefined) {
+    // It is on record and its units count, so whoever asked is told of it.
+    addAnswerHeaders(c, receiptHeaders(issued));
     throw new EdgewiseError(
       'records_unavailable',
       `the receipt was not in the log within ${proofPatienceMs} ms, and the answer was wanted with its proof`,
@@ -89,17 +96,17 @@ async function proven(accounting: Accounting, issued: Issued): Promise<Record<st
   };
 }
 
-/** A WebAssembly runtime with one thread computes the same bytes everywhere; others within a tolerance. */
-function routeOf(action: Action, { tier, reason, jurisdiction, runtime }: Settlement): RouteFacts {
-  const computed = runtime?.wasm === undefined ? 'tolerance' : 'exact';
-  const reproducibility = action === 'infer' ? computed : 'none';
-  return { tier, reason, jurisdiction, runtime, reproducibility };
+function routeOf(
+  { action, model }: Admitted,
+  { tier, reason, jurisdiction, runtime }: Settlement,
+): RouteFacts {
+  const isRepeatable = action === 'infer' && model.manifest.random !== true;
+  return { tier, reason, jurisdiction, runtime, reproducibility: isRepeatable ? classOf(runtime) : 'none' };
 }
 
-function receiptHeaders({ compact, salt }: Issued): Record<string, string> {
-  return salt === undefined
-    ? { 'Edgewise-Receipt': compact }
-    : { 'Edgewise-Receipt': compact, 'Edgewise-Receipt-Salt': salt };
+/** A WebAssembly runtime with one thread computes the same bytes everywhere; others within a tolerance. */
+function classOf(runtime: RuntimeIdentity | undefined): RouteFacts['reproducibility'] {
+  return runtime?.wasm === undefined ? 'tolerance' : 'exact';
 }
 
 /** What the creator's terms have the answer say: who made the model, that a machine made this. */

@@ -18,6 +18,16 @@ export interface LogAppender {
    * @throws EdgewiseError `records_unavailable` when it could not be put there: the receipt's holder can hand it in.
    */
   add(record: LogRecord): Promise<void>;
+  /**
+   * Whether what is answered now will find room here. A quarter is kept back for what is being answered already: what finds
+   * none is given to its caller, and missing to everybody else until handed in.
+   */
+  hasRoom(): boolean;
+  /**
+   * Sends of what waits as much as goes at once, unless something is under way: for requests that are turned away for want of
+   * room, since those that added it may be no more. Does not reject.
+   */
+  flush(): Promise<void>;
 }
 
 export interface AppenderOptions {
@@ -51,6 +61,7 @@ interface Batch {
   readonly sentMs: number;
 }
 
+const roomShare = 0.75;
 /** What a record weighs beside its bytes: objects, strings, a promise and a timer. */
 const recordOverheadBytes = 500;
 
@@ -148,6 +159,11 @@ export function createAppender(options: AppenderOptions): LogAppender {
   }
 
   return {
+    hasRoom: () => heldBytes < maxHeldBytes * roomShare,
+    async flush() {
+      takeBack();
+      if (held.size > 0 && underway.size === 0) await send(batchOf([...held].slice(0, maxBatchRecords)));
+    },
     async add(record) {
       const bytes = record.entry.length + (record.sealed?.length ?? 0) + recordOverheadBytes;
       if (heldBytes + bytes > maxHeldBytes)

@@ -209,4 +209,31 @@ describe('createAppender()', () => {
     });
     expect(had.size).toBe(500);
   });
+
+  it('says when there is no more room, and keeps some back for what is answered already', async () => {
+    const { appender, answers, advance, settle } = harness({ maxHeldBytes: 4000 });
+    expect(appender.hasRoom()).toBe(true);
+    const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(record)));
+    expect(appender.hasRoom()).toBe(false);
+    expect((await recordsOf(6, 7)).map((record) => outcomeOf(appender.add(record)).value)).toEqual([
+      'pending',
+    ]);
+    await advance(10);
+    for (const { resolve } of answers) resolve();
+    await settle();
+    expect(outcomes.every(({ value }) => value === 'appended')).toBe(true);
+    expect(appender.hasRoom()).toBe(true);
+  });
+
+  it('frees the room of requests that never go on, by those that are turned away', async () => {
+    const { appender, batches, answers, settle } = harness({ maxHeldBytes: 4000, windowMs: 1e9 });
+    for (const record of await recordsOf(0, 6)) void appender.add(record).catch(() => undefined);
+    expect(appender.hasRoom()).toBe(false);
+    void appender.flush();
+    void appender.flush();
+    expect(batches.map((batch) => batch.length)).toEqual([6]);
+    answers[0]?.resolve();
+    await settle();
+    expect(appender.hasRoom()).toBe(true);
+  });
 });
