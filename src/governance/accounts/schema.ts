@@ -146,7 +146,7 @@ export const tenantSchema = z.strictObject({
   /** Its data stays in this jurisdiction (`eu`), or is refused. */
   residency: z
     .string()
-    .regex(/^[a-z][a-z-]{0,30}$/)
+    .regex(/^[a-z][a-z-]{1,31}$/)
     .optional(),
   /** Fields that it works in, as far as terms deny some. */
   fieldsOfUse: z.array(purposeSchema).max(64).default([]),
