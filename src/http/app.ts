@@ -3,6 +3,7 @@ import { cors } from 'hono/cors';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import { adminRoutes } from './admin.ts';
 import { type AppContext, type AppEnv, identifyRequest } from './context.ts';
+import { disputeRoutes } from './dispute-routes.ts';
 import { docsPage } from './docs-page.ts';
 import { oipErrorResponse, toHttpError } from './error-response.ts';
 import { licenceRoutes } from './licence-routes.ts';
@@ -45,6 +46,7 @@ export function createApp(services: Services): Hono<AppEnv> {
   app.route('/.well-known', privacyRoutes(services));
   app.route('/v1', licenceRoutes(services));
   app.route('/v1', receiptRoutes(services));
+  app.route('/v1', disputeRoutes(services));
   app.route('/v1', statementRoutes(services));
   app.route('/.well-known', receiptKeyRoutes(services));
   app.route('/v1/models', modelFileRoutes(services));

@@ -6,6 +6,7 @@ import { OpenAPIHono, z } from '@hono/zod-openapi';
 import { dataTypeNames } from '../tensor/datatype.ts';
 import { accountOperations } from './openapi-accounts.ts';
 import { adminOperations } from './openapi-admin.ts';
+import { disputeOperations } from './openapi-disputes.ts';
 import { licenceOperations, policyOperations } from './openapi-governance.ts';
 import { logOperations } from './openapi-log.ts';
 import { anyObject, type Operation } from './openapi-operation.ts';
@@ -175,6 +176,7 @@ export const operations: readonly Operation[] = [
   { method: 'get', path: '/docs', tag: 'Service', summary: 'Reference page', answer: 'html' },
   ...licenceOperations,
   ...receiptOperations,
+  ...disputeOperations,
   ...statementOperations,
   ...logOperations,
   ...adminOperations,

@@ -1,10 +1,10 @@
 import type { PoolModel } from '../engine/session-pool.ts';
-import type { ResolvedModel } from '../repository/model-repository.ts';
+import type { StoredManifest } from '../repository/documents.ts';
 import { modelSource } from '../repository/weights.ts';
 import type { Services } from './services.ts';
 
 /** What the session pool needs to know of a model: its name in the pool, what it will take, how it is read. */
-export function poolModel({ blobs, engineBaseBytes, tier }: Services, model: ResolvedModel): PoolModel {
+export function poolModel({ blobs, engineBaseBytes, tier }: Services, model: StoredManifest): PoolModel {
   const { manifest, manifestDigest } = model;
   if (tier === 'origin') {
     return {

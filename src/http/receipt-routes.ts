@@ -65,7 +65,7 @@ export function receiptRoutes(services: Services): Hono<AppEnv> {
 
 const ownOnly = { 'Cache-Control': 'private, no-store' };
 
-function accountingOf({ accounting }: Services): Accounting {
+export function accountingOf({ accounting }: Services): Accounting {
   if (accounting === undefined) {
     throw new EdgewiseError('not_found', 'this server gives no receipts: it answers to an edge, which does');
   }
@@ -102,7 +102,7 @@ async function givenReceipt(c: AppContext): Promise<string> {
 }
 
 /** @throws EdgewiseError `invalid_request` for what this server has not signed, or signed for another log. */
-async function ownReceipt({ ring, logKey }: Accounting, compact: string): Promise<Receipt> {
+export async function ownReceipt({ ring, logKey }: Accounting, compact: string): Promise<Receipt> {
   const { receipt } = await readReceipt(compact, ring.verifying).catch((thrown: unknown) => {
     const error = toEdgewiseError(thrown);
     // Here it is the caller's to see what is wrong with it.

@@ -86,7 +86,8 @@ export class ModelRepository {
   /** Name → when it was found to have no model. */
   readonly #unknown = new Lru<string, number>({ maxBytes: maxUnknownNames });
   readonly #manifests = new Lru<Digest, HeldManifest>({ maxBytes: maxManifestBytes });
-  readonly #publishers: Publishers;
+  /** Whose signatures count. */
+  readonly publishers: Publishers;
   #names: { readonly names: readonly string[]; readonly readAt: number } | undefined;
   /** Counts invalidations: a read that began before one does not fill the caches after it. */
   #epoch = 0;
@@ -96,7 +97,7 @@ export class ModelRepository {
     this.#blobs = options.blobs;
     this.#clock = options.clock;
     this.#defer = options.defer;
-    this.#publishers = trustPublishers(options.publishers);
+    this.publishers = trustPublishers(options.publishers);
     this.#maxAgeMs = options.indexMaxAgeMs ?? 5000;
     this.#maxStaleMs = this.#maxAgeMs + (options.staleWhileRevalidateMs ?? 60_000);
   }
@@ -234,7 +235,7 @@ export class ModelRepository {
 
   async #judge(version: StoredManifest, bundle: Digest | undefined): Promise<Verdict> {
     try {
-      return { bundle, signed: await verifyStored(this.#blobs, this.#publishers, version, bundle) };
+      return { bundle, signed: await verifyStored(this.#blobs, this.publishers, version, bundle) };
     } catch (error) {
       // Whatever else went wrong says nothing of the signature, and may go better next time.
       if (!isEdgewiseError(error) || error.code !== 'signature_invalid') throw error;

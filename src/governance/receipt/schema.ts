@@ -157,7 +157,7 @@ export const verdictReceiptSchema = z.strictObject({
     verdict: verdictSchema,
     /** Why, where it is not `reproduced_exact`. */
     detail: z.string().max(500).optional(),
-    /** What the outputs differed by at most, and by how much they may. */
+    /** Of the value that uses most of what it may differ by, or is furthest beyond it: by how much it does, and may. */
     maxDifference: z.number().nonnegative().optional(),
     tolerance: z.number().nonnegative().optional(),
   }),

@@ -1,0 +1,137 @@
+/**
+ * Answers that are doubted: run again here, and judged. Whoever shows what a receipt commits to may ask, since the verdict
+ * says nothing that they do not know. Nothing of it is kept but the verdict, which is a receipt of its own.
+ */
+import { Hono } from 'hono';
+import { z } from 'zod';
+import { EdgewiseError } from '../errors.ts';
+import type { Caller } from '../governance/accounts/caller.ts';
+import { maxReceiptLength } from '../governance/receipt/read.ts';
+import { replay } from '../governance/replay/replay.ts';
+import { storedModel } from '../governance/replay/stored-model.ts';
+import type { DisputedAnswer, ReplayMeans } from '../governance/replay/types.ts';
+import { parseKeptExchange } from '../protocol/oip/kept-exchange.ts';
+import { headerLengthName } from '../protocol/oip/types.ts';
+import type { StoredManifest } from '../repository/documents.ts';
+import { predictRunMs } from '../routing/cost.ts';
+import { Admission } from '../scheduler/admission.ts';
+import { digestOf } from '../storage/digest.ts';
+import { type Accounting, record } from './accounting.ts';
+import { readBody } from './body.ts';
+import { callerOf } from './callers.ts';
+import type { AppContext, AppEnv } from './context.ts';
+import { elementsOf } from './elements.ts';
+import { poolModel } from './pool-model.ts';
+import { accountingOf, ownReceipt } from './receipt-routes.ts';
+import { residencyOf } from './residency.ts';
+import type { Services } from './services.ts';
+
+/** Of an isolate at a time: a re-run may load a model that nobody else wants now. */
+const maxReplays = 1;
+/** Requests come first: no answer is run again where more than this share of what may be in flight is. */
+const maxUtilisation = 0.5;
+
+const encoder = new TextEncoder();
+
+const claimSchema = z.object({ receipt: z.string().min(1).max(maxReceiptLength), salt: z.string().max(100) });
+
+/** To be mounted at `/v1`. */
+export function disputeRoutes(services: Services): Hono<AppEnv> {
+  const { clock } = services;
+  const replays = new Admission({ maxInFlight: maxReplays, clock });
+  const means = replayMeans(services, replays);
+  const app = new Hono<AppEnv>();
+
+  app.post('/disputes', async (c) => {
+    const caller = await callerOf(c, services);
+    const accounting = accountingOf(services);
+    mustBeHere(c, services, caller);
+    const atMs = accounting.now();
+    const { compact, disputed } = await disputedAnswer(c, services, accounting);
+    const finding = await replay(disputed, means);
+    const issued = await accounting.issuer.verdict({
+      atMs,
+      caller,
+      // Of no unit: it counts on nobody's.
+      meter: `dispute:${caller.kind === 'anonymous' ? 'anonymous' : caller.id}`,
+      dispute: {
+        ...finding,
+        receipt: disputed.receipt.id,
+        hash: await digestOf(new Uint8Array(encoder.encode(compact))),
+      },
+    });
+    record(accounting, issued);
+    return c.json({ ...finding, receipt: issued.compact }, 200, {
+      'Cache-Control': 'private, no-store',
+      'Edgewise-Receipt': issued.compact,
+    });
+  });
+  return app;
+}
+
+/** The run is here, so a bond to another place is one that cannot be kept. */
+function mustBeHere(c: AppContext, { placement }: Services, caller: Caller): void {
+  const bond = residencyOf(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
+  if (bond === undefined || bond === placement.jurisdiction) return;
+  throw new EdgewiseError(
+    'residency_unavailable',
+    `the request is bound to "${bond}", and this server, which would run the answer again, is not there`,
+  );
+}
+
+interface Shown {
+  readonly compact: string;
+  readonly disputed: DisputedAnswer;
+}
+
+async function disputedAnswer(c: AppContext, { settings }: Services, accounting: Accounting): Promise<Shown> {
+  const body = await readBody(c.req.raw, settings.body);
+  const headerLength = c.req.header(headerLengthName);
+  const { document, inputs, outputs } = parseKeptExchange(body, { headerLength, limits: settings.json });
+  const claim = claimSchema.safeParse(document);
+  if (!claim.success) {
+    const [issue] = claim.error.issues;
+    throw new EdgewiseError(
+      'invalid_request',
+      `the body's ${issue?.path.join('.') || 'top level'}: ${issue?.message}`,
+    );
+  }
+  const { receipt: compact, salt } = claim.data;
+  const receipt = await ownReceipt(accounting, compact);
+  return { compact, disputed: { receipt, salt, inputs, outputs } };
+}
+
+/** Models as they are stored, on the engine that requests run on. */
+function replayMeans(services: Services, replays: Admission): ReplayMeans<StoredManifest> {
+  const { admission, blobs, pool, repository } = services;
+  return {
+    model: (wanted) => storedModel(blobs, repository.publishers, wanted),
+    async run(model, { inputs, outputs }) {
+      const { edgeProfile, name, version } = model.manifest;
+      if (edgeProfile === undefined) {
+        return {
+          missing: `${name}@${version} does not fit here: edgewise receipt replay runs it on another machine`,
+        };
+      }
+      if (admission.utilisation > maxUtilisation) throw busy();
+      const turn = replays.tryAcquire();
+      if (turn === undefined) throw busy();
+      try {
+        const permit = admission.acquire(predictRunMs(edgeProfile, elementsOf(inputs)));
+        try {
+          return await pool.run(poolModel(services, model), inputs, outputs);
+        } finally {
+          permit.release();
+        }
+      } finally {
+        turn.release();
+      }
+    },
+  };
+}
+
+function busy(): EdgewiseError {
+  return new EdgewiseError('overloaded', 'there is no room to run an answer again now', {
+    retryAfterSeconds: 2,
+  });
+}

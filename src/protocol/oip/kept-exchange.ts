@@ -1,0 +1,46 @@
+/** A request and its answer in one body, as somebody shows them who kept both: their tensors beside what else is said. */
+import { describe, invalid } from './fail.ts';
+import { checkAllTaken, splitFrame } from './frame.ts';
+import { isObject, type JsonLimits, member, parseJson } from './json-text.ts';
+import { parseTensorList, type TensorListSource } from './tensor-entry.ts';
+
+type Tensors = ReturnType<typeof parseTensorList>;
+
+export interface KeptExchange {
+  /** All of the JSON, for what stands beside the tensors. */
+  readonly document: Readonly<Record<string, unknown>>;
+  readonly inputs: Tensors;
+  /** Undefined where the body has no `outputs`. */
+  readonly outputs: Tensors | undefined;
+}
+
+export interface KeptExchangeOptions {
+  /** The raw value of `Inference-Header-Content-Length`; undefined when there is none. */
+  readonly headerLength?: string | undefined;
+  readonly limits?: JsonLimits;
+}
+
+/**
+ * `inputs` as a request has them, `outputs` as an answer has them. Binary tensors follow the JSON: those of the inputs, then
+ * those of the outputs. Tensors may be views of `body`.
+ *
+ * @throws EdgewiseError `invalid_request`, `shape_mismatch`, `unsupported_datatype`, `too_large`
+ */
+export function parseKeptExchange(
+  body: Uint8Array,
+  { headerLength, limits }: KeptExchangeOptions = {},
+): KeptExchange {
+  const { json, blocks } = splitFrame(body, headerLength);
+  const parsed = parseJson(json, 'the body', limits);
+  const document = parsed.value;
+  if (!isObject(document)) throw invalid(`the body is ${describe(document)}, wanted a JSON object`);
+  const tensors = (key: TensorListSource['key']): Tensors => {
+    const list = member(document, key);
+    if (!Array.isArray(list)) throw invalid(`${key} is ${describe(list)}, wanted an array`);
+    return parseTensorList(list, { key, json: parsed, blocks });
+  };
+  const inputs = tensors('inputs');
+  const outputs = document['outputs'] === undefined ? undefined : tensors('outputs');
+  checkAllTaken(blocks);
+  return { document, inputs, outputs };
+}
