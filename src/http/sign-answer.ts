@@ -13,7 +13,7 @@ import type { Services } from './services.ts';
 
 /**
  * Costs a look at one header where nothing is asked for. A signed answer is held as a whole before it goes out; a stream of
- * events, which has no end to wait for, stays unsigned.
+ * events, which has no end to wait for, stays unsigned, and so does what is longer than an answer may be: weights.
  *
  * @throws EdgewiseError `invalid_request` for a signature that cannot be made, or a request whose body is not that of its
  * `Content-Digest`, before anything is done.
@@ -28,7 +28,8 @@ export function signAnswers({ accounting, settings }: Services): MiddlewareHandl
     if (c.req.header('content-digest') !== undefined) await checkDigest(c, settings.body.maxBytes);
     await next();
     if (c.res.headers.get('content-type')?.startsWith('text/event-stream')) return;
-    await sign(c, wanted, atMs, ring.signing);
+    const body = await heldBody(c, settings.maxAnswerBytes);
+    if (body !== undefined) await sign(c, body, wanted, atMs, ring.signing);
   };
 }
 
@@ -44,26 +45,70 @@ async function checkDigest(c: AppContext, maxBytes: number): Promise<void> {
   c.req.raw = new Request(c.req.raw, { body });
 }
 
+/** The answer's body; undefined where it is longer than `maxBytes`, and then it goes on as it comes. */
+async function heldBody(c: AppContext, maxBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const reader = c.res.body?.getReader();
+  const chunks: Uint8Array[] = [];
+  let byteLength = 0;
+  for (let next = await reader?.read(); next !== undefined && !next.done; next = await reader?.read()) {
+    chunks.push(next.value);
+    byteLength += next.value.byteLength;
+    if (reader !== undefined && byteLength > maxBytes) {
+      const { status, headers } = c.res;
+      replace(c, new Response(resumed(chunks, reader), { status, headers }));
+      return undefined;
+    }
+  }
+  const body = new Uint8Array(byteLength);
+  let at = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return body;
+}
+
+/** What was read, then what was not. */
+function resumed(
+  chunks: Uint8Array[],
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    async pull(controller) {
+      const chunk = chunks.shift() ?? (await reader.read()).value;
+      if (chunk === undefined) controller.close();
+      else controller.enqueue(chunk);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  });
+}
+
+function replace(c: AppContext, answer: Response): void {
+  // Hono merges the headers of an answer that is replaced into the new one.
+  c.res = undefined;
+  c.res = answer;
+}
+
 async function sign(
   c: AppContext,
+  body: Uint8Array<ArrayBuffer>,
   wanted: WantedSignature,
   atMs: number,
   signing: Parameters<typeof signAnswer>[2],
 ): Promise<void> {
-  const body = new Uint8Array(await c.res.arrayBuffer());
+  const headers = new Headers(c.res.headers);
+  // What the answer says in any case is put on it later: a refusal's receipt among it, which the signature is to cover.
+  for (const [name, value] of Object.entries(c.get('answerHeaders') ?? {})) headers.set(name, value);
   const exchange = {
     method: c.req.method,
     targetUri: c.req.url,
     requestHeaders: c.req.raw.headers,
     status: c.res.status,
-    headers: c.res.headers,
+    headers,
     body,
   };
-  const headers = new Headers(c.res.headers);
   const signed = await signAnswer(wanted, exchange, signing, atMs);
   for (const [name, value] of Object.entries(signed)) headers.set(name, value);
   const { status } = c.res;
-  // Hono merges the headers of an answer that is replaced into the new one.
-  c.res = undefined;
-  c.res = new Response(body.byteLength === 0 ? null : body, { status, headers });
+  replace(c, new Response(body.byteLength === 0 ? null : body, { status, headers }));
 }
