@@ -3,6 +3,7 @@ import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { toHex } from './bytes.ts';
 import { parseCheckpoint } from './checkpoint.ts';
 import {
+  cosignatureTime,
   formatNote,
   isSignedBy,
   type NoteSignature,
@@ -47,12 +48,21 @@ export async function mergeCosignatures(
       cause: error,
     });
   }
-  const latest = new Map(
-    [...note.signatures, ...added].map((signature) => [keyOf(signature), signature] as const),
-  );
+  const latest = new Map(note.signatures.map((signature) => [keyOf(signature), signature] as const));
+  for (const signature of added) {
+    const key = keyOf(signature);
+    if (isLater(signature, latest.get(key))) latest.set(key, signature);
+  }
   const merged = [...latest.values()];
   const cosigners = merged.filter(ofWitness).length;
   return { size, kept: { note: formatNote({ text: note.text, signatures: merged }), cosigners } };
+}
+
+/** Older ones are public, so anybody can bring them again. */
+function isLater({ signature }: NoteSignature, standing: NoteSignature | undefined): boolean {
+  const time = cosignatureTime(signature);
+  const standingTime = standing && cosignatureTime(standing.signature);
+  return time === undefined || standingTime === undefined || time > standingTime;
 }
 
 /** A key signs once: its later signature takes the place of the former. */

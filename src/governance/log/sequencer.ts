@@ -191,6 +191,8 @@ export function createSequencer(options: SequencerOptions): Sequencer {
       head: known.head,
       witnesses: options.witnesses,
     });
+    // What is there already costs no write: anybody can send it.
+    if (state.noteOf(size)?.note === kept.note) return;
     state.renote(size, kept);
     if (size !== known.head?.size) return;
     loaded = await publish({ ...known, head: { ...known.head, note: kept.note } });

@@ -51,10 +51,16 @@ const maxSealedBytes = 64 * 1024;
 const maxIdLength = 128;
 /** Longest wait that is heeded, so that nobody holds a connection for good. */
 const maxWaitMs = 30_000;
+/**
+ * Who asks for a receipt that the log has not seen may ask for anything; that many of them are waited with, the others are
+ * answered at once. Those whose receipt waits for its round always wait.
+ */
+const maxWaitingUnknown = 256;
 
 export function createLogService(options: LogServiceOptions): LogService {
   const { state, sequencer, clock, schedule, maxPending = defaultMaxPending } = options;
   const waiting = new Set<() => void>();
+  let waitingUnknown = 0;
 
   function nextRound(ms: number): Promise<void> {
     return new Promise((resolve) => {
@@ -66,6 +72,12 @@ export function createLogService(options: LogServiceOptions): LogService {
       const cancel = clock.after(ms, wake);
       waiting.add(wake);
     });
+  }
+
+  async function unknownUntil(round: Promise<void>): Promise<void> {
+    waitingUnknown += 1;
+    await round;
+    waitingUnknown -= 1;
   }
 
   function placeOf(receiptHash: Bytes, published: number): LogLocation | undefined {
@@ -93,7 +105,9 @@ export function createLogService(options: LogServiceOptions): LogService {
         const place = placeOf(receiptHash, await sequencer.ready());
         const leftMs = untilMs - clock.now();
         if (place !== undefined || !(leftMs > 0)) return place;
-        await nextRound(leftMs);
+        if (state.indexOf(receiptHash) !== undefined) await nextRound(leftMs);
+        else if (waitingUnknown >= maxWaitingUnknown) return undefined;
+        else await unknownUntil(nextRound(leftMs));
       }
     },
     async find(id) {

@@ -241,6 +241,10 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       expect(now.note.text).toBe(note.text);
       expect(now.witnesses.map(({ name }) => name).sort()).toEqual(['witness.test/one', 'witness.test/two']);
       expect(now.note.signatures).toHaveLength(3);
+      // Lines are public: whoever brings the older one again, or the same, changes nothing.
+      await log.cosign(await cosigned(note.text, one));
+      await log.cosign(await cosigned(note.text, one, 1_800_000_060));
+      expect((await published(log)).text).toBe(now.text);
       const proof = await log.prove(await hashOf(0), 0);
       expect(proof?.checkpoint).toBe(now.text);
       await log.append(await recordsOf(2, 3));

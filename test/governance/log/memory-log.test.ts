@@ -1,7 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { memoryLog } from '../../../src/governance/log/memory-log.ts';
+import { memoryLogObjects } from '../../../src/governance/log/memory-store.ts';
+import { formatSignatureLine, parseCosignerKey, parseNote } from '../../../src/governance/log/note.ts';
 import { ManualClock } from '../../support/clock.ts';
-import { testGovernanceBindings, testLogKey } from '../../support/governance-keys.ts';
+import { testGovernanceBindings, testLogKey, testWitnesses } from '../../support/governance-keys.ts';
 import { receiptLogContract } from './contract.ts';
 import { hashOf, recordsOf } from './records.ts';
 
@@ -25,6 +27,56 @@ describe('memoryLog()', () => {
     expect(await log.file('checkpoint')).toBeUndefined();
     clock.advance(1);
     expect((await waiting)?.index).toBe(1);
+  });
+
+  it('waits with a bounded number of those who ask for what it has not seen, and with all others', async () => {
+    const clock = new ManualClock();
+    const log = await memoryLog({ ...keys, clock });
+    const strange = Promise.all(
+      Array.from({ length: 256 }, () => log.prove(new Uint8Array(32).fill(9), 10_000)),
+    );
+    await vi.waitFor(() => expect(clock.pending).toBe(256));
+    expect(await log.prove(await hashOf(0), 10_000)).toBeUndefined();
+    await log.append(await recordsOf(0, 1));
+    const own = log.prove(await hashOf(0), 10_000);
+    await vi.waitFor(() => expect(clock.pending).toBe(258));
+    clock.advance(1000);
+    expect((await own)?.index).toBe(0);
+    clock.advance(9000);
+    expect(await strange).not.toContainEqual(expect.anything());
+    const again = log.prove(await hashOf(5), 10_000);
+    await vi.waitFor(() => expect(clock.pending).toBe(1));
+    clock.advance(10_000);
+    expect(await again).toBeUndefined();
+  });
+
+  it('writes nothing for a cosignature that it has', async () => {
+    const objects = memoryLogObjects();
+    let published = 0;
+    const log = await memoryLog({
+      ...keys,
+      clock: new ManualClock(),
+      objects: {
+        ...objects,
+        replace: (path, bytes, etag) => {
+          published += 1;
+          return objects.replace(path, bytes, etag);
+        },
+      },
+    });
+    await log.append(await recordsOf(0, 1));
+    await log.flush();
+    const { text } = parseNote(new TextDecoder().decode(await log.file('checkpoint')));
+    const line = async (at: number) => {
+      const cosigner = await parseCosignerKey(testWitnesses[0].privateKey, () => at);
+      return `${formatSignatureLine(await cosigner.sign(text))}\n`;
+    };
+    await log.cosign(await line(1_800_000_000));
+    const before = published;
+    for (const at of [1_800_000_000, 1_799_999_999, 1_800_000_000]) await log.cosign(await line(at));
+    expect(published).toBe(before);
+    await log.cosign(await line(1_800_000_001));
+    expect(published).toBe(before + 1);
   });
 
   it('stops waiting at the time that it was given', async () => {
