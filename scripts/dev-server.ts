@@ -24,6 +24,8 @@ export interface DevServerOptions {
   readonly secrets?: Readonly<Record<string, string>>;
   /** What `onOutput` is given: the worker's errors alone, or all that it says (and wrangler). Default: `error`. */
   readonly output?: 'error' | 'log';
+  /** Which country connections are told to come from, e.g. `DE`; absent: none is told, as of one that Cloudflare cannot place. */
+  readonly country?: string;
   /** Where the worker's output goes; absent: kept, and shown when the start fails. */
   readonly onOutput?: (text: string) => void;
 }
@@ -73,7 +75,7 @@ const startTimeoutMs = 120_000;
 
 /** @throws Error with the worker's output when it does not come up. */
 export async function startDevServer(options: DevServerOptions = {}): Promise<DevServer> {
-  const port = options.port || (await freePort());
+  const port = await freePort(options.port);
   const adminKey = localAdminKey();
   const { publisherKey, trustedPublishers } = await localPublisher();
   const vars = {
@@ -85,6 +87,7 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     ...options.vars,
   };
   const secrets = writeSecrets({ ...(await localKeys()), ...options.secrets });
+  const connections = writeConnections(options.country);
   const args = [
     ...['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(await freePort())],
     ...['--log-level', options.output ?? 'error', '--show-interactive-dev-session=false'],
@@ -101,7 +104,9 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     {
       ...process.env,
       WRANGLER_SEND_METRICS: 'false',
-      CLOUDFLARE_CF_FETCH_ENABLED: 'false',
+      // Absent, wrangler asks Cloudflare where this machine is, or says of every connection that it is from the US.
+      CLOUDFLARE_CF_FETCH_ENABLED: 'true',
+      CLOUDFLARE_CF_FETCH_PATH: connections.file,
       CI: 'true',
       // wrangler keeps a trace of every request, its address included, beside the worker's storage otherwise.
       X_LOCAL_OBSERVABILITY: 'false',
@@ -109,6 +114,7 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     options.onOutput ?? keep,
   );
   child.once('exit', secrets.remove);
+  child.once('exit', connections.remove);
   const url = `http://127.0.0.1:${port}`;
   try {
     await untilLive(url, child);
@@ -161,11 +167,30 @@ function writeSecrets(secrets: DevServerOptions['secrets']): {
   return { args: files.flatMap((path) => ['--env-file', path]), remove };
 }
 
-export async function freePort(): Promise<number> {
+/** What `request.cf` is, in a file for wrangler to read. */
+function writeConnections(country: string | undefined): {
+  readonly file: string;
+  readonly remove: () => void;
+} {
+  const folder = mkdtempSync(join(tmpdir(), 'edgewise-connections-'));
+  const file = join(folder, 'cf.json');
+  writeFileSync(file, JSON.stringify({ country }));
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
+  return { file, remove };
+}
+
+/**
+ * @param wanted 0: any.
+ * @throws Error when it is taken: what answers there is another server.
+ */
+export async function freePort(wanted = 0): Promise<number> {
   const server = createServer();
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
+    server.once('error', (cause) =>
+      reject(new Error(`port ${wanted} cannot be listened on: ${cause.message}`, { cause })),
+    );
+    server.listen(wanted, '127.0.0.1', () => {
       const address = server.address();
       server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
     });

@@ -19,6 +19,9 @@ const port = Number(process.env['PORT'] ?? 8787);
 // Where the local buckets live, and what the origin keeps; absent: .wrangler/state and .edgewise.
 const state = process.env['EDGEWISE_STATE'];
 
+// Which country callers are told to come from, for models whose terms look at that; absent: none.
+const country = process.env['EDGEWISE_COUNTRY'];
+
 const servers: { stop(): Promise<void> }[] = [];
 let stopping = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -55,6 +58,7 @@ void origin.ended.then((code) => {
 const worker = await startDevServer({
   port,
   ...(state === undefined ? {} : { persistTo: state }),
+  ...(country === undefined ? {} : { country }),
   vars: {
     EDGEWISE_ORIGIN_POOL: JSON.stringify([
       { name: 'local', url: origin.url, auth: { bearerSecret: 'EDGEWISE_LOCAL_ORIGIN_KEY' } },
