@@ -84,7 +84,13 @@ export type Placed =
   | {
       readonly permitted: false;
       readonly territory: string | undefined;
-      readonly why: 'unknown' | 'not-permitted' | 'conflict';
+      readonly why: 'unknown' | 'not-permitted';
+    }
+  | {
+      readonly permitted: false;
+      readonly territory: string;
+      readonly why: 'conflict';
+      readonly connection: string;
     };
 
 /**
@@ -105,7 +111,7 @@ export function placed(places: Places, { establishment, connection }: Whereabout
     return { permitted: false, territory: basis, why: 'unknown' };
   }
   if (country !== undefined && !permits(places, country)) {
-    return { permitted: false, territory: basis, why: 'conflict' };
+    return { permitted: false, territory: basis, why: 'conflict', connection: country };
   }
   return { permitted: true, territory: basis };
 }

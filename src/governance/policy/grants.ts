@@ -96,12 +96,18 @@ export function boundsBar(
 
 function placeBar(at: Placed, basis: string, by: string): Bar | undefined {
   if (at.permitted) return undefined;
-  const where = {
-    unknown: `use in a permitted territory, told by ${basis}, which is not known`,
-    'not-permitted': `use in ${at.territory}`,
-    conflict: `use in ${at.territory} with a connection from a permitted territory`,
-  }[at.why];
-  return { code: 'territory_not_allowed', right: `${where} (${by})`, at: 'terms' };
+  return { code: 'territory_not_allowed', right: `${rightOfPlace(at, basis)} (${by})`, at: 'terms' };
+}
+
+function rightOfPlace(at: Extract<Placed, { permitted: false }>, basis: string): string {
+  switch (at.why) {
+    case 'unknown':
+      return `use in a permitted territory, told by ${basis}, which is not known`;
+    case 'not-permitted':
+      return `use in ${at.territory}`;
+    case 'conflict':
+      return `use in ${at.territory} with a connection from a permitted territory, this one is from ${at.connection}`;
+  }
 }
 
 /** What is not declared may be anything, so it is permitted only where everything is. */
