@@ -26,8 +26,8 @@ import {
 } from './frontier.ts';
 import { emptyTree, rangeRoot, rootOf } from './merkle.ts';
 import { formatNote, type NoteSigner, type NoteVerifier, parseVerifierKey } from './note.ts';
-import type { LogHead, LogObjects, LogState } from './store.ts';
-import { checkpointPath, type TileRef, tileNodes, tilePath } from './tiles.ts';
+import type { LogHead, LogObjects, LogRow, LogState } from './store.ts';
+import { checkpointPath, type TileRef, tileNodes, tilePath, tileWidth } from './tiles.ts';
 
 export interface SequencerOptions {
   readonly state: LogState;
@@ -37,6 +37,8 @@ export interface SequencerOptions {
   readonly witnesses: readonly NoteVerifier[];
   /** Bounds the memory and the time of a round; what is beyond waits for the next. */
   readonly maxRoundEntries?: number | undefined;
+  /** Of sealed receipts; a bundle more at most. A Durable Object has 128 MB, and they stand in it twice. */
+  readonly maxRoundBytes?: number | undefined;
 }
 
 export interface Sequencer {
@@ -58,11 +60,13 @@ interface Loaded {
 }
 
 const defaultMaxRoundEntries = 4096;
+const defaultMaxRoundBytes = 8 * 1024 * 1024;
 /** Files written at a time: as many connections as a Worker may have open. */
 const writesAtOnce = 6;
 
 export function createSequencer(options: SequencerOptions): Sequencer {
   const { state, objects, signer, maxRoundEntries = defaultMaxRoundEntries } = options;
+  const { maxRoundBytes = defaultMaxRoundBytes } = options;
   const verifier = parseVerifierKey(signer.verifierKey);
   let loaded: Loaded | undefined;
   let last: Promise<unknown> = Promise.resolve();
@@ -135,9 +139,10 @@ export function createSequencer(options: SequencerOptions): Sequencer {
   async function round(known: Loaded): Promise<boolean> {
     const from = known.frontier.tree.size;
     const end = state.end();
-    const to = Math.min(end, from + maxRoundEntries);
-    if (to === from) return false;
-    const next = await advance(known.frontier, state.rows(firstLoose(from), to));
+    if (end === from) return false;
+    const rows = roundRows(firstLoose(from), Math.min(end, from + maxRoundEntries));
+    const to = firstLoose(from) + rows.length;
+    const next = await advance(known.frontier, rows);
     await writeFiles(next.files);
     const head = await sign(next);
     if (state.head()?.size !== known.head?.size) {
@@ -150,6 +155,18 @@ export function createSequencer(options: SequencerOptions): Sequencer {
     loaded = await publish({ frontier: next.frontier, head, etag: known.etag });
     await dropPartial(next.filled);
     return state.end() > to;
+  }
+
+  /** Bundle by bundle, the first of which has new entries: each round makes some headway. */
+  function roundRows(from: number, to: number): readonly LogRow[] {
+    const rows: LogRow[] = [];
+    let bytes = 0;
+    for (let at = from; at < to && bytes < maxRoundBytes; at += tileWidth) {
+      const bundle = state.rows(at, Math.min(to, at + tileWidth));
+      for (const { sealed } of bundle) bytes += sealed?.length ?? 0;
+      rows.push(...bundle);
+    }
+    return rows;
   }
 
   async function sign({ frontier, root }: Advance): Promise<LogHead> {

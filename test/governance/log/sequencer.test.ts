@@ -289,3 +289,30 @@ describe('createSequencer()', () => {
     expect(state.noteOf(1003)).toBeDefined();
   });
 });
+
+describe('a sequencer with long receipts', () => {
+  it('takes as many into a round as its memory holds, and all of them in the end', async () => {
+    const state = memoryLogState();
+    const objects = memoryLogObjects();
+    const read: number[] = [];
+    const counting: LogState = {
+      ...state,
+      rows(from, to) {
+        const rows = state.rows(from, to);
+        read.push(rows.length);
+        return rows;
+      },
+    };
+    const sequencer = createSequencer({ state: counting, objects, ...(await keys), maxRoundBytes: 60_000 });
+    state.append((await records).map((record) => ({ ...record, sealed: new Uint8Array(200).fill(1) })));
+    const rounds: (number | undefined)[] = [];
+    for (let more = true; more; ) {
+      read.length = 0;
+      more = await sequencer.round();
+      expect(read.reduce((sum, rows) => sum + rows, 0)).toBeLessThanOrEqual(512);
+      rounds.push(state.head()?.size);
+    }
+    expect(rounds).toEqual([512, 560]);
+    expect(toHex(state.head()?.root ?? new Uint8Array())).toBe(toHex((await oracle).root(560)));
+  });
+});
