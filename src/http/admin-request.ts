@@ -39,11 +39,14 @@ export async function readDocument<S extends z.ZodType>(c: AppContext, schema: S
   }
   const parsed = schema.safeParse(document);
   if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new EdgewiseError(
-      'invalid_request',
-      `the body's ${issue?.path.join('.') || 'top level'}: ${issue?.message}`,
-    );
+    const [issue] = parsed.error.issues;
+    throw new EdgewiseError('invalid_request', `the body's ${issue === undefined ? '' : issueText(issue)}`);
   }
   return parsed.data;
+}
+
+function issueText({ message, path }: Pick<z.core.$ZodIssue, 'message' | 'path'>): string {
+  const field = path.join('.') || 'top level';
+  const [, wanted] = /^Invalid input: expected (.+), received undefined$/.exec(message) ?? [];
+  return wanted === undefined ? `${field}: ${message}` : `${field} is missing, wanted: ${wanted}`;
 }

@@ -50,7 +50,10 @@ export function createApp(services: Services): Hono<AppEnv> {
   app.route('/v1', statementRoutes(services));
   app.route('/.well-known', receiptKeyRoutes(services));
   app.route('/v1/models', modelFileRoutes(services));
-  if (services.accounting !== undefined) app.route('/log', logRoutes(services.accounting.receipts));
+  if (services.accounting !== undefined) {
+    const { logKey, receipts } = services.accounting;
+    app.route('/log', logRoutes(receipts, logKey.verifierKey));
+  }
   app.route('/admin', adminRoutes(services));
   app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));
   app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));

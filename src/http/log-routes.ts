@@ -21,9 +21,15 @@ const forGood = { 'Cache-Control': 'public, max-age=31536000, immutable' };
 /** A round takes about a second. */
 const maxWaitMs = 10_000;
 
-/** To be mounted under the log's prefix. */
-export function logRoutes(log: ReceiptLog): Hono<AppEnv> {
+/**
+ * To be mounted under the log's prefix.
+ *
+ * @param verifierKey The log's public key (C2SP signed-note).
+ */
+export function logRoutes(log: ReceiptLog, verifierKey: string): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
+
+  app.get('/key', (c) => c.body(`${verifierKey}\n`, 200, { ...text, ...fresh }));
 
   app.get('/checkpoint', async (c) => {
     const checkpoint = await log.file(checkpointPath);

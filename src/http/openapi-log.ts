@@ -13,6 +13,15 @@ export const logOperations: readonly Operation[] = [
   },
   {
     method: 'get',
+    path: '/log/key',
+    tag: 'Receipts',
+    summary: "The log's public key",
+    description:
+      'C2SP signed-note. Whoever does not trust this server keeps the key that they saw first, or has it from elsewhere: it never changes.',
+    answer: 'binary',
+  },
+  {
+    method: 'get',
     path: '/log/checkpoint',
     tag: 'Receipts',
     summary: "The log's latest checkpoint",

@@ -34,8 +34,8 @@ function granted(
   return taken.granted ? taken : refuse(c, admitted, overQuota(admitted, units, taken), taken.resetSeconds);
 }
 
-function overQuota({ model, permit }: Admitted, units: number, { quota }: QuotaStanding): Refusal {
-  const right = `${units} units of a quota of ${quota.units} ${periodName(quota)}, which does not have them`;
+function overQuota({ model, permit }: Admitted, units: number, { quota, remaining }: QuotaStanding): Refusal {
+  const right = `${counted(units)} of a quota of ${quota.units} ${periodName(quota)}, and ${counted(remaining)} of it ${remaining === 1 ? 'is' : 'are'} left`;
   return {
     permitted: false,
     code: 'quota_exceeded',
@@ -46,6 +46,10 @@ function overQuota({ model, permit }: Admitted, units: number, { quota }: QuotaS
     territory: permit.territory,
     grant: permit.grant,
   };
+}
+
+function counted(units: number): string {
+  return units === 1 ? '1 unit' : `${units} units`;
 }
 
 function periodName({ per }: Quota): string {

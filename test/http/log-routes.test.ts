@@ -4,7 +4,12 @@ import { toEdgewiseError } from '../../src/errors.ts';
 import { toHex } from '../../src/governance/log/bytes.ts';
 import { openCheckpoint } from '../../src/governance/log/checkpoint.ts';
 import { memoryLog } from '../../src/governance/log/memory-log.ts';
-import { formatSignatureLine, parseCosignerKey, parseNote } from '../../src/governance/log/note.ts';
+import {
+  formatSignatureLine,
+  parseCosignerKey,
+  parseNote,
+  parseVerifierKey,
+} from '../../src/governance/log/note.ts';
 import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
 import type { AppEnv } from '../../src/http/context.ts';
 import { oipErrorResponse } from '../../src/http/error-response.ts';
@@ -15,6 +20,7 @@ import {
   strangeWitness,
   testGovernanceBindings,
   testLogKey,
+  testLogVerifierKey,
   testWitnesses,
 } from '../support/governance-keys.ts';
 
@@ -27,7 +33,7 @@ async function served(count: number) {
   await log.append(await recordsOf(0, count));
   await log.flush();
   const app = new Hono<AppEnv>();
-  app.route('/log', logRoutes(log));
+  app.route('/log', logRoutes(log, testLogVerifierKey));
   app.onError((error) => oipErrorResponse(toEdgewiseError(error)));
   const get = (path: string) => app.request(path);
   const post = (body: string | Uint8Array<ArrayBuffer>) =>
@@ -43,6 +49,13 @@ describe('logRoutes()', () => {
     expect(response.headers.get('cache-control')).toBe('no-cache');
     const { log } = await testPolicy();
     expect((await openCheckpoint(await response.text(), log)).size).toBe(3);
+  });
+
+  it('serves the public key that its checkpoints are verified with', async () => {
+    const { get } = await served(1);
+    const key = await parseVerifierKey((await (await get('/log/key')).text()).trim());
+    const checkpoint = await (await get('/log/checkpoint')).text();
+    expect((await openCheckpoint(checkpoint, key)).size).toBe(1);
   });
 
   it('serves tiles and entry bundles as bytes that everybody may keep', async () => {

@@ -86,17 +86,21 @@ export function sentencesOf(terms: Terms): readonly string[] {
       ? ['A tenant has to accept the licence text before it uses the model: POST /v1/acceptances.']
       : []),
     useSentence(terms),
-    ...listSentence('purposes', terms.purposes, 'declared with the header Edgewise-Purpose or by the key'),
-    ...listSentence('fields of use', terms.fieldsOfUse, 'by the record of the tenant'),
+    ...listSentence('purposes', terms.purposes, 'as declared with the header Edgewise-Purpose or by the key'),
+    ...listSentence('fields of use', terms.fieldsOfUse, 'as told by the record of the tenant'),
     ...listSentence('territories', territories, basisWords[territories.basis]),
     ...(notBefore === undefined ? [] : [`It may be used from ${notBefore} on.`]),
     ...(notAfter === undefined ? [] : [`It may be used until ${notAfter}.`]),
     ...(quota === undefined
       ? []
-      : [`At most ${quota.units} units ${perWords[quota.per]}, by the licence alone.`]),
+      : [
+          `At most ${quota.units} units ${perWords[quota.per]} by the licence alone; grants have quotas of their own.`,
+        ]),
     ...(royalty === undefined
       ? []
-      : [`A unit costs ${royalty.amount} ${royalty.currency}, by the licence alone.`]),
+      : [
+          `A unit costs ${royalty.amount} ${royalty.currency} by the licence alone; grants have prices of their own.`,
+        ]),
     ...duties.map((duty) => dutySentences[duty](terms)),
     terms.weightsMayLeave ? 'Its weights may leave the server.' : 'Its weights stay on the server.',
     'Nothing that callers send is trained with.',
@@ -106,9 +110,10 @@ export function sentencesOf(terms: Terms): readonly string[] {
 
 const perWords = { day: 'a day', month: 'a calendar month', total: 'in all' };
 const basisWords = {
-  'tenant-establishment': 'by where the tenant is established; a connection from elsewhere is refused',
-  connection: 'by where the connection comes from',
-  both: 'by where the tenant is established and where the connection comes from',
+  'tenant-establishment':
+    'as told by where the tenant is established; a connection from elsewhere is refused',
+  connection: 'as told by where the connection comes from',
+  both: 'as told by where the tenant is established and where the connection comes from',
 };
 
 function useSentence({ grant, anonymous }: Terms): string {
@@ -127,5 +132,5 @@ function listSentence(
   if (permit === '*' && deny.length === 0) return [];
   const permitted = permit === '*' ? 'all' : permit.join(', ');
   const denied = deny.length === 0 ? '' : `, but not ${deny.join(', ')}`;
-  return [`Permitted ${what}: ${permitted}${denied}, told ${told}.`];
+  return [`Permitted ${what}: ${permitted}${denied}, ${told}.`];
 }
