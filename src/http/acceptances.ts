@@ -5,6 +5,7 @@ import type { Accounts } from '../governance/accounts/accounts.ts';
 import type { Caller } from '../governance/accounts/caller.ts';
 import { newId } from '../governance/accounts/key-format.ts';
 import type { Acceptance } from '../governance/accounts/schema.ts';
+import { coversModel } from '../governance/accounts/scopes.ts';
 import type { Issued } from '../governance/receipt/issue.ts';
 import type { Manifest } from '../repository/schema.ts';
 import type { Digest } from '../storage/types.ts';
@@ -92,7 +93,11 @@ export async function accept(
   return { acceptance, compact: receipt.compact };
 }
 
-/** In force before it is on record: what is taken back is not to be used meanwhile. */
+/**
+ * In force before it is on record: what is taken back is not to be used meanwhile.
+ *
+ * @throws EdgewiseError `not_found`; `forbidden` for a key that is for other models.
+ */
 export async function withdraw(
   { store }: Accounts,
   recorded: RecordAcceptance,
@@ -101,6 +106,9 @@ export async function withdraw(
 ): Promise<Accepted> {
   const { id: tenant } = caller.tenant;
   const before = (await store.tenant(tenant)).acceptances.find((each) => each.id === id);
+  if (before !== undefined && !coversModel(caller.scopes, before.model)) {
+    throw new EdgewiseError('forbidden', `the key that was sent is not for model "${before.model}"`);
+  }
   const acceptance = await store.withdrawAcceptance(tenant, id);
   if (before?.withdrawnAt !== undefined) return { acceptance, compact: undefined };
   const { model, spdx, text, by, method, salt = newAcceptanceSalt() } = acceptance;

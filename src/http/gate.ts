@@ -9,6 +9,7 @@ import type { ResolvedModel } from '../repository/model-repository.ts';
 import { matchesModel } from '../repository/name.ts';
 import { type Accounting, record } from './accounting.ts';
 import { type AppContext, addAnswerHeaders } from './context.ts';
+import type { Rates } from './rates.ts';
 import { isTooLongForHeader, receiptHeaders, recordFirst } from './receipt-headers.ts';
 import type { Services } from './services.ts';
 import type { HttpSettings } from './settings.ts';
@@ -17,6 +18,7 @@ import type { HttpSettings } from './settings.ts';
 export interface Entrance {
   readonly accounting: Accounting;
   readonly settings: HttpSettings;
+  readonly rates: Rates | undefined;
   readonly caller: Caller;
   readonly action: Action;
   readonly model: ResolvedModel;
@@ -39,7 +41,7 @@ export interface Admitted extends Entrance {
  */
 export function pass(
   c: AppContext,
-  { accounting, settings, tier }: Services,
+  { accounting, rates, settings, tier }: Services,
   caller: Caller,
   action: Action,
   model: ResolvedModel,
@@ -54,7 +56,7 @@ export function pass(
       retryAfterSeconds: 1,
     });
   }
-  const entrance = { accounting, settings, caller, action, model, atMs: accounting.now() };
+  const entrance = { accounting, settings, rates, caller, action, model, atMs: accounting.now() };
   const stop = accounting.stops.of(model.manifest.name);
   return stop instanceof Promise
     ? stop.then((known) => judged(c, entrance, known))
@@ -94,7 +96,7 @@ function connectionCountry(request: Request): string | undefined {
 /**
  * Puts the refusal on record and gives its receipt to the caller, with the path where the missing right can be had.
  *
- * @throws EdgewiseError the refusal
+ * @throws EdgewiseError the refusal; `quota_exceeded` in its place for a caller without a key that is refused too often.
  */
 export async function refuse(
   c: AppContext,
@@ -103,6 +105,7 @@ export async function refuse(
   retryAfterSeconds?: number,
 ): Promise<never> {
   const { accounting, action, atMs, caller, model } = entrance;
+  if (caller.kind === 'anonymous') boundRefusals(c, entrance);
   const issued = await accounting.issuer.refusal({
     atMs,
     action,
@@ -123,5 +126,15 @@ export async function refuse(
     refusal.code,
     refusal.message,
     retryAfterSeconds === undefined ? {} : { retryAfterSeconds },
+  );
+}
+
+function boundRefusals(c: AppContext, { rates }: Entrance): void {
+  const verdict = rates?.takeRefusal(c.req);
+  if (verdict === undefined || verdict.permitted) return;
+  throw new EdgewiseError(
+    'quota_exceeded',
+    'too many requests from this address were refused, wanted a key or fewer of them',
+    { retryAfterSeconds: verdict.resetSeconds },
   );
 }

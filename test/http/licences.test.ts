@@ -2,6 +2,7 @@
 import { base64url, decodeJwt } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { acceptanceCommitment } from '../../src/governance/accounts/acceptance-commitment.ts';
+import { scopesSchema } from '../../src/governance/accounts/schema.ts';
 import { acceptanceReceiptSchema } from '../../src/governance/receipt/schema.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import {
@@ -179,6 +180,13 @@ describe('POST /v1/acceptances', () => {
     expect(await json(again)).toEqual(acceptance);
 
     expect(codeOf(await send('DELETE', `/v1/acceptances/${acceptance.id}`, otherKey))).toBe('not_found');
+    // A key of the tenant's own that is for other models takes nothing back.
+    const narrow = await service.services.accounts?.store.createKey('t-1', {
+      scopes: scopesSchema.parse({ models: ['open'] }),
+    });
+    const path = `/v1/acceptances/${acceptance.id}`;
+    expect(codeOf(await send('DELETE', path, narrow?.text))).toBe('forbidden');
+    expect((await infer(tenantKey)).status).toBe(200);
     const withdrawn = await send('DELETE', `/v1/acceptances/${acceptance.id}`, tenantKey);
     expect(await json(withdrawn)).toMatchObject({ id: acceptance.id, withdrawnAt: expect.any(String) });
     const second = acceptanceReceiptSchema.parse(decodeJwt(withdrawn.headers.get('edgewise-receipt') ?? ''));

@@ -1,10 +1,20 @@
 /** How often callers may ask, through the whole service. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createFakeEngine } from '../../src/engine/fake.ts';
+import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
+import { memoryLog } from '../../src/governance/log/memory-log.ts';
 import { memoryStateStore } from '../../src/storage/memory.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 import { ManualClock } from '../support/clock.ts';
-import { addressHeader, adminKey, callerKey, type TestService, testService } from '../support/services.ts';
+import { testLogKey } from '../support/governance-keys.ts';
+import {
+  addressHeader,
+  adminKey,
+  callerKey,
+  publishTiny,
+  type TestService,
+  testService,
+} from '../support/services.ts';
+import { termsOf } from '../support/terms.ts';
 import { type Answer, asking } from './account-support.ts';
 
 let clock: ManualClock;
@@ -30,6 +40,8 @@ beforeEach(async () => {
     variables: { EDGEWISE_RATE_PER_MINUTE: '5', EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '3' },
   });
 });
+
+const spec = (name: string) => ({ name, datatype: 'FP32' as const, shape: [-1, 2] });
 
 async function from(address: string, key?: string): Promise<Response> {
   const authorization = key === undefined ? {} : { authorization: `Bearer ${key}` };
@@ -107,6 +119,36 @@ describe('a caller without a key', () => {
 
   it('is not counted where nobody can tell its address', async () => {
     expect(new Set(statuses(await times(10, () => ask('GET', '/v2/models'))))).toEqual(new Set([200]));
+  });
+
+  it('has thirty refusals a minute put on record, and is refused without one after that', async () => {
+    const appended: unknown[] = [];
+    const log = await memoryLog({ clock, logKey: testLogKey, witnesses: '' });
+    const append = async (records: readonly unknown[]) => {
+      appended.push(...records);
+    };
+    service = await testService({
+      engine: createFakeEngine(),
+      clock,
+      receipts: { ...log, append },
+    });
+    const tensors = { inputs: [spec('x')], outputs: [spec('y')] };
+    const graph = fakeGraph({ op: 'identity', ...tensors });
+    await publishTiny(service, graph, { name: 'closed', ...tensors, terms: termsOf({ anonymous: false }) });
+    const infer = (address: string) =>
+      service.fetch('/v2/models/closed/infer', { method: 'POST', headers: { [addressHeader]: address } });
+    const answers = await times(32, () => infer('192.0.2.1'));
+    expect(statuses(answers)).toEqual([...Array<number>(30).fill(401), 429, 429]);
+    expect(answers.map(({ headers }) => headers.has('edgewise-receipt')).lastIndexOf(true)).toBe(29);
+    expect(answers.at(-1)?.headers.get('retry-after')).toBe('66');
+    expect((await infer('192.0.2.2')).status).toBe(401);
+    const recorded = () => {
+      clock.advance(10);
+      return appended.length;
+    };
+    await expect.poll(recorded).toBe(31);
+    clock.advance(66_000);
+    expect((await infer('192.0.2.1')).status).toBe(401);
   });
 
   it('leaves its address nowhere', async () => {
