@@ -18,15 +18,21 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * @throws EdgewiseError `unauthenticated` when there is no key.
  */
 export function connection(url: string | undefined, environment: Environment, folder: string): Connection {
-  const { EDGEWISE_URL, EDGEWISE_ADMIN_KEY } = environment;
-  const adminKey = EDGEWISE_ADMIN_KEY ?? storedKey(folder);
-  if (adminKey === undefined || adminKey === '') {
+  const { EDGEWISE_URL } = environment;
+  const adminKey = adminKeyOf(environment, folder);
+  if (adminKey === undefined) {
     throw new EdgewiseError(
       'unauthenticated',
       `there is no admin key: set EDGEWISE_ADMIN_KEY, or put it into ${keyFile}`,
     );
   }
   return { url: url ?? EDGEWISE_URL ?? defaultUrl, adminKey };
+}
+
+/** EDGEWISE_ADMIN_KEY, else this folder's `.edgewise/admin-key`; undefined where there is neither. */
+export function adminKeyOf({ EDGEWISE_ADMIN_KEY }: Environment, folder: string): string | undefined {
+  const key = EDGEWISE_ADMIN_KEY ?? storedKey(folder);
+  return key === '' ? undefined : key;
 }
 
 function storedKey(folder: string): string | undefined {

@@ -6,13 +6,15 @@ import { verifyReceipt } from '../governance/verify/verify-receipt.ts';
 import { several } from './account-command.ts';
 import { print } from './command.ts';
 import { bytesAt, filesOf, textAt } from './evidence.ts';
+import { jsonOf, receiptIn } from './receipt-text.ts';
 import { verificationText } from './render-receipt.ts';
+import { addReplayCommand } from './replay-command.ts';
 
 /** Every verb of `edgewise receipt`. */
 export function addReceiptCommands(program: Command): void {
-  program
-    .command('receipt')
-    .description('what answers say of themselves')
+  const receipt = program.command('receipt').description('what answers say of themselves');
+  addReplayCommand(receipt);
+  receipt
     .command('verify <receipt>')
     .description(
       'check a receipt by itself: a file with the compact JWS, or what /v1/receipts/{id} answered; - reads stdin',
@@ -66,19 +68,6 @@ async function verify(place: string, options: VerifyOptions): Promise<void> {
   if (!verification.good) process.exitCode = 1;
 }
 
-/** The compact JWS alone, or with its proof as `/v1/receipts/{id}` answers. */
-function receiptIn(text: string): { readonly receipt: string; readonly proof?: string } {
-  const trimmed = text.trim();
-  if (!trimmed.startsWith('{')) return { receipt: trimmed };
-  const shown = jsonOf(trimmed, 'the receipt');
-  const member = (name: string) => {
-    const value: unknown = typeof shown === 'object' && shown !== null ? Reflect.get(shown, name) : undefined;
-    return typeof value === 'string' ? value : undefined;
-  };
-  const proof = member('proof');
-  return { receipt: member('receipt') ?? trimmed, ...(proof !== undefined && { proof }) };
-}
-
 async function olderOf({ older, log }: VerifyOptions, proof: string | undefined) {
   if (older === undefined) return undefined;
   if (proof === undefined || log === undefined) {
@@ -102,14 +91,6 @@ async function openingOf(options: VerifyOptions) {
     outputs:
       output === undefined ? undefined : outputsOfBody(await bytesAt(output), options.outputHeaderLength),
   };
-}
-
-function jsonOf(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new EdgewiseError('invalid_request', `${what} is not JSON`, { cause });
-  }
 }
 
 function count(value: string): number {

@@ -1,5 +1,6 @@
 /** Receipts for people. */
 import type { Receipt } from '../governance/receipt/schema.ts';
+import type { Finding } from '../governance/replay/types.ts';
 import type { Outcome, Verification } from '../governance/verify/verify-receipt.ts';
 import { table } from './render.ts';
 
@@ -18,6 +19,24 @@ export function verificationText({ receipt, good, ...levels }: Verification): st
   ]);
   const verdict = good ? 'The receipt holds, as far as it could be checked.' : 'The receipt does NOT hold.';
   return [...(receipt === undefined ? [] : [receiptText(receipt), '']), table(rows), '', verdict].join('\n');
+}
+
+/** What was found on running an answer again. */
+export function findingText(
+  receipt: Receipt,
+  { verdict, detail, maxDifference, tolerance }: Finding,
+): string {
+  const apart =
+    maxDifference === undefined
+      ? undefined
+      : `${maxDifference.toExponential(1)}${tolerance === undefined ? '' : ` of ${tolerance.toExponential(1)}`}`;
+  const rows: [string, string | undefined][] = [
+    ['verdict', verdict],
+    ['', detail],
+    ['differs', apart],
+  ];
+  const known = rows.filter((row): row is [string, string] => row[1] !== undefined);
+  return [receiptText(receipt), '', table(known)].join('\n');
 }
 
 export function receiptText(receipt: Receipt): string {

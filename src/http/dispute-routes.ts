@@ -7,12 +7,11 @@ import { z } from 'zod';
 import { EdgewiseError } from '../errors.ts';
 import type { Caller } from '../governance/accounts/caller.ts';
 import { maxReceiptLength } from '../governance/receipt/read.ts';
-import { replay } from '../governance/replay/replay.ts';
+import { replay, unlessRefused } from '../governance/replay/replay.ts';
 import { storedModel } from '../governance/replay/stored-model.ts';
 import type { DisputedAnswer, ReplayMeans } from '../governance/replay/types.ts';
 import { parseKeptExchange } from '../protocol/oip/kept-exchange.ts';
 import { headerLengthName } from '../protocol/oip/types.ts';
-import type { StoredManifest } from '../repository/documents.ts';
 import { predictRunMs } from '../routing/cost.ts';
 import { Admission } from '../scheduler/admission.ts';
 import { digestOf } from '../storage/digest.ts';
@@ -102,7 +101,7 @@ async function disputedAnswer(c: AppContext, { settings }: Services, accounting:
 }
 
 /** Models as they are stored, on the engine that requests run on. */
-function replayMeans(services: Services, replays: Admission): ReplayMeans<StoredManifest> {
+function replayMeans(services: Services, replays: Admission): ReplayMeans {
   const { admission, blobs, pool, repository } = services;
   return {
     model: (wanted) => storedModel(blobs, repository.publishers, wanted),
@@ -119,7 +118,8 @@ function replayMeans(services: Services, replays: Admission): ReplayMeans<Stored
       try {
         const permit = admission.acquire(predictRunMs(edgeProfile, elementsOf(inputs)));
         try {
-          return await pool.run(poolModel(services, model), inputs, outputs);
+          // A model that the engine refuses is model_not_ready by then. Which of its builds refused inputs it does not say.
+          return await unlessRefused(() => pool.run(poolModel(services, model), inputs, outputs));
         } finally {
           permit.release();
         }

@@ -3,9 +3,9 @@ import { createOrtNodeEngine } from '../engine/ort-node.ts';
 import { createOrtWasmEngine } from '../engine/ort-wasm.ts';
 import { findNodeBuild, ownBuilds } from '../engine/ort-wasm-node.ts';
 import type { Engine, Session } from '../engine/types.ts';
+import { unlessRefused } from '../governance/replay/replay.ts';
 import { storedModel } from '../governance/replay/stored-model.ts';
 import type { Missing, ReplayMeans } from '../governance/replay/types.ts';
-import type { StoredManifest } from '../repository/documents.ts';
 import type { Publishers } from '../repository/signing/publishers.ts';
 import { modelSource } from '../repository/weights.ts';
 import { verified } from '../storage/tiered.ts';
@@ -27,11 +27,7 @@ const memoryCapBytes = 4 * 1024 ** 3 - 65_536;
  * Answers whose bytes can be had again are computed by the WASM file that their receipt names, the others by native ONNX
  * Runtime. Engines and sessions stay as long as the process: it is one answer, or a few models.
  */
-export function createNodeReplay({
-  blobs,
-  publishers,
-  runtimes = [],
-}: NodeReplayOptions): ReplayMeans<StoredManifest> {
+export function createNodeReplay({ blobs, publishers, runtimes = [] }: NodeReplayOptions): ReplayMeans {
   const store = verified(blobs, { defer: (work) => void work });
   const folders = [ownBuilds, ...runtimes];
   const engines = new Map<Digest | 'native', Promise<Engine | Missing>>();
@@ -49,7 +45,7 @@ export function createNodeReplay({
   return {
     model: (wanted) => storedModel(store, publishers, wanted),
     async run({ manifest, manifestDigest }, { inputs, outputs, route }) {
-      const wasm = route.runtime?.wasm;
+      const { wasm } = route.runtime ?? {};
       if (route.reproducibility === 'exact' && wasm === undefined) {
         return { missing: 'the receipt does not name the runtime by its digest' };
       }
@@ -59,7 +55,8 @@ export function createNodeReplay({
       const session = await held(sessions, `${name} ${manifestDigest}`, async () =>
         engine.createSession(await modelSource(manifest, store)),
       );
-      return { outputs: await session.run(inputs, outputs), runtime: session.runtime };
+      const { runtime } = session;
+      return unlessRefused(async () => ({ outputs: await session.run(inputs, outputs), runtime }), runtime);
     },
   };
 }

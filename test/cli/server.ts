@@ -42,8 +42,9 @@ export async function startTestServer(port: number, options: TestServicesOptions
     }
     const { method = 'GET', url = '/', headers } = request;
     const body = chunks.length === 0 ? {} : { body: new Uint8Array(Buffer.concat(chunks)) };
-    const { authorization = '' } = headers;
-    const answered = await service.fetch(url, { method, headers: { authorization }, ...body });
+    const { authorization } = headers;
+    const known = authorization === undefined ? {} : { headers: { authorization } };
+    const answered = await service.fetch(url, { method, ...known, ...body });
     handled.push(`${method} ${url}`);
     if (cut === 'after') {
       request.socket.destroy();

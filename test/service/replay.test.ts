@@ -16,7 +16,6 @@ import { readReceipt } from '../../src/governance/receipt/read.ts';
 import { replay } from '../../src/governance/replay/replay.ts';
 import type { Finding, ReplayMeans } from '../../src/governance/replay/types.ts';
 import { createNodeReplay } from '../../src/platform/node-cli.ts';
-import type { StoredManifest } from '../../src/repository/documents.ts';
 import { trustedPublishersSchema, trustPublishers } from '../../src/repository/signing/publishers.ts';
 import { type AskOptions, ask, type KeptAnswer } from '../support/answered.ts';
 import { startService } from '../support/dev-service.ts';
@@ -27,7 +26,7 @@ const cache = mkdtempSync(join(tmpdir(), 'edgewise-replay-'));
 let origin: OriginServer;
 let worker: DevServer;
 let keys: VerifyingKeys;
-let means: ReplayMeans<StoredManifest>;
+let means: ReplayMeans;
 
 beforeAll(async () => {
   const port = await freePort();

@@ -3,13 +3,16 @@
  * receipt's commitment first: of other inputs nothing is said. What a re-run cannot settle is told apart from what it
  * contradicts: only `not_reproduced` speaks against an answer.
  */
+import type { RuntimeIdentity } from '../../engine/types.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
+import type { Manifest } from '../../repository/schema.ts';
+import { checkFeeds } from '../../tensor/check.ts';
 import { distanceBetween } from '../../tensor/furthest.ts';
 import type { NamedTensors } from '../receipt/canonical-tensors.ts';
 import { opens, parseSalt, type Side } from '../receipt/commitment.ts';
 import type { InferenceReceipt } from '../receipt/schema.ts';
 import { replayTolerance } from './tolerances.ts';
-import type { Computed, DisputedAnswer, Finding, Missing, ReplayMeans } from './types.ts';
+import type { Computed, DisputedAnswer, Finding, Missing, Refused, ReplayMeans } from './types.ts';
 
 type Committed = NonNullable<NonNullable<InferenceReceipt['data']>['outputs']>;
 type Salt = ReturnType<typeof parseSalt>;
@@ -24,7 +27,7 @@ interface Claim extends DisputedAnswer {
  * @throws EdgewiseError `invalid_request` for a receipt of no answer, a salt that cannot be read, or inputs or outputs that
  * do not open the receipt's commitment; what `means` throws where the model could not be run this time.
  */
-export async function replay<M>(disputed: DisputedAnswer, means: ReplayMeans<M>): Promise<Finding> {
+export async function replay(disputed: DisputedAnswer, means: ReplayMeans): Promise<Finding> {
   const { receipt, inputs, outputs } = disputed;
   if (receipt.kind !== 'inference') {
     throw new EdgewiseError(
@@ -50,11 +53,11 @@ export async function replay<M>(disputed: DisputedAnswer, means: ReplayMeans<M>)
   const model = await means.model(receipt.model);
   if (isMissing(model)) return lacks(model.missing);
   const names = data.outputs.tensors.map(({ name }) => name);
-  const computed = await computedBy(() => means.run(model, { inputs, outputs: names, route }));
-  if (computed === 'refused') {
-    return { verdict: 'not_reproduced', detail: 'the model refuses these inputs, or has no such outputs' };
-  }
-  return isMissing(computed) ? lacks(computed.missing) : judge(claim, computed);
+  const impossible = impossibility(model.manifest, inputs, names);
+  if (impossible !== undefined) return { verdict: 'not_reproduced', detail: impossible };
+  const computed = await means.run(model, { inputs, outputs: names, route });
+  if (isMissing(computed)) return lacks(computed.missing);
+  return 'refused' in computed ? refusedBy(computed, route) : judge(claim, computed);
 }
 
 const notReproducible: Finding = {
@@ -83,23 +86,59 @@ async function mustOpen(
   );
 }
 
-/** What the model refuses today it refused then: no answer can have come of it. */
-async function computedBy<T>(run: () => Promise<T>): Promise<T | 'refused'> {
+/** Why no answer can have come of these inputs, whatever runs the model: it takes others, or has other outputs. */
+function impossibility(
+  manifest: Manifest,
+  inputs: NamedTensors,
+  outputs: readonly string[],
+): string | undefined {
+  const label = `${manifest.name}@${manifest.version}`;
+  const foreign = outputs.find((name) => manifest.outputs.every((output) => output.name !== name));
+  if (foreign !== undefined) return `${label} has no output ${JSON.stringify(foreign.slice(0, 100))}`;
+  try {
+    checkFeeds(inputs, manifest.inputs, manifest);
+    return undefined;
+  } catch (error) {
+    if (!isEdgewiseError(error)) throw error;
+    return `${label} takes no such inputs: ${error.message}`.slice(0, 500);
+  }
+}
+
+/**
+ * For the run itself and nothing around it: tells inputs that the runtime refuses from a run that failed.
+ *
+ * @throws what `run` throws otherwise.
+ */
+export async function unlessRefused<T>(
+  run: () => Promise<T>,
+  runtime?: RuntimeIdentity,
+): Promise<T | Refused> {
   try {
     return await run();
   } catch (error) {
-    if (isEdgewiseError(error) && (error.code === 'invalid_request' || error.code === 'shape_mismatch')) {
-      return 'refused';
-    }
-    throw error;
+    if (!isEdgewiseError(error)) throw error;
+    if (error.code !== 'invalid_request' && error.code !== 'shape_mismatch') throw error;
+    return { refused: error.message, runtime };
   }
+}
+
+/** What a runtime refuses today it refused then; of another one nothing follows. */
+function refusedBy({ refused, runtime }: Refused, route: Claim['route']): Finding {
+  const isSame = runtime !== undefined && isNamed(runtime, route);
+  return isSame && route.reproducibility === 'exact'
+    ? { verdict: 'not_reproduced', detail: `the runtime refuses these inputs: ${refused}`.slice(0, 500) }
+    : lacks(`the runtime that is here refuses these inputs: ${refused}`);
+}
+
+function isNamed({ wasm }: RuntimeIdentity, { runtime }: Claim['route']): boolean {
+  return wasm !== undefined && wasm === runtime?.wasm;
 }
 
 async function judge(claim: Claim, { outputs, runtime }: Computed): Promise<Finding> {
   const { committed, key, route } = claim;
   const isExact = route.reproducibility === 'exact';
   // Another runtime may round otherwise, so what it computes speaks neither for nor against bytes.
-  if (isExact && (runtime.wasm === undefined || runtime.wasm !== route.runtime?.wasm)) {
+  if (isExact && !isNamed(runtime, route)) {
     return lacks(
       `the answer was computed by the runtime ${route.runtime?.wasm ?? 'that the receipt does not name'}, here there is ${runtime.wasm ?? runtime.name}`,
     );

@@ -1,5 +1,6 @@
 /** What a re-run is asked for, what it needs, and what it finds. */
 import type { RuntimeIdentity } from '../../engine/types.ts';
+import type { StoredManifest } from '../../repository/documents.ts';
 import type { NamedTensors } from '../receipt/canonical-tensors.ts';
 import type { InferenceReceipt, Receipt, ReceiptModel, VerdictReceipt } from '../receipt/schema.ts';
 
@@ -19,6 +20,13 @@ export interface Missing {
   readonly missing: string;
 }
 
+/** The runtime refuses these inputs. */
+export interface Refused {
+  readonly refused: string;
+  /** Where that is known. */
+  readonly runtime?: RuntimeIdentity | undefined;
+}
+
 export interface Rerun {
   readonly inputs: NamedTensors;
   /** Names of the outputs that the receipt is about. */
@@ -32,18 +40,17 @@ export interface Computed {
   readonly runtime: RuntimeIdentity;
 }
 
-/** What a platform gives to replay with. `M` is the model as the platform holds it. */
-export interface ReplayMeans<M> {
+/** What a platform gives to replay with. */
+export interface ReplayMeans {
   /** The model, by the digests of its manifest and signature, both checked. */
-  model(wanted: ReceiptModel): Promise<M | Missing>;
+  model(wanted: ReceiptModel): Promise<StoredManifest | Missing>;
   /**
    * Computes the outputs again. A platform without the runtime that the route names may say so before, or compute with what
    * it has: that is looked at.
    *
-   * @throws EdgewiseError `invalid_request` or `shape_mismatch` where the model refuses these inputs; others where it could
-   * not be run this time, which says nothing of the answer.
+   * @throws EdgewiseError where it could not be run this time, which says nothing of the answer.
    */
-  run(model: M, rerun: Rerun): Promise<Computed | Missing>;
+  run(model: StoredManifest, rerun: Rerun): Promise<Computed | Missing | Refused>;
 }
 
 /** What a verdict receipt says of the re-run. */

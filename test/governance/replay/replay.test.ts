@@ -5,9 +5,11 @@ import { EdgewiseError } from '../../../src/errors.ts';
 import type { InferenceFacts } from '../../../src/governance/receipt/issue.ts';
 import { peekReceipt } from '../../../src/governance/receipt/read.ts';
 import type { ReceiptModel } from '../../../src/governance/receipt/schema.ts';
-import { replay } from '../../../src/governance/replay/replay.ts';
+import { replay, unlessRefused } from '../../../src/governance/replay/replay.ts';
 import type { DisputedAnswer, ReplayMeans, Rerun } from '../../../src/governance/replay/types.ts';
+import type { Manifest } from '../../../src/repository/schema.ts';
 import type { Tensor } from '../../../src/tensor/tensor.ts';
+import { tinyManifest } from '../../support/tiny-model.ts';
 import { digest, inferenceFacts, refusalFacts, tensors, testIssuer } from '../receipt/facts.ts';
 
 const { issuer } = await testIssuer();
@@ -29,19 +31,24 @@ const origin = {
   reproducibility: 'tolerance',
 } as const;
 
+const spec = (name: string): Manifest['inputs'][number] => ({ name, datatype: 'FP32', shape: [-1, -1] });
+const graph = new Uint8Array([1]);
+const manifest = await tinyManifest(graph, { name: 'mlp', inputs: [spec('x')], outputs: [spec('x')] });
+const model = { manifest, manifestDigest: digest('a') };
+
 function means(
   computed: ReadonlyMap<string, Tensor>,
   runtime = wasm,
-): ReplayMeans<string> & { seen: unknown[] } {
+): ReplayMeans & { readonly seen: readonly unknown[] } {
   const seen: unknown[] = [];
   return {
     seen,
     async model(wanted: ReceiptModel) {
       seen.push(wanted);
-      return 'the model';
+      return model;
     },
-    async run(model: string, rerun: Rerun) {
-      seen.push(model, rerun);
+    async run(given, rerun: Rerun) {
+      seen.push(given, rerun);
       return { outputs: computed, runtime };
     },
   };
@@ -54,7 +61,7 @@ describe('replay() of an answer whose bytes can be had again', () => {
     expect(await replay(disputed, again)).toEqual({ verdict: 'reproduced_exact' });
     expect(again.seen).toEqual([
       Reflect.get(disputed.receipt, 'model'),
-      'the model',
+      model,
       { inputs, outputs: ['x'], route: Reflect.get(disputed.receipt, 'route') },
     ]);
   });
@@ -72,11 +79,52 @@ describe('replay() of an answer whose bytes can be had again', () => {
     });
   });
 
-  it('is not_reproduced where the model refuses the inputs', async () => {
+  it('is not_reproduced where the same runtime refuses the inputs, and evidence_missing where another one does', async () => {
     for (const code of ['invalid_request', 'shape_mismatch'] as const) {
-      const refusing = { ...means(outputs), run: () => Promise.reject(new EdgewiseError(code, 'no')) };
-      expect(await replay(await answered(), refusing)).toMatchObject({ verdict: 'not_reproduced' });
+      const refusing = (runtime?: RuntimeIdentity): ReplayMeans => ({
+        ...means(outputs),
+        run: () => unlessRefused(() => Promise.reject(new EdgewiseError(code, 'no')), runtime),
+      });
+      expect(await replay(await answered(), refusing(wasm))).toEqual({
+        verdict: 'not_reproduced',
+        detail: 'the runtime refuses these inputs: no',
+      });
+      for (const runtime of [undefined, native, { ...wasm, wasm: digest('0') }]) {
+        expect(await replay(await answered(), refusing(runtime))).toMatchObject({
+          verdict: 'evidence_missing',
+        });
+      }
+      const tolerant = await answered({ route: { ...origin, runtime: wasm } });
+      expect(await replay(tolerant, refusing(wasm))).toMatchObject({ verdict: 'evidence_missing' });
     }
+  });
+
+  it('is not_reproduced where the model takes no such inputs, or has no such outputs: nothing is run', async () => {
+    const impossible: Partial<InferenceFacts>[] = [
+      { inputs: new Map([['y', tensors(1).get('x')]]) as Map<string, Tensor> },
+      { inputs: new Map([['x', { datatype: 'INT8', shape: [1, 1], data: new Int8Array(1) }]]) },
+      { inputs: new Map([['x', { datatype: 'FP32', shape: [1], data: new Float32Array(1) }]]) },
+      { outputs: new Map([['y', tensors(1).get('x')]]) as Map<string, Tensor> },
+    ];
+    for (const facts of impossible) {
+      const again = means(outputs);
+      const disputed = { ...(await answered(facts)), inputs: facts.inputs ?? inputs };
+      expect(await replay(disputed, again)).toMatchObject({
+        verdict: 'not_reproduced',
+        detail: expect.stringContaining('mlp@1'),
+      });
+      expect(again.seen).toHaveLength(1);
+    }
+  });
+
+  it('is not judged where anything else goes wrong, whatever its code', async () => {
+    for (const code of ['invalid_request', 'no_capacity', 'digest_mismatch'] as const) {
+      const failing = { ...means(outputs), run: () => Promise.reject(new EdgewiseError(code, 'no')) };
+      await expect(replay(await answered(), failing)).rejects.toMatchObject({ code });
+    }
+    const full = unlessRefused(() => Promise.reject(new EdgewiseError('no_capacity', 'full')));
+    await expect(full).rejects.toMatchObject({ code: 'no_capacity' });
+    await expect(unlessRefused(() => Promise.reject(new Error('?')))).rejects.toThrow('?');
   });
 
   it('is evidence_missing with another runtime, whatever that computes', async () => {
@@ -93,11 +141,6 @@ describe('replay() of an answer whose bytes can be had again', () => {
     const unnamed = await answered({ route: { ...inferenceFacts.route, runtime: undefined } });
     expect(await replay(unnamed, means(outputs))).toMatchObject({ verdict: 'evidence_missing' });
     expect(await replay(unnamed, means(outputs, native))).toMatchObject({ verdict: 'evidence_missing' });
-  });
-
-  it('says nothing of the answer where the model could not be run this time', async () => {
-    const full = { ...means(outputs), run: () => Promise.reject(new EdgewiseError('no_capacity', 'full')) };
-    await expect(replay(await answered(), full)).rejects.toMatchObject({ code: 'no_capacity' });
   });
 });
 
@@ -178,7 +221,7 @@ describe('replay()', () => {
       });
     }
     const gone = { missing: 'gone' };
-    const lacking: ReplayMeans<string>[] = [
+    const lacking: ReplayMeans[] = [
       { ...means(outputs), model: async () => gone },
       { ...means(outputs), run: async () => gone },
     ];
