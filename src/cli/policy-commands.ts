@@ -28,7 +28,10 @@ export function addPackCommands(program: Command): void {
     .option('--at <date>', 'a date, or a time with its zone (default: now)')
     .action(check);
   verb('sign <file>', 'sign a policy pack, here and without the worker: for EDGEWISE_POLICY_PACKS')
-    .requiredOption('--key <file>', 'a JWKS whose first key signs, as `edgewise keys generate` makes it')
+    .requiredOption(
+      '--key <file>',
+      'a JWKS whose first key signs: in a file of its own, what `edgewise keys generate` calls EDGEWISE_SIGNING_KEYS',
+    )
     .action(sign);
 }
 
@@ -102,9 +105,13 @@ export function checkText({ at, versions, refused, notServed }: DryRun): string 
 
 async function sign(file: string, options: CommonOptions & { readonly key: string }): Promise<void> {
   const pack = parsePack(documentIn(file, await read(file)), file);
-  const { signing } = await importSigningKeys(await read(options.key));
+  const { publicJwks, signing } = await importSigningKeys(await read(options.key));
   const compact = await signPack(pack, signing);
-  print(options, { id: pack.id, version: pack.version, kid: signing.kid, compact }, compact);
+  const { id, version } = pack;
+  print(options, { id, version, kid: signing.kid, compact, publicKeys: publicJwks }, compact);
+  // Beside the pack, which may go into a file.
+  if (!options.json)
+    process.stderr.write(`taken with EDGEWISE_POLICY_KEYS='${JSON.stringify(publicJwks)}'\n`);
 }
 
 async function read(file: string): Promise<string> {
