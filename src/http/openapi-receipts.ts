@@ -34,7 +34,8 @@ export const receiptOperations: readonly Operation[] = [
     path: '/v1/receipts/{id}',
     tag: 'Receipts',
     summary: 'A receipt, and what proves that it is in the log',
-    description: 'For the tenant that it is of; one of a caller without a tenant for whoever has its id.',
+    description:
+      'For the tenant that it is of; one of a caller without a tenant for whoever has its id. An answer whose receipt is too long for a header names it in Edgewise-Receipt-Id.',
     answer: shownReceipt,
   },
   {
