@@ -45,3 +45,27 @@ export async function ask(
     tier: headers.get('Edgewise-Tier'),
   };
 }
+
+/** Body and headers for `POST /v1/disputes`: binary, inputs and outputs both. */
+export function disputeBody({ inputs, outputs, receipt, salt }: KeptAnswer): {
+  readonly body: Uint8Array<ArrayBuffer>;
+  readonly headers: Readonly<Record<string, string>>;
+} {
+  const [sent, answered] = [inputs, outputs].map((tensors) => {
+    const { body, headerLength } = encodeInferRequest({
+      inputs: tensors,
+      binaryInput: true,
+      binaryOutput: false,
+    });
+    const jsonBytes = Number(headerLength);
+    const list: unknown = JSON.parse(new TextDecoder().decode(body.subarray(0, jsonBytes)));
+    return { tensors: Reflect.get(Object(list), 'inputs'), blocks: body.subarray(jsonBytes) };
+  });
+  const json = new TextEncoder().encode(
+    JSON.stringify({ receipt, salt, inputs: sent?.tensors, outputs: answered?.tensors }),
+  );
+  return {
+    body: new Uint8Array([...json, ...(sent?.blocks ?? []), ...(answered?.blocks ?? [])]),
+    headers: { [headerLengthName]: String(json.byteLength) },
+  };
+}

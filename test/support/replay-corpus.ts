@@ -124,3 +124,10 @@ function speechFrame(random: Random, speech: Float32Array, index: number): Feeds
     ['sr', { datatype: 'INT64', shape: [], data: BigInt64Array.of(BigInt(sampleRate)) }],
   ]);
 }
+
+/** Sums that overflow may do so in one order and not in another. */
+export function isExtreme({ feeds }: Question): boolean {
+  return [...feeds.values()].some(
+    ({ datatype, data }) => datatype === 'FP32' && data.some((one) => !(Math.abs(one) < 1e30)),
+  );
+}

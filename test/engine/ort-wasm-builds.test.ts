@@ -1,0 +1,58 @@
+/** The two builds of ONNX Runtime, and native ONNX Runtime beside them, on the sample models: what a re-run rests on. */
+import { describe, expect, it } from 'vitest';
+import { fetchModels } from '../../scripts/fetch-models.ts';
+import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
+import { optimiseWithOrtNode } from '../../src/engine/ort-node-optimise.ts';
+import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
+import { loadNodeBuild } from '../../src/engine/ort-wasm-node.ts';
+import type { Fetches } from '../../src/engine/types.ts';
+import { replayTolerance } from '../../src/governance/replay/tolerances.ts';
+import { tensorBytes } from '../../src/tensor/bytes.ts';
+import { distanceBetween } from '../../src/tensor/furthest.ts';
+import { readModel } from '../support/native-run.ts';
+import { isExtreme, questionCounts, replayCorpus } from '../support/replay-corpus.ts';
+
+await fetchModels();
+const corpus = await replayCorpus();
+const memoryCapBytes = 512 * 1024 * 1024;
+const engines = {
+  jspi: createOrtWasmEngine({ build: await loadNodeBuild('jspi'), memoryCapBytes }),
+  plain: createOrtWasmEngine({ build: await loadNodeBuild('plain'), memoryCapBytes }),
+  native: createOrtNodeEngine(),
+};
+/** A tenth of the corpus: all of it takes half a minute, with the same result. */
+const share = 10;
+
+function bytesOf(fetches: Fetches): readonly (readonly [string, string])[] {
+  return [...fetches].map(([name, tensor]) => {
+    if (tensor.datatype === 'BYTES') throw new Error('wanted numbers');
+    return [name, Buffer.from(tensorBytes(tensor)).toString('base64')] as const;
+  });
+}
+
+describe.each(Object.keys(questionCounts))('%s', (model) => {
+  it('gives the same bytes in both builds, and native ONNX Runtime’s answer within a tenth of the tolerance', async () => {
+    const graph = await optimiseWithOrtNode(await readModel(model), 'extended');
+    const questions = corpus
+      .filter((question) => question.model === model)
+      .filter((_, at) => at % share === 0);
+    const [jspi, plain, native] = await Promise.all(
+      [engines.jspi, engines.plain, engines.native].map((engine) => engine.createSession({ graph })),
+    );
+    expect(questions.length).toBeGreaterThan(3);
+    for (const question of questions) {
+      const { feeds } = question;
+      const [one, other, third] = await Promise.all(
+        [jspi, plain, native].map((session) => session?.run(feeds)),
+      );
+      if (one === undefined || other === undefined || third === undefined)
+        throw new Error('wanted three answers');
+      expect(bytesOf(one)).toEqual(bytesOf(other));
+      if (isExtreme(question)) continue;
+      const { within, difference, tolerance } = distanceBetween(third, one, replayTolerance) ?? {};
+      expect(within).toBe(true);
+      expect(difference).toBeLessThanOrEqual((tolerance ?? 0) / 10);
+    }
+    await Promise.all([jspi, plain, native].map((session) => session?.release()));
+  });
+});
