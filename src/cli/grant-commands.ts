@@ -17,7 +17,10 @@ import { grantList } from './render-accounts.ts';
 export function addGrantCommands(program: Command): void {
   const verb = nounOf(program, 'grant', 'a licence to use one model, given to one tenant');
   verb('create <tenant> <model>', 'give a grant')
-    .requiredOption('--assigner <who>', 'who gives it: the creator or the owner of the model')
+    .requiredOption(
+      '--assigner <who>',
+      'who gives it: the creator or the owner of the model; as tenant:<id> that tenant is shown its statements',
+    )
     .option('--id <id>', 'what it is called (default: made up)')
     .option('--target <digest>', 'root digest of the one version that it is for (default: every version)')
     .option('--actions <actions>', 'of infer, explain, download (default: infer)', actions)
