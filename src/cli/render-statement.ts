@@ -37,7 +37,7 @@ export function statementVerificationText(verification: StatementVerification): 
 export function listedText(month: string, statements: readonly ListedStatement[]): string {
   if (statements.length === 0) return `no grant has a statement for ${month}`;
   return table([
-    ['grant', 'tenant', 'model', 'given by', 'royalty'],
+    ['GRANT', 'TENANT', 'MODEL', 'GIVEN BY', 'ROYALTY'],
     ...statements.map(({ grant, tenant, model, assigner, royalty }) => [
       grant,
       tenant,
