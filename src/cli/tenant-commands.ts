@@ -10,7 +10,11 @@ export function addTenantCommands(program: Command): void {
   const verb = nounOf(program, 'tenant', 'who holds keys and licences');
   verb('create <id>', 'make a tenant')
     .requiredOption('--name <name>', 'what people call it')
-    .option('--establishment <country>', 'the country that it is established in, for good, e.g. DE', territory)
+    .option(
+      '--establishment <country>',
+      'the country that it is established in, for good, e.g. DE',
+      territory,
+    )
     .option('--residency <jurisdiction>', 'the jurisdiction that its data stays in, for good, e.g. eu')
     .option('--field-of-use <fields>', 'what it works in; several with commas between', several)
     .action(create);
