@@ -20,7 +20,8 @@ let app: ReturnType<typeof createApp> | undefined;
 
 function reduced(whole: Services): Services {
   if (whole.accounting === undefined || parts === 'all') return whole;
-  return { ...whole, accounting: parts === 'none' ? undefined : unrecorded(whole.accounting) };
+  const accounting = unrecorded(whole.accounting);
+  return { ...whole, accounting: parts === 'gate' ? withoutReceipts(accounting) : accounting };
 }
 
 /** Gate and receipt, and nothing after the answer. */
@@ -31,6 +32,14 @@ function unrecorded(accounting: Accounting): Accounting {
     appender: { add: () => Promise.resolve(), hasRoom: () => true, flush: () => Promise.resolve() },
     vault: Object.assign(Object.create(accounting.vault), { seal: () => Promise.resolve(undefined) }),
   };
+}
+
+/** What an edge cannot do without: the decision. Its receipt is always the same one. */
+function withoutReceipts(accounting: Accounting): Accounting {
+  const empty = { receiptHash: new Uint8Array(32), meterTag: new Uint8Array(16), units: 0 };
+  const entry = () => Promise.resolve(empty);
+  const issued = { id: '', caller: {}, compact: '', salt: undefined, entry };
+  return { ...accounting, issuer: { ...accounting.issuer, inference: () => Promise.resolve(issued) } };
 }
 
 /** Appends receipts that differ, `batch` at a time and four batches at once, as busy isolates do. */

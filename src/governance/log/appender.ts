@@ -69,7 +69,7 @@ export function createAppender(options: AppenderOptions): LogAppender {
   const {
     log,
     clock,
-    windowMs = 10,
+    windowMs = 50,
     maxBatchRecords = 256,
     maxHeldBytes = 8 * 1024 * 1024,
     maxAttempts = 7,
