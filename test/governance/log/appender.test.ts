@@ -111,7 +111,7 @@ describe('createAppender()', () => {
         throw new EdgewiseError('invalid_request', 'not an entry');
       had.push(...records);
     };
-    const appender = createAppender({ log: { append }, clock });
+    const appender = createAppender({ log: { append }, clock, windowMs: 10 });
     if (bad === undefined) return;
     const outcomes = [bad, ...good].map((record) => outcomeOf(appender.add(record)));
     clock.advance(10);
@@ -154,6 +154,7 @@ describe('createAppender()', () => {
     const dead = { now: () => clock.now(), after: () => () => {} };
     let current: Pick<ManualClock, 'now' | 'after'> = dead;
     const appender = createAppender({
+      windowMs: 10,
       log: { append },
       clock: { now: () => current.now(), after: (ms, wake) => current.after(ms, wake) },
       maxHeldBytes: 4 * 700,
