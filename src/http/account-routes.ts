@@ -1,8 +1,8 @@
 /** Tenants, their keys and their grants. Mounted behind the admin key. */
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
-import { EdgewiseError } from '../errors.ts';
-import type { AccountStore } from '../governance/accounts/account-store.ts';
+import { EdgewiseError, toEdgewiseError } from '../errors.ts';
+import type { AccountStore, NewGrant } from '../governance/accounts/account-store.ts';
 import {
   apiKeySchema,
   grantSchema,
@@ -60,9 +60,10 @@ export function accountRoutes(services: Services): Hono<AppEnv> {
   });
   app.delete('/keys/:key', async (c) => c.json(shownKey(await store().revokeKey(param(c, 'key')))));
 
-  app.post('/tenants/:tenant/grants', async (c) =>
-    c.json(await store().putGrant(param(c, 'tenant'), await readDocument(c, newGrantBody)), 201),
-  );
+  app.post('/tenants/:tenant/grants', async (c) => {
+    const grant = await underTerms(services, await readDocument(c, newGrantBody));
+    return c.json(await store().putGrant(param(c, 'tenant'), grant), 201);
+  });
   app.get('/tenants/:tenant/grants', async (c) =>
     c.json({ grants: (await store().tenant(param(c, 'tenant'))).grants }),
   );
@@ -71,6 +72,23 @@ export function accountRoutes(services: Services): Hono<AppEnv> {
     return c.json(await store().setGrantStatus(param(c, 'tenant'), param(c, 'grant'), status));
   });
   return app;
+}
+
+/**
+ * A grant has the quota and the royalty of the model's terms as they stand now, unless it says otherwise: what was agreed
+ * does not change with the next version. A model that is not published yet has none.
+ */
+async function underTerms({ repository }: Services, grant: NewGrant): Promise<NewGrant> {
+  if (grant.quota !== undefined && grant.royalty !== undefined) return grant;
+  try {
+    const { terms } = (await repository.resolve(grant.model)).manifest;
+    const { quota = terms.quota, royalty = terms.royalty } = grant;
+    return { ...grant, ...(quota && { quota }), ...(royalty && { royalty }) };
+  } catch (error) {
+    const { code } = toEdgewiseError(error);
+    if (code === 'model_not_found' || code === 'version_not_found') return grant;
+    throw error;
+  }
 }
 
 /** A key's text is in this answer and nowhere else: no cache on the way keeps it. */

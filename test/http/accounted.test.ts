@@ -11,7 +11,14 @@ import type { Receipt } from '../../src/governance/receipt/schema.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { testLogVerifierKey } from '../support/governance-keys.ts';
-import { bearer, callerKey, publishTiny, type TestService, testService } from '../support/services.ts';
+import {
+  adminKey,
+  bearer,
+  callerKey,
+  publishTiny,
+  type TestService,
+  testService,
+} from '../support/services.ts';
 import { termsOf } from '../support/terms.ts';
 
 const spec = (name: string) => ({ name, datatype: 'FP32' as const, shape: [-1, 2] });
@@ -149,6 +156,31 @@ describe('a refusal at the gate', () => {
     expect(answer.headers.get('edgewise-error')).toBe('model_stopped');
     await service.services.accounting?.stops.resume('echo');
     expect((await service.fetch('/v2/models/echo/infer', request)).status).toBe(200);
+  });
+});
+
+describe('a grant', () => {
+  const royalty = { per: 'unit' as const, amount: '0.0004', currency: 'EUR' };
+  const terms = termsOf({ grant: 'required', anonymous: false, quota: { units: 3, per: 'total' }, royalty });
+  const given = async (service: TestService, own: object) => {
+    const admin = async (path: string, document: unknown) => {
+      const init = { method: 'POST', headers: bearer(adminKey), body: JSON.stringify(document) };
+      return service.fetch(`/admin/tenants${path}`, init);
+    };
+    await admin('', { id: 'acme', name: 'Acme', establishment: 'DE' });
+    return (await admin('/acme/grants', { assigner: 'Creator', model: 'echo', ...own })).json();
+  };
+
+  it('is under the quota and the royalty of the terms, unless it says otherwise', async () => {
+    const service = await serviceWith({ terms });
+    expect(await given(service, {})).toMatchObject({ quota: terms.quota, royalty });
+    const quota = { units: 9, per: 'day' };
+    expect(await given(service, { quota })).toMatchObject({ quota, royalty });
+  });
+
+  it('may be for a model that is not published yet', async () => {
+    const service = await serviceWith({ terms });
+    expect(await given(service, { model: 'later' })).not.toHaveProperty('quota');
   });
 });
 
