@@ -4,6 +4,7 @@ import type { Caller } from '../governance/accounts/caller.ts';
 import type { RateVerdict } from '../governance/accounts/rate.ts';
 import { identify } from './auth.ts';
 import { type AppContext, addAnswerHeaders } from './context.ts';
+import type { Rates } from './rates.ts';
 import type { Services } from './services.ts';
 
 /**
@@ -31,6 +32,22 @@ function counted(c: AppContext, caller: Caller, { rates }: Services): Caller {
     );
   }
   return caller;
+}
+
+/**
+ * Counts what a caller without a key is about to put on record beside answers: a refusal, or a verdict.
+ *
+ * @throws EdgewiseError `quota_exceeded`
+ */
+export function boundRefusals(c: AppContext, caller: Caller, rates: Rates | undefined): void {
+  if (caller.kind !== 'anonymous') return;
+  const verdict = rates?.takeRefusal(c.req);
+  if (verdict === undefined || verdict.permitted) return;
+  throw new EdgewiseError(
+    'quota_exceeded',
+    'too many requests from this address were refused or disputed answers, wanted a key or fewer of them',
+    { retryAfterSeconds: verdict.resetSeconds },
+  );
 }
 
 /** draft-ietf-httpapi-ratelimit-headers-10, and what OpenAI's clients read: resets there are durations such as `7s`. */

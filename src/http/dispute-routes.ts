@@ -5,7 +5,6 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { EdgewiseError } from '../errors.ts';
-import type { Caller } from '../governance/accounts/caller.ts';
 import { maxReceiptLength } from '../governance/receipt/read.ts';
 import { replay, unlessRefused } from '../governance/replay/replay.ts';
 import { storedModel } from '../governance/replay/stored-model.ts';
@@ -17,12 +16,12 @@ import { Admission } from '../scheduler/admission.ts';
 import { digestOf } from '../storage/digest.ts';
 import { type Accounting, record } from './accounting.ts';
 import { readBody } from './body.ts';
-import { callerOf } from './callers.ts';
+import { boundRefusals, callerOf } from './callers.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { elementsOf } from './elements.ts';
 import { poolModel } from './pool-model.ts';
 import { accountingOf, ownReceipt } from './receipt-routes.ts';
-import { residencyOf } from './residency.ts';
+import { requireHere } from './residency.ts';
 import type { Services } from './services.ts';
 
 /** Of an isolate at a time: a re-run may load a model that nobody else wants now. */
@@ -36,7 +35,7 @@ const claimSchema = z.object({ receipt: z.string().min(1).max(maxReceiptLength),
 
 /** To be mounted at `/v1`. */
 export function disputeRoutes(services: Services): Hono<AppEnv> {
-  const { clock } = services;
+  const { clock, placement, rates } = services;
   const replays = new Admission({ maxInFlight: maxReplays, clock });
   const means = replayMeans(services, replays);
   const app = new Hono<AppEnv>();
@@ -44,9 +43,11 @@ export function disputeRoutes(services: Services): Hono<AppEnv> {
   app.post('/disputes', async (c) => {
     const caller = await callerOf(c, services);
     const accounting = accountingOf(services);
-    mustBeHere(c, services, caller);
+    requireHere(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
     const atMs = accounting.now();
     const { compact, disputed } = await disputedAnswer(c, services, accounting);
+    // Before the run, and whether or not one is needed: every verdict goes into the log.
+    boundRefusals(c, caller, rates);
     const finding = await replay(disputed, means);
     const issued = await accounting.issuer.verdict({
       atMs,
@@ -66,16 +67,6 @@ export function disputeRoutes(services: Services): Hono<AppEnv> {
     });
   });
   return app;
-}
-
-/** The run is here, so a bond to another place is one that cannot be kept. */
-function mustBeHere(c: AppContext, { placement }: Services, caller: Caller): void {
-  const bond = residencyOf(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
-  if (bond === undefined || bond === placement.jurisdiction) return;
-  throw new EdgewiseError(
-    'residency_unavailable',
-    `the request is bound to "${bond}", and this server, which would run the answer again, is not there`,
-  );
 }
 
 interface Shown {

@@ -8,6 +8,7 @@ import type { GateFacts, Permit, Refusal, Stop } from '../governance/policy/type
 import type { ResolvedModel } from '../repository/model-repository.ts';
 import { matchesModel } from '../repository/name.ts';
 import { type Accounting, record } from './accounting.ts';
+import { boundRefusals } from './callers.ts';
 import { type AppContext, addAnswerHeaders } from './context.ts';
 import type { Rates } from './rates.ts';
 import { isTooLongForHeader, receiptHeaders, recordFirst } from './receipt-headers.ts';
@@ -104,8 +105,8 @@ export async function refuse(
   refusal: Refusal,
   retryAfterSeconds?: number,
 ): Promise<never> {
-  const { accounting, action, atMs, caller, model } = entrance;
-  if (caller.kind === 'anonymous') boundRefusals(c, entrance);
+  const { accounting, action, atMs, caller, model, rates } = entrance;
+  boundRefusals(c, caller, rates);
   const issued = await accounting.issuer.refusal({
     atMs,
     action,
@@ -126,15 +127,5 @@ export async function refuse(
     refusal.code,
     refusal.message,
     retryAfterSeconds === undefined ? {} : { retryAfterSeconds },
-  );
-}
-
-function boundRefusals(c: AppContext, { rates }: Entrance): void {
-  const verdict = rates?.takeRefusal(c.req);
-  if (verdict === undefined || verdict.permitted) return;
-  throw new EdgewiseError(
-    'quota_exceeded',
-    'too many requests from this address were refused, wanted a key or fewer of them',
-    { retryAfterSeconds: verdict.resetSeconds },
   );
 }

@@ -13,7 +13,7 @@ export const disputeOperations: readonly Operation[] = [
     tag: 'Receipts',
     summary: 'Have an answer computed again, and a verdict on it',
     description:
-      'For whoever has the receipt, its salt and the inputs that were sent; the outputs are needed where the receipt promises an answer within a tolerance. Binary tensors follow the JSON as in a request: those of the inputs, then those of the outputs. The verdict is a receipt of its own and goes into the log; nothing else is kept. One at a time in an isolate: 429 with Retry-After where there is no room.',
+      'For whoever has the receipt, its salt and the inputs that were sent; the outputs are needed where the receipt promises an answer within a tolerance. Binary tensors follow the JSON as in a request: those of the inputs, then those of the outputs. The verdict is a receipt of its own and goes into the log; nothing else is kept. One at a time in an isolate, and from callers without a key 30 in a minute, refusals counted with them: 429 with Retry-After beyond.',
     body: z
       .object({
         receipt: z.string().openapi({ description: 'Compact JWS, as in the header Edgewise-Receipt.' }),

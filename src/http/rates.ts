@@ -26,7 +26,7 @@ export interface RatesOptions {
 /** How many credentials that turn out to be none are looked up for one address: each costs a read, or a signature checked. */
 const guessRate: Rate = { requests: 30, perSeconds: 60 };
 
-/** Refusals at the gate of one address without a key: each is a signature, and stands in the log for good. */
+/** Refusals at the gate, and verdicts, of one address without a key: each is a signature, and stands in the log for good. */
 const refusalRate: Rate = { requests: 30, perSeconds: 60 };
 
 /** The rates of one isolate or process. */
@@ -71,7 +71,7 @@ export class Rates {
     }
   }
 
-  /** Whether a refusal of this address can be put on record; counts it then. Where addresses are not known all can. */
+  /** Whether a refusal of this address, or a verdict for it, can be put on record; counts it then. Where addresses are not known all can. */
   takeRefusal(request: RequestHeaders): RateVerdict | undefined {
     const subject = this.#subject(request, 'refusals');
     return subject === undefined ? undefined : this.#options.addresses.take(subject, refusalRate);

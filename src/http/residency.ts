@@ -1,4 +1,4 @@
-/** Which jurisdiction a request is bound to: by whose it is, by what it says, or by both. */
+/** Which jurisdiction a request is bound to: by whose it is, by what it says, or by both; and whether that is here. */
 import { EdgewiseError } from '../errors.ts';
 import type { Caller } from '../governance/accounts/caller.ts';
 import { jurisdictionBond } from './placement.ts';
@@ -36,4 +36,18 @@ export function residencyOf(
     );
   }
   return bond;
+}
+
+/**
+ * For what this server does itself and passes on to no other.
+ *
+ * @throws EdgewiseError as `residencyOf`; `residency_unavailable` for a request that is bound to another place.
+ */
+export function requireHere(caller: Caller, header: string | undefined, here: string | undefined): void {
+  const bond = residencyOf(caller, header, here);
+  if (bond === undefined || bond === here) return;
+  throw new EdgewiseError(
+    'residency_unavailable',
+    `the request is bound to "${bond}", and this server, which alone would answer it, is not there`,
+  );
 }

@@ -20,7 +20,14 @@ import type { Tensor } from '../../src/tensor/tensor.ts';
 import { inferenceFacts } from '../governance/receipt/facts.ts';
 import { testGovernanceBindings, testLogKey } from '../support/governance-keys.ts';
 import { identityModel } from '../support/onnx-models.ts';
-import { adminKey, bearer, publishTiny, type TestService, testService } from '../support/services.ts';
+import {
+  addressHeader,
+  adminKey,
+  bearer,
+  publishTiny,
+  type TestService,
+  testService,
+} from '../support/services.ts';
 
 let service: TestService;
 let log: MemoryLog;
@@ -302,6 +309,25 @@ describe('POST /v1/disputes', () => {
     expect((await dispute(disputeBody(kept))).status).toBe(429);
     for (const permit of permits) permit.release();
     expect((await dispute(disputeBody(kept))).status).toBe(200);
+  });
+
+  it('gives an address without a key thirty verdicts a minute, those without a run counted, and runs none beyond', async () => {
+    // Of a runtime that is not the one here: a verdict for which nothing is run.
+    const unrunnable = disputeBody(await claimed({ route: inferenceFacts.route }));
+    const from = (address: string) => ({ [addressHeader]: address });
+    for (let count = 0; count < 30; count += 1) {
+      expect(await verdictOf(unrunnable, from('192.0.2.7'))).toMatchObject({ verdict: 'evidence_missing' });
+    }
+    const kept = disputeBody(await answered());
+    const run = vi.spyOn(service.services.pool, 'run');
+    const refused = await dispute(kept, from('192.0.2.7'));
+    expect([refused.status, refused.headers.get('edgewise-error')]).toEqual([429, 'quota_exceeded']);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(refused.headers.get('edgewise-receipt')).toBeNull();
+    expect(run).not.toHaveBeenCalled();
+    run.mockRestore();
+    expect((await dispute(kept, from('192.0.2.8'))).status).toBe(200);
+    expect((await dispute(kept, { ...from('192.0.2.7'), ...bearer(adminKey) })).status).toBe(200);
   });
 
   it('says the caller on the verdict, runs nothing for one that is bound elsewhere, and keeps no word of the inputs', async () => {
