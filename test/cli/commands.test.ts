@@ -18,7 +18,7 @@ const client = () => createAdminClient({ url: server.url, key: adminKey });
 const edgewise = (...args: readonly string[]) => runEdgewise(server, ...args);
 
 beforeAll(async () => {
-  server = await startTestServer(8822);
+  server = await startTestServer();
   folder = mkdtempSync(join(tmpdir(), 'edgewise-cli-'));
 });
 afterAll(async () => {

@@ -14,7 +14,7 @@ let folder: string;
 const edgewise = (...args: readonly string[]) => runEdgewise(server, ...args);
 
 beforeAll(async () => {
-  server = await startTestServer(8827);
+  server = await startTestServer();
   folder = mkdtempSync(join(tmpdir(), 'edgewise-packs-'));
 });
 afterAll(async () => {

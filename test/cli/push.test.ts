@@ -76,7 +76,7 @@ async function checkWhole(version: string): Promise<void> {
 }
 
 beforeAll(async () => {
-  server = await startTestServer(8820);
+  server = await startTestServer();
 });
 afterAll(() => server.close());
 

@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { freePort } from '../../scripts/dev-server.ts';
 import { pullModel } from '../../src/cli/pull.ts';
 import { pushModel } from '../../src/cli/push.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
@@ -47,7 +46,7 @@ const at = (name: string) => join(folder, name);
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'edgewise-replay-'));
-  server = await startTestServer(await freePort());
+  server = await startTestServer();
   writeModelFolder(at('model'), inlineModel({ layers: 2, width }).graph, {
     name: 'chain',
     config: { terms: { ...openSourceTerms, weightsMayLeave: true } },

@@ -17,7 +17,7 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-export async function startTestServer(port: number, options: TestServicesOptions = {}): Promise<TestServer> {
+export async function startTestServer(options: TestServicesOptions = {}): Promise<TestServer> {
   const service = await testService(options);
   const handled: string[] = [];
   let decide: Cut = () => 'pass';
@@ -54,9 +54,11 @@ export async function startTestServer(port: number, options: TestServicesOptions
     response.end(new Uint8Array(await answered.arrayBuffer()));
   }
 
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no port');
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://127.0.0.1:${address.port}`,
     service,
     handled,
     cut(cut) {

@@ -71,7 +71,7 @@ async function publish(name: string, digest?: `sha256:${string}`): Promise<void>
 }
 
 beforeAll(async () => {
-  server = await startTestServer(8824);
+  server = await startTestServer();
   folder = mkdtempSync(join(tmpdir(), 'edgewise-signature-'));
   await publish('signed');
 });
@@ -120,8 +120,8 @@ describe('pushModel()', { timeout: 60_000 }, () => {
     };
     const acme = await generateKey('P-384');
     const trust = JSON.stringify([{ name: 'acme', key: publicKeyPem(acme.publicKey) }]);
-    const before = await startTestServer(8830, stores);
-    const after = await startTestServer(8831, {
+    const before = await startTestServer(stores);
+    const after = await startTestServer({
       ...stores,
       variables: { EDGEWISE_TRUSTED_PUBLISHERS: trust },
     });

@@ -7,7 +7,7 @@ let server: TestServer;
 const edgewise = (...args: readonly string[]) => runEdgewise(server, ...args);
 
 beforeAll(async () => {
-  server = await startTestServer(8837);
+  server = await startTestServer();
   const client = createAccountClient({ url: server.url, key: adminKey });
   await client.createTenant({ id: 'acme', name: 'Acme GmbH' });
   await client.createKey('acme');

@@ -13,7 +13,7 @@ const client = () => createAdminClient({ url: server.url, key: adminKey });
 const index = async () => (await client().model('twice')).index;
 
 beforeAll(async () => {
-  server = await startTestServer(8824);
+  server = await startTestServer();
   const graph = new Uint8Array(identityModel('FP32', ['n']).graph);
   for (const version of ['1', '2']) {
     await publishTiny(

@@ -105,7 +105,7 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
   const client = () => createAdminClient({ url: server.url, key: adminKey });
 
   beforeAll(async () => {
-    server = await startTestServer(8823);
+    server = await startTestServer();
     repository = mkdtempSync(join(tmpdir(), 'edgewise-triton-'));
     await pushModel('models/digits', { url: server.url, adminKey, publisherKey, originOnly: true });
     const { digest } = (await manifest()).graph;
