@@ -1,7 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { IssuedKey } from '../client/account-client.ts';
 import {
+  type AccountAccess,
   type Action,
+  accountAccessSchema,
   actionSchema,
   type Rate,
   rateSchema,
@@ -24,6 +26,12 @@ export function addKeyCommands(program: Command): void {
       new Option('--repository <access>', "for servers of one's own that pull models: read").choices([
         'read',
       ]),
+    )
+    .addOption(
+      new Option(
+        '--account <access>',
+        'what it may do with the account: read (export, acceptances, statements) or manage (accept licences, too) (default: none)',
+      ).choices(accountAccessSchema.options),
     )
     .option('--not-after <date>', 'when it ends, e.g. 2027-12-31', moment)
     .action(create);
@@ -61,11 +69,12 @@ interface CreateOptions extends CommonOptions {
   readonly defaultPurpose?: string;
   readonly rate?: Rate;
   readonly repository?: Scopes['repository'];
+  readonly account?: AccountAccess;
   readonly notAfter?: string;
 }
 
 async function create(tenant: string, options: CreateOptions): Promise<void> {
-  const { models, purposes, defaultPurpose, repository, notAfter } = options;
+  const { models, purposes, defaultPurpose, repository, account, notAfter } = options;
   const issued = await accounts(options).createKey(tenant, {
     scopes: {
       models: models && [...models],
@@ -74,6 +83,7 @@ async function create(tenant: string, options: CreateOptions): Promise<void> {
       defaultPurpose,
       rate: options.rate,
       repository,
+      account,
     },
     notAfter,
   });

@@ -50,12 +50,13 @@ export function tenantDetails(tenant: Tenant): string {
 export function keyList(keys: readonly ShownKey[]): string {
   if (keys.length === 0) return 'there are no keys';
   return table([
-    ['KEY', 'MODELS', 'ACTIONS', 'PURPOSES', 'RATE', 'MADE', 'ENDS', 'STATE'],
+    ['KEY', 'MODELS', 'ACTIONS', 'PURPOSES', 'ACCOUNT', 'RATE', 'MADE', 'ENDS', 'STATE'],
     ...keys.map(({ id, scopes, createdAt, notAfter, previousUntil, revokedAt }) => [
       id,
       scopes.models.join(', '),
       actionsText(scopes),
       scopes.purposes === '*' ? 'any' : scopes.purposes.join(', '),
+      scopes.account,
       scopes.rate === undefined ? '–' : `${scopes.rate.requests}/${scopes.rate.perSeconds}s`,
       createdAt,
       notAfter ?? '–',

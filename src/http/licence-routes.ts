@@ -18,6 +18,7 @@ import {
   type TenantCaller,
   withdraw,
 } from './acceptances.ts';
+import { requireAccount } from './account-access.ts';
 import { accountsOf } from './account-routes.ts';
 import { readDocument } from './admin-request.ts';
 import { requireUse } from './auth.ts';
@@ -59,6 +60,7 @@ export function licenceRoutes(services: Services, recorded?: RecordAcceptance): 
   app.post('/acceptances', async (c) => {
     const accounts = accountsOf(services);
     const caller = tenantOf(await callerOf(c, services));
+    requireAccount(c, services, caller, 'manage');
     const wish = await readDocument(c, acceptanceBody);
     requireUse(caller, wish.model, services.settings);
     const served = await servedManifests(services, wish.model);
@@ -74,13 +76,15 @@ export function licenceRoutes(services: Services, recorded?: RecordAcceptance): 
   });
 
   app.get('/acceptances', async (c) => {
-    const { tenant } = tenantOf(await callerOf(c, services));
-    const { acceptances } = await accountsOf(services).store.tenant(tenant.id);
+    const caller = tenantOf(await callerOf(c, services));
+    requireAccount(c, services, caller, 'read');
+    const { acceptances } = await accountsOf(services).store.tenant(caller.tenant.id);
     return c.json({ acceptances }, 200, ownOnly);
   });
 
   app.delete('/acceptances/:id', async (c) => {
     const caller = tenantOf(await callerOf(c, services));
+    requireAccount(c, services, caller, 'manage');
     const accounts = accountsOf(services);
     const { acceptance, compact } = await withdraw(
       accounts,

@@ -51,7 +51,7 @@ export const licenceOperations: readonly Operation[] = [
     tag: 'Licences',
     summary: 'Accept a licence text for the tenant of the key',
     description:
-      'The digest is that of exactly the text that was shown; one that no served version has is refused. The acceptance is on record in the log before it counts, and its receipt is in the header Edgewise-Receipt. Accepting the same text again changes nothing.',
+      'Wants the scope account: manage. The digest is that of exactly the text that was shown; one that no served version has is refused. The acceptance is on record in the log before it counts, and its receipt is in the header Edgewise-Receipt. Accepting the same text again changes nothing.',
     body: acceptanceBody,
     answer: acceptanceSchema,
   },
@@ -60,6 +60,7 @@ export const licenceOperations: readonly Operation[] = [
     path: '/v1/acceptances',
     tag: 'Licences',
     summary: 'What the tenant of the key has accepted',
+    description: 'Wants the scope account: read or manage.',
     answer: z.object({ acceptances: z.array(acceptanceSchema) }),
   },
   {
@@ -67,7 +68,8 @@ export const licenceOperations: readonly Operation[] = [
     path: '/v1/acceptances/{id}',
     tag: 'Licences',
     summary: 'Withdraw an acceptance',
-    description: 'In force everywhere within 10 seconds. The acceptance stays on record, withdrawn.',
+    description:
+      'Wants the scope account: manage. In force everywhere within 10 seconds. The acceptance stays on record, withdrawn.',
     answer: acceptanceSchema,
   },
 ];

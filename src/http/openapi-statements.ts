@@ -13,7 +13,7 @@ export const statementOperations: readonly Operation[] = [
     tag: 'Receipts',
     summary: 'What was used of a grant in a month',
     description:
-      'A signed statement (compact JWS), counted from the public log: whoever has the log’s files adds it up again. For the tenant of the grant, the tenant that gave it, and the admin. While much of the log is still to be counted the answer is 503 with Retry-After, and each call goes on where the last one ended.',
+      'A signed statement (compact JWS), counted from the public log: whoever has the log’s files adds it up again. For the tenant of the grant and the tenant that gave it, with the scope account (read or manage), and the admin. While much of the log is still to be counted the answer is 503 with Retry-After, and each call goes on where the last one ended.',
     answer: z.object({ statement: z.string().openapi({ description: 'Compact JWS.' }) }),
   },
   {

@@ -14,7 +14,7 @@ export const subjectOperations: readonly Operation[] = [
     path: '/v1/export',
     tag: 'Accounts',
     summary: 'All that is held about the tenant whose key this is',
-    description: pages,
+    description: `Wants the scope account: read or manage. ${pages}`,
     answer: exportSchema,
   },
   {

@@ -6,6 +6,7 @@ import type { Caller } from '../governance/accounts/caller.ts';
 import type { Grant } from '../governance/accounts/schema.ts';
 import { monthSchema } from '../governance/statement/schema.ts';
 import type { Statements } from '../governance/statement/statements.ts';
+import { requireAccount } from './account-access.ts';
 import { accountsOf } from './account-routes.ts';
 import { callerOf } from './callers.ts';
 import type { AppEnv } from './context.ts';
@@ -19,6 +20,8 @@ export function statementRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get('/grants/:grant/statements/:month', async (c) => {
     const caller = await callerOf(c, services);
+    // Before anything is looked up, so that it says nothing of whose the grant is.
+    if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
     const { tenant, grant } = await grantOf(accountsOf(services), c.req.param('grant'), caller);
     const statement = await statementsOf(services).of(tenant, grant, c.req.param('month'));
     return c.json({ statement }, 200, ownOnly);

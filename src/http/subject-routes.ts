@@ -3,6 +3,8 @@ import { Hono } from 'hono';
 import { EdgewiseError } from '../errors.ts';
 import type { Caller } from '../governance/accounts/caller.ts';
 import type { Subjects } from '../governance/subjects/subjects.ts';
+import type { TenantCaller } from './acceptances.ts';
+import { requireAccount } from './account-access.ts';
 import { callerOf } from './callers.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import type { Services } from './services.ts';
@@ -11,8 +13,9 @@ import type { Services } from './services.ts';
 export function subjectRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get('/export', async (c) => {
-    const tenant = tenantOf(await callerOf(c, services));
-    return c.json(await subjectsOf(services).export(tenant, fromOf(c)), 200, ownOnly);
+    const caller = tenantOf(await callerOf(c, services));
+    requireAccount(c, services, caller, 'read');
+    return c.json(await subjectsOf(services).export(caller.tenant.id, fromOf(c)), 200, ownOnly);
   });
   return app;
 }
@@ -47,8 +50,8 @@ function subjectsOf({ subjects }: Services): Subjects {
 }
 
 /** @throws EdgewiseError `unauthenticated`, `forbidden` */
-function tenantOf(caller: Caller): string {
-  if (caller.kind === 'tenant') return caller.tenant.id;
+function tenantOf(caller: Caller): TenantCaller {
+  if (caller.kind === 'tenant') return caller;
   throw caller.kind === 'anonymous'
     ? new EdgewiseError(
         'unauthenticated',

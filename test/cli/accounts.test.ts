@@ -61,6 +61,7 @@ describe('edgewise tenant', { timeout: 60_000 }, () => {
       ['key', 'create', 'acme', '--actions', 'destroy'],
       ['key', 'create', 'acme', '--not-after', 'tomorrow'],
       ['key', 'create', 'acme', '--repository', 'write'],
+      ['key', 'create', 'acme', '--account', 'write'],
       ['key', 'rotate', 'x', '--overlap', '1 day'],
       ['grant', 'create', 'acme', 'mlp'],
       ['grant', 'create', 'acme', 'mlp', '--assigner', 'x', '--quota', 'many'],
@@ -87,13 +88,15 @@ describe('edgewise key', { timeout: 60_000 }, () => {
       '100/10s',
       '--purposes',
       'research',
+      '--account',
+      'manage',
     );
     const key = keyIn(made.stdout);
     expect([made.code, await seen(key)]).toEqual([0, 404]);
     const id = key.split('_')[1] ?? '';
     const listed = await edgewise('key', 'list', 'acme');
     expect(listed.stdout).toMatch(
-      new RegExp(`${id} +mlp, acme/\\* +infer, explain +research +100/10s .* active`),
+      new RegExp(`${id} +mlp, acme/\\* +infer, explain +research +manage +100/10s .* active`),
     );
     expect(listed.stdout).not.toContain(key);
 

@@ -31,6 +31,7 @@ async function newTenantKey(id: string): Promise<string> {
     actions: ['infer' as const],
     purposes: '*' as const,
     repository: 'none' as const,
+    account: 'manage' as const,
   };
   return (await store.createKey(id, { scopes })).text;
 }
@@ -152,6 +153,7 @@ describe('POST /v1/acceptances', () => {
     const refused = await infer(tenantKey);
     expect([refused.status, codeOf(refused)]).toEqual([403, 'licence_not_accepted']);
     expect(refused.headers.get('link')).toContain('/v1/acceptances');
+    expect((await json(refused)).error).toContain('a key with the scope account "manage"');
 
     const answer = await send('POST', '/v1/acceptances', tenantKey, wish);
     expect(answer.status).toBe(201);
@@ -182,7 +184,7 @@ describe('POST /v1/acceptances', () => {
     expect(codeOf(await send('DELETE', `/v1/acceptances/${acceptance.id}`, otherKey))).toBe('not_found');
     // A key of the tenant's own that is for other models takes nothing back.
     const narrow = await service.services.accounts?.store.createKey('t-1', {
-      scopes: scopesSchema.parse({ models: ['open'] }),
+      scopes: scopesSchema.parse({ models: ['open'], account: 'manage' }),
     });
     const path = `/v1/acceptances/${acceptance.id}`;
     expect(codeOf(await send('DELETE', path, narrow?.text))).toBe('forbidden');

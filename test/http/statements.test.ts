@@ -46,7 +46,7 @@ beforeAll(async () => {
   });
   for (const id of ['acme', 'reseller', 'other']) {
     await admin('POST', '/tenants', { id, name: id });
-    keys[id] = textOf(await admin('POST', `/tenants/${id}/keys`, {})).text;
+    keys[id] = textOf(await admin('POST', `/tenants/${id}/keys`, { scopes: { account: 'read' } })).text;
   }
   const quota = { units: 100, per: 'month' };
   const grant = { id: 'g1', model: 'metered', assigner: 'tenant:reseller', quota, royalty };

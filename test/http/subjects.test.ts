@@ -64,7 +64,8 @@ async function post(path: string, body?: unknown): Promise<Response> {
 
 async function newTenant(id: string): Promise<string> {
   expect((await post('/admin/tenants', { id, name: `Name of ${id}`, residency: 'eu' })).status).toBe(201);
-  return issued.parse(await (await post(`/admin/tenants/${id}/keys`, {})).json()).text;
+  return issued.parse(await (await post(`/admin/tenants/${id}/keys`, { scopes: { account: 'read' } })).json())
+    .text;
 }
 
 /** @returns The receipt of an inference. */

@@ -70,7 +70,7 @@ it('leaves no name, no hash and no key in the storage, and every receipt that is
   await accounts.createTenant({ id: 'stays', name: 'Another' });
   const other = await accounts.createKey('stays');
   await accounts.createTenant({ id: 'leaver', name });
-  const { text } = await accounts.createKey('leaver');
+  const { text } = await accounts.createKey('leaver', { scopes: { account: 'manage' } });
   const accepted = await post('/v1/acceptances', text, { model: 'echo', by: person, text: licenceDigest });
   expect(accepted.status, await accepted.text()).toBe(201);
   const held = await infer(text);

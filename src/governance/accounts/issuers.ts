@@ -47,6 +47,8 @@ export const issuerSchema = z
     /** Claims that narrow `scopes`: a list, or words with spaces between. A token without one that is named here is refused. */
     modelsClaim: claimName.optional(),
     purposesClaim: claimName.optional(),
+    /** As these, and one word: `none`, `read` or `manage`. */
+    accountClaim: claimName.optional(),
     /** The most that its tokens may do. */
     scopes: scopesSchema.prefault({}),
   })

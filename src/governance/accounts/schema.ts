@@ -36,6 +36,10 @@ export const rateSchema = z.strictObject({
 });
 export type Rate = z.output<typeof rateSchema>;
 
+/** What may be done with the account of one's tenant: each includes the ones before it. */
+export const accountAccessSchema = z.enum(['none', 'read', 'manage']);
+export type AccountAccess = z.output<typeof accountAccessSchema>;
+
 export const scopesSchema = z.strictObject({
   models: z.array(modelPatternSchema).min(1).max(256).default(['*']),
   actions: z.array(actionSchema).min(1).default(['infer', 'explain']),
@@ -49,6 +53,11 @@ export const scopesSchema = z.strictObject({
    * operator's own that pull models; no action, since actions are what licences are about.
    */
   repository: z.enum(['none', 'read']).default('none'),
+  /**
+   * `read`: the tenant's receipts, acceptances and statements; `manage`: accepting licences in its name, too. A key that
+   * only infers is often in more hands than may do either.
+   */
+  account: accountAccessSchema.default('none'),
 });
 export type Scopes = z.output<typeof scopesSchema>;
 

@@ -1,6 +1,6 @@
 /** What a credential is for. Pure: the gate asks here, and so do the routes that show models. */
 import { matchesModel } from '../../repository/name.ts';
-import type { Action, Scopes } from './schema.ts';
+import { type AccountAccess, type Action, accountAccessSchema, type Scopes } from './schema.ts';
 
 export function coversModel({ models }: Scopes, name: string): boolean {
   return models.some((pattern) => matchesModel(pattern, name));
@@ -13,6 +13,19 @@ export function coversAction({ actions }: Scopes, action: Action): boolean {
 /** A request that declares none, and whose credential stands for none, is covered by no list. */
 export function coversPurpose({ purposes }: Scopes, purpose: string | undefined): boolean {
   return purposes === '*' || (purpose !== undefined && purposes.includes(purpose));
+}
+
+export function coversAccount({ account }: Scopes, wanted: AccountAccess): boolean {
+  return rankOf(account) >= rankOf(wanted);
+}
+
+/** The lesser of two. */
+export function commonAccount(a: AccountAccess, b: AccountAccess): AccountAccess {
+  return rankOf(a) <= rankOf(b) ? a : b;
+}
+
+function rankOf(access: AccountAccess): number {
+  return accountAccessSchema.options.indexOf(access);
 }
 
 /** Model patterns that cover exactly what both lists cover. */

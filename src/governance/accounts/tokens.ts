@@ -13,8 +13,14 @@ import type { Defer } from '../../storage/types.ts';
 import { IssuerKeys, jwksMaxAgeMs, jwksMaxStaleMs, type KeySet } from './issuer-keys.ts';
 import type { Issuer } from './issuers.ts';
 import { credentialHash } from './key-format.ts';
-import { accountIdSchema, modelPatternSchema, type Scopes } from './schema.ts';
-import { commonModels, commonPurposes } from './scopes.ts';
+import {
+  type AccountAccess,
+  accountAccessSchema,
+  accountIdSchema,
+  modelPatternSchema,
+  type Scopes,
+} from './schema.ts';
+import { commonAccount, commonModels, commonPurposes } from './scopes.ts';
 
 const maxKeptMs = 300_000;
 const maxKept = 4096;
@@ -153,9 +159,10 @@ export class Tokens {
 
 /** @throws EdgewiseError `unauthenticated` where a claim that is wanted is not there, or not of its form. */
 async function identityOf(payload: JWTPayload, issuer: Issuer): Promise<TokenIdentity> {
-  const { scopes, modelsClaim, purposesClaim } = issuer;
+  const { scopes, modelsClaim, purposesClaim, accountClaim } = issuer;
   const models = modelsClaim && claimed(payload, modelsClaim, modelPatternSchema);
   const purposes = purposesClaim && claimed(payload, purposesClaim, purposeSchema);
+  const account = accountClaim && accountOf(payload, accountClaim);
   const hash = await credentialHash(JSON.stringify([payload.iss, payload.sub]));
   return {
     id: `jwt-${hash.slice(0, 32)}`,
@@ -164,6 +171,7 @@ async function identityOf(payload: JWTPayload, issuer: Issuer): Promise<TokenIde
       ...scopes,
       ...(models && { models: commonModels(scopes.models, models) }),
       ...(purposes && { purposes: commonPurposes(scopes.purposes, purposes) }),
+      ...(account && { account: commonAccount(scopes.account, account) }),
     },
   };
 }
@@ -174,6 +182,12 @@ function tenantOf(payload: JWTPayload, { tenantClaim = '', tenants = [] }: Issue
   if (tenants !== '*' && !tenants.includes(parsed.data)) {
     throw new EdgewiseError('unauthenticated', 'the token names a tenant that its issuer does not speak for');
   }
+  return parsed.data;
+}
+
+function accountOf(payload: JWTPayload, name: string): AccountAccess {
+  const parsed = accountAccessSchema.safeParse(payload[name]);
+  if (!parsed.success) throw unusableClaim(name, '"none", "read" or "manage"');
   return parsed.data;
 }
 

@@ -83,7 +83,9 @@ export function sentencesOf(terms: Terms): readonly string[] {
   return [
     `Its creator is ${creator.name}${contact === undefined ? '' : ` (${contact})`}; its licence is ${licence.spdx}.`,
     ...(licence.acceptance === 'required'
-      ? ['A tenant has to accept the licence text before it uses the model: POST /v1/acceptances.']
+      ? [
+          'A tenant has to accept the licence text before it uses the model: POST /v1/acceptances, with a key whose scope account is "manage".',
+        ]
       : []),
     useSentence(terms),
     ...listSentence('purposes', terms.purposes, 'as declared with the header Edgewise-Purpose or by the key'),

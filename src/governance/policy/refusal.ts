@@ -17,6 +17,8 @@ const attempts: Record<Action, (model: string) => string> = {
   download: (model) => `the weights of model "${model}" were not sent`,
 };
 
+const howToAccept = '; accepting it takes POST /v1/acceptances and a key with the scope account "manage"';
+
 /** As the receipt's schema holds it. */
 const maxRightLength = 300;
 
@@ -33,7 +35,7 @@ export function refused(bar: Bar, { action, manifest }: GateFacts, circumstances
     permitted: false,
     code: bar.code,
     right,
-    message: `${attempts[action](manifest.name)}: wanted ${right}`,
+    message: `${attempts[action](manifest.name)}: wanted ${right}${bar.at === 'acceptances' ? howToAccept : ''}`,
     where: pathOf(bar, manifest.name),
     purpose,
     territory,

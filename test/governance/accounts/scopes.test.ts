@@ -1,9 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Scopes, scopesSchema } from '../../../src/governance/accounts/schema.ts';
 import {
+  accountAccessSchema,
+  apiKeySchema,
+  type Scopes,
+  scopesSchema,
+} from '../../../src/governance/accounts/schema.ts';
+import {
+  commonAccount,
   commonModels,
   commonPurposes,
+  coversAccount,
   coversAction,
   coversModel,
   coversPurpose,
@@ -43,6 +50,42 @@ describe('commonPurposes()', () => {
   });
 });
 
+describe('commonAccount()', () => {
+  const access = fc.constantFrom(...accountAccessSchema.options);
+
+  it('covers exactly what both cover', () => {
+    fc.assert(
+      fc.property(access, access, access, (a, b, wanted) => {
+        const covers = (account: Scopes['account']) => coversAccount({ ...scopesOf(), account }, wanted);
+        expect(covers(commonAccount(a, b))).toBe(covers(a) && covers(b));
+      }),
+    );
+  });
+});
+
+describe('coversAccount()', () => {
+  it.each([
+    ['none', false, false],
+    ['read', true, false],
+    ['manage', true, true],
+  ] as const)('%s: to read %s, to manage %s', (account, read, manage) => {
+    const scopes = scopesOf({ account });
+    expect([coversAccount(scopes, 'read'), coversAccount(scopes, 'manage')]).toEqual([read, manage]);
+  });
+
+  it('is nothing of a key that was stored before there was the scope', () => {
+    const { scopes } = apiKeySchema.parse({
+      schema: 'edgewise.key.v1',
+      id: 'old',
+      tenant: 'acme',
+      hash: '0'.repeat(64),
+      scopes: { models: ['*'], actions: ['infer'], purposes: '*', repository: 'none' },
+      createdAt: '2026-01-01T00:00:00Z',
+    });
+    expect(scopes.account).toBe('none');
+  });
+});
+
 describe('scopes', () => {
   it('that say nothing are for every model and purpose, to infer and to explain', () => {
     const scopes = scopesOf();
@@ -51,7 +94,7 @@ describe('scopes', () => {
     expect((['infer', 'explain', 'download'] as const).map((action) => coversAction(scopes, action))).toEqual(
       [true, true, false],
     );
-    expect(scopes.repository).toBe('none');
+    expect([scopes.repository, scopes.account]).toEqual(['none', 'none']);
   });
 
   it('that name purposes are for none that is not declared', () => {

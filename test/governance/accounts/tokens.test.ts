@@ -173,6 +173,27 @@ describe('Tokens.verify()', () => {
     }
   });
 
+  it.each([
+    ['read', 'manage', 'read'],
+    ['manage', 'read', 'read'],
+    ['manage', 'none', 'none'],
+    ['none', 'manage', 'none'],
+  ])('has the account %s of its issuer and %s of its claim: %s', async (account, claim, wanted) => {
+    tokens = tokensOf(issuer({ accountClaim: 'acc', scopes: { account } }));
+    const { scopes } = await verify(await signed(keys[0], claims({ acc: claim })));
+    expect(scopes.account).toBe(wanted);
+    for (const wrong of [undefined, 'all', ['manage'], 'manage read']) {
+      await expect(verify(await signed(keys[0], claims({ acc: wrong })))).rejects.toEqual(
+        refusal(/claim "acc" is not "none", "read" or "manage"/),
+      );
+    }
+  });
+
+  it('reads and changes no account by a claim that its issuer does not name', async () => {
+    const { scopes } = await verify(await signed(keys[0], claims({ account: 'manage', acc: 'manage' })));
+    expect(scopes.account).toBe('none');
+  });
+
   it('takes the tenant whose own issuer it is, whatever the token says', async () => {
     tokens = tokensOf(issuer({ tenantClaim: undefined, tenants: undefined, tenant: 'acme' }));
     expect(await verify(await signed(keys[0], claims({ org: 'other' })))).toMatchObject({ tenant: 'acme' });

@@ -664,7 +664,7 @@ describe('decide()', () => {
   it('names the right and where it can be had', () => {
     expect(decide(facts({ terms: strictTerms, caller: tenantCaller({ acceptances: [] }) }))).toMatchObject({
       right: `that the tenant has accepted its licence text ${licenceDigest}`,
-      message: `model "${model}" was not run: wanted that the tenant has accepted its licence text ${licenceDigest}`,
+      message: `model "${model}" was not run: wanted that the tenant has accepted its licence text ${licenceDigest}; accepting it takes POST /v1/acceptances and a key with the scope account "manage"`,
       where: '/v1/acceptances',
     });
     expect(decide(facts({ terms: strictTerms, caller: nobodyGranted, action: 'explain' }))).toMatchObject({

@@ -85,7 +85,14 @@ async function tenantWith({
     grant = made.id;
   }
   const { text } = await store.createKey(id, {
-    scopes: { models: ['*'], actions: ['infer'], purposes: '*', repository: 'none', ...scopes },
+    scopes: {
+      models: ['*'],
+      actions: ['infer'],
+      purposes: '*',
+      repository: 'none',
+      account: 'none',
+      ...scopes,
+    },
   });
   return { id, key: text, grant };
 }
