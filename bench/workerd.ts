@@ -123,6 +123,8 @@ export function edgewiseBindings(more: Readonly<Record<string, string>> = {}): R
     ...testGovernanceBindings,
     EDGEWISE_ADMIN_KEY_SHA256: createHash('sha256').update(adminKey).digest('hex'),
     EDGEWISE_OPEN_MODELS: '*',
+    EDGEWISE_RATE_PER_MINUTE: '0',
+    EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '0',
     EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
     ...more,
   };

@@ -21,9 +21,9 @@ export const callerVariables = {
   /** Issuers of bearer tokens (JWT, OpenID Connect) as JSON (`governance/accounts/issuers.ts`). Empty: no token is believed. */
   EDGEWISE_JWT_ISSUERS: issuers,
   /** Requests a minute that one key or token may make at one place, where its scopes say nothing else. 0: any number. */
-  EDGEWISE_RATE_PER_MINUTE: whole(0, 1_000_000).default(0),
+  EDGEWISE_RATE_PER_MINUTE: whole(0, 1_000_000).default(6000),
   /** As above, of one address, for callers without a key. */
-  EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: whole(0, 1_000_000).default(0),
+  EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: whole(0, 1_000_000).default(600),
 };
 
 type CallerValues = z.output<z.ZodObject<typeof callerVariables>>;

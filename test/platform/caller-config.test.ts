@@ -13,21 +13,31 @@ const issuer = {
 };
 
 describe('callerConfig()', () => {
-  it('believes no issuer and sets no rate where nothing is configured', () => {
-    expect(callers({})).toEqual({ issuers: [], keyRate: undefined, anonymousRate: undefined });
+  it('believes no issuer and bounds everybody where nothing is configured', () => {
+    expect(callers({})).toEqual({
+      issuers: [],
+      keyRate: { requests: 6000, perSeconds: 60 },
+      anonymousRate: { requests: 600, perSeconds: 60 },
+    });
+  });
+
+  it('bounds nobody where it is told so', () => {
+    expect(callers({ EDGEWISE_RATE_PER_MINUTE: '0', EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '0' })).toMatchObject(
+      { keyRate: undefined, anonymousRate: undefined },
+    );
   });
 
   it('reads issuers and rates', () => {
     expect(
       callers({
         EDGEWISE_JWT_ISSUERS: JSON.stringify([issuer]),
-        EDGEWISE_RATE_PER_MINUTE: '6000',
-        EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '600',
+        EDGEWISE_RATE_PER_MINUTE: '50',
+        EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '5',
       }),
     ).toMatchObject({
       issuers: [issuer],
-      keyRate: { requests: 6000, perSeconds: 60 },
-      anonymousRate: { requests: 600, perSeconds: 60 },
+      keyRate: { requests: 50, perSeconds: 60 },
+      anonymousRate: { requests: 5, perSeconds: 60 },
     });
   });
 

@@ -68,6 +68,8 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
     EDGEWISE_ADMIN_KEY_SHA256: sha256Hex(adminKey),
     EDGEWISE_CALLER_KEYS_SHA256: sha256Hex(callerKey),
     EDGEWISE_LOG: 'all',
+    EDGEWISE_RATE_PER_MINUTE: '0',
+    EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '0',
     EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
     ...options.variables,
   });

@@ -35,6 +35,8 @@ const config = readConfig({
   EDGEWISE_MAX_QUEUE_PER_MODEL: '400',
   EDGEWISE_MAX_IN_FLIGHT: '400',
   EDGEWISE_LOG: 'off',
+  EDGEWISE_RATE_PER_MINUTE: '0',
+  EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '0',
 });
 
 let services: Services;
