@@ -10,7 +10,7 @@ const edgewise = (...args: readonly string[]) => runEdgewise(server, ...args);
 const client = () => createAccountClient({ url: server.url, key: adminKey });
 
 beforeAll(async () => {
-  server = await startTestServer(8831);
+  server = await startTestServer();
 });
 afterAll(() => server.close());
 
