@@ -10,6 +10,7 @@ import {
   type Tenant,
   tenantSchema,
 } from '../governance/accounts/schema.ts';
+import { coversAccount } from '../governance/accounts/scopes.ts';
 import { accountsOf } from './account-routes.ts';
 import { callerOf } from './callers.ts';
 import type { AppEnv } from './context.ts';
@@ -20,7 +21,8 @@ const meSchema = z.object({
   /** Of the credential. */
   id: z.string().optional(),
   scopes: scopesSchema.optional(),
-  tenant: tenantSchema.omit({ schema: true, keys: true }).optional(),
+  /** Its acceptances, which name who made them, for keys that may read the account. */
+  tenant: tenantSchema.omit({ schema: true, keys: true }).partial({ acceptances: true }).optional(),
 });
 export type Me = z.output<typeof meSchema>;
 export const meBody = meSchema;
@@ -65,8 +67,9 @@ const ownOnly = { 'Cache-Control': 'no-store' };
 function describe(caller: Caller): Me {
   if (caller.kind !== 'tenant') return caller;
   const { kind, id, scopes } = caller;
-  const { schema: _, keys: __, ...tenant } = caller.tenant;
-  return { kind, id, scopes, tenant };
+  const { schema: _, keys: __, acceptances, ...tenant } = caller.tenant;
+  const readable = coversAccount(scopes, 'read') ? { acceptances } : {};
+  return { kind, id, scopes, tenant: { ...tenant, ...readable } };
 }
 
 /** @throws EdgewiseError `unauthenticated`, `forbidden` */

@@ -69,8 +69,11 @@ describe('GET /v1/me', () => {
       kind: 'tenant',
       id,
       scopes: { models: ['mlp'], defaultPurpose: 'research' },
-      tenant: { id: 'acme', status: 'active', grants: [], acceptances: [] },
+      tenant: { id: 'acme', status: 'active', grants: [] },
     });
+    expect(answer.text).not.toContain('acceptances');
+    const { text: reading } = await newKey({ account: 'read' });
+    expect((await ask('GET', '/v1/me', reading)).body).toMatchObject({ tenant: { acceptances: [] } });
     expect(await ask('GET', '/v1/me', 'nobody')).toMatchObject({ status: 401 });
   });
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import wave
 from pathlib import Path
@@ -254,6 +255,7 @@ class TestTheEdge:
         """By the command that a publisher types, without --origin; under a name that is not published yet."""
         config = json.loads((LARGE / "config.json").read_text("utf-8"))
         (tmp_path / "config.json").write_text(json.dumps({**config, "name": "minilm-edge"}), "utf-8")
+        shutil.copy(LARGE / "LICENSE", tmp_path)
         (tmp_path / "1").mkdir()
         (tmp_path / "1" / "model.onnx").symlink_to(LARGE / "1" / "model.onnx")
         command = ["node", "bin/edgewise.js", "model", "push", str(tmp_path), "--url", WORKER]
