@@ -20,7 +20,7 @@ import {
   type Workerd,
 } from './workerd.ts';
 
-const rounds = Number(process.env['ROUNDS'] ?? 7);
+const rounds = 5;
 const warmUp = 4000;
 const slices = 10;
 const perSlice = 400;
