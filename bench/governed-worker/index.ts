@@ -38,7 +38,8 @@ function unrecorded(accounting: Accounting): Accounting {
 function withoutReceipts(accounting: Accounting): Accounting {
   const empty = { receiptHash: new Uint8Array(32), meterTag: new Uint8Array(16), units: 0 };
   const entry = () => Promise.resolve(empty);
-  const issued = { id: '', caller: {}, compact: '', salt: undefined, entry };
+  const id = '01a20d3c-1430-73b3-90fa-54c08a8b18fb';
+  const issued = { id, caller: {}, compact: '', salt: undefined, entry };
   return { ...accounting, issuer: { ...accounting.issuer, inference: () => Promise.resolve(issued) } };
 }
 
