@@ -20,7 +20,7 @@ import {
   type Workerd,
 } from './workerd.ts';
 
-const rounds = 4;
+const rounds = 3;
 const warmUp = 4000;
 const slices = 10;
 const perSlice = 400;
