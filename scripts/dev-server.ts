@@ -5,8 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, w
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateSignerKey } from '../src/governance/log/note.ts';
-import { generateSigningKey } from '../src/governance/receipt/keys.ts';
+import { generateSecrets } from '../src/governance/generate-secrets.ts';
 import { localPublisher } from './local-publisher.ts';
 import { hasEnded, root, spawnGroup, stopGroup } from './process-group.ts';
 
@@ -57,11 +56,7 @@ const keysFile = join(root, '.edgewise', 'keys.json');
 async function localKeys(): Promise<Readonly<Record<string, string>>> {
   if (!existsSync(keysFile)) {
     mkdirSync(join(root, '.edgewise'), { recursive: true });
-    const keys = {
-      EDGEWISE_SIGNING_KEYS: JSON.stringify({ keys: [await generateSigningKey()] }),
-      EDGEWISE_LOG_KEY: await generateSignerKey('localhost/edgewise'),
-      EDGEWISE_RECORDS_KEYS: randomBytes(32).toString('base64url'),
-    };
+    const keys = await generateSecrets('localhost/edgewise');
     // Several may start at once: the first to have the file whole in place is the one.
     const own = `${keysFile}.${process.pid}`;
     writeFileSync(own, JSON.stringify(keys), { mode: 0o600 });
