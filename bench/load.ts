@@ -35,6 +35,7 @@ export class Connection {
   #wanted = Number.POSITIVE_INFINITY;
   #headBytes = 0;
   #begunMs = 0;
+  #receivedMs = 0;
   #settle: PromiseWithResolvers<Answer> | undefined;
   #ended: Error | undefined;
 
@@ -82,6 +83,8 @@ export class Connection {
   }
 
   #take(piece: Buffer): void {
+    // Before anything is read of it: what the client makes of an answer is not the server's time.
+    this.#receivedMs = performance.now();
     this.#pieces.push(piece);
     this.#received += piece.byteLength;
     if (this.#wanted === Number.POSITIVE_INFINITY) this.#readHead();
@@ -104,7 +107,7 @@ export class Connection {
   }
 
   #finish(): void {
-    const ms = performance.now() - this.#begunMs;
+    const ms = this.#receivedMs - this.#begunMs;
     const bytes = this.#joined();
     const settle = this.#settle;
     this.#settle = undefined;

@@ -6,6 +6,7 @@ import type { Caller } from '../governance/accounts/caller.ts';
 import { newId } from '../governance/accounts/key-format.ts';
 import type { Acceptance } from '../governance/accounts/schema.ts';
 import { coversModel } from '../governance/accounts/scopes.ts';
+import { madeRecord } from '../governance/log/appender.ts';
 import type { Issued } from '../governance/receipt/issue.ts';
 import type { Manifest } from '../repository/schema.ts';
 import type { Digest } from '../storage/types.ts';
@@ -30,7 +31,7 @@ export function acceptanceRecorder(accounting: Accounting): RecordAcceptance {
       meter: `acceptance:${caller.tenant.id}:${model}`,
       acceptance: { id, model, spdx, text, by, method, outcome },
     });
-    await accounting.appender.add(await logRecord(accounting, issued));
+    await accounting.appender.add(madeRecord(await logRecord(accounting, issued)));
     return issued;
   };
 }

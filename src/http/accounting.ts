@@ -1,6 +1,6 @@
 /** What an edge accounts for its answers with. An origin has none of it: it answers to edges alone. */
-import type { LogAppender } from '../governance/log/appender.ts';
-import { encodeEntry } from '../governance/log/entry.ts';
+import type { DueRecord, LogAppender } from '../governance/log/appender.ts';
+import { encodeEntry, entryBytes } from '../governance/log/entry.ts';
 import type { LogRecord, ReceiptLog } from '../governance/log/types.ts';
 import type { SignedPack } from '../governance/policy/packs.ts';
 import type { Stops } from '../governance/policy/stops.ts';
@@ -9,7 +9,12 @@ import type { Issued, ReceiptIssuer } from '../governance/receipt/issue.ts';
 import type { KeyRing } from '../governance/receipt/keys.ts';
 import type { MeterTagger } from '../governance/receipt/meter-tag.ts';
 import type { Statements } from '../governance/statement/statements.ts';
-import { sealReceipt } from '../governance/vault/sealed-receipt.ts';
+import {
+  receiptSealer,
+  type SealReceipt,
+  sealedOverheadBytes,
+  sealReceipt,
+} from '../governance/vault/sealed-receipt.ts';
 import type { Vault } from '../governance/vault/vault.ts';
 import type { Defer } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -47,25 +52,34 @@ export function record(accounting: Accounting, issued: Issued): void {
 
 async function recorded(accounting: Accounting, issued: Issued): Promise<void> {
   const { appender, log } = accounting;
-  // Hashing and sealing take as long as signing did, and the answer is to leave before.
-  await nextTurn();
   try {
-    await appender.add(await unsealedAtWorst(accounting, issued));
+    const seal = sealerOf(accounting, issued);
+    await appender.add(dueRecord(issued, seal instanceof Promise ? await seal : seal));
   } catch (cause) {
     log.write({ level: 'error', event: 'receipt_not_recorded', cause });
   }
 }
 
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve));
+function dueRecord(issued: Issued, seal: SealReceipt | undefined): DueRecord {
+  const { id, compact } = issued;
+  return {
+    byteLength: entryBytes + sealedOverheadBytes + compact.length,
+    async make() {
+      const entry = encodeEntry(await issued.entry());
+      return { id, entry, sealed: await seal?.(compact) };
+    },
+  };
 }
 
-/** That it happened is on record also where its text cannot be kept now: its caller has that. */
-async function unsealedAtWorst(accounting: Accounting, issued: Issued): Promise<LogRecord> {
-  try {
-    return await logRecord(accounting, issued);
-  } catch (cause) {
-    accounting.log.write({ level: 'error', event: 'receipt_not_kept', cause });
-    return { id: issued.id, entry: encodeEntry(await issued.entry()) };
-  }
+/** Undefined also where none can be had: that it happened is on record then, and its caller alone has its text. */
+function sealerOf(
+  { vault, log }: Accounting,
+  issued: Issued,
+): SealReceipt | undefined | Promise<SealReceipt | undefined> {
+  const seal = receiptSealer(vault, issued);
+  if (!(seal instanceof Promise)) return seal;
+  return seal.catch((cause: unknown) => {
+    log.write({ level: 'error', event: 'receipt_not_kept', cause });
+    return undefined;
+  });
 }

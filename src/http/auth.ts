@@ -5,7 +5,7 @@ import { callerOf, callerOfKey, unknownKey } from '../governance/accounts/authen
 import type { Caller } from '../governance/accounts/caller.ts';
 import { credentialHash, equalInConstantTime, keyIdOf } from '../governance/accounts/key-format.ts';
 import { coversModel } from '../governance/accounts/scopes.ts';
-import { isTokenForm } from '../governance/accounts/tokens.ts';
+import { isTokenForm, type TokenIdentity } from '../governance/accounts/tokens.ts';
 import { matchesModel } from '../repository/name.ts';
 import type { RequestHeaders } from './rates.ts';
 import type { Services } from './services.ts';
@@ -29,12 +29,11 @@ export function identify(request: RequestHeaders, services: Identification): Cal
   return authorization === undefined ? anonymous : identifyCredential(authorization, request, services);
 }
 
-async function identifyCredential(
+function identifyCredential(
   authorization: string,
   request: RequestHeaders,
   services: Identification,
-): Promise<Caller> {
-  const { settings, accounts, rates } = services;
+): Caller | Promise<Caller> {
   const credential = bearer.exec(authorization)?.[1];
   if (credential === undefined) {
     throw new EdgewiseError(
@@ -42,37 +41,59 @@ async function identifyCredential(
       'the Authorization header is not usable, wanted "Bearer <key>"',
     );
   }
-  const hash = await credentialHash(credential);
+  const hash = credentialHash(credential);
+  return hash instanceof Promise
+    ? hash.then((known) => callerWith(credential, known, request, services))
+    : callerWith(credential, hash, request, services);
+}
+
+function callerWith(
+  credential: string,
+  hash: string,
+  request: RequestHeaders,
+  { settings, accounts, rates }: Identification,
+): Caller | Promise<Caller> {
   const configured = callerOfConfiguration(hash, settings);
   if (configured !== undefined) return configured;
   if (accounts === undefined) throw unknownKey();
-  try {
-    return await callerOfAccount(credential, hash, accounts, () => rates?.refuseGuesser(request));
-  } catch (error) {
+  const failed = (error: unknown): never => {
     if (toEdgewiseError(error).code === 'unauthenticated') rates?.countGuess(request);
     throw error;
+  };
+  try {
+    const caller = callerOfAccount(credential, hash, accounts, () => rates?.refuseGuesser(request));
+    return caller instanceof Promise ? caller.catch(failed) : caller;
+  } catch (error) {
+    return failed(error);
   }
 }
 
-/** @param beforeLooking Called where the credential has to be looked up, or its signature checked. */
-async function callerOfAccount(
+function callerOfAccount(
   credential: string,
   hash: string,
-  { directory, now, tokens }: Accounts,
+  accounts: Accounts,
   beforeLooking: () => void,
-): Promise<Caller> {
+): Caller | Promise<Caller> {
+  const { directory, now, tokens } = accounts;
   const keyId = keyIdOf(credential);
   if (keyId !== undefined) {
     if (!directory.knows(keyId)) beforeLooking();
     const account = directory.account(keyId);
-    return callerOfKey(account instanceof Promise ? await account : account, hash, now());
+    return account instanceof Promise
+      ? account.then((known) => callerOfKey(known, hash, now()))
+      : callerOfKey(account, hash, now());
   }
   if (tokens === undefined || !isTokenForm(credential)) throw unknownKey();
   if (!tokens.knows(hash)) beforeLooking();
-  const verified = tokens.verify(credential, hash);
-  const { id, scopes, ...of } = verified instanceof Promise ? await verified : verified;
-  const tenant = directory.tenant(of.tenant);
-  return callerOf(id, tenant instanceof Promise ? await tenant : tenant, scopes);
+  return callerOfToken(tokens.verify(credential, hash), accounts);
+}
+
+async function callerOfToken(
+  verifying: TokenIdentity | Promise<TokenIdentity>,
+  { directory }: Accounts,
+): Promise<Caller> {
+  const { id, scopes, ...of } = await verifying;
+  return callerOf(id, await directory.tenant(of.tenant), scopes);
 }
 
 /** Every hash is compared, so that the time taken does not tell which one matched. */

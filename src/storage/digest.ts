@@ -21,7 +21,8 @@ export function parseDigest(value: string): Digest {
 
 const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
-function hexOf(bytes: Uint8Array): string {
+/** Two lower-case digits for each byte. */
+export function hexOf(bytes: Uint8Array): string {
   let hex = '';
   for (const byte of bytes) hex += hexOfByte[byte];
   return hex;

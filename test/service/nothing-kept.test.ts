@@ -108,6 +108,7 @@ beforeAll(async () => {
       originOutput += text;
     },
   });
+  const rudeUrl = await startRude();
   const auth = { bearerSecret: 'EDGEWISE_TEST_ORIGIN_KEY' };
   worker = await startDevServer({
     port,
@@ -120,7 +121,13 @@ beforeAll(async () => {
       EDGEWISE_EDGE_BUDGET_MS: '60000',
       EDGEWISE_EDGE_WAIT_MS: '60000',
       EDGEWISE_ORIGIN_POOL: JSON.stringify([
-        { name: 'rude', url: await startRude(), models: [...rudeModels, 'retried-text'], weight: 100 },
+        // Each an endpoint of its own: what one did would put the others out before they were asked.
+        ...[...rudeModels, 'retried-text'].map((name) => ({
+          name,
+          url: rudeUrl,
+          models: [name],
+          weight: 100,
+        })),
         {
           name: 'origin',
           url: origin.url,

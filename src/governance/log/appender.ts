@@ -11,13 +11,28 @@ import type { Clock } from '../../async/clock.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { LogRecord, ReceiptLog } from './types.ts';
 
+/**
+ * A record that is made when its batch is sent, some milliseconds after the answer: hashing and sealing take as long as
+ * signing did, and whoever asks again is not to wait for that.
+ */
+export interface DueRecord {
+  /** About what it will weigh. */
+  readonly byteLength: number;
+  /** Called again where it has not come to its end: the request that waited for it may be no more. */
+  make(): LogRecord | Promise<LogRecord>;
+}
+
+export function madeRecord(record: LogRecord): DueRecord {
+  return { byteLength: record.entry.length + (record.sealed?.length ?? 0), make: () => record };
+}
+
 export interface LogAppender {
   /**
    * Resolves when the log has the record, durably.
    *
    * @throws EdgewiseError `records_unavailable` when it could not be put there: the receipt's holder can hand it in.
    */
-  add(record: LogRecord): Promise<void>;
+  add(record: DueRecord): Promise<void>;
   /**
    * Whether what is answered now will find room here. A quarter is kept back for what is being answered already: what finds
    * none is given to its caller, and missing to everybody else until handed in.
@@ -46,7 +61,8 @@ export interface AppenderOptions {
 }
 
 interface Slot {
-  readonly record: LogRecord;
+  readonly due: DueRecord;
+  record: LogRecord | undefined;
   readonly bytes: number;
   attempts: number;
   /** Waits to be sent, as against: is under way, or settled. */
@@ -132,12 +148,28 @@ export function createAppender(options: AppenderOptions): LogAppender {
     return { slots, sentMs: clock.now() };
   }
 
+  /** Makes them one after another. One that cannot be made does not take the others with it. */
+  async function recordsOf(slots: readonly Slot[]): Promise<LogRecord[]> {
+    const records: LogRecord[] = [];
+    for (const slot of slots) {
+      try {
+        slot.record ??= await slot.due.make();
+        records.push(slot.record);
+      } catch (cause) {
+        attempted(slot, cause, true);
+        slot.wake();
+      }
+    }
+    return records;
+  }
+
   /** Does not reject: each slot has its outcome, or is held again. */
   async function send(batch: Batch): Promise<void> {
     const { slots } = batch;
     underway.add(batch);
     try {
-      await log.append(slots.map(({ record }) => record));
+      const records = await recordsOf(slots);
+      if (records.length > 0) await log.append(records);
       for (const slot of slots) settle(slot, 'appended');
     } catch (error) {
       // A batch that was taken back meanwhile is others' business.
@@ -164,13 +196,14 @@ export function createAppender(options: AppenderOptions): LogAppender {
       takeBack();
       if (held.size > 0 && underway.size === 0) await send(batchOf([...held].slice(0, maxBatchRecords)));
     },
-    async add(record) {
-      const bytes = record.entry.length + (record.sealed?.length ?? 0) + recordOverheadBytes;
+    async add(due) {
+      const bytes = due.byteLength + recordOverheadBytes;
       if (heldBytes + bytes > maxHeldBytes)
         throw notRecorded(`${heldBytes} bytes wait for it, wanted ${maxHeldBytes} at most`);
       heldBytes += bytes;
       const slot: Slot = {
-        record,
+        due,
+        record: undefined,
         bytes,
         attempts: 0,
         isHeld: false,

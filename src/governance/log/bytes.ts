@@ -53,7 +53,3 @@ export function fromBase64(text: string, what: string): Bytes {
     `${what} is not usable: wanted base64 with padding (RFC 4648 §4)`,
   );
 }
-
-export async function sha256(bytes: Bytes): Promise<Bytes> {
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-}

@@ -9,7 +9,8 @@
  * ```
  */
 import { EdgewiseError } from '../../errors.ts';
-import { type Bytes, sha256, utf8 } from './bytes.ts';
+import { sha256Of } from '../sha256.ts';
+import { type Bytes, utf8 } from './bytes.ts';
 import type { LogEntry } from './types.ts';
 
 export const entryBytes = 53;
@@ -21,8 +22,8 @@ const unitsAt = 49;
 const maxUnits = 2 ** 32 - 1;
 
 /** By this hash the log knows a receipt. */
-export function receiptHashOf(compactReceipt: string): Promise<Bytes> {
-  return sha256(utf8(compactReceipt));
+export function receiptHashOf(compactReceipt: string): Bytes | Promise<Bytes> {
+  return sha256Of(utf8(compactReceipt));
 }
 
 export async function entryOf(compactReceipt: string, meterTag: Bytes, units: number): Promise<LogEntry> {

@@ -43,16 +43,16 @@ export async function loadFrontier(
     const count = hashesAtLevel(level, head.size);
     const width = count % tileWidth;
     const ref = { level, index: Math.floor(count / tileWidth), width };
-    const lowest = () => Promise.all(rows.map(({ entry }) => leafHash(entry)));
-    tiles.push(width === 0 ? [] : level === 0 ? await lowest() : await tileHashes(ref, read));
+    const lowest = () => rows.map(({ entry }) => leafHash(entry));
+    tiles.push(width === 0 ? [] : level === 0 ? lowest() : await tileHashes(ref, read));
   }
   const edge: (Bytes | undefined)[] = [];
   for (const [level, hashes] of tiles.entries()) {
-    const { tree } = await grow(emptyTree, hashes);
+    const { tree } = grow(emptyTree, hashes);
     for (let row = 0; row < tileHeight; row += 1) edge[level * tileHeight + row] = tree.edge[row];
   }
   const tree = { size: head.size, edge };
-  if (!equalBytes(await rootOf(tree), head.root)) {
+  if (!equalBytes(rootOf(tree), head.root)) {
     throw new EdgewiseError(
       'internal',
       `the log's files do not have the root of its checkpoint of size ${head.size}`,
@@ -76,14 +76,11 @@ export interface Advance {
 }
 
 /** `rows`: all from `firstLoose` of the old size on, the old ones of that bundle before the new ones. */
-export async function advance(frontier: Frontier, rows: readonly LogRow[]): Promise<Advance> {
+export function advance(frontier: Frontier, rows: readonly LogRow[]): Advance {
   const oldSize = frontier.tree.size;
   const loose = firstLoose(oldSize);
   const entries = rows.map(({ entry }) => entry);
-  const { tree, nodes } = await grow(
-    frontier.tree,
-    await Promise.all(entries.slice(oldSize - loose).map(leafHash)),
-  );
+  const { tree, nodes } = grow(frontier.tree, entries.slice(oldSize - loose).map(leafHash));
   const content = Array.from({ length: Math.ceil(nodes.length / tileHeight) }, (_, level) => [
     ...(frontier.tiles[level] ?? []),
     ...(nodes[level * tileHeight] ?? []),
@@ -100,7 +97,7 @@ export async function advance(frontier: Frontier, rows: readonly LogRow[]): Prom
   const tiles = content.map((hashes) => hashes.slice(firstLoose(hashes.length)));
   return {
     frontier: { tree, tiles: [...tiles, ...frontier.tiles.slice(tiles.length)] },
-    root: await rootOf(tree),
+    root: rootOf(tree),
     files: [...files, ...sealedBundles(rows, loose)],
     filled: refs.filter((ref) => ref.width === tileWidth && ref.index * tileWidth < countOf(ref, oldSize)),
   };

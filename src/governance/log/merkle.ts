@@ -2,19 +2,20 @@
  * The Merkle tree of RFC 6962 §2.1 over SHA-256: growing it and proving with it. Sizes go up to 2⁵³ − 1, so nothing
  * here uses 32-bit operators.
  */
-import { type Bytes, concat, sha256 } from './bytes.ts';
+import { sha256Sync } from '../sha256.ts';
+import { type Bytes, concat } from './bytes.ts';
 
 export const hashBytes = 32;
 
 const leafPrefix = new Uint8Array([0]);
 const nodePrefix = new Uint8Array([1]);
 
-export function leafHash(data: Uint8Array): Promise<Bytes> {
-  return sha256(concat([leafPrefix, data]));
+export function leafHash(data: Uint8Array): Bytes {
+  return sha256Sync(concat([leafPrefix, data]));
 }
 
-export function nodeHash(left: Uint8Array, right: Uint8Array): Promise<Bytes> {
-  return sha256(concat([nodePrefix, left, right]));
+export function nodeHash(left: Uint8Array, right: Uint8Array): Bytes {
+  return sha256Sync(concat([nodePrefix, left, right]));
 }
 
 /**
@@ -35,7 +36,7 @@ export interface Growth {
 }
 
 /** Appends leaves, one hash for each new node: a tree never hashes again what it holds. */
-export async function grow(tree: Tree, leafHashes: readonly Bytes[]): Promise<Growth> {
+export function grow(tree: Tree, leafHashes: readonly Bytes[]): Growth {
   const edge = [...tree.edge];
   const nodes: (readonly Bytes[])[] = [];
   let added = leafHashes;
@@ -44,21 +45,20 @@ export async function grow(tree: Tree, leafHashes: readonly Bytes[]): Promise<Gr
     const waiting = edge[level];
     const row = waiting === undefined ? added : [waiting, ...added];
     edge[level] = row.length % 2 === 1 ? row.at(-1) : undefined;
-    const pairs = Array.from({ length: Math.floor(row.length / 2) }, (_, pair) =>
-      row.slice(2 * pair, 2 * pair + 2),
+    added = Array.from({ length: Math.floor(row.length / 2) }, (_, pair) =>
+      sha256Sync(concat([nodePrefix, ...row.slice(2 * pair, 2 * pair + 2)])),
     );
-    added = await Promise.all(pairs.map((pair) => sha256(concat([nodePrefix, ...pair]))));
   }
   return { tree: { size: tree.size + leafHashes.length, edge }, nodes };
 }
 
 /** Of no leaves: the hash of nothing. */
-export async function rootOf(tree: Tree): Promise<Bytes> {
+export function rootOf(tree: Tree): Bytes {
   let root: Bytes | undefined;
   for (const subtree of tree.edge) {
-    if (subtree !== undefined) root = root === undefined ? subtree : await nodeHash(subtree, root);
+    if (subtree !== undefined) root = root === undefined ? subtree : nodeHash(subtree, root);
   }
-  return root ?? sha256(new Uint8Array(0));
+  return root ?? sha256Sync(new Uint8Array(0));
 }
 
 /** Leaves from `start` up to and without `end`. */
@@ -129,8 +129,8 @@ export async function rangeRoot({ start, end }: LeafRange, read: ReadNode): Prom
   }
   const roots = (await Promise.all(subtrees)).reverse();
   let root: Bytes | undefined;
-  for (const left of roots) root = root === undefined ? left : await nodeHash(left, root);
-  return root ?? sha256(new Uint8Array(0));
+  for (const left of roots) root = root === undefined ? left : nodeHash(left, root);
+  return root ?? sha256Sync(new Uint8Array(0));
 }
 
 /** Audit path of the leaf at `index` in the tree of the first `size` leaves. */

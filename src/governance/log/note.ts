@@ -4,7 +4,8 @@
  * the timestamped one of a witness (C2SP tlog-cosignature, `cosignature/v1`).
  */
 import { EdgewiseError } from '../../errors.ts';
-import { type Bytes, concat, equalBytes, fromBase64, sha256, toBase64, toHex, utf8 } from './bytes.ts';
+import { sha256Sync } from '../sha256.ts';
+import { type Bytes, concat, equalBytes, fromBase64, toBase64, toHex, utf8 } from './bytes.ts';
 
 /** Signature type identifiers (C2SP signed-note, "Signature types"). */
 const ed25519Type = 0x01;
@@ -115,7 +116,7 @@ export async function parseVerifierKey(text: string): Promise<NoteVerifier> {
   if (type !== ed25519Type && type !== cosignatureType) {
     throw notKey('verifier key', `signature type ${type}, wanted ${ed25519Type} or ${cosignatureType}`);
   }
-  if (!equalBytes(keyId, await keyIdOf(name, type, key))) {
+  if (!equalBytes(keyId, keyIdOf(name, type, key))) {
     throw notKey('verifier key', 'its key id is not the one of its name and key');
   }
   const publicKey = await crypto.subtle.importKey('raw', key, 'Ed25519', false, ['verify']);
@@ -138,9 +139,9 @@ export async function parseSignerKey(text: string): Promise<NoteSigner> {
   const { name, publicKey, sign } = await readPrivateKey(text);
   return {
     name,
-    verifierKey: await formatVerifierKey(name, ed25519Type, publicKey),
+    verifierKey: formatVerifierKey(name, ed25519Type, publicKey),
     async sign(message) {
-      return { name, keyId: await keyIdOf(name, ed25519Type, publicKey), signature: await sign(message) };
+      return { name, keyId: keyIdOf(name, ed25519Type, publicKey), signature: await sign(message) };
     },
   };
 }
@@ -150,13 +151,13 @@ export async function parseCosignerKey(text: string, nowSeconds: () => number): 
   const { name, publicKey, sign } = await readPrivateKey(text);
   return {
     name,
-    verifierKey: await formatVerifierKey(name, cosignatureType, publicKey),
+    verifierKey: formatVerifierKey(name, cosignatureType, publicKey),
     async sign(message) {
       const timestamp = BigInt(Math.floor(nowSeconds()));
       const time = new Uint8Array(timestampBytes);
       new DataView(time.buffer).setBigUint64(0, timestamp);
       const signature = concat([time, await sign(cosignedMessage(message, timestamp))]);
-      return { name, keyId: await keyIdOf(name, cosignatureType, publicKey), signature };
+      return { name, keyId: keyIdOf(name, cosignatureType, publicKey), signature };
     },
   };
 }
@@ -167,7 +168,7 @@ export async function generateSignerKey(name: string): Promise<string> {
   if (!('privateKey' in pair)) throw new EdgewiseError('internal', 'making a key gave no pair');
   const seed = bytesOf(await crypto.subtle.exportKey('pkcs8', pair.privateKey)).slice(-publicKeyBytes);
   const publicKey = bytesOf(await crypto.subtle.exportKey('raw', pair.publicKey));
-  const keyId = await keyIdOf(name, ed25519Type, publicKey);
+  const keyId = keyIdOf(name, ed25519Type, publicKey);
   const text = `${privatePrefix}${name}+${toHex(keyId)}+${toBase64(concat([Uint8Array.of(ed25519Type), seed]))}`;
   await parseSignerKey(text);
   return text;
@@ -209,7 +210,7 @@ async function readPrivateKey(text: string) {
   );
   const x = ('x' in exported ? String(exported.x) : '').replaceAll('-', '+').replaceAll('_', '/');
   const publicKey = fromBase64(`${x}=`, 'public half of the key');
-  if (!equalBytes(keyId, await keyIdOf(name, ed25519Type, publicKey))) {
+  if (!equalBytes(keyId, keyIdOf(name, ed25519Type, publicKey))) {
     throw notKey(what, 'its key id is not the one of its name and key');
   }
   const signingKey = await crypto.subtle.importKey('pkcs8', pkcs8, 'Ed25519', false, ['sign']);
@@ -234,14 +235,14 @@ function splitKey(text: string, what: string) {
   return { name, keyId, type, key: Uint8Array.from(key) };
 }
 
-async function formatVerifierKey(name: string, type: number, publicKey: Bytes): Promise<string> {
-  const keyId = await keyIdOf(name, type, publicKey);
+function formatVerifierKey(name: string, type: number, publicKey: Bytes): string {
+  const keyId = keyIdOf(name, type, publicKey);
   return `${name}+${toHex(keyId)}+${toBase64(concat([Uint8Array.of(type), publicKey]))}`;
 }
 
 /** First four bytes of SHA-256(name ‖ LF ‖ type ‖ public key). */
-async function keyIdOf(name: string, type: number, publicKey: Bytes): Promise<Bytes> {
-  const hash = await sha256(concat([utf8(`${name}\n`), Uint8Array.of(type), publicKey]));
+function keyIdOf(name: string, type: number, publicKey: Bytes): Bytes {
+  const hash = sha256Sync(concat([utf8(`${name}\n`), Uint8Array.of(type), publicKey]));
   return hash.slice(0, keyIdBytes);
 }
 

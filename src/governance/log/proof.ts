@@ -81,7 +81,7 @@ export async function verifyProof(
     );
   }
   const { origin, size, root } = opened;
-  if (!(await verifyInclusion({ index, size, root, path, leafHash: await leafHash(leafData) }))) {
+  if (!verifyInclusion({ index, size, root, path, leafHash: leafHash(leafData) })) {
     throw new EdgewiseError(
       'signature_invalid',
       `the proof does not lead from this entry, at index ${index}, to the root of the checkpoint of size ${size}`,

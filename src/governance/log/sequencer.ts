@@ -99,7 +99,7 @@ export function createSequencer(options: SequencerOptions): Sequencer {
             ...(await openCheckpoint(new TextDecoder().decode(stored.bytes), await verifier)),
           };
     const size = head?.size ?? 0;
-    const root = head?.root ?? (await rootOf(emptyTree));
+    const root = head?.root ?? rootOf(emptyTree);
     const frontier =
       head === undefined ? emptyFrontier : await loadFrontier(head, state.rows(firstLoose(size), size), read);
     if (published !== undefined && published.size >= size) {
@@ -142,7 +142,7 @@ export function createSequencer(options: SequencerOptions): Sequencer {
     if (end === from) return false;
     const rows = roundRows(firstLoose(from), Math.min(end, from + maxRoundEntries));
     const to = firstLoose(from) + rows.length;
-    const next = await advance(known.frontier, rows);
+    const next = advance(known.frontier, rows);
     await writeFiles(next.files);
     const head = await sign(next);
     if (state.head()?.size !== known.head?.size) {

@@ -156,7 +156,7 @@ export function tileNodes(size: number, read: ReadFile): ReadNode {
     const width = Math.min(tileWidth, hashesAtLevel(tileLevel, size) - tile * tileWidth);
     const hashes = await hashesOf({ level: tileLevel, index: tile, width });
     const start = (index * count) % tileWidth;
-    const { tree } = await grow(emptyTree, hashes.slice(start, start + count));
+    const { tree } = grow(emptyTree, hashes.slice(start, start + count));
     return rootOf(tree);
   };
 }

@@ -11,7 +11,7 @@ export interface InclusionClaim {
 }
 
 /** Whether the leaf stands at `index` in the tree of `size` leaves with this root. */
-export async function verifyInclusion(claim: InclusionClaim): Promise<boolean> {
+export function verifyInclusion(claim: InclusionClaim): boolean {
   const { index, size, leafHash, path, root } = claim;
   if (!isCount(index) || !isCount(size) || index >= size || ![leafHash, ...path].every(isHash)) return false;
   let position = index;
@@ -20,14 +20,14 @@ export async function verifyInclusion(claim: InclusionClaim): Promise<boolean> {
   for (const sibling of path) {
     if (last === 0) return false;
     if (isOdd(position) || position === last) {
-      hash = await nodeHash(sibling, hash);
+      hash = nodeHash(sibling, hash);
       // A node without a sibling stands unchanged in the rows above, up to where it is a right child.
       while (!isOdd(position) && position !== 0) {
         position = half(position);
         last = half(last);
       }
     } else {
-      hash = await nodeHash(hash, sibling);
+      hash = nodeHash(hash, sibling);
     }
     position = half(position);
     last = half(last);
@@ -44,7 +44,7 @@ export interface ConsistencyClaim {
 }
 
 /** Whether the new tree begins with all leaves of the old one. Every tree begins with the empty one. */
-export async function verifyConsistency(claim: ConsistencyClaim): Promise<boolean> {
+export function verifyConsistency(claim: ConsistencyClaim): boolean {
   const { oldSize, oldRoot, newSize, newRoot, path } = claim;
   if (!isCount(oldSize) || !isCount(newSize) || oldSize > newSize || !path.every(isHash)) return false;
   if (oldSize === newSize) return path.length === 0 && equalBytes(oldRoot, newRoot);
@@ -63,14 +63,14 @@ export async function verifyConsistency(claim: ConsistencyClaim): Promise<boolea
   for (const sibling of siblings) {
     if (last === 0) return false;
     if (isOdd(position) || position === last) {
-      old = await nodeHash(sibling, old);
-      grown = await nodeHash(sibling, grown);
+      old = nodeHash(sibling, old);
+      grown = nodeHash(sibling, grown);
       while (!isOdd(position) && position !== 0) {
         position = half(position);
         last = half(last);
       }
     } else {
-      grown = await nodeHash(grown, sibling);
+      grown = nodeHash(grown, sibling);
     }
     position = half(position);
     last = half(last);

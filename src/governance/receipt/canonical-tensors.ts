@@ -12,7 +12,7 @@
  * NaN is the quiet one without sign or payload (FP32 0x7fc00000), since JSON has but one: two answers that differ in the
  * payload of a NaN alone are the same answer, also to a re-run.
  *
- * Long data stands as its digest so that nothing long is copied: WebCrypto computes an HMAC of one buffer only.
+ * Long data stands as its digest so that nothing long is copied: WebCrypto computes a digest of one buffer only.
  */
 import { blockSize, writeBlock } from '../../protocol/oip/binary-data.ts';
 import { tensorBytes } from '../../tensor/bytes.ts';

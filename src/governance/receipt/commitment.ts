@@ -1,32 +1,28 @@
 /**
- * Commitments to what was sent and answered: HMAC-SHA256 under a salt that only the caller is given, so that nobody else can
- * try out which inputs would fit, and whoever has salt and data can show that they do.
+ * Commitments to what was sent and answered: SHA-256 under a salt that only the caller is given, so that nobody else can try
+ * out which inputs would fit, and whoever has salt and data can show that they do.
+ *
+ *     base64url( SHA-256( salt (32 bytes) ‖ "edgewise.commitment.v1" ‖ 0 ‖ "inputs" or "outputs" ‖ 0 ‖ edgewise.tensors.v1 ) )
+ *
+ * Salted digests as SD-JWT has them (RFC 9901 §4.2.3). The canonical bytes say how long each part is, so none is the
+ * beginning of another's, and what SHA-256 lets one append (no HMAC is around it) makes no second thing committed to. An
+ * HMAC would be two digests more for each, which every answer would wait for.
  */
-import { base64url, type CryptoKey } from 'jose';
+import { base64url } from 'jose';
 import { EdgewiseError } from '../../errors.ts';
+import { sha256Of } from '../sha256.ts';
 import { canonicalTensors, type NamedTensors } from './canonical-tensors.ts';
 
 export type Side = 'inputs' | 'outputs';
 type Bytes = Uint8Array<ArrayBuffer>;
 
 export const saltBytes = 32;
-const hmac = { name: 'HMAC', hash: 'SHA-256' };
-const encoder = new TextEncoder();
 
-/** What stands before the canonical bytes: no commitment is ever one to anything else. */
-const prefixes: { readonly [S in Side]: Uint8Array } = {
-  inputs: new Uint8Array(encoder.encode('edgewise.commitment.v1\0inputs\0')),
-  outputs: new Uint8Array(encoder.encode('edgewise.commitment.v1\0outputs\0')),
+/** What stands behind the salt and before the canonical bytes: no commitment is ever one to anything else. */
+const domains: { readonly [S in Side]: Uint8Array } = {
+  inputs: new TextEncoder().encode('edgewise.commitment.v1\0inputs\0'),
+  outputs: new TextEncoder().encode('edgewise.commitment.v1\0outputs\0'),
 };
-
-export function newSalt(): Bytes {
-  return crypto.getRandomValues(new Uint8Array(saltBytes));
-}
-
-/** As the header `Edgewise-Receipt-Salt` has it. */
-export function saltText(salt: Bytes): string {
-  return base64url.encode(salt);
-}
 
 /** @throws EdgewiseError `invalid_request` when `text` is not the one base64url text of 32 bytes. */
 export function parseSalt(text: string): Bytes {
@@ -40,29 +36,32 @@ export function parseSalt(text: string): Bytes {
   return salt;
 }
 
-/** The salt as a key: imported once for both commitments of a receipt. */
-export function commitmentKey(salt: Bytes): Promise<CryptoKey> {
-  return crypto.subtle.importKey('raw', salt, hmac, false, ['sign']);
-}
-
-/** WebCrypto copies what it is given before it returns (W3C Web Cryptography API §14.3.3), so one is enough for all. */
+/** What is hashed is copied or done with before `sha256Of` returns, so one is enough for all. */
 const scratch = new Uint8Array(16 * 1024);
 
-/** @returns base64url of the 32 bytes. */
-export async function commit(key: CryptoKey, side: Side, tensors: NamedTensors): Promise<string> {
-  const message = canonicalTensors(tensors, prefixes[side], scratch);
-  const bytes = message instanceof Promise ? await message : message;
-  return base64url.encode(new Uint8Array(await crypto.subtle.sign(hmac.name, key, bytes)));
+/** @returns base64url of the 32 bytes; a promise unless the tensors are a few numbers. */
+export function commit(salt: Bytes, side: Side, tensors: NamedTensors): string | Promise<string> {
+  const message = canonicalTensors(tensors, prefixOf(salt, side), scratch);
+  const digest = message instanceof Promise ? message.then(sha256Of) : sha256Of(message);
+  return digest instanceof Promise
+    ? digest.then((bytes) => base64url.encode(bytes))
+    : base64url.encode(digest);
 }
 
-/** Whether `commitment` is the one to these tensors under this salt. Compares in constant time, as WebCrypto's verify does. */
+/** Whether `commitment` is the one to these tensors under this salt. */
 export async function opens(
   commitment: string,
   salt: Bytes,
   side: Side,
   tensors: NamedTensors,
 ): Promise<boolean> {
-  const key = await crypto.subtle.importKey('raw', salt, hmac, false, ['verify']);
-  const message = await canonicalTensors(tensors, prefixes[side]);
-  return crypto.subtle.verify(hmac.name, key, new Uint8Array(base64url.decode(commitment)), message);
+  return (await commit(salt, side, tensors)) === commitment;
+}
+
+function prefixOf(salt: Bytes, side: Side): Uint8Array {
+  const domain = domains[side];
+  const prefix = new Uint8Array(saltBytes + domain.length);
+  prefix.set(salt);
+  prefix.set(domain, saltBytes);
+  return prefix;
 }

@@ -9,7 +9,7 @@ import { entryOf } from '../log/entry.ts';
 import type { LogEntry } from '../log/types.ts';
 import type { Permit, Refusal } from '../policy/types.ts';
 import type { NamedTensors } from './canonical-tensors.ts';
-import { commit, commitmentKey, saltBytes } from './commitment.ts';
+import { commit, saltBytes } from './commitment.ts';
 import { idBytes, receiptId } from './id.ts';
 import { receiptSigner } from './jws.ts';
 import type { SigningKey } from './keys.ts';
@@ -127,13 +127,15 @@ export function createReceiptIssuer(options: ReceiptIssuerOptions): ReceiptIssue
       const salt = random.subarray(0, saltBytes);
       const id = receiptId(atMs, random.subarray(saltBytes));
       const committing = inputs === undefined ? '' : dataMember(inputs, outputs, salt);
+      const data = committing instanceof Promise ? await committing : committing;
       const tagging = meters.tag(facts.meter, atMs);
+      const tag = tagging instanceof Promise ? await tagging : tagging;
       const deciding = decisionPart(facts);
+      const decision = deciding instanceof Promise ? await deciding : deciding;
       const caller = callerOf(facts.caller);
       const parts = modelPartsOf(model);
       const marks = marksPart(facts.decision, model);
       const route = routePart(facts.route, code);
-      const [data, decision, tag] = await Promise.all([committing, deciding, tagging]);
       const compact = await sign(
         `{"at":"${new Date(atMs).toISOString()}","caller":${callerPart(caller)}${data},"decision":${decision},"handling":${handling},"id":"${id}","issuer":${issuer},"kind":"inference","licence":${parts.licence},"log":${log},"marks":${marks},"meter":{"tag":"${base64url.encode(tag)}","units":${units}},"model":${parts.model},"route":${route},"schema":"${receiptSchemaId}"}`,
       );
@@ -162,16 +164,18 @@ export function createReceiptIssuer(options: ReceiptIssuerOptions): ReceiptIssue
 }
 
 /** The member `data`, with the comma before it. */
-async function dataMember(
+function dataMember(
   inputs: NamedTensors,
   outputs: NamedTensors | undefined,
   salt: Bytes,
-): Promise<string> {
-  const key = await commitmentKey(salt);
-  const [input, output] = await Promise.all([
-    commit(key, 'inputs', inputs),
-    outputs && commit(key, 'outputs', outputs),
-  ]);
-  const more = outputs && `,"outputs":{"commitment":"${output}","tensors":${tensorsPart(outputs)}}`;
-  return `,"data":{"form":"${canonicalForm}","inputs":{"commitment":"${input}","tensors":${tensorsPart(inputs)}}${more ?? ''}}`;
+): string | Promise<string> {
+  const input = commit(salt, 'inputs', inputs);
+  const output = outputs && commit(salt, 'outputs', outputs);
+  const member = (ofInputs: string, ofOutputs: string | undefined) => {
+    const more = outputs && `,"outputs":{"commitment":"${ofOutputs}","tensors":${tensorsPart(outputs)}}`;
+    return `,"data":{"form":"${canonicalForm}","inputs":{"commitment":"${ofInputs}","tensors":${tensorsPart(inputs)}}${more ?? ''}}`;
+  };
+  return input instanceof Promise || output instanceof Promise
+    ? Promise.all([input, output]).then(([ofInputs, ofOutputs]) => member(ofInputs, ofOutputs))
+    : member(input, output);
 }

@@ -63,7 +63,7 @@ const decisionSchema = z.strictObject({
 const licenceSchema = z.strictObject({ spdx: z.string(), text: digestSchema });
 
 const tensorSchema = z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) });
-/** HMAC-SHA256 under the salt that only the caller is given, over the canonical bytes of the tensors. */
+/** SHA-256 under the salt that only the caller is given, over the canonical bytes of the tensors (`commitment.ts`). */
 const committedSchema = z.strictObject({ commitment: base64url(32), tensors: z.array(tensorSchema) });
 
 /** `exact`: a re-run gives the same bytes. `tolerance`: the same within a stated tolerance. `none`: it need not. */

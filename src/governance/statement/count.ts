@@ -31,13 +31,12 @@ export const emptyCount: Count = { tree: emptyTree, tallies: new Map() };
 export type OnEntry = (entry: LogEntry, index: number) => void;
 
 /** @throws EdgewiseError `invalid_request` for what is no entry; `internal` for more units than can be added up. */
-export async function countEntries(
+export function countEntries(
   { tree, tallies }: Count,
   entries: readonly Bytes[],
   tags: ReadonlySet<string> | 'all',
   onEntry?: OnEntry,
-): Promise<Count> {
-  const growing = Promise.all(entries.map(leafHash)).then((hashes) => grow(tree, hashes));
+): Count {
   const counted = new Map(tallies);
   for (const [at, bytes] of entries.entries()) {
     const entry = decodeEntry(bytes);
@@ -50,7 +49,7 @@ export async function countEntries(
     );
     onEntry?.(entry, index);
   }
-  return { tree: (await growing).tree, tallies: counted };
+  return { tree: grow(tree, entries.map(leafHash)).tree, tallies: counted };
 }
 
 /** Bundles that are read at a time. */
@@ -71,7 +70,7 @@ export async function countTo(
   let counted = count;
   while (counted.tree.size < size) {
     for (const entries of await Promise.all(bundlesFrom(counted.tree.size, size, read))) {
-      counted = await countEntries(counted, entries, tags, onEntry);
+      counted = countEntries(counted, entries, tags, onEntry);
     }
   }
   return counted;

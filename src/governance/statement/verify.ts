@@ -105,7 +105,7 @@ export async function requireRoot(
   { size, root }: { readonly size: number; readonly root: Uint8Array },
   log: string,
 ): Promise<void> {
-  if (!equalBytes(await rootOf(tree), root)) {
+  if (!equalBytes(rootOf(tree), root)) {
     throw new EdgewiseError(
       'digest_mismatch',
       `the ${size} entries that were read are not those of ${log}: they do not hash to the root of its checkpoint`,

@@ -4,8 +4,13 @@
  */
 import { EdgewiseError } from '../../errors.ts';
 import { receiptIdSchema } from '../receipt/schema.ts';
+import { sealedOverheadBytes as vaultOverheadBytes } from './sealed.ts';
 import { anonymousSubject, type Subject, tenantSubject } from './subject.ts';
-import type { Vault } from './vault.ts';
+import type { Seal, Vault } from './vault.ts';
+
+const encoder = new TextEncoder();
+/** An id stands in front. */
+const idBytes = 16;
 
 /** What of a receipt says whose it is. */
 export interface ReceiptOf {
@@ -33,8 +38,33 @@ export function receiptTimeMs(id: string): number {
   return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
 }
 
+/** What a receipt weighs sealed, beyond its own length. */
+export const sealedOverheadBytes = idBytes + vaultOverheadBytes;
+
+/** Makes of a compact JWS the receipt as it is to be kept (`LogRecord.sealed`). */
+export type SealReceipt = (jws: string) => Promise<Uint8Array<ArrayBuffer>>;
+
 /**
- * The receipt as it is to be kept (`LogRecord.sealed`). Undefined where its tenant was erased.
+ * What seals the receipt, now or later. Undefined where its tenant was erased.
+ *
+ * @throws EdgewiseError what `Vault.sealer` throws.
+ */
+export function receiptSealer(
+  vault: Vault,
+  receipt: ReceiptOf,
+): SealReceipt | undefined | Promise<SealReceipt | undefined> {
+  const seal = vault.sealer(receiptSubject(receipt));
+  return seal instanceof Promise
+    ? seal.then((known) => sealerWith(known, receipt.id))
+    : sealerWith(seal, receipt.id);
+}
+
+function sealerWith(seal: Seal | undefined, id: string): SealReceipt | undefined {
+  return seal && ((jws) => sealedWith(seal, id, jws));
+}
+
+/**
+ * The receipt as it is to be kept. Undefined where its tenant was erased.
  *
  * @param jws As signed, compact.
  * @throws EdgewiseError what `Vault.seal` throws.
@@ -44,12 +74,14 @@ export async function sealReceipt(
   receipt: ReceiptOf,
   jws: string,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const subject = receiptSubject(receipt);
-  const bytes = new Uint8Array(new TextEncoder().encode(jws));
-  const sealed = await vault.seal(subject, bytes, contextOf(receipt.id));
-  if (sealed === undefined) return undefined;
+  const seal = await receiptSealer(vault, receipt);
+  return seal && (await seal(jws));
+}
+
+async function sealedWith(seal: Seal, id: string, jws: string): Promise<Uint8Array<ArrayBuffer>> {
+  const sealed = await seal(new Uint8Array(encoder.encode(jws)), contextOf(id));
   const kept = new Uint8Array(idBytes + sealed.byteLength);
-  kept.set(bytesOfId(receipt.id));
+  kept.set(bytesOfId(id));
   kept.set(sealed, idBytes);
   return kept;
 }
@@ -73,8 +105,6 @@ export async function openReceipt(
   const bytes = await vault.open(subject, kept.subarray(idBytes), contextOf(id));
   return bytes && new TextDecoder().decode(bytes);
 }
-
-const idBytes = 16;
 
 /** The id that a kept receipt says it has. @throws EdgewiseError `internal` for bytes that are none. */
 export function idOfKept(kept: Uint8Array<ArrayBuffer>): string {

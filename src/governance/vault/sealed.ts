@@ -20,6 +20,9 @@ const sealedAt = 33;
 const tagBytes = 16;
 const dayMs = 86_400_000;
 
+/** What a record is longer by once it is sealed. */
+export const sealedOverheadBytes = sealedAt + tagBytes;
+
 /** What seals and opens the records of one subject on one day. */
 export interface DayKey {
   readonly day: number;
@@ -53,7 +56,7 @@ export async function seal(
   context: string,
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const sealed = new Uint8Array(sealedAt + bytes.byteLength + tagBytes);
+  const sealed = new Uint8Array(bytes.byteLength + sealedOverheadBytes);
   sealed[0] = version;
   new DataView(sealed.buffer).setUint32(1, day);
   sealed.set(label, labelAt);
@@ -65,7 +68,7 @@ export async function seal(
 
 /** The day that a sealed record is of; undefined for bytes that are none. */
 export function dayOfSealed(sealed: Uint8Array<ArrayBuffer>): number | undefined {
-  if (sealed.byteLength < sealedAt + tagBytes || sealed[0] !== version) return undefined;
+  if (sealed.byteLength < sealedOverheadBytes || sealed[0] !== version) return undefined;
   return new DataView(sealed.buffer, sealed.byteOffset).getUint32(1);
 }
 

@@ -45,6 +45,9 @@ interface Known {
   askedAtMs: number;
 }
 
+/** `bytes` encrypted, to be opened with the same `context` alone. */
+export type Seal = (bytes: Uint8Array<ArrayBuffer>, context: string) => Promise<Uint8Array<ArrayBuffer>>;
+
 export interface Rewrapped {
   /** Keys that stand. */
   readonly live: number;
@@ -79,9 +82,31 @@ export class Vault {
     bytes: Uint8Array<ArrayBuffer>,
     context: string,
   ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const seal = await this.sealer(subject);
+    return seal && (await seal(bytes, context));
+  }
+
+  /**
+   * What seals for `subject` as it stands now. Used later than that, after its key was destroyed, it makes what nobody can
+   * open. Undefined where its key was destroyed. No promise where the key is at hand, which is nearly always.
+   *
+   * @throws EdgewiseError (by the promise) as `seal` does.
+   */
+  sealer(subject: Subject): Seal | undefined | Promise<Seal | undefined> {
+    const day = sealed.dayOf(this.#options.now());
+    const known = this.#known.get(subject);
+    if (known !== undefined && this.#isFresh(known)) {
+      if (known.base === undefined) return undefined;
+      const key = known.days.get(day);
+      if (key !== undefined) return sealWith(key, subject);
+    }
+    return this.#readSealer(subject, day);
+  }
+
+  async #readSealer(subject: Subject, day: number): Promise<Seal | undefined> {
     const known = await this.#current(subject, true);
-    const key = known && (await dayKeyOf(known, sealed.dayOf(this.#options.now())));
-    return key && sealed.seal(key, subject, context, bytes);
+    const key = known && (await dayKeyOf(known, day));
+    return key && sealWith(key, subject);
   }
 
   /**
@@ -164,8 +189,7 @@ export class Vault {
     const known = this.#known.get(subject);
     const askedAtMs = clock.now();
     if (known !== undefined) {
-      // What is destroyed stays so.
-      if (known.base === undefined || askedAtMs - known.askedAtMs < this.#maxAgeMs) return usable(known);
+      if (this.#isFresh(known)) return usable(known);
       const entry = await state.getIfChanged(vaultKey(subject), known.etag);
       if (entry === 'unchanged' && this.#known.peek(subject) === known) {
         known.askedAtMs = Math.max(known.askedAtMs, askedAtMs);
@@ -173,6 +197,11 @@ export class Vault {
       }
     }
     return usable(await this.#read(subject, make));
+  }
+
+  /** What is destroyed stays so. */
+  #isFresh({ base, askedAtMs }: Known): boolean {
+    return base === undefined || this.#options.clock.now() - askedAtMs < this.#maxAgeMs;
   }
 
   async #read(subject: Subject, make: boolean): Promise<Known | undefined> {
@@ -229,6 +258,10 @@ export class Vault {
     this.#known.set(subject, known, 1);
     return known;
   }
+}
+
+function sealWith(key: sealed.DayKey, subject: Subject): Seal {
+  return (bytes, context) => sealed.seal(key, subject, context, bytes);
 }
 
 function usable(known: Known | undefined): Known | undefined {

@@ -162,7 +162,7 @@ async function grown(
     const old = await openCheckpoint(older.checkpoint, log);
     const path = older.path.map((hash) => fromBase64(hash, 'hash of the consistency proof'));
     const [before, after] = old.size <= proven.size ? [old, proven] : [proven, old];
-    const holds = await verifyConsistency({
+    const holds = verifyConsistency({
       oldSize: before.size,
       oldRoot: before.root,
       newSize: after.size,

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { EdgewiseError } from '../../../src/errors.ts';
-import { type AppenderOptions, createAppender } from '../../../src/governance/log/appender.ts';
+import { type AppenderOptions, createAppender, madeRecord } from '../../../src/governance/log/appender.ts';
 import { hashInEntry } from '../../../src/governance/log/entry.ts';
 import type { LogRecord } from '../../../src/governance/log/types.ts';
 import { ManualClock } from '../../support/clock.ts';
@@ -40,7 +40,7 @@ describe('createAppender()', () => {
   it('sends what was added within the window as one batch', async () => {
     const { appender, batches, answers, advance, settle, clock } = harness();
     const records = await recordsOf(0, 3);
-    const outcomes = records.map((record) => outcomeOf(appender.add(record)));
+    const outcomes = records.map((record) => outcomeOf(appender.add(madeRecord(record))));
     await advance(9);
     expect(batches).toEqual([]);
     await advance(1);
@@ -54,7 +54,7 @@ describe('createAppender()', () => {
 
   it('sends a full batch at once, and the rest with the next', async () => {
     const { appender, batches, answers, advance, settle } = harness({ maxBatchRecords: 4 });
-    const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(record)));
+    const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(madeRecord(record))));
     await settle();
     expect(batches.map((batch) => batch.length)).toEqual([4]);
     await advance(10);
@@ -67,7 +67,7 @@ describe('createAppender()', () => {
   it('tries a failed batch again, together, each time after twice the wait', async () => {
     const { appender, batches, answers, advance, settle } = harness({ backoffMs: 100 });
     const records = await recordsOf(0, 2);
-    const outcomes = records.map((record) => outcomeOf(appender.add(record)));
+    const outcomes = records.map((record) => outcomeOf(appender.add(madeRecord(record))));
     await advance(10);
     for (const [attempt, waitMs] of [100, 200, 400].entries()) {
       answers[attempt]?.reject(new Error('no'));
@@ -88,7 +88,7 @@ describe('createAppender()', () => {
     const append = vi.fn(() => Promise.reject(new Error('down')));
     const appender = createAppender({ log: { append }, clock, maxAttempts: 3, maxHeldBytes: 1000 });
     for (let round = 0; round < 5; round += 1) {
-      const adding = appender.add(await recordOf(round));
+      const adding = appender.add(madeRecord(await recordOf(round)));
       const failure = expect(adding).rejects.toMatchObject({
         code: 'records_unavailable',
         cause: { message: 'down' },
@@ -113,7 +113,7 @@ describe('createAppender()', () => {
     };
     const appender = createAppender({ log: { append }, clock, windowMs: 10 });
     if (bad === undefined) return;
-    const outcomes = [bad, ...good].map((record) => outcomeOf(appender.add(record)));
+    const outcomes = [bad, ...good].map((record) => outcomeOf(appender.add(madeRecord(record))));
     clock.advance(10);
     await vi.waitFor(() => expect(outcomes.map(({ value }) => value)).not.toContain('pending'));
     expect(outcomes.map(({ value }) => value)).toEqual([
@@ -125,9 +125,54 @@ describe('createAppender()', () => {
     expect(had).toEqual(good);
   });
 
+  it('makes a record when its batch is sent, once, and again only if that did not end', async () => {
+    const { appender, batches, answers, advance, settle } = harness({ patienceMs: 1000, backoffMs: 100 });
+    const [one, other] = await recordsOf(0, 2);
+    if (one === undefined || other === undefined) return;
+    const make = vi.fn(() => one);
+    const never = new Promise<LogRecord>(() => {});
+    const stuck = vi.fn<() => LogRecord | Promise<LogRecord>>(() => other).mockReturnValueOnce(never);
+    const outcomes = [
+      outcomeOf(appender.add({ byteLength: 100, make })),
+      outcomeOf(appender.add({ byteLength: 100, make: stuck })),
+    ];
+    expect(make).not.toHaveBeenCalled();
+    await advance(10);
+    // The request that waits for the second is no more.
+    expect(batches).toEqual([]);
+    await advance(1000);
+    await advance(100);
+    expect(batches.map((batch) => new Set(batch))).toEqual([new Set([one, other])]);
+    answers[0]?.reject(new Error('no'));
+    await settle();
+    await advance(200);
+    answers[1]?.resolve();
+    await settle();
+    expect(outcomes.map(({ value }) => value)).toEqual(['appended', 'appended']);
+    expect(make).toHaveBeenCalledTimes(1);
+    expect(stuck).toHaveBeenCalledTimes(2);
+  });
+
+  it('does not let a record that cannot be made take its batch with it', async () => {
+    const { appender, batches, answers, advance, settle } = harness();
+    const record = await recordOf(0);
+    const failing = appender.add({ byteLength: 100, make: () => Promise.reject(new Error('no key')) });
+    const failure = expect(failing).rejects.toMatchObject({
+      code: 'records_unavailable',
+      cause: { message: 'no key' },
+    });
+    const good = outcomeOf(appender.add(madeRecord(record)));
+    await advance(10);
+    await failure;
+    expect(batches).toEqual([[record]]);
+    answers[0]?.resolve();
+    await settle();
+    expect(good.value).toBe('appended');
+  });
+
   it('sends again what was sent by a request that is no more', async () => {
     const { appender, batches, answers, advance, settle } = harness({ patienceMs: 1000 });
-    const outcomes = (await recordsOf(0, 2)).map((record) => outcomeOf(appender.add(record)));
+    const outcomes = (await recordsOf(0, 2)).map((record) => outcomeOf(appender.add(madeRecord(record))));
     await advance(10);
     expect(batches).toHaveLength(1);
     // Its answer never comes. The next that adds takes the whole batch along.
@@ -161,9 +206,9 @@ describe('createAppender()', () => {
     });
     for (let round = 0; round < 5; round += 1) {
       current = dead;
-      for (const record of await recordsOf(10 * round, 10 * round + 3)) void appender.add(record);
+      for (const record of await recordsOf(10 * round, 10 * round + 3)) void appender.add(madeRecord(record));
       current = clock;
-      const alive = outcomeOf(appender.add(await recordOf(10 * round + 3)));
+      const alive = outcomeOf(appender.add(madeRecord(await recordOf(10 * round + 3))));
       clock.advance(10);
       await vi.waitFor(() => expect(alive.value).toBe('appended'));
       expect(batches.at(-1)).toHaveLength(4);
@@ -174,13 +219,13 @@ describe('createAppender()', () => {
     const { appender, answers, advance, settle } = harness({ maxHeldBytes: 1300 });
     const [one, two, three] = await recordsOf(0, 3);
     if (one === undefined || two === undefined || three === undefined) return;
-    const outcomes = [one, two].map((record) => outcomeOf(appender.add(record)));
-    await expect(appender.add(three)).rejects.toMatchObject({ code: 'records_unavailable' });
+    const outcomes = [one, two].map((record) => outcomeOf(appender.add(madeRecord(record))));
+    await expect(appender.add(madeRecord(three))).rejects.toMatchObject({ code: 'records_unavailable' });
     await advance(10);
     answers[0]?.resolve();
     await settle();
     expect(outcomes.map(({ value }) => value)).toEqual(['appended', 'appended']);
-    const later = outcomeOf(appender.add(three));
+    const later = outcomeOf(appender.add(madeRecord(three)));
     await advance(10);
     answers[1]?.resolve();
     await settle();
@@ -199,7 +244,7 @@ describe('createAppender()', () => {
     const appender = createAppender({ log: { append }, clock, maxBatchRecords: 16 });
     const adding: Promise<void>[] = [];
     for (const [n, record] of (await recordsOf(0, 500)).entries()) {
-      adding.push(appender.add(record));
+      adding.push(appender.add(madeRecord(record)));
       if (n % 7 === 0) clock.advance(3);
       if (n % 11 === 0) await Promise.resolve();
     }
@@ -214,11 +259,11 @@ describe('createAppender()', () => {
   it('says when there is no more room, and keeps some back for what is answered already', async () => {
     const { appender, answers, advance, settle } = harness({ maxHeldBytes: 4000 });
     expect(appender.hasRoom()).toBe(true);
-    const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(record)));
+    const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(madeRecord(record))));
     expect(appender.hasRoom()).toBe(false);
-    expect((await recordsOf(6, 7)).map((record) => outcomeOf(appender.add(record)).value)).toEqual([
-      'pending',
-    ]);
+    expect(
+      (await recordsOf(6, 7)).map((record) => outcomeOf(appender.add(madeRecord(record))).value),
+    ).toEqual(['pending']);
     await advance(10);
     for (const { resolve } of answers) resolve();
     await settle();
@@ -228,10 +273,11 @@ describe('createAppender()', () => {
 
   it('frees the room of requests that never go on, by those that are turned away', async () => {
     const { appender, batches, answers, settle } = harness({ maxHeldBytes: 4000, windowMs: 1e9 });
-    for (const record of await recordsOf(0, 6)) void appender.add(record).catch(() => undefined);
+    for (const record of await recordsOf(0, 6)) void appender.add(madeRecord(record)).catch(() => undefined);
     expect(appender.hasRoom()).toBe(false);
     void appender.flush();
     void appender.flush();
+    await settle();
     expect(batches.map((batch) => batch.length)).toEqual([6]);
     answers[0]?.resolve();
     await settle();

@@ -149,6 +149,24 @@ describe('seal() and open()', () => {
     expect(reads).toBe(2);
   });
 
+  it('seal without waiting where the key is at hand, and later what nobody opens once it is destroyed', async () => {
+    const { isolate } = isolates();
+    const vault = isolate(keys);
+    expect(vault.sealer(t42)).toBeInstanceOf(Promise);
+    await vault.sealer(t42);
+    const seal = vault.sealer(t42);
+    if (seal === undefined || seal instanceof Promise) return expect.fail('it was waited for');
+    const before = await seal(bytesOf('before'), 'one');
+    expect(textOf(await vault.open(t42, before, 'one'))).toBe('before');
+    await vault.destroy(t42);
+    expect(vault.sealer(t42)).toBeUndefined();
+    const after = await seal(bytesOf('after'), 'two');
+    for (const reader of [vault, isolate(keys)]) {
+      expect(await reader.open(t42, before, 'one')).toBeUndefined();
+      expect(await reader.open(t42, after, 'two')).toBeUndefined();
+    }
+  });
+
   it('fail where the store does, once what is known is too old', async () => {
     const { clock, isolate, state } = isolates();
     let down = false;

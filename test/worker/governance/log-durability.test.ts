@@ -7,7 +7,7 @@ import {
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/async/clock.ts';
-import { createAppender } from '../../../src/governance/log/appender.ts';
+import { createAppender, madeRecord } from '../../../src/governance/log/appender.ts';
 import { openCheckpoint } from '../../../src/governance/log/checkpoint.ts';
 import { inclusionPath, leafHash } from '../../../src/governance/log/merkle.ts';
 import { verifyProof } from '../../../src/governance/log/proof.ts';
@@ -95,7 +95,7 @@ describe('the log in a Durable Object', () => {
     const { log, stub } = await emptyLog('thousand');
     const records = await recordsOf(0, 1200);
     const appenders = Array.from({ length: 4 }, () => createAppender({ log, clock: systemClock }));
-    const adding = records.map((record, n) => appenders[n % 4]?.add(record));
+    const adding = records.map((record, n) => appenders[n % 4]?.add(madeRecord(record)));
     // As if the same receipts were handed in by who holds them, too.
     const handedIn = log.append(records.slice(500, 600));
     for (let times = 0; times < 5; times += 1) {
