@@ -1,9 +1,9 @@
 /** Who calls a route of callers, and what its answer says of how often they may. */
 import { EdgewiseError } from '../errors.ts';
 import type { Caller } from '../governance/accounts/caller.ts';
-import type { RateVerdict } from '../governance/accounts/rate.ts';
 import { identify } from './auth.ts';
 import { type AppContext, addAnswerHeaders } from './context.ts';
+import { rateHeaders } from './limit-headers.ts';
 import type { Rates } from './rates.ts';
 import type { Services } from './services.ts';
 
@@ -48,15 +48,4 @@ export function boundRefusals(c: AppContext, caller: Caller, rates: Rates | unde
     'too many requests from this address were refused or disputed answers, wanted a key or fewer of them',
     { retryAfterSeconds: verdict.resetSeconds },
   );
-}
-
-/** draft-ietf-httpapi-ratelimit-headers-10, and what OpenAI's clients read: resets there are durations such as `7s`. */
-export function rateHeaders({ rate, remaining, resetSeconds }: RateVerdict): Record<string, string> {
-  return {
-    'RateLimit-Policy': `"default";q=${rate.requests};w=${rate.perSeconds}`,
-    RateLimit: `"default";r=${remaining};t=${resetSeconds}`,
-    'x-ratelimit-limit-requests': String(rate.requests),
-    'x-ratelimit-remaining-requests': String(remaining),
-    'x-ratelimit-reset-requests': `${resetSeconds}s`,
-  };
 }

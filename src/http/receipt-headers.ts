@@ -1,5 +1,6 @@
 /** How a receipt reaches its caller: in the answer's headers; where it is too long for them, by its id, and from the log. */
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
+import type { LogRecord } from '../governance/log/types.ts';
 import type { Issued } from '../governance/receipt/issue.ts';
 import { type Accounting, logRecord } from './accounting.ts';
 
@@ -36,7 +37,7 @@ export async function recordFirst(
   accounting: Accounting,
   issued: Issued,
   onRecord: () => void = () => undefined,
-): Promise<void> {
+): Promise<LogRecord> {
   if (issued.compact.length > maxKeptReceiptLength) {
     throw new EdgewiseError(
       'too_large',
@@ -59,4 +60,5 @@ export async function recordFirst(
     });
   }
   onRecord();
+  return record;
 }

@@ -2,6 +2,7 @@
 import { base64url } from 'jose';
 import type { RuntimeIdentity } from '../engine/types.ts';
 import { EdgewiseError } from '../errors.ts';
+import { hashInEntry } from '../governance/log/entry.ts';
 import { encodeProof } from '../governance/log/proof.ts';
 import type { NamedTensors } from '../governance/receipt/canonical-tensors.ts';
 import type { Issued } from '../governance/receipt/issue.ts';
@@ -42,9 +43,13 @@ export async function settle(
   const issued = await issue(admitted, settlement);
   const { accounting, model } = admitted;
   const isAwaited = wantsLogged(c);
-  if (isAwaited || isTooLongForHeader(issued)) await recordFirst(accounting, issued, settlement.onRecord);
-  else record(accounting, issued);
-  const proof = isAwaited ? await proven(c, accounting, issued) : undefined;
+  let proof: Record<string, string> | undefined;
+  if (isAwaited || isTooLongForHeader(issued)) {
+    const { entry } = await recordFirst(accounting, issued, settlement.onRecord);
+    if (isAwaited) proof = await proven(c, accounting, issued, hashInEntry(entry));
+  } else {
+    record(accounting, issued);
+  }
   return { ...receiptHeaders(issued), ...proof, ...dutyHeaders(model.manifest.terms) };
 }
 
@@ -79,8 +84,8 @@ async function proven(
   c: AppContext,
   accounting: Accounting,
   issued: Issued,
+  receiptHash: Uint8Array<ArrayBuffer>,
 ): Promise<Record<string, string>> {
-  const { receiptHash } = await issued.entry();
   const proof = await accounting.receipts.prove(receiptHash, proofPatienceMs);
   if (proof === undefined) {
     // It is on record and its units count, so whoever asked is told of it.

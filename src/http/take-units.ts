@@ -4,6 +4,7 @@ import type { GrantedUnits, QuotaStanding, Taken } from '../governance/quota/typ
 import type { Quota } from '../repository/terms.ts';
 import { type AppContext, addAnswerHeaders } from './context.ts';
 import { type Admitted, refuse } from './gate.ts';
+import { quotaHeaders } from './limit-headers.ts';
 
 /**
  * Undefined where nothing limits the use. Waits for nothing where units are at hand.
@@ -54,23 +55,4 @@ function counted(units: number): string {
 
 function periodName({ per }: Quota): string {
   return per === 'total' ? 'in all' : `per ${per}`;
-}
-
-const windowSeconds = { day: 86_400, month: 2_678_400 };
-
-/** draft-ietf-httpapi-ratelimit-headers-10, behind the policy of the caller's rate where there is one. */
-export function quotaHeaders(
-  { quota, remaining, resetSeconds }: QuotaStanding,
-  standing: Readonly<Record<string, string>> = {},
-): Record<string, string> {
-  const window = quota.per === 'total' ? '' : `;w=${windowSeconds[quota.per]}`;
-  const reset = resetSeconds === undefined ? '' : `;t=${resetSeconds}`;
-  return {
-    'RateLimit-Policy': listed(standing['RateLimit-Policy'], `"quota";q=${quota.units}${window}`),
-    RateLimit: listed(standing['RateLimit'], `"quota";r=${remaining}${reset}`),
-  };
-}
-
-function listed(before: string | undefined, item: string): string {
-  return before === undefined ? item : `${before}, ${item}`;
 }
