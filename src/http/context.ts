@@ -6,7 +6,7 @@ export interface AppEnv {
   Variables: {
     requestId: string;
     /** What the answer says whether it is one or a refusal: the receipt, what is left of a quota. */
-    answerHeaders?: Readonly<Record<string, string>>;
+    answerHeaders?: Readonly<Record<string, string>> | undefined;
   };
 }
 
@@ -30,4 +30,11 @@ export const identifyRequest: MiddlewareHandler<AppEnv> = async (c, next) => {
 /** Adds headers that the answer to this request carries, also where it becomes a refusal. */
 export function addAnswerHeaders(c: AppContext, headers: Readonly<Record<string, string>>): void {
   c.set('answerHeaders', { ...c.get('answerHeaders'), ...headers });
+}
+
+/** Takes them for an answer that is made with them: to set a header afterwards is a call into the runtime for each. */
+export function takeAnswerHeaders(c: AppContext): Readonly<Record<string, string>> | undefined {
+  const headers = c.get('answerHeaders');
+  if (headers !== undefined) c.set('answerHeaders', undefined);
+  return headers;
 }

@@ -18,7 +18,7 @@ import { checkFeeds } from '../tensor/check.ts';
 import { requireUse } from './auth.ts';
 import { readBody } from './body.ts';
 import { callerOf } from './callers.ts';
-import type { AppContext } from './context.ts';
+import { type AppContext, takeAnswerHeaders } from './context.ts';
 import { elementsOf } from './elements.ts';
 import { execute } from './execute.ts';
 import { type Admitted, pass } from './gate.ts';
@@ -194,6 +194,7 @@ async function computed(
       ...contentHeaders(encoded),
       ...servedHeaders(model, ran),
       ...account,
+      ...takeAnswerHeaders(c),
       'Server-Timing': serverTiming(parseMs, timings ?? ranMs - parsedMs, encodeMs),
     },
   });
