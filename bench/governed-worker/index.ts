@@ -30,7 +30,7 @@ function unrecorded(accounting: Accounting): Accounting {
     ...accounting,
     defer: () => undefined,
     appender: { add: () => Promise.resolve(), hasRoom: () => true, flush: () => Promise.resolve() },
-    vault: Object.assign(Object.create(accounting.vault), { sealer: () => Promise.resolve(undefined) }),
+    vault: Object.assign(Object.create(accounting.vault), { sealer: () => undefined }),
   };
 }
 
