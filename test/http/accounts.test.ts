@@ -196,7 +196,9 @@ describe('the account routes', () => {
       ['POST', '/tenants/nobody/keys', {}],
       ['GET', '/tenants/nobody/keys', undefined],
       ['POST', '/keys/nobody/rotate', {}],
+      ['POST', '/keys/..%2F../rotate', {}],
       ['DELETE', '/keys/nobody', undefined],
+      ['DELETE', '/keys/..%2F..', undefined],
       ['POST', '/tenants/nobody/grants', { assigner: 'Creator', model: 'mlp' }],
       ['PUT', '/tenants/acme/grants/none/status', { status: 'revoked' }],
     ] as const) {

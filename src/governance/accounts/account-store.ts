@@ -198,7 +198,9 @@ export function createAccountStore({ state, now, onChange }: AccountStoreOptions
       return readAll(keys, (id) => readDocument(state, keyDocuments, id));
     },
     key: (id) => readDocument(state, keyDocuments, id),
-    async rotateKey(id, overlapSeconds) {
+    async rotateKey(given, overlapSeconds) {
+      // Before a text is made of it: what is no id is not there.
+      const { id } = await readDocument(state, keyDocuments, given);
       const text = newKeyText(id);
       const hash = await credentialHash(text);
       const key = await changeKey(id, ({ previous: _, ...before }) => {

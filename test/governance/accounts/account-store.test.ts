@@ -170,6 +170,7 @@ describe('the account store', () => {
           for (const attempt of [
             watched.tenant(id),
             watched.key(id),
+            watched.rotateKey(id, 60),
             watched.revokeKey(id),
             watched.tenantOfGrant(id),
           ]) {
