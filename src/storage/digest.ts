@@ -22,7 +22,7 @@ export function parseDigest(value: string): Digest {
 const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** Two lower-case digits for each byte. */
-export function hexOf(bytes: Uint8Array): string {
+export function toHex(bytes: Uint8Array): string {
   let hex = '';
   for (const byte of bytes) hex += hexOfByte[byte];
   return hex;
@@ -35,7 +35,7 @@ export function digestHex(digest: Digest): string {
 
 /** SHA-256 of `bytes`. */
 export async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<Digest> {
-  return `${prefix}${hexOf(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)))}`;
+  return `${prefix}${toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)))}`;
 }
 
 export async function matchesDigest(bytes: Uint8Array<ArrayBuffer>, digest: Digest): Promise<boolean> {

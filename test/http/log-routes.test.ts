@@ -1,7 +1,6 @@
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
 import { toEdgewiseError } from '../../src/errors.ts';
-import { toHex } from '../../src/governance/log/bytes.ts';
 import { openCheckpoint } from '../../src/governance/log/checkpoint.ts';
 import { memoryLog } from '../../src/governance/log/memory-log.ts';
 import {
@@ -14,6 +13,7 @@ import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
 import type { AppEnv } from '../../src/http/context.ts';
 import { oipErrorResponse } from '../../src/http/error-response.ts';
 import { logRoutes } from '../../src/http/log-routes.ts';
+import { toHex } from '../../src/storage/digest.ts';
 import { hashOf, recordOf, recordsOf, testPolicy } from '../governance/log/records.ts';
 import { ManualClock } from '../support/clock.ts';
 import {

@@ -4,7 +4,7 @@
  */
 import { base64url } from 'jose';
 import { EdgewiseError } from '../../errors.ts';
-import { hexOf } from '../../storage/digest.ts';
+import { toHex } from '../../storage/digest.ts';
 import { sha256Of } from '../sha256.ts';
 
 const encoder = new TextEncoder();
@@ -40,7 +40,7 @@ export function newKeyText(id: string): string {
 /** SHA-256 (hex) of a credential as it was sent; a promise of a long one, as tokens are. The secret has 256 bits, so nothing slower is wanted. */
 export function credentialHash(text: string): string | Promise<string> {
   const hash = sha256Of(new Uint8Array(encoder.encode(text)));
-  return hash instanceof Promise ? hash.then(hexOf) : hexOf(hash);
+  return hash instanceof Promise ? hash.then(toHex) : toHex(hash);
 }
 
 /** Whether two hashes are equal, in a time that does not tell where they differ. */

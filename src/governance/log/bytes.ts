@@ -23,12 +23,6 @@ export function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
   return one.length === other.length && one.every((byte, at) => byte === other[at]);
 }
 
-export function toHex(bytes: Uint8Array): string {
-  let hex = '';
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
-  return hex;
-}
-
 /** Standard alphabet, padded (RFC 4648 §4). */
 export function toBase64(bytes: Uint8Array): string {
   let binary = '';

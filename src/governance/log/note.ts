@@ -4,8 +4,9 @@
  * the timestamped one of a witness (C2SP tlog-cosignature, `cosignature/v1`).
  */
 import { EdgewiseError } from '../../errors.ts';
+import { toHex } from '../../storage/digest.ts';
 import { sha256Sync } from '../sha256.ts';
-import { type Bytes, concat, equalBytes, fromBase64, toBase64, toHex, utf8 } from './bytes.ts';
+import { type Bytes, concat, equalBytes, fromBase64, toBase64, utf8 } from './bytes.ts';
 
 /** Signature type identifiers (C2SP signed-note, "Signature types"). */
 const ed25519Type = 0x01;

@@ -4,7 +4,8 @@
  * that as far as one has some.
  */
 import { EdgewiseError } from '../../errors.ts';
-import { equalBytes, toHex } from '../log/bytes.ts';
+import { toHex } from '../../storage/digest.ts';
+import { equalBytes } from '../log/bytes.ts';
 import { type OpenedCheckpoint, openCheckpoint } from '../log/checkpoint.ts';
 import { receiptHashOf } from '../log/entry.ts';
 import { rootOf } from '../log/merkle.ts';

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { toHex } from '../../../src/governance/log/bytes.ts';
 import {
   consistencyPath,
   emptyTree,
@@ -13,6 +12,7 @@ import {
   type Tree,
 } from '../../../src/governance/log/merkle.ts';
 import { verifyConsistency, verifyInclusion } from '../../../src/governance/log/verify.ts';
+import { toHex } from '../../../src/storage/digest.ts';
 import { oracleOf } from './oracle.ts';
 import { publishedConsistency, publishedInclusion, publishedLeaves, publishedRoots } from './vectors.ts';
 
