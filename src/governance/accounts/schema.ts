@@ -14,9 +14,12 @@ import {
   territorySchema,
 } from '../../repository/terms.ts';
 
+/** Of the ids of tenants, keys, grants and acceptances. */
+export const accountIdForm = /^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$/;
+
 export const accountIdSchema = z
   .string()
-  .regex(/^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$/, 'wanted up to 48 lower-case letters, digits and dashes');
+  .regex(accountIdForm, 'wanted up to 48 lower-case letters, digits and dashes');
 
 /** A model name, `org/*` or `*`. */
 export const modelPatternSchema = z

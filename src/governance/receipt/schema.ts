@@ -19,7 +19,9 @@ const base64url = (bytes: number) =>
       `wanted base64url of ${bytes} bytes`,
     );
 
-/** UUID version 7: its first 48 bits are the time in milliseconds. */
+/** UUIDs of version 7 (RFC 9562 §5.7): the first 48 bits are the time in milliseconds. */
+export const receiptIdForm = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+
 export const receiptIdSchema = z.uuid({ version: 'v7' });
 
 const envelope = {

@@ -3,13 +3,13 @@
  * erases the records.
  */
 import { EdgewiseError } from '../../errors.ts';
-import { accountIdSchema } from '../accounts/schema.ts';
+import { accountIdForm } from '../accounts/schema.ts';
 
 export type Subject = `tenants/${string}` | `anonymous/${string}`;
 
 /** @throws EdgewiseError `invalid_request` when `id` is no account's id. */
 export function tenantSubject(id: string): Subject {
-  if (!accountIdSchema.safeParse(id).success) {
+  if (!accountIdForm.test(id)) {
     throw new EdgewiseError(
       'invalid_request',
       `tenant ${JSON.stringify(id.slice(0, 60))} has no key, wanted up to 48 lower-case letters, digits and dashes`,
