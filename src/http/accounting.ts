@@ -54,32 +54,35 @@ async function recorded(accounting: Accounting, issued: Issued): Promise<void> {
   const { appender, log } = accounting;
   try {
     const seal = sealerOf(accounting, issued);
-    await appender.add(dueRecord(issued, seal instanceof Promise ? await seal : seal));
+    await appender.add(dueRecord(accounting, issued, seal instanceof Promise ? await seal : seal));
   } catch (cause) {
     log.write({ level: 'error', event: 'receipt_not_recorded', cause });
   }
 }
 
-function dueRecord(issued: Issued, seal: SealReceipt | undefined): DueRecord {
+function dueRecord(accounting: Accounting, issued: Issued, seal: SealReceipt | undefined): DueRecord {
   const { id, compact } = issued;
   return {
     byteLength: entryBytes + sealedOverheadBytes + compact.length,
     async make() {
       const entry = encodeEntry(await issued.entry());
-      return { id, entry, sealed: await seal?.(compact) };
+      return { id, entry, sealed: await seal?.(compact).catch(notKept(accounting)) };
     },
   };
 }
 
-/** Undefined also where none can be had: that it happened is on record then, and its caller alone has its text. */
 function sealerOf(
-  { vault, log }: Accounting,
+  accounting: Accounting,
   issued: Issued,
 ): SealReceipt | undefined | Promise<SealReceipt | undefined> {
-  const seal = receiptSealer(vault, issued);
-  if (!(seal instanceof Promise)) return seal;
-  return seal.catch((cause: unknown) => {
+  const seal = receiptSealer(accounting.vault, issued);
+  return seal instanceof Promise ? seal.catch(notKept(accounting)) : seal;
+}
+
+/** That it happened is on record also where its text cannot be kept now: its caller has that. */
+function notKept({ log }: Accounting): (cause: unknown) => undefined {
+  return (cause) => {
     log.write({ level: 'error', event: 'receipt_not_kept', cause });
     return undefined;
-  });
+  };
 }

@@ -37,7 +37,10 @@ export function newKeyText(id: string): string {
   return text;
 }
 
-/** SHA-256 (hex) of a credential as it was sent; a promise of a long one, as tokens are. The secret has 256 bits, so nothing slower is wanted. */
+/**
+ * SHA-256 (hex) of a credential as it was sent; a promise of a long one, as tokens are. The secret has 256 bits, so nothing
+ * slower is wanted.
+ */
 export function credentialHash(text: string): string | Promise<string> {
   const hash = sha256Of(new Uint8Array(encoder.encode(text)));
   return hash instanceof Promise ? hash.then(toHex) : toHex(hash);

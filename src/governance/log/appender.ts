@@ -149,14 +149,15 @@ export function createAppender(options: AppenderOptions): LogAppender {
   }
 
   /** Makes them one after another. One that cannot be made does not take the others with it. */
-  async function recordsOf(slots: readonly Slot[]): Promise<LogRecord[]> {
+  async function recordsOf(batch: Batch): Promise<LogRecord[]> {
     const records: LogRecord[] = [];
-    for (const slot of slots) {
+    for (const slot of batch.slots) {
       try {
         slot.record ??= await slot.due.make();
         records.push(slot.record);
       } catch (cause) {
-        attempted(slot, cause, true);
+        // Of a batch that was taken back, somebody else makes it again.
+        if (underway.has(batch)) attempted(slot, cause, true);
         slot.wake();
       }
     }
@@ -168,7 +169,7 @@ export function createAppender(options: AppenderOptions): LogAppender {
     const { slots } = batch;
     underway.add(batch);
     try {
-      const records = await recordsOf(slots);
+      const records = await recordsOf(batch);
       if (records.length > 0) await log.append(records);
       for (const slot of slots) settle(slot, 'appended');
     } catch (error) {

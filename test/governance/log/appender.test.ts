@@ -153,6 +153,23 @@ describe('createAppender()', () => {
     expect(stuck).toHaveBeenCalledTimes(2);
   });
 
+  it('does not give up a record that is made again meanwhile', async () => {
+    const { appender, batches, answers, advance, settle } = harness({ patienceMs: 1000, backoffMs: 100 });
+    const record = await recordOf(0);
+    const first = Promise.withResolvers<LogRecord>();
+    const make = vi.fn<() => LogRecord | Promise<LogRecord>>(() => record).mockReturnValueOnce(first.promise);
+    const outcome = outcomeOf(appender.add({ byteLength: 100, make }));
+    await advance(10);
+    await advance(1000);
+    await advance(100);
+    expect(batches).toEqual([[record]]);
+    first.reject(new Error('too late'));
+    await settle();
+    answers[0]?.resolve();
+    await settle();
+    expect(outcome.value).toBe('appended');
+  });
+
   it('does not let a record that cannot be made take its batch with it', async () => {
     const { appender, batches, answers, advance, settle } = harness();
     const record = await recordOf(0);
