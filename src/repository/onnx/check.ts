@@ -15,6 +15,7 @@ export const modelLimits = {
   /** Elements that a node with constant arguments may make out of nothing, 1 GiB of floats. */
   maxConstantElements: 2 ** 28,
   maxDimension: 2 ** 31 - 1,
+  maxRank: 32,
 } as const;
 
 function refuse(message: string): never {
@@ -154,10 +155,16 @@ function checkConstants(nodes: readonly NodeProto[], initializers: readonly Tens
     const shape = shapeAttribute.has(opType)
       ? attribute.find(({ name }) => name === 'shape')?.ints
       : tensor && integers(tensor);
-    const count = (shape ?? []).reduce((product, dim) => product * dim, 1n);
+    if ((shape?.length ?? 0) > modelLimits.maxRank) {
+      refuse(
+        `${opType} makes a tensor of ${shape?.length} dimensions, at most ${modelLimits.maxRank} are accepted`,
+      );
+    }
+    const dims = [...(shape ?? [])];
+    const count = dims.reduce((product, dim) => product * dim, 1n);
     if (count > modelLimits.maxConstantElements) {
       refuse(
-        `${opType} makes a tensor of shape [${(shape ?? []).join(',')}], at most ${modelLimits.maxConstantElements} elements are accepted`,
+        `${opType} makes a tensor of shape [${dims.join(',')}], at most ${modelLimits.maxConstantElements} elements are accepted`,
       );
     }
   }

@@ -100,6 +100,9 @@ export interface NodeProto extends UnknownFields {
   readonly deviceConfigurations?: readonly NodeDeviceConfigurationProto[];
 }
 
+/** An array, or a typed one: a forest of trees has millions of numbers in one attribute. */
+export type NumberList<V> = ArrayLike<V> & Iterable<V>;
+
 /** One value, of the kind that `type` says (`attributeTypes`). */
 export interface AttributeProto extends UnknownFields {
   readonly name?: string;
@@ -108,8 +111,8 @@ export interface AttributeProto extends UnknownFields {
   readonly s?: Uint8Array;
   readonly t?: TensorProto;
   readonly g?: GraphProto;
-  readonly floats?: readonly number[];
-  readonly ints?: readonly bigint[];
+  readonly floats?: NumberList<number>;
+  readonly ints?: NumberList<bigint>;
   readonly strings?: readonly Uint8Array[];
   readonly tensors?: readonly TensorProto[];
   readonly graphs?: readonly GraphProto[];

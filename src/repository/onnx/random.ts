@@ -53,12 +53,8 @@ function constantFalse(scopes: readonly Scope[]): (name: string) => boolean {
   return (name) => known.get(name) === true;
 }
 
+/** The type and the length first: the bytes of a large tensor are of no interest here. */
 function isFalseTensor({ dataType, rawData, int32Data, externalData = [] }: TensorProto): boolean {
-  const values: readonly number[] = [...(rawData ?? []), ...(int32Data ?? [])];
-  return (
-    dataType === tensorTypes.BOOL &&
-    externalData.length === 0 &&
-    values.length === 1 &&
-    values.every((value) => value === 0)
-  );
+  if (dataType !== tensorTypes.BOOL || externalData.length > 0) return false;
+  return (rawData?.length ?? 0) + (int32Data?.length ?? 0) === 1 && (rawData ?? int32Data)?.[0] === 0;
 }

@@ -1,4 +1,4 @@
-/** The packed numbers of a TensorProto as typed arrays. */
+/** Lists of numbers as typed arrays: the data of a TensorProto, the numbers of an AttributeProto. */
 import type { Reader, Writer } from 'protobufjs/minimal.js';
 import {
   bigInt,
@@ -19,32 +19,55 @@ interface PackedCodec<A extends NumericArray> {
   create(length: number): A;
   /** The numbers from the reader's position to `end`. */
   readRun(reader: Reader, end: number): A;
+  /** Reads numbers that stand one to a field, each behind a tag, from the reader's position on. */
+  fillUnpacked(target: A, reader: Reader): void;
   writeRun(writer: Writer, values: A): void;
 }
 
-/** A tensor's typed data: one array whether it came packed (as ONNX declares it), unpacked or in several runs. */
+/** Numbers in one array, whether they came packed, unpacked or in several runs. */
+function readNumbers<A extends NumericArray>(id: number, codec: PackedCodec<A>): Field<A>['read'] {
+  return (reader, wireType, previous, limits) => {
+    if (wireType !== lengthDelimited && wireType !== codec.elementWireType) {
+      return undefined;
+    }
+    const run =
+      wireType === lengthDelimited
+        ? codec.readRun(reader, lengthEnd(reader))
+        : readUnpacked(id, codec, reader);
+    if (previous === undefined) {
+      return run;
+    }
+    // Joining run after run is quadratic, so what is copied counts as elements.
+    spend(limits, previous.length);
+    const joined = codec.create(previous.length + run.length);
+    const joinedBytes = bytesOf(joined);
+    joinedBytes.set(bytesOf(previous));
+    joinedBytes.set(bytesOf(run), previous.byteLength);
+    return joined;
+  };
+}
+
+/** All numbers of a run of fields with the same tag, the first of which has been read already: counted, then read. */
+function readUnpacked<A extends NumericArray>(id: number, codec: PackedCodec<A>, reader: Reader): A {
+  const tag = (id << 3) | codec.elementWireType;
+  const start = reader.pos;
+  let count = 0;
+  for (let end = start; ; count += 1) {
+    reader.pos = end;
+    if (count > 0 && (reader.pos >= reader.len || reader.uint32() !== tag)) break;
+    end = reader.skipType(codec.elementWireType).pos;
+  }
+  reader.pos = start;
+  const values = codec.create(count);
+  codec.fillUnpacked(values, reader);
+  return values;
+}
+
+/** A tensor's typed data, which ONNX declares as packed. */
 function packed<A extends NumericArray>(codec: PackedCodec<A>): (id: number) => Field<A> {
   return (id) => ({
     id,
-    read(reader, wireType, previous, limits) {
-      if (wireType !== lengthDelimited && wireType !== codec.elementWireType) {
-        return undefined;
-      }
-      const run = codec.readRun(
-        reader,
-        wireType === lengthDelimited ? lengthEnd(reader) : scalarEnd(reader, wireType),
-      );
-      if (previous === undefined) {
-        return run;
-      }
-      // Joining run after run is quadratic, so what is copied counts as elements.
-      spend(limits, previous.length);
-      const joined = codec.create(previous.length + run.length);
-      const joinedBytes = bytesOf(joined);
-      joinedBytes.set(bytesOf(previous));
-      joinedBytes.set(bytesOf(run), previous.byteLength);
-      return joined;
-    },
+    read: readNumbers(id, codec),
     write(writer, values) {
       if (values.length > 0) {
         writer.uint32((id << 3) | lengthDelimited).fork();
@@ -55,11 +78,33 @@ function packed<A extends NumericArray>(codec: PackedCodec<A>): (id: number) => 
   });
 }
 
-function scalarEnd(reader: Reader, wireType: number): number {
-  const start = reader.pos;
-  const end = reader.skipType(wireType).pos;
-  reader.pos = start;
-  return end;
+/** The numbers of an attribute, which ONNX declares as unpacked: written in one piece, whatever their number. */
+function unpacked<A extends NumericArray, V extends number | bigint>(
+  codec: PackedCodec<A>,
+  encoding: {
+    readonly maxBytes: number;
+    /** Writes one number at `at`. @returns Where it ends. */
+    write(target: DataView<ArrayBuffer>, at: number, value: V): number;
+  },
+): (id: number) => Field<ArrayLike<V> & Iterable<V>> {
+  return (id) => {
+    const tag = (id << 3) | codec.elementWireType;
+    const read = readNumbers(id, codec);
+    return {
+      id,
+      // Typed arrays of the codec hold exactly such values.
+      read: read as unknown as Field<ArrayLike<V> & Iterable<V>>['read'],
+      write(writer, values) {
+        const target = new DataView(new ArrayBuffer(values.length * (1 + encoding.maxBytes)));
+        let end = 0;
+        for (const value of values) {
+          target.setUint8(end, tag);
+          end = encoding.write(target, end + 1, value);
+        }
+        writer.raw(new Uint8Array(target.buffer, 0, end));
+      },
+    };
+  };
 }
 
 function bytesOf(values: NumericArray): Uint8Array {
@@ -70,8 +115,9 @@ function packedFixed<A extends Float32Array | Float64Array>(
   elementWireType: number,
   elementBytes: number,
   create: (buffer: ArrayBufferLike, byteOffset: number, length: number) => A,
-): (id: number) => Field<A> {
-  return packed<A>({
+  readOne: (reader: Reader) => number,
+): PackedCodec<A> {
+  return {
     elementWireType,
     create: (length) => create(new ArrayBuffer(length * elementBytes), 0, length),
     readRun(reader, end) {
@@ -83,16 +129,23 @@ function packedFixed<A extends Float32Array | Float64Array>(
       const aligned = bytes.byteOffset % elementBytes === 0 ? bytes : bytes.slice();
       return create(aligned.buffer, aligned.byteOffset, aligned.byteLength / elementBytes);
     },
+    fillUnpacked(target, reader) {
+      for (let index = 0; index < target.length; index += 1) {
+        if (index > 0) reader.uint32();
+        target[index] = readOne(reader);
+      }
+    },
     writeRun: (writer, values) => void writer.raw(bytesOf(values)),
-  });
+  };
 }
 
 function packedVarint<A extends Int32Array | BigInt64Array | BigUint64Array>(codec: {
   create(length: number): A;
-  fill(target: A, reader: Reader): void;
+  /** `next` is called before each number is read. */
+  fill(target: A, reader: Reader, next: (index: number) => void): void;
   writeRun(writer: Writer, values: A): void;
-}): (id: number) => Field<A> {
-  return packed<A>({
+}): PackedCodec<A> {
+  return {
     ...codec,
     elementWireType: varint,
     readRun(reader, end) {
@@ -101,13 +154,18 @@ function packedVarint<A extends Int32Array | BigInt64Array | BigUint64Array>(cod
         count += byte < 0x80 ? 1 : 0;
       }
       const target = codec.create(count);
-      codec.fill(target, reader);
+      codec.fill(target, reader, () => {});
       if (reader.pos !== end) {
         throw new RangeError('packed numbers end in the middle of one');
       }
       return target;
     },
-  });
+    fillUnpacked(target, reader) {
+      codec.fill(target, reader, (index) => {
+        if (index > 0) reader.uint32();
+      });
+    },
+  };
 }
 
 function writeBigInts(writer: Writer, values: BigInt64Array | BigUint64Array): void {
@@ -116,44 +174,84 @@ function writeBigInts(writer: Writer, values: BigInt64Array | BigUint64Array): v
   }
 }
 
-export const floatData = packedFixed(
+const floats = packedFixed(
   fixed32,
   4,
   (buffer, offset, length) => new Float32Array(buffer, offset, length),
+  (reader) => reader.float(),
 );
-export const doubleData = packedFixed(
-  fixed64,
-  8,
-  (buffer, offset, length) => new Float64Array(buffer, offset, length),
+export const floatData = packed(floats);
+export const doubleData = packed(
+  packedFixed(
+    fixed64,
+    8,
+    (buffer, offset, length) => new Float64Array(buffer, offset, length),
+    (reader) => reader.double(),
+  ),
 );
-export const int32Data = packedVarint<Int32Array>({
-  create: (length) => new Int32Array(length),
-  fill(target, reader) {
-    for (let index = 0; index < target.length; index += 1) {
-      target[index] = reader.int32();
-    }
-  },
-  writeRun(writer, values) {
-    for (const value of values) {
-      writer.int32(value);
-    }
-  },
-});
-export const int64Data = packedVarint<BigInt64Array>({
+export const int32Data = packed(
+  packedVarint<Int32Array>({
+    create: (length) => new Int32Array(length),
+    fill(target, reader, next) {
+      for (let index = 0; index < target.length; index += 1) {
+        next(index);
+        target[index] = reader.int32();
+      }
+    },
+    writeRun(writer, values) {
+      for (const value of values) {
+        writer.int32(value);
+      }
+    },
+  }),
+);
+
+function fillBigInts(
+  target: BigInt64Array | BigUint64Array,
+  reader: Reader,
+  next: (index: number) => void,
+): void {
+  for (let index = 0; index < target.length; index += 1) {
+    next(index);
+    target[index] = bigInt(reader.int64());
+  }
+}
+
+const int64s = packedVarint<BigInt64Array>({
   create: (length) => new BigInt64Array(length),
-  fill(target, reader) {
-    for (let index = 0; index < target.length; index += 1) {
-      target[index] = bigInt(reader.int64());
-    }
-  },
+  fill: fillBigInts,
   writeRun: writeBigInts,
 });
-export const uint64Data = packedVarint<BigUint64Array>({
-  create: (length) => new BigUint64Array(length),
-  fill(target, reader) {
-    for (let index = 0; index < target.length; index += 1) {
-      target[index] = bigInt(reader.int64());
-    }
+export const int64Data = packed(int64s);
+export const uint64Data = packed(
+  packedVarint<BigUint64Array>({
+    create: (length) => new BigUint64Array(length),
+    fill: fillBigInts,
+    writeRun: writeBigInts,
+  }),
+);
+
+export const floatNumbers = unpacked<Float32Array, number>(floats, {
+  maxBytes: 4,
+  write(target, at, value) {
+    target.setFloat32(at, value, true);
+    return at + 4;
   },
-  writeRun: writeBigInts,
+});
+
+export const int64Numbers = unpacked<BigInt64Array, bigint>(int64s, {
+  maxBytes: 10,
+  write(target, at, value) {
+    let end = at;
+    if (value >= 0n && value < 2n ** 31n) {
+      let rest = Number(value);
+      for (; rest > 0x7f; rest >>>= 7) target.setUint8(end++, (rest & 0x7f) | 0x80);
+      target.setUint8(end++, rest);
+      return end;
+    }
+    let rest = BigInt.asUintN(64, value);
+    for (; rest > 0x7fn; rest >>= 7n) target.setUint8(end++, Number(rest & 0x7fn) | 0x80);
+    target.setUint8(end++, Number(rest));
+    return end;
+  },
 });

@@ -156,7 +156,6 @@ export const floatField = single(scalars.float);
 export const stringList = list(scalars.string);
 export const bytesList = list(scalars.bytes);
 export const int64List = list(scalars.int64);
-export const floatList = list(scalars.float);
 
 /** `of` is asked when a value is met, so that messages may hold one another. */
 export function messageField<T>(id: number, of: () => Message<T>): Field<T> {

@@ -86,8 +86,8 @@ const { graph } = fc.letrec<{ graph: GraphProto; attribute: AttributeProto }>((t
       s: bytes,
       t: tensor,
       g: fc.oneof({ depthIdentifier: 'graph', maxDepth: 3 }, fc.constant({ name: 'leaf' }), tie('graph')),
-      floats: fc.array(float, { minLength: 1, maxLength: 3 }),
-      ints: fc.array(int64, { minLength: 1, maxLength: 3 }),
+      floats: fc.array(float, { minLength: 1, maxLength: 3 }).map((values) => Float32Array.from(values)),
+      ints: fc.array(int64, { minLength: 1, maxLength: 3 }).map((values) => BigInt64Array.from(values)),
       strings: fc.array(bytes, { minLength: 1, maxLength: 3 }),
       tp: fc.constant({
         sequenceType: { elemType: { tensorType: { elemType: 1, shape: { dim: [{ dimParam: 'n' }] } } } },
@@ -131,6 +131,52 @@ describe('decodeModel()', () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  it('reads the nine million numbers of a forest of trees, and writes them as they stood', () => {
+    const floats = Float32Array.from({ length: 4_500_000 }, (_, index) => index / 7);
+    const ints = BigInt64Array.from({ length: 4_500_000 }, (_, index) => BigInt(index % 1000) - 3n);
+    const node = [{ opType: 'TreeEnsembleRegressor', attribute: [{ name: 'a', floats, ints }] }];
+    const file = encodeModel({ graph: { node } });
+    const read = decodeModel(file);
+    const attribute = read.graph?.node?.[0]?.attribute?.[0];
+    expect(
+      Buffer.compare(
+        Buffer.from(Float32Array.from(attribute?.floats ?? []).buffer),
+        Buffer.from(floats.buffer),
+      ),
+    ).toBe(0);
+    expect(
+      Buffer.compare(Buffer.from(BigInt64Array.from(attribute?.ints ?? []).buffer), Buffer.from(ints.buffer)),
+    ).toBe(0);
+    expect(Buffer.compare(encodeModel(read), file)).toBe(0);
+  });
+
+  it('takes the numbers of an attribute packed, too, and in several runs', () => {
+    const attribute = new Writer()
+      .uint32((8 << 3) | 2)
+      .fork()
+      .int64(-1)
+      .int64(2)
+      .ldelim()
+      .uint32((8 << 3) | 0)
+      .int64(3)
+      .uint32((1 << 3) | 2)
+      .string('a')
+      .uint32((8 << 3) | 0)
+      .int64(4)
+      .uint32((8 << 3) | 0)
+      .int64(2 ** 40)
+      .finish();
+    const wrapped = (id: number, bytes: Uint8Array) =>
+      new Writer()
+        .uint32((id << 3) | 2)
+        .bytes(bytes)
+        .finish();
+    const read = decodeModel(wrapped(7, wrapped(1, wrapped(5, attribute))));
+    expect(read.graph?.node?.[0]?.attribute).toEqual([
+      { name: 'a', ints: BigInt64Array.of(-1n, 2n, 3n, 4n, 2n ** 40n) },
+    ]);
   });
 
   it('keeps fields that it does not know', () => {

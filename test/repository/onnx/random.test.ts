@@ -51,6 +51,19 @@ describe('drawsRandomNumbers()', () => {
     ).toBe(true);
   });
 
+  it('looks at the type of a constant, not at its 40 MB', () => {
+    const large = {
+      name: 'off',
+      dims: [10_000_000n],
+      dataType: tensorTypes.FLOAT,
+      rawData: new Uint8Array(40_000_000),
+    };
+    expect(drawsRandomNumbers(model({ node: [dropout('x', '', 'off')], initializer: [large] }))).toBe(true);
+    expect(
+      drawsRandomNumbers(model({ node: [dropout('x', '', 'off')], initializer: [bool('off', 0)] })),
+    ).toBe(false);
+  });
+
   it('passes over graphs for training, which are never run', () => {
     const { graph } = matMul(2, 2);
     expect(
