@@ -34,6 +34,7 @@ export const errorCodes = [
   'origin_unavailable',
   'no_capacity',
   'records_unavailable',
+  'storage_full',
   'deadline_exceeded',
   'digest_mismatch',
   'signature_invalid',

@@ -66,6 +66,7 @@ function versionBlobs(read: ReadFile): BlobStore {
     has: async (digest) => (await get(digest)) !== undefined,
     put: readOnly,
     delete: readOnly,
+    discardWrong: readOnly,
   };
 }
 

@@ -37,6 +37,7 @@ export function upstreamBlobStore(client: Pick<AdminClient, 'getBlob' | 'hasBlob
     },
     put: refuseToWrite,
     delete: refuseToWrite,
+    discardWrong: refuseToWrite,
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import { type EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
 
-type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 429 | 451 | 500 | 503 | 504;
+type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 429 | 451 | 500 | 503 | 504 | 507;
 
 export const statusOfCode: { readonly [C in ErrorCode]: ErrorStatus } = {
   invalid_request: 400,
@@ -36,6 +36,7 @@ export const statusOfCode: { readonly [C in ErrorCode]: ErrorStatus } = {
   no_capacity: 503,
   records_unavailable: 503,
   deadline_exceeded: 504,
+  storage_full: 507,
   digest_mismatch: 500,
   signature_invalid: 500,
   internal: 500,

@@ -1,11 +1,8 @@
-import { EdgewiseError } from '../errors.ts';
+import { changeState } from '../storage/compare-and-swap.ts';
 import type { StateStore } from '../storage/types.ts';
 import { decodeIndex, encodeIndex } from './documents.ts';
 import { indexKey } from './keys.ts';
 import type { ModelIndex } from './schema.ts';
-
-/** Each lost round means that another writer has won one, so many in a row are a crowd. */
-const maxAttempts = 20;
 
 /** The index as it stands in the store now. */
 export async function readIndex(state: StateStore, name: string): Promise<ModelIndex | undefined> {
@@ -25,22 +22,16 @@ export async function changeIndex(
   name: string,
   change: (index: ModelIndex | undefined) => ModelIndex | undefined | Promise<ModelIndex | undefined>,
 ): Promise<ModelIndex | undefined> {
-  const key = indexKey(name);
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-    const entry = await state.get(key);
-    const before = entry && decodeIndex(name, entry.value);
-    const changed = await change(before);
-    const after = changed !== undefined && changed.versions.length > 0 ? changed : undefined;
-    const text = after && encodeIndex(after);
-    if (text === entry?.value) return after;
-    if (text === undefined) {
-      if (entry === undefined || (await state.delete(key, { ifMatch: entry.etag }))) return undefined;
-    } else {
-      const condition = entry === undefined ? { ifAbsent: true as const } : { ifMatch: entry.etag };
-      if ((await state.put(key, text, condition)) !== undefined) return after;
-    }
-  }
-  throw new EdgewiseError('overloaded', `model ${name} is being changed by too many at once`, {
-    retryAfterSeconds: 1,
-  });
+  let after: ModelIndex | undefined;
+  await changeState(
+    state,
+    indexKey(name),
+    async (value) => {
+      const changed = await change(value === undefined ? undefined : decodeIndex(name, value));
+      after = changed !== undefined && changed.versions.length > 0 ? changed : undefined;
+      return after && encodeIndex(after);
+    },
+    { what: `model ${name}` },
+  );
+  return after;
 }

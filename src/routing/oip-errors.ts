@@ -50,6 +50,7 @@ const verdictOfCode: { readonly [C in ErrorCode]: Verdict } = {
   conflict: 'failure',
   origin_unavailable: 'failure',
   records_unavailable: 'failure',
+  storage_full: 'failure',
   digest_mismatch: 'failure',
   signature_invalid: 'failure',
   internal: 'failure',

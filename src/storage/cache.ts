@@ -4,6 +4,7 @@
  */
 import { EdgewiseError } from '../errors.ts';
 import { blobKey } from './digest.ts';
+import { discardAfterSecondLook } from './discard-wrong.ts';
 import type { BlobStore, Digest } from './types.ts';
 
 /** Cache API's limit for one object (Cloudflare, Cache limits). */
@@ -18,13 +19,15 @@ function url(digest: Digest): string {
 }
 
 export function cacheBlobStore(cache: Cache): BlobStore {
+  async function get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const response = await cache.match(url(digest));
+    return response === undefined ? undefined : new Uint8Array(await response.arrayBuffer());
+  }
+
   return {
     name: 'cache',
     maxBlobBytes: maxObjectBytes,
-    async get(digest) {
-      const response = await cache.match(url(digest));
-      return response === undefined ? undefined : new Uint8Array(await response.arrayBuffer());
-    },
+    get,
     async has(digest) {
       const response = await cache.match(url(digest));
       await response?.body?.cancel();
@@ -47,5 +50,11 @@ export function cacheBlobStore(cache: Cache): BlobStore {
     async delete(digest) {
       await cache.delete(url(digest));
     },
+    discardWrong: (digest) =>
+      discardAfterSecondLook(
+        digest,
+        () => get(digest),
+        () => cache.delete(url(digest)),
+      ),
   };
 }

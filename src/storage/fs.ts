@@ -5,74 +5,54 @@
  *
  * State: each key is a directory of numbered generations, of which the highest is the value and its number the etag.
  * A write makes the next number with `link`, which fails when the name exists, so of two processes one wins, and no
- * lock can be left behind by a crash. The last `keptGenerations` stay, the older ones are removed.
+ * lock can be left behind by a crash. The last `keptGenerations` stay, the older ones are removed. Files and folders that
+ * this driver did not make are passed over.
  */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { EdgewiseError } from '../errors.ts';
-import { blobKey, parseDigest } from './digest.ts';
+import { blobKey, matchesDigest, parseDigest } from './digest.ts';
+import { hasCode, syncDirectory, unlessAbsent, unlessFull, writeTemporary } from './fs-files.ts';
+import { keyOfOldSegment, keyOfSegment, segmentOf } from './fs-keys.ts';
 import type { BlobStore, Digest, StateEntry, StateStore } from './types.ts';
 
 const keptGenerations = 16;
 const generationDigits = 15;
+const generationForm = /^\d{15}$/;
 /** Content of a generation that means "deleted"; no value may begin with NUL. */
 const tombstone = '\0deleted';
-
-function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
-}
-
-/** What `work` gives, or undefined when the file or directory is not there. */
-async function unlessAbsent<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
-/** Makes entries of a directory durable; not every file system can, and then there is nothing to do. */
-async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } catch (error) {
-    if (!hasCode(error, 'EINVAL') && !hasCode(error, 'EPERM')) throw error;
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Writes `content` to a new file in `directory`, synced, and returns its path. */
-async function writeTemporary(directory: string, content: Uint8Array | string): Promise<string> {
-  await mkdir(directory, { recursive: true });
-  const path = join(directory, randomUUID());
-  const handle = await open(path, 'wx');
-  try {
-    await handle.writeFile(content);
-    await handle.sync();
-  } catch (error) {
-    await rm(path, { force: true });
-    throw error;
-  } finally {
-    await handle.close();
-  }
-  return path;
-}
 
 /** A blob store under `root`. */
 export function fsBlobStore(root: string): BlobStore {
   const temporary = join(root, 'temporary');
   /** The digest is checked again: it becomes a path. */
   const pathOf = (digest: Digest) => join(root, blobKey(parseDigest(digest)));
+
+  async function read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const file = await unlessAbsent(readFile(path));
+    return file && new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
+  }
+
+  /** Removes what stands at `path` unless it has its digest; it is looked at where nobody writes over it any more. */
+  async function removeUnlessRight(path: string, digest: Digest): Promise<void> {
+    await mkdir(temporary, { recursive: true });
+    const aside = join(temporary, randomUUID());
+    if ((await unlessAbsent(rename(path, aside).then(() => true))) === undefined) return;
+    try {
+      const bytes = await read(aside);
+      if (bytes !== undefined && (await matchesDigest(bytes, digest))) await link(aside, path);
+    } catch (error) {
+      // EEXIST: stored anew meanwhile.
+      if (!hasCode(error, 'EEXIST')) throw error;
+    } finally {
+      await rm(aside, { force: true });
+    }
+  }
+
   return {
     name: 'fs',
-    async get(digest) {
-      const file = await unlessAbsent(readFile(pathOf(digest)));
-      return file && new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
-    },
+    get: async (digest) => read(pathOf(digest)),
     async has(digest) {
       return (await unlessAbsent(stat(pathOf(digest)))) !== undefined;
     },
@@ -81,40 +61,78 @@ export function fsBlobStore(root: string): BlobStore {
     },
     async put(digest, bytes) {
       const path = pathOf(digest);
-      await mkdir(dirname(path), { recursive: true });
-      const written = await writeTemporary(temporary, bytes);
-      await rename(written, path);
-      await syncDirectory(dirname(path));
+      await unlessFull(`blob of ${bytes.byteLength} bytes`, async () => {
+        await mkdir(dirname(path), { recursive: true });
+        const written = await writeTemporary(temporary, bytes);
+        await rename(written, path);
+        await syncDirectory(dirname(path));
+      });
     },
     async delete(digest) {
       await rm(pathOf(digest), { force: true });
     },
+    async discardWrong(digest) {
+      const path = pathOf(digest);
+      const bytes = await read(path);
+      if (bytes === undefined || (await matchesDigest(bytes, digest))) return;
+      await removeUnlessRight(path, digest);
+    },
   };
-}
-
-/** One path segment per key: no key can leave the root, hide, or be the directory of another. */
-function segmentOf(key: string): string {
-  const segment = encodeURIComponent(key).replace(/^\./, '%2E');
-  if (segment.length === 0 || segment.length > 255) {
-    throw new EdgewiseError('invalid_request', `state key of ${key.length} characters is empty or too long`);
-  }
-  return segment;
 }
 
 function generationName(generation: number): string {
   return String(generation).padStart(generationDigits, '0');
 }
 
+/**
+ * Gives folders of an older release their new names, once for each store.
+ *
+ * @returns the old names of those that cannot be renamed, since the disk is read only, by key.
+ */
+async function renameOldFolders(state: string): Promise<ReadonlyMap<string, string>> {
+  const kept = new Map<string, string>();
+  for (const name of (await unlessAbsent(readdir(state))) ?? []) {
+    const key = keyOfOldSegment(name);
+    if (key === undefined) continue;
+    try {
+      await rename(join(state, name), join(state, segmentOf(key)));
+    } catch (error) {
+      if (hasCode(error, 'EROFS', 'EACCES', 'EPERM')) kept.set(key, name);
+      // ENOENT: another process was faster. The rest: the new folder is there and counts.
+      else if (!hasCode(error, 'ENOENT', 'ENOTEMPTY', 'EEXIST', 'ENOTDIR')) throw error;
+    }
+  }
+  return kept;
+}
+
 /** A state store under `root`, safe for several processes on one file system that has hard links. */
 export function fsStateStore(root: string): StateStore {
   const temporary = join(root, 'temporary');
   const state = join(root, 'state');
-  const directoryOf = (key: string) => join(state, segmentOf(key));
+  let oldFolders: Promise<ReadonlyMap<string, string>> | undefined;
+
+  async function foldersOfOld(): Promise<ReadonlyMap<string, string>> {
+    oldFolders ??= renameOldFolders(state);
+    try {
+      return await oldFolders;
+    } catch (error) {
+      // Tried again by the next call.
+      oldFolders = undefined;
+      throw error;
+    }
+  }
+
+  async function directoryOf(key: string): Promise<string> {
+    return join(state, (await foldersOfOld()).get(key) ?? segmentOf(key));
+  }
 
   /** Ascending. */
   async function generations(directory: string): Promise<number[]> {
-    const names = (await unlessAbsent(readdir(directory))) ?? [];
-    return names.map(Number).sort((a, b) => a - b);
+    const entries = (await unlessAbsent(readdir(directory, { withFileTypes: true }))) ?? [];
+    return entries
+      .filter((entry) => entry.isFile() && generationForm.test(entry.name))
+      .map(({ name }) => Number(name))
+      .sort((a, b) => a - b);
   }
 
   async function read(directory: string): Promise<{ generation: number; value: string | undefined }> {
@@ -160,7 +178,7 @@ export function fsStateStore(root: string): StateStore {
   }
 
   async function get(key: string): Promise<StateEntry | undefined> {
-    const { generation, value } = await read(directoryOf(key));
+    const { generation, value } = await read(await directoryOf(key));
     return value === undefined ? undefined : { value, etag: String(generation) };
   }
 
@@ -173,26 +191,32 @@ export function fsStateStore(root: string): StateStore {
     },
     async put(key, value, condition) {
       if (value.startsWith('\0')) {
-        throw new EdgewiseError('invalid_request', `value of ${key} begins with NUL, wanted text`);
+        throw new EdgewiseError('invalid_request', `value of ${key} begins with NUL; expected text`);
       }
-      const directory = directoryOf(key);
+      const directory = await directoryOf(key);
       const standing = await read(directory);
       const holds =
         'ifAbsent' in condition
           ? standing.value === undefined
           : standing.value !== undefined && String(standing.generation) === condition.ifMatch;
-      if (!holds || !(await append(directory, standing.generation, value))) return undefined;
-      return String(standing.generation + 1);
+      if (!holds) return undefined;
+      const isWritten = await unlessFull(`state of ${value.length} characters`, () =>
+        append(directory, standing.generation, value),
+      );
+      return isWritten ? String(standing.generation + 1) : undefined;
     },
     async delete(key, { ifMatch }) {
-      const directory = directoryOf(key);
+      const directory = await directoryOf(key);
       const standing = await read(directory);
       if (standing.value === undefined || String(standing.generation) !== ifMatch) return false;
-      return append(directory, standing.generation, tombstone);
+      return unlessFull('a removal', () => append(directory, standing.generation, tombstone));
     },
     async list(prefix) {
+      const old = await foldersOfOld();
       const names = (await unlessAbsent(readdir(state))) ?? [];
-      const keys = names.map(decodeURIComponent).filter((key) => key.startsWith(prefix));
+      const keys = [...new Set([...names.map(keyOfSegment), ...old.keys()])]
+        .filter((key) => key !== undefined)
+        .filter((key) => key.startsWith(prefix));
       const entries = await Promise.all(keys.map(async (key) => ({ key, entry: await get(key) })));
       return entries.flatMap(({ key, entry }) => (entry === undefined ? [] : [key])).sort();
     },

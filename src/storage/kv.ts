@@ -5,11 +5,14 @@
  */
 import { EdgewiseError } from '../errors.ts';
 import { blobKey } from './digest.ts';
-import type { BlobStore } from './types.ts';
+import { discardAfterSecondLook } from './discard-wrong.ts';
+import type { BlobStore, Digest } from './types.ts';
 
 /** KV's limit for one value (Cloudflare, Workers KV limits). */
 const maxValueBytes = 25 * 1024 * 1024;
 const oneDaySeconds = 24 * 60 * 60;
+/** The shortest that KV takes. */
+const leastCacheTtlSeconds = 30;
 
 export interface KvBlobStoreOptions {
   /** How long a place keeps what it read, hit or miss; at least 30. */
@@ -18,13 +21,15 @@ export interface KvBlobStoreOptions {
 
 export function kvBlobStore(namespace: KVNamespace, options: KvBlobStoreOptions = {}): BlobStore {
   const cacheTtl = options.cacheTtlSeconds ?? oneDaySeconds;
+  async function get(digest: Digest, cacheTtl: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const value = await namespace.get(blobKey(digest), { type: 'arrayBuffer', cacheTtl });
+    return value === null ? undefined : new Uint8Array(value);
+  }
+
   return {
     name: 'kv',
     maxBlobBytes: maxValueBytes,
-    async get(digest) {
-      const value = await namespace.get(blobKey(digest), { type: 'arrayBuffer', cacheTtl });
-      return value === null ? undefined : new Uint8Array(value);
-    },
+    get: (digest) => get(digest, cacheTtl),
     async has(digest) {
       // KV has no head: a list by prefix answers without moving the value, and is not cached as a miss would be.
       const { keys } = await namespace.list({ prefix: blobKey(digest), limit: 1 });
@@ -42,5 +47,11 @@ export function kvBlobStore(namespace: KVNamespace, options: KvBlobStoreOptions 
     async delete(digest) {
       await namespace.delete(blobKey(digest));
     },
+    discardWrong: (digest) =>
+      discardAfterSecondLook(
+        digest,
+        () => get(digest, leastCacheTtlSeconds),
+        () => namespace.delete(blobKey(digest)),
+      ),
   };
 }

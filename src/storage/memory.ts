@@ -1,6 +1,7 @@
 /** Stores in the memory of the process: the nearest tier, and the stores of tests. */
 import { Lru } from '../async/lru.ts';
 import { EdgewiseError } from '../errors.ts';
+import { matchesDigest } from './digest.ts';
 import type { BlobStore, Digest, StateEntry, StateStore } from './types.ts';
 
 export interface MemoryBlobStoreOptions {
@@ -35,6 +36,12 @@ export function memoryBlobStore(options: MemoryBlobStoreOptions): BlobStore {
     },
     async delete(digest) {
       blobs.delete(digest);
+    },
+    async discardWrong(digest) {
+      const bytes = blobs.peek(digest);
+      if (bytes === undefined || (await matchesDigest(bytes, digest))) return;
+      // Only if no other bytes were stored while these were hashed.
+      if (blobs.peek(digest) === bytes) blobs.delete(digest);
     },
   };
 }

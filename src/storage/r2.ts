@@ -3,26 +3,32 @@
  *
  * An R2 etag is the MD5 of the content, and the binding cannot delete on a condition. A deleted state key is therefore
  * overwritten, by compare-and-swap, with a tombstone: a small object marked in its metadata, of random content, so
- * that no etag of a value ever equals its own. Tombstones stay; a later write replaces them.
+ * that no etag of a value ever equals its own. A blob with wrong bytes is discarded in the same way. Tombstones stay; a
+ * later write replaces them.
  */
 import { EdgewiseError } from '../errors.ts';
-import { blobKey, digestHex } from './digest.ts';
-import type { BlobStore, StateEntry, StateStore, WriteCondition } from './types.ts';
+import { blobKey, digestHex, matchesDigest } from './digest.ts';
+import type { BlobStore, Digest, StateEntry, StateStore, WriteCondition } from './types.ts';
 
 const tombstoneMark = 'edgewise-deleted';
 
 export function r2BlobStore(bucket: R2Bucket): BlobStore {
+  async function head(digest: Digest): Promise<R2Object | undefined> {
+    const object = await bucket.head(blobKey(digest));
+    return object === null || isTombstone(object) ? undefined : object;
+  }
+
   return {
     name: 'r2',
     async get(digest) {
       const object = await bucket.get(blobKey(digest));
-      return object === null ? undefined : new Uint8Array(await object.arrayBuffer());
+      return object === null || isTombstone(object) ? undefined : new Uint8Array(await object.arrayBuffer());
     },
     async has(digest) {
-      return (await bucket.head(blobKey(digest))) !== null;
+      return (await head(digest)) !== undefined;
     },
     async byteLength(digest) {
-      return (await bucket.head(blobKey(digest)))?.size;
+      return (await head(digest))?.size;
     },
     async put(digest, bytes) {
       // R2 refuses an upload that does not have this checksum, so a byte flipped on the way is never stored.
@@ -31,7 +37,22 @@ export function r2BlobStore(bucket: R2Bucket): BlobStore {
     async delete(digest) {
       await bucket.delete(blobKey(digest));
     },
+    async discardWrong(digest) {
+      const object = await bucket.get(blobKey(digest));
+      if (object === null || isTombstone(object)) return;
+      if (await matchesDigest(new Uint8Array(await object.arrayBuffer()), digest)) return;
+      await bury(bucket, blobKey(digest), object.etag);
+    },
   };
+}
+
+/** Overwrites the object with a tombstone if it still has this etag. */
+async function bury(bucket: R2Bucket, key: string, etag: string): Promise<boolean> {
+  const written = await bucket.put(key, `deleted ${crypto.randomUUID()}`, {
+    onlyIf: onlyIf(etag),
+    customMetadata: { [tombstoneMark]: '1' },
+  });
+  return written !== null;
 }
 
 function isTombstone(object: R2Object): boolean {
@@ -81,14 +102,7 @@ export function r2StateStore(bucket: R2Bucket): StateStore {
       if ('ifAbsent' in condition) return putIfAbsent(key, value);
       return (await bucket.put(key, value, { onlyIf: onlyIf(condition.ifMatch) }))?.etag;
     },
-    async delete(key, { ifMatch }) {
-      const tombstone = `deleted ${crypto.randomUUID()}`;
-      const written = await bucket.put(key, tombstone, {
-        onlyIf: onlyIf(ifMatch),
-        customMetadata: { [tombstoneMark]: '1' },
-      });
-      return written !== null;
-    },
+    delete: (key, { ifMatch }) => bury(bucket, key, ifMatch),
     async list(prefix) {
       const keys: string[] = [];
       let cursor: string | undefined;

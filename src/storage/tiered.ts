@@ -63,16 +63,12 @@ export function tiered(tiers: readonly BlobStore[], options: TieredOptions): Ver
   /** Puts good bytes into a tier that lacks them; where that fails, at least takes a wrong copy away. */
   async function fill(store: BlobStore, digest: Digest, bytes: Uint8Array<ArrayBuffer>, wrong: boolean) {
     const done = await attempt(store, 'put', digest, () => store.put(digest, bytes));
-    if (!done && wrong) await drop(store, digest);
+    if (!done && wrong) await dropIfWrong(store, digest);
   }
 
-  /** Drops a copy only if it is still wrong at a second look: it may have been replaced, or damaged on the way here. */
-  async function dropIfWrong(store: BlobStore, digest: Digest) {
-    await attempt(store, 'get', digest, async () => {
-      const bytes = await store.get(digest);
-      if (bytes !== undefined && !(await matchesDigest(bytes, digest))) await drop(store, digest);
-    });
-  }
+  /** The store looks again: the copy may have been replaced since, or damaged on the way here. */
+  const dropIfWrong = (store: BlobStore, digest: Digest) =>
+    attempt(store, 'delete', digest, () => store.discardWrong(digest));
 
   async function get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const lacking: BlobStore[] = [];
@@ -120,6 +116,9 @@ export function tiered(tiers: readonly BlobStore[], options: TieredOptions): Ver
     async delete(digest) {
       await durable.delete(digest);
       await Promise.all(tiers.slice(0, -1).map((store) => drop(store, digest)));
+    },
+    async discardWrong(digest) {
+      await Promise.all(tiers.map((store) => dropIfWrong(store, digest)));
     },
   };
 }

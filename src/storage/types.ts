@@ -28,6 +28,12 @@ export interface BlobStore {
   put(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Removes the blob; absent is not an error. */
   delete(digest: Digest): Promise<void>;
+  /**
+   * Removes what is stored under `digest` if it does not have that digest. Right bytes stay, also those that another
+   * writer stores meanwhile: on a durable driver always, on one that only keeps copies (KV, cache) but for the time of
+   * one round trip, where a lost copy costs a read of the tier below.
+   */
+  discardWrong(digest: Digest): Promise<void>;
 }
 
 /** A store whose `get` gives only bytes that have their digest, and throws `digest_mismatch` where it has wrong ones alone. */

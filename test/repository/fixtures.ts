@@ -130,6 +130,7 @@ export function gated(stores: { state: StateStore; plain: BlobStore }, gate: (op
     has: (digest) => through('blob has', () => plain.has(digest)),
     put: (digest, bytes) => through('blob put', () => plain.put(digest, bytes)),
     delete: (digest) => through('blob delete', () => plain.delete(digest)),
+    discardWrong: (digest) => through('blob discardWrong', () => plain.discardWrong(digest)),
   };
   return { state: gatedState, plain: gatedBlobs, blobs: verified(gatedBlobs, { defer: () => {} }) };
 }

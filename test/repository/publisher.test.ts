@@ -379,6 +379,7 @@ function scheduled({ state, blobs }: Stores, scheduler: fc.Scheduler): Stores {
       has: (digest) => at('blob has', () => blobs.has(digest)),
       put: (digest, bytes) => at('blob put', () => blobs.put(digest, bytes)),
       delete: (digest) => at('blob delete', () => blobs.delete(digest)),
+      discardWrong: (digest) => at('blob discardWrong', () => blobs.discardWrong(digest)),
     },
   };
 }

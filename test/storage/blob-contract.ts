@@ -1,14 +1,27 @@
 /** What every BlobStore promises. Each driver's own test runs this over the real thing. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { digestOf } from '../../src/storage/digest.ts';
-import type { BlobStore } from '../../src/storage/types.ts';
+import type { BlobStore, Digest } from '../../src/storage/types.ts';
 
 function bytesOf(length: number, seed: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length }, (_, index) => (index * 31 + seed * 17) & 0xff);
 }
 
+export interface BlobContractOptions {
+  /** Stores bytes that do not have the digest. Default: `put`, for drivers that do not look. */
+  readonly storeWrong?: (
+    store: BlobStore,
+    digest: Digest,
+    bytes: Uint8Array<ArrayBuffer>,
+  ) => Promise<unknown>;
+}
+
 /** `open` gives a store that nothing else writes to while a test runs. */
-export function blobStoreContract(name: string, open: () => Promise<BlobStore>): void {
+export function blobStoreContract(
+  name: string,
+  open: () => Promise<BlobStore>,
+  { storeWrong = (store, digest, bytes) => store.put(digest, bytes) }: BlobContractOptions = {},
+): void {
   describe(`${name}, as a BlobStore`, () => {
     it('get() gives back the bytes that put() stored', async () => {
       const store = await open();
@@ -88,6 +101,44 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStore>):
       await store.delete(digest);
       await store.put(digest, bytes);
       expect(await store.get(digest)).toEqual(bytes);
+    });
+
+    it('discardWrong() removes wrong bytes, leaves right ones, and does nothing where nothing is', async () => {
+      const store = await open();
+      const [right, wrong] = [bytesOf(40, 10), bytesOf(40, 11)];
+      const digest = await digestOf(right);
+      await store.discardWrong(digest);
+      await storeWrong(store, digest, wrong);
+      await store.discardWrong(digest);
+      expect(await store.get(digest)).toBeUndefined();
+      expect(await store.has(digest)).toBe(false);
+      if (store.byteLength !== undefined) expect(await store.byteLength(digest)).toBeUndefined();
+      await store.put(digest, right);
+      await store.discardWrong(digest);
+      expect(await store.get(digest)).toEqual(right);
+    });
+
+    it('discardWrong() leaves right bytes that are stored while it looks at wrong ones', async () => {
+      const store = await open();
+      const [right, wrong] = [bytesOf(40, 12), bytesOf(40, 13)];
+      const digest = await digestOf(right);
+      await storeWrong(store, digest, wrong);
+      const hash = crypto.subtle.digest.bind(crypto.subtle);
+      let heal: (() => Promise<void>) | undefined = () => store.put(digest, right);
+      const spy = vi.spyOn(crypto.subtle, 'digest').mockImplementation(async (algorithm, data) => {
+        const hashed = await hash(algorithm, data);
+        const now = heal;
+        heal = undefined;
+        await now?.();
+        return hashed;
+      });
+      try {
+        await store.discardWrong(digest);
+      } finally {
+        spy.mockRestore();
+      }
+      expect(heal).toBeUndefined();
+      expect(await store.get(digest)).toEqual(right);
     });
 
     it('put() refuses with too_large what is over maxBlobBytes', async () => {

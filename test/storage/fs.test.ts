@@ -1,10 +1,14 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { digestOf } from '../../src/storage/digest.ts';
 import { fsBlobStore, fsStateStore } from '../../src/storage/fs.ts';
+import * as files from '../../src/storage/fs-files.ts';
+import { keyOfOldSegment, keyOfSegment, segmentOf } from '../../src/storage/fs-keys.ts';
 import { blobStoreContract } from './blob-contract.ts';
 import { stateStoreContract } from './state-contract.ts';
 
@@ -77,4 +81,96 @@ it('fsStateStore() loses no increment of counters in several processes', async (
   const run = promisify(execFile);
   await Promise.all([1, 2, 3].map(() => run(process.execPath, ['--input-type=module', '-e', script])));
   expect((await fsStateStore(root).get('counter'))?.value).toBe(String(3 * increments));
+});
+
+describe('fsStateStore() over a folder with strange things in it', () => {
+  const strangers = ['zzz', 'a%zz', '%', 'b~g', 'models%2Fa.json~0', '.DS_Store', 'A'.repeat(250)];
+
+  it('passes over stray files and folders beside its keys', async () => {
+    const root = await freshRoot();
+    const store = fsStateStore(root);
+    await store.put('models/a.json', '1', { ifAbsent: true });
+    for (const name of strangers) await writeFile(join(root, 'state', name), 'x');
+    await mkdir(join(root, 'state', 'x%zz'));
+    expect(await fsStateStore(root).list('')).toEqual(['models/a.json']);
+    expect(await store.get('zzz')).toBeUndefined();
+    expect(await store.getIfChanged('zzz', '1')).toBeUndefined();
+    expect((await store.get('models/a.json'))?.value).toBe('1');
+  });
+
+  it('passes over stray files and folders beside the generations of a key', async () => {
+    const root = await freshRoot();
+    const store = fsStateStore(root);
+    const etag = (await store.put('k', '1', { ifAbsent: true })) ?? '';
+    for (const name of [...strangers, '7', '1e3', '0000000000000002']) {
+      await writeFile(join(root, 'state', 'k', name), 'x');
+    }
+    await mkdir(join(root, 'state', 'k', '000000000000009'));
+    expect(await store.get('k')).toEqual({ value: '1', etag });
+    expect(await store.list('')).toEqual(['k']);
+    expect(await store.put('k', '2', { ifMatch: etag })).toBeDefined();
+    expect((await store.get('k'))?.value).toBe('2');
+  });
+});
+
+describe('folders of keys', () => {
+  const text = fc.stringMatching(/^[A-Za-z0-9._\-/~%üÜ]{1,40}$/);
+
+  it('are one for each key, also on a disk that ignores case, and name their key', () => {
+    fc.assert(
+      fc.property(text, text, (one, other) => {
+        expect(keyOfSegment(segmentOf(one))).toBe(one);
+        fc.pre(one !== other);
+        expect(segmentOf(one).toLowerCase()).not.toBe(segmentOf(other).toLowerCase());
+      }),
+      { numRuns: 2000 },
+    );
+    fc.assert(
+      fc.property(fc.stringMatching(/^[a-z]{1,12}$/), fc.nat(4095), (word, bits) => {
+        const other = [...word].map((c, at) => ((bits >> at) & 1 ? c.toUpperCase() : c)).join('');
+        fc.pre(other !== word);
+        expect(segmentOf(other).toLowerCase()).not.toBe(segmentOf(word).toLowerCase());
+      }),
+    );
+  });
+
+  it('of the longest name of a model fit into a file name', () => {
+    const part = 'A'.repeat(64);
+    expect(segmentOf(`removals/${part}/${part}.json`).length).toBeLessThanOrEqual(255);
+  });
+
+  it('that an older release named are found again under their new name', async () => {
+    const root = await freshRoot();
+    const before = fsStateStore(root);
+    await before.put('models/Org/ResNet.json', 'upper', { ifAbsent: true });
+    await before.put('models/org/resnet.json', 'lower', { ifAbsent: true });
+    const state = join(root, 'state');
+    await rename(join(state, segmentOf('models/Org/ResNet.json')), join(state, 'models%2FOrg%2FResNet.json'));
+    const store = fsStateStore(root);
+    expect((await store.get('models/Org/ResNet.json'))?.value).toBe('upper');
+    expect((await store.get('models/org/resnet.json'))?.value).toBe('lower');
+    expect(await store.list('models/')).toEqual(['models/Org/ResNet.json', 'models/org/resnet.json']);
+    expect((await readdir(state)).map((name) => keyOfOldSegment(name))).toEqual([undefined, undefined]);
+  });
+});
+
+it('a full disk is storage_full, leaves no file, and what stood before stands', async () => {
+  const root = await freshRoot();
+  const blobs = fsBlobStore(root);
+  const state = fsStateStore(root);
+  const bytes = new Uint8Array([1, 2, 3]);
+  const etag = (await state.put('k', '1', { ifAbsent: true })) ?? '';
+  const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+  const spy = vi.spyOn(files, 'writeTemporary').mockRejectedValue(full);
+  try {
+    await expect(blobs.put(await digestOf(bytes), bytes)).rejects.toMatchObject({
+      code: 'storage_full',
+      message: expect.stringContaining('blob of 3 bytes cannot be stored: the disk'),
+    });
+    await expect(state.put('k', '2', { ifMatch: etag })).rejects.toMatchObject({ code: 'storage_full' });
+  } finally {
+    spy.mockRestore();
+  }
+  expect(await state.get('k')).toEqual({ value: '1', etag });
+  expect(await blobs.has(await digestOf(bytes))).toBe(false);
 });

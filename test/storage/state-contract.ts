@@ -1,6 +1,7 @@
 /** What every StateStore promises. Each driver's own test runs this over the real thing. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { changeState } from '../../src/storage/compare-and-swap.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 
 export interface StateContractOptions {
@@ -141,6 +142,34 @@ export function stateStoreContract(
       }
       await Promise.all(Array.from({ length: 24 }, (_, index) => increment(stores[index % 2 === 0 ? 0 : 1])));
       expect((await stores[0].get(key))?.value).toBe('24');
+    });
+
+    it('30 changes of one key at once all succeed, from one isolate and from two, grouped or not', async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.record({ isolate: fc.nat(1), isGrouped: fc.boolean() }), {
+            minLength: 30,
+            maxLength: 30,
+          }),
+          async (changes) => {
+            const stores = await open();
+            const key = freshKey();
+            await Promise.all(
+              changes.map(({ isolate, isGrouped }, at) =>
+                changeState(
+                  stores[isolate === 0 ? 0 : 1],
+                  key,
+                  (value) => JSON.stringify([...JSON.parse(value ?? '[]'), at]),
+                  { what: 'it', isGrouped },
+                ),
+              ),
+            );
+            const made: number[] = JSON.parse((await stores[0].get(key))?.value ?? '[]');
+            expect(made.toSorted((a, b) => a - b)).toEqual(changes.map((_, at) => at));
+          },
+        ),
+        { numRuns: Math.min(5, options.numRuns) },
+      );
     });
   });
 }

@@ -42,6 +42,10 @@ class FaultyTier implements BlobStore {
     this.#fail('delete');
     this.copy = 'none';
   }
+  async discardWrong() {
+    this.#fail('delete');
+    if (this.copy === 'wrong') this.copy = 'none';
+  }
 }
 
 function setUp(tiers: readonly BlobStore[]) {

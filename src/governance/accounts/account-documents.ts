@@ -1,7 +1,9 @@
 /** Accounts as they are stored: where each document stands, and how it is changed. */
 import type { z } from 'zod';
-import { EdgewiseError } from '../../errors.ts';
+import type { Clock } from '../../async/clock.ts';
+import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
+import { changeState } from '../../storage/compare-and-swap.ts';
 import type { StateStore } from '../../storage/types.ts';
 import {
   type ApiKey,
@@ -37,8 +39,6 @@ export const grantOwnerDocuments: DocumentKind<GrantOwner> = {
   schema: grantOwnerSchema,
 };
 
-/** Each lost round means that another writer has won one, so many in a row are a crowd. */
-const maxAttempts = 20;
 const suffix = '.json';
 
 /** Where the document of this id stands. */
@@ -103,21 +103,25 @@ export async function changeDocument<T extends { readonly id: string }>(
   kind: DocumentKind<T>,
   id: string,
   change: (document: T) => T,
+  clock?: Clock,
 ): Promise<T> {
   if (!isId(id)) throw notFound(kind, id);
-  const key = documentKey(kind, id);
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-    const entry = await reached(state.get(key));
-    if (entry === undefined) throw notFound(kind, id);
-    const before = decodeDocument(kind, id, entry.value);
-    const after = change(before);
-    if (after === before) return before;
-    const written = await reached(state.put(key, encode(kind, after), { ifMatch: entry.etag }));
-    if (written !== undefined) return after;
-  }
-  throw new EdgewiseError('overloaded', `${kind.what} ${id} is being changed by too many at once`, {
-    retryAfterSeconds: 1,
-  });
+  let after: T | undefined;
+  await reached(
+    changeState(
+      state,
+      documentKey(kind, id),
+      (value) => {
+        if (value === undefined) throw notFound(kind, id);
+        const before = decodeDocument(kind, id, value);
+        after = change(before);
+        return after === before ? value : encode(kind, after);
+      },
+      { what: `${kind.what} ${id}`, isGrouped: true, clock },
+    ),
+  );
+  if (after === undefined) throw new EdgewiseError('internal', `${kind.what} ${id} was changed to nothing`);
+  return after;
 }
 
 /** What could not be read again is not written. */
@@ -138,6 +142,7 @@ async function reached<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (cause) {
+    if (isEdgewiseError(cause)) throw cause;
     throw new EdgewiseError('records_unavailable', 'the accounts cannot be read or changed now', {
       cause,
       retryAfterSeconds: 1,

@@ -5,6 +5,7 @@
  *
  * In force where the change was made at once; elsewhere when what is cached there is too old (`directory.ts`).
  */
+import type { Clock } from '../../async/clock.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { StateStore } from '../../storage/types.ts';
 import {
@@ -32,6 +33,8 @@ export interface AccountStoreOptions {
   readonly state: StateStore;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+  /** For pauses between attempts. Default: the system's. */
+  readonly clock?: Clock | undefined;
   /** Told of each document that was changed: the caches of this isolate forget it. */
   readonly onChange?: (changed: { readonly tenant: string } | { readonly key: string }) => void;
 }
@@ -94,12 +97,12 @@ export interface AccountStore {
 /** Keys of one tenant are read so many at a time: a worker has six connections. */
 const readsAtATime = 6;
 
-export function createAccountStore({ state, now, onChange }: AccountStoreOptions): AccountStore {
+export function createAccountStore({ state, now, clock, onChange }: AccountStoreOptions): AccountStore {
   const time = () => new Date(now()).toISOString();
 
   async function changeTenant(id: string, change: (tenant: Tenant) => Tenant): Promise<Tenant> {
     try {
-      return await changeDocument(state, tenantDocuments, id, change);
+      return await changeDocument(state, tenantDocuments, id, change, clock);
     } finally {
       onChange?.({ tenant: id });
     }
@@ -107,7 +110,7 @@ export function createAccountStore({ state, now, onChange }: AccountStoreOptions
 
   async function changeKey(id: string, change: (key: ApiKey) => ApiKey): Promise<ApiKey> {
     try {
-      return await changeDocument(state, keyDocuments, id, change);
+      return await changeDocument(state, keyDocuments, id, change, clock);
     } finally {
       onChange?.({ key: id });
     }
@@ -176,7 +179,7 @@ export function createAccountStore({ state, now, onChange }: AccountStoreOptions
       const id = newId();
       await changeTenant(tenant, (before) => {
         refuseErased(before);
-        return { ...before, keys: [...before.keys, id] };
+        return before.keys.includes(id) ? before : { ...before, keys: [...before.keys, id] };
       });
       const text = newKeyText(id);
       const key: ApiKey = {

@@ -8,6 +8,7 @@ import type { Clock } from '../../async/clock.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
 import { isModelName } from '../../repository/name.ts';
+import { changeState } from '../../storage/compare-and-swap.ts';
 import type { Defer, StateStore } from '../../storage/types.ts';
 import { CachedDocuments } from '../cached-documents.ts';
 import { stopSchema } from './schema.ts';
@@ -17,8 +18,6 @@ export const stopsSchemaId = 'edgewise.stops.v1';
 const key = 'accounts/stops.json';
 /** There is one document. */
 const theOne = 'stops';
-/** Each lost round means that another writer has won one, so many in a row are a crowd. */
-const maxAttempts = 20;
 const maxStops = 1000;
 
 const documentSchema = z.strictObject({
@@ -96,22 +95,21 @@ export class Stops {
   }
 
   async #change(change: (stops: StopsByModel) => StopsByModel): Promise<void> {
-    const { state } = this.#options;
+    const { clock, state } = this.#options;
     try {
-      for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-        const entry = await state.get(key);
-        const before: StopsByModel = entry === undefined ? new Map() : decode(entry.value);
-        const after = change(before);
-        if (after === before) return;
-        const condition = entry === undefined ? { ifAbsent: true as const } : { ifMatch: entry.etag };
-        if ((await state.put(key, encode(after), condition)) !== undefined) return;
-      }
+      await changeState(
+        state,
+        key,
+        (value) => {
+          const before: StopsByModel = value === undefined ? new Map() : decode(value);
+          const after = change(before);
+          return after === before ? value : encode(after);
+        },
+        { what: 'what is stopped', isGrouped: true, clock },
+      );
     } finally {
       this.#documents.invalidate(theOne);
     }
-    throw new EdgewiseError('overloaded', 'what is stopped is being changed by too many at once', {
-      retryAfterSeconds: 1,
-    });
   }
 }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { Clock } from '../../../src/async/clock.ts';
 import {
   documentKey,
   keyDocuments,
@@ -74,8 +75,32 @@ describe('the account store', () => {
     expect(new Set(changed)).toEqual(new Set(['acme', ...tenant.keys]));
   });
 
+  it('makes 30 keys of one tenant at once, asked of two isolates', async () => {
+    // Objects of their own, so that nothing but the state is shared.
+    const isolates = [storeOver({ ...state }), storeOver({ ...state })];
+    const issued = await Promise.all(
+      Array.from({ length: 30 }, (_, at) => isolates[at % 2]?.createKey('acme', { scopes })),
+    );
+    const ids = issued.map((each) => each?.key.id ?? '');
+    expect((await store.tenant('acme')).keys.toSorted()).toEqual(ids.toSorted());
+    expect(new Set(ids).size).toBe(30);
+  });
+
   it('gives up where others change the same all the time', async () => {
-    const crowded = storeOver({ ...state, put: async () => undefined });
+    let now = 0;
+    const clock: Clock = {
+      now: () => now,
+      after: (ms, wake) => {
+        now += ms;
+        queueMicrotask(wake);
+        return () => {};
+      },
+    };
+    const crowded = createAccountStore({
+      state: { ...state, put: async () => undefined },
+      now: () => start,
+      clock,
+    });
     await expect(crowded.setTenantStatus('acme', 'suspended')).rejects.toEqual(
       expect.objectContaining({ code: 'overloaded', retryAfterSeconds: 1 }),
     );
