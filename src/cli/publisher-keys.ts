@@ -1,6 +1,7 @@
 /** Where the command line finds keys of publishers: the private one that it signs with, and the public ones that it trusts. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { parsePublicKey } from '../repository/signing/public-key.ts';
 import { type TrustedPublisher, trustedPublishersSchema } from '../repository/signing/publishers.ts';
@@ -47,15 +48,23 @@ export function trustedPublishers(
 }
 
 function parseTrusted(text: string): readonly TrustedPublisher[] {
+  let document: unknown;
   try {
-    return trustedPublishersSchema.parse(JSON.parse(text));
+    document = JSON.parse(text);
   } catch (cause) {
-    throw new EdgewiseError(
-      'invalid_request',
-      'EDGEWISE_TRUSTED_PUBLISHERS is not usable, wanted JSON: [{"name":"acme","key":"-----BEGIN PUBLIC KEY-----…"}]',
-      { cause },
-    );
+    throw unusableTrust('it is not JSON', cause);
   }
+  const checked = checkDocument(trustedPublishersSchema, document, { quoteText: false, whole: 'it' });
+  if (!checked.success) throw unusableTrust(checked.complaint);
+  return checked.data;
+}
+
+function unusableTrust(reason: string, cause?: unknown): EdgewiseError {
+  return new EdgewiseError(
+    'invalid_request',
+    `EDGEWISE_TRUSTED_PUBLISHERS is not usable: ${reason}. Expected JSON such as [{"name":"acme","key":"-----BEGIN PUBLIC KEY-----…"}]`,
+    { cause },
+  );
 }
 
 function readKeyFile(file: string): string {

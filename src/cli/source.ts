@@ -2,6 +2,7 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, sep } from 'node:path';
+import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { compareVersions, isModelVersion } from '../repository/name.ts';
 import type { PackageInput } from '../repository/publish/types.ts';
@@ -57,14 +58,9 @@ async function readConfig(folder: string): Promise<ModelConfig> {
       `${path} is no JSON: ${error instanceof Error ? error.message : error}`,
     );
   }
-  const parsed = modelConfigSchema.safeParse(document);
-  if (!parsed.success) {
-    const issues = parsed.error.issues
-      .slice(0, 5)
-      .map((issue) => `${issue.path.join('.') || 'top level'}: ${issue.message}`);
-    throw new EdgewiseError('invalid_request', `${path}: ${issues.join('; ')}`);
-  }
-  return parsed.data;
+  const checked = checkDocument(modelConfigSchema, document, { maxListed: 5, whole: 'the file' });
+  if (!checked.success) throw new EdgewiseError('invalid_request', `${path}: ${checked.complaint}`);
+  return checked.data;
 }
 
 async function newestVersion(folder: string): Promise<string> {

@@ -1,5 +1,6 @@
 /** How an alias divides its traffic, and where copies of it go. */
 import { type Command, InvalidArgumentError } from 'commander';
+import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { type Shadow, type SplitArm, splitSchema, targetName, tierSchema } from '../repository/schema.ts';
 import { type CommonOptions, connect, print, target } from './command.ts';
@@ -61,11 +62,11 @@ async function split(
     await client.removeSplit(name, alias);
     return print(options, { name, alias, split: null }, `${name}: ${alias} is not split`);
   }
-  const parsed = splitSchema.safeParse({ arms });
+  const parsed = checkDocument(splitSchema, { arms });
   if (!parsed.success) {
     throw new EdgewiseError(
       'invalid_request',
-      `${armsText(arms) || 'no arms'}: ${parsed.error.issues[0]?.message}, e.g. edgewise model split ${name} ${alias} 1=90 2=10`,
+      `${armsText(arms) || 'no arms'}: ${parsed.problems[0]?.expected}, e.g. edgewise model split ${name} ${alias} 1=90 2=10`,
     );
   }
   await client.setSplit(name, alias, parsed.data);

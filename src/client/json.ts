@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 
 /** Reads a JSON answer of a known form. The reader throws EdgewiseError `origin_unavailable` for any other. */
@@ -13,15 +14,14 @@ export function jsonAnswer<S extends z.ZodType>(schema: S): (response: Response)
         cause: error,
       });
     }
-    const parsed = schema.safeParse(body);
-    if (!parsed.success) {
-      const issue = parsed.error.issues[0];
+    const checked = checkDocument(schema, body, { quoteText: false, whole: 'it' });
+    if (!checked.success) {
       throw new EdgewiseError(
         'origin_unavailable',
-        `the server's answer has another form than wanted: ${issue?.path.join('.')}: ${issue?.message}`,
+        `the server's answer has another form than expected: ${checked.complaint}`,
       );
     }
-    return parsed.data;
+    return checked.data;
   };
 }
 

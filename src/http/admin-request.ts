@@ -1,5 +1,6 @@
 /** What the admin routes read of a request. */
 import type { z } from 'zod';
+import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { checkModelName, isAliasName } from '../repository/name.ts';
 import { readBody } from './body.ts';
@@ -25,7 +26,7 @@ export function aliasOf(c: AppContext): string {
   return alias;
 }
 
-/** @throws EdgewiseError `invalid_request` naming the first field that is not as wanted. */
+/** @throws EdgewiseError `invalid_request` naming the fields that are not as expected. */
 export async function readDocument<S extends z.ZodType>(c: AppContext, schema: S): Promise<z.output<S>> {
   const body = await readBody(c.req.raw, {
     maxBytes: maxDocumentBytes,
@@ -37,16 +38,8 @@ export async function readDocument<S extends z.ZodType>(c: AppContext, schema: S
   } catch (error) {
     throw new EdgewiseError('invalid_request', 'the body is not JSON', { cause: error });
   }
-  const parsed = schema.safeParse(document);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new EdgewiseError('invalid_request', `the body's ${issue === undefined ? '' : issueText(issue)}`);
-  }
-  return parsed.data;
-}
-
-function issueText({ message, path }: Pick<z.core.$ZodIssue, 'message' | 'path'>): string {
-  const field = path.join('.') || 'top level';
-  const [, wanted] = /^Invalid input: expected (.+), received undefined$/.exec(message) ?? [];
-  return wanted === undefined ? `${field}: ${message}` : `${field} is missing, wanted: ${wanted}`;
+  const checked = checkDocument(schema, document, { quoteText: false, whole: 'it' });
+  if (!checked.success)
+    throw new EdgewiseError('invalid_request', `the body is not usable: ${checked.complaint}`);
+  return checked.data;
 }

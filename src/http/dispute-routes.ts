@@ -4,6 +4,7 @@
  */
 import { Hono } from 'hono';
 import { z } from 'zod';
+import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { maxReceiptLength } from '../governance/receipt/read.ts';
 import { replay, unlessRefused } from '../governance/replay/replay.ts';
@@ -78,14 +79,9 @@ async function disputedAnswer(c: AppContext, { settings }: Services, accounting:
   const body = await readBody(c.req.raw, settings.body);
   const headerLength = c.req.header(headerLengthName);
   const { document, inputs, outputs } = parseKeptExchange(body, { headerLength, limits: settings.json });
-  const claim = claimSchema.safeParse(document);
-  if (!claim.success) {
-    const [issue] = claim.error.issues;
-    throw new EdgewiseError(
-      'invalid_request',
-      `the body's ${issue?.path.join('.') || 'top level'}: ${issue?.message}`,
-    );
-  }
+  const claim = checkDocument(claimSchema, document, { quoteText: false, whole: 'it' });
+  if (!claim.success)
+    throw new EdgewiseError('invalid_request', `the body is not usable: ${claim.complaint}`);
   const { receipt: compact, salt } = claim.data;
   const receipt = await ownReceipt(accounting, compact);
   return { compact, disputed: { receipt, salt, inputs, outputs } };

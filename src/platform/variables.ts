@@ -1,5 +1,6 @@
 /** How configuration is read: texts of the environment, checked once, each complaint with its key. */
 import { z } from 'zod';
+import { checkDocument, type Problem } from '../check-document.ts';
 
 export const mebibyte = 1024 * 1024;
 
@@ -8,7 +9,7 @@ export type Variables = Readonly<Record<string, unknown>>;
 export const whole = (min: number, max: number) =>
   z
     .string()
-    .regex(/^[0-9]+$/, 'wanted a whole number')
+    .regex(/^[0-9]+$/, 'expected a whole number')
     .transform(Number)
     .pipe(z.number().min(min).max(max));
 
@@ -35,14 +36,14 @@ export function json<S extends z.ZodType>(schema: S, fallback: string) {
       try {
         return JSON.parse(text);
       } catch {
-        context.addIssue({ code: 'custom', message: 'wanted JSON' });
+        context.addIssue({ code: 'custom', message: 'expected JSON' });
         return z.NEVER;
       }
     })
     .pipe(schema);
 }
 
-export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'wanted 64 lower-case hex digits (a SHA-256)');
+export const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits (a SHA-256)');
 
 const structured: ReadonlySet<string> = new Set([
   'EDGEWISE_JWT_ISSUERS',
@@ -53,18 +54,18 @@ const structured: ReadonlySet<string> = new Set([
 
 /** @throws Error naming each wrong key, its value and what was wanted; the values of secrets are not repeated. */
 export function parseVariables<S extends z.ZodType>(schema: S, variables: Variables): z.output<S> {
-  const parsed = schema.safeParse(variables);
-  if (!parsed.success) {
-    throw new Error(parsed.error.issues.map((issue) => complaint(issue, variables)).join('; '));
+  const checked = checkDocument(schema, variables);
+  if (!checked.success) {
+    throw new Error(checked.problems.map((problem) => complaint(problem, variables)).join('; '));
   }
-  return parsed.data;
+  return checked.data;
 }
 
-function complaint({ path, message }: z.core.$ZodIssue, variables: Variables): string {
+function complaint({ path, expected }: Problem, variables: Variables): string {
   const key = String(path[0]);
-  if (variables[key] === undefined) return `configuration ${key} is not set: ${message}`;
+  if (variables[key] === undefined) return `configuration ${key} is not set: ${expected}`;
   // Long ones are not repeated: the complaint says what in them is wrong.
   const value = key.includes('KEY') || structured.has(key) ? 'its value' : JSON.stringify(variables[key]);
   const where = structured.has(key) && path.length > 1 ? `${path.slice(1).join('.')}: ` : '';
-  return `configuration ${key}: ${value} is not usable: ${where}${message}`;
+  return `configuration ${key}: ${value} is not usable: ${where}${expected}`;
 }

@@ -5,6 +5,7 @@
  */
 import canonicalize from 'canonicalize';
 import { z } from 'zod';
+import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { digestOf } from '../storage/digest.ts';
 import type { BlobStore, Digest, VerifiedBlobStore } from '../storage/types.ts';
@@ -22,11 +23,9 @@ export interface EncodedManifest {
 
 /** One text for one value: keys sorted, no white space. What could not be read again is not written. */
 function encode(schema: z.ZodType, value: unknown, what: string): string {
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw new EdgewiseError('invalid_request', `${what}, ${issue?.path.join('.')}: ${issue?.message}`);
-  }
+  const checked = checkDocument(schema, value, { whole: 'it' });
+  if (!checked.success)
+    throw new EdgewiseError('invalid_request', `${what} is not usable: ${checked.complaint}`);
   const text = canonicalize(value);
   if (text === undefined) throw new EdgewiseError('internal', `${what} has no JSON form`);
   return text;

@@ -13,13 +13,13 @@ export const digestSchema = z
   .regex(/^sha256:[0-9a-f]{64}$/)
   .transform((value) => value as Digest);
 
-const nameSchema = z.string().refine(isModelName, 'wanted "model" or "org/model"');
-const versionSchema = z.string().refine(isModelVersion, 'wanted a positive whole number');
-const aliasSchema = z.string().refine(isAliasName, 'wanted lower-case letters, digits and dashes');
+const nameSchema = z.string().refine(isModelName, 'expected "model" or "org/model"');
+const versionSchema = z.string().refine(isModelVersion, 'expected a positive whole number');
+const aliasSchema = z.string().refine(isAliasName, 'expected lower-case letters, digits and dashes');
 const bytesSchema = z.int().nonnegative();
 const datatypeSchema = z
   .string()
-  .refine(isDataType, 'wanted a datatype of the Open Inference Protocol')
+  .refine(isDataType, 'expected a datatype of the Open Inference Protocol')
   .transform((value) => value as DataType);
 
 const tensorSpecSchema = z.strictObject({
@@ -32,7 +32,7 @@ const tensorSpecSchema = z.strictObject({
 function namesDiffer(specs: readonly { readonly name: string }[]): boolean {
   return new Set(specs.map(({ name }) => name)).size === specs.length;
 }
-const differentNames = 'wanted a name of its own for each tensor';
+const differentNames = 'expected a name of its own for each tensor';
 
 /** Which versions are served: Triton's version_policy. */
 export const versionPolicySchema = z.union([
@@ -65,7 +65,7 @@ function batchesFit({ maxBatchSize, dynamicBatching }: BatchingChoice): boolean 
 }
 const fittingBatches = {
   path: ['dynamicBatching'],
-  error: 'wanted a maxBatchSize above 0, and no preferred batch size above it',
+  error: 'expected a maxBatchSize above 0, and no preferred batch size above it',
 };
 
 interface TierChoice {
@@ -78,7 +78,7 @@ function tierIsPermitted({ tier, edgePermitted }: TierChoice): boolean {
 const permittedTier = {
   path: ['tier'],
   error:
-    'wanted "origin" or "auto" for a model whose weights may not be used at the edge (edgePermitted: false)',
+    'expected "origin" or "auto" for a model whose weights may not be used at the edge (edgePermitted: false)',
 };
 
 interface LeavingChoice {
@@ -90,7 +90,7 @@ function leavingIsPermitted({ edgePermitted, terms }: LeavingChoice): boolean {
 }
 const permittedLeaving = {
   path: ['terms', 'weightsMayLeave'],
-  error: 'wanted false for a model whose weights may not even be used at the edge (edgePermitted: false)',
+  error: 'expected false for a model whose weights may not even be used at the edge (edgePermitted: false)',
 };
 
 /** `models/<name>/config.json` in the source tree. What the graph already says may be left out. */
@@ -145,8 +145,8 @@ export type WeightChunk = z.infer<typeof chunkSchema>;
 const otherFiles: readonly string[] = ['manifest.json', 'model.onnx', 'LICENSE', 'model.sig'];
 const weightsNameSchema = z
   .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'wanted the name of a file')
-  .refine((name) => !otherFiles.includes(name), `wanted none of ${otherFiles.join(', ')}`);
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'expected the name of a file')
+  .refine((name) => !otherFiles.includes(name), `expected none of ${otherFiles.join(', ')}`);
 
 function chunksCover(weights: { byteLength: number; chunks: readonly WeightChunk[] }): boolean {
   let end = 0;
@@ -211,7 +211,7 @@ const plainManifestSchema = z.strictObject({
       byteLength: z.int().positive(),
       chunks: z.array(chunkSchema).min(1),
     })
-    .refine(chunksCover, 'wanted chunks that follow one another without gaps and end at byteLength')
+    .refine(chunksCover, 'expected chunks that follow one another without gaps and end at byteLength')
     .optional(),
   /** Digest of the `.onnx` file that was published, before optimising and cutting. */
   sourceDigest: digestSchema,
@@ -255,8 +255,8 @@ export const splitSchema = z.strictObject({
     .array(armSchema)
     .min(2)
     .max(8)
-    .refine((arms) => new Set(arms.map(targetName)).size > 1, 'wanted at least two that differ')
-    .refine(sumTo100, 'wanted percentages that add up to 100'),
+    .refine((arms) => new Set(arms.map(targetName)).size > 1, 'expected at least two that differ')
+    .refine(sumTo100, 'expected percentages that add up to 100'),
 });
 export type Split = z.infer<typeof splitSchema>;
 

@@ -10,12 +10,12 @@ import { countriesOfAll, isCountry, territoryGroups } from './territories.ts';
 /** A purpose or field of use: `research`, `biometric-id`. Closed lists are the publisher's business, so any word will do. */
 export const purposeSchema = z
   .string()
-  .regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/, 'wanted lower-case letters, digits and dashes');
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/, 'expected lower-case letters, digits and dashes');
 
 /** ISO 3166-1 alpha-2, or a group of countries. */
 export const territorySchema = z.union([
   z.enum(territoryGroups),
-  z.string().refine(isCountry, 'wanted an ISO 3166-1 alpha-2 code, "EU" or "EEA"'),
+  z.string().refine(isCountry, 'expected an ISO 3166-1 alpha-2 code, "EU" or "EEA"'),
 ]);
 
 /** What is permitted, `*` all; what is denied counts before it. */
@@ -47,8 +47,10 @@ export type Quota = z.output<typeof quotaSchema>;
 /** An exact decimal, since binary fractions of money do not add up. */
 export const royaltySchema = z.strictObject({
   per: z.literal('unit'),
-  amount: z.string().regex(/^(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,12})?$/, 'wanted a decimal such as "0.0004"'),
-  currency: z.string().regex(/^[A-Z]{3}$/, 'wanted an ISO 4217 code'),
+  amount: z
+    .string()
+    .regex(/^(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,12})?$/, 'expected a decimal such as "0.0004"'),
+  currency: z.string().regex(/^[A-Z]{3}$/, 'expected an ISO 4217 code'),
 });
 export type Royalty = z.output<typeof royaltySchema>;
 
@@ -67,7 +69,7 @@ export const trainingDataSchema = z.strictObject({
 
 const textDigest = z
   .string()
-  .regex(/^sha256:[0-9a-f]{64}$/, 'wanted sha256: and 64 lower-case hex digits')
+  .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 lower-case hex digits')
   .transform((value) => value as Digest);
 
 const spdxSchema = z
@@ -76,7 +78,7 @@ const spdxSchema = z
   .max(500)
   .refine(
     isSpdxExpression,
-    'wanted an SPDX licence expression, or LicenseRef-… for a licence that SPDX does not list',
+    'expected an SPDX licence expression, or LicenseRef-… for a licence that SPDX does not list',
   );
 
 function isSpdxExpression(text: string): boolean {
@@ -94,7 +96,7 @@ const acceptanceChoice = z.enum(['not-required', 'required']);
 export const maxLicenceBytes = 1024 * 1024;
 
 const wantedTerms =
-  "wanted the model's terms (creator, licence, trainingData, who may use it): a model without them is not served";
+  "expected the model's terms (creator, licence, trainingData, who may use it): a model without them is not served";
 
 const plainTermsSchema = z.strictObject(
   {
@@ -188,24 +190,24 @@ function contradictionsOf(terms: Contradictory): Issue[] {
   const { territories, notBefore, notAfter, royalty, duties, attribution } = terms;
   const issues: Issue[] = terms.anonymous ? barsToAnonymous(terms) : [];
   if (notBefore !== undefined && notAfter !== undefined && Date.parse(notBefore) >= Date.parse(notAfter)) {
-    issues.push([['notAfter'], `wanted a time after notBefore, ${notBefore}`]);
+    issues.push([['notAfter'], `expected a time after notBefore, ${notBefore}`]);
   }
   if (royalty !== undefined && Number(royalty.amount) === 0) {
-    issues.push([['royalty', 'amount'], 'wanted an amount above 0, or no royalty']);
+    issues.push([['royalty', 'amount'], 'expected an amount above 0, or no royalty']);
   }
   if (duties.includes('attribute') !== (attribution !== undefined)) {
-    issues.push([['attribution'], 'wanted the line to show exactly where "attribute" is among the duties']);
+    issues.push([['attribution'], 'expected the line to show exactly where "attribute" is among the duties']);
   }
   for (const field of ['purposes', 'fieldsOfUse'] as const) {
     const { permit, deny } = terms[field];
     if (permit !== '*' && permit.every((item) => deny.includes(item))) {
-      issues.push([[field, 'permit'], 'wanted one that is not denied as well']);
+      issues.push([[field, 'permit'], 'expected one that is not denied as well']);
     }
   }
   if (territories.permit !== '*') {
     const denied = countriesOfAll(territories.deny);
     if ([...countriesOfAll(territories.permit)].every((country) => denied.has(country))) {
-      issues.push([['territories', 'permit'], 'wanted a country that is not denied as well']);
+      issues.push([['territories', 'permit'], 'expected a country that is not denied as well']);
     }
   }
   return issues;
@@ -223,7 +225,7 @@ function barsToAnonymous({ grant, licence, royalty, territories, fieldsOfUse }: 
   if (isBounded(fieldsOfUse)) bars.push('no bounds on fieldsOfUse');
   return bars.map((bar) => [
     ['anonymous'],
-    `wanted ${bar} where callers whom nobody knows may use the model`,
+    `expected ${bar} where callers whom nobody knows may use the model`,
   ]);
 }
 

@@ -3,6 +3,7 @@
  * bindings stand in it by name only.
  */
 import { z } from 'zod';
+import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { isModelPattern, matchesModel } from '../repository/name.ts';
 
@@ -63,7 +64,9 @@ export interface EndpointConfig extends Omit<z.output<typeof endpointSchema>, 'n
   readonly name: string;
 }
 
-const poolSchema = z.array(endpointSchema).max(maxEndpoints, `wanted at most ${maxEndpoints} endpoints`);
+export const poolSchema = z
+  .array(endpointSchema)
+  .max(maxEndpoints, `wanted at most ${maxEndpoints} endpoints`);
 
 /**
  * The endpoints of a pool from its JSON.
@@ -77,15 +80,9 @@ export function parseOriginPool(text: string): readonly EndpointConfig[] {
   } catch (error) {
     throw unusable(`${JSON.stringify(text.slice(0, 80))} is no JSON, wanted an array of endpoints`, error);
   }
-  const parsed = poolSchema.safeParse(document);
-  if (!parsed.success)
-    throw unusable(
-      parsed.error.issues
-        .slice(0, 3)
-        .map((issue) => complaint(issue, document))
-        .join('; '),
-    );
-  const endpoints = parsed.data.map((endpoint) => ({
+  const checked = checkDocument(poolSchema, document, { whole: 'the whole' });
+  if (!checked.success) throw unusable(checked.complaint);
+  const endpoints = checked.data.map((endpoint) => ({
     ...endpoint,
     name: endpoint.name ?? new URL(endpoint.url).host,
   }));
@@ -95,17 +92,6 @@ export function parseOriginPool(text: string): readonly EndpointConfig[] {
       `two endpoints are called ${JSON.stringify(twice.name)}, wanted a "name" of its own for each`,
     );
   return endpoints;
-}
-
-/** `[0].timeoutMs is "soon": wanted …`. Values are configuration, not secrets: those stand by name. */
-function complaint({ path, message }: z.core.$ZodIssue, document: unknown): string {
-  const where =
-    path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('') || 'the whole';
-  const value = path.reduce<unknown>(
-    (at, key) => (typeof at === 'object' && at !== null ? Reflect.get(at, key) : undefined),
-    document,
-  );
-  return `${where} is ${JSON.stringify(value)?.slice(0, 120) ?? 'missing'}: ${message}`;
 }
 
 function unusable(message: string, cause?: unknown): EdgewiseError {

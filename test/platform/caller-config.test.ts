@@ -46,12 +46,12 @@ describe('callerConfig()', () => {
       ['[', /EDGEWISE_JWT_ISSUERS: its value is not usable: the issuers of tokens are not JSON/],
       [
         JSON.stringify([{ ...issuer, jwksUrl: 'http://hunter2/' }]),
-        /tokens, 0\.jwksUrl: wanted an https address/,
+        /tokens are not usable: \[0\]\.jwksUrl is a string; wanted an https address/,
       ],
     ] as const) {
       expect(() => callers({ EDGEWISE_JWT_ISSUERS: value })).toThrow(complaint);
       expect(() => callers({ EDGEWISE_JWT_ISSUERS: value })).toThrow(/^(?!.*hunter2)/s);
     }
-    expect(() => callers({ EDGEWISE_RATE_PER_MINUTE: '-1' })).toThrow('wanted a whole number');
+    expect(() => callers({ EDGEWISE_RATE_PER_MINUTE: '-1' })).toThrow('expected a whole number');
   });
 });

@@ -30,7 +30,7 @@ describe('readConfig()', () => {
 
   it('names the key, the value and what was wanted', () => {
     expect(() => readConfig({ EDGEWISE_MEMORY_CAP_MIB: 'lots' })).toThrow(
-      'configuration EDGEWISE_MEMORY_CAP_MIB: "lots" is not usable: wanted a whole number',
+      'configuration EDGEWISE_MEMORY_CAP_MIB: "lots" is not usable: expected a whole number',
     );
     expect(() => readConfig({ EDGEWISE_MEMORY_CAP_MIB: '8' })).toThrow('EDGEWISE_MEMORY_CAP_MIB');
   });
@@ -54,7 +54,7 @@ describe('readConfig()', () => {
       { name: 'gpu', timeoutMs: 500 },
     ]);
     expect(() => readConfig({ EDGEWISE_ORIGIN_POOL: pool('soon') })).toThrow(
-      /^configuration EDGEWISE_ORIGIN_POOL: its value is not usable: \[0\]\.timeoutMs is "soon": /,
+      /^configuration EDGEWISE_ORIGIN_POOL: its value is not usable: \[0\]\.timeoutMs is "soon"; expected a whole number/,
     );
   });
 

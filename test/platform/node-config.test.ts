@@ -79,7 +79,7 @@ describe('readNodeConfig()', () => {
     [{ ...directory, EDGEWISE_PORT: '70000' }, 'EDGEWISE_PORT: "70000" is not usable'],
     [
       { ...directory, EDGEWISE_THREADS: 'all' },
-      'EDGEWISE_THREADS: "all" is not usable: wanted a whole number',
+      'EDGEWISE_THREADS: "all" is not usable: expected a whole number',
     ],
     [
       { ...directory, EDGEWISE_EXECUTION_PROVIDERS: 'gpu' },

@@ -29,7 +29,7 @@ describe('modelConfigSchema', () => {
     ],
     ['batching without a batch dimension', { dynamicBatching: {} }],
   ])('refuses %s', (_, config) => {
-    expect(complaint(config)).toMatch(/^dynamicBatching: wanted a maxBatchSize above 0/);
+    expect(complaint(config)).toMatch(/^dynamicBatching: expected a maxBatchSize above 0/);
   });
 
   it.each([

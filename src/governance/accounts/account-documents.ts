@@ -1,6 +1,7 @@
 /** Accounts as they are stored: where each document stands, and how it is changed. */
 import type { z } from 'zod';
 import type { Clock } from '../../async/clock.ts';
+import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
 import { changeState } from '../../storage/compare-and-swap.ts';
@@ -126,15 +127,14 @@ export async function changeDocument<T extends { readonly id: string }>(
 
 /** What could not be read again is not written. */
 function encode<T extends { readonly id: string }>(kind: DocumentKind<T>, document: T): string {
-  const parsed = kind.schema.safeParse(document);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
+  const checked = checkDocument(kind.schema, document, { whole: 'it' });
+  if (!checked.success) {
     throw new EdgewiseError(
       'invalid_request',
-      `${kind.what} ${document.id}, ${issue?.path.join('.')}: ${issue?.message}`,
+      `${kind.what} ${document.id} is not usable: ${checked.complaint}`,
     );
   }
-  return JSON.stringify(parsed.data);
+  return JSON.stringify(checked.data);
 }
 
 /** A store that fails, or that is written to faster than it takes, as an error to try again after. */

@@ -1,5 +1,6 @@
 /** Which issuers of tokens (JWT, OpenID Connect) are believed, and of what. */
 import { z } from 'zod';
+import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { accountIdSchema, scopesSchema } from './schema.ts';
 
@@ -83,11 +84,7 @@ export function parseIssuers(text: string): readonly Issuer[] {
   } catch (error) {
     throw new EdgewiseError('invalid_request', 'the issuers of tokens are not JSON', { cause: error });
   }
-  const parsed = issuersSchema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new EdgewiseError(
-    'invalid_request',
-    `the issuers of tokens, ${issue?.path.join('.') || 'top level'}: ${issue?.message}`,
-  );
+  const checked = checkDocument(issuersSchema, value, { quoteText: false, whole: 'the list' });
+  if (checked.success) return checked.data;
+  throw new EdgewiseError('invalid_request', `the issuers of tokens are not usable: ${checked.complaint}`);
 }

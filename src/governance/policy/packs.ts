@@ -5,6 +5,7 @@
  */
 import canonicalize from 'canonicalize';
 import { CompactSign, type CryptoKey, compactVerify } from 'jose';
+import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { SigningKey, VerifyingKeys } from '../receipt/keys.ts';
@@ -80,13 +81,9 @@ export async function openPacks(
 
 /** @throws EdgewiseError `invalid_request` */
 export function parsePack(pack: unknown, what: string): PolicyPack {
-  const parsed = packSchema.safeParse(pack);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new EdgewiseError(
-    'invalid_request',
-    `${what}, ${issue?.path.join('.') || 'top level'}: ${issue?.message}`,
-  );
+  const checked = checkDocument(packSchema, pack, { whole: 'it' });
+  if (checked.success) return checked.data;
+  throw new EdgewiseError('invalid_request', `${what} is not usable: ${checked.complaint}`);
 }
 
 function keyOf(keys: VerifyingKeys, kid: string | undefined): CryptoKey {

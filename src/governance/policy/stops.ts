@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { Clock } from '../../async/clock.ts';
+import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
 import { isModelName } from '../../repository/name.ts';
@@ -119,8 +120,7 @@ function decode(text: string): StopsByModel {
 
 /** What could not be read again is not written. */
 function encode(stops: StopsByModel): string {
-  const parsed = documentSchema.safeParse({ schema: stopsSchemaId, models: Object.fromEntries(stops) });
-  if (parsed.success) return JSON.stringify(parsed.data);
-  const [issue] = parsed.error.issues;
-  throw new EdgewiseError('invalid_request', `what is stopped, ${issue?.path.join('.')}: ${issue?.message}`);
+  const checked = checkDocument(documentSchema, { schema: stopsSchemaId, models: Object.fromEntries(stops) });
+  if (checked.success) return JSON.stringify(checked.data);
+  throw new EdgewiseError('invalid_request', `the stop is not usable: ${checked.complaint}`);
 }

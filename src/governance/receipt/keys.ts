@@ -5,6 +5,7 @@
  */
 import { type CryptoKey, calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
+import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { exportJwk } from '../../repository/signing/export-key.ts';
 
@@ -108,12 +109,11 @@ interface ImportedKey {
 }
 
 async function importKey(value: unknown, what: string): Promise<ImportedKey> {
-  const parsed = jwkSchema.safeParse(value);
-  if (!parsed.success) {
-    const members = parsed.error.issues.map(({ path }) => path.join('.') || 'the key').join(', ');
-    throw unusable(`${what} is not usable: wanted an Ed25519 JWK (kty OKP), see its ${members}`);
+  const checked = checkDocument(jwkSchema, value, { quoteText: false, whole: 'it' });
+  if (!checked.success) {
+    throw unusable(`${what} is not usable: expected an Ed25519 JWK (kty OKP); ${checked.complaint}`);
   }
-  const { x, d, kid } = parsed.data;
+  const { x, d, kid } = checked.data;
   const jwk = await publicJwk(x);
   if (kid !== undefined && kid !== jwk.kid) {
     throw unusable(`${what} is not usable: its kid is not its RFC 7638 thumbprint, wanted ${jwk.kid}`);

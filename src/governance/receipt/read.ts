@@ -3,6 +3,7 @@
  * log knows a receipt by the hash of its text.
  */
 import { base64url, type CryptoKey } from 'jose';
+import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { receiptHeader } from './jws.ts';
 import { ed25519, type VerifyingKeys } from './keys.ts';
@@ -94,12 +95,9 @@ function parsePayload(payload: Bytes): Receipt {
   const text = textOf(payload, 'payload');
   const value = jsonOf(text, 'payload');
   if (canonicalOf(value) !== text) throw notReceipt('its payload is not canonical JSON (RFC 8785)');
-  const parsed = receiptSchema.safeParse(value);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw notReceipt(`its ${issue?.path.join('.') || 'payload'}: ${issue?.message ?? 'not usable'}`);
-  }
-  return parsed.data;
+  const checked = checkDocument(receiptSchema, value, { quoteText: false, whole: 'its payload' });
+  if (!checked.success) throw notReceipt(checked.complaint);
+  return checked.data;
 }
 
 /** Undefined for what has no canonical form, half a surrogate pair for one. */

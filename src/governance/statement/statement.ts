@@ -1,5 +1,6 @@
 /** Makes statements out of what was counted, signs them and reads them. */
 import { base64url, CompactSign, type CryptoKey, compactVerify } from 'jose';
+import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { Grant } from '../accounts/schema.ts';
 import type { SigningKey, VerifyingKeys } from '../receipt/keys.ts';
@@ -104,13 +105,11 @@ function parseStatement(text: string): Statement {
   } catch (cause) {
     throw notStatement('its payload is no JSON', cause);
   }
-  const parsed = statementSchema.safeParse(value);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw notStatement(`its ${issue?.path.join('.') || 'payload'}: ${issue?.message}`);
-  }
-  if (canonicalJson(parsed.data) !== text) throw notStatement('its payload is not canonical JSON (RFC 8785)');
-  return parsed.data;
+  const checked = checkDocument(statementSchema, value, { whole: 'its payload' });
+  if (!checked.success) throw notStatement(checked.complaint);
+  if (canonicalJson(checked.data) !== text)
+    throw notStatement('its payload is not canonical JSON (RFC 8785)');
+  return checked.data;
 }
 
 function keyOf(keys: VerifyingKeys, kid: string | undefined): CryptoKey {

@@ -1,4 +1,5 @@
 /** From a model's source to what is published: manifest and blobs. Decides, measures and refuses; uploads nothing. */
+import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
@@ -151,13 +152,8 @@ async function blobOf(bytes: Uint8Array<ArrayBuffer>): Promise<PackageBlob> {
 
 /** The server checks the same; here the refusal comes before the upload. */
 function checkedManifest(manifest: Manifest): Manifest {
-  const parsed = manifestSchema.safeParse(manifest);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new EdgewiseError(
-      'invalid_request',
-      `the model cannot be published: ${issue?.path.join('.')}: ${issue?.message}`,
-    );
-  }
-  return parsed.data;
+  const checked = checkDocument(manifestSchema, manifest, { whole: 'its manifest' });
+  if (!checked.success)
+    throw new EdgewiseError('invalid_request', `the model cannot be published: ${checked.complaint}`);
+  return checked.data;
 }

@@ -3,6 +3,7 @@
  * (OpenSSF Model Signing v1.0, method `files`). Narrower than the specification where a statement could be read in two ways.
  */
 import { z } from 'zod';
+import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestHex, digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
@@ -116,11 +117,12 @@ export function parseStrictly<S extends z.ZodType>(schema: S, bytes: Uint8Array,
   } catch (cause) {
     throw new EdgewiseError('signature_invalid', `the ${what} of the signature is not JSON`, { cause });
   }
-  const parsed = schema.safeParse(document);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const where = issue?.path.join('.') || 'top level';
-  throw new EdgewiseError('signature_invalid', `the ${what} of the signature, ${where}: ${issue?.message}`);
+  const checked = checkDocument(schema, document, { quoteText: false, whole: 'it' });
+  if (checked.success) return checked.data;
+  throw new EdgewiseError(
+    'signature_invalid',
+    `the ${what} of the signature is not usable: ${checked.complaint}`,
+  );
 }
 
 async function rootOf(resources: readonly Resource[]): Promise<Digest> {

@@ -81,10 +81,10 @@ describe('openPacks()', () => {
 
 describe('signPack()', () => {
   it.each<[string, object, RegExp]>([
-    ['a check that nobody knows', { check: 'run-this-code' }, /rules\.0\.check: .*marking-present/],
-    ['a check of every object', { check: 'constructor' }, /rules\.0\.check/],
-    ['a date without a zone', { appliesFrom: '2027-01-01T00:00:00' }, /rules\.0\.appliesFrom/],
-    ['a rule for some models', { appliesTo: 'some' }, /rules\.0\.appliesTo/],
+    ['a check that nobody knows', { check: 'run-this-code' }, /rules\[0\]\.check is .*marking-present/],
+    ['a check of every object', { check: 'constructor' }, /rules\[0\]\.check/],
+    ['a date without a zone', { appliesFrom: '2027-01-01T00:00:00' }, /rules\[0\]\.appliesFrom/],
+    ['a rule for some models', { appliesTo: 'some' }, /rules\[0\]\.appliesTo/],
   ])('refuses %s, naming the field', async (_, change, expected) => {
     const pack = parsePack(euPack, '');
     const changed = { ...pack, rules: [{ ...pack.rules[0], ...change }] };

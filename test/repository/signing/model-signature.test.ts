@@ -119,7 +119,7 @@ describe('parseStatement()', () => {
       (name): [string, readonly unknown[], RegExp] => [
         `the name ${JSON.stringify(name)}`,
         [file(name)],
-        /resources\.0\.name: wanted the path of a file/,
+        /resources\[0\]\.name is .*; wanted the path of a file/,
       ],
     ),
     [
