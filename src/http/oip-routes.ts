@@ -121,7 +121,7 @@ async function canRead(repository: ModelRepository): Promise<boolean> {
   }
 }
 
-/** Ready means that a request will be answered; loading is part of answering it. */
+/** Ready means that a request will be answered. Loading is part of answering it, so what is to be loaded is looked at. */
 async function modelReady(c: AppContext, services: Services): Promise<Response> {
   try {
     const model = await resolve(c, services);
@@ -131,6 +131,7 @@ async function modelReady(c: AppContext, services: Services): Promise<Response> 
       });
     }
     placed(services, model, placementFacts(services, model, {}, 0));
+    if (!services.pool.has(model.manifestDigest)) await services.readable.check(model);
     return c.json(modelReadyBody(model.manifest.name, true));
   } catch (error) {
     const { status, headers } = toHttpError(error);

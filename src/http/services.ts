@@ -5,6 +5,7 @@ import type { Accounts } from '../governance/accounts/accounts.ts';
 import type { Subjects } from '../governance/subjects/subjects.ts';
 import type { ModelRepository } from '../repository/model-repository.ts';
 import type { Publisher } from '../repository/publisher.ts';
+import type { ReadableVersions } from '../repository/readable.ts';
 import type { OriginPool } from '../routing/origin-pool.ts';
 import type { Tier } from '../routing/place.ts';
 import type { Admission } from '../scheduler/admission.ts';
@@ -28,6 +29,8 @@ export interface Services {
   readonly origin: OriginPool | undefined;
   readonly repository: ModelRepository;
   readonly publisher: Publisher;
+  /** Whether the blobs of a version can be read, for probes. */
+  readonly readable: ReadableVersions;
   /** Where weights are read from on the way into a session: all tiers. */
   readonly blobs: VerifiedBlobStore;
   readonly pool: SessionPool;

@@ -15,6 +15,7 @@ import type { HttpSettings, PlacementSettings } from '../http/settings.ts';
 import { Shadows } from '../http/shadow.ts';
 import { ModelRepository } from '../repository/model-repository.ts';
 import { Publisher } from '../repository/publisher.ts';
+import { ReadableVersions } from '../repository/readable.ts';
 import type { TrustedPublisher } from '../repository/signing/publishers.ts';
 import type { OriginPool } from '../routing/origin-pool.ts';
 import type { Tier } from '../routing/place.ts';
@@ -121,6 +122,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
     rates: config.callers && createRates(config.callers, platform),
     repository: new ModelRepository({ state, blobs, clock, defer, publishers, indexMaxAgeMs }),
     publisher: new Publisher({ state, blobs: durable, publishers }),
+    readable: new ReadableVersions({ blobs, clock }),
     blobs,
     pool: new SessionPool({
       engine,
