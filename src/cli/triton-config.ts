@@ -23,11 +23,11 @@ function labelFile(index: number): string {
 /**
  * The configuration for every version that lies in the folder: which one is meant is for the caller to say.
  *
- * Batches are gathered wherever the model has a batch dimension; without a setting of its own, a batch is what gathered
- * during the run before it.
+ * Triton gathers batches only for a model that its push has found to be row-wise: of any other it would answer rows of one
+ * caller to another. Without a setting of its own, a batch is what gathered during the run before it.
  */
 export function tritonConfig(manifest: Manifest): string {
-  const { maxBatchSize, dynamicBatching } = manifest;
+  const { maxBatchSize, dynamicBatching, rowWise } = manifest;
   const files = labelFiles(manifest);
   const batched = maxBatchSize > 0;
   const lines = [
@@ -42,7 +42,7 @@ export function tritonConfig(manifest: Manifest): string {
       tensorBlock('output', tensor, batched, files.has(labelFile(index)) ? labelFile(index) : undefined),
     ),
   ];
-  if (batched) {
+  if (batched && rowWise === true) {
     const preferred = dynamicBatching?.preferredBatchSizes ?? [];
     const settings = [
       ...(preferred.length === 0 ? [] : [`preferred_batch_size: [ ${preferred.join(', ')} ]`]),

@@ -80,8 +80,11 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
       modelConfigBody({
         ...manifest,
         versionPolicy: index.versionPolicy,
-        // An edge gathers none; an origin also for models that say nothing of them.
-        dynamicBatching: services.batcher && (manifest.dynamicBatching ?? defaultBatching),
+        // An edge gathers none; an origin those of row-wise models, also where the config says nothing of them.
+        dynamicBatching:
+          services.batcher && manifest.rowWise === true
+            ? (manifest.dynamicBatching ?? defaultBatching)
+            : undefined,
       }),
     ),
   );

@@ -2,6 +2,7 @@
 import type { RunOptions, RunResult } from '../engine/types.ts';
 import { toEdgewiseError } from '../errors.ts';
 import type { Job } from './job.ts';
+import { noteUnmeasured } from './note-unmeasured.ts';
 import { poolModel } from './pool-model.ts';
 import type { Services } from './services.ts';
 
@@ -14,6 +15,7 @@ export async function runLocally(services: Services, job: Job): Promise<RunResul
   const { model, request, schedule, signal } = job;
   const { manifest } = model;
   const pooled = poolModel(services, model);
+  noteUnmeasured(services, model);
   const fetches = request.outputs?.map((output) => output.name);
   // What a run is expected to take was measured at the edge.
   const permit = admission.acquire(tier === 'edge' ? job.edgeCostMs : 0);
@@ -30,6 +32,7 @@ export async function runLocally(services: Services, job: Job): Promise<RunResul
         : await batcher.run({
             key: pooled.key,
             maxBatchSize: manifest.maxBatchSize,
+            rowWise: manifest.rowWise === true,
             policy: manifest.dynamicBatching,
             feeds: request.inputs,
             fetches,

@@ -38,6 +38,8 @@ const hopSlackMs = 10_000;
 
 /** Models that are remembered to have run out of memory: more than an isolate could load. */
 const maxOutOfMemory = 1024;
+/** Versions that the log has called too old to be batched. */
+const maxUnmeasured = 4096;
 
 /** Copies that nobody waits for are made while so much of what may be in flight is not. */
 const shadowUtilisation = 0.5;
@@ -134,6 +136,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       maxQueuePerSession: config.maxQueuePerModel,
     }),
     outOfMemory: new Lru({ maxBytes: maxOutOfMemory }),
+    unmeasured: new Lru({ maxBytes: maxUnmeasured }),
     edgeCapBytes: config.memoryCapBytes,
     engineBaseBytes,
     admission: new Admission({

@@ -11,6 +11,7 @@ export async function createPublishEngines(): Promise<PublishEngines> {
   const builds = await loadNodeBuilds();
   return {
     native: createOrtNodeEngine(),
+    origin: createOrtNodeEngine(),
     edge: (memoryCapBytes) => createOrtWasmPair({ ...builds, memoryCapBytes }),
     optimise: optimiseWithOrtNode,
   };

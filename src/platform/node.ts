@@ -51,6 +51,8 @@ export function createOrigin(config: NodeConfig): Origin {
       clock,
       maxQueuePerKey: config.maxQueuePerModel,
       gather: (wake) => void setImmediate(wake),
+      onOtherRows: (digest, cause) =>
+        log.write({ level: 'error', event: 'other_rows_than_published', digest, cause }),
     }),
     limiter: new GradientLimit({
       minLimit: config.minInFlight,

@@ -196,6 +196,12 @@ const plainManifestSchema = z.strictObject({
   maxBatchSize: z.int().nonnegative(),
   /** Absent: the defaults, wherever batches are gathered. */
   dynamicBatching: dynamicBatchingSchema.optional(),
+  /**
+   * Whether each row of an answer is the answer to that row alone, as the push has measured: what allows an origin to run
+   * the requests of several callers together. False: measured otherwise, or not shown. Absent: published before this was
+   * measured.
+   */
+  rowWise: z.boolean().optional(),
   inputs: z.array(tensorSpecSchema).max(256).refine(namesDiffer, differentNames),
   outputs: z.array(tensorSpecSchema).min(1).max(256).refine(namesDiffer, differentNames),
   /** Output name → labels in class order. */

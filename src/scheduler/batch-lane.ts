@@ -1,9 +1,10 @@
 /** The queue of one model and its runs: gathers, runs, divides, and keeps what one request does from the others. */
-import type { RunResult } from '../engine/types.ts';
+import type { Fetches, RunResult } from '../engine/types.ts';
 import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
+import { joinRows, splitRows } from '../tensor/rows.ts';
 import { type BatchJob, BatchMember, type MemberOptions } from './batch-member.ts';
 import { type BatchLimits, BatchQueue } from './batch-queue.ts';
-import { joinFeeds, pickFetches, splitFetches, unionOfFetches } from './batch-tensors.ts';
+import { pickFetches, unionOfFetches } from './batch-tensors.ts';
 
 export interface LaneOptions extends MemberOptions {
   /** Requests that may wait for one model, those of a run at work not counted. */
@@ -12,6 +13,8 @@ export interface LaneOptions extends MemberOptions {
   readonly maxConcurrentRuns: number;
   /** Calls `wake` once all has been read that has come in already. */
   readonly gather: (wake: () => void) => void;
+  /** Called when a run of a row-wise model gave an output without a row for each row that went in. */
+  readonly onOtherRows: (key: string, error: EdgewiseError) => void;
 }
 
 export interface LaneSnapshot {
@@ -147,15 +150,12 @@ export class BatchLane {
     };
     try {
       const { outputs, runtime, timings } = await head.job.run(
-        joinFeeds(batch.map(({ job }) => job.feeds)),
+        joinRows(batch.map(({ job }) => job.feeds)),
         unionOfFetches(batch.map(({ job }) => job.fetches)),
         { signal: left.signal, onBegin },
       );
-      const parts = batch.length === 1 ? [outputs] : splitFetches(outputs, rows);
-      if (parts === undefined) {
-        this.#know(1, Number.POSITIVE_INFINITY);
-        return await this.#runEach(batch);
-      }
+      const parts = batch.length === 1 ? [outputs] : this.#split(head.job.key, outputs, rows);
+      if (parts === undefined) return await this.#runEach(batch);
       for (const [index, member] of batch.entries()) {
         const queueMs = handedMs - member.askedMs + timings.queueMs;
         const fetches = pickFetches(parts[index] ?? new Map(), member.job.fetches);
@@ -164,6 +164,20 @@ export class BatchLane {
       return true;
     } catch (error) {
       return this.#recover(batch, error, begun);
+    }
+  }
+
+  /**
+   * Undefined if the model is not what its manifest says, a row for each row: then its requests run alone for good, and
+   * nothing of this run is answered to anybody.
+   */
+  #split(key: string, outputs: Fetches, rows: readonly number[]): Fetches[] | undefined {
+    try {
+      return splitRows(outputs, rows);
+    } catch (error) {
+      this.#know(1, Number.POSITIVE_INFINITY);
+      this.#options.onOtherRows(key, toEdgewiseError(error));
+      return undefined;
     }
   }
 

@@ -2,8 +2,9 @@
 import type { Clock } from '../async/clock.ts';
 import type { Feeds, RunOptions, RunResult } from '../engine/types.ts';
 import { EdgewiseError } from '../errors.ts';
+import { commonRows } from '../tensor/rows.ts';
 import type { QueueEntry } from './batch-queue.ts';
-import { batchGroup, batchRows } from './batch-tensors.ts';
+import { batchGroup } from './batch-tensors.ts';
 
 /** How requests for a model are gathered: its `dynamicBatching`. */
 export interface BatchPolicy {
@@ -18,6 +19,8 @@ export interface BatchJob {
   readonly key: string;
   /** Rows of one run. */
   readonly maxBatchSize: number;
+  /** Whether each row of an answer is that of the row alone, as its push has measured. Requests share a run only then. */
+  readonly rowWise: boolean;
   readonly policy?: BatchPolicy | undefined;
   readonly feeds: Feeds;
   readonly fetches: readonly string[] | undefined;
@@ -57,8 +60,8 @@ export class BatchMember implements QueueEntry {
   constructor(job: BatchJob, { clock, defaultPriority }: MemberOptions) {
     const { signal, deadlineMs, priority = 0 } = job.options;
     this.job = job;
-    this.group = batchGroup(job.feeds);
-    this.rows = batchRows(job.feeds) ?? 1;
+    this.group = job.rowWise ? batchGroup(job.feeds) : undefined;
+    this.rows = commonRows(job.feeds) ?? 1;
     this.priority = priority === 0 ? defaultPriority : priority;
     this.askedMs = clock.now();
     this.deadlineAtMs = this.askedMs + (deadlineMs ?? Number.POSITIVE_INFINITY);

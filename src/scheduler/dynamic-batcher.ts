@@ -4,12 +4,14 @@
  *
  * A batch is sent when the model is free and a preferred size is reached, or its `maxBatchSize`, or the oldest request has
  * waited the delay. Without a delay, the default, a request that finds the model free runs at once, and those that come
- * meanwhile are the next batch. Answers are those of separate runs.
+ * meanwhile are the next batch. Answers are those of separate runs: only models that a push has found to be row-wise are
+ * batched.
  *
  * For servers: a request is answered from the run of another, which workerd does not allow.
  */
 import type { Clock } from '../async/clock.ts';
 import type { RunResult } from '../engine/types.ts';
+import type { EdgewiseError } from '../errors.ts';
 import { BatchLane, type LaneOptions, type LaneSnapshot } from './batch-lane.ts';
 import type { BatchJob } from './batch-member.ts';
 
@@ -31,6 +33,11 @@ export interface DynamicBatcherOptions {
    * and what came meanwhile stands in sockets. Default: at once.
    */
   readonly gather?: (wake: () => void) => void;
+  /**
+   * Called when a run of a row-wise model gave an output without a row for each row that went in: the model's manifest is
+   * wrong. Its requests run alone from then on.
+   */
+  readonly onOtherRows?: (key: string, error: EdgewiseError) => void;
 }
 
 export interface BatcherSnapshot {
@@ -50,6 +57,7 @@ export class DynamicBatcher {
       maxConcurrentRuns: 1,
       defaultPriority: 100,
       gather: (wake) => wake(),
+      onOtherRows: () => undefined,
       ...options,
     };
   }
@@ -57,8 +65,8 @@ export class DynamicBatcher {
   /**
    * The job's answer, from a run that it may share with others of its key. Its outputs are views of what the run gave, and
    * are its own. Requests of the highest priority run first; in a full queue the lowest gives way to a higher one. A
-   * request that is larger than `maxBatchSize` runs alone, and so does any of a model without a batch dimension
-   * (`maxBatchSize` 0), at once.
+   * request that is larger than `maxBatchSize` runs alone, in its turn, and so does each one of a model that is not known
+   * to be row-wise. Requests of a model without a batch dimension (`maxBatchSize` 0) run at once.
    *
    * Where a run of several was refused as invalid, each runs again alone, so that only the one at fault fails; where it
    * ran out of memory, in halves.

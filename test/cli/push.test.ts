@@ -31,6 +31,7 @@ const sameAnswer: Engine = {
 };
 const engines: PublishEngines = {
   native: sameAnswer,
+  origin: sameAnswer,
   edge: () => sameAnswer,
   optimise: async (bytes) => bytes,
 };

@@ -57,6 +57,7 @@ describe('tritonConfig()', () => {
   it('leaves the batch dimension out where there is one, and gathers batches as the model says', async () => {
     const batched = await manifest({
       maxBatchSize: 8,
+      rowWise: true,
       inputs: [{ name: 'text', datatype: 'BYTES', shape: [-1, 3] }],
       dynamicBatching: { maxQueueDelayMicroseconds: 500, preferredBatchSizes: [4, 8] },
     });
@@ -69,6 +70,13 @@ describe('tritonConfig()', () => {
     expect(tritonConfig({ ...batched, dynamicBatching: undefined })).toContain(
       'dynamic_batching { max_queue_delay_microseconds: 0 }',
     );
+  });
+
+  it.each([false, undefined])('gathers no batches where rowWise is %s', async (rowWise) => {
+    const dynamicBatching = { maxQueueDelayMicroseconds: 500, preferredBatchSizes: [4] };
+    const text = tritonConfig(await manifest({ maxBatchSize: 8, dynamicBatching, rowWise }));
+    expect(text).toContain('max_batch_size: 8\n');
+    expect(text).not.toContain('dynamic_batching');
   });
 
   it('gives a scalar the one element that Triton wants, and a reshape only where there are batches', async () => {

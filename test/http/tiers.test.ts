@@ -460,7 +460,7 @@ describe('an origin server', () => {
         },
       }),
     });
-    await edgeWith({ ...originOnly, maxBatchSize: 8 });
+    await edgeWith({ ...originOnly, maxBatchSize: 8, rowWise: true });
     const first = infer(origin);
     await running.promise;
     const others = [1, 2, 3, 4].map((value) => infer(origin, binaryRequest('x', [1, 2], [value, -value])));
@@ -473,6 +473,40 @@ describe('an origin server', () => {
     expect(runs).toBe(2);
     const config = await origin.fetch('/v2/models/echo/config');
     expect(await config.json()).toMatchObject({ dynamic_batching: { max_queue_delay_microseconds: 0 } });
+  });
+
+  it.each([
+    { rowWise: false, lines: 0 },
+    { rowWise: undefined, lines: 1 },
+  ])('runs each request alone where rowWise is $rowWise, with $lines lines in the log', async (told) => {
+    const rows: number[] = [];
+    const gate = Promise.withResolvers<void>();
+    const running = Promise.withResolvers<void>();
+    origin = await testService({
+      tier: 'origin',
+      engine: createFakeEngine({
+        onRun: (feeds) => {
+          rows.push(feeds.get('x')?.shape[0] ?? 0);
+          running.resolve();
+          return gate.promise;
+        },
+      }),
+    });
+    await edgeWith({ ...originOnly, maxBatchSize: 8, rowWise: told.rowWise });
+    const first = infer(origin);
+    await running.promise;
+    const others = [1, 2, 3].map((value) => infer(origin, binaryRequest('x', [2, 2], [value, 0, 0, value])));
+    await vi.waitFor(() => expect(origin.services.batcher?.snapshot().models[0]?.queued).toBe(3));
+    gate.resolve();
+    expect((await first).status).toBe(200);
+    for (const [index, answer] of others.entries()) {
+      const value = index + 1;
+      expect(await readBinary(await answer)).toEqual({ y: [value, 0, 0, value] });
+    }
+    expect(rows).toEqual([1, 2, 2, 2]);
+    expect(origin.logLines.filter((line) => line.includes('"event":"not_batched"'))).toHaveLength(told.lines);
+    const config = await origin.fetch('/v2/models/echo/config');
+    expect(await config.json()).not.toHaveProperty('dynamic_batching');
   });
 
   it('refuses what is wanted at the edge', async () => {

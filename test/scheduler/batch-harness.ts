@@ -75,6 +75,7 @@ export function batchHarness(
     const result = batcher.run({
       key: 'm',
       maxBatchSize: 8,
+      rowWise: true,
       feeds: feeds({ x: fp32([rows, 1], new Array(rows).fill(value)) }),
       fetches: undefined,
       options: {},

@@ -1,14 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  batchGroup,
-  batchRows,
-  joinFeeds,
-  pickFetches,
-  splitFetches,
-  unionOfFetches,
-} from '../../src/scheduler/batch-tensors.ts';
+import { batchGroup, pickFetches, unionOfFetches } from '../../src/scheduler/batch-tensors.ts';
 import { type DataType, dataTypeNames, typedArrays } from '../../src/tensor/datatype.ts';
+import { commonRows, joinRows, splitRows } from '../../src/tensor/rows.ts';
 import { elementCount } from '../../src/tensor/shape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { feeds, fp32 } from '../engine/contract.ts';
@@ -47,23 +41,23 @@ const requests = fc
     ),
   );
 
-describe('joinFeeds() and splitFetches()', () => {
+describe('joinRows() and splitRows()', () => {
   it('give each request its own rows back, bit for bit, of every datatype', () => {
     fc.assert(
       fc.property(requests, (all) => {
         expect(new Set(all.map(batchGroup)).size).toBe(1);
-        const rows = all.map((each) => batchRows(each) ?? 0);
-        const joined = joinFeeds(all);
-        expect(batchRows(joined)).toBe(rows.reduce((sum, each) => sum + each));
+        const rows = all.map((each) => commonRows(each) ?? 0);
+        const joined = joinRows(all);
+        expect(commonRows(joined)).toBe(rows.reduce((sum, each) => sum + each));
         for (const { shape, data } of joined.values()) expect(data.length).toBe(elementCount(shape));
-        expect(splitFetches(joined, rows)).toEqual(all);
+        expect(splitRows(joined, rows)).toEqual(all);
       }),
     );
   });
 
   it('join by name, whatever the order of a request', () => {
     const [a, b] = [fp32([1, 1], [1]), fp32([1, 1], [2])];
-    expect(joinFeeds([feeds({ a, b }), feeds({ b, a })])).toEqual(
+    expect(joinRows([feeds({ a, b }), feeds({ b, a })])).toEqual(
       feeds({ a: fp32([2, 1], [1, 1]), b: fp32([2, 1], [2, 2]) }),
     );
   });
@@ -71,26 +65,31 @@ describe('joinFeeds() and splitFetches()', () => {
   it('read views at their own place, and copy nothing of a request that is alone', () => {
     const whole = new Float32Array([9, 1, 2, 9]);
     const view: Tensor = { datatype: 'FP32', shape: [1, 2], data: whole.subarray(1, 3) };
-    expect(joinFeeds([feeds({ x: view }), feeds({ x: view })])).toEqual(
+    expect(joinRows([feeds({ x: view }), feeds({ x: view })])).toEqual(
       feeds({ x: fp32([2, 2], [1, 2, 1, 2]) }),
     );
     const alone = feeds({ x: view });
-    expect(joinFeeds([alone])).toBe(alone);
+    expect(joinRows([alone])).toBe(alone);
   });
 
   it('divide into views, without a copy', () => {
     const y = fp32([2, 2], [1, 2, 3, 4]);
-    const second = splitFetches(feeds({ y }), [1, 1])?.[1]?.get('y');
+    const second = splitRows(feeds({ y }), [1, 1])[1]?.get('y');
     expect(second).toEqual(fp32([1, 2], [3, 4]));
     expect(second?.datatype === 'FP32' && y.datatype === 'FP32' && second.data.buffer === y.data.buffer).toBe(
       true,
     );
   });
 
-  it.each([[[3, 1]], [[]], [[1, 2]]])('do not divide an output of the shape %j between two rows', (shape) => {
-    const y = fp32(shape, new Array(elementCount(shape)).fill(0));
-    expect(splitFetches(feeds({ x: fp32([2], [1, 2]), y }), [1, 1])).toBeUndefined();
-  });
+  it.each([[[3, 1]], [[]], [[1, 2]]])(
+    'refuse to divide an output of the shape %j between two rows',
+    (shape) => {
+      const y = fp32(shape, new Array(elementCount(shape)).fill(0));
+      expect(() => splitRows(feeds({ x: fp32([2], [1, 2]), y }), [1, 1])).toThrow(
+        `output "y" has the shape [${shape.join(',')}] for 2 rows`,
+      );
+    },
+  );
 });
 
 describe('batchGroup()', () => {

@@ -133,7 +133,7 @@ async function play(
     const caller = new AbortController();
     if (ask.leavesMs !== undefined) clock.after(ask.leavesMs, () => caller.abort());
     const { deadlineMs, priority, fetches } = ask;
-    const job = { key: 'm', maxBatchSize, policy, feeds: feedsOf(ask), fetches, run };
+    const job = { key: 'm', maxBatchSize, rowWise: true, policy, feeds: feedsOf(ask), fetches, run };
     batcher
       .run({ ...job, options: { priority, deadlineMs, signal: caller.signal } })
       .then(
@@ -235,7 +235,15 @@ describe.each([
     });
     const together = await Promise.all(
       requests.map((given) =>
-        batcher.run({ key: name, maxBatchSize: 16, feeds: given, fetches: undefined, options: {}, run }),
+        batcher.run({
+          key: name,
+          maxBatchSize: 16,
+          rowWise: true,
+          feeds: given,
+          fetches: undefined,
+          options: {},
+          run,
+        }),
       ),
     );
     for (const [index, given] of requests.entries()) {

@@ -73,6 +73,17 @@ describe('DynamicBatcher.run()', () => {
     expect(runs.slice(3).map((run) => run.feeds)).toEqual([scalar, scalar]);
   });
 
+  it('never lets requests of a model share a run that is not known to be row-wise', async () => {
+    const { ask, runs } = batchHarness();
+    const policy = { maxQueueDelayMicroseconds: 5000, preferredBatchSizes: [2] };
+    const results = [1, 2, 3].map((value) => ask(value, { rowWise: false, policy }));
+    for (let run = 0; run < 3; run++) await runs[run]?.finish();
+    expect(runs.map((run) => run.values)).toEqual([[1], [2], [3]]);
+    for (const [index, result] of results.entries()) {
+      expect(values((await result).outputs.get('y'))).toEqual([index + 1]);
+    }
+  });
+
   it('waits the delay for company, and not when the batch is full', async () => {
     const { ask, runs, clock } = batchHarness();
     const policy = { maxQueueDelayMicroseconds: 5000 };
@@ -363,8 +374,10 @@ describe('DynamicBatcher.run() of a run that fails', () => {
     },
   );
 
-  it('runs each alone from then on where the outputs have no row for each row', async () => {
-    const { runs, results, ask } = await batchOf(2);
+  it('runs each alone from then on where an output has no row for each row, and says so', async () => {
+    const told: [string, string][] = [];
+    const onOtherRows = (key: string, { message }: Error) => told.push([key, message]);
+    const { runs, results, ask } = await batchOf(2, { onOtherRows });
     await runs[1]?.finish(feeds({ y: fp32([1], [7]) }));
     await runs[2]?.finish(feeds({ y: fp32([1], [1]) }));
     await runs[3]?.finish(feeds({ y: fp32([1], [2]) }));
@@ -372,6 +385,7 @@ describe('DynamicBatcher.run() of a run that fails', () => {
     for (const value of [3, 4, 5]) void ask(value);
     await runs[4]?.finish();
     expect(runs[5]?.values).toEqual([4]);
+    expect(told).toEqual([['m', 'output "y" has the shape [1] for 2 rows']]);
   });
 
   it('does not run again for a caller that has left meanwhile', async () => {

@@ -94,7 +94,7 @@ class Models:
         job = Job(feeds, outputs)
         try:
             model = await self.model(serve.get_multiplexed_model_id())
-            if model.max_batch_size > 0:
+            if model.max_batch_size > 0 and model.row_wise:
                 outcome = await self.run_batch((model, job))
             else:
                 outcome = await asyncio.to_thread(model.run, job)

@@ -31,6 +31,7 @@ class Model:
 
     def __init__(self, repository: Repository, manifest: Manifest, providers: Sequence[str], threads: int):
         self.max_batch_size = manifest.max_batch_size
+        self.row_wise = manifest.row_wise
         self.label = f"{manifest.name}@{manifest.version}"
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -49,7 +50,10 @@ class Model:
             return OriginError("internal", "the model failed on this request")
 
     def run_all(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Each job's outcome, in order; those of equal shape and outputs share runs of at most `max_batch_size`."""
+        """Each job's outcome, in order. Of a row-wise model those of equal shape and outputs share runs of at most
+        `max_batch_size` rows; of any other each job runs alone."""
+        if not self.row_wise:
+            return [self.run(job) for job in jobs]
         outcomes: list[Outcome | None] = [None] * len(jobs)
         groups: dict[tuple, list[int]] = {}
         for index, job in enumerate(jobs):
@@ -82,8 +86,13 @@ class Model:
         if isinstance(outcome, OriginError):
             # One of them spoils it for all: alone, only that one fails.
             return [self.run(job) for job in jobs]
-        ends = np.cumsum([batch_of(job) for job in jobs])[:-1]
-        split = {name: np.split(array, ends) for name, array in outcome.items()}
+        ends = np.cumsum([batch_of(job) for job in jobs])
+        other = next((name for name, array in outcome.items() if array.shape[:1] != (ends[-1],)), None)
+        if other is not None:
+            logger.error("%s gave %s without a row for each row that went in: it runs each request alone", self.label, other)
+            self.row_wise = False
+            return [self.run(job) for job in jobs]
+        split = {name: np.split(array, ends[:-1]) for name, array in outcome.items()}
         return [{name: parts[index] for name, parts in split.items()} for index in range(len(jobs))]
 
 

@@ -132,6 +132,8 @@ class Manifest:
     name: str
     version: str
     max_batch_size: int
+    """Whether requests may share a run: each row of an answer is that of the row alone, as the push has measured."""
+    row_wise: bool
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     graph: Blob
@@ -155,6 +157,7 @@ def parse_manifest(digest: str, data: bytes) -> Manifest:
         name=document["name"],
         version=document["version"],
         max_batch_size=document["maxBatchSize"],
+        row_wise=document.get("rowWise") is True,
         inputs=tensors("inputs"),
         outputs=tensors("outputs"),
         graph=blob(document["graph"]),

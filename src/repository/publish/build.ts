@@ -3,11 +3,14 @@ import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
+import { branchOnValues } from '../onnx/branches.ts';
 import { inputSpecs, inspectModel, type ModelInspection } from '../onnx/inspect.ts';
 import { decodeModel } from '../onnx/proto.ts';
 import { describeSplit, type SplitModel, splitModel } from '../onnx/split.ts';
 import { type Manifest, manifestSchema, manifestSchemaId } from '../schema.ts';
-import { buildForEdge, type EdgeForm } from './edge-form.ts';
+import { buildForEdge, type EdgeForm, sourceOf } from './edge-form.ts';
+import { dimensionNames } from './free-sizes.ts';
+import { type MeasuredAnswers, measureAnswers } from './measure-answers.ts';
 import { runReference } from './reference.ts';
 import { isOriginOnly, type ModelFile, readSource } from './source.ts';
 import type { ModelPackage, PackageBlob, PackageInput, PackageOptions } from './types.ts';
@@ -45,7 +48,19 @@ export async function buildPackage(
   const form = isOriginOnly(input, options)
     ? { split: await splitForOrigin(source, options) }
     : await buildForEdge({ bytes: source.bytes, random: source.random, inputs, config, reference }, options);
-  return assemble(input, { source, inspection, form, options });
+  const answers = await measureAnswers(
+    {
+      source: sourceOf(form.split),
+      inputs,
+      outputs: inspection.outputs,
+      names: dimensionNames(source.model),
+      config,
+      random: source.random,
+      branch: branchOnValues(source.model),
+    },
+    options,
+  );
+  return assemble(input, { source, inspection, form, answers, options });
 }
 
 /** Fusions are chosen for the CPU, and an origin may run on something else: so only what is plain ONNX. */
@@ -81,12 +96,13 @@ interface Parts {
   readonly source: ModelFile;
   readonly inspection: ModelInspection;
   readonly form: { readonly split: SplitModel } & Partial<EdgeForm>;
+  readonly answers: MeasuredAnswers;
   readonly options: PackageOptions;
 }
 
 async function assemble(
   input: PackageInput,
-  { source, inspection, form, options }: Parts,
+  { source, inspection, form, answers, options }: Parts,
 ): Promise<ModelPackage> {
   const { config, version, labels } = input;
   const { graph, weights } = form.split;
@@ -115,7 +131,8 @@ async function assemble(
     maxBatchSize: config.maxBatchSize,
     ...(config.dynamicBatching && { dynamicBatching: config.dynamicBatching }),
     inputs: inspection.inputs.map(plainSpec),
-    outputs: inspection.outputs.map(plainSpec),
+    rowWise: answers.rowWise,
+    outputs: answers.outputs.map(plainSpec),
     labels: Object.fromEntries(Object.entries(labels).map(([name, lines]) => [name, [...lines]])),
     graph: { digest: graphBlob.digest, byteLength: graph.byteLength },
     ...(weights && {

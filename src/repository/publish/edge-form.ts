@@ -80,7 +80,8 @@ function measure(split: SplitModel, input: EdgeFormInput, options: PackageOption
   });
 }
 
-function sourceOf({ graph, weights }: SplitModel): ModelSource {
+/** Reads what was cut as an engine reads what is published. */
+export function sourceOf({ graph, weights }: SplitModel): ModelSource {
   if (weights === undefined) {
     return { graph };
   }

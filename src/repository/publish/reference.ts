@@ -2,6 +2,7 @@ import type { Fetches, Session } from '../../engine/types.ts';
 import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { ModelConfig } from '../schema.ts';
+import { requireRows } from './require-rows.ts';
 import { type SampleKind, sampleFeeds, sampleKinds, sampleShapes } from './sample.ts';
 import type { PackageOptions } from './types.ts';
 
@@ -23,6 +24,10 @@ export async function runReference(
   const session = await engines.native.createSession({ graph: model });
   try {
     const reference = await firstAccepted(session, inputs, config);
+    await requireRows(config, {
+      feeds: (batchSize) => sampleFeeds(inputs, config, { kind: reference.kind, batchSize }),
+      run: (feeds) => session.run(feeds),
+    });
     const described = [...shapes].map(([name, shape]) => `${name}[${shape.join(',')}]`).join(' ');
     onProgress?.('reference', `answered ${reference.kind} at ${described}`);
     return reference;

@@ -76,7 +76,7 @@ export function sampleFeeds(
   { kind, batchSize }: { readonly kind: SampleKind; readonly batchSize: number },
 ): Feeds {
   const shapes = sampleShapes(inputs, options, batchSize);
-  const next = random(1);
+  const next = seededRandom(1);
   return new Map(
     inputs.map((input) => {
       const value = options.sampleValues[input.name];
@@ -124,7 +124,7 @@ const float32 = new Float32Array(1);
 const float32Bits = new Uint32Array(float32.buffer);
 
 /** IEEE 754 half-precision bits, towards zero; what is too small becomes 0, what is too large infinite. */
-function toFp16(number: number): number {
+export function toFp16(number: number): number {
   float32[0] = number;
   const bits = float32Bits[0] ?? 0;
   const sign = (bits >>> 16) & 0x8000;
@@ -136,7 +136,7 @@ function toFp16(number: number): number {
 }
 
 /** xorshift32: a sequence that every platform repeats. */
-function random(seed: number): () => number {
+export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {
     state ^= state << 13;

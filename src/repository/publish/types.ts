@@ -10,6 +10,8 @@ export type OptimisationLevel = 'basic' | 'extended';
 export interface PublishEngines {
   /** Native: gives the answer that the published form is held to. */
   readonly native: Engine;
+  /** As an origin runs what is published. */
+  readonly origin: Engine;
   /** The edge's engine, a new one on each call: a WASM memory never shrinks, so a used one measures too much. */
   edge(memoryCapBytes: number): Engine;
   /**
@@ -33,7 +35,15 @@ export interface PackageInput {
   externalFile?(location: string): Uint8Array<ArrayBuffer> | undefined;
 }
 
-export type PublishStep = 'check' | 'reference' | 'optimise' | 'split' | 'measure';
+export type PublishStep =
+  | 'check'
+  | 'reference'
+  | 'optimise'
+  | 'split'
+  | 'measure'
+  | 'rows'
+  /** What is published all the same, though it may not be what is meant. */
+  | 'warning';
 
 export interface PackageOptions {
   readonly engines: PublishEngines;

@@ -1,0 +1,39 @@
+import type { Feeds, Fetches } from '../../engine/types.ts';
+import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
+import { describeOtherRows } from '../../tensor/rows.ts';
+import type { ModelConfig } from '../schema.ts';
+
+type Batching = Pick<ModelConfig, 'name' | 'maxBatchSize'>;
+
+/**
+ * Refuses a config whose `maxBatchSize` the model does not keep: asked before anything else is made of it.
+ *
+ * @param feeds A sample of so many rows.
+ * @throws EdgewiseError `invalid_request` naming the output and what was seen.
+ */
+export async function requireRows(
+  config: Batching,
+  { feeds, run }: { feeds(rows: number): Feeds; run(feeds: Feeds): Promise<Fetches> },
+): Promise<void> {
+  if (config.maxBatchSize === 0) return;
+  for (const rows of [1, 2].filter((rows) => rows <= config.maxBatchSize)) {
+    let seen: string | undefined;
+    try {
+      seen = describeOtherRows(await run(feeds(rows)), rows);
+    } catch (thrown) {
+      const error = toEdgewiseError(thrown);
+      // Whatever else went wrong says nothing of the model.
+      if (error.code !== 'invalid_request' && error.code !== 'shape_mismatch') throw error;
+      throw notRowWise(config, `it does not take ${rows} rows: ${error.message}`, error);
+    }
+    if (seen !== undefined) throw notRowWise(config, seen);
+  }
+}
+
+export function notRowWise({ name, maxBatchSize }: Batching, seen: string, cause?: Error): EdgewiseError {
+  return new EdgewiseError(
+    'invalid_request',
+    `maxBatchSize of ${name} is ${maxBatchSize}, but the model does not answer each row by itself: ${seen}. Set maxBatchSize to 0: callers may then still send several rows in one request, and requests are never run together`,
+    { cause },
+  );
+}

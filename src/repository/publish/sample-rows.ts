@@ -1,0 +1,88 @@
+/** Rows that differ from one another, to find out whether a model keeps them apart. The same on every machine. */
+import type { Feeds } from '../../engine/types.ts';
+import { type FixedDataType, typedArrays } from '../../tensor/datatype.ts';
+import { elementCount } from '../../tensor/shape.ts';
+import type { FixedTensor, Tensor, TensorSpec } from '../../tensor/tensor.ts';
+import type { Shapes } from './free-sizes.ts';
+import { seededRandom, toFp16 } from './sample.ts';
+
+/**
+ * `random`: floats between -1 and 1, whole numbers 0 and 1. `wide`: floats between -50 and 50, whole numbers 0 to 7 and
+ * bytes 0 to 127: what reaches other branches, and outweighs a neighbour in whatever is taken over the whole batch.
+ */
+export interface RowKind {
+  readonly fill: 'random' | 'wide' | 'ones' | 'zeros';
+  /** Other numbers for another seed. */
+  readonly seed: number;
+}
+
+const row = (fill: RowKind['fill'], seed = 1): RowKind => ({ fill, seed });
+
+/** The most telling ones first: a slow model is tried with the first few. */
+export const rowKinds: readonly RowKind[] = [
+  row('random'),
+  row('wide'),
+  row('zeros'),
+  row('random', 2),
+  row('ones'),
+  row('wide', 2),
+  row('random', 3),
+  row('wide', 3),
+  row('random', 4),
+  row('wide', 4),
+];
+
+/** A value for every input at these shapes; an input that `values` names has that value throughout. */
+export function sampleRow(
+  inputs: readonly TensorSpec[],
+  shapes: Shapes,
+  values: Readonly<Record<string, number>>,
+  kind: RowKind,
+): Feeds {
+  const next = seededRandom((kind.seed * 0x9e37_79b9) >>> 0);
+  return new Map(
+    inputs.map(({ name, datatype }) => {
+      const value = Object.hasOwn(values, name) ? values[name] : undefined;
+      return [name, fill(datatype, shapes.get(name) ?? [], kind.fill, value, next)];
+    }),
+  );
+}
+
+function fill(
+  datatype: TensorSpec['datatype'],
+  shape: readonly number[],
+  kind: RowKind['fill'],
+  value: number | undefined,
+  next: () => number,
+): Tensor {
+  const count = elementCount(shape);
+  const number = value === undefined ? numbers(datatype, kind, next) : () => value;
+  if (datatype === 'BYTES') {
+    return { datatype, shape, data: Array.from({ length: count }, () => words[number()] ?? '') };
+  }
+  const data = new typedArrays[datatype](count);
+  for (let index = 0; index < count; index += 1) {
+    if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
+      data[index] = BigInt(Math.trunc(number()));
+    } else {
+      data[index] = datatype === 'FP16' ? toFp16(number()) : number();
+    }
+  }
+  return { datatype, shape, data } as FixedTensor;
+}
+
+const words = ['', 'a', 'b', 'c', 'one', 'two', 'three', 'four'];
+
+const bytes: ReadonlySet<FixedDataType | 'BYTES'> = new Set(['INT8', 'UINT8']);
+
+function numbers(datatype: TensorSpec['datatype'], kind: RowKind['fill'], next: () => number): () => number {
+  if (kind === 'zeros') return () => 0;
+  if (kind === 'ones') return () => 1;
+  if (datatype === 'FP32' || datatype === 'FP64' || datatype === 'FP16') {
+    const reach = kind === 'wide' ? 50 : 1;
+    return () => (next() * 2 - 1) * reach;
+  }
+  if (kind === 'random' || datatype === 'BOOL') return () => Math.floor(next() * 2);
+  const below = bytes.has(datatype) ? 128 : 8;
+  return () => Math.floor(next() * below);
+}

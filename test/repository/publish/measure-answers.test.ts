@@ -1,0 +1,248 @@
+import { describe, expect, it } from 'vitest';
+import { createOrtNodeEngine } from '../../../src/engine/ort-node.ts';
+import { branchOnValues } from '../../../src/repository/onnx/branches.ts';
+import { inspectModel } from '../../../src/repository/onnx/inspect.ts';
+import { attributeTypes, decodeModel, tensorTypes } from '../../../src/repository/onnx/proto.ts';
+import { dimensionNames } from '../../../src/repository/publish/free-sizes.ts';
+import { measureAnswers } from '../../../src/repository/publish/measure-answers.ts';
+import type { PublishEngines } from '../../../src/repository/publish/types.ts';
+import { modelConfigSchema } from '../../../src/repository/schema.ts';
+import { floats, model, node, value } from '../../support/onnx-models.ts';
+import { mixersSeen, rowModel } from '../../support/row-models.ts';
+import { openSourceTerms } from '../../support/terms.ts';
+
+const origin = createOrtNodeEngine({ threads: 1 });
+const never = () => expect.fail('only the origin’s engine is asked');
+const engines: PublishEngines = { origin, native: origin, edge: never, optimise: never };
+
+interface MeasureOptions {
+  readonly random?: boolean;
+  readonly [key: string]: unknown;
+}
+
+async function measure(graph: Uint8Array, { random = false, ...config }: MeasureOptions = {}) {
+  const proto = decodeModel(graph);
+  const { inputs, outputs } = inspectModel(proto);
+  const said: string[] = [];
+  const answers = await measureAnswers(
+    {
+      source: { graph },
+      inputs,
+      outputs,
+      names: dimensionNames(proto),
+      config: modelConfigSchema.parse({ name: 'm', description: 'd', terms: openSourceTerms, ...config }),
+      random,
+      branch: branchOnValues(proto),
+    },
+    { engines, onProgress: (step, detail) => said.push(`${step}: ${detail}`) },
+  );
+  return { ...answers, said };
+}
+
+const shapesOf = ({ outputs }: { readonly outputs: readonly { name: string; shape: readonly number[] }[] }) =>
+  Object.fromEntries(outputs.map(({ name, shape }) => [name, shape]));
+
+describe('measureAnswers() of a model with a batch dimension', () => {
+  it('finds a model row-wise whose rows do not depend on one another, and proposes maxBatchSize', async () => {
+    const graph = rowModel({ layers: ['matmul', 'tanh', 'normalise', 'add'], twoOutputs: true });
+    const plain = await measure(graph);
+    expect(plain.rowWise).toBe(true);
+    expect(plain.said).toEqual([expect.stringMatching(/^rows: .*"maxBatchSize": 8/)]);
+    const batched = await measure(graph, { maxBatchSize: 16 });
+    expect(batched.rowWise).toBe(true);
+    expect(batched.said).toEqual(['rows: each row is answered by itself']);
+  });
+
+  it.each(mixersSeen)(
+    'finds a model with %s not row-wise, and refuses it with maxBatchSize',
+    async (kind) => {
+      const graph = rowModel({ layers: ['matmul', 'add'], mixer: { kind, after: 2 }, twoOutputs: true });
+      expect((await measure(graph)).rowWise).toBe(false);
+      await expect(measure(graph, { maxBatchSize: 8 })).rejects.toMatchObject({
+        code: 'invalid_request',
+        message: expect.stringMatching(/^maxBatchSize of m is 8, .*output "y" .*Set maxBatchSize to 0/),
+      });
+    },
+  );
+
+  it('does not trust samples that all take the same path of an If', async () => {
+    const graph = rowModel({ layers: ['matmul'], mixer: { kind: 'branch-on-batch', after: 0 } });
+    const { rowWise, said } = await measure(graph, { maxBatchSize: 8 });
+    expect(rowWise).toBe(false);
+    expect(said).toEqual([expect.stringMatching(/^warning: .*the path of its If depends on values/)]);
+  });
+
+  it('is not taken in by a dimension of 1 beside the batch: a row for each token is none for each request', async () => {
+    const flattened = (tokens: number | string) =>
+      model({
+        node: [node('Reshape', ['x', 'shape'], ['y'])],
+        initializer: [
+          { name: 'shape', dims: [2n], dataType: tensorTypes.INT64, int64Data: BigInt64Array.of(-1n, 4n) },
+        ],
+        input: [value('x', 'FP32', ['batch', tokens, 4])],
+        output: [value('y', 'FP32', ['rows', 4])],
+      });
+    expect((await measure(flattened(1))).rowWise).toBe(true);
+    expect((await measure(flattened('tokens'))).rowWise).toBe(false);
+  });
+
+  it('keeps dimensions of one name equal when it tries other sizes', async () => {
+    const graph = model({
+      node: [node('Add', ['a', 'b'], ['sum']), node('ReduceSum', ['sum', 'axes'], ['y'])],
+      initializer: [
+        { name: 'axes', dims: [1n], dataType: tensorTypes.INT64, int64Data: BigInt64Array.of(1n) },
+      ],
+      input: [value('a', 'FP32', ['batch', 'time']), value('b', 'FP32', ['batch', 'time'])],
+      output: [value('y', 'FP32', ['batch', 1])],
+    });
+    expect(await measure(graph, { sampleShapes: { a: [1, 3], b: [1, 3] } })).toMatchObject({ rowWise: true });
+  });
+
+  it('tells token ids apart, and leaves out samples that the model does not take', async () => {
+    const embed = (rows: number, reversed: boolean) =>
+      model({
+        node: [
+          node('Gather', ['table', 'ids'], ['embedded']),
+          reversed
+            ? node('Slice', ['embedded', 'from', 'to', 'axis', 'step'], ['y'])
+            : node('Identity', ['embedded'], ['y']),
+        ],
+        initializer: [
+          floats(
+            'table',
+            [rows, 2],
+            Float32Array.from({ length: rows * 2 }, (_, index) => index),
+          ),
+          ...Object.entries({ from: -1n, to: -1_000_000n, axis: 0n, step: -1n }).map(([name, int]) => ({
+            name,
+            dims: [1n],
+            dataType: tensorTypes.INT64,
+            int64Data: BigInt64Array.of(int),
+          })),
+        ],
+        input: [value('ids', 'INT64', ['batch', 'tokens'])],
+        output: [value('y', 'FP32', ['batch', 'tokens', 2])],
+      });
+    for (const vocabulary of [2, 100]) {
+      expect((await measure(embed(vocabulary, false))).rowWise).toBe(true);
+      expect((await measure(embed(vocabulary, true))).rowWise).toBe(false);
+    }
+  });
+
+  it('shows nothing by an output that never changes, and says which', async () => {
+    const graph = model({
+      node: [node('Mul', ['x', 'zero'], ['y']), node('Identity', ['x'], ['z'])],
+      initializer: [floats('zero', [], new Float32Array([0]))],
+      input: [value('x', 'FP32', ['batch', 4])],
+      output: [value('y', 'FP32', ['batch', 4]), value('z', 'FP32', ['batch', 4])],
+    });
+    const { rowWise, said } = await measure(graph, { maxBatchSize: 4 });
+    expect(rowWise).toBe(false);
+    expect(said).toEqual([
+      expect.stringMatching(/^warning: .*output "y" is the same for all .* never run together/),
+    ]);
+  });
+
+  it('never has a model batched that draws random numbers', async () => {
+    const dice = model({
+      node: [node('RandomUniformLike', ['x'], ['noise']), node('Add', ['x', 'noise'], ['y'])],
+      input: [value('x', 'FP32', ['batch', 4])],
+      output: [value('y', 'FP32', ['batch', 4])],
+    });
+    const { rowWise, said } = await measure(dice, { maxBatchSize: 4, random: true });
+    expect(rowWise).toBe(false);
+    expect(said).toEqual([expect.stringMatching(/^warning: .*draws random numbers/)]);
+  });
+
+  it('refuses maxBatchSize for a model that takes one row only', async () => {
+    const graph = model({
+      node: [node('Reshape', ['x', 'shape'], ['y'])],
+      initializer: [
+        { name: 'shape', dims: [2n], dataType: tensorTypes.INT64, int64Data: BigInt64Array.of(1n, 4n) },
+      ],
+      input: [value('x', 'FP32', ['batch', 4])],
+      output: [value('y', 'FP32', ['batch', 4])],
+    });
+    await expect(measure(graph, { maxBatchSize: 4 })).rejects.toThrow(
+      /2 rows that it takes one by one are refused together/,
+    );
+    expect((await measure(graph, { maxBatchSize: 1 })).rowWise).toBe(false);
+  });
+});
+
+describe('measureAnswers() of a model without a batch dimension', () => {
+  it('never has it batched', async () => {
+    const stateful = model({
+      node: [node('Add', ['x', 'rate'], ['y']), node('Identity', ['state'], ['next'])],
+      input: [
+        value('x', 'FP32', ['batch', 4]),
+        value('state', 'FP32', [2, 'batch', 3]),
+        value('rate', 'FP32', []),
+      ],
+      output: [value('y', 'FP32', ['batch', 4]), value('next', 'FP32', [2, 'batch', 3])],
+    });
+    const { rowWise, said, ...answers } = await measure(stateful);
+    expect([rowWise, said]).toEqual([false, []]);
+    expect(shapesOf(answers)).toEqual({ y: [-1, 4], next: [2, -1, 3] });
+  });
+
+  it('has it published as the graph declares it, with a warning, where this machine does not run it', async () => {
+    const unknown = model({
+      node: [node('Nonesuch', ['x'], ['y'])],
+      input: [value('x', 'FP32', ['batch', 4])],
+      output: [value('y', 'FP32', ['batch', 2])],
+    });
+    const { rowWise, said, ...answers } = await measure(unknown, { maxBatchSize: 4 });
+    expect(rowWise).toBe(false);
+    expect(shapesOf(answers)).toEqual({ y: [-1, 2] });
+    expect(said).toEqual([
+      expect.stringMatching(/^warning: .*this machine does not run it.*never run together/),
+    ]);
+  });
+});
+
+describe('measureAnswers() of outputs that the graph declares otherwise', () => {
+  it('gives the shapes of the runtime, free where they vary', async () => {
+    // As exporters write it: a label for the whole batch, a Reshape target, a list with a fixed length.
+    const graph = model({
+      node: [
+        node('ArgMax', ['x'], ['label'], {
+          attribute: [
+            { name: 'axis', type: attributeTypes.INT, i: 1n },
+            { name: 'keepdims', type: attributeTypes.INT, i: 0n },
+          ],
+        }),
+        node('Reshape', ['x', 'pairs'], ['pairsOfRow']),
+        node('NonZero', ['x'], ['places']),
+        node('Identity', ['x'], ['scores']),
+      ],
+      initializer: [
+        { name: 'pairs', dims: [3n], dataType: tensorTypes.INT64, int64Data: BigInt64Array.of(0n, 2n, 2n) },
+      ],
+      input: [value('x', 'FP32', ['batch', 4])],
+      output: [
+        value('label', 'INT64', [1]),
+        value('pairsOfRow', 'FP32', ['batch', 4]),
+        value('places', 'INT64', [2, 7]),
+        value('scores', 'FP32', ['batch', 4]),
+      ],
+    });
+    const { said, ...answers } = await measure(graph);
+    expect(shapesOf(answers)).toEqual({
+      label: [-1],
+      pairsOfRow: [-1, 2, 2],
+      places: [2, -1],
+      scores: [-1, 4],
+    });
+    expect(said.map((line) => /output "(\w+)" as (\S+),.*published as (\S+)$/.exec(line)?.slice(1))).toEqual([
+      ['label', '[1]', '[-1]'],
+      ['pairsOfRow', '[-1,4]', '[-1,2,2]'],
+      ['places', '[2,7]', '[2,-1]'],
+    ]);
+  });
+
+  it('leaves what no run contradicts as it is declared', async () => {
+    const graph = rowModel({ layers: ['matmul'], twoOutputs: true });
+    expect(shapesOf(await measure(graph))).toEqual({ y: [-1, 4], h: [-1, 4] });
+  });
+});
