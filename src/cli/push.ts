@@ -1,4 +1,5 @@
 /** Publishing a model from the source tree to a worker: `edgewise model push`, and what scripts call. */
+import { createHash } from 'node:crypto';
 import type { Clock } from '../async/clock.ts';
 import {
   type AdminClient,
@@ -100,6 +101,7 @@ export async function pushModel(folder: string, options: PushOptions): Promise<P
     {
       engines,
       originOnly,
+      sha256: () => createHash('sha256'),
       ...(options.memoryCapBytes === undefined ? {} : { memoryCapBytes: options.memoryCapBytes }),
       onProgress: (step, detail) => onProgress?.({ step, detail }),
     },
@@ -120,7 +122,7 @@ export async function pushModel(folder: string, options: PushOptions): Promise<P
     status,
     manifest,
     uploadedBlobs: uploaded.length,
-    uploadedBytes: uploaded.reduce((sum, { bytes }) => sum + bytes.byteLength, 0),
+    uploadedBytes: uploaded.reduce((sum, { byteLength }) => sum + byteLength, 0),
   };
 }
 
@@ -184,15 +186,15 @@ async function upload(
       missing.push(blob);
     }
   });
-  const totalBytes = missing.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+  const totalBytes = missing.reduce((sum, { byteLength }) => sum + byteLength, 0);
   onProgress?.({
     step: 'upload',
     detail: `${missing.length} of ${distinct.length} blobs are missing, ${totalBytes} bytes`,
   });
   let sentBytes = 0;
-  await inParallel(missing, async ({ digest, bytes }) => {
-    await client.putBlob(digest, bytes);
-    sentBytes += bytes.byteLength;
+  await inParallel(missing, async ({ digest, byteLength, read }) => {
+    await client.putBlob(digest, await read());
+    sentBytes += byteLength;
     onProgress?.({ step: 'upload', detail: `${sentBytes} of ${totalBytes} bytes` });
   });
   return missing;

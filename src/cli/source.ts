@@ -1,12 +1,14 @@
 /** Reads `models/<name>` of the source tree: config.json, `<version>/model.onnx` and what stands beside it. */
-import { readFileSync, realpathSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { join, resolve } from 'node:path';
 import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { compareVersions, isModelVersion } from '../repository/name.ts';
+import type { ByteSource } from '../repository/onnx/byte-source.ts';
+import { modelFileName } from '../repository/onnx/read-model.ts';
 import type { PackageInput } from '../repository/publish/types.ts';
 import { type ModelConfig, modelConfigSchema } from '../repository/schema.ts';
+import { fileSource, fileWithin } from './file-source.ts';
 
 /**
  * @param version Absent: the highest folder.
@@ -16,10 +18,10 @@ export async function readModelFolder(folder: string, version?: string): Promise
   const config = await readConfig(folder);
   const chosen = version ?? (await newestVersion(folder));
   const versionFolder = join(folder, chosen);
-  const model = await read(join(versionFolder, 'model.onnx'), `wanted the model of version ${chosen} there`);
+  const model = modelFile(join(versionFolder, modelFileName), `wanted the model of version ${chosen} there`);
   const labels: Record<string, readonly string[]> = {};
   for (const [output, file] of Object.entries(config.labels)) {
-    const bytes = readWithin(versionFolder, file);
+    const bytes = await readWithin(versionFolder, file);
     if (bytes === undefined) {
       throw new EdgewiseError(
         'invalid_request',
@@ -29,7 +31,7 @@ export async function readModelFolder(folder: string, version?: string): Promise
     labels[output] = lines(new TextDecoder().decode(bytes));
   }
   const { file } = config.terms.licence;
-  const licenceText = readWithin(folder, file);
+  const licenceText = await readWithin(folder, file);
   if (licenceText === undefined) {
     throw new EdgewiseError(
       'invalid_request',
@@ -40,9 +42,10 @@ export async function readModelFolder(folder: string, version?: string): Promise
     config,
     version: chosen,
     model,
+    folder: resolve(versionFolder),
     labels,
     licenceText,
-    externalFile: (location) => readWithin(versionFolder, location),
+    externalFile: async (location) => fileWithin(versionFolder, location),
   };
 }
 
@@ -78,27 +81,35 @@ async function newestVersion(folder: string): Promise<string> {
   return newest;
 }
 
+function modelFile(path: string, wanted: string): ByteSource {
+  try {
+    return fileSource(path);
+  } catch (error) {
+    throw unreadable(path, error, wanted);
+  }
+}
+
 async function read(path: string, wanted: string): Promise<Uint8Array<ArrayBuffer>> {
   try {
     return new Uint8Array(await readFile(path));
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : error;
-    throw new EdgewiseError('invalid_request', `${path} cannot be read (${code}): ${wanted}`, {
-      cause: error,
-    });
+    throw unreadable(path, error, wanted);
   }
+}
+
+function unreadable(path: string, error: unknown, wanted: string): EdgewiseError {
+  const code = error instanceof Error && 'code' in error ? error.code : error;
+  return new EdgewiseError('invalid_request', `${path} cannot be read (${code}): ${wanted}`, {
+    cause: error,
+  });
 }
 
 function lines(text: string): string[] {
   return text.replace(/\r?\n$/, '').split(/\r?\n/);
 }
 
-/** Undefined for what is not there or, by `..` or a link, lies elsewhere: a model from outside may name any file. */
-function readWithin(folder: string, file: string): Uint8Array<ArrayBuffer> | undefined {
-  try {
-    const path = realpathSync(join(folder, file));
-    return path.startsWith(realpathSync(folder) + sep) ? new Uint8Array(readFileSync(path)) : undefined;
-  } catch {
-    return undefined;
-  }
+/** As `fileWithin`, the whole file. */
+async function readWithin(folder: string, file: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  const source = fileWithin(folder, file);
+  return source?.read(0, source.byteLength);
 }

@@ -17,6 +17,11 @@ export interface OrtNodeOptions {
   /** Whether `cpu` is the last resort where it is not named. Default true. */
   readonly cpuFallback?: boolean;
   readonly onProviderSkipped?: OnProviderSkipped;
+  /**
+   * Computes each node as the graph has it: no fusion, nothing folded, no second copy of the weights. Slower, and what
+   * other forms of the model are compared with. Default false.
+   */
+  readonly exact?: boolean;
   /** Threads of one run; ONNX Runtime's own choice where absent. */
   readonly threads?: number | undefined;
 }
@@ -59,8 +64,13 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNode
   env.logLevel = 'fatal';
   const sessionOptions: InferenceSession.SessionOptions = {
     logSeverityLevel: fatalOnly,
+    ...(options.exact && { graphOptimizationLevel: 'disabled' }),
     extra: {
-      session: { load_model_format: 'ONNX', model_external_initializers_file_folder_path: noFolder },
+      session: {
+        load_model_format: 'ONNX',
+        model_external_initializers_file_folder_path: noFolder,
+        ...(options.exact && { disable_prepacking: '1' }),
+      },
     },
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
   };
@@ -107,9 +117,10 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNode
 type SessionMaker = (providers: readonly string[]) => Promise<InferenceSession>;
 
 function sessionMaker(
-  { graph, weights }: WholeModel,
-  options: InferenceSession.SessionOptions,
+  { graph, weights, folder }: WholeModel,
+  base: InferenceSession.SessionOptions,
 ): SessionMaker {
+  const options = folder === undefined ? base : withFolder(base, folder);
   const externalData = weights === undefined ? [] : [{ path: weights.path, data: weights.bytes }];
   return async (providers) => {
     try {
@@ -122,6 +133,17 @@ function sessionMaker(
       throw createError({ text: textOf(error) });
     }
   };
+}
+
+function withFolder(
+  options: InferenceSession.SessionOptions,
+  folder: string,
+): InferenceSession.SessionOptions {
+  const session = {
+    ...Object(options.extra?.['session']),
+    model_external_initializers_file_folder_path: folder,
+  };
+  return { ...options, extra: { ...options.extra, session } };
 }
 
 /** `y` = `x` + `x`, FP32 [n], opset 13: an ONNX model as small as they come that makes a device compute. */

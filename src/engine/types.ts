@@ -7,6 +7,8 @@ import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 export interface ModelSource {
   readonly graph: Uint8Array;
   readonly weights?: WeightSource;
+  /** Instead of `weights`, for an engine with a file system: the folder that the graph's external data stand in. */
+  readonly folder?: string;
 }
 
 export interface WeightSource {

@@ -9,12 +9,14 @@ export interface WholeModel {
     readonly path: string;
     readonly bytes: Uint8Array<ArrayBuffer>;
   };
+  /** Where the files stand that the graph names, in place of `weights`: the runtime maps them into memory itself. */
+  readonly folder?: string;
 }
 
 /** @throws what `gatherWeights` throws. */
-export async function wholeModel({ graph, weights }: ModelSource): Promise<WholeModel> {
+export async function wholeModel({ graph, weights, folder }: ModelSource): Promise<WholeModel> {
   return weights === undefined
-    ? { graph }
+    ? { graph, ...(folder !== undefined && { folder }) }
     : { graph, weights: { path: weights.path, bytes: await gatherWeights(weights) } };
 }
 

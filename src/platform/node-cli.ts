@@ -10,7 +10,7 @@ import type { PublishEngines } from '../repository/publish/types.ts';
 export async function createPublishEngines(): Promise<PublishEngines> {
   const builds = await loadNodeBuilds();
   return {
-    native: createOrtNodeEngine(),
+    native: createOrtNodeEngine({ exact: true }),
     origin: createOrtNodeEngine(),
     edge: (memoryCapBytes) => createOrtWasmPair({ ...builds, memoryCapBytes }),
     optimise: optimiseWithOrtNode,

@@ -107,8 +107,8 @@ const plainModelConfigSchema = z.strictObject({
   versionPolicy: versionPolicySchema.default({ latest: { numVersions: 1 } }),
   /** Output name → file beside the model with one label per line, in class order. */
   labels: z.record(z.string(), z.string()).default({}),
-  /** Sizes to measure dynamic dimensions with: input name → full shape. */
-  sampleShapes: z.record(z.string(), z.array(z.int().positive())).default({}),
+  /** Sizes to measure dynamic dimensions with: input name → full shape. 0 for an empty one, such as a decoder's past. */
+  sampleShapes: z.record(z.string(), z.array(z.int().nonnegative())).default({}),
   /** What to fill an input with when measuring, where zeros are no valid input (a sample rate): input name → value. */
   sampleValues: z.record(z.string(), z.number()).default({}),
   /** Whose it is, and who may use it for what. */

@@ -20,7 +20,7 @@ import { pullModel } from '../../src/cli/pull.ts';
 import { pushModel } from '../../src/cli/push.ts';
 import { verifyFolder } from '../../src/cli/verify-folder.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
-import { splitModel } from '../../src/repository/onnx/split.ts';
+import { splitModel, weightBytes } from '../../src/repository/onnx/split.ts';
 import { generateKey } from '../../src/repository/signing/private-key.ts';
 import { parsePublicKey, publicKeyPem } from '../../src/repository/signing/public-key.ts';
 import { trustPublishers } from '../../src/repository/signing/publishers.ts';
@@ -42,16 +42,14 @@ const trusted = trustPublishers(publishers);
 
 /** Published with graph, weights and licence as they are; `digest` may say something else of the weights. */
 async function publish(name: string, digest?: `sha256:${string}`): Promise<void> {
-  const { graph, weights } = splitModel(deepMatMul(64, 1));
+  const { graph, weights } = await splitModel(deepMatMul(64, 1));
   if (weights === undefined) throw new Error('wanted weights');
-  const whole = Buffer.concat(weights.pieces.map(({ bytes }) => bytes));
+  const whole = await weightBytes(weights);
   const chunks = await Promise.all(
-    weights.pieces.map(async ({ offset, bytes }) => ({
-      digest: await digestOf(bytes),
-      offset,
-      byteLength: bytes.byteLength,
-      bytes,
-    })),
+    weights.pieces.map(async ({ offset, byteLength, read }) => {
+      const bytes = await read();
+      return { digest: await digestOf(bytes), offset, byteLength, bytes };
+    }),
   );
   for (const bytes of [graph, licenceBytes]) await client().putBlob(await digestOf(bytes), bytes);
   for (const chunk of chunks) await client().putBlob(chunk.digest, chunk.bytes);
@@ -62,7 +60,7 @@ async function publish(name: string, digest?: `sha256:${string}`): Promise<void>
     outputs: [spec('h1')],
     weights: {
       path: weights.path,
-      digest: digest ?? (await digestOf(new Uint8Array(whole))),
+      digest: digest ?? (await digestOf(whole)),
       byteLength: whole.byteLength,
       chunks: chunks.map(({ bytes: _, ...chunk }) => chunk),
     },

@@ -5,12 +5,13 @@
 import type { AdminClient } from '../../src/client/admin-client.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
+import { bytesSource } from '../../src/repository/onnx/byte-source.ts';
 import { inspectModel, type Ranks } from '../../src/repository/onnx/inspect.ts';
 import { splitModel } from '../../src/repository/onnx/split.ts';
 import { defaultEdgeCapBytes } from '../../src/repository/publish/edge-form.ts';
 import { readSource } from '../../src/repository/publish/source.ts';
 import type { PackageBlob, PackageInput } from '../../src/repository/publish/types.ts';
-import { wholeDigest } from '../../src/repository/publish/whole-digest.ts';
+import { digestWeights } from '../../src/repository/publish/whole-digest.ts';
 import {
   type EdgeProfile,
   type Manifest,
@@ -52,17 +53,17 @@ export async function publishCase(
       terms: { ...openSourceTerms, creator: { name: 'ONNX Project Contributors' } },
     }),
     version: '1',
-    model,
+    model: bytesSource(model),
     labels: {},
     licenceText: licenceBytes,
   };
   const source = await readSource(input, {});
   const { inputs, outputs, opsets } = inspectModel(source.model, ranks);
-  await (await engine.createSession({ graph: source.bytes })).release();
-  const { graph, weights } = splitModel(source.model);
+  await (await engine.createSession({ graph: model })).release();
+  const { graph, weights } = await splitModel(source.model);
   const graphBlob = await blobOf(graph);
   const chunks = await Promise.all(
-    (weights?.pieces ?? []).map(async ({ offset, bytes }) => ({ offset, ...(await blobOf(bytes)) })),
+    (weights?.pieces ?? []).map(async ({ offset, read }) => ({ offset, ...(await blobOf(await read())) })),
   );
   const manifest = manifestSchema.parse({
     schema: manifestSchemaId,
@@ -81,9 +82,9 @@ export async function publishCase(
     ...(weights && {
       weights: {
         path: weights.path,
-        digest: await wholeDigest(weights),
+        digest: (await digestWeights(weights)).whole,
         byteLength: weights.byteLength,
-        chunks: chunks.map(({ offset, digest, bytes }) => ({ digest, offset, byteLength: bytes.byteLength })),
+        chunks: chunks.map(({ offset, digest, byteLength }) => ({ digest, offset, byteLength })),
       },
     }),
     sourceDigest: source.sourceDigest,
@@ -91,8 +92,8 @@ export async function publishCase(
     opsets,
     edgeProfile: estimate(graph.byteLength + (weights?.byteLength ?? 0), tensorBytes),
   });
-  for (const { digest, bytes } of [graphBlob, ...chunks, await blobOf(licenceBytes)]) {
-    await client.putBlob(digest, bytes);
+  for (const { digest, read } of [graphBlob, ...chunks, await blobOf(licenceBytes)]) {
+    await client.putBlob(digest, await read());
   }
   const { digest: manifestDigest } = await encodeManifest(manifest);
   await client.publishVersion(manifest, await signModel({ manifest, manifestDigest }, signingKey));
@@ -112,5 +113,5 @@ function estimate(modelBytes: number, tensorBytes: number): EdgeProfile {
 }
 
 async function blobOf(bytes: Uint8Array<ArrayBuffer>): Promise<PackageBlob> {
-  return { digest: await digestOf(bytes), bytes };
+  return { digest: await digestOf(bytes), byteLength: bytes.byteLength, read: async () => bytes };
 }

@@ -4,7 +4,7 @@ import { systemClock } from '../../src/async/clock.ts';
 import { type PoolModel, SessionPool } from '../../src/engine/session-pool.ts';
 import type { Engine, Feeds, Fetches, ModelSource } from '../../src/engine/types.ts';
 import { decodeModel } from '../../src/repository/onnx/proto.ts';
-import { splitModel } from '../../src/repository/onnx/split.ts';
+import { splitModel, weightBytes } from '../../src/repository/onnx/split.ts';
 import { tensorBytes } from '../../src/tensor/bytes.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
@@ -41,11 +41,10 @@ export const soakModels: Readonly<Record<string, SoakModel>> = {
 };
 
 /** The published form, whose weights come piece by piece and not at once, as from a store. */
-function publishedForm(onnx: Uint8Array): ModelSource {
-  const { graph, weights } = splitModel(decodeModel(onnx));
+async function publishedForm(onnx: Uint8Array): Promise<ModelSource> {
+  const { graph, weights } = await splitModel(decodeModel(onnx));
   if (weights === undefined) return { graph };
-  const whole = new Uint8Array(weights.byteLength);
-  for (const { offset, bytes } of weights.pieces) whole.set(bytes, offset);
+  const whole = await weightBytes(weights);
   return {
     graph,
     weights: {
@@ -97,7 +96,7 @@ export async function soak(
   });
   const models = Object.entries(soakModels).map(([key, { feeds, sessionMebibytes }]) => {
     const source = publishedForm(files[key] ?? expect.unreachable(`no file of ${key}`));
-    const model: PoolModel = { key, bytes: sessionMebibytes * mebibyte, load: async () => source };
+    const model: PoolModel = { key, bytes: sessionMebibytes * mebibyte, load: () => source };
     return { model, feeds };
   });
   const first = new Map<string, string>();

@@ -4,7 +4,7 @@
  */
 import { EdgewiseError } from '../../errors.ts';
 import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from './proto-types.ts';
-import { declaredElements, isExternal, rawBytes, tensorLabel } from './tensor-data.ts';
+import { checkedByteLength, declaredElements, isExternal, rawBytes, tensorLabel } from './tensor-data.ts';
 import { scopesOf, tensorsOf } from './walk.ts';
 
 export const modelLimits = {
@@ -23,7 +23,7 @@ function refuse(message: string): never {
 }
 
 /**
- * Checks a model whose weights are in the file itself (`inlineExternalData` first where they are not).
+ * Checks a model whose weights are in memory or `stored`: as `readModel` gives it.
  *
  * @throws EdgewiseError `invalid_request` naming what is wrong.
  */
@@ -68,8 +68,8 @@ function checkTensor(tensor: TensorProto): void {
   if (tensor.segment !== undefined) {
     refuse(`${tensorLabel(tensor)} is a segment of a tensor, which is not served`);
   }
-  const raw = rawBytes(tensor);
-  if (raw === undefined && declaredElements(tensor) !== (tensor.stringData ?? []).length) {
+  const byteLength = checkedByteLength(tensor);
+  if (byteLength === undefined && declaredElements(tensor) !== (tensor.stringData ?? []).length) {
     refuse(
       `${tensorLabel(tensor)} wants ${declaredElements(tensor)} strings, the file holds ${(tensor.stringData ?? []).length}`,
     );

@@ -1,6 +1,15 @@
 import { EdgewiseError } from '../../errors.ts';
-import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from './proto-types.ts';
-import { declaredBytes, isExternal, tensorLabel } from './tensor-data.ts';
+import type { ByteSource } from './byte-source.ts';
+import {
+  type AttributeProto,
+  dataLocations,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type SparseTensorProto,
+  type TensorProto,
+} from './proto-types.ts';
+import { declaredBytes, isExternal, tensorLabel, typedFieldOf } from './tensor-data.ts';
 
 /** The entries of `TensorProto.external_data` (docs/ExternalData.md of the ONNX project). */
 export interface ExternalRef {
@@ -46,6 +55,26 @@ export function externalRef(tensor: TensorProto): ExternalRef {
   return { location, offset, length };
 }
 
+/** Bytes `begin` to `end` of the file that an external tensor refers to, checked against its shape. */
+function checkedRange(tensor: TensorProto, fileBytes: number | undefined): { begin: number; end: number } {
+  const { location, offset, length } = externalRef(tensor);
+  if (fileBytes === undefined) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${tensorLabel(tensor)} refers to the file ${JSON.stringify(location)}, which is not there`,
+    );
+  }
+  const expected = declaredBytes(tensor) ?? 0;
+  const present = Math.min(length ?? expected, Math.max(0, fileBytes - offset));
+  if (present !== expected) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${tensorLabel(tensor)} of shape [${(tensor.dims ?? []).join(',')}] wants ${expected} bytes, ${JSON.stringify(location)} gives ${present} from offset ${offset}`,
+    );
+  }
+  return { begin: offset, end: offset + expected };
+}
+
 /** The tensor with its bytes in `raw_data`, as a view of its file. */
 export function inlineTensor(
   tensor: TensorProto,
@@ -54,30 +83,59 @@ export function inlineTensor(
   if (!isExternal(tensor)) {
     return tensor;
   }
-  const { location, offset, length } = externalRef(tensor);
-  const bytes = file(location);
-  if (bytes === undefined) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `${tensorLabel(tensor)} refers to the file ${JSON.stringify(location)}, which is not there`,
-    );
-  }
-  const wanted = declaredBytes(tensor) ?? 0;
-  const present = Math.min(length ?? wanted, Math.max(0, bytes.byteLength - offset));
-  if (present !== wanted) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `${tensorLabel(tensor)} of shape [${(tensor.dims ?? []).join(',')}] wants ${wanted} bytes, ${JSON.stringify(location)} gives ${present} from offset ${offset}`,
-    );
-  }
+  const bytes = file(externalRef(tensor).location);
+  const { begin, end } = checkedRange(tensor, bytes?.byteLength);
   const { externalData: _, dataLocation: __, ...rest } = tensor;
-  return { ...rest, rawData: bytes.subarray(offset, offset + wanted) };
+  return { ...rest, rawData: bytes?.subarray(begin, end) ?? new Uint8Array(0) };
+}
+
+/** The tensor with a range of its file in place of the reference. */
+export function storedTensor(
+  tensor: TensorProto,
+  file: (location: string) => ByteSource | undefined,
+): TensorProto {
+  if (!isExternal(tensor)) {
+    return tensor;
+  }
+  const field = typedFieldOf(tensor);
+  if (tensor.rawData !== undefined || (field !== undefined && tensor[field] !== undefined)) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${tensorLabel(tensor)} has values in the model and refers to a file for them, expected one of the two`,
+    );
+  }
+  const { location } = externalRef(tensor);
+  const found = file(location);
+  const { begin, end } = checkedRange(tensor, found?.byteLength);
+  const { externalData: _, dataLocation: __, ...rest } = tensor;
+  return found === undefined
+    ? rest
+    : { ...rest, stored: { location, file: found, begin, byteLength: end - begin } };
+}
+
+/** A tensor whose values stand in a file beside the graph. */
+export function externalTensor(
+  tensor: TensorProto,
+  location: string,
+  offset: number,
+  length: number,
+): TensorProto {
+  const { stored: _, rawData: __, floatData, doubleData, int32Data, int64Data, uint64Data, ...rest } = tensor;
+  return {
+    ...rest,
+    externalData: [
+      { key: 'location', value: location },
+      { key: 'offset', value: String(offset) },
+      { key: 'length', value: String(length) },
+    ],
+    dataLocation: dataLocations.EXTERNAL,
+  };
 }
 
 type TensorMap = (tensor: TensorProto) => TensorProto;
 
-/** The model with every initializer and attribute tensor, in subgraphs and functions too, mapped. */
-function mapTensors(model: ModelProto, map: TensorMap): ModelProto {
+/** The model with every tensor in it mapped: those of subgraphs, functions and training graphs, too. */
+export function mapTensors(model: ModelProto, map: TensorMap): ModelProto {
   return {
     ...model,
     ...(model.graph && { graph: mapGraph(model.graph, map) }),
@@ -85,6 +143,16 @@ function mapTensors(model: ModelProto, map: TensorMap): ModelProto {
       functions: model.functions.map((body) => ({
         ...body,
         ...(body.node && { node: mapNodes(body.node, map) }),
+        ...(body.attributeProto && {
+          attributeProto: body.attributeProto.map((value) => mapAttribute(value, map)),
+        }),
+      })),
+    }),
+    ...(model.trainingInfo && {
+      trainingInfo: model.trainingInfo.map((info) => ({
+        ...info,
+        ...(info.initialization && { initialization: mapGraph(info.initialization, map) }),
+        ...(info.algorithm && { algorithm: mapGraph(info.algorithm, map) }),
       })),
     }),
   };
@@ -94,7 +162,18 @@ function mapGraph(graph: GraphProto, map: TensorMap): GraphProto {
   return {
     ...graph,
     ...(graph.initializer && { initializer: graph.initializer.map(map) }),
+    ...(graph.sparseInitializer && {
+      sparseInitializer: graph.sparseInitializer.map((sparse) => mapSparse(sparse, map)),
+    }),
     ...(graph.node && { node: mapNodes(graph.node, map) }),
+  };
+}
+
+function mapSparse(sparse: SparseTensorProto, map: TensorMap): SparseTensorProto {
+  return {
+    ...sparse,
+    ...(sparse.values && { values: map(sparse.values) }),
+    ...(sparse.indices && { indices: map(sparse.indices) }),
   };
 }
 
@@ -113,11 +192,15 @@ function mapAttribute(attribute: AttributeProto, map: TensorMap): AttributeProto
     ...(attribute.tensors && { tensors: attribute.tensors.map(map) }),
     ...(attribute.g && { g: mapGraph(attribute.g, map) }),
     ...(attribute.graphs && { graphs: attribute.graphs.map((graph) => mapGraph(graph, map)) }),
+    ...(attribute.sparseTensor && { sparseTensor: mapSparse(attribute.sparseTensor, map) }),
+    ...(attribute.sparseTensors && {
+      sparseTensors: attribute.sparseTensors.map((sparse) => mapSparse(sparse, map)),
+    }),
   };
 }
 
 /**
- * The model with the weights of other files put into it: what a push starts from, and what `split` takes apart again.
+ * The model with the weights of other files put into it: one file again, of what `split` has taken apart.
  *
  * @throws EdgewiseError `invalid_request` for a reference outside the folder, a missing file, or a range that does not fit
  * the tensor's shape.

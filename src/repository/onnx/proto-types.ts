@@ -3,6 +3,7 @@
  * its own in camelCase, 64-bit integers are bigints, packed numbers typed arrays. What is absent in the file is absent
  * here, repeated fields too.
  */
+import type { ByteSource } from './byte-source.ts';
 import type { UnknownFields } from './wire.ts';
 
 /** `TensorProto.DataType`. */
@@ -125,8 +126,19 @@ export interface AttributeProto extends UnknownFields {
   readonly sparseTensors?: readonly SparseTensorProto[];
 }
 
+/** A range of a file that holds the values of a tensor, as `raw_data` would. */
+export interface StoredBytes {
+  /** Of the file, as a graph beside it would refer to it. */
+  readonly location: string;
+  readonly file: ByteSource;
+  readonly begin: number;
+  readonly byteLength: number;
+}
+
 /** `dataType` is one of `tensorTypes`; the values stand in `rawData`, in a typed field, or outside (`externalData`). */
 export interface TensorProto extends UnknownFields {
+  /** Set by `readModel` in place of every other field for values. Not written by `encodeModel`. */
+  readonly stored?: StoredBytes;
   readonly dims?: readonly bigint[];
   readonly dataType?: number;
   readonly segment?: TensorSegment;

@@ -1,9 +1,12 @@
+import type { WeightSource } from '../../engine/types.ts';
 import { type ChunkPlan, planChunks } from './chunk-plan.ts';
-import { inlineExternalData } from './external.ts';
+import { constantsToInitializers } from './constants.ts';
+import { externalTensor, inlineExternalData, mapTensors } from './external.ts';
 import { hoistInitializers } from './hoist.ts';
 import { decodeModel, encodeModel } from './proto.ts';
-import { dataLocations, type ModelProto, type TensorProto } from './proto-types.ts';
-import { rawBytes } from './tensor-data.ts';
+import type { ModelProto, TensorProto } from './proto-types.ts';
+import { checkedByteLength, rawBytes, readBytes } from './tensor-data.ts';
+import { scopesOf, tensorsOf } from './walk.ts';
 
 /** The `location` under which a published graph refers to its weights. */
 export const weightsPath = 'weights.bin';
@@ -11,9 +14,12 @@ export const weightsPath = 'weights.bin';
 /** Below this many bytes an initializer stays in the graph: shapes and the like, which are read while a model loads. */
 export const minExternalBytes = 1024;
 
+/** One chunk of the weights file. */
 export interface WeightPiece {
   readonly offset: number;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly byteLength: number;
+  /** Its bytes, or those from `begin` to `end`, read where the model's own files have them; a copy. */
+  read(begin?: number, end?: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 export interface SplitModel {
@@ -28,75 +34,169 @@ export interface SplitModel {
 }
 
 /**
- * Takes the initializers of at least 1 KiB out of the graph, those of subgraphs included, and cuts them as `planChunks`
- * says. Strings, sparse tensors and the values of attributes stay.
+ * Takes the initializers of at least 1 KiB out of the graph, those of subgraphs and of Constant nodes included, and cuts
+ * them as `planChunks` says. Strings, sparse tensors and the values of other attributes stay. Reads no weights.
  *
  * @throws EdgewiseError `invalid_request` when a tensor's shape and data disagree.
  */
-export function splitModel(source: ModelProto): SplitModel {
-  const model = hoistInitializers(source, minExternalBytes);
-  const initializers = model.graph?.initializer ?? [];
-  const moved = new Map<TensorProto, Uint8Array>();
-  for (const tensor of initializers) {
-    const bytes = rawBytes(tensor);
-    if (bytes !== undefined && bytes.byteLength >= minExternalBytes) {
-      moved.set(tensor, bytes);
-    }
+export async function splitModel(source: ModelProto): Promise<SplitModel> {
+  const model = withMovableWeights(source);
+  const moved = movableWeights(model);
+  if (moved.length === 0) {
+    return { graph: encodeModel(await withStoredRead(model)) };
   }
-  if (moved.size === 0) {
-    return { graph: encodeModel(model) };
-  }
-  const values = [...moved.values()];
-  const plan = planChunks(values.map(({ byteLength }) => byteLength));
+  const sizes = moved.map((tensor) => checkedByteLength(tensor) ?? 0);
+  const plan = planChunks(sizes);
   const references = new Map(
-    [...moved.keys()].map((tensor, index) => [
+    moved.map((tensor, index) => [
       tensor,
-      externalTensor(tensor, plan.offsets[index] ?? 0, values[index]?.byteLength ?? 0),
+      externalTensor(tensor, weightsPath, plan.offsets[index] ?? 0, sizes[index] ?? 0),
     ]),
   );
   return {
-    graph: encodeModel({
-      ...model,
-      graph: { ...model.graph, initializer: initializers.map((tensor) => references.get(tensor) ?? tensor) },
-    }),
-    weights: { path: weightsPath, byteLength: plan.byteLength, pieces: cut(plan, values) },
+    graph: encodeModel(await withStoredRead(withInitializers(model, references))),
+    weights: { path: weightsPath, byteLength: plan.byteLength, pieces: cut(plan, moved.map(valuesOf)) },
   };
 }
 
-function externalTensor(tensor: TensorProto, offset: number, length: number): TensorProto {
-  const { rawData: _, floatData, doubleData, int32Data, int64Data, uint64Data, ...rest } = tensor;
+/**
+ * The graph of `splitModel` for an engine that reads the model's own files: its weights stand where they are `stored`.
+ * Those that stand in memory stay in the graph.
+ */
+export async function graphInPlace(source: ModelProto): Promise<Uint8Array<ArrayBuffer>> {
+  const model = withMovableWeights(source);
+  const references = new Map<TensorProto, TensorProto>();
+  for (const tensor of movableWeights(model)) {
+    if (tensor.stored !== undefined) {
+      const { location, begin, byteLength } = tensor.stored;
+      references.set(tensor, externalTensor(tensor, location, begin, byteLength));
+    }
+  }
+  return encodeModel(await withStoredRead(withInitializers(model, references)));
+}
+
+function withMovableWeights(source: ModelProto): ModelProto {
+  return hoistInitializers(constantsToInitializers(source, minExternalBytes), minExternalBytes);
+}
+
+function movableWeights(model: ModelProto): TensorProto[] {
+  return (model.graph?.initializer ?? []).filter(
+    (tensor) => (checkedByteLength(tensor) ?? 0) >= minExternalBytes,
+  );
+}
+
+function withInitializers(model: ModelProto, references: ReadonlyMap<TensorProto, TensorProto>): ModelProto {
+  const initializer = model.graph?.initializer?.map((tensor) => references.get(tensor) ?? tensor);
+  return { ...model, graph: { ...model.graph, ...(initializer && { initializer }) } };
+}
+
+/** The model with the values of tensors that are still `stored` read into it: what is to be written has them. */
+export async function withStoredRead(model: ModelProto): Promise<ModelProto> {
+  const values = new Map<TensorProto, Uint8Array>();
+  for (const scope of scopesOf(model)) {
+    for (const tensor of tensorsOf(scope)) {
+      const bytes = tensor.stored === undefined ? undefined : await readBytes(tensor);
+      if (bytes !== undefined) values.set(tensor, bytes);
+    }
+  }
+  if (values.size === 0) return model;
+  return mapTensors(model, (tensor) => {
+    const rawData = values.get(tensor);
+    if (rawData === undefined) return tensor;
+    const { stored: _, ...rest } = tensor;
+    return { ...rest, rawData };
+  });
+}
+
+/** Where the values of one initializer stand: a range of a file, or memory. */
+interface Values {
+  readonly byteLength: number;
+  read(begin: number, end: number): Promise<Uint8Array>;
+}
+
+function valuesOf(tensor: TensorProto): Values {
+  const { stored } = tensor;
+  if (stored === undefined) {
+    const bytes = rawBytes(tensor) ?? new Uint8Array(0);
+    return { byteLength: bytes.byteLength, read: async (begin, end) => bytes.subarray(begin, end) };
+  }
   return {
-    ...rest,
-    externalData: [
-      { key: 'location', value: weightsPath },
-      { key: 'offset', value: String(offset) },
-      { key: 'length', value: String(length) },
-    ],
-    dataLocation: dataLocations.EXTERNAL,
+    byteLength: stored.byteLength,
+    read: (begin, end) => stored.file.read(stored.begin + begin, stored.begin + end),
   };
 }
 
-/** Each chunk's bytes, as copies, so that the source model can be let go of. */
-function cut(plan: ChunkPlan, values: readonly Uint8Array[]): WeightPiece[] {
+/** What a chunk has of one initializer. */
+interface Part {
+  readonly values: Values;
+  /** Position of the initializer in the chunk; negative where it began in an earlier one. */
+  readonly at: number;
+}
+
+function cut(plan: ChunkPlan, values: readonly Values[]): WeightPiece[] {
   const order = plan.offsets
-    .map((offset, index) => ({ offset, bytes: values[index] ?? new Uint8Array(0) }))
+    .flatMap((offset, index) => {
+      const value = values[index];
+      return value === undefined ? [] : [{ offset, values: value }];
+    })
     .sort((a, b) => a.offset - b.offset);
   let first = 0;
   return plan.chunks.map(({ offset, byteLength }) => {
     const end = offset + byteLength;
-    const bytes = new Uint8Array(byteLength);
+    const parts: Part[] = [];
     for (let index = first; index < order.length; index += 1) {
-      const value = order[index];
-      if (value === undefined || value.offset >= end) {
+      const each = order[index];
+      if (each === undefined || each.offset >= end) {
         break;
       }
-      const begin = Math.max(0, offset - value.offset);
-      const part = value.bytes.subarray(begin, Math.min(value.bytes.byteLength, end - value.offset));
-      bytes.set(part, value.offset + begin - offset);
-      first = value.offset + value.bytes.byteLength > end ? index : index + 1;
+      parts.push({ values: each.values, at: each.offset - offset });
+      first = each.offset + each.values.byteLength > end ? index : index + 1;
     }
-    return { offset, bytes };
+    return { offset, byteLength, read: (from = 0, to = byteLength) => readParts(parts, from, to) };
   });
+}
+
+/** Bytes `begin` to `end` of a chunk: between initializers stand zeros. */
+async function readParts(
+  parts: readonly Part[],
+  begin: number,
+  end: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(end - begin);
+  for (const { values, at } of parts) {
+    const from = Math.max(0, begin - at);
+    const to = Math.min(values.byteLength, end - at);
+    if (from < to) bytes.set(await values.read(from, to), at + from - begin);
+  }
+  return bytes;
+}
+
+/** The weights as an engine reads them, a chunk in memory at a time. */
+export function weightSource({ path, byteLength, pieces }: NonNullable<SplitModel['weights']>): WeightSource {
+  return {
+    path,
+    byteLength,
+    async *read(begin, end) {
+      for (const piece of pieces) {
+        if (piece.offset < end && piece.offset + piece.byteLength > begin) {
+          yield await piece.read(
+            Math.max(0, begin - piece.offset),
+            Math.min(piece.byteLength, end - piece.offset),
+          );
+        }
+      }
+    },
+  };
+}
+
+/** The weights as one file, for what holds them in memory. */
+export async function weightBytes({
+  byteLength,
+  pieces,
+}: NonNullable<SplitModel['weights']>): Promise<Uint8Array<ArrayBuffer>> {
+  const whole = new Uint8Array(byteLength);
+  for (const piece of pieces) whole.set(await piece.read(), piece.offset);
+  return whole;
 }
 
 /**

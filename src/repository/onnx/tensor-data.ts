@@ -101,13 +101,27 @@ export function declaredBytes(tensor: TensorProto): number | undefined {
   return Math.ceil((count * type.bits) / 8);
 }
 
+/** The field for values of this type beside `raw_data`; undefined for strings and unknown types. */
+export function typedFieldOf({ dataType = tensorTypes.UNDEFINED }: TensorProto): TypedField | undefined {
+  return types.get(dataType)?.field;
+}
+
+/** Bits of one value; undefined for strings and unknown types. */
+export function elementBits(dataType: number | undefined): number | undefined {
+  return types.get(dataType ?? tensorTypes.UNDEFINED)?.bits;
+}
+
 /** Bytes that are really there, typed fields counted as they would stand in `raw_data`; undefined for strings. */
 export function presentBytes(tensor: TensorProto): number | undefined {
   const type = types.get(tensor.dataType ?? tensorTypes.UNDEFINED);
   if (type === undefined) {
     return undefined;
   }
-  return tensor.rawData?.byteLength ?? (tensor[type.field]?.length ?? 0) * typedElementBytes(type);
+  return (
+    tensor.stored?.byteLength ??
+    tensor.rawData?.byteLength ??
+    (tensor[type.field]?.length ?? 0) * typedElementBytes(type)
+  );
 }
 
 function typedElementBytes({ bits, field }: ElementType): number {
@@ -122,23 +136,47 @@ function typedElementBytes({ bits, field }: ElementType): number {
 }
 
 /**
- * The values as raw bytes: a view of `raw_data` where it is used. Undefined for strings.
+ * Bytes of the values, wherever they stand; undefined for strings.
+ *
+ * @throws EdgewiseError `invalid_request` when shape and data disagree.
+ */
+export function checkedByteLength(tensor: TensorProto): number | undefined {
+  const expected = declaredBytes(tensor);
+  const present = presentBytes(tensor);
+  if (expected === undefined || present === undefined) {
+    return undefined;
+  }
+  if (expected !== present) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${tensorLabel(tensor)} of shape [${(tensor.dims ?? []).join(',')}] wants ${expected} bytes of data, the file holds ${present}`,
+    );
+  }
+  return present;
+}
+
+/**
+ * The values as raw bytes: a view of `raw_data` where it is used. Undefined for strings, and for what is stored in a file.
  *
  * @throws EdgewiseError `invalid_request` when shape and data disagree.
  */
 export function rawBytes(tensor: TensorProto): Uint8Array | undefined {
-  const wanted = declaredBytes(tensor);
-  const present = presentBytes(tensor);
-  if (wanted === undefined || present === undefined) {
-    return undefined;
-  }
-  if (wanted !== present) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `${tensorLabel(tensor)} of shape [${(tensor.dims ?? []).join(',')}] wants ${wanted} bytes of data, the file holds ${present}`,
-    );
-  }
-  return tensor.rawData ?? typedToRaw(tensor);
+  const byteLength = checkedByteLength(tensor);
+  return byteLength === undefined || tensor.stored !== undefined
+    ? undefined
+    : (tensor.rawData ?? typedToRaw(tensor));
+}
+
+/**
+ * As `rawBytes`, those of a stored tensor read from its file.
+ *
+ * @throws EdgewiseError as `rawBytes`, and `ByteSource.read`
+ */
+export async function readBytes(tensor: TensorProto): Promise<Uint8Array | undefined> {
+  const { stored } = tensor;
+  if (stored === undefined) return rawBytes(tensor);
+  checkedByteLength(tensor);
+  return stored.file.read(stored.begin, stored.begin + stored.byteLength);
 }
 
 function typedToRaw(tensor: TensorProto): Uint8Array {

