@@ -5,7 +5,6 @@ import { loadReportFormatHeader, loadReportOf } from '../protocol/load-report.ts
 import { encodeInferRequest, parseInferResponse } from '../protocol/oip/infer-client.ts';
 import { type EncodedMessage, headerLengthName, type InferRequest } from '../protocol/oip/types.ts';
 import type { Manifest } from '../repository/schema.ts';
-import { shapeMatches } from '../tensor/shape.ts';
 import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 import type { Capabilities } from './capabilities.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
@@ -69,7 +68,12 @@ export function oipAttempt(capabilities: Capabilities, request: OipRequest): Att
     const serverTiming = response.headers.get('server-timing');
     return {
       value: {
-        outputs: outputsOf(body, response.headers, wanted, request.manifest.maxBatchSize),
+        outputs: outputsOf(
+          body,
+          response.headers,
+          wanted,
+          scalars ? undefined : request.manifest.maxBatchSize,
+        ),
         ...(serverTiming === null ? undefined : { serverTiming }),
       },
       load,
@@ -170,12 +174,17 @@ function message(
   return { body, headers };
 }
 
-/** @throws AttemptError `failure` when the answer cannot be read, or is not the model's. */
+/**
+ * The shape of an output is what the runtime says: a graph may declare another one.
+ *
+ * @param maxBatchSize The model's, of a server whose tensors have at least one dimension beside the batch.
+ * @throws AttemptError `failure` when the answer cannot be read, or is not the model's.
+ */
 function outputsOf(
   body: Uint8Array,
   headers: Headers,
   wanted: readonly TensorSpec[],
-  maxBatchSize: number,
+  maxBatchSize: number | undefined,
 ): Fetches {
   const headerLength = headers.get(headerLengthName) ?? undefined;
   let given: Fetches;
@@ -189,17 +198,15 @@ function outputsOf(
   return new Map(wanted.map((spec) => [spec.name, checkedOutput(given.get(spec.name), spec, maxBatchSize)]));
 }
 
-function checkedOutput(answered: Tensor | undefined, spec: TensorSpec, maxBatchSize: number): Tensor {
-  const { name, datatype, shape } = spec;
+function checkedOutput(
+  answered: Tensor | undefined,
+  spec: TensorSpec,
+  maxBatchSize: number | undefined,
+): Tensor {
+  const { name, datatype } = spec;
   if (answered === undefined) throw failure(`its answer has no output "${name}"`);
-  const tensor = asDeclared(answered, spec, maxBatchSize);
-  if (tensor.datatype !== datatype) {
-    throw failure(`output "${name}" of its answer is ${tensor.datatype}, the model's is ${datatype}`);
+  if (answered.datatype !== datatype) {
+    throw failure(`output "${name}" of its answer is ${answered.datatype}, the model's is ${datatype}`);
   }
-  if (!shapeMatches(shape, tensor.shape)) {
-    throw failure(
-      `output "${name}" of its answer has shape [${tensor.shape.join(',')}], the model's has [${shape.join(',')}]`,
-    );
-  }
-  return tensor;
+  return maxBatchSize === undefined ? answered : asDeclared(answered, spec, maxBatchSize);
 }

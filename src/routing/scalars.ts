@@ -22,7 +22,7 @@ export function withDimensions(feeds: Feeds, maxBatchSize: number): Feeds {
   );
 }
 
-/** An output as the model has it, where Triton gave a scalar one more dimension. */
+/** An output as the model has it, where Triton gave a scalar one more dimension. Any other shape stays as it is. */
 export function asDeclared(tensor: Tensor, { shape }: TensorSpec, maxBatchSize: number): Tensor {
   const rank = scalarRank(maxBatchSize);
   const isScalar = shape.length === rank && tensor.shape.length === rank + 1 && tensor.shape.at(-1) === 1;

@@ -30,8 +30,9 @@ const largestGrowth = 4;
 const largestFactor = 5;
 
 /**
- * Other shapes than `base` that keep equal what the graph calls by one name: all free dimensions twice as large; each with
- * a factor of its own; each larger by one. Empty for a model without free dimensions.
+ * Other shapes than `base` that keep equal what the graph calls by one name; in the order in which they are to be tried:
+ * every free dimension larger by a number of its own, by a factor of its own (models that take multiples of 32), twice as
+ * large. Each differs from `base` in all free dimensions. Empty for a model that has none.
  */
 export function otherSizes(base: Shapes, options: FreeSizesOptions): readonly Shapes[] {
   const groups: string[] = [];
@@ -53,9 +54,9 @@ export function otherSizes(base: Shapes, options: FreeSizesOptions): readonly Sh
       }),
     );
   const candidates = [
-    grouped((size) => size * 2),
+    grouped((size, group) => size + 1 + group),
     grouped((size, group) => size * Math.min(largestFactor, group + 2)),
-    grouped((size) => size + 1),
+    grouped((size) => size * 2),
   ];
   const limit = Math.max(smallElements, largestGrowth * totalElements(base));
   const known = new Set([textOf(base)]);

@@ -34,7 +34,7 @@ export interface MeasuredAnswers {
 }
 
 /** A run that takes longer is not repeated more often than the verdict needs. */
-const slowMs = 500;
+const slowMs = 50;
 const fewSamples = 5;
 /** Other sizes are left out where a run would take longer, by the number of elements. */
 const maxRunMs = 5000;
@@ -137,7 +137,12 @@ class Trial {
     await this.#observe(this.#base, 1);
     this.#rowMs = this.#clock.now() - begin;
     if (!this.#batched) {
-      for (const shapes of [this.#base, ...this.#others()]) await this.#observe(shapes);
+      await this.#observe(this.#base);
+      for (const shapes of this.#others()) {
+        const answered = this.#runs.length;
+        await this.#observe(shapes);
+        if (this.#runs.length > answered) break;
+      }
       return { rowWise: false, seen: 'not every input has a free first dimension' };
     }
     const { branch, config, random } = this.#input;
@@ -147,8 +152,10 @@ class Trial {
     const maxRows = isSmall ? most : Math.min(most, isSlow ? 3 : fewRows);
     let verdict = await this.#judgeAt(this.#base, isSlow ? fewSamples : rowKinds.length, maxRows);
     for (const shapes of this.#others()) {
-      const other = await this.#judgeAt(shapes, samplesOfOtherSize, Math.min(most, 3));
+      const answered = this.#runs.length;
+      const other = await this.#judgeAt(shapes, samplesOfOtherSize, Math.min(most, 2));
       if (verdict.rowWise !== false && other.rowWise === false) verdict = other;
+      if (this.#runs.length > answered) break;
     }
     if (verdict.rowWise !== true) {
       for (const rows of [2, 3]) await this.#observe(withRows(this.#base, rows));

@@ -96,7 +96,7 @@ function batchesOf(
     ]),
     ...rows.flatMap((_, index) => (index % 3 === 0 ? [around(index, 3)] : [])),
     around(0, Math.min(maxRows, 8)),
-    around(1, maxRows),
+    ...(maxRows > 8 ? [around(1, maxRows)] : []),
   ];
   return batches.filter((batch) => batch.length > 1 && batch.length <= maxRows);
 }
