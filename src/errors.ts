@@ -25,6 +25,7 @@ export const errorCodes = [
   'method_not_allowed',
   'conflict',
   'too_large',
+  'body_timeout',
   'unsupported_encoding',
   'quota_exceeded',
   'overloaded',

@@ -28,7 +28,7 @@ export function aliasOf(c: AppContext): string {
 
 /** @throws EdgewiseError `invalid_request` naming the fields that are not as expected. */
 export async function readDocument<S extends z.ZodType>(c: AppContext, schema: S): Promise<z.output<S>> {
-  const body = await readBody(c.req.raw, {
+  const body = await readBody(c, {
     maxBytes: maxDocumentBytes,
     maxDecompressedBytes: maxDocumentBytes,
   });

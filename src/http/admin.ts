@@ -58,7 +58,7 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
   app.put('/blobs/:digest', async (c) => {
     const digest = parseDigest(c.req.param('digest'));
     const had = await publisher.hasBlob(digest);
-    const body = await readBody(c.req.raw, { maxBytes: maxBlobBytes, maxDecompressedBytes: maxBlobBytes });
+    const body = await readBody(c, { maxBytes: maxBlobBytes, maxDecompressedBytes: maxBlobBytes });
     await publisher.putBlob(digest, body);
     return c.json({ digest, status: had ? 'unchanged' : 'created' }, had ? 200 : 201);
   });

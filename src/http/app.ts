@@ -26,7 +26,7 @@ import { privacyRoutes, subjectRoutes } from './subject-routes.ts';
 export function createApp(services: Services): Hono<AppEnv> {
   const { lifecycle, settings, tier } = services;
   const app = new Hono<AppEnv>();
-  app.use(identifyRequest);
+  app.use(identifyRequest(services.bodies));
   if (lifecycle !== undefined) {
     app.use(endConnections(lifecycle));
   }

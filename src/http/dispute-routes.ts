@@ -76,7 +76,7 @@ interface Shown {
 }
 
 async function disputedAnswer(c: AppContext, { settings }: Services, accounting: Accounting): Promise<Shown> {
-  const body = await readBody(c.req.raw, settings.body);
+  const body = await readBody(c, settings.body);
   const headerLength = c.req.header(headerLengthName);
   const { document, inputs, outputs } = parseKeptExchange(body, { headerLength, limits: settings.json });
   const claim = checkDocument(claimSchema, document, { quoteText: false, whole: 'it' });

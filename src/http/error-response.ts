@@ -4,7 +4,7 @@
  */
 import { type EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
 
-type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 429 | 451 | 500 | 503 | 504 | 507;
+type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 451 | 500 | 503 | 504 | 507;
 
 export const statusOfCode: { readonly [C in ErrorCode]: ErrorStatus } = {
   invalid_request: 400,
@@ -25,6 +25,7 @@ export const statusOfCode: { readonly [C in ErrorCode]: ErrorStatus } = {
   method_not_allowed: 405,
   conflict: 409,
   too_large: 413,
+  body_timeout: 408,
   unsupported_encoding: 415,
   quota_exceeded: 429,
   overloaded: 429,

@@ -14,9 +14,11 @@ import type { Manifest, TrafficTarget } from '../repository/schema.ts';
 import { predictRunMs } from '../routing/cost.ts';
 import type { PlacementFacts, Tier } from '../routing/place.ts';
 import { schedulePolicy } from '../scheduler/schedule-policy.ts';
+import { heldBytes } from '../tensor/bytes.ts';
 import { checkFeeds } from '../tensor/check.ts';
 import { requireUse } from './auth.ts';
-import { readBody } from './body.ts';
+import { bodyHeaders, inferBodyLimits } from './body/infer-limits.ts';
+import { keepOfBody, readBodyOrRest } from './body.ts';
 import { callerOf } from './callers.ts';
 import { type AppContext, takeAnswerHeaders } from './context.ts';
 import { elementsOf } from './elements.ts';
@@ -29,7 +31,7 @@ import { servedHeaders } from './served-headers.ts';
 import type { Services } from './services.ts';
 import { settle } from './settle.ts';
 import { splitOf, stickyKeyOf } from './split.ts';
-import { streamToOrigin } from './stream-origin.ts';
+import { streamOverlong, streamToOrigin } from './stream-origin.ts';
 import { takeUnits } from './take-units.ts';
 
 export async function infer(c: AppContext, services: Services): Promise<Response> {
@@ -88,11 +90,16 @@ async function answer(c: AppContext, services: Services, asked: Asked): Promise<
     split,
     jurisdiction: residencyOf(caller, c.req.header('edgewise-jurisdiction'), services.placement.jurisdiction),
   };
-  const streamed = streamToOrigin(c, services, model, wishes, admitted);
-  if (streamed !== undefined) return await streamed;
-  const body = await readBody(c.req.raw, settings.body);
   const headerLength = c.req.header(headerLengthName);
+  const headers = bodyHeaders(c.req.raw, headerLength);
+  const streamable = { model, wishes, admitted, headers };
+  const streamed = streamToOrigin(c, services, streamable);
+  if (streamed !== undefined) return await streamed;
+  const body = await readBodyOrRest(c, inferBodyLimits(headers, settings));
+  if (!(body instanceof Uint8Array)) return await streamOverlong(c, services, streamable, body);
   const request = parseInferRequest(body, { headerLength, model: manifest, limits: settings.json });
+  // Tensors of JSON are not views of the body.
+  if (headerLength === undefined) keepOfBody(c, heldBytes(request.inputs));
   checkFeeds(request.inputs, manifest.inputs, manifest);
   checkRequestedOutputs(request, manifest.outputs);
   const edgeCostMs = expectedMs(request, manifest);

@@ -7,10 +7,11 @@ import { EdgewiseError } from '../errors.ts';
 import { encodeProof } from '../governance/log/proof.ts';
 import { checkpointPath, parseTilePath } from '../governance/log/tiles.ts';
 import type { ReceiptLog } from '../governance/log/types.ts';
-import { type ReadBodyOptions, readBody } from './body.ts';
+import type { BodyLimits } from './body/read.ts';
+import { readBody } from './body.ts';
 import type { AppEnv } from './context.ts';
 
-const cosignature: ReadBodyOptions = { maxBytes: 32 * 1024, maxDecompressedBytes: 32 * 1024 };
+const cosignature: BodyLimits = { maxBytes: 32 * 1024, maxDecompressedBytes: 32 * 1024 };
 
 const text = { 'Content-Type': 'text/plain; charset=utf-8' };
 /** It changes with every round. */
@@ -59,7 +60,7 @@ export function logRoutes(log: ReceiptLog, verifierKey: string): Hono<AppEnv> {
   });
 
   app.post('/cosignatures', async (c) => {
-    await log.cosign(readText(await readBody(c.req.raw, cosignature)));
+    await log.cosign(readText(await readBody(c, cosignature)));
     return c.body(null, 204);
   });
 

@@ -98,7 +98,7 @@ async function shown({ receipts }: Accounting, compact: string, waitMs: number):
 /** The body: a compact JWS as it is. */
 async function givenReceipt(c: AppContext): Promise<string> {
   const limits = { maxBytes: maxReceiptLength, maxDecompressedBytes: maxReceiptLength };
-  return new TextDecoder().decode(await readBody(c.req.raw, limits)).trim();
+  return new TextDecoder().decode(await readBody(c, limits)).trim();
 }
 
 /** @throws EdgewiseError `invalid_request` for what this server has not signed, or signed for another log. */

@@ -13,13 +13,14 @@ import { checkModelName } from '../repository/name.ts';
 import type { ModelIndex } from '../repository/schema.ts';
 import { servedVersions } from '../repository/version-policy.ts';
 import { identify, mayUse, requireAdmin } from './auth.ts';
-import { type ReadBodyOptions, readBody } from './body.ts';
+import type { BodyLimits } from './body/read.ts';
+import { readBody } from './body.ts';
 import { callerOf } from './callers.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import { poolModel } from './pool-model.ts';
 import type { Services } from './services.ts';
 
-const control: ReadBodyOptions = { maxBytes: 64 * 1024, maxDecompressedBytes: 64 * 1024 };
+const control: BodyLimits = { maxBytes: 64 * 1024, maxDecompressedBytes: 64 * 1024 };
 
 export function repositoryRoutes(services: Services): Hono<AppEnv> {
   const { publisher, repository, settings } = services;
@@ -27,7 +28,7 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
 
   app.post('/index', async (c) => {
     const caller = await callerOf(c, services);
-    const options = parseRepositoryIndexRequest(await readBody(c.req.raw, control));
+    const options = parseRepositoryIndexRequest(await readBody(c, control));
     const indexes = await repository.list();
     const entries = indexes.filter(({ name }) => mayUse(caller, name, settings)).flatMap(indexEntries);
     return c.json(repositoryIndexBody(entries, options));
@@ -35,7 +36,7 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
 
   app.post('/models/:name/load', async (c) => {
     const name = await controlled(c, services);
-    checkLoadRequest(await readBody(c.req.raw, control));
+    checkLoadRequest(await readBody(c, control));
     await publisher.setUnloaded(name, false);
     repository.invalidate(name);
     const model = await repository.resolve(name);
@@ -48,7 +49,7 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
 
   app.post('/models/:name/unload', async (c) => {
     const name = await controlled(c, services);
-    parseUnloadRequest(await readBody(c.req.raw, control));
+    parseUnloadRequest(await readBody(c, control));
     await publisher.setUnloaded(name, true);
     repository.invalidate(name);
     const { versions } = await repository.index(name);

@@ -14,6 +14,7 @@ import type { VerifiedBlobStore } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
 import type { Accounting } from './accounting.ts';
+import type { BodyReading } from './body/reading.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Rates } from './rates.ts';
 import type { HttpSettings, PlacementSettings } from './settings.ts';
@@ -27,6 +28,8 @@ export interface Services {
   readonly placement: PlacementSettings;
   /** Where requests go that the edge does not take; undefined where no pool is configured. */
   readonly origin: OriginPool | undefined;
+  /** How request bodies are read, and what they may take of the memory together. */
+  readonly bodies: BodyReading;
   readonly repository: ModelRepository;
   readonly publisher: Publisher;
   /** Whether the blobs of a version can be read, for probes. */

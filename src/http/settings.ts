@@ -1,11 +1,11 @@
 import type { JsonLimits } from '../protocol/oip/json-text.ts';
-import type { ReadBodyOptions } from './body.ts';
+import type { BodyLimits } from './body/read.ts';
 
 /** What the HTTP layer must know of the configuration. `platform/config.ts` validates and fills it, once. */
 export interface HttpSettings {
   readonly serverVersion: string;
   /** Limits of an inference request's body. */
-  readonly body: ReadBodyOptions;
+  readonly body: BodyLimits;
   /** Limits of its JSON part. */
   readonly json: JsonLimits;
   /** Bodies up to this size are held for a second attempt at the origin. */

@@ -7,7 +7,8 @@ import {
   type WantedSignature,
   wantedSignature,
 } from '../governance/http-signature.ts';
-import { readSent } from './body.ts';
+import { resumeStream } from './body/sent.ts';
+import { readSentBody } from './body.ts';
 import type { AppContext, AppEnv } from './context.ts';
 import type { Services } from './services.ts';
 
@@ -35,7 +36,7 @@ export function signAnswers({ accounting, settings }: Services): MiddlewareHandl
 
 /** The signature is to say that this request was answered: so what came has to be what its digest says. */
 async function checkDigest(c: AppContext, maxBytes: number): Promise<void> {
-  const body = await readSent(c.req.raw, maxBytes);
+  const body = await readSentBody(c, maxBytes);
   if (!(await matchesContentDigest(c.req.header('content-digest'), body))) {
     throw new EdgewiseError(
       'invalid_request',
@@ -55,7 +56,7 @@ async function heldBody(c: AppContext, maxBytes: number): Promise<Uint8Array<Arr
     byteLength += next.value.byteLength;
     if (reader !== undefined && byteLength > maxBytes) {
       const { status, headers } = c.res;
-      replace(c, new Response(resumed(chunks, reader), { status, headers }));
+      replace(c, new Response(resumeStream(chunks, reader), { status, headers }));
       return undefined;
     }
   }
@@ -66,21 +67,6 @@ async function heldBody(c: AppContext, maxBytes: number): Promise<Uint8Array<Arr
     at += chunk.byteLength;
   }
   return body;
-}
-
-/** What was read, then what was not. */
-function resumed(
-  chunks: Uint8Array[],
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    async pull(controller) {
-      const chunk = chunks.shift() ?? (await reader.read()).value;
-      if (chunk === undefined) controller.close();
-      else controller.enqueue(chunk);
-    },
-    cancel: (reason) => reader.cancel(reason),
-  });
 }
 
 function replace(c: AppContext, answer: Response): void {

@@ -7,6 +7,7 @@ import type { SharedCounter } from '../governance/accounts/rate.ts';
 import { createSharedRate } from '../governance/accounts/shared-rate.ts';
 import { SlidingWindows } from '../governance/accounts/sliding-windows.ts';
 import type { NoticeOptions } from '../governance/subjects/notice.ts';
+import type { Pace } from '../http/body/pace.ts';
 import type { Lifecycle } from '../http/lifecycle.ts';
 import { Rates } from '../http/rates.ts';
 import { runShadow } from '../http/run-shadow.ts';
@@ -20,6 +21,7 @@ import type { TrustedPublisher } from '../repository/signing/publishers.ts';
 import type { OriginPool } from '../routing/origin-pool.ts';
 import type { Tier } from '../routing/place.ts';
 import { Admission } from '../scheduler/admission.ts';
+import { ByteBudget } from '../scheduler/byte-budget.ts';
 import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import type { GradientLimit } from '../scheduler/gradient-limit.ts';
 import type { Defer, StateStore, VerifiedBlobStore } from '../storage/types.ts';
@@ -49,6 +51,8 @@ export interface ServiceConfig {
   readonly http: HttpSettings;
   readonly placement: PlacementSettings;
   readonly memoryCapBytes: number;
+  /** What request bodies may take together, and the least pace of an upload. */
+  readonly bodies: { readonly maxBytes: number; readonly pace: Pace };
   readonly maxInFlight: number;
   /** Of an edge; an origin sends nothing on. */
   readonly maxOriginInFlight?: number;
@@ -122,6 +126,13 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
         issuers: config.callers?.issuers,
       }),
     rates: config.callers && createRates(config.callers, platform),
+    bodies: {
+      budget: new ByteBudget({ maxBytes: config.bodies.maxBytes, key: 'EDGEWISE_MAX_BODIES_MIB', clock }),
+      pace: config.bodies.pace,
+      leaseMs: config.http.requestTimeoutMs + hopSlackMs,
+      endsWithCaller: platform.tier === 'edge',
+      clock,
+    },
     repository: new ModelRepository({ state, blobs, clock, defer, publishers, indexMaxAgeMs }),
     publisher: new Publisher({ state, blobs: durable, publishers }),
     readable: new ReadableVersions({ blobs, clock }),

@@ -30,6 +30,7 @@ const variablesSchema = z.object({
     maxBodyMib: 16,
     maxJsonMib: 8,
     maxAnswerMib: 16,
+    maxBodiesMib: 24,
     maxInFlight: 64,
     maxQueuePerModel: 32,
     loadTimeoutMs: 30_000,

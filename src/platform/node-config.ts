@@ -23,6 +23,7 @@ const variablesSchema = z
       maxBodyMib: 64,
       maxJsonMib: 32,
       maxAnswerMib: 64,
+      maxBodiesMib: 512,
       maxInFlight: 256,
       maxQueuePerModel: 256,
       loadTimeoutMs: 300_000,

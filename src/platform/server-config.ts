@@ -13,6 +13,7 @@ export interface ServerDefaults {
   readonly maxBodyMib: number;
   readonly maxJsonMib: number;
   readonly maxAnswerMib: number;
+  readonly maxBodiesMib: number;
   readonly maxInFlight: number;
   readonly maxQueuePerModel: number;
   readonly loadTimeoutMs: number;
@@ -34,6 +35,11 @@ export function serverVariables(defaults: ServerDefaults) {
     EDGEWISE_MAX_BODY_MIB: whole(1, 512).default(defaults.maxBodyMib),
     /** Largest JSON part of an inference request: JavaScript objects made from it take several times its size. Binary tensors do not count. */
     EDGEWISE_MAX_JSON_MIB: whole(1, 512).default(defaults.maxJsonMib),
+    /** What the bodies of all requests may take of the memory together, from their first byte until they are answered. Beyond it, 429. */
+    EDGEWISE_MAX_BODIES_MIB: whole(1, 1_048_576).default(defaults.maxBodiesMib),
+    /** Least pace of an upload, and the time over which it is measured: who sends more slowly, or stops, is cut off. */
+    EDGEWISE_MIN_UPLOAD_KIB_PER_SECOND: whole(1, 1_048_576).default(16),
+    EDGEWISE_UPLOAD_GRACE_MS: whole(100, 600_000).default(10_000),
     /** Largest answer: the outputs of a run together, and the body made of them. */
     EDGEWISE_MAX_ANSWER_MIB: whole(1, 512).default(defaults.maxAnswerMib),
     /** Requests that may wait or run in one isolate or process before it answers 429. */
@@ -82,6 +88,13 @@ export function serverLimits(values: ServerValues) {
     waitTimeoutMs: values.EDGEWISE_WAIT_TIMEOUT_MS,
     loadTimeoutMs: values.EDGEWISE_LOAD_TIMEOUT_MS,
     indexMaxAgeMs: values.EDGEWISE_INDEX_MAX_AGE_MS,
+    bodies: {
+      maxBytes: values.EDGEWISE_MAX_BODIES_MIB * mebibyte,
+      pace: {
+        windowMs: values.EDGEWISE_UPLOAD_GRACE_MS,
+        minBytesPerSecond: values.EDGEWISE_MIN_UPLOAD_KIB_PER_SECOND * 1024,
+      },
+    },
     publishers: values.EDGEWISE_TRUSTED_PUBLISHERS,
     log: values.EDGEWISE_LOG,
   };

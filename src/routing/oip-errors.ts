@@ -23,6 +23,8 @@ const verdictOfCode: { readonly [C in ErrorCode]: Verdict } = {
   shape_mismatch: 'caller',
   unsupported_datatype: 'caller',
   too_large: 'caller',
+  // The body comes from the caller, at the caller's pace.
+  body_timeout: 'caller',
   overloaded: 'busy',
   quota_exceeded: 'busy',
   model_not_ready: 'busy',

@@ -41,10 +41,10 @@ export interface OriginCall {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** An inference whose body is sent as it comes, once. */
-export interface StreamedInference extends Pick<PassThroughRequest, 'headers' | 'requestId' | 'traceparent'> {
+/** An inference whose body is sent on unread, once. */
+export interface StreamedInference
+  extends Pick<PassThroughRequest, 'headers' | 'body' | 'upload' | 'requestId' | 'traceparent'> {
   readonly manifest: Pick<Manifest, 'name' | 'version'>;
-  readonly body: ReadableStream<Uint8Array> | null;
   /** Whether it holds binary tensors, which some servers do not take. */
   readonly binary: boolean;
 }

@@ -2,6 +2,8 @@
  * A request that goes to an endpoint as it is, and its answer, which comes back as a stream: OIP bodies that are too large
  * to be held, and OpenAI's routes. The attempt ends with the head of the answer; nothing is tried again after that.
  */
+
+import type { EdgewiseError } from '../errors.ts';
 import { loadReportFormatHeader, loadReportOf } from '../protocol/load-report.ts';
 import { headerLengthName } from '../protocol/oip/types.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
@@ -11,6 +13,17 @@ import { attemptTimeMs } from './oip-endpoint.ts';
 import { refusalOf, verdictOfStatus } from './oip-errors.ts';
 import type { Attempt, AttemptContext, Endpoint } from './types.ts';
 
+/** A body that comes from the caller while it is sent on. */
+export interface UploadControl {
+  /** Gives the caller `ms` in all to send it. */
+  limitTo(ms: number): void;
+  /** What the caller did wrong, if that is why the body broke off. */
+  readonly fault: EdgewiseError | undefined;
+}
+
+/** The caller's share of an attempt's time: the rest is the endpoint's, so that a slow caller never makes it late. */
+const uploadShare = 0.8;
+
 export interface PassThroughRequest {
   readonly method: 'GET' | 'POST';
   /** From the endpoint's root, percent-encoded; `inferPath` for an inference. */
@@ -19,6 +32,8 @@ export interface PassThroughRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Bytes may be sent to one endpoint after another; a stream is sent once. */
   readonly body?: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null | undefined;
+  /** Of a body that comes from the caller meanwhile. */
+  readonly upload?: UploadControl | undefined;
   readonly requestId: string;
   readonly traceparent?: string | undefined;
   /** The caller's: ends the stream too. */
@@ -55,10 +70,12 @@ const brokenOff = JSON.stringify({
  * A stream of events that breaks off ends with an error event; any other body that breaks off fails.
  *
  * The attempt throws AttemptError where another endpoint may do better. What is the caller's fault is an EdgewiseError
- * from an `oip` endpoint, and the answer as it is from an `openai` one, whose clients read more from it than a message.
+ * from an `oip` endpoint, or what is wrong with the upload, and the answer as it is from an `openai` one, whose clients read more from it than a message.
  */
 export function passThroughAttempt(request: PassThroughRequest): Attempt<Response> {
   return async (endpoint, context) => {
+    const { upload } = request;
+    upload?.limitTo(uploadShare * attemptTimeMs(endpoint.config, context.remainingMs));
     const exchange = new AbortController();
     const untie = follow(context.signal, exchange);
     try {
@@ -84,7 +101,7 @@ export function passThroughAttempt(request: PassThroughRequest): Attempt<Respons
     } catch (error) {
       // What is still being sent, or would come, is not wanted any more.
       exchange.abort(error);
-      throw error;
+      throw upload?.fault ?? error;
     } finally {
       untie();
     }

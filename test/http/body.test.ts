@@ -1,7 +1,9 @@
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readBody } from '../../src/http/body.ts';
+import { type BodyLimits, readWhole } from '../../src/http/body/read.ts';
+import { tooLarge } from '../../src/http/body/sent.ts';
+import { testReading } from '../support/reading.ts';
 
 const limits = { maxBytes: 1000, maxDecompressedBytes: 100_000 };
 
@@ -16,6 +18,14 @@ function post(body: Uint8Array<ArrayBuffer> | ReadableStream | null, options: Po
   if (options.contentLength !== undefined) headers.set('content-length', String(options.contentLength));
   const init: RequestInit = { method: 'POST', body, headers, duplex: 'half' };
   return new Request('http://localhost/', init);
+}
+
+/** The body, or the refusal that it meets. */
+async function readBody(request: Request, limits: BodyLimits): Promise<Uint8Array> {
+  const read = await readWhole(request, limits, testReading());
+  if (read instanceof Uint8Array) return read;
+  read.discard();
+  throw tooLarge(read);
 }
 
 function code(wanted: string): unknown {

@@ -10,7 +10,7 @@ import {
   parseVerifierKey,
 } from '../../src/governance/log/note.ts';
 import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
-import type { AppEnv } from '../../src/http/context.ts';
+import { type AppEnv, identifyRequest } from '../../src/http/context.ts';
 import { oipErrorResponse } from '../../src/http/error-response.ts';
 import { logRoutes } from '../../src/http/log-routes.ts';
 import { toHex } from '../../src/storage/digest.ts';
@@ -23,6 +23,7 @@ import {
   testLogVerifierKey,
   testWitnesses,
 } from '../support/governance-keys.ts';
+import { testBodies } from '../support/reading.ts';
 
 async function served(count: number) {
   const log = await memoryLog({
@@ -33,6 +34,7 @@ async function served(count: number) {
   await log.append(await recordsOf(0, count));
   await log.flush();
   const app = new Hono<AppEnv>();
+  app.use(identifyRequest(testBodies()));
   app.route('/log', logRoutes(log, testLogVerifierKey));
   app.onError((error) => oipErrorResponse(toEdgewiseError(error)));
   const get = (path: string) => app.request(path);

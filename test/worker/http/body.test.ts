@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { readBody } from '../../../src/http/body.ts';
+import { type BodyLimits, readWhole } from '../../../src/http/body/read.ts';
+import { tooLarge } from '../../../src/http/body/sent.ts';
+import { testReading } from '../../support/reading.ts';
 
 type Format = 'gzip' | 'deflate' | 'deflate-raw';
 
@@ -37,6 +39,14 @@ function noise(bytes: number): Uint8Array {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return 0x30 + (state >>> 29);
   });
+}
+
+/** The body, or the refusal that it meets. */
+async function readBody(request: Request, limits: BodyLimits): Promise<Uint8Array> {
+  const read = await readWhole(request, limits, testReading());
+  if (read instanceof Uint8Array) return read;
+  read.discard();
+  throw tooLarge(read);
 }
 
 function code(wanted: string): unknown {
