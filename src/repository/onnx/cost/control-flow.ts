@@ -1,0 +1,130 @@
+/** Operators that run graphs: how often they do, and what their bodies are given. */
+import type { GraphProto, NodeProto } from '../proto-types.ts';
+import type { Interpreter, Place } from './interpreter.ts';
+import {
+  above,
+  below,
+  chosenBy,
+  constant,
+  fixed,
+  has,
+  join,
+  type Knowledge,
+  limited,
+  shapeFixed,
+  shapeLimited,
+  unknown,
+} from './knowledge.ts';
+import { Scope } from './scope.ts';
+
+export interface Step {
+  readonly interpreter: Interpreter;
+  readonly node: NodeProto;
+  readonly inputs: readonly (Knowledge | undefined)[];
+  readonly scope: Scope;
+  readonly place: Place;
+}
+
+/**
+ * A loop that may end before them by what it finds has no bound in more iterations than these: no request is answered within
+ * them, and exporters write the largest number there is where they mean "until the condition".
+ */
+const maxIterations = 65_536;
+
+function runBody(
+  { interpreter, scope, place }: Step,
+  body: GraphProto,
+  inputs: readonly Knowledge[],
+): Knowledge[] {
+  const inner = new Scope(scope);
+  for (const [index, { name = '' }] of (body.input ?? []).entries())
+    inner.define(name, inputs[index] ?? unknown);
+  return interpreter.runGraph(body, inner, place.at(body));
+}
+
+/** Either branch: what a run costs is at most what the two cost. */
+export function runIf(step: Step): Knowledge[] {
+  const { inputs, node, scope } = step;
+  const condition = inputs[0] ?? unknown;
+  const [then = [], other = []] = ['then_branch', 'else_branch'].map((name) => {
+    const body = scope.attribute(node, name)?.g;
+    return body === undefined ? [] : runBody(step, body, []);
+  });
+  return then.map((known, index) => {
+    const either = join(known, other[index] ?? unknown);
+    return has(condition.values, fixed) ? either : chosenBy(either, condition.sources);
+  });
+}
+
+export function runLoop(step: Step): Knowledge[] {
+  const { inputs, interpreter, node, place, scope } = step;
+  const body = scope.attribute(node, 'body')?.g ?? {};
+  const [trips, condition, ...initial] = inputs;
+  const carriedCount = initial.length;
+  // What is carried, then the condition, then whether the number of iterations is fixed.
+  const before = initial.map((known, index) => interpreter.carry(place, index, known ?? unknown));
+  const conditionNow = interpreter.carry(place, carriedCount, condition ?? constant(true, 1));
+  const isFixed = (trips === undefined || has(trips.values, fixed)) && has(conditionNow.values, fixed);
+  const deciding = (trips?.sources ?? 0n) | conditionNow.sources;
+  const iteration: Knowledge = {
+    values: isFixed ? fixed : trips !== undefined && has(trips.values, above) ? limited : below,
+    shape: shapeFixed,
+    whole: true,
+    sources: isFixed ? 0n : deciding,
+  };
+  const [conditionNext = unknown, ...results] = runBody(step, body, [iteration, conditionNow, ...before]);
+  const conditionThen = interpreter.carry(place, carriedCount, conditionNext);
+  checkIterations(step, trips, conditionThen);
+  return results.map((result, index) => {
+    const known = index < carriedCount ? interpreter.carry(place, index, result) : result;
+    return isFixed ? known : chosenBy(known, deciding);
+  });
+}
+
+/** The number of trips bounds a loop; without one the shapes have to decide when its condition ends it. */
+function checkIterations(
+  { interpreter, node }: Step,
+  trips: Knowledge | undefined,
+  condition: Knowledge,
+): void {
+  const decides = 'the number of iterations';
+  const isEndless = trips === undefined || (trips.scalar ?? 0) > maxIterations;
+  if (trips !== undefined) interpreter.size(node, trips, { need: above, decides });
+  if (has(condition.values, fixed)) return;
+  if (isEndless) interpreter.find(node, decides, condition.sources);
+  else interpreter.drive(condition.sources);
+}
+
+/** Runs its body once for each slice of its inputs. */
+export function runScan(step: Step): Knowledge[] {
+  const { inputs, interpreter, node, place, scope } = step;
+  const body = scope.attribute(node, 'body')?.g ?? {};
+  const scanned = Number(scope.attribute(node, 'num_scan_inputs')?.i ?? 0n);
+  // Opset 8 has the lengths of sequences before them.
+  const given = inputs.slice(Math.max(0, inputs.length - (body.input?.length ?? 0)));
+  const stateCount = Math.max(0, given.length - scanned);
+  const states = given
+    .slice(0, stateCount)
+    .map((known, index) => interpreter.carry(place, index, known ?? unknown));
+  const slices = given.slice(stateCount).map((known) => known ?? unknown);
+  const shape = slices.reduce((mask, known) => mask & known.shape, shapeFixed);
+  const deciding = slices.reduce((sources, known) => sources | known.sources, 0n);
+  if (shape === 0) interpreter.find(node, 'the number of iterations', deciding);
+  return runBody(step, body, [...states, ...slices]).map((result, index) => {
+    const known = index < stateCount ? interpreter.carry(place, index, result) : result;
+    return shape === shapeFixed ? known : chosenBy(known, deciding);
+  });
+}
+
+/** Graphs of any other operator, as those that generate text: nothing is known of what it gives them. */
+export function runBodies(step: Step): void {
+  const { node, inputs, scope } = step;
+  const sources = inputs.reduce((all, known) => all | (known?.sources ?? 0n), 0n);
+  for (const attribute of node.attribute ?? []) {
+    const { g, graphs = [] } = scope.resolve(attribute) ?? {};
+    for (const body of g === undefined ? graphs : [g, ...graphs]) {
+      const anything: Knowledge = { ...unknown, shape: shapeLimited, sources };
+      runBody(step, body, new Array<Knowledge>(body.input?.length ?? 0).fill(anything));
+    }
+  }
+}

@@ -1,0 +1,268 @@
+/** One graph gone through node by node, with what is known in place of values. */
+import type { FunctionProto, GraphProto, ModelProto, NodeProto } from '../proto-types.ts';
+import { runBodies, runIf, runLoop, runScan, type Step } from './control-flow.ts';
+import {
+  above,
+  below,
+  constant,
+  equal,
+  fixed,
+  has,
+  join,
+  type Knowledge,
+  limited,
+  normalise,
+  shapeFixed,
+  shapeLimited,
+  unknown,
+} from './knowledge.ts';
+import { isKnownDomain, type SizingInput, shapingInputs, sizingInputs } from './operators.ts';
+import { isWholeOutput, rangeOf } from './ranges.ts';
+import { constantNode, constantTensor, isWholeType, Scope } from './scope.ts';
+
+export interface Finding {
+  readonly node: NodeProto;
+  readonly decides: string;
+  readonly sources: bigint;
+}
+
+/** A node as it is reached by one chain of calls and subgraphs, and what was learned there in earlier rounds. */
+export class Place {
+  readonly #within = new Map<unknown, Place>();
+  /** Of what a loop carries from one iteration to the next, by position. */
+  readonly carried: Knowledge[] = [];
+
+  at(key: unknown): Place {
+    const known = this.#within.get(key);
+    if (known !== undefined) return known;
+    const place = new Place();
+    this.#within.set(key, place);
+    return place;
+  }
+}
+
+const randomOperators: ReadonlySet<string> = new Set([
+  'RandomNormal',
+  'RandomNormalLike',
+  'RandomUniform',
+  'RandomUniformLike',
+  'Bernoulli',
+  'Multinomial',
+]);
+
+export class Interpreter {
+  readonly #functions: ReadonlyMap<string, FunctionProto>;
+  readonly #root = new Place();
+  #findings = new Map<NodeProto, Finding>();
+  #drivers = 0n;
+  #learned = false;
+  #impatient = false;
+
+  constructor({ functions = [] }: ModelProto) {
+    this.#functions = new Map(
+      functions.map((each) => [functionKey(each.domain, each.name, each.overload), each]),
+    );
+  }
+
+  /** Of the last round. */
+  get findings(): readonly Finding[] {
+    return [...this.#findings.values()];
+  }
+
+  /** Inputs whose values decide, within bounds, how much there is to compute. */
+  get drivers(): bigint {
+    return this.#drivers;
+  }
+
+  /** Goes through the model once. Returns whether something was learned of a loop, so that another round is due. */
+  round(graph: GraphProto, scope: Scope, impatient: boolean): boolean {
+    this.#findings = new Map();
+    this.#drivers = 0n;
+    this.#learned = false;
+    this.#impatient = impatient;
+    this.runGraph(graph, scope, this.#root);
+    return this.#learned;
+  }
+
+  /** Defines every value of the graph in `scope`; its inputs stand there already. Returns its outputs. */
+  runGraph(
+    { node = [], initializer = [], sparseInitializer = [], output = [] }: GraphProto,
+    scope: Scope,
+    place: Place,
+  ): Knowledge[] {
+    // Over inputs of the same name: what has an initialiser is not for callers to give.
+    for (const tensor of initializer) scope.define(tensor.name ?? '', constantTensor(tensor));
+    for (const { values } of sparseInitializer) {
+      scope.define(values?.name ?? '', constant(isWholeType(values?.dataType)));
+    }
+    for (const each of node) this.#runNode(each, scope, place);
+    return output.map(({ name = '' }) => scope.find(name) ?? unknown);
+  }
+
+  /** What a loop carries, after `next` was learned of it. */
+  carry(place: Place, index: number, next: Knowledge): Knowledge {
+    const before = place.carried[index];
+    if (before === undefined) {
+      place.carried[index] = next;
+      this.#learned = true;
+      return next;
+    }
+    const joined = join(before, next);
+    if (equal(joined, before)) return before;
+    this.#learned = true;
+    const learned = this.#impatient ? { ...unknown, sources: joined.sources } : joined;
+    place.carried[index] = learned;
+    return learned;
+  }
+
+  /** Notes that `known` decides how much there is to compute, and that it has to be bounded as `need` says. */
+  size(node: NodeProto, known: Knowledge, { need, decides }: Omit<SizingInput, 'input'>): void {
+    if (has(known.values, fixed)) return;
+    if (has(known.values, need)) this.#drivers |= known.sources;
+    else this.find(node, decides, known.sources);
+  }
+
+  find(node: NodeProto, decides: string, sources: bigint): void {
+    const before = this.#findings.get(node);
+    this.#findings.set(node, { node, decides, sources: sources | (before?.sources ?? 0n) });
+  }
+
+  drive(sources: bigint): void {
+    this.#drivers |= sources;
+  }
+
+  #runNode(node: NodeProto, scope: Scope, place: Place): void {
+    const { input = [], output = [] } = node;
+    const inputs = input.map((name) => (name === '' ? undefined : (scope.find(name) ?? unknown)));
+    const outputs = this.#outputsOf(node, inputs, scope, place);
+    for (const [index, name] of output.entries()) scope.define(name, outputs(index));
+  }
+
+  #outputsOf(
+    node: NodeProto,
+    inputs: readonly (Knowledge | undefined)[],
+    scope: Scope,
+    place: Place,
+  ): (index: number) => Knowledge {
+    const called = this.#functions.get(functionKey(node.domain, node.opType, node.overload));
+    const step = { interpreter: this, node, inputs, scope, place: place.at(node) };
+    if (called !== undefined) return listed(this.#call(called, step));
+    if (!isKnownDomain(node)) return () => ({ ...unknown, sources: sourcesOf(inputs) });
+    switch (node.opType) {
+      case 'Constant':
+        return () => constantNode(scope, node);
+      case 'If':
+        return listed(runIf(step));
+      case 'Loop':
+        return listed(runLoop(step));
+      case 'Scan':
+        return listed(runScan(step));
+      case 'Shape':
+      case 'Size':
+      case 'SequenceLength':
+        return () => shapeOf(inputs[0] ?? unknown);
+      default:
+        runBodies(step);
+        return this.#plainOutputs(node, inputs, scope);
+    }
+  }
+
+  #call(
+    { input = [], output = [], node = [], attributeProto = [] }: FunctionProto,
+    { inputs, node: caller, place, scope }: Step,
+  ): Knowledge[] {
+    const attributes = new Map(attributeProto.map((each) => [each.name ?? '', each]));
+    for (const each of caller.attribute ?? []) {
+      const given = scope.resolve(each);
+      if (given !== undefined) attributes.set(each.name ?? '', given);
+    }
+    const body = new Scope(undefined, attributes);
+    for (const [index, name] of input.entries()) {
+      const known = inputs[index];
+      if (known !== undefined) body.define(name, known);
+    }
+    for (const each of node) this.#runNode(each, body, place);
+    return output.map((name) => body.find(name) ?? unknown);
+  }
+
+  #plainOutputs(
+    node: NodeProto,
+    inputs: readonly (Knowledge | undefined)[],
+    scope: Scope,
+  ): (index: number) => Knowledge {
+    for (const sizing of sizingInputs(node)) {
+      const known = inputs[sizing.input];
+      if (known !== undefined) this.size(node, known, sizing);
+    }
+    if (node.opType === 'Range') this.#sizeRange(node, inputs);
+    const shape = shapeAfter(node, inputs, scope);
+    const sources = sourcesOf(inputs);
+    const decided =
+      !randomOperators.has(node.opType ?? '') &&
+      inputs.every((known) => known === undefined || has(known.values, fixed));
+    return (index) =>
+      normalise({
+        values: decided ? fixed : rangeOf(node, inputs, index),
+        shape,
+        whole: wholeOf(node, inputs, index, scope),
+        sources,
+      });
+  }
+
+  /** `(limit - start) / delta`: with a step of a known sign one side of each is enough. */
+  #sizeRange(node: NodeProto, [start, limit, delta]: readonly (Knowledge | undefined)[]): void {
+    const decides = 'the length of the range';
+    if (start === undefined || limit === undefined || delta === undefined) return;
+    const step = delta.scalar ?? 0;
+    const [ofStart, ofLimit] = step > 0 ? [below, above] : step < 0 ? [above, below] : [limited, limited];
+    this.size(node, start, { need: ofStart, decides });
+    this.size(node, limit, { need: ofLimit, decides });
+    // Whole steps are at least 1; others may be as small as floats are.
+    this.size(node, delta, { need: delta.whole ? 0 : fixed, decides });
+  }
+}
+
+function functionKey(domain = '', name = '', overload = ''): string {
+  return `${domain === 'ai.onnx' ? '' : domain}:${name}:${overload}`;
+}
+
+function listed(outputs: readonly Knowledge[]): (index: number) => Knowledge {
+  return (index) => outputs[index] ?? unknown;
+}
+
+export function sourcesOf(inputs: readonly (Knowledge | undefined)[]): bigint {
+  return inputs.reduce((sources, known) => sources | (known?.sources ?? 0n), 0n);
+}
+
+/** The dimensions of `known` as values. */
+function shapeOf(known: Knowledge): Knowledge {
+  const values = known.shape === shapeFixed ? fixed : known.shape === shapeLimited ? limited : below;
+  const sources = known.shape === shapeFixed ? 0n : known.sources;
+  return { values, shape: known.shape === shapeFixed ? shapeFixed : shapeLimited, whole: true, sources };
+}
+
+function shapeAfter(node: NodeProto, inputs: readonly (Knowledge | undefined)[], scope: Scope): number {
+  // What an unbounded size makes of the shape was found at its node, and is not found again behind it.
+  const shape = inputs.reduce((mask, known) => mask & (known?.shape ?? shapeFixed), shapeFixed);
+  const chosen = shapingInputs(node).filter((index) => !has(inputs[index]?.values ?? fixed, fixed));
+  if (chosen.length === 0) return shape;
+  // A dimension of nothing may be of any size beside one of 0.
+  const free = node.opType === 'Reshape' && scope.attribute(node, 'allowzero')?.i === 1n;
+  return free ? 0 : shape & shapeLimited;
+}
+
+function wholeOf(
+  node: NodeProto,
+  inputs: readonly (Knowledge | undefined)[],
+  output: number,
+  scope: Scope,
+): boolean {
+  switch (node.opType) {
+    case 'Cast':
+      return isWholeType(Number(scope.attribute(node, 'to')?.i ?? 0n));
+    case 'ConstantOfShape':
+      return isWholeType(scope.attribute(node, 'value')?.t?.dataType);
+    default:
+      return isWholeOutput(node, inputs, output);
+  }
+}

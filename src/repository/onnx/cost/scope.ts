@@ -1,0 +1,99 @@
+/** Names of values in one graph, subgraph or function call, and what is known of each. */
+import type { AttributeProto, NodeProto, TensorProto } from '../proto-types.ts';
+import { tensorTypes } from '../proto-types.ts';
+import { constant, type Knowledge } from './knowledge.ts';
+
+export class Scope {
+  readonly #known = new Map<string, Knowledge>();
+  readonly #parent: Scope | undefined;
+  /** Of a function's call: what its body's attributes may refer to. */
+  readonly #attributes: ReadonlyMap<string, AttributeProto>;
+
+  /** A subgraph sees the names around it, and their attributes; a function's body neither. */
+  constructor(parent?: Scope, attributes?: ReadonlyMap<string, AttributeProto>) {
+    this.#parent = parent;
+    this.#attributes = attributes ?? parent?.attributes ?? new Map();
+  }
+
+  get attributes(): ReadonlyMap<string, AttributeProto> {
+    return this.#attributes;
+  }
+
+  find(name: string): Knowledge | undefined {
+    return this.#known.get(name) ?? this.#parent?.find(name);
+  }
+
+  define(name: string, known: Knowledge): void {
+    if (name !== '') this.#known.set(name, known);
+  }
+
+  /** The node's own, or what it refers to of the function that it stands in. */
+  attribute({ attribute = [] }: NodeProto, name: string): AttributeProto | undefined {
+    const own = attribute.find((each) => each.name === name);
+    return this.resolve(own);
+  }
+
+  resolve(attribute: AttributeProto | undefined): AttributeProto | undefined {
+    const { refAttrName = '' } = attribute ?? {};
+    return refAttrName === '' ? attribute : this.#attributes.get(refAttrName);
+  }
+}
+
+const wholeTypes: ReadonlySet<number> = new Set([
+  tensorTypes.BOOL,
+  tensorTypes.INT8,
+  tensorTypes.INT16,
+  tensorTypes.INT32,
+  tensorTypes.INT64,
+  tensorTypes.UINT8,
+  tensorTypes.UINT16,
+  tensorTypes.UINT32,
+  tensorTypes.UINT64,
+  tensorTypes.INT4,
+  tensorTypes.UINT4,
+  tensorTypes.INT2,
+  tensorTypes.UINT2,
+]);
+
+export function isWholeType(elemType: number | undefined): boolean {
+  return elemType !== undefined && wholeTypes.has(elemType);
+}
+
+export function constantTensor(tensor: TensorProto): Knowledge {
+  return constant(isWholeType(tensor.dataType), scalarOf(tensor));
+}
+
+/** The element of a tensor that has one; undefined for others, and for what stands in another file. */
+function scalarOf({
+  dims = [],
+  dataType,
+  rawData,
+  int64Data,
+  int32Data,
+  floatData,
+}: TensorProto): number | undefined {
+  if (dims.some((dim) => dim !== 1n)) return undefined;
+  if (rawData !== undefined) {
+    const view = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
+    if (dataType === tensorTypes.INT64 && view.byteLength === 8) return Number(view.getBigInt64(0, true));
+    if (dataType === tensorTypes.INT32 && view.byteLength === 4) return view.getInt32(0, true);
+    if (dataType === tensorTypes.FLOAT && view.byteLength === 4) return view.getFloat32(0, true);
+    if (dataType === tensorTypes.BOOL && view.byteLength === 1) return view.getUint8(0);
+    return undefined;
+  }
+  const element = int64Data?.[0] ?? floatData?.[0];
+  if (element !== undefined) return Number(element);
+  return dataType === tensorTypes.INT32 || dataType === tensorTypes.BOOL ? int32Data?.[0] : undefined;
+}
+
+/** What a `Constant` holds, in whichever attribute. */
+export function constantNode(scope: Scope, node: NodeProto): Knowledge {
+  for (const name of ['value', 'value_int', 'value_float']) {
+    const attribute = scope.attribute(node, name);
+    if (attribute === undefined) continue;
+    const { t, i, f } = attribute;
+    if (t !== undefined) return constantTensor(t);
+    return name === 'value_int' ? constant(true, Number(i ?? 0n)) : constant(false, f ?? 0);
+  }
+  return constant(scope.attribute(node, 'value_ints') !== undefined);
+}
