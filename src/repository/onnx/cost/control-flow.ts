@@ -1,6 +1,5 @@
 /** Operators that run graphs: how often they do, and what their bodies are given. */
-import type { GraphProto, NodeProto } from '../proto-types.ts';
-import type { Interpreter, Place } from './interpreter.ts';
+import type { GraphProto } from '../proto-types.ts';
 import {
   above,
   below,
@@ -16,14 +15,7 @@ import {
   unknown,
 } from './knowledge.ts';
 import { Scope } from './scope.ts';
-
-export interface Step {
-  readonly interpreter: Interpreter;
-  readonly node: NodeProto;
-  readonly inputs: readonly (Knowledge | undefined)[];
-  readonly scope: Scope;
-  readonly place: Place;
-}
+import type { Step } from './step.ts';
 
 /**
  * A loop that may end before them by what it finds has no bound in more iterations than these: no request is answered within

@@ -1,6 +1,6 @@
 /** One graph gone through node by node, with what is known in place of values. */
 import type { FunctionProto, GraphProto, ModelProto, NodeProto } from '../proto-types.ts';
-import { runBodies, runIf, runLoop, runScan, type Step } from './control-flow.ts';
+import { runBodies, runIf, runLoop, runScan } from './control-flow.ts';
 import {
   above,
   below,
@@ -19,27 +19,7 @@ import {
 import { isKnownDomain, type SizingInput, shapingInputs, sizingInputs } from './operators.ts';
 import { isWholeOutput, rangeOf } from './ranges.ts';
 import { constantNode, constantTensor, isWholeType, Scope } from './scope.ts';
-
-export interface Finding {
-  readonly node: NodeProto;
-  readonly decides: string;
-  readonly sources: bigint;
-}
-
-/** A node as it is reached by one chain of calls and subgraphs, and what was learned there in earlier rounds. */
-export class Place {
-  readonly #within = new Map<unknown, Place>();
-  /** Of what a loop carries from one iteration to the next, by position. */
-  readonly carried: Knowledge[] = [];
-
-  at(key: unknown): Place {
-    const known = this.#within.get(key);
-    if (known !== undefined) return known;
-    const place = new Place();
-    this.#within.set(key, place);
-    return place;
-  }
-}
+import { type Finding, Place, type Step, type Surroundings } from './step.ts';
 
 const randomOperators: ReadonlySet<string> = new Set([
   'RandomNormal',
@@ -50,7 +30,7 @@ const randomOperators: ReadonlySet<string> = new Set([
   'Multinomial',
 ]);
 
-export class Interpreter {
+export class Interpreter implements Surroundings {
   readonly #functions: ReadonlyMap<string, FunctionProto>;
   readonly #root = new Place();
   #findings = new Map<NodeProto, Finding>();
@@ -84,7 +64,6 @@ export class Interpreter {
     return this.#learned;
   }
 
-  /** Defines every value of the graph in `scope`; its inputs stand there already. Returns its outputs. */
   runGraph(
     { node = [], initializer = [], sparseInitializer = [], output = [] }: GraphProto,
     scope: Scope,
@@ -99,7 +78,6 @@ export class Interpreter {
     return output.map(({ name = '' }) => scope.find(name) ?? unknown);
   }
 
-  /** What a loop carries, after `next` was learned of it. */
   carry(place: Place, index: number, next: Knowledge): Knowledge {
     const before = place.carried[index];
     if (before === undefined) {
@@ -115,7 +93,6 @@ export class Interpreter {
     return learned;
   }
 
-  /** Notes that `known` decides how much there is to compute, and that it has to be bounded as `need` says. */
   size(node: NodeProto, known: Knowledge, { need, decides }: Omit<SizingInput, 'input'>): void {
     if (has(known.values, fixed)) return;
     if (has(known.values, need)) this.#drivers |= known.sources;
