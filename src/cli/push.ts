@@ -85,6 +85,12 @@ export async function pushModel(folder: string, options: PushOptions): Promise<P
     (await republish(client, published, { aliases, versionPolicy: config.versionPolicy }))
   ) {
     onProgress?.({ step: 'compare', detail: `${config.name}@${version} is published from the same source` });
+    if (published.manifest.rowWise === undefined && published.manifest.maxBatchSize > 1) {
+      onProgress?.({
+        step: 'warning',
+        detail: `${config.name}@${version} was published before a push measured whether rows depend on one another: origins run its requests one by one until it is pushed as a new version`,
+      });
+    }
     return {
       name: config.name,
       version,

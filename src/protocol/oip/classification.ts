@@ -1,5 +1,6 @@
 /** Triton's classification extension: the best classes of an output as strings `value:index[:label]`. */
 import { EdgewiseError } from '../../errors.ts';
+import { classAxis } from '../../tensor/class-axis.ts';
 import type { TypedArray } from '../../tensor/datatype.ts';
 import { elementCount } from '../../tensor/shape.ts';
 import type { BytesTensor, Tensor } from '../../tensor/tensor.ts';
@@ -13,12 +14,14 @@ export interface ClassifyOptions {
   readonly classes: number;
   /** In class order; may be shorter than the output. */
   readonly labels: readonly string[];
-  /** Whether the first dimension is a batch, ranked row by row. */
+  /** Whether the first dimension is a batch, and so never one of classes. */
   readonly batched: boolean;
 }
 
 /**
- * The best classes, highest first, equal ones in index order; shape [n], or [batch, n] where batched.
+ * The best classes of each row along the axis of classes, highest first, equal ones in index order. The shape is the
+ * output's, with the number of classes asked for in place of that axis and what is behind it: [n] of [10], [2, n] of
+ * [2, 10].
  *
  * @throws EdgewiseError `unsupported_datatype` for BOOL, BYTES and FP16; `invalid_request` for an output of more than
  * `maxClassifiedElements`.
@@ -36,14 +39,15 @@ export function classify(name: string, tensor: Tensor, options: ClassifyOptions)
       `output ${quote(name)} has ${data.length} elements, at most ${maxClassifiedElements} can be classified`,
     );
   }
-  const batched = options.batched && shape.length > 0;
-  const batch = batched ? (shape[0] ?? 1) : 1;
-  const rowLength = elementCount(batched ? shape.slice(1) : shape);
+  const axis = Math.max(classAxis(shape), options.batched && shape.length > 0 ? 1 : 0);
+  const leading = shape.slice(0, axis);
+  const rows = elementCount(leading);
+  const rowLength = elementCount(shape.slice(axis));
   if (rowLength === 0) throw mismatch(`output ${quote(name)} of shape [${shape.join(',')}] has no classes`);
   const classes = Math.min(options.classes, rowLength);
   const isFloat = datatype === 'FP32' || datatype === 'FP64';
   const strings: string[] = [];
-  for (let row = 0; row < batch; row++) {
+  for (let row = 0; row < rows; row++) {
     const values = data.subarray(row * rowLength, (row + 1) * rowLength);
     for (const index of bestIndices(values, classes)) {
       const value = values[index] ?? 0;
@@ -52,7 +56,7 @@ export function classify(name: string, tensor: Tensor, options: ClassifyOptions)
       strings.push(label === undefined || label === '' ? `${text}:${index}` : `${text}:${index}:${label}`);
     }
   }
-  return { datatype: 'BYTES', shape: batched ? [batch, classes] : [classes], data: strings };
+  return { datatype: 'BYTES', shape: [...leading, classes], data: strings };
 }
 
 /** A native sort finds the value that the last class must reach; only indices at or above it are then ranked. The sort is stable: equal values stay in index order. */

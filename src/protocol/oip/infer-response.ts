@@ -18,7 +18,7 @@ export interface EncodeInferResponseOptions {
   readonly binaryOutput: boolean;
   /** Output name → labels in class order, for classification. */
   readonly labels?: Readonly<Record<string, readonly string[]>>;
-  /** Whether the first dimension of every output is a batch (maxBatchSize above 0). */
+  /** Whether the first dimension of every output is a batch (maxBatchSize above 0), and so never one of classes. */
   readonly batched: boolean;
   /** Of the whole body. Default: unlimited. */
   readonly maxBytes?: number | undefined;

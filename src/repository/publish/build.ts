@@ -1,8 +1,9 @@
 /** From a model's source to what is published: manifest and blobs. Decides, measures and refuses; uploads nothing. */
 import { checkDocument } from '../../check-document.ts';
-import type { ModelSource } from '../../engine/types.ts';
+import type { Fetches, ModelSource } from '../../engine/types.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
+import { classAxis } from '../../tensor/class-axis.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import { branchOnValues } from '../onnx/branches.ts';
 import { inputSpecs, inspectModel, type ModelInspection } from '../onnx/inspect.ts';
@@ -46,7 +47,7 @@ export async function buildPackage(
   const reference = await runReference(native, inputs, config, options);
   const outputRanks = [...reference.fetches].map(([name, { shape }]) => [name, shape.length] as const);
   const inspection = inspectModel(source.model, new Map([...outputRanks, ...sampleRanks]));
-  checkLabels(input, inspection.outputs);
+  checkLabels(input, inspection.outputs, reference.fetches);
   const form = isOriginOnly(input, options)
     ? { split }
     : await buildForEdge({ split, random: source.random, inputs, config, reference }, options);
@@ -75,7 +76,12 @@ async function nativeForm(
   return folder === undefined ? sourceOf(split) : { graph: await graphInPlace(model), folder };
 }
 
-function checkLabels({ config, labels }: PackageInput, outputs: readonly TensorSpec[]): void {
+/** @param fetches What the model answered: a graph may declare other shapes. */
+function checkLabels(
+  { config, labels }: PackageInput,
+  outputs: readonly TensorSpec[],
+  fetches: Fetches,
+): void {
   for (const [name, lines] of Object.entries(labels)) {
     const output = outputs.find((each) => each.name === name);
     if (output === undefined) {
@@ -84,11 +90,14 @@ function checkLabels({ config, labels }: PackageInput, outputs: readonly TensorS
         `config.json of ${config.name} has labels for ${JSON.stringify(name)}, the graph's outputs are ${outputs.map((each) => each.name).join(', ')}`,
       );
     }
-    const classes = output.shape.at(-1) ?? 1;
-    if (classes !== -1 && classes !== lines.length) {
+    const shape = fetches.get(name)?.shape ?? output.shape;
+    const axis = classAxis(shape);
+    const isFree = output.shape.length === shape.length && output.shape[axis] === -1;
+    const classes = shape[axis] ?? 1;
+    if (!isFree && classes !== -1 && classes !== lines.length) {
       throw new EdgewiseError(
         'invalid_request',
-        `output ${JSON.stringify(name)} has ${classes} classes (shape [${output.shape.join(',')}]), its labels file ${lines.length} lines`,
+        `output ${JSON.stringify(name)} has ${classes} classes (shape [${shape.join(',')}]), its labels file ${lines.length} lines`,
       );
     }
   }

@@ -6,6 +6,7 @@ import {
   type EncodeInferResponseOptions,
   encodeInferResponse,
 } from '../../../src/protocol/oip/infer-response.ts';
+import { elementCount } from '../../../src/tensor/shape.ts';
 import type { Tensor } from '../../../src/tensor/tensor.ts';
 
 function code(wanted: string, message = ''): unknown {
@@ -245,14 +246,62 @@ describe('encodeInferResponse()', () => {
 describe('classify()', () => {
   const options = { classes: 2, labels: [], batched: false };
 
-  it('ranks each row of a batch', () => {
+  it.each([true, false])('ranks each row of an output by itself, whether batched is %s', (batched) => {
     const tensor: Tensor = { datatype: 'INT32', shape: [2, 3], data: Int32Array.of(1, 3, 2, 9, 7, 8) };
-    expect(classify('y', tensor, { ...options, batched: true })).toEqual({
+    expect(classify('y', tensor, { ...options, batched })).toEqual({
       datatype: 'BYTES',
       shape: [2, 2],
       data: ['3:1', '2:2', '9:0', '8:2'],
     });
-    expect(classify('y', tensor, options).data).toEqual(['9:3', '8:5']);
+  });
+
+  it.each<[readonly number[], boolean, readonly number[]]>([
+    [[], false, [1]],
+    [[4], false, [2]],
+    [[4], true, [4, 1]],
+    [[2, 1], false, [2, 1]],
+    [[2, 3, 4], true, [2, 3, 2]],
+    [[2, 3, 1, 1], true, [2, 2]],
+    [[2, 3, 1, 1], false, [2, 2]],
+    [[1, 2, 1, 3], false, [1, 2, 1, 2]],
+    [[0, 3], true, [0, 2]],
+  ])('makes of an output of the shape %j, batched %s, one of the shape %j', (shape, batched, expected) => {
+    const count = elementCount(shape);
+    const tensor: Tensor = {
+      datatype: 'INT32',
+      shape,
+      data: Int32Array.from({ length: count }, (_, i) => i),
+    };
+    const classified = classify('y', tensor, { ...options, batched });
+    expect(classified.shape).toEqual(expected);
+    expect(classified.data).toHaveLength(elementCount(expected));
+  });
+
+  it('answers every row as it would alone, with indices that labels have', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 3 }),
+        fc.integer({ min: 2, max: 6 }),
+        fc.integer({ min: 1, max: 8 }),
+        fc.boolean(),
+        (leading, count, classes, batched) => {
+          const shape = [...leading, count];
+          fc.pre(!batched || leading.length > 0);
+          const data = Float32Array.from({ length: elementCount(shape) }, (_, index) => Math.sin(index * 7));
+          const labels = Array.from({ length: count }, (_, index) => `class ${index}`);
+          const given = { classes, labels, batched };
+          const all = classify('y', { datatype: 'FP32', shape, data }, given);
+          const rows = Array.from({ length: elementCount(leading) }, (_, row) =>
+            classify('y', fp32(...data.subarray(row * count, (row + 1) * count)), {
+              ...given,
+              batched: false,
+            }),
+          );
+          expect(all.data).toEqual(rows.flatMap((row) => row.data));
+          expect(all.shape).toEqual([...leading, Math.min(classes, count)]);
+        },
+      ),
+    );
   });
 
   it('caps the number of classes', () => {

@@ -232,6 +232,21 @@ describe('buildPackage()', () => {
     await expect(buildPackage(input, { engines })).rejects.toThrow(message);
   });
 
+  it('counts classes along the axis of classes, as the runtime gives it', async () => {
+    // As image classifiers end: [batch, 3, 1, 1], declared as if it were flat.
+    const pooled = model({
+      node: [{ opType: 'GlobalAveragePool', input: ['x'], output: ['y'] }],
+      input: [value('x', ['n', 3, 2, 2])],
+      output: [value('y', ['n', 7])],
+    });
+    const labelled = (...lines: string[]) => ({ ...packageInput(pooled), labels: { y: lines } });
+    const { manifest } = await buildPackage(labelled('a', 'b', 'c'), { engines });
+    expect(manifest.outputs).toEqual([{ name: 'y', datatype: 'FP32', shape: [-1, 3, 1, 1] }]);
+    await expect(buildPackage(labelled('a'), { engines })).rejects.toThrow(
+      /"y" has 3 classes .*\[1,3,1,1\].* 1 lines/,
+    );
+  });
+
   it('publishes weights that stand beside the model as if they stood in it', async () => {
     const whole = packageInput(deepMatMul(64, 2));
     const { graph, weights } = await splitModel(deepMatMul(64, 2));
