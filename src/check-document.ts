@@ -95,6 +95,7 @@ const typeTexts: Readonly<Record<string, string>> = {
   array: 'an array',
   object: 'an object',
   record: 'an object',
+  map: 'an object',
   null: 'null',
   undefined: 'nothing',
   date: 'a date',

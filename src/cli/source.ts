@@ -19,7 +19,7 @@ export async function readModelFolder(folder: string, version?: string): Promise
   const chosen = version ?? (await newestVersion(folder));
   const versionFolder = join(folder, chosen);
   const model = modelFile(join(versionFolder, modelFileName), `wanted the model of version ${chosen} there`);
-  const labels: Record<string, readonly string[]> = {};
+  const labels = new Map<string, readonly string[]>();
   for (const [output, file] of Object.entries(config.labels)) {
     const bytes = await readWithin(versionFolder, file);
     if (bytes === undefined) {
@@ -28,7 +28,7 @@ export async function readModelFolder(folder: string, version?: string): Promise
         `${join(versionFolder, file)} cannot be read: config.json names it as the labels of ${JSON.stringify(output)}`,
       );
     }
-    labels[output] = lines(new TextDecoder().decode(bytes));
+    labels.set(output, lines(new TextDecoder().decode(bytes)));
   }
   const { file } = config.terms.licence;
   const licenceText = await readWithin(folder, file);
@@ -43,7 +43,7 @@ export async function readModelFolder(folder: string, version?: string): Promise
     version: chosen,
     model,
     folder: resolve(versionFolder),
-    labels,
+    labels: Object.fromEntries(labels),
     licenceText,
     externalFile: async (location) => fileWithin(versionFolder, location),
   };

@@ -63,9 +63,10 @@ export function fetchedIndices(
   if (fetches === undefined) {
     return outputs.map((_, index) => index);
   }
+  const positions = new Map(outputs.map(({ name }, index) => [name, index]));
   return [...new Set(fetches)].map((name) => {
-    const index = outputs.findIndex((spec) => spec.name === name);
-    if (index === -1) {
+    const index = positions.get(name);
+    if (index === undefined) {
       throw new EdgewiseError('invalid_request', `the model has no output ${JSON.stringify(name)}`);
     }
     return index;

@@ -34,10 +34,15 @@ export class MissingKernelError extends Error {
   override readonly name = 'MissingKernelError';
 }
 
+/** The runtime refused a model. Its own words; stands as the cause of what is thrown. */
+export class OrtLoadError extends Error {
+  override readonly name = 'OrtLoadError';
+}
+
 const notImplemented = 9;
 
 function causeOf({ code, text }: OrtFailure): Error {
-  return new Error(code === undefined ? text : `ONNX Runtime error ${code}: ${text}`);
+  return new OrtLoadError(code === undefined ? text : `ONNX Runtime error ${code}: ${text}`);
 }
 
 /** The error of a session that could not be made from the given bytes. */

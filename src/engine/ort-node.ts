@@ -219,11 +219,45 @@ async function runNative(
   feeds: InferenceSession.FeedsType,
   fetches: readonly string[],
 ): Promise<InferenceSession.ReturnType> {
+  const options: InferenceSession.RunOptions = { logSeverityLevel: fatalOnly };
   try {
-    return await session.run(feeds, fetches, { logSeverityLevel: fatalOnly });
+    return fetches.includes('__proto__')
+      ? await runPastPrototypes(session, feeds, fetches, options)
+      : await session.run(feeds, fetches, options);
   } catch (error) {
     throw runError({ text: textOf(error) });
   }
+}
+
+/** What an InferenceSession hands its calls to. */
+interface SessionHandler {
+  run(
+    feeds: InferenceSession.FeedsType,
+    fetches: Readonly<Record<string, null>>,
+    options: InferenceSession.RunOptions,
+  ): Promise<InferenceSession.ReturnType>;
+}
+
+/**
+ * Runs a session that has an output named `__proto__`: onnxruntime-common gathers the names of outputs in a plain object,
+ * where that is no key, and its handler takes them in any. What comes back under that name is the result's prototype, and so
+ * is found under it.
+ */
+async function runPastPrototypes(
+  session: InferenceSession,
+  feeds: InferenceSession.FeedsType,
+  fetches: readonly string[],
+  options: InferenceSession.RunOptions,
+): Promise<InferenceSession.ReturnType> {
+  const handler: unknown = Reflect.get(session, 'handler');
+  if (!isSessionHandler(handler)) throw new Error('this ONNX Runtime cannot give an output named __proto__');
+  const names: Record<string, null> = Object.create(null);
+  for (const name of fetches) names[name] = null;
+  return handler.run(feeds, names, options);
+}
+
+function isSessionHandler(value: unknown): value is SessionHandler {
+  return typeof value === 'object' && value !== null && 'run' in value && typeof value.run === 'function';
 }
 
 /** @throws EdgewiseError `invalid_request` for what is no tensor or of a type that the protocol has no name for. */

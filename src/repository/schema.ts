@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { Digest } from '../storage/types.ts';
 import { type DataType, isDataType } from '../tensor/datatype.ts';
+import { maxTensorNameLength, maxTensors } from '../tensor/limits.ts';
 import { isAliasName, isModelName, isModelVersion } from './name.ts';
 import { sourceTermsSchema, termsSchema } from './terms.ts';
 
@@ -23,11 +24,31 @@ const datatypeSchema = z
   .transform((value) => value as DataType);
 
 const tensorSpecSchema = z.strictObject({
-  name: z.string().min(1).max(256),
+  name: z.string().min(1).max(maxTensorNameLength),
   datatype: datatypeSchema,
   /** -1 marks a free dimension. */
   shape: z.array(z.int().min(-1)).max(32),
 });
+
+/**
+ * An object whose keys are a stranger's names. Each is a plain key of it, `constructor` and `__proto__` too: what it does not
+ * have is undefined, and nothing is taken from a prototype.
+ */
+function byName<T extends z.ZodType>(item: T) {
+  return z
+    .preprocess(
+      (value) =>
+        typeof value === 'object' && value !== null && !Array.isArray(value)
+          ? new Map(Object.entries(value))
+          : value,
+      z.map(z.string(), item),
+    )
+    .transform((entries): Record<string, z.output<T>> => {
+      const named: Record<string, z.output<T>> = Object.create(null);
+      for (const [name, value] of entries) named[name] = value;
+      return named;
+    });
+}
 
 function namesDiffer(specs: readonly { readonly name: string }[]): boolean {
   return new Set(specs.map(({ name }) => name)).size === specs.length;
@@ -106,11 +127,11 @@ const plainModelConfigSchema = z.strictObject({
   dynamicBatching: dynamicBatchingSchema.optional(),
   versionPolicy: versionPolicySchema.default({ latest: { numVersions: 1 } }),
   /** Output name → file beside the model with one label per line, in class order. */
-  labels: z.record(z.string(), z.string()).default({}),
+  labels: byName(z.string()).default({}),
   /** Sizes to measure dynamic dimensions with: input name → full shape. 0 for an empty one, such as a decoder's past. */
-  sampleShapes: z.record(z.string(), z.array(z.int().nonnegative())).default({}),
+  sampleShapes: byName(z.array(z.int().nonnegative())).default({}),
   /** What to fill an input with when measuring, where zeros are no valid input (a sample rate): input name → value. */
-  sampleValues: z.record(z.string(), z.number()).default({}),
+  sampleValues: byName(z.number()).default({}),
   /** Whose it is, and who may use it for what. */
   terms: sourceTermsSchema,
   /** Whether the licence lets the weights be used at the edge. */
@@ -202,10 +223,10 @@ const plainManifestSchema = z.strictObject({
    * measured.
    */
   rowWise: z.boolean().optional(),
-  inputs: z.array(tensorSpecSchema).max(256).refine(namesDiffer, differentNames),
-  outputs: z.array(tensorSpecSchema).min(1).max(256).refine(namesDiffer, differentNames),
+  inputs: z.array(tensorSpecSchema).max(maxTensors).refine(namesDiffer, differentNames),
+  outputs: z.array(tensorSpecSchema).min(1).max(maxTensors).refine(namesDiffer, differentNames),
   /** Output name → labels in class order. */
-  labels: z.record(z.string(), z.array(z.string())),
+  labels: byName(z.array(z.string())),
   graph: z.strictObject({ digest: digestSchema, byteLength: z.int().positive() }),
   /** Absent for a model whose weights all stay in the graph. */
   weights: z
@@ -223,9 +244,14 @@ const plainManifestSchema = z.strictObject({
   sourceDigest: digestSchema,
   /** Digest over everything that decides what is published; an equal one means that a push changes nothing. */
   inputsDigest: digestSchema,
-  opsets: z.record(z.string(), z.int()),
+  opsets: byName(z.int()),
   /** Whether the graph draws random numbers, so that no answer can be had again; written only where it does. */
   random: z.literal(true).optional(),
+  /**
+   * Why the publisher's machine could not run the model: it lacks a kernel that the origin is said to have. What the graph
+   * declares stands unmeasured, and its requests are not batched. Absent for a model that was run before it was published.
+   */
+  untried: z.string().min(1).max(1000).optional(),
   /** Absent for a model published for the origin only. */
   edgeProfile: edgeProfileSchema.optional(),
 });

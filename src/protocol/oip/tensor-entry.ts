@@ -1,6 +1,7 @@
 /** One element of `inputs` in a request or `outputs` in a response: name, shape, datatype and where the data is. */
 import { EdgewiseError } from '../../errors.ts';
 import { type DataType, isDataType } from '../../tensor/datatype.ts';
+import { maxTensorNameLength, maxTensors } from '../../tensor/limits.ts';
 import { elementCount, type Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { tensorFromBlock } from './binary-data.ts';
@@ -10,9 +11,6 @@ import type { Blocks } from './frame.ts';
 import { tensorFromJson } from './json-data.ts';
 import { type JsonText, member } from './json-text.ts';
 import { countParameter, parseParameters, refuseSharedMemory, scalarParameters } from './parameters.ts';
-
-const maxNameLength = 256;
-const maxTensors = 256;
 
 /** The list that is parsed, and where. */
 export interface TensorListSource {
@@ -48,8 +46,10 @@ export function parseTensorList(list: readonly unknown[], source: TensorListSour
 /** @throws EdgewiseError `invalid_request` when `entry` is no object with a usable name. */
 export function tensorName(entry: unknown, place: string): string {
   const name = member(entry, 'name');
-  if (typeof name !== 'string' || name === '' || name.length > maxNameLength) {
-    throw invalid(`${place} has no name, wanted an object with a name of 1 to ${maxNameLength} characters`);
+  if (typeof name !== 'string' || name === '' || name.length > maxTensorNameLength) {
+    throw invalid(
+      `${place} has no name, wanted an object with a name of 1 to ${maxTensorNameLength} characters`,
+    );
   }
   return name;
 }

@@ -5,6 +5,7 @@
 import { EdgewiseError } from '../../errors.ts';
 import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from './proto-types.ts';
 import { checkedByteLength, declaredElements, isExternal, rawBytes, tensorLabel } from './tensor-data.ts';
+import { checkInterface } from './value-types.ts';
 import { scopesOf, tensorsOf } from './walk.ts';
 
 export const modelLimits = {
@@ -25,7 +26,7 @@ function refuse(message: string): never {
 /**
  * Checks a model whose weights are in memory or `stored`: as `readModel` gives it.
  *
- * @throws EdgewiseError `invalid_request` naming what is wrong.
+ * @throws EdgewiseError `invalid_request` naming what is wrong; as `checkInterface` for its inputs and outputs.
  */
 export function checkModel(model: ModelProto): void {
   const graph = model.graph ?? refuse('the model has no graph');
@@ -35,6 +36,7 @@ export function checkModel(model: ModelProto): void {
   for (const value of [...(graph.input ?? []), ...(graph.output ?? [])]) {
     checkValue(value);
   }
+  checkInterface(graph);
   checkDepthAndSize(model);
   for (const scope of scopesOf(model)) {
     for (const tensor of tensorsOf(scope)) {

@@ -1,8 +1,8 @@
 import { EdgewiseError } from '../../errors.ts';
-import { dataTypeOfOnnx } from '../../tensor/onnx-type.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
-import { type ModelProto, tensorTypes, type ValueInfoProto } from './proto-types.ts';
+import type { GraphProto, ModelProto, ValueInfoProto } from './proto-types.ts';
 import { presentBytes } from './tensor-data.ts';
+import { datatypeOf, inputValues } from './value-types.ts';
 import { scopesOf, tensorsOf } from './walk.ts';
 
 export interface OperatorUse {
@@ -23,8 +23,6 @@ export interface ModelInspection {
   /** Bytes of all constant tensors, strings aside. */
   readonly weightBytes: number;
 }
-
-const typeNames = new Map<number, string>(Object.entries(tensorTypes).map(([name, value]) => [value, name]));
 
 /** Numbers of dimensions of values whose shape the graph does not declare, by name. */
 export type Ranks = ReadonlyMap<string, number>;
@@ -53,9 +51,10 @@ export function inspectModel(model: ModelProto, ranks = noRanks): ModelInspectio
       operators.set(`${domain}:${opType}`, { domain, opType, count });
     }
   }
+  const { graph = {} } = model;
   return {
     inputs: inputSpecs(model, ranks),
-    outputs: (model.graph?.output ?? []).map((value) => tensorSpec(value, ranks)),
+    outputs: (graph.output ?? []).map((value) => tensorSpec(value, graph, ranks)),
     opsets: Object.fromEntries(
       (model.opsetImport ?? []).map(({ domain, version }) => [domain || 'ai.onnx', Number(version ?? 0n)]),
     ),
@@ -67,32 +66,16 @@ export function inspectModel(model: ModelProto, ranks = noRanks): ModelInspectio
 
 /** The inputs alone; throws as `inspectModel`. */
 export function inputSpecs({ graph = {} }: ModelProto, ranks = noRanks): TensorSpec[] {
-  const constants = new Set(graph.initializer?.map(({ name }) => name));
-  return (graph.input ?? [])
-    .filter(({ name }) => !constants.has(name))
-    .map((value) => tensorSpec(value, ranks));
+  return inputValues(graph).map((value) => tensorSpec(value, graph, ranks));
 }
 
-function tensorSpec({ name = '', type }: ValueInfoProto, ranks: Ranks): TensorSpec {
-  const quoted = JSON.stringify(name.slice(0, 100));
-  const tensor = type?.tensorType;
-  if (tensor === undefined) {
-    throw new EdgewiseError(
-      'unsupported_datatype',
-      `${quoted} is no tensor (a sequence, map or optional), which cannot be sent over HTTP`,
-    );
-  }
-  const datatype = dataTypeOfOnnx(tensor.elemType ?? tensorTypes.UNDEFINED);
-  if (datatype === undefined) {
-    const typeName = typeNames.get(tensor.elemType ?? tensorTypes.UNDEFINED) ?? String(tensor.elemType);
-    throw new EdgewiseError(
-      'unsupported_datatype',
-      `${quoted} is of type ${typeName}, which the Open Inference Protocol does not have`,
-    );
-  }
+function tensorSpec(value: ValueInfoProto, graph: GraphProto, ranks: Ranks): TensorSpec {
+  const { name = '', type } = value;
+  const datatype = datatypeOf(value, graph);
   const rank = ranks.get(name);
-  if (tensor.shape !== undefined) {
-    const dims = tensor.shape.dim ?? [];
+  const shape = type?.tensorType?.shape;
+  if (shape !== undefined) {
+    const dims = shape.dim ?? [];
     return {
       name,
       datatype,
@@ -102,7 +85,7 @@ function tensorSpec({ name = '', type }: ValueInfoProto, ranks: Ranks): TensorSp
   if (rank === undefined) {
     throw new EdgewiseError(
       'invalid_request',
-      `the graph declares no shape for ${quoted}, so its number of dimensions is unknown: give one in sampleShapes`,
+      `the graph declares no shape for ${JSON.stringify(name.slice(0, 100))}, so its number of dimensions is unknown: give one in sampleShapes`,
     );
   }
   return { name, datatype, shape: new Array<number>(rank).fill(-1) };

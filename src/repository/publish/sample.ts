@@ -44,7 +44,7 @@ export function sampleShapes(
 
 function sampleShape(input: TensorSpec, options: SampleOptions, batchSize: number): readonly number[] {
   const { name, shape } = input;
-  const given = options.sampleShapes[name];
+  const given = ownValue(options.sampleShapes, name);
   if (given !== undefined && !shapeMatches(shape, given)) {
     throw new EdgewiseError(
       'invalid_request',
@@ -69,6 +69,11 @@ function sampleShape(input: TensorSpec, options: SampleOptions, batchSize: numbe
   return batched;
 }
 
+/** Undefined for a name that only the object's prototype has. */
+function ownValue<T>(values: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(values, name) ? values[name] : undefined;
+}
+
 /** @throws EdgewiseError as `sampleShapes` */
 export function sampleFeeds(
   inputs: readonly TensorSpec[],
@@ -79,7 +84,7 @@ export function sampleFeeds(
   const next = seededRandom(1);
   return new Map(
     inputs.map((input) => {
-      const value = options.sampleValues[input.name];
+      const value = ownValue(options.sampleValues, input.name);
       return [input.name, sampleTensor(input, shapes.get(input.name) ?? [], { kind, value, next })];
     }),
   );
