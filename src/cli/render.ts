@@ -125,6 +125,7 @@ export function versionDetails(
   ];
   if (edgeProfile === undefined) {
     rows.push(['edge', 'not measured: for the origin only']);
+    if (manifest.untried !== undefined) rows.push(['not tried', manifest.untried]);
   } else {
     rows.push(
       ['edge engine', `${edgeProfile.engine}, at most ${size(edgeProfile.memoryCapBytes)}`],

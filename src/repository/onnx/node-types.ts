@@ -33,7 +33,16 @@ function addDeclared(types: Map<string, number>, graph: GraphProto): void {
   }
 }
 
-const givesBool = new Set(['Equal', 'Greater', 'GreaterOrEqual', 'IsInf', 'IsNaN', 'Less', 'LessOrEqual', 'Not']);
+const givesBool = new Set([
+  'Equal',
+  'Greater',
+  'GreaterOrEqual',
+  'IsInf',
+  'IsNaN',
+  'Less',
+  'LessOrEqual',
+  'Not',
+]);
 const givesInt64 = new Set(['ArgMax', 'ArgMin', 'NonZero', 'Shape', 'Size']);
 
 /** Most operators give what they take. */

@@ -11,6 +11,7 @@ import { describeSplit, graphInPlace, type SplitModel, splitModel } from '../onn
 import { type Manifest, manifestSchema, manifestSchemaId } from '../schema.ts';
 import { buildForEdge, type EdgeForm, sourceOf } from './edge-form.ts';
 import { dimensionNames } from './free-sizes.ts';
+import { explainLoadError, missingKernelReason } from './load-reason.ts';
 import { type MeasuredAnswers, measureAnswers } from './measure-answers.ts';
 import { runReference } from './reference.ts';
 import { isOriginOnly, type ModelFile, readSource } from './source.ts';
@@ -32,8 +33,16 @@ export async function buildPackage(
   options: PackageOptions,
   file?: ModelFile,
 ): Promise<ModelPackage> {
-  const { config } = input;
   const source = file ?? (await readSource(input, options));
+  try {
+    return await build(input, source, options);
+  } catch (error) {
+    throw explainLoadError(error, source.model);
+  }
+}
+
+async function build(input: PackageInput, source: ModelFile, options: PackageOptions): Promise<ModelPackage> {
+  const { config } = input;
   options.onProgress?.(
     'check',
     `${source.model.graph?.node?.length ?? 0} nodes, ${input.model.byteLength} bytes`,
@@ -44,7 +53,15 @@ export async function buildPackage(
   const inputs = inputSpecs(source.model, sampleRanks);
   const split = await splitModel(source.model);
   const native = await nativeForm(input, source, split);
-  const reference = await runReference(native, inputs, config, options);
+  const reference = await runReference(native, inputs, config, options).catch((error: unknown) => {
+    const untried = isOriginOnly(input, options) ? missingKernelReason(error, source.model) : undefined;
+    if (untried === undefined) throw error;
+    return { untried };
+  });
+  if ('untried' in reference) {
+    options.onProgress?.('warning', `not tried: this machine cannot run the model, ${reference.untried}`);
+    return assembleUntried(input, { source, split, options, untried: reference.untried, sampleRanks });
+  }
   const outputRanks = [...reference.fetches].map(([name, { shape }]) => [name, shape.length] as const);
   const inspection = inspectModel(source.model, new Map([...outputRanks, ...sampleRanks]));
   checkLabels(input, inspection.outputs, reference.fetches);
@@ -65,6 +82,26 @@ export async function buildPackage(
     options,
   );
   return assemble(input, { source, inspection, form, answers, options });
+}
+
+interface UntriedParts {
+  readonly source: ModelFile;
+  readonly split: SplitModel;
+  readonly options: PackageOptions;
+  readonly untried: string;
+  readonly sampleRanks: ReadonlyMap<string, number>;
+}
+
+/** The model as its graph declares it, for an origin that has what this machine lacks. */
+function assembleUntried(
+  input: PackageInput,
+  { source, split, options, untried, sampleRanks }: UntriedParts,
+): Promise<ModelPackage> {
+  const inspection = inspectModel(source.model, sampleRanks);
+  checkLabels(input, inspection.outputs);
+  options.onProgress?.('split', describeSplit(split));
+  const answers: MeasuredAnswers = { rowWise: false, outputs: inspection.outputs };
+  return assemble(input, { source, inspection, form: { split }, answers, untried, options });
 }
 
 /** The graph as it was exported, its weights read by the engine where they stand, else piece by piece. */
@@ -108,12 +145,14 @@ interface Parts {
   readonly inspection: ModelInspection;
   readonly form: { readonly split: SplitModel } & Partial<EdgeForm>;
   readonly answers: MeasuredAnswers;
+  /** Why nothing of it was measured. */
+  readonly untried?: string;
   readonly options: PackageOptions;
 }
 
 async function assemble(
   input: PackageInput,
-  { source, inspection, form, answers, options }: Parts,
+  { source, inspection, form, answers, untried, options }: Parts,
 ): Promise<ModelPackage> {
   const { config, version, labels } = input;
   const { graph, weights } = form.split;
@@ -162,6 +201,7 @@ async function assemble(
     inputsDigest: source.inputsDigest,
     opsets: { ...inspection.opsets },
     ...(source.random && { random: source.random }),
+    ...(untried !== undefined && { untried }),
     ...(form.edgeProfile && { edgeProfile: form.edgeProfile }),
   };
   return {

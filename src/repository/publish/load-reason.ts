@@ -37,7 +37,7 @@ function loadFailure(error: unknown): Error | undefined {
 }
 
 // "/onnxruntime_src/onnxruntime/core/graph/model.cc:202 onnxruntime::Model::Model(onnx::ModelProto&&, …) Unsupported model …".
-const sourcePosition = /^\S+\.(?:cc|cpp|h):\d+ \S.*?\)(?: const)? (?=[A-Z"'(])/;
+const sourcePosition = /\S+\.(?:cc|cpp|h):\d+ \S.*?\)(?: const)?(?:::<lambda\(\)>)? (?=[A-Z"'])/;
 const errorCode = /^ONNX Runtime error \d+: /;
 const maxReasonLength = 600;
 
@@ -63,7 +63,7 @@ function adviceFor(reason: string, isMissingKernel: boolean, model: ModelProto):
     return `Convert it to an opset that the runtime has, in Python: onnx.version_converter.convert_version(model, ${Math.min(21, Number(last ?? 21))})`;
   }
   if (locale.test(reason)) {
-    return 'Set the attribute locale of its StringNormalizer to "C" or leave it away: the edge has no other, and this machine lacks the one that it names';
+    return 'Install the locale that its StringNormalizer names (Debian: apt-get install locales, then locale-gen), or set the attribute to "C"';
   }
   if (isMissingKernel) {
     const types = kernelText(reason, model);

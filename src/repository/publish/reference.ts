@@ -2,6 +2,7 @@ import type { Fetches, ModelSource, Session } from '../../engine/types.ts';
 import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { ModelConfig } from '../schema.ts';
+import { runtimeReason } from './load-reason.ts';
 import { requireRows } from './require-rows.ts';
 import { type SampleKind, sampleFeeds, sampleKinds, sampleShapes } from './sample.ts';
 import type { PackageOptions } from './types.ts';
@@ -59,5 +60,5 @@ async function firstAccepted(
 /** The runtime's own words where there are some: a publisher may read them. */
 export function engineText(error: EdgewiseError | undefined): string {
   const cause = error?.cause instanceof Error ? error.cause.message : undefined;
-  return (cause ?? error?.message ?? 'no reason given').trim().slice(0, 600);
+  return runtimeReason(cause ?? error?.message ?? 'no reason given');
 }

@@ -4,7 +4,12 @@ import type { Engine } from '../../../src/engine/types.ts';
 import { EdgewiseError } from '../../../src/errors.ts';
 import { createPublishEngines } from '../../../src/platform/node-cli.ts';
 import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
-import { encodeModel, type ModelProto, tensorTypes } from '../../../src/repository/onnx/proto.ts';
+import {
+  attributeTypes,
+  encodeModel,
+  type ModelProto,
+  tensorTypes,
+} from '../../../src/repository/onnx/proto.ts';
 import { joinModel, splitModel, weightBytes } from '../../../src/repository/onnx/split.ts';
 import { buildPackage } from '../../../src/repository/publish/build.ts';
 import { inputsDigestOf } from '../../../src/repository/publish/inputs-digest.ts';
@@ -52,6 +57,59 @@ function withEdge(change: (engine: Engine, made: number) => Engine): PublishEngi
     },
   };
 }
+
+/** A product in bfloat16: the CPU's provider has no kernel for it. */
+const bfloat16Product: ModelProto = model({
+  node: [
+    { opType: 'Cast', input: ['x'], output: ['b'], attribute: [castTo(tensorTypes.BFLOAT16)] },
+    { opType: 'MatMul', input: ['b', 'b'], output: ['c'] },
+    { opType: 'Cast', input: ['c'], output: ['y'], attribute: [castTo(tensorTypes.FLOAT)] },
+  ],
+  input: [value('x', ['n', 'n'])],
+  output: [value('y', ['n', 'n'])],
+});
+
+function castTo(type: number) {
+  return { name: 'to', type: attributeTypes.INT, i: BigInt(type) };
+}
+
+describe('a model that this machine cannot run', () => {
+  it('is published for the origin untried, as its graph declares it, and never batched', async () => {
+    const said: string[] = [];
+    const { manifest, blobs } = await buildPackage(packageInput(bfloat16Product, { maxBatchSize: 4 }), {
+      engines,
+      originOnly: true,
+      onProgress: (step, detail) => said.push(`${step}: ${detail}`),
+    });
+    expect(manifest).toMatchObject({
+      tier: 'origin',
+      untried: expect.stringMatching(/implementation for MatMul.*\(MatMul of BFLOAT16\)$/),
+      rowWise: false,
+      inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, -1] }],
+      outputs: [{ name: 'y', datatype: 'FP32', shape: [-1, -1] }],
+    });
+    expect(manifest).not.toHaveProperty('edgeProfile');
+    expect(manifestSchema.parse(manifest)).toEqual(manifest);
+    expect(blobs).toHaveLength(2);
+    expect(said).toContainEqual(
+      expect.stringMatching(/^warning: not tried: this machine cannot run the model/),
+    );
+  });
+
+  it('is refused for the edge, with the type of the kernel and what to do', async () => {
+    await expect(buildPackage(packageInput(bfloat16Product), { engines })).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringMatching(/The kernel is MatMul of BFLOAT16\. .*--origin/),
+    });
+  });
+
+  it('is refused for the origin, too, when its file is only too new', async () => {
+    const newer = { ...matMul(2, 2), irVersion: 99n };
+    await expect(buildPackage(packageInput(newer), { engines, originOnly: true })).rejects.toThrow(
+      /Unsupported model IR version: 99.*model\.ir_version = 10/,
+    );
+  });
+});
 
 describe('buildPackage()', () => {
   it('gives a manifest and exactly the blobs that it names', async () => {
