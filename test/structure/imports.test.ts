@@ -31,7 +31,7 @@ const allowed: Record<string, readonly string[]> = {
   'src/check-document.ts': ['src/near-name.ts'],
   'src/index.ts': ['platform', 'http', 'durable-object'],
   'src/node.ts': ['platform', 'http'],
-  tensor: ['src/errors.ts'],
+  tensor: ['src/errors.ts', 'src/near-name.ts'],
   async: ['src/errors.ts'],
   protocol: basis,
   storage: basis,

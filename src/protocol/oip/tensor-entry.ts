@@ -1,6 +1,7 @@
 /** One element of `inputs` in a request or `outputs` in a response: name, shape, datatype and where the data is. */
 import { EdgewiseError } from '../../errors.ts';
-import { type DataType, isDataType } from '../../tensor/datatype.ts';
+import { type DataType, dataTypeNames, isDataType } from '../../tensor/datatype.ts';
+import { nearestDatatype } from '../../tensor/datatype-name.ts';
 import { maxTensorNameLength, maxTensors } from '../../tensor/limits.ts';
 import { elementCount, type Shape } from '../../tensor/shape.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
@@ -81,9 +82,11 @@ function parseTensor(
 function parseDatatype(value: unknown, what: string): DataType {
   if (typeof value !== 'string') throw invalid(`datatype of ${what} is ${describe(value)}, wanted a string`);
   if (!isDataType(value)) {
+    const near = nearestDatatype(value);
+    const hint = near === undefined ? `expected one of ${dataTypeNames.join(', ')}` : `did you mean ${near}?`;
     throw new EdgewiseError(
       'unsupported_datatype',
-      `datatype of ${what} is ${quote(value)}, which is not supported`,
+      `datatype of ${what} is ${quote(value)}, which is not supported; ${hint}`,
     );
   }
   return value;
