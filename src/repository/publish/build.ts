@@ -98,7 +98,7 @@ function assembleUntried(
   { source, split, options, untried, sampleRanks }: UntriedParts,
 ): Promise<ModelPackage> {
   const inspection = inspectModel(source.model, sampleRanks);
-  checkLabels(input, inspection.outputs);
+  checkLabels(input, inspection.outputs, new Map());
   options.onProgress?.('split', describeSplit(split));
   const answers: MeasuredAnswers = { rowWise: false, outputs: inspection.outputs };
   return assemble(input, { source, inspection, form: { split }, answers, untried, options });
@@ -113,7 +113,7 @@ async function nativeForm(
   return folder === undefined ? sourceOf(split) : { graph: await graphInPlace(model), folder };
 }
 
-/** @param fetches What the model answered: a graph may declare other shapes. */
+/** @param fetches What the model answered, empty where it was not run: a graph may declare other shapes. */
 function checkLabels(
   { config, labels }: PackageInput,
   outputs: readonly TensorSpec[],
