@@ -10,13 +10,14 @@ export type NodeOptimisationLevel = 'basic' | 'extended';
 const fatalOnly = 4;
 
 /**
- * The model with constants folded and, at `extended`, nodes fused, as one `.onnx` file.
+ * The model with constants folded, unless `fold` is false, and, at `extended`, nodes fused, as one `.onnx` file.
  *
  * @throws EdgewiseError `invalid_request` when ONNX Runtime refuses the model.
  */
 export async function optimiseWithOrtNode(
   model: Uint8Array,
   level: NodeOptimisationLevel,
+  { fold = true }: { readonly fold?: boolean } = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
   const folder = await mkdtemp(join(tmpdir(), 'edgewise-optimise-'));
   const optimizedModelFilePath = join(folder, 'model.onnx');
@@ -27,7 +28,10 @@ export async function optimiseWithOrtNode(
       logSeverityLevel: fatalOnly,
       executionProviders: ['cpu'],
       // A graph may name files as its weights; here none may be found.
-      extra: { session: { load_model_format: 'ONNX', model_external_initializers_file_folder_path: folder } },
+      extra: {
+        session: { load_model_format: 'ONNX', model_external_initializers_file_folder_path: folder },
+        ...(!fold && { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),
+      },
     }).catch((error: unknown) => {
       throw createError({ text: error instanceof Error ? error.message : String(error) });
     });

@@ -37,12 +37,8 @@ const noRanks: Ranks = new Map();
  */
 export function inspectModel(model: ModelProto, ranks = noRanks): ModelInspection {
   const operators = new Map<string, OperatorUse>();
-  let weightBytes = 0;
   let nodeCount = 0;
   for (const scope of scopesOf(model)) {
-    for (const tensor of tensorsOf(scope)) {
-      weightBytes += presentBytes(tensor) ?? 0;
-    }
     for (const node of scope.nodes) {
       nodeCount += 1;
       const domain = node.domain === 'ai.onnx' ? '' : (node.domain ?? '');
@@ -60,8 +56,17 @@ export function inspectModel(model: ModelProto, ranks = noRanks): ModelInspectio
     ),
     operators: [...operators.values()].sort((a, b) => b.count - a.count),
     nodeCount,
-    weightBytes,
+    weightBytes: inspectWeights(model),
   };
+}
+
+/** Bytes of all constant tensors, strings aside. */
+export function inspectWeights(model: ModelProto): number {
+  let bytes = 0;
+  for (const scope of scopesOf(model)) {
+    for (const tensor of tensorsOf(scope)) bytes += presentBytes(tensor) ?? 0;
+  }
+  return bytes;
 }
 
 /** The inputs alone; throws as `inspectModel`. */

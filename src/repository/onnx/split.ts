@@ -75,7 +75,8 @@ export async function graphInPlace(source: ModelProto): Promise<Uint8Array<Array
   return encodeModel(await withStoredRead(withInitializers(model, references)));
 }
 
-function withMovableWeights(source: ModelProto): ModelProto {
+/** The model with every initializer that can leave the graph in its outermost graph. */
+export function withMovableWeights(source: ModelProto): ModelProto {
   return hoistInitializers(constantsToInitializers(source, minExternalBytes), minExternalBytes);
 }
 

@@ -67,7 +67,10 @@ async function build(input: PackageInput, source: ModelFile, options: PackageOpt
   checkLabels(input, inspection.outputs, reference.fetches);
   const form = isOriginOnly(input, options)
     ? { split }
-    : await buildForEdge({ split, random: source.random, inputs, config, reference }, options);
+    : await buildForEdge(
+        { model: source.model, split, random: source.random, inputs, config, reference },
+        options,
+      );
   if (form.split === split) options.onProgress?.('split', describeSplit(split));
   const answers = await measureAnswers(
     {

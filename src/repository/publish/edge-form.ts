@@ -4,16 +4,16 @@ import type { Engine, ModelSource } from '../../engine/types.ts';
 import { EdgewiseError, isEdgewiseError, toEdgewiseError } from '../../errors.ts';
 import { firstDifference, firstShapeDifference } from '../../tensor/compare.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
-import { decodeModel } from '../onnx/proto.ts';
+import type { ModelProto } from '../onnx/proto-types.ts';
 import {
   describeSplit,
-  joinModel,
   type SplitModel,
   splitModel,
-  weightBytes,
   weightSource,
+  withMovableWeights,
 } from '../onnx/split.ts';
 import type { EdgeProfile, ModelConfig } from '../schema.ts';
+import { optimise } from './optimise.ts';
 import { type EdgeMeasurement, measureEdge } from './profile.ts';
 import { engineText, type Reference } from './reference.ts';
 import { sampleFeeds } from './sample.ts';
@@ -27,7 +27,8 @@ export interface EdgeForm {
 }
 
 export interface EdgeFormInput {
-  /** The model as it was exported. */
+  /** The model as it was exported, and cut. */
+  readonly model: ModelProto;
   readonly split: SplitModel;
   readonly inputs: readonly TensorSpec[];
   /** Of a model that draws random numbers the shapes alone can be compared. */
@@ -44,17 +45,17 @@ const originHint = 'With --origin it is published for the origin only';
 /** @throws EdgewiseError `too_large`, or `invalid_request` with the reason why the edge cannot serve it. */
 export async function buildForEdge(input: EdgeFormInput, options: PackageOptions): Promise<EdgeForm> {
   const capBytes = options.memoryCapBytes ?? defaultEdgeCapBytes;
-  const { graph, weights } = input.split;
+  const { weights } = input.split;
   if (weights !== undefined && weights.byteLength > capBytes) {
     throw new EdgewiseError(
       'too_large',
       `${input.config.name} is too large for the edge: its weights take ${mebibytes(weights.byteLength)}, the edge has ${mebibytes(capBytes)} of memory for all. ${originHint}`,
     );
   }
-  const bytes = weights === undefined ? graph : joinModel(graph, await weightBytes(weights));
+  const movable = withMovableWeights(input.model);
   const refusals: EdgewiseError[] = [];
   for (const level of levels) {
-    const split = await splitModel(decodeModel(await options.engines.optimise(bytes, level)));
+    const split = await splitModel(await optimise(movable, level, options.engines));
     options.onProgress?.('split', `${describeSplit(split)} (${level})`);
     try {
       const { profile, fetches } = await measure(split, input, options);

@@ -16,11 +16,15 @@ export interface PublishEngines {
   /** The edge's engine, a new one on each call: a WASM memory never shrinks, so a used one measures too much. */
   edge(memoryCapBytes: number): Engine;
   /**
-   * The model after constant folding and fusion, as one `.onnx` file.
+   * The model after constant folding, unless `fold` is false, and fusion, as one `.onnx` file.
    *
    * @throws EdgewiseError `invalid_request` when the runtime refuses the model.
    */
-  optimise(model: Uint8Array, level: OptimisationLevel): Promise<Uint8Array>;
+  optimise(
+    model: Uint8Array,
+    level: OptimisationLevel,
+    options?: { readonly fold?: boolean },
+  ): Promise<Uint8Array>;
 }
 
 export interface PackageInput {
