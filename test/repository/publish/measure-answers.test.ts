@@ -1,43 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { createOrtNodeEngine } from '../../../src/engine/ort-node.ts';
-import { branchOnValues } from '../../../src/repository/onnx/branches.ts';
-import { inspectModel } from '../../../src/repository/onnx/inspect.ts';
-import { attributeTypes, decodeModel, tensorTypes } from '../../../src/repository/onnx/proto.ts';
-import { dimensionNames } from '../../../src/repository/publish/free-sizes.ts';
-import { measureAnswers } from '../../../src/repository/publish/measure-answers.ts';
-import type { PublishEngines } from '../../../src/repository/publish/types.ts';
-import { modelConfigSchema } from '../../../src/repository/schema.ts';
+import { attributeTypes, tensorTypes } from '../../../src/repository/onnx/proto.ts';
+import { measureGraph as measure } from '../../support/measured-answers.ts';
 import { floats, model, node, value } from '../../support/onnx-models.ts';
 import { mixersSeen, rowModel } from '../../support/row-models.ts';
-import { openSourceTerms } from '../../support/terms.ts';
-
-const origin = createOrtNodeEngine({ threads: 1 });
-const never = () => expect.fail('only the origin’s engine is asked');
-const engines: PublishEngines = { origin, native: origin, edge: never, optimise: never };
-
-interface MeasureOptions {
-  readonly random?: boolean;
-  readonly [key: string]: unknown;
-}
-
-async function measure(graph: Uint8Array, { random = false, ...config }: MeasureOptions = {}) {
-  const proto = decodeModel(graph);
-  const { inputs, outputs } = inspectModel(proto);
-  const said: string[] = [];
-  const answers = await measureAnswers(
-    {
-      source: { graph },
-      inputs,
-      outputs,
-      names: dimensionNames(proto),
-      config: modelConfigSchema.parse({ name: 'm', description: 'd', terms: openSourceTerms, ...config }),
-      random,
-      branch: branchOnValues(proto),
-    },
-    { engines, onProgress: (step, detail) => said.push(`${step}: ${detail}`) },
-  );
-  return { ...answers, said };
-}
 
 const shapesOf = ({ outputs }: { readonly outputs: readonly { name: string; shape: readonly number[] }[] }) =>
   Object.fromEntries(outputs.map(({ name, shape }) => [name, shape]));
@@ -149,7 +114,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
       input: [value('x', 'FP32', ['batch', 4])],
       output: [value('y', 'FP32', ['batch', 4])],
     });
-    const { rowWise, said } = await measure(dice, { maxBatchSize: 4, random: true });
+    const { rowWise, said } = await measure(dice, { maxBatchSize: 4 });
     expect(rowWise).toBe(false);
     expect(said).toEqual([expect.stringMatching(/^warning: .*draws random numbers/)]);
   });

@@ -1,0 +1,40 @@
+/** A graph measured as a push does it, by native ONNX Runtime alone. */
+import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
+import { branchOnValues } from '../../src/repository/onnx/branches.ts';
+import { inspectModel } from '../../src/repository/onnx/inspect.ts';
+import { decodeModel } from '../../src/repository/onnx/proto.ts';
+import { drawsRandomNumbers } from '../../src/repository/onnx/random.ts';
+import { dimensionNames } from '../../src/repository/publish/free-sizes.ts';
+import { type MeasuredAnswers, measureAnswers } from '../../src/repository/publish/measure-answers.ts';
+import type { PublishEngines } from '../../src/repository/publish/types.ts';
+import { modelConfigSchema } from '../../src/repository/schema.ts';
+import { openSourceTerms } from './terms.ts';
+
+const origin = createOrtNodeEngine({ threads: 1 });
+const never = () => {
+  throw new Error('only the engine of an origin is asked');
+};
+const engines: PublishEngines = { origin, native: origin, edge: never, optimise: never };
+
+/** What was measured, and each line that a push prints of it. */
+export async function measureGraph(
+  graph: Uint8Array,
+  config: Readonly<Record<string, unknown>> = {},
+): Promise<MeasuredAnswers & { readonly said: readonly string[] }> {
+  const model = decodeModel(graph);
+  const { inputs, outputs } = inspectModel(model);
+  const said: string[] = [];
+  const answers = await measureAnswers(
+    {
+      source: { graph },
+      inputs,
+      outputs,
+      names: dimensionNames(model),
+      config: modelConfigSchema.parse({ name: 'm', description: 'd', terms: openSourceTerms, ...config }),
+      random: drawsRandomNumbers(model),
+      branch: branchOnValues(model),
+    },
+    { engines, onProgress: (step, detail) => said.push(`${step}: ${detail}`) },
+  );
+  return { ...answers, said };
+}
