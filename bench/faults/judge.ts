@@ -140,7 +140,7 @@ function timesOf(observed: readonly Observed[]): Quantiles & { readonly p999: nu
 function attemptsLost({ pool, beganMs, endedMs }: Outcome): number {
   const lostUntil = (untilMs: number) => {
     const first = pool.findLast(({ atMs }) => atMs < untilMs)?.endpoints[0];
-    return (first?.failures ?? 0) + (first?.overtaken ?? 0);
+    return (first?.failures ?? 0) + (first?.modelFailures ?? 0) + (first?.overtaken ?? 0);
   };
   return lostUntil(endedMs) - lostUntil(beganMs);
 }

@@ -38,6 +38,8 @@ const poolAnswer = z.object({
       inFlight: z.int(),
       requests: z.int(),
       failures: z.int(),
+      modelFailures: z.int(),
+      unclear: z.int(),
       overtaken: z.int(),
       busy: z.int(),
       ejections: z.int(),
@@ -47,6 +49,9 @@ const poolAnswer = z.object({
       p50Ms: z.number().optional(),
       p95Ms: z.number().optional(),
       utilisation: z.number().optional(),
+      keptOut: z
+        .array(z.object({ model: z.string(), state: z.enum(['suspect', 'ejected']), outForMs: z.number() }))
+        .openapi({ description: 'Models that keep failing there. Others are not kept from it.' }),
     }),
   ),
   /** Absent where there is no pool. */

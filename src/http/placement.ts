@@ -34,7 +34,10 @@ export function placementFacts(
     edgeBudgetMs: placement.edgeBudgetMs,
     edgeWaitMs: admission.expectedWaitMs,
     maxEdgeWaitMs: placement.maxEdgeWaitMs,
-    origin: origin === undefined ? 'none' : origin.ability({ model: manifest.name, jurisdiction }),
+    origin:
+      origin === undefined
+        ? 'none'
+        : origin.ability({ model: manifest.name, version: manifest.version, jurisdiction }),
     wish,
     split,
   };

@@ -3,6 +3,7 @@ import { Capabilities } from '../routing/capabilities.ts';
 import { EndpointPool } from '../routing/endpoint-pool.ts';
 import { OriginPool } from '../routing/origin-pool.ts';
 import type { PoolHealth } from '../routing/pool-snapshot.ts';
+import { probeReadiness } from '../routing/probe.ts';
 import type { Endpoint } from '../routing/types.ts';
 import type { Defer } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -17,23 +18,40 @@ export interface OriginPoolParts {
   readonly readHealth?: (() => Promise<PoolHealth | undefined>) | undefined;
 }
 
+/** Of a probe between requests: an endpoint that is well says so at once. */
+const probeTimeoutMs = 5000;
+
+const modelEvents = {
+  healthy: 'endpoint_model_let_in',
+  suspect: 'endpoint_model_kept_out',
+  ejected: 'endpoint_model_kept_out',
+} as const;
+
 /** The pool over `endpoints`; undefined where there are none. */
 export function createOriginPool(parts: OriginPoolParts): OriginPool | undefined {
   const { endpoints, hedging, clock, defer, log, readHealth } = parts;
   if (endpoints.length === 0) return undefined;
+  const pool = new EndpointPool({
+    endpoints,
+    clock,
+    hedging,
+    onChange: ({ endpoint, model, state, reason }) =>
+      log.write({
+        level: state === 'healthy' ? 'info' : 'error',
+        event: model === undefined ? `endpoint_${state}` : modelEvents[state],
+        endpoint,
+        model,
+        cause: new Error(reason),
+      }),
+    probe: (endpoint) =>
+      defer(
+        probeReadiness(endpoint, { clock, timeoutMs: probeTimeoutMs }).then((found) =>
+          pool.probed(endpoint, found),
+        ),
+      ),
+  });
   return new OriginPool({
-    pool: new EndpointPool({
-      endpoints,
-      clock,
-      hedging,
-      onChange: ({ endpoint, state, reason }) =>
-        log.write({
-          level: state === 'healthy' ? 'info' : 'error',
-          event: `endpoint_${state}`,
-          endpoint,
-          cause: reason === undefined ? undefined : new Error(reason),
-        }),
-    }),
+    pool,
     capabilities: new Capabilities({ clock, defer }),
     clock,
     defer,

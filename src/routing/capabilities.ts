@@ -118,7 +118,7 @@ export async function readCapabilities(
     if (noRoute.has(response.status)) return { binary: false };
     throw failure(`answered GET /v2 with status ${response.status}, wanted its metadata`);
   }
-  const body = await readAnswer(response, maxMetadataBytes, signal);
+  const body = await readAnswer(response, maxMetadataBytes, signal, 'failure');
   if (body === undefined) throw failure(`answered GET /v2 with more than ${maxMetadataBytes} bytes`);
   return fromMetadata(body);
 }

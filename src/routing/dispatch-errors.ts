@@ -32,7 +32,7 @@ export function unanswered(pool: EndpointPool, request: Unanswered): EdgewiseErr
     ...failed.map(({ error }) => error.outcome),
     ...passedOver.map(({ outcome }) => outcome),
   ];
-  const isBusy = outcomes.includes('busy') && !outcomes.includes('failure');
+  const isBusy = outcomes.includes('busy') && !outcomes.some((outcome) => failures.has(outcome));
   const cause = new Error(
     [
       ...reasons(failed),
@@ -48,6 +48,8 @@ export function unanswered(pool: EndpointPool, request: Unanswered): EdgewiseErr
     retryAfterSeconds: retryAfterSeconds(pool, wanted, isBusy ? failed : []),
   });
 }
+
+const failures: ReadonlySet<AttemptOutcome> = new Set(['failure', 'model-failure', 'unclear']);
 
 const noneOfJurisdictionAnswers =
   'no origin server in the jurisdiction that the request is bound to can answer it now';

@@ -2,7 +2,7 @@
  * One request at the pool: the attempts it takes until there is an answer, or none can be had. Everything here belongs to
  * the one request; nothing is awaited that another request made.
  */
-import { EdgewiseError } from '../errors.ts';
+import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import { callerLeft, type FailedAttempt, reasonOf, tooLate, unanswered } from './dispatch-errors.ts';
 import type { EndpointPool, EndpointWanted, Lease } from './endpoint-pool.ts';
 import type { PickTerms } from './picker.ts';
@@ -11,6 +11,7 @@ import {
   type AttemptAnswer,
   type AttemptContext,
   AttemptError,
+  type AttemptOutcome,
   type Endpoint,
 } from './types.ts';
 
@@ -52,6 +53,9 @@ export function dispatch<T>(pool: EndpointPool, request: DispatchRequest<T>): Pr
  */
 const firstHedgeShare = 0.25;
 
+/** An endpoint that is silent for so long, or for all of its own time, is probed; before, nothing is learned of it. */
+const patienceMs = 5000;
+
 /** An attempt on its way. */
 interface Flight {
   readonly lease: Lease;
@@ -83,7 +87,7 @@ class Dispatching<T> {
     else if (!(this.#remainingMs > 0)) this.#expire();
     else {
       signal?.addEventListener('abort', this.#leave);
-      this.#pool.arrive();
+      this.#pool.arrive(this.#request);
       if (!this.#send('first')) this.#fail();
     }
     return this.#result.promise;
@@ -95,9 +99,10 @@ class Dispatching<T> {
 
   /** @returns whether there was an endpoint for it. */
   #send(purpose: PickTerms['purpose']): boolean {
-    const { model, protocol, jurisdiction, replayable, attempt } = this.#request;
+    const { model, version, protocol, jurisdiction, replayable, attempt } = this.#request;
     const metBusy = this.#failed.some(({ error }) => error.outcome === 'busy');
-    const wanted = { model, protocol, jurisdiction, replayable, metBusy, purpose, tried: this.#tried };
+    const tried = this.#tried;
+    const wanted = { model, version, protocol, jurisdiction, replayable, metBusy, purpose, tried };
     const lease = this.#pool.begin(wanted);
     if (lease === undefined) return false;
     const { endpoint } = lease;
@@ -116,7 +121,7 @@ class Dispatching<T> {
     };
     this.#tried.push(endpoint);
     this.#flights.push(flight);
-    if (purpose !== 'hedge') this.#armHedge(this.#pool.hedgeDelayMs(model));
+    if (purpose !== 'hedge') this.#armHedge(this.#pool.hedgeDelayMs(this.#request));
     asked(attempt, endpoint, { signal: controller.signal, remainingMs }).then(
       (answer) => this.#answered(flight, answer),
       (error: unknown) => this.#threw(flight, error),
@@ -141,8 +146,10 @@ class Dispatching<T> {
       this.#miss(flight, error);
       return;
     }
-    this.#close('another endpoint answered first');
-    this.#pool.end(flight.lease, { outcome: 'success' });
+    // An endpoint that answers that the time is over says no more than one that does not answer.
+    const isLate = isEdgewiseError(error) && error.code === 'deadline_exceeded';
+    this.#close('another endpoint answered first', isLate ? 'late' : 'overtaken');
+    this.#pool.end(flight.lease, { outcome: isLate ? this.#silence(flight) : 'success' });
     this.#result.reject(error);
   }
 
@@ -153,7 +160,7 @@ class Dispatching<T> {
     const error = new EdgewiseError('origin_unavailable', 'the origin server did not answer in time', {
       cause,
     });
-    this.#miss(flight, new AttemptError('failure', error));
+    this.#miss(flight, new AttemptError(this.#request.replayable ? 'model-failure' : 'unclear', error));
   }
 
   /** The attempt got no answer, another one may. */
@@ -174,8 +181,8 @@ class Dispatching<T> {
     else this.#expire();
   }
 
-  #retry({ unsent }: AttemptError): boolean {
-    const { retries } = this.#pool;
+  #retry({ outcome, unsent }: AttemptError): boolean {
+    const retries = this.#pool.retriesAfter(outcome, this.#request);
     if (!(this.#request.replayable || unsent) || !(this.#remainingMs > 0) || !retries.hasRoom) return false;
     if (!this.#send('retry')) return false;
     retries.spend();
@@ -208,14 +215,16 @@ class Dispatching<T> {
   };
 
   #expire(): void {
-    this.#close('the time for the request is over');
+    this.#close('the time for the request is over', 'late');
     this.#result.reject(tooLate(this.#tried, this.#failed));
   }
 
   #fail(): void {
     this.#close('no endpoint is left');
     const { replayable } = this.#request;
-    const stopped = replayable && !this.#pool.retries.hasRoom ? 'the budget for retries is spent' : undefined;
+    const last = this.#failed.at(-1)?.error.outcome ?? 'failure';
+    const hasRoom = this.#pool.retriesAfter(last, this.#request).hasRoom;
+    const stopped = replayable && !hasRoom ? 'the budget for retries is spent' : undefined;
     this.#result.reject(
       unanswered(this.#pool, { wanted: this.#request, tried: this.#tried, failed: this.#failed, stopped }),
     );
@@ -231,21 +240,29 @@ class Dispatching<T> {
   }
 
   /** Gives up what is in flight and leaves nothing behind. */
-  #close(reason: string, outcome?: 'abandoned'): void {
+  #close(reason: string, why: 'overtaken' | 'late' | 'abandoned' = 'overtaken'): void {
     this.#request.signal?.removeEventListener('abort', this.#leave);
     this.#cancelHedge?.();
     for (const flight of [...this.#flights]) {
       this.#land(flight);
-      this.#pool.end(flight.lease, { outcome: outcome ?? this.#verdict(flight), reason });
+      this.#pool.end(flight.lease, { outcome: this.#verdict(flight, why), reason });
       flight.controller.abort(new Error(reason));
     }
   }
 
   /** What it says of an endpoint that it has not answered yet. */
-  #verdict({ lease }: Flight): 'failure' | 'overtaken' | 'abandoned' {
+  #verdict(flight: Flight, why: 'overtaken' | 'late' | 'abandoned'): AttemptOutcome {
+    if (why === 'abandoned') return 'abandoned';
+    if (why === 'late') return this.#silence(flight);
+    return this.#pool.isLate(flight.lease) ? 'overtaken' : 'abandoned';
+  }
+
+  /** What it says of an endpoint that the time of the request was over first. A short one is the caller's choice. */
+  #silence({ lease }: Flight): 'model-failure' | 'unclear' | 'abandoned' {
+    const { timeoutMs } = lease.endpoint.config;
     const tookMs = this.#pool.clock.now() - lease.beganMs;
-    if (tookMs >= lease.endpoint.config.timeoutMs) return 'failure';
-    return this.#pool.isLate(lease) ? 'overtaken' : 'abandoned';
+    if (tookMs >= timeoutMs && this.#request.replayable) return 'model-failure';
+    return tookMs >= Math.min(timeoutMs, patienceMs) ? 'unclear' : 'abandoned';
   }
 }
 

@@ -1,4 +1,7 @@
-/** Whether one endpoint is used: thrown out when it fails, let back in by one request that goes well. */
+/**
+ * Whether one endpoint is used, or one model at one endpoint: put out when it fails, let back in by one request that goes
+ * well.
+ */
 import { budgetWindowMs, SlidingCount } from './budget.ts';
 import type { AttemptOutcome } from './types.ts';
 
@@ -127,6 +130,16 @@ export class EndpointHealth {
     return { state: 'suspect', reason: 'it was down when it was probed last' };
   }
 
+  /** Puts it out for what an attempt does not show. @returns undefined while it is out already. */
+  putOut(end: Omit<AttemptEnd, 'outcome'>, why: string): HealthChange | undefined {
+    return this.#state === 'healthy' ? this.#putOut(end, why) : undefined;
+  }
+
+  /** Lets it back in, because it was found to be well. @returns undefined where it is in. */
+  letIn(nowMs: number): HealthChange | undefined {
+    return this.#state === 'healthy' ? undefined : this.#returned(nowMs);
+  }
+
   #endWhileOut(ticket: HealthTicket, end: AttemptEnd): HealthChange | undefined {
     switch (end.outcome) {
       case 'success':
@@ -152,7 +165,7 @@ export class EndpointHealth {
     return this.#putOut(end, `${failed} of ${total} requests failed`);
   }
 
-  #putOut({ nowMs, reason, mayEject }: AttemptEnd, why: string): HealthChange {
+  #putOut({ nowMs, reason, mayEject }: Omit<AttemptEnd, 'outcome'>, why: string): HealthChange {
     if (this.#state === 'healthy' && nowMs - this.#healthySinceMs >= forgivenAfterMs) this.#timesOut = 0;
     this.#timesOut += 1;
     this.#ejections += 1;

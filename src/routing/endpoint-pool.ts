@@ -7,16 +7,25 @@ import { Lru } from '../async/lru.ts';
 import { Budget, budgetWindowMs, SlidingCount } from './budget.ts';
 import { type EndpointConfig, servesModel } from './endpoint-config.ts';
 import type { EndpointState } from './endpoint-health.ts';
-import { LatencyWindow } from './latency-window.ts';
+import { ModelBook } from './model-book.ts';
 import { type HoldReason, type PickTerms, pick } from './picker.ts';
-import { type EndpointSnapshot, type Lease, type LeaseEnd, PooledEndpoint } from './pooled-endpoint.ts';
-import type { Endpoint } from './types.ts';
+import {
+  type EndpointSnapshot,
+  type Lease,
+  type LeaseEnd,
+  PooledEndpoint,
+  type ProbeFinding,
+  type StateChange,
+} from './pooled-endpoint.ts';
+import type { AttemptOutcome, Endpoint } from './types.ts';
 
 export type { EndpointSnapshot, Lease } from './pooled-endpoint.ts';
 
 export interface EndpointChange {
   /** Its configured name. */
   readonly endpoint: string;
+  /** The model, with its version where it is known, of which alone the change is; absent: of the endpoint. */
+  readonly model?: string;
   readonly state: EndpointState;
   /** For the log. */
   readonly reason: string;
@@ -29,14 +38,18 @@ export interface EndpointPoolOptions {
   readonly random?: () => number;
   /** Whether slow requests are sent a second time. Default true. */
   readonly hedging?: boolean | undefined;
-  /** Told when an endpoint is put out, and when it comes back. */
+  /** Told when an endpoint, or a model at it, is put out, and when it comes back. */
   readonly onChange?: ((change: EndpointChange) => void) | undefined;
+  /** Probes an endpoint that is in doubt, apart from any request; what it finds is told to `probed`. Absent: nothing does. */
+  readonly probe?: ((endpoint: Endpoint) => void) | undefined;
 }
 
 /** Which endpoints can have a request. */
 export interface EndpointWanted {
   /** Our name of the model. */
   readonly model: string;
+  /** Absent: what an endpoint does with the model is counted for all versions together. */
+  readonly version?: string | undefined;
   readonly protocol: EndpointConfig['protocol'];
   /** Only endpoints under this one. */
   readonly jurisdiction?: string | undefined;
@@ -57,16 +70,14 @@ export interface BudgetsSnapshot {
   readonly hedgeLimit: number;
 }
 
-/** Models whose latencies are known; beyond, the one that was asked least recently is forgotten. */
+/** Models of which the pool keeps a book; beyond, the one that was asked for least recently is forgotten. */
 const maxModels = 256;
-const minLatencies = 20;
-const minHedgeDelayMs = 1;
 /** When an attempt counts as late where nothing is known of its model. */
 const lateAfterMs = 5000;
 
 export class EndpointPool {
   readonly clock: Clock;
-  /** Requests that are sent to a second endpoint because the first failed. */
+  /** Requests that are sent to a second endpoint because the first failed, was busy or lacked the model. */
   readonly retries: Budget;
   /** Requests that are sent to a second endpoint because the first is late. */
   readonly hedges: Budget;
@@ -74,10 +85,11 @@ export class EndpointPool {
   readonly #random: () => number;
   readonly #hedging: boolean;
   readonly #onChange: ((change: EndpointChange) => void) | undefined;
+  readonly #probe: ((endpoint: Endpoint) => void) | undefined;
   readonly #requests = new SlidingCount();
-  readonly #latencies = new Lru<string, LatencyWindow>({ maxBytes: maxModels });
+  readonly #books = new Lru<string, ModelBook>({ maxBytes: maxModels });
 
-  constructor({ endpoints, clock, random, hedging, onChange }: EndpointPoolOptions) {
+  constructor({ endpoints, clock, random, hedging, onChange, probe }: EndpointPoolOptions) {
     this.clock = clock;
     this.retries = new Budget({ clock, requests: this.#requests, percent: 20, floor: 3 });
     this.hedges = new Budget({ clock, requests: this.#requests, percent: 2, floor: 0 });
@@ -85,6 +97,7 @@ export class EndpointPool {
     this.#random = random ?? Math.random;
     this.#hedging = hedging ?? true;
     this.#onChange = onChange;
+    this.#probe = probe;
   }
 
   /**
@@ -96,10 +109,11 @@ export class EndpointPool {
     const matching = this.#endpoints.filter(({ endpoint }) => isConfiguredFor(endpoint.config, wanted));
     for (const one of matching) one.takeBack(nowMs);
     if (matching.length === 0) return 'none';
+    const key = keyOf(wanted);
     const able = matching.some(
       (one) =>
-        (one.state === 'healthy' || one.isProbeDue(nowMs, 0)) &&
-        one.heldFor(wanted.model, nowMs) === undefined,
+        (one.stateFor(key) === 'healthy' || one.isProbeDue(key, nowMs, 0)) &&
+        one.heldFor(key, nowMs) === undefined,
     );
     return able ? 'able' : 'failing';
   }
@@ -107,8 +121,17 @@ export class EndpointPool {
   /** Takes in what another says of the endpoint `name`, where nothing is known of it yet. */
   hint(name: string, state: 'suspect'): void {
     const one = this.#endpoints.find(({ endpoint }) => endpoint.config.name === name);
-    const change = one?.health[state](this.clock.now());
-    if (change !== undefined) this.#onChange?.({ endpoint: name, ...change });
+    if (one !== undefined) this.#report(one, one.health[state](this.clock.now()));
+  }
+
+  /** Takes in what a probe of the endpoint found that depends on no model. */
+  probed(endpoint: Endpoint, found: ProbeFinding): void {
+    const one = this.#endpoints.find((other) => other.endpoint === endpoint);
+    if (one !== undefined)
+      this.#report(
+        one,
+        one.probed(found, this.clock.now(), () => this.#mayEject(one)),
+      );
   }
 
   snapshot(): readonly EndpointSnapshot[] {
@@ -131,8 +154,20 @@ export class EndpointPool {
   }
 
   /** Counts a request, of which the budgets are shares. */
-  arrive(): void {
-    this.#requests.add(this.clock.now());
+  arrive(wanted: Pick<EndpointWanted, 'model' | 'version'>): void {
+    const nowMs = this.clock.now();
+    this.#requests.add(nowMs);
+    this.#bookOf(keyOf(wanted)).requests.add(nowMs);
+  }
+
+  /**
+   * What pays for a second attempt after one that ended so. A model, or a request, that fails is paid for by its own
+   * model, so that it leaves the others' retries alone.
+   */
+  retriesAfter(outcome: AttemptOutcome, wanted: Pick<EndpointWanted, 'model' | 'version'>): Budget {
+    return outcome === 'model-failure' || outcome === 'unclear'
+      ? this.#bookOf(keyOf(wanted)).retries
+      : this.retries;
   }
 
   /** Chooses an endpoint and begins an attempt there, to be ended with `end`; undefined where none can take it. */
@@ -146,9 +181,10 @@ export class EndpointPool {
       candidates.push(one);
     }
     const mayProbe = () => replayable && this.retries.hasRoom;
-    const { model } = wanted;
+    const key = keyOf(wanted);
     const random = this.#random;
-    return pick(candidates, { model, nowMs, random, purpose, metBusy, mayProbe })?.begin(model, nowMs);
+    const picked = pick(candidates, { model: key, nowMs, random, purpose, metBusy, mayProbe });
+    return picked?.begin(wanted.model, key, nowMs);
   }
 
   /** Idempotent. */
@@ -156,19 +192,29 @@ export class EndpointPool {
     const one = this.#endpoints.find(({ endpoint }) => endpoint === lease.endpoint);
     if (one === undefined) return;
     const nowMs = this.clock.now();
-    if (end.answered === true) this.#learn(lease.model, nowMs - lease.beganMs);
-    const change = one.end(lease, end, nowMs, () => this.#mayEject(one));
-    if (change !== undefined) this.#onChange?.({ endpoint: lease.endpoint.config.name, ...change });
+    if (end.answered === true) this.#bookOf(lease.key).latencies.add(nowMs - lease.beganMs);
+    const changes = one.end(lease, end, nowMs, (key) => this.#mayEject(one, key));
+    for (const change of changes) this.#report(one, change);
+    if (this.#probe !== undefined && one.takeProbe(nowMs)) this.#probe(one.endpoint);
   }
 
-  /** After how many milliseconds without an answer a request is late enough to be sent again; undefined: it is not. */
-  hedgeDelayMs(model: string): number | undefined {
-    return this.#hedging ? this.#p95Ms(model) : undefined;
+  /**
+   * After how many milliseconds without an answer a request is late enough to be sent again; undefined: it is not. A model
+   * that fails is not asked for twice: it would spend what others have for hedges.
+   */
+  hedgeDelayMs(wanted: Pick<EndpointWanted, 'model' | 'version'>): number | undefined {
+    if (!this.#hedging) return undefined;
+    const key = keyOf(wanted);
+    const delayMs = this.#books.peek(key)?.p95Ms;
+    const nowMs = this.clock.now();
+    return delayMs === undefined || this.#endpoints.some((one) => one.isFailingFor(key, nowMs))
+      ? undefined
+      : delayMs;
   }
 
   /** Whether the attempt takes longer than its model's do as a rule. */
-  isLate({ model, beganMs }: Lease): boolean {
-    return this.clock.now() - beganMs >= (this.#p95Ms(model) ?? lateAfterMs);
+  isLate({ key, beganMs }: Lease): boolean {
+    return this.clock.now() - beganMs >= (this.#books.peek(key)?.p95Ms ?? lateAfterMs);
   }
 
   /** Why endpoints that were not tried cannot have the request. */
@@ -180,7 +226,7 @@ export class EndpointPool {
     return this.#endpoints.flatMap((one) => {
       const { endpoint } = one;
       if (tried.includes(endpoint) || !isConfiguredFor(endpoint.config, wanted)) return [];
-      const outcome = one.heldFor(wanted.model, nowMs);
+      const outcome = one.heldFor(keyOf(wanted), nowMs);
       return outcome === undefined ? [] : [{ endpoint: endpoint.config.name, outcome }];
     });
   }
@@ -188,37 +234,46 @@ export class EndpointPool {
   /** Milliseconds until some endpoint may take the request, 0 where one may now. */
   freeInMs(wanted: EndpointWanted): number {
     const nowMs = this.clock.now();
+    const key = keyOf(wanted);
     let soonestMs = Number.POSITIVE_INFINITY;
     for (const one of this.#endpoints) {
       if (!isConfiguredFor(one.endpoint.config, wanted)) continue;
-      soonestMs = Math.min(
-        soonestMs,
-        Math.max(one.heldForMs(wanted.model, nowMs), one.health.outForMs(nowMs)),
-      );
+      soonestMs = Math.min(soonestMs, Math.max(one.heldForMs(key, nowMs), one.outForMs(key, nowMs)));
     }
     return soonestMs === Number.POSITIVE_INFINITY ? 0 : soonestMs;
   }
 
-  /** Never more than half of the pool. */
-  #mayEject(one: PooledEndpoint): boolean {
-    const others = this.#endpoints.filter((other) => other !== one && other.state === 'ejected').length;
-    return others + 1 <= Math.floor(this.#endpoints.length / 2);
+  /** Never more than half of the pool; of the endpoints where a model is, for that model. */
+  #mayEject(one: PooledEndpoint, key?: string): boolean {
+    const all = this.#endpoints.filter(
+      ({ endpoint }) => key === undefined || servesModel(endpoint.config, nameOf(key)),
+    );
+    const stateOf = (other: PooledEndpoint) => (key === undefined ? other.health.state : other.stateFor(key));
+    const others = all.filter((other) => other !== one && stateOf(other) === 'ejected').length;
+    return others + 1 <= Math.floor(all.length / 2);
   }
 
-  #learn(model: string, latencyMs: number): void {
-    let latencies = this.#latencies.get(model);
-    if (latencies === undefined) {
-      latencies = new LatencyWindow();
-      this.#latencies.set(model, latencies, 1);
-    }
-    latencies.add(latencyMs);
+  #report({ endpoint }: PooledEndpoint, change: StateChange | undefined): void {
+    if (change !== undefined) this.#onChange?.({ endpoint: endpoint.config.name, ...change });
   }
 
-  #p95Ms(model: string): number | undefined {
-    const latencies = this.#latencies.peek(model);
-    if (latencies === undefined || latencies.size < minLatencies) return undefined;
-    return Math.max(minHedgeDelayMs, latencies.quantile(0.95) ?? 0);
+  #bookOf(key: string): ModelBook {
+    const known = this.#books.get(key);
+    if (known !== undefined) return known;
+    const book = new ModelBook(this.clock);
+    this.#books.set(key, book, 1);
+    return book;
   }
+}
+
+/** Names and versions have no `@`. */
+function keyOf({ model, version }: Pick<EndpointWanted, 'model' | 'version'>): string {
+  return version === undefined ? model : `${model}@${version}`;
+}
+
+function nameOf(key: string): string {
+  const at = key.lastIndexOf('@');
+  return at < 0 ? key : key.slice(0, at);
 }
 
 function isConfiguredFor(config: EndpointConfig, { model, protocol, jurisdiction }: EndpointWanted): boolean {

@@ -27,10 +27,14 @@ export function endpointUrl({ url }: Pick<EndpointConfig, 'url'>, path: string):
   return `${origin}${pathname.replace(/\/+$/, '')}${path}`;
 }
 
+/** A server may refuse a body that is larger than it takes by closing the connection; one of this size none refuses so. */
+const plainBodyBytes = 256 * 1024;
+
 /**
  * Sends the request, follows no redirect and asks for no compression: tensors gain little by it and cost CPU time.
  *
- * @throws AttemptError `failure` when there is no answer.
+ * @throws AttemptError when there is no answer: `failure`, or `unclear` where the caller's body may be the reason, as its
+ * size, or as a stream that breaks off.
  */
 export async function sendToEndpoint(endpoint: Endpoint, request: EndpointRequest): Promise<Response> {
   const { method, path, headers, body, signal } = request;
@@ -44,25 +48,38 @@ export async function sendToEndpoint(endpoint: Endpoint, request: EndpointReques
       ...(body instanceof ReadableStream ? streamed : undefined),
     });
   } catch (error) {
-    throw notReached(error, signal);
+    const isPlain = body === undefined || (body instanceof Uint8Array && body.byteLength <= plainBodyBytes);
+    throw notReached(error, signal, isPlain ? 'failure' : 'unclear');
   }
 }
 
 /** Node's fetch wants to be told that the answer may begin before the body's end; workerd's takes no notice. */
 const streamed = { duplex: 'half' } as const;
 
-/** @returns AttemptError `failure`, for a request or a body that broke off. */
-export function notReached(error: unknown, signal: AbortSignal): AttemptError {
-  if (signal.aborted) return failure(`given up before it answered (${reasonOf(signal.reason)})`, error);
-  return failure(`could not be reached, or broke off (${reasonOf(error)})`, error);
+/** @returns AttemptError `outcome`, for a request or a body that broke off. */
+export function notReached(
+  error: unknown,
+  signal: AbortSignal,
+  outcome: FailedOutcome = 'failure',
+): AttemptError {
+  if (signal.aborted)
+    return failure(`given up before it answered (${reasonOf(signal.reason)})`, error, outcome);
+  return failure(`could not be reached, or broke off (${reasonOf(error)})`, error, outcome);
 }
 
+type FailedOutcome = Extract<AttemptError['outcome'], 'failure' | 'model-failure' | 'unclear'>;
+
 /** An attempt that failed for `reason`, which goes to the log alone. */
-export function failure(reason: string, cause?: unknown): AttemptError {
+export function failure(reason: string, cause?: unknown, outcome: FailedOutcome = 'failure'): AttemptError {
   return new AttemptError(
-    'failure',
+    outcome,
     new EdgewiseError('origin_unavailable', failedMessage, { cause: new Error(reason, { cause }) }),
   );
+}
+
+/** An attempt that failed for `reason`, which the model or the request may have brought about. */
+export function modelFailure(reason: string): AttemptError {
+  return failure(reason, undefined, 'model-failure');
 }
 
 /** fetch's own errors say "fetch failed"; what happened is in their cause. */
@@ -82,12 +99,13 @@ export function release(response: Response): void {
 /**
  * The whole body where it has at most `maxBytes`, else undefined: the rest is not read then.
  *
- * @throws AttemptError `failure` when it breaks off.
+ * @throws AttemptError `brokenOff` when it breaks off: where it is the answer of a model, others may have theirs.
  */
 export async function readAnswer(
   response: Response,
   maxBytes: number,
   signal: AbortSignal,
+  brokenOff: FailedOutcome = 'model-failure',
 ): Promise<Uint8Array | undefined> {
   const declared = declaredLength(response.headers);
   if (declared !== undefined && declared > maxBytes) {
@@ -99,7 +117,7 @@ export async function readAnswer(
     if (declared !== undefined) return new Uint8Array(await response.arrayBuffer());
     return response.body === null ? new Uint8Array(0) : await readStream(response.body, maxBytes);
   } catch (error) {
-    throw notReached(error, signal);
+    throw notReached(error, signal, brokenOff);
   }
 }
 

@@ -8,7 +8,7 @@ import type { Manifest } from '../repository/schema.ts';
 import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 import type { Capabilities } from './capabilities.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
-import { failure, readAnswer, sendToEndpoint } from './endpoint-request.ts';
+import { modelFailure, readAnswer, sendToEndpoint } from './endpoint-request.ts';
 import { refusalOf } from './oip-errors.ts';
 import { asDeclared, withDimensions } from './scalars.ts';
 import { type Attempt, type AttemptContext, AttemptError, type Endpoint } from './types.ts';
@@ -178,7 +178,7 @@ function message(
  * The shape of an output is what the runtime says: a graph may declare another one.
  *
  * @param maxBatchSize The model's, of a server whose tensors have at least one dimension beside the batch.
- * @throws AttemptError `failure` when the answer cannot be read, or is not the model's.
+ * @throws AttemptError `model-failure` when the answer cannot be read, or is not the model's.
  */
 function outputsOf(
   body: Uint8Array,
@@ -193,7 +193,7 @@ function outputsOf(
   } catch (error) {
     if (!isEdgewiseError(error)) throw error;
     // What is wrong with it is said in words of its content, which no log holds.
-    throw failure('its answer cannot be read');
+    throw modelFailure('its answer cannot be read');
   }
   return new Map(wanted.map((spec) => [spec.name, checkedOutput(given.get(spec.name), spec, maxBatchSize)]));
 }
@@ -204,9 +204,9 @@ function checkedOutput(
   maxBatchSize: number | undefined,
 ): Tensor {
   const { name, datatype } = spec;
-  if (answered === undefined) throw failure(`its answer has no output "${name}"`);
+  if (answered === undefined) throw modelFailure(`its answer has no output "${name}"`);
   if (answered.datatype !== datatype) {
-    throw failure(`output "${name}" of its answer is ${answered.datatype}, the model's is ${datatype}`);
+    throw modelFailure(`output "${name}" of its answer is ${answered.datatype}, the model's is ${datatype}`);
   }
   return maxBatchSize === undefined ? answered : asDeclared(answered, spec, maxBatchSize);
 }

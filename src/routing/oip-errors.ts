@@ -32,30 +32,32 @@ const verdictOfCode: { readonly [C in ErrorCode]: Verdict } = {
   model_not_found: 'lacks-model',
   version_not_found: 'lacks-model',
   deadline_exceeded: 'deadline',
-  // The caller's rights were looked at here: an origin that refuses was configured to refuse us.
+  // A streamed body goes on in the encoding that the caller chose.
+  unsupported_encoding: 'caller',
+  // Our key is unknown there, or our own request is none that the origin knows.
   unauthenticated: 'failure',
-  forbidden: 'failure',
-  licence_not_accepted: 'failure',
-  licence_reacceptance_required: 'failure',
-  grant_expired: 'failure',
-  grant_missing: 'failure',
-  grant_revoked: 'failure',
-  model_stopped: 'failure',
-  policy_refused: 'failure',
-  purpose_not_allowed: 'failure',
-  territory_not_allowed: 'failure',
-  residency_unavailable: 'failure',
-  // Our own request was none that the origin knows.
   not_found: 'failure',
   method_not_allowed: 'failure',
-  unsupported_encoding: 'failure',
-  conflict: 'failure',
-  origin_unavailable: 'failure',
-  records_unavailable: 'failure',
-  storage_full: 'failure',
-  digest_mismatch: 'failure',
-  signature_invalid: 'failure',
-  internal: 'failure',
+  // The caller's rights were looked at here: an origin that refuses was configured to refuse us this model.
+  forbidden: 'model-failure',
+  licence_not_accepted: 'model-failure',
+  licence_reacceptance_required: 'model-failure',
+  grant_expired: 'model-failure',
+  grant_missing: 'model-failure',
+  grant_revoked: 'model-failure',
+  model_stopped: 'model-failure',
+  policy_refused: 'model-failure',
+  purpose_not_allowed: 'model-failure',
+  territory_not_allowed: 'model-failure',
+  residency_unavailable: 'model-failure',
+  conflict: 'model-failure',
+  // Of an origin that has a pool of its own, and of one whose store holds wrong bytes of this model.
+  origin_unavailable: 'model-failure',
+  records_unavailable: 'model-failure',
+  storage_full: 'model-failure',
+  digest_mismatch: 'model-failure',
+  signature_invalid: 'model-failure',
+  internal: 'model-failure',
 };
 
 /** What Triton says with 400, 404 and 503 of a model that it does not have, and MLServer and KServe of one that is not ready. */
@@ -102,7 +104,7 @@ export function errorOfAnswer(answer: RefusedAnswer): AttemptError | EdgewiseErr
       return new EdgewiseError(code ?? codeOfStatus(status), text ?? 'the origin server refused the request');
     case 'deadline': {
       const late = new EdgewiseError('deadline_exceeded', 'the request did not finish in time', options);
-      return answer.isCallersDeadline ? late : new AttemptError('failure', late, load);
+      return answer.isCallersDeadline ? late : new AttemptError('model-failure', late, load);
     }
     case 'busy':
       return new AttemptError(
@@ -117,8 +119,10 @@ export function errorOfAnswer(answer: RefusedAnswer): AttemptError | EdgewiseErr
         load,
       );
     case 'failure':
+    case 'model-failure':
+    case 'unclear':
       return new AttemptError(
-        'failure',
+        verdict,
         new EdgewiseError('origin_unavailable', 'the origin server failed to answer this request', options),
         load,
       );
@@ -139,7 +143,11 @@ function codeOfStatus(status: number): ErrorCode {
   return status === 413 ? 'too_large' : 'invalid_request';
 }
 
-/** Of a server that is not ours. `text`: its error message. */
+/**
+ * Of a server that is not ours. `text`: its error message. Most of what a server answers with a status of its own can be
+ * brought about by one model or one request (a queue that is full at Triton is 503, a firewall that dislikes a body 403):
+ * `failure` is what cannot.
+ */
 export function verdictOfStatus(status: number, text?: string): Exclude<Verdict, 'deadline'> {
   if (text !== undefined && unknownModel.test(text)) return 'lacks-model';
   if (text !== undefined && modelNotReady.test(text)) return 'busy';
@@ -155,8 +163,14 @@ export function verdictOfStatus(status: number, text?: string): Exclude<Verdict,
     case 425:
     case 429:
       return 'busy';
-    default:
+    case 401:
+    case 405:
+    case 501:
+    case 502:
+    case 505:
       return 'failure';
+    default:
+      return status < 400 ? 'failure' : 'model-failure';
   }
 }
 

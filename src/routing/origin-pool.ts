@@ -30,6 +30,7 @@ export interface OriginPoolOptions {
 export interface OriginWanted {
   /** Our name of the model. */
   readonly model: string;
+  readonly version: string;
   /** Only endpoints of this one. */
   readonly jurisdiction?: string | undefined;
 }
@@ -61,11 +62,11 @@ export class OriginPool {
   }
 
   /** What the pool has for the model, as far as this isolate knows; asks nobody. */
-  ability({ model, jurisdiction }: OriginWanted): OriginAbility {
+  ability({ model, version, jurisdiction }: OriginWanted): OriginAbility {
     const { pool } = this.#options;
-    const ability = pool.ability({ model, protocol: 'oip', jurisdiction });
+    const ability = pool.ability({ model, version, protocol: 'oip', jurisdiction });
     if (ability !== 'none' || jurisdiction === undefined) return ability;
-    return pool.ability({ model, protocol: 'oip' }) === 'none' ? 'none' : 'foreign';
+    return pool.ability({ model, version, protocol: 'oip' }) === 'none' ? 'none' : 'foreign';
   }
 
   /**
@@ -80,6 +81,7 @@ export class OriginPool {
     const { value } = await dispatch(pool, {
       ...call,
       model: request.manifest.name,
+      version: request.manifest.version,
       protocol: 'oip',
       replayable: true,
       hedge: true,
@@ -105,6 +107,7 @@ export class OriginPool {
     const { value } = await dispatch(this.#options.pool, {
       ...call,
       model: manifest.name,
+      version: manifest.version,
       protocol: 'oip',
       replayable: false,
       hedge: false,

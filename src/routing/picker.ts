@@ -9,12 +9,12 @@ export type HoldReason = 'busy' | 'failure' | 'lacks-model';
 
 /** An endpoint that is configured for the model, and that this request was not sent to yet. */
 export interface Candidate {
-  readonly state: EndpointState;
+  stateFor(model: string): EndpointState;
   heldFor(model: string, nowMs: number): HoldReason | undefined;
-  /** Whether its time out is over, by `overdueMs` at least, and nobody probes it yet. */
-  isProbeDue(nowMs: number, overdueMs: number): boolean;
-  /** What it has to do in relation to what it can do. */
-  load(nowMs: number): number;
+  /** Whether its time out, or the model's at it, is over by `overdueMs` at least, and no request is its probe yet. */
+  isProbeDue(model: string, nowMs: number, overdueMs: number): boolean;
+  /** What it has to do in relation to what it can do for the model. */
+  load(model: string, nowMs: number): number;
   /** 0 where nothing is known. */
   latencyMs(nowMs: number): number;
 }
@@ -47,11 +47,12 @@ export function pick<C extends Candidate>(candidates: readonly C[], terms: PickT
   let chosen: C[] = [];
   for (const candidate of candidates) {
     const held = candidate.heldFor(model, nowMs);
+    const state = candidate.stateFor(model);
     if (held !== undefined) {
-      isBusy ||= held === 'busy' && candidate.state !== 'ejected';
+      isBusy ||= held === 'busy' && state !== 'ejected';
       continue;
     }
-    const rank = purpose === 'first' && isToBeProbed(candidate, terms) ? 0 : ranks[candidate.state];
+    const rank = purpose === 'first' && isToBeProbed(candidate, terms) ? 0 : ranks[state];
     if (rank < best) {
       best = rank;
       chosen = [candidate];
@@ -64,17 +65,20 @@ export function pick<C extends Candidate>(candidates: readonly C[], terms: PickT
   return leastLoaded(chosen, terms);
 }
 
-function isToBeProbed(candidate: Candidate, { nowMs, mayProbe }: PickTerms): boolean {
-  return candidate.isProbeDue(nowMs, 0) && (mayProbe() || candidate.isProbeDue(nowMs, probePatienceMs));
+function isToBeProbed(candidate: Candidate, { model, nowMs, mayProbe }: PickTerms): boolean {
+  return (
+    candidate.isProbeDue(model, nowMs, 0) &&
+    (mayProbe() || candidate.isProbeDue(model, nowMs, probePatienceMs))
+  );
 }
 
 function leastLoaded<C extends Candidate>(candidates: readonly C[], terms: PickTerms): C | undefined {
-  const { nowMs, random } = terms;
+  const { model, nowMs, random } = terms;
   if (candidates.length > fullScanUpTo) return leastLoaded(twoOf(candidates, random), terms);
   let best: C | undefined;
   let ties = 1;
   for (const candidate of candidates) {
-    const order = best === undefined ? -1 : compare(candidate, best, nowMs);
+    const order = best === undefined ? -1 : compare(candidate, best, model, nowMs);
     ties = order < 0 ? 1 : order === 0 ? ties + 1 : ties;
     if (order < 0 || (order === 0 && random() * ties < 1)) best = candidate;
   }
@@ -89,6 +93,6 @@ function twoOf<C>(candidates: readonly C[], random: () => number): readonly C[] 
   return candidates.filter((_, index) => index === one || index === other);
 }
 
-function compare(one: Candidate, other: Candidate, nowMs: number): number {
-  return one.load(nowMs) - other.load(nowMs) || one.latencyMs(nowMs) - other.latencyMs(nowMs);
+function compare(one: Candidate, other: Candidate, model: string, nowMs: number): number {
+  return one.load(model, nowMs) - other.load(model, nowMs) || one.latencyMs(nowMs) - other.latencyMs(nowMs);
 }

@@ -1,11 +1,14 @@
 /** What this isolate knows of one endpoint of the pool. Plain data: nothing here belongs to a request, or waits. */
+import { Doubt } from './doubt.ts';
 import {
   EndpointHealth,
   type EndpointState,
   type HealthChange,
   type HealthTicket,
 } from './endpoint-health.ts';
+import { Holds } from './holds.ts';
 import { LatencyWindow } from './latency-window.ts';
+import { ModelStandings, type StandingSnapshot } from './model-standings.ts';
 import { PeakEwma } from './peak-ewma.ts';
 import type { Candidate, HoldReason } from './picker.ts';
 import type { AttemptOutcome, Endpoint, LoadReport } from './types.ts';
@@ -28,9 +31,26 @@ export interface LeaseEnd {
 export interface Lease {
   readonly endpoint: Endpoint;
   readonly model: string;
+  /** What the endpoint holds against the model is held against this version alone. */
+  readonly key: string;
   readonly beganMs: number;
   readonly ticket: HealthTicket;
+  /** The model's own at this endpoint; undefined while it has not failed here. */
+  readonly modelTicket: HealthTicket | undefined;
 }
+
+/** A change of the endpoint's state, or of one model's at it. */
+export interface StateChange extends HealthChange {
+  readonly model?: string;
+}
+
+/** What a probe that depends on no model found. */
+export type ProbeFinding =
+  | { readonly isReady: true }
+  | { readonly isReady: false /** For the log. */; readonly reason: string };
+
+/** What may be ejected: the endpoint, or a model at it. Asked only when it matters. */
+export type MayEject = (model?: string) => boolean;
 
 export interface EndpointSnapshot {
   readonly name: string;
@@ -43,6 +63,10 @@ export interface EndpointSnapshot {
   /** Attempts that were begun here. */
   readonly requests: number;
   readonly failures: number;
+  /** Attempts that failed for their model or their request; they say nothing of the endpoint. */
+  readonly modelFailures: number;
+  /** Attempts without an answer, where the caller may be the reason. */
+  readonly unclear: number;
   /** Attempts that another one, or the deadline, overtook. */
   readonly overtaken: number;
   readonly busy: number;
@@ -59,41 +83,30 @@ export interface EndpointSnapshot {
   readonly p95Ms?: number;
   /** As it reported last, in the last 10 s. */
   readonly utilisation?: number;
+  /** Models that keep failing here and are kept from this endpoint. */
+  readonly keptOut: readonly StandingSnapshot[];
 }
 
 /** What is not heard of for so long after it must have ended is not in flight any more. */
 const leaseSlackMs = 5000;
-const maxHoldMs = 5000;
-/**
- * Of one that is busy and does not say for how long. What refuses at once has the least to do, and would be asked first
- * by every request.
- */
-const busyHoldMs = 250;
-const lacksModelForMs = 60_000;
-/** Models come from the repository, so this many are rare. */
-const maxModelHolds = 256;
 const reportMaxAgeMs = 10_000;
 const minHeadroom = 0.1;
-
-interface Hold {
-  readonly untilMs: number;
-  readonly why: HoldReason;
-}
 
 export class PooledEndpoint implements Candidate {
   readonly endpoint: Endpoint;
   readonly health = new EndpointHealth();
+  readonly #standings = new ModelStandings();
+  readonly #doubt = new Doubt();
   readonly #latency = new PeakEwma();
   readonly #latencies = new LatencyWindow();
   /** The oldest first. */
   readonly #leases = new Set<Lease>();
-  /** Of one model each. */
-  readonly #modelHolds = new Map<string, Hold>();
-  /** Of all models. */
-  #hold: Hold | undefined;
+  readonly #holds = new Holds();
   #report: { readonly utilisation: number; readonly atMs: number } | undefined;
   #requests = 0;
   #failures = 0;
+  #modelFailures = 0;
+  #unclear = 0;
   #overtaken = 0;
   #busy = 0;
 
@@ -101,34 +114,54 @@ export class PooledEndpoint implements Candidate {
     this.endpoint = endpoint;
   }
 
-  get state(): EndpointState {
-    return this.health.state;
-  }
-
   get inFlight(): number {
     return this.#leases.size;
   }
 
-  isProbeDue(nowMs: number, overdueMs: number): boolean {
-    return this.health.isProbeDue(nowMs, overdueMs);
+  /** The worse of the endpoint's state and of the model's at it. */
+  stateFor(key: string): EndpointState {
+    const ofModel = this.#standings.of(key)?.state ?? 'healthy';
+    const { state } = this.health;
+    return state === 'healthy' || ofModel === 'ejected' ? ofModel : state;
   }
 
-  heldFor(model: string, nowMs: number): HoldReason | undefined {
-    return this.#holdOf(model, nowMs)?.why;
+  /** Whether a request of the model would be a probe: of the endpoint, of the model at it, or of both. */
+  isProbeDue(key: string, nowMs: number, overdueMs: number): boolean {
+    const standing = this.#standings.of(key);
+    const isModelOut = standing !== undefined && standing.state !== 'healthy';
+    // A model that fails here anyway would show nothing of the endpoint.
+    if (isModelOut && !standing.isProbeDue(nowMs, overdueMs)) return false;
+    return this.health.state === 'healthy' ? isModelOut : this.health.isProbeDue(nowMs, overdueMs);
+  }
+
+  /** Milliseconds until a request of the model may be a probe; 0 when it is in, or due. */
+  outForMs(key: string, nowMs: number): number {
+    return Math.max(this.health.outForMs(nowMs), this.#standings.of(key)?.outForMs(nowMs) ?? 0);
+  }
+
+  /** Whether the model fails here, or did a moment ago. */
+  isFailingFor(key: string, nowMs: number): boolean {
+    const standing = this.#standings.of(key);
+    return standing !== undefined && (standing.state !== 'healthy' || standing.recentFailures(nowMs) > 0);
+  }
+
+  heldFor(key: string, nowMs: number): HoldReason | undefined {
+    return this.#holds.of(key, nowMs)?.why;
   }
 
   /** Milliseconds until it may be asked for the model again, as far as it said so itself. */
-  heldForMs(model: string, nowMs: number): number {
-    return leftMs(this.#holdOf(model, nowMs), nowMs);
+  heldForMs(key: string, nowMs: number): number {
+    return this.#holds.leftMs(key, nowMs);
   }
 
   /**
    * An endpoint that fails at once has nothing in flight and would be chosen again and again until it is ejected, which
    * at a few requests a second costs more retries than there are: each failure in a row counts as a share of its room.
    */
-  load(nowMs: number): number {
+  load(key: string, nowMs: number): number {
     const headroom = Math.max(minHeadroom, 1 - Math.max(0, this.#utilisation(nowMs) ?? 0));
-    const trust = 1 + this.health.recentFailures(nowMs);
+    const ofModel = this.#standings.of(key)?.recentFailures(nowMs) ?? 0;
+    const trust = 1 + this.health.recentFailures(nowMs) + ofModel;
     return ((this.#leases.size + 1) * trust) / (this.endpoint.config.weight * headroom);
   }
 
@@ -136,8 +169,15 @@ export class PooledEndpoint implements Candidate {
     return this.#latency.at(nowMs);
   }
 
-  begin(model: string, nowMs: number): Lease {
-    const lease = { endpoint: this.endpoint, model, beganMs: nowMs, ticket: this.health.begin(nowMs) };
+  begin(model: string, key: string, nowMs: number): Lease {
+    const lease = {
+      endpoint: this.endpoint,
+      model,
+      key,
+      beganMs: nowMs,
+      ticket: this.health.begin(nowMs),
+      modelTicket: this.#standings.begin(key, nowMs),
+    };
     this.#leases.add(lease);
     this.#requests += 1;
     return lease;
@@ -146,21 +186,63 @@ export class PooledEndpoint implements Candidate {
   /**
    * Idempotent.
    *
-   * @returns the change of state that it led to.
+   * @returns the changes of state that it led to.
    */
-  end(lease: Lease, end: LeaseEnd, nowMs: number, mayEject: () => boolean): HealthChange | undefined {
-    if (!this.#leases.delete(lease)) return undefined;
-    const { outcome, load, reason } = end;
+  end(lease: Lease, end: LeaseEnd, nowMs: number, mayEject: MayEject): readonly StateChange[] {
+    if (!this.#leases.delete(lease)) return [];
+    const { key } = lease;
+    const { outcome, load } = end;
     this.#count(outcome);
     this.#time(end, nowMs - lease.beganMs, nowMs);
     if (load !== undefined) this.#report = { utilisation: load.utilisation, atMs: nowMs };
-    const holdMs = holdMsAfter(end);
-    if (holdMs > 0 && (outcome === 'busy' || outcome === 'failure' || outcome === 'lacks-model')) {
-      const hold = { untilMs: nowMs + holdMs, why: outcome };
-      if (outcome === 'lacks-model' || end.ofModel === true) this.#holdModel(lease.model, hold, nowMs);
-      else this.#hold = hold;
-    }
-    return this.health.end(lease.ticket, { outcome, nowMs, reason, mayEject });
+    this.#holds.add(key, end, nowMs);
+    const ofEndpoint = this.#endForEndpoint(lease, end, nowMs, mayEject);
+    const ofModel = this.#standings.end(key, lease.modelTicket, {
+      ...end,
+      nowMs,
+      mayEject: () => mayEject(key),
+    });
+    return [
+      ...(ofEndpoint === undefined ? [] : [ofEndpoint]),
+      ...(ofModel === undefined ? [] : [{ ...ofModel, model: key }]),
+    ];
+  }
+
+  #endForEndpoint(
+    lease: Lease,
+    { outcome, reason }: LeaseEnd,
+    nowMs: number,
+    mayEject: MayEject,
+  ): HealthChange | undefined {
+    const isDoubt = outcome === 'model-failure' || outcome === 'unclear';
+    if (outcome === 'success') this.#doubt.clear();
+    else if (isDoubt) this.#doubt.add(outcome === 'model-failure' ? lease.model : undefined);
+    const change = this.health.end(lease.ticket, {
+      outcome: isDoubt ? 'abandoned' : outcome,
+      nowMs,
+      reason,
+      mayEject: () => mayEject(),
+    });
+    if (change !== undefined || !isDoubt || !this.#doubt.failsEveryModel) return change;
+    this.#doubt.clear();
+    // Only suspect: a caller may bring this about, with several models of which none is asked for by others.
+    return this.health.putOut(
+      { nowMs, reason, mayEject: () => false },
+      'several models failed, none succeeded',
+    );
+  }
+
+  /** Whether a probe that depends on no model is to be made now; counts on it that it is. */
+  takeProbe(nowMs: number): boolean {
+    return this.#doubt.takeProbe(nowMs);
+  }
+
+  /** Takes in what such a probe found. @returns the change of state that it led to. */
+  probed(found: ProbeFinding, nowMs: number, mayEject: MayEject): HealthChange | undefined {
+    this.#doubt.clear();
+    return found.isReady
+      ? this.health.letIn(nowMs)
+      : this.health.putOut({ nowMs, reason: found.reason, mayEject: () => mayEject() }, 'it is not ready');
   }
 
   /**
@@ -191,20 +273,25 @@ export class PooledEndpoint implements Candidate {
       inFlight: this.#leases.size,
       requests: this.#requests,
       failures: this.#failures,
+      modelFailures: this.#modelFailures,
+      unclear: this.#unclear,
       overtaken: this.#overtaken,
       busy: this.#busy,
       ejections: this.health.ejections,
       outForMs: this.health.outForMs(nowMs),
-      heldForMs: leftMs(this.#hold, nowMs),
+      heldForMs: this.#holds.leftMs(undefined, nowMs),
       latencyMs: this.#latency.at(nowMs),
       ...(p50Ms === undefined ? undefined : { p50Ms }),
       ...(p95Ms === undefined ? undefined : { p95Ms }),
       ...(utilisation === undefined ? undefined : { utilisation }),
+      keptOut: this.#standings.snapshot(nowMs),
     };
   }
 
   #count(outcome: AttemptOutcome): void {
     if (outcome === 'failure') this.#failures += 1;
+    else if (outcome === 'model-failure') this.#modelFailures += 1;
+    else if (outcome === 'unclear') this.#unclear += 1;
     else if (outcome === 'overtaken') this.#overtaken += 1;
     else if (outcome === 'busy') this.#busy += 1;
   }
@@ -219,33 +306,9 @@ export class PooledEndpoint implements Candidate {
     }
   }
 
-  #holdModel(model: string, hold: Hold, nowMs: number): void {
-    const holds = this.#modelHolds;
-    for (const [name, { untilMs }] of holds) {
-      if (untilMs <= nowMs || holds.size >= maxModelHolds) holds.delete(name);
-    }
-    holds.set(model, hold);
-  }
-
-  #holdOf(model: string, nowMs: number): Hold | undefined {
-    if (leftMs(this.#hold, nowMs) > 0) return this.#hold;
-    const hold = this.#modelHolds.get(model);
-    return leftMs(hold, nowMs) > 0 ? hold : undefined;
-  }
-
   #utilisation(nowMs: number): number | undefined {
     return this.#report !== undefined && nowMs - this.#report.atMs < reportMaxAgeMs
       ? this.#report.utilisation
       : undefined;
   }
-}
-
-function holdMsAfter({ outcome, retryAfterSeconds }: LeaseEnd): number {
-  if (outcome === 'lacks-model') return lacksModelForMs;
-  if (retryAfterSeconds !== undefined) return Math.min(maxHoldMs, retryAfterSeconds * 1000);
-  return outcome === 'busy' ? busyHoldMs : 0;
-}
-
-function leftMs(hold: Hold | undefined, nowMs: number): number {
-  return Math.max(0, (hold?.untilMs ?? 0) - nowMs);
 }

@@ -1,8 +1,9 @@
-/** Asks every endpoint of the pool whether it is ready: what the cron trigger does, away from any request. */
+/** Asks endpoints of the pool whether they are ready, away from any request: for the cron trigger, and where one is in doubt. */
 import type { Clock } from '../async/clock.ts';
 import { type EndpointCapabilities, readCapabilities } from './capabilities.ts';
 import { failure, release, sendToEndpoint } from './endpoint-request.ts';
 import { type EndpointHealth, type PoolHealth, poolHealthSchemaId } from './pool-snapshot.ts';
+import type { ProbeFinding } from './pooled-endpoint.ts';
 import { AttemptError, type Endpoint } from './types.ts';
 
 export interface ProbeOptions {
@@ -57,18 +58,41 @@ function healthOf(
   };
 }
 
-async function probe(endpoint: Endpoint, { clock, timeoutMs, onDown }: ProbeOptions): Promise<Finding> {
+/** Whether the endpoint says that it is ready. Never throws: one that cannot be asked is not. */
+export async function probeReadiness(
+  endpoint: Endpoint,
+  options: Pick<ProbeOptions, 'clock' | 'timeoutMs'>,
+): Promise<ProbeFinding> {
+  try {
+    await within(options, (signal) => checkReady(endpoint, signal));
+    return { isReady: true };
+  } catch (error) {
+    return { isReady: false, reason: reasonOf(error) };
+  }
+}
+
+async function probe(endpoint: Endpoint, options: ProbeOptions): Promise<Finding> {
+  try {
+    return await within(options, async (signal) => {
+      await checkReady(endpoint, signal);
+      return { state: 'up', capabilities: await capabilitiesOf(endpoint, signal) };
+    });
+  } catch (error) {
+    options.onDown?.({ endpoint: endpoint.config.name, reason: reasonOf(error) });
+    return { state: 'down' };
+  }
+}
+
+async function within<T>(
+  { clock, timeoutMs }: Pick<ProbeOptions, 'clock' | 'timeoutMs'>,
+  ask: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController();
-  const { signal } = controller;
   const cancelTimer = clock.after(timeoutMs, () =>
     controller.abort(new Error(`no answer within ${timeoutMs} ms`)),
   );
   try {
-    await checkReady(endpoint, signal);
-    return { state: 'up', capabilities: await capabilitiesOf(endpoint, signal) };
-  } catch (error) {
-    onDown?.({ endpoint: endpoint.config.name, reason: reasonOf(error) });
-    return { state: 'down' };
+    return await ask(controller.signal);
   } finally {
     cancelTimer();
   }

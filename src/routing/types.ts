@@ -20,20 +20,33 @@ export interface LoadReport {
 }
 
 /**
- * How an attempt at one endpoint ended, as far as the endpoint's health is concerned.
- * - `success`: it answered, be it that the request is wrong.
- * - `failure`: not reached, 5xx, too late, an answer that cannot be read.
+ * How an attempt at one endpoint ended. The health of the endpoint counts `failure` and `overtaken` alone: a model or a
+ * request that goes wrong must not take the endpoint from other models (docs/decisions/0020-whose-fault.md).
+ * - `success`: it answered, or it said that the request is wrong.
+ * - `failure`: the endpoint's own: not reached, 502, a wrong key, another protocol.
+ * - `model-failure`: it failed for this model or this request, and may be well for others: 500, an answer that is not the
+ *   model's, no answer within the endpoint's time. Counted for each model at the endpoint.
+ * - `unclear`: no answer, where the caller may be the reason: the caller's time was shorter than the endpoint's, or the
+ *   connection broke while a large body was sent. Counted against nothing; the endpoint is probed.
  * - `busy`: alive and working, but does not take this request now (429, a model that is being loaded).
  * - `lacks-model`: alive, but does not have the model.
  * - `overtaken`: another attempt of the same request answered first, after this one was already late.
  * - `abandoned`: given up for a reason that says nothing about it (the caller left).
  */
-export type AttemptOutcome = 'success' | 'failure' | 'busy' | 'lacks-model' | 'overtaken' | 'abandoned';
+export type AttemptOutcome =
+  | 'success'
+  | 'failure'
+  | 'model-failure'
+  | 'unclear'
+  | 'busy'
+  | 'lacks-model'
+  | 'overtaken'
+  | 'abandoned';
 
 /** What an attempt throws when another endpoint may do better. Any other error is the answer to the caller. */
 export class AttemptError extends Error {
   override readonly name = 'AttemptError';
-  readonly outcome: Extract<AttemptOutcome, 'failure' | 'busy' | 'lacks-model'>;
+  readonly outcome: Extract<AttemptOutcome, 'failure' | 'model-failure' | 'unclear' | 'busy' | 'lacks-model'>;
   /** What the caller is told when no other endpoint does better. Its cause is for the log. */
   readonly error: EdgewiseError;
   readonly load: LoadReport | undefined;

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { EdgewiseError } from '../../src/errors.ts';
-import { AttemptError } from '../../src/routing/types.ts';
+import { AttemptError, type Endpoint } from '../../src/routing/types.ts';
 import { busy, failed, lacking, quiet, type TestPool, testPool } from './pool-support.ts';
 
 /** Requests of `m` that are answered after `ms` each, so that its latencies are known. */
@@ -133,7 +133,7 @@ describe('dispatch', () => {
     expect(test.last().endpoint).toBe('b');
     test.last().answer();
     expect(await sent).toEqual({ endpoint: 'b', attempts: 2, hedged: false });
-    expect(test.pool.snapshot()[0]).toMatchObject({ failures: 1, latencyMs: 100 });
+    expect(test.pool.snapshot()[0]).toMatchObject({ failures: 0, modelFailures: 1 });
   });
 
   it('is over at the deadline, whatever the attempts do', async () => {
@@ -157,29 +157,56 @@ describe('dispatch', () => {
   });
 
   it.each([
-    { tookMs: 300, timeoutMs: 300, failures: 1, overtaken: 0 },
-    { tookMs: 5000, timeoutMs: 30_000, failures: 0, overtaken: 1 },
-    { tookMs: 4999, timeoutMs: 30_000, failures: 0, overtaken: 0 },
+    { tookMs: 300, timeoutMs: 300, modelFailures: 1, unclear: 0 },
+    { tookMs: 299, timeoutMs: 300, modelFailures: 0, unclear: 0 },
+    { tookMs: 5000, timeoutMs: 30_000, modelFailures: 0, unclear: 1 },
+    { tookMs: 4999, timeoutMs: 30_000, modelFailures: 0, unclear: 0 },
   ])(
-    'holds a deadline after $tookMs ms against the endpoint as failures: $failures, overtaken: $overtaken',
-    async (given) => {
-      const { tookMs, timeoutMs, failures, overtaken } = given;
+    'learns from a deadline after $tookMs ms of $timeoutMs: model failures $modelFailures, unclear $unclear',
+    async ({ tookMs, timeoutMs, ...counted }) => {
       const { send, clock, pool } = testPool([{ timeoutMs }]);
       const sent = send({ deadlineMs: tookMs });
       clock.advance(tookMs);
       await sent;
-      expect(pool.snapshot()[0]).toMatchObject({ failures, overtaken });
+      expect(pool.snapshot()[0]).toMatchObject({ failures: 0, overtaken: 0, ...counted });
     },
   );
 
-  it('puts out an endpoint that never answers, though no caller waits for as long as it may take', async () => {
-    const { send, clock, pool } = testPool([{ timeoutMs: 60_000 }]);
-    for (let request = 0; request < 5; request += 1) {
+  it('has an endpoint probed that never answers, and puts it out when its probe fails', async () => {
+    const probed: Endpoint[] = [];
+    const { send, clock, pool, changes } = testPool([{ timeoutMs: 60_000 }], {
+      probe: (endpoint) => probed.push(endpoint),
+    });
+    for (let request = 0; request < 3; request += 1) {
+      expect(probed).toEqual([]);
       const sent = send({ deadlineMs: 6000 });
       clock.advance(6000);
       await sent;
     }
-    expect(pool.snapshot()[0]?.state).toBe('suspect');
+    expect(probed.map(({ config }) => config.name)).toEqual(['a']);
+    const endpoint = probed[0] ?? expect.unreachable();
+    pool.probed(endpoint, { isReady: false, reason: 'no answer within 5000 ms' });
+    expect(changes).toEqual([
+      {
+        endpoint: 'a',
+        state: 'suspect',
+        reason: 'it is not ready, the last: no answer within 5000 ms; out for 5 s',
+      },
+    ]);
+    pool.probed(endpoint, { isReady: true });
+    expect(pool.snapshot()[0]?.state).toBe('healthy');
+  });
+
+  it('takes an answer that the time is over for none', async () => {
+    const late = () => new EdgewiseError('deadline_exceeded', 'the request did not finish in time');
+    const { send, clock, last, pool } = testPool(1);
+    for (const tookMs of [20, 6000]) {
+      const sent = send({ deadlineMs: 7000 });
+      clock.advance(tookMs);
+      last().refuse(late());
+      expect((await sent).error).toMatchObject({ code: 'deadline_exceeded' });
+    }
+    expect(pool.snapshot()[0]).toMatchObject({ unclear: 1, failures: 0 });
   });
 
   it('ends all attempts when the caller leaves, and holds it against nobody', async () => {
@@ -225,7 +252,7 @@ describe('dispatch', () => {
     first?.answer({ discard: () => (discarded += 1) });
     await quiet();
     expect([discarded, ...leftovers(test)]).toEqual([1, 0, 0, 0]);
-    expect(test.pool.snapshot()[0]).toMatchObject({ failures: 1, requests: 1 });
+    expect(test.pool.snapshot()[0]).toMatchObject({ modelFailures: 1, requests: 1 });
   });
 
   it('is overloaded where all that have the model are busy, with the soonest time that one named', async () => {
@@ -407,7 +434,7 @@ describe('a hedged dispatch', () => {
     const begunAt = test.asked.length;
     test.send({ hedge: true });
     test.clock.advance(79);
-    for (let request = 0; request < 50; request += 1) test.pool.arrive();
+    for (let request = 0; request < 50; request += 1) test.pool.arrive({ model: 'm' });
     expect(test.asked).toHaveLength(begunAt + 1);
     test.clock.advance(1);
     expect(test.asked).toHaveLength(begunAt + 2);
@@ -416,7 +443,7 @@ describe('a hedged dispatch', () => {
 
   it('leaves three quarters of the budget to those that are twice as late', async () => {
     const test = await hedging();
-    for (let request = 0; request < 400; request += 1) test.pool.arrive();
+    for (let request = 0; request < 400; request += 1) test.pool.arrive({ model: 'm' });
     const inAll = 9;
     expect(test.pool.budgets().hedgeLimit).toBe(inAll);
     const sent = Array.from({ length: 20 }, () => test.send({ hedge: true }));

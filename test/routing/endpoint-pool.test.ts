@@ -306,6 +306,8 @@ describe('EndpointPool', () => {
         inFlight: 1,
         requests: 5,
         failures: 1,
+        modelFailures: 0,
+        unclear: 0,
         overtaken: 1,
         busy: 1,
         ejections: 0,
@@ -314,13 +316,14 @@ describe('EndpointPool', () => {
         latencyMs: 20,
         p50Ms: 20,
         p95Ms: 20,
+        keptOut: [],
       },
     ]);
   });
 
   it('shows its budgets', () => {
     const { pool } = testPool(1);
-    for (let request = 0; request < 100; request += 1) pool.arrive();
+    for (let request = 0; request < 100; request += 1) pool.arrive({ model: 'm' });
     pool.retries.spend();
     pool.hedges.spend();
     expect(pool.budgets()).toEqual({
@@ -341,13 +344,9 @@ describe('EndpointPool', () => {
       pool.end(lease, answer);
     };
     for (let request = 1; request < 20; request += 1) answerIn(request, 'm');
-    expect(pool.hedgeDelayMs('m')).toBeUndefined();
+    expect(pool.hedgeDelayMs({ model: 'm' })).toBeUndefined();
     answerIn(20, 'm');
     for (let request = 0; request < 20; request += 1) answerIn(0, 'quick');
-    expect([pool.hedgeDelayMs('m'), pool.hedgeDelayMs('quick'), pool.hedgeDelayMs('other')]).toEqual([
-      19,
-      1,
-      undefined,
-    ]);
+    expect(['m', 'quick', 'other'].map((model) => pool.hedgeDelayMs({ model }))).toEqual([19, 1, undefined]);
   });
 });

@@ -208,7 +208,7 @@ describe('oipAttempt()', () => {
     const server = await startOipServer((_, response) => json(response, 200, body));
     const attempt = oipAttempt(newCapabilities(), requestOf(inputs))(endpointAt(server.url), contextOf());
     expect(await failed(attempt)).toMatchObject({
-      outcome: 'failure',
+      outcome: 'model-failure',
       reason: expect.stringContaining(reason),
     });
   });
@@ -243,7 +243,9 @@ describe('oipAttempt()', () => {
       response.write('half', () => response.destroy());
     });
     const attempt = oipAttempt(newCapabilities(), requestOf(inputs));
-    expect(await failed(attempt(endpointAt(server.url), contextOf()))).toMatchObject({ outcome: 'failure' });
+    expect(await failed(attempt(endpointAt(server.url), contextOf()))).toMatchObject({
+      outcome: 'model-failure',
+    });
     expect(await failed(attempt(endpointAt(await closedUrl(), { binary: true }), contextOf()))).toMatchObject(
       {
         outcome: 'failure',

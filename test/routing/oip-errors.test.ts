@@ -94,13 +94,13 @@ describe('errorOfAnswer()', () => {
     ],
     ['a redirect', { status: 302 }, { outcome: 'failure', code: 'origin_unavailable' }],
     ['a wrong key', { status: 401 }, { outcome: 'failure' }],
-    ['a key without the right', { status: 403 }, { outcome: 'failure' }],
+    ['a firewall that dislikes a body', { status: 403 }, { outcome: 'model-failure' }],
     ['a wrong verb', { status: 405 }, { outcome: 'failure' }],
     [
       'a failure',
       { status: 500, body: { error: 'CUDA out of memory on gpu-7' } },
       {
-        outcome: 'failure',
+        outcome: 'model-failure',
         code: 'origin_unavailable',
         message: 'the origin server failed to answer this request',
         reason: 'answered 500, with a text of 27 characters',
@@ -115,9 +115,9 @@ describe('errorOfAnswer()', () => {
     [
       'a server that drains',
       { status: 503, headers: { 'Retry-After': '2' } },
-      { outcome: 'failure', retryAfterSeconds: 2 },
+      { outcome: 'model-failure', retryAfterSeconds: 2 },
     ],
-    ['a gateway that gave up', { status: 504 }, { outcome: 'failure' }],
+    ['a gateway that gave up', { status: 504 }, { outcome: 'model-failure' }],
   ])('tells what %s means', (_, answer, meant) => {
     expect(meaning(answer)).toMatchObject(meant);
   });
@@ -140,8 +140,12 @@ describe('errorOfAnswer()', () => {
       no_capacity: 'busy',
       model_not_found: 'lacks-model',
       version_not_found: 'lacks-model',
+      unsupported_encoding: 'answer',
+      unauthenticated: 'failure',
+      not_found: 'failure',
+      method_not_allowed: 'failure',
     };
-    expect(outcome).toBe(expected[code] ?? 'failure');
+    expect(outcome).toBe(expected[code] ?? 'model-failure');
     if (outcome === 'answer') expect(error).toMatchObject({ code, message: 'its words' });
     else
       expect(error).toMatchObject({
@@ -153,7 +157,7 @@ describe('errorOfAnswer()', () => {
 
   it('leaves a deadline to another endpoint, unless it was all the time that the caller has', () => {
     const late = { status: 504, headers: { 'Edgewise-Error': 'deadline_exceeded' } };
-    expect(meaning(late)).toMatchObject({ outcome: 'failure' });
+    expect(meaning(late)).toMatchObject({ outcome: 'model-failure' });
     expect(meaning({ ...late, isCallersDeadline: true })).toMatchObject({
       outcome: 'answer',
       code: 'deadline_exceeded',

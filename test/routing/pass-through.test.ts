@@ -142,7 +142,7 @@ describe('passThroughAttempt()', () => {
   it('does not wait for the end of a body that the endpoint refuses before it has come', async () => {
     const url = await startRawServer((_, response) => json(response, 503, { error: 'full' }));
     const body = new ReadableStream<Uint8Array>({ start: (source) => source.enqueue(bytes('one')) });
-    expect(await failed(send({ url, body }))).toMatchObject({ outcome: 'failure' });
+    expect(await failed(send({ url, body }))).toMatchObject({ outcome: 'model-failure' });
   });
 
   it.each<[number, string, string]>([
@@ -150,8 +150,8 @@ describe('passThroughAttempt()', () => {
     [401, 'failure', 'answered 401, with a text of 2 characters'],
     [404, 'lacks-model', 'answered 404, with a text of 2 characters'],
     [429, 'busy', 'answered 429, with a text of 2 characters'],
-    [500, 'failure', 'answered 500, with a text of 2 characters'],
-    [503, 'failure', 'answered 503, with a text of 2 characters'],
+    [500, 'model-failure', 'answered 500, with a text of 2 characters'],
+    [503, 'model-failure', 'answered 503, with a text of 2 characters'],
   ])('leaves status %d for another endpoint', async (status, outcome, reason) => {
     const server = await startServer((_, response) =>
       json(response, status, status === 301 ? '' : { error: 'no' }),

@@ -4,7 +4,7 @@ import { type Candidate, type PickTerms, pick } from '../../src/routing/picker.t
 
 interface Given {
   readonly name: string;
-  readonly state: Candidate['state'];
+  readonly state: ReturnType<Candidate['stateFor']>;
   readonly held: ReturnType<Candidate['heldFor']>;
   /** Since when its probe is due; undefined: it is not. */
   readonly overdueMs: number | undefined;
@@ -28,9 +28,9 @@ function candidate(given: Partial<Given>): Named {
   };
   return {
     given: all,
-    state: all.state,
+    stateFor: () => all.state,
     heldFor: () => all.held,
-    isProbeDue: (_nowMs, byMs) => all.overdueMs !== undefined && all.overdueMs >= byMs,
+    isProbeDue: (_model, _nowMs, byMs) => all.overdueMs !== undefined && all.overdueMs >= byMs,
     load: () => all.load,
     latencyMs: () => all.latencyMs,
   };

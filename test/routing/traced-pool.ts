@@ -4,10 +4,12 @@ import {
   EndpointPool,
   type EndpointPoolOptions,
   type EndpointSnapshot,
+  type EndpointWanted,
   type Lease,
   type LeaseRequest,
 } from '../../src/routing/endpoint-pool.ts';
 import type { LeaseEnd } from '../../src/routing/pooled-endpoint.ts';
+import type { AttemptOutcome } from '../../src/routing/types.ts';
 import { ManualClock } from '../support/clock.ts';
 import { quiet } from './pool-support.ts';
 
@@ -45,8 +47,10 @@ const windowMs = 10_000;
 
 export class TracedPool extends EndpointPool {
   readonly #size: number;
-  readonly #arrivals: number[] = [];
-  readonly #retries: number[] = [];
+  readonly #arrivals: { readonly atMs: number; readonly model: string }[] = [];
+  readonly #retries: { readonly atMs: number; readonly payer: string | undefined }[] = [];
+  /** Whose budget pays for the next retry: a model's own, or the pool's. */
+  #payer: string | undefined;
   readonly #hedges: number[] = [];
   /** Of each endpoint that is out: the attempt on which its return hangs. */
   readonly #probes = new Map<string, Lease>();
@@ -56,8 +60,10 @@ export class TracedPool extends EndpointPool {
     super({
       ...options,
       onChange: (change) => {
-        this.#probes.delete(change.endpoint);
-        const ejected = this.snapshot().filter(({ state }) => state === 'ejected').length;
+        const { endpoint, model } = change;
+        const whole = this.snapshot();
+        this.#probes.delete(model === undefined ? endpoint : `${endpoint} ${model}`);
+        const ejected = whole.filter((one) => stateFor(one, model) === 'ejected').length;
         expect(ejected).toBeLessThanOrEqual(Math.floor(this.#size / 2));
         options.onChange?.(change);
       },
@@ -73,9 +79,15 @@ export class TracedPool extends EndpointPool {
     return this.#retries.length;
   }
 
-  override arrive(): void {
-    this.#arrivals.push(this.clock.now());
-    super.arrive();
+  override arrive(wanted: Pick<EndpointWanted, 'model' | 'version'>): void {
+    this.#arrivals.push({ atMs: this.clock.now(), model: wanted.model });
+    super.arrive(wanted);
+  }
+
+  override retriesAfter(outcome: AttemptOutcome, wanted: Pick<EndpointWanted, 'model' | 'version'>) {
+    const budget = super.retriesAfter(outcome, wanted);
+    this.#payer = budget === this.retries ? undefined : wanted.model;
+    return budget;
   }
 
   override begin(request: LeaseRequest): Lease | undefined {
@@ -87,16 +99,15 @@ export class TracedPool extends EndpointPool {
     expect(protocol).toBe(request.protocol);
     if (request.jurisdiction !== undefined) expect(jurisdiction).toBe(request.jurisdiction);
     const taken = before.find((one) => one.name === name) ?? expect.unreachable();
-    if (taken.state !== 'healthy') this.#checkOut(taken, lease, request, before);
+    if (stateFor(taken, request.model) !== 'healthy') this.#checkOut(taken, lease, request, before);
     this.#checkBudgets(request.purpose);
     this.#inFlight.add(lease);
     return lease;
   }
 
   override end(lease: Lease, end: LeaseEnd): void {
-    const { name } = lease.endpoint.config;
     expect(this.#inFlight.delete(lease)).toBe(true);
-    if (this.#probes.get(name) === lease) this.#probes.delete(name);
+    for (const [what, probe] of this.#probes) if (probe === lease) this.#probes.delete(what);
     super.end(lease, end);
     for (const one of this.snapshot()) {
       const count = [...this.#inFlight].filter(({ endpoint }) => endpoint.config.name === one.name).length;
@@ -104,15 +115,22 @@ export class TracedPool extends EndpointPool {
     }
   }
 
-  /** An endpoint that is out is taken for its one probe, or where nothing better is left. */
+  /** An endpoint that is out, or at which the model is, is taken for its one probe, or where nothing better is left. */
   #checkOut(
     taken: EndpointSnapshot,
     lease: Lease,
     request: LeaseRequest,
     before: readonly EndpointSnapshot[],
   ): void {
-    const isProbe = taken.outForMs === 0 && !this.#probes.has(taken.name);
-    if (isProbe) this.#probes.set(taken.name, lease);
+    const { model } = request;
+    const kept = taken.keptOut.find((one) => one.model === model);
+    const out = [
+      ...(taken.state === 'healthy' ? [] : [{ what: taken.name, outForMs: taken.outForMs }]),
+      ...(kept === undefined ? [] : [{ what: `${taken.name} ${model}`, outForMs: kept.outForMs }]),
+    ];
+    const due = out.filter(({ what, outForMs }) => outForMs === 0 && !this.#probes.has(what));
+    for (const { what } of due) this.#probes.set(what, lease);
+    const isProbe = due.length === out.length;
     const tried = request.tried.map(({ config }) => config.name);
     const held = this.passedOver(request, request.tried).map(({ endpoint }) => endpoint);
     const left = before.filter(
@@ -121,8 +139,8 @@ export class TracedPool extends EndpointPool {
         !held.includes(name) &&
         (request.jurisdiction === undefined || request.jurisdiction === jurisdiction),
     );
-    const isBetter = ({ state }: EndpointSnapshot) =>
-      state === 'healthy' || (state === 'suspect' && taken.state === 'ejected');
+    const isBetter = (one: EndpointSnapshot) =>
+      ranks.indexOf(stateFor(one, model)) < ranks.indexOf(stateFor(taken, model));
     if (left.some(isBetter)) expect([isProbe, request.purpose]).toEqual([true, 'first']);
     expect(request.purpose).not.toBe('hedge');
   }
@@ -130,13 +148,28 @@ export class TracedPool extends EndpointPool {
   #checkBudgets(purpose: LeaseRequest['purpose']): void {
     const nowMs = this.clock.now();
     const inWindow = (times: readonly number[]) => times.filter((atMs) => atMs > nowMs - windowMs).length;
+    const arrivals = this.#arrivals.filter(({ atMs }) => atMs > nowMs - windowMs);
     if (purpose === 'retry') {
-      this.#retries.push(nowMs);
-      expect(inWindow(this.#retries)).toBeLessThanOrEqual(Math.max(3, 0.2 * inWindow(this.#arrivals)));
+      const payer = this.#payer;
+      this.#retries.push({ atMs: nowMs, payer });
+      const paid = this.#retries.flatMap((one) => (one.payer === payer ? one.atMs : []));
+      const requests = arrivals.filter(({ model }) => payer === undefined || payer === model).length;
+      expect(inWindow(paid)).toBeLessThanOrEqual(Math.max(3, 0.2 * requests));
     }
     if (purpose === 'hedge') {
       this.#hedges.push(nowMs);
-      expect(inWindow(this.#hedges)).toBeLessThanOrEqual(0.02 * inWindow(this.#arrivals));
+      expect(inWindow(this.#hedges)).toBeLessThanOrEqual(0.02 * arrivals.length);
     }
   }
+}
+
+const ranks: readonly EndpointSnapshot['state'][] = ['healthy', 'suspect', 'ejected'];
+
+/** The worse of the endpoint's state and of the model's at it. */
+function stateFor(
+  { state, keptOut }: EndpointSnapshot,
+  model: string | undefined,
+): EndpointSnapshot['state'] {
+  const kept = keptOut.find((one) => one.model === model)?.state ?? 'healthy';
+  return ranks.indexOf(kept) > ranks.indexOf(state) ? kept : state;
 }
