@@ -12,12 +12,11 @@ import { type HoldReason, type PickTerms, pick } from './picker.ts';
 import {
   type EndpointSnapshot,
   type Lease,
-  type LeaseEnd,
   PooledEndpoint,
   type ProbeFinding,
   type StateChange,
 } from './pooled-endpoint.ts';
-import type { AttemptOutcome, Endpoint } from './types.ts';
+import type { AttemptOutcome, Endpoint, LeaseEnd } from './types.ts';
 
 export type { EndpointSnapshot, Lease } from './pooled-endpoint.ts';
 

@@ -1,6 +1,6 @@
 /** Why an endpoint is let alone for a while: as a whole, or for one version of a model. */
 import type { HoldReason } from './picker.ts';
-import type { LeaseEnd } from './pooled-endpoint.ts';
+import type { LeaseEnd } from './types.ts';
 
 const maxHoldMs = 5000;
 /**

@@ -1,8 +1,7 @@
 /** How the models do at one endpoint. A model that keeps failing there is kept from the endpoint, and others are not. */
 import { Lru } from '../async/lru.ts';
 import { EndpointHealth, type HealthChange, type HealthTicket } from './endpoint-health.ts';
-import type { LeaseEnd } from './pooled-endpoint.ts';
-import type { AttemptOutcome } from './types.ts';
+import type { AttemptOutcome, LeaseEnd } from './types.ts';
 
 /** Models that failed at an endpoint; beyond, the one that was asked for least recently is forgotten. */
 const maxStandings = 64;

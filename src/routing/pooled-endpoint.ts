@@ -11,21 +11,7 @@ import { LatencyWindow } from './latency-window.ts';
 import { ModelStandings, type StandingSnapshot } from './model-standings.ts';
 import { PeakEwma } from './peak-ewma.ts';
 import type { Candidate, HoldReason } from './picker.ts';
-import type { AttemptOutcome, Endpoint, LoadReport } from './types.ts';
-
-/** How an attempt ended. */
-export interface LeaseEnd {
-  readonly outcome: AttemptOutcome;
-  /** Why, for the log. */
-  readonly reason?: string | undefined;
-  readonly load?: LoadReport | undefined;
-  /** `Retry-After`, where it said so. */
-  readonly retryAfterSeconds?: number | undefined;
-  /** Whether only this model is concerned by it. */
-  readonly ofModel?: boolean;
-  /** Whether there is an answer, as against an error that is the answer: its latency is one to expect. */
-  readonly answered?: boolean;
-}
+import type { AttemptOutcome, Endpoint, LeaseEnd } from './types.ts';
 
 /** One attempt at the endpoint, in flight until it ends. */
 export interface Lease {

@@ -43,6 +43,20 @@ export type AttemptOutcome =
   | 'overtaken'
   | 'abandoned';
 
+/** How an attempt ended. */
+export interface LeaseEnd {
+  readonly outcome: AttemptOutcome;
+  /** Why, for the log. */
+  readonly reason?: string | undefined;
+  readonly load?: LoadReport | undefined;
+  /** `Retry-After`, where it said so. */
+  readonly retryAfterSeconds?: number | undefined;
+  /** Whether only this model is concerned by it. */
+  readonly ofModel?: boolean;
+  /** Whether there is an answer, as against an error that is the answer: its latency is one to expect. */
+  readonly answered?: boolean;
+}
+
 /** What an attempt throws when another endpoint may do better. Any other error is the answer to the caller. */
 export class AttemptError extends Error {
   override readonly name = 'AttemptError';

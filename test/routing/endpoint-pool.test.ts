@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { EndpointPool, Lease, LeaseRequest } from '../../src/routing/endpoint-pool.ts';
-import type { LeaseEnd } from '../../src/routing/pooled-endpoint.ts';
+import type { LeaseEnd } from '../../src/routing/types.ts';
 import { testPool } from './pool-support.ts';
 
 function begin(pool: EndpointPool, request: Partial<LeaseRequest> = {}): Lease | undefined {

@@ -141,6 +141,7 @@ describe('errorOfAnswer()', () => {
       model_not_found: 'lacks-model',
       version_not_found: 'lacks-model',
       unsupported_encoding: 'answer',
+      body_timeout: 'answer',
       unauthenticated: 'failure',
       not_found: 'failure',
       method_not_allowed: 'failure',

@@ -8,8 +8,7 @@ import {
   type Lease,
   type LeaseRequest,
 } from '../../src/routing/endpoint-pool.ts';
-import type { LeaseEnd } from '../../src/routing/pooled-endpoint.ts';
-import type { AttemptOutcome } from '../../src/routing/types.ts';
+import type { AttemptOutcome, LeaseEnd } from '../../src/routing/types.ts';
 import { ManualClock } from '../support/clock.ts';
 import { quiet } from './pool-support.ts';
 
