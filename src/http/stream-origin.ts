@@ -71,7 +71,7 @@ export function streamOverlong(
 
 function obstacleOf(
   { settings, tier }: Services,
-  { admitted, headers }: Streamable,
+  { admitted, headers, model }: Streamable,
   facts: PlacementFacts,
 ): Obstacle | undefined {
   // An origin sends nothing on.
@@ -80,6 +80,8 @@ function obstacleOf(
   if (barred('origin', facts) !== undefined) return 'no-origin';
   if (facts.wish === 'edge') return 'edge-wished';
   if (admitted !== undefined && isCounted(admitted)) return 'counted';
+  // What is not read cannot be held to them either, and not every origin would.
+  if (model.manifest.values !== undefined) return 'bounded';
   return (headers.declaredBytes ?? 0) > settings.maxStreamedBytes ? 'too-long' : undefined;
 }
 

@@ -114,6 +114,13 @@ const permittedLeaving = {
   error: 'expected false for a model whose weights may not even be used at the edge (edgePermitted: false)',
 };
 
+/** Input name → the least and the largest that each of its elements may be; checked before each run. */
+export const valueBoundsSchema = byName(
+  z
+    .strictObject({ min: z.number(), max: z.number() })
+    .refine(({ min, max }) => min <= max, 'expected min to be at most max'),
+);
+
 /** `models/<name>/config.json` in the source tree. What the graph already says may be left out. */
 const plainModelConfigSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -132,6 +139,7 @@ const plainModelConfigSchema = z.strictObject({
   sampleShapes: byName(z.array(z.int().nonnegative())).default({}),
   /** What to fill an input with when measuring, where zeros are no valid input (a sample rate): input name → value. */
   sampleValues: byName(z.number()).default({}),
+  values: valueBoundsSchema.optional(),
   /** Whose it is, and who may use it for what. */
   terms: sourceTermsSchema,
   /** Whether the licence lets the weights be used at the edge. */
@@ -223,6 +231,12 @@ const plainManifestSchema = z.strictObject({
    * measured.
    */
   rowWise: z.boolean().optional(),
+  values: valueBoundsSchema.optional(),
+  /**
+   * Whether the shapes of the inputs, and the bounds of their values, bound what a run costs, as the push found in the graph.
+   * Absent: published before this was looked at.
+   */
+  bounded: z.boolean().optional(),
   inputs: z.array(tensorSpecSchema).max(maxTensors).refine(namesDiffer, differentNames),
   outputs: z.array(tensorSpecSchema).min(1).max(maxTensors).refine(namesDiffer, differentNames),
   /** Output name → labels in class order. */

@@ -2,15 +2,18 @@
 import { EdgewiseError } from '../errors.ts';
 import { shapeMatches } from './shape.ts';
 import type { Tensor, TensorSpec } from './tensor.ts';
+import { checkValues, type ValueBounds } from './value-bounds.ts';
 
 export interface CheckFeedsOptions {
   /** Largest first dimension; 0: the first dimension is not a batch. */
   readonly maxBatchSize?: number;
+  /** Absent: elements of every value. */
+  readonly values?: ValueBounds | undefined;
 }
 
 /**
- * @throws EdgewiseError `invalid_request` for a missing or an extra input, another datatype, or a batch outside 1 to
- * `maxBatchSize`; `shape_mismatch` for another shape, or batches that differ between inputs.
+ * @throws EdgewiseError `invalid_request` for a missing or an extra input, another datatype, a batch outside 1 to
+ * `maxBatchSize`, or an element outside its bounds; `shape_mismatch` for another shape, or batches that differ between inputs.
  */
 export function checkFeeds(
   inputs: ReadonlyMap<string, Tensor>,
@@ -30,6 +33,7 @@ export function checkFeeds(
   // Every declared input is there, so another size means extra ones.
   if (inputs.size !== specs.length) throw extraInput(inputs, specs);
   if ((options.maxBatchSize ?? 0) > 0) checkBatch(inputs, options.maxBatchSize ?? 0);
+  if (options.values !== undefined) checkValues(inputs, options.values);
 }
 
 function checkTensor(tensor: Tensor, spec: TensorSpec): void {

@@ -158,7 +158,7 @@ export function valuesOf(tensor: Tensor): ArrayLike<Value> {
   return tensor.datatype === 'FP16' ? Float64Array.from(tensor.data, fromFp16) : tensor.data;
 }
 
-function fromFp16(bits: number): number {
+export function fromFp16(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const mantissa = bits & 0x3ff;

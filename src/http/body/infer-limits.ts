@@ -60,6 +60,8 @@ export type Obstacle =
   | 'edge-wished'
   /** Uses are counted against a quota or for a royalty, so the body has to be read. */
   | 'counted'
+  /** The model takes values within bounds, so the body has to be read. */
+  | 'bounded'
   /** The body is too long for that, too. */
   | 'too-long';
 
@@ -68,6 +70,7 @@ const obstacles: { readonly [O in Obstacle]: string } = {
   'edge-model': 'the model is published for the edge only, so no origin takes larger ones',
   'edge-wished': 'Edgewise-Tier asks for the edge, without it an origin takes larger ones',
   counted: 'uses of this model are counted, so the body has to be read here and cannot go to an origin',
+  bounded: 'the model takes values within bounds, so the body has to be read here and cannot go to an origin',
   'too-long': 'an origin takes no more',
 };
 

@@ -9,6 +9,7 @@ import { branchOnValues } from '../onnx/branches.ts';
 import { inputSpecs, inspectModel, type ModelInspection } from '../onnx/inspect.ts';
 import { describeSplit, graphInPlace, type SplitModel, splitModel } from '../onnx/split.ts';
 import { type Manifest, manifestSchema, manifestSchemaId } from '../schema.ts';
+import { boundCost, describeUnbounded } from './cost-bounds.ts';
 import { buildForEdge, type EdgeForm, sourceOf } from './edge-form.ts';
 import { dimensionNames } from './free-sizes.ts';
 import { explainLoadError, missingKernelReason } from './load-reason.ts';
@@ -51,6 +52,11 @@ async function build(input: PackageInput, source: ModelFile, options: PackageOpt
     Object.entries(config.sampleShapes).map(([name, shape]) => [name, shape.length]),
   );
   const inputs = inputSpecs(source.model, sampleRanks);
+  const cost = boundCost(config, source.model, inputs);
+  const originOnly = isOriginOnly(input, options) || cost.unbounded.length > 0;
+  if (originOnly && !isOriginOnly(input, options)) {
+    options.onProgress?.('warning', `published for the origin only: ${describeUnbounded(cost)}`);
+  }
   const split = await splitModel(source.model);
   const native = await nativeForm(input, source, split);
   const reference = await runReference(native, inputs, config, options).catch((error: unknown) => {
@@ -60,15 +66,30 @@ async function build(input: PackageInput, source: ModelFile, options: PackageOpt
   });
   if ('untried' in reference) {
     options.onProgress?.('warning', `not tried: this machine cannot run the model, ${reference.untried}`);
-    return assembleUntried(input, { source, split, options, untried: reference.untried, sampleRanks });
+    return assembleUntried(input, {
+      source,
+      split,
+      options,
+      untried: reference.untried,
+      sampleRanks,
+      bounded: cost.unbounded.length === 0,
+    });
   }
   const outputRanks = [...reference.fetches].map(([name, { shape }]) => [name, shape.length] as const);
   const inspection = inspectModel(source.model, new Map([...outputRanks, ...sampleRanks]));
   checkLabels(input, inspection.outputs, reference.fetches);
-  const form = isOriginOnly(input, options)
+  const form = originOnly
     ? { split }
     : await buildForEdge(
-        { model: source.model, split, random: source.random, inputs, config, reference },
+        {
+          model: source.model,
+          split,
+          random: source.random,
+          inputs,
+          config,
+          reference,
+          drivers: cost.drivers,
+        },
         options,
       );
   if (form.split === split) options.onProgress?.('split', describeSplit(split));
@@ -84,7 +105,15 @@ async function build(input: PackageInput, source: ModelFile, options: PackageOpt
     },
     options,
   );
-  return assemble(input, { source, inspection, form, answers, options });
+  return assemble(input, {
+    source,
+    inspection,
+    form,
+    answers,
+    originOnly,
+    bounded: cost.unbounded.length === 0,
+    options,
+  });
 }
 
 interface UntriedParts {
@@ -92,19 +121,29 @@ interface UntriedParts {
   readonly split: SplitModel;
   readonly options: PackageOptions;
   readonly untried: string;
+  readonly bounded: boolean;
   readonly sampleRanks: ReadonlyMap<string, number>;
 }
 
 /** The model as its graph declares it, for an origin that has what this machine lacks. */
 function assembleUntried(
   input: PackageInput,
-  { source, split, options, untried, sampleRanks }: UntriedParts,
+  { source, split, options, untried, bounded, sampleRanks }: UntriedParts,
 ): Promise<ModelPackage> {
   const inspection = inspectModel(source.model, sampleRanks);
   checkLabels(input, inspection.outputs, new Map());
   options.onProgress?.('split', describeSplit(split));
   const answers: MeasuredAnswers = { rowWise: false, outputs: inspection.outputs };
-  return assemble(input, { source, inspection, form: { split }, answers, untried, options });
+  return assemble(input, {
+    source,
+    inspection,
+    form: { split },
+    answers,
+    untried,
+    originOnly: true,
+    bounded,
+    options,
+  });
 }
 
 /** The graph as it was exported, its weights read by the engine where they stand, else piece by piece. */
@@ -150,12 +189,14 @@ interface Parts {
   readonly answers: MeasuredAnswers;
   /** Why nothing of it was measured. */
   readonly untried?: string;
+  readonly originOnly: boolean;
+  readonly bounded: boolean;
   readonly options: PackageOptions;
 }
 
 async function assemble(
   input: PackageInput,
-  { source, inspection, form, answers, untried, options }: Parts,
+  { source, inspection, form, answers, originOnly, bounded, untried, options }: Parts,
 ): Promise<ModelPackage> {
   const { config, version, labels } = input;
   const { graph, weights } = form.split;
@@ -183,11 +224,13 @@ async function assemble(
     terms: source.terms,
     ...(config.edgePermitted ? {} : { edgePermitted: false }),
     ...(config.source === undefined ? {} : { source: config.source }),
-    tier: isOriginOnly(input, options) ? 'origin' : config.tier,
+    tier: originOnly ? 'origin' : config.tier,
     maxBatchSize: config.maxBatchSize,
     ...(config.dynamicBatching && { dynamicBatching: config.dynamicBatching }),
     inputs: inspection.inputs.map(plainSpec),
     rowWise: answers.rowWise,
+    ...(config.values && { values: config.values }),
+    bounded,
     outputs: answers.outputs.map(plainSpec),
     labels: Object.fromEntries(Object.entries(labels).map(([name, lines]) => [name, [...lines]])),
     graph: { digest: graphBlob.digest, byteLength: graph.byteLength },

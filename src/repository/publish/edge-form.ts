@@ -18,6 +18,7 @@ import { type EdgeMeasurement, measureEdge } from './profile.ts';
 import { engineText, type Reference } from './reference.ts';
 import { sampleFeeds } from './sample.ts';
 import type { OptimisationLevel, PackageOptions } from './types.ts';
+import { describeValues, extremeValues, slowestValues, type Values, worstProfile } from './worst-values.ts';
 
 export const defaultEdgeCapBytes = 96 * 1024 * 1024;
 
@@ -35,6 +36,8 @@ export interface EdgeFormInput {
   readonly random: boolean;
   readonly config: ModelConfig;
   readonly reference: Reference;
+  /** Inputs whose values decide, within the config's bounds, how much there is to compute. */
+  readonly drivers?: readonly string[];
 }
 
 /** Fused operators save time and memory; where the edge lacks one or computes it otherwise, plain ONNX will do. */
@@ -85,16 +88,35 @@ export async function buildForEdge(input: EdgeFormInput, options: PackageOptions
   );
 }
 
-function measure(split: SplitModel, input: EdgeFormInput, options: PackageOptions): Promise<EdgeMeasurement> {
-  const { config, inputs, reference } = input;
-  const engine = options.engines.edge(options.memoryCapBytes ?? defaultEdgeCapBytes);
-  return measureEdge(engine, sourceOf(split), {
-    clock: options.clock ?? systemClock,
-    maxBatchSize: Math.max(1, config.maxBatchSize),
-    feeds: (batchSize) => sampleFeeds(inputs, config, { kind: reference.kind, batchSize }),
-    onRun: (batchSize, microseconds) =>
-      options.onProgress?.('measure', `batch ${batchSize}: ${(microseconds / 1000).toFixed(2)} ms`),
+async function measure(
+  split: SplitModel,
+  input: EdgeFormInput,
+  options: PackageOptions,
+): Promise<EdgeMeasurement> {
+  const { config, drivers = [], inputs, reference } = input;
+  const { clock = systemClock, engines, onProgress } = options;
+  const engine = () => engines.edge(options.memoryCapBytes ?? defaultEdgeCapBytes);
+  const feedsAt = (batchSize: number, at?: Values) =>
+    sampleFeeds(inputs, config, { kind: reference.kind, batchSize, at });
+  const measureAt = (at?: Values) =>
+    measureEdge(engine(), sourceOf(split), {
+      clock,
+      maxBatchSize: Math.max(1, config.maxBatchSize),
+      feeds: (batchSize) => feedsAt(batchSize, at),
+      onRun: (batchSize, microseconds) =>
+        onProgress?.(
+          'measure',
+          `batch ${batchSize}${at === undefined ? '' : ` at ${describeValues(at)}`}: ${(microseconds / 1000).toFixed(2)} ms`,
+        ),
+    });
+  const usual = await measureAt();
+  const extremes = extremeValues(drivers, config.values);
+  if (extremes.length === 0) return usual;
+  const worst = await slowestValues(engine(), sourceOf(split), extremes, {
+    clock,
+    feeds: (at) => feedsAt(1, at),
   });
+  return { ...usual, profile: worstProfile(usual.profile, (await measureAt(worst)).profile) };
 }
 
 /** Reads what was cut as an engine reads what is published. */

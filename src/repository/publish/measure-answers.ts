@@ -169,9 +169,7 @@ class Trial {
 
   #judgeAt(shapes: Shapes, samples: number, maxRows: number): Promise<RowVerdict> {
     const { config, inputs, random } = this.#input;
-    const rows = rowKinds
-      .slice(0, samples)
-      .map((kind) => sampleRow(inputs, shapes, config.sampleValues, kind));
+    const rows = rowKinds.slice(0, samples).map((kind) => sampleRow(inputs, shapes, config, kind));
     return judgeRows(rows, {
       run: (feeds) => this.#run(feeds),
       difference: random ? firstShapeDifference : firstDifference,
@@ -184,7 +182,7 @@ class Trial {
     const { config, inputs } = this.#input;
     for (const kind of rowKinds.slice(0, samples)) {
       // What the model does not take shows nothing.
-      await this.#run(sampleRow(inputs, shapes, config.sampleValues, kind)).catch(() => undefined);
+      await this.#run(sampleRow(inputs, shapes, config, kind)).catch(() => undefined);
     }
   }
 

@@ -3,6 +3,7 @@ import type { Feeds } from '../../engine/types.ts';
 import { type FixedDataType, typedArrays } from '../../tensor/datatype.ts';
 import { elementCount } from '../../tensor/shape.ts';
 import type { FixedTensor, Tensor, TensorSpec } from '../../tensor/tensor.ts';
+import { type Bounds, boundsOf, type ValueBounds } from '../../tensor/value-bounds.ts';
 import type { Shapes } from './free-sizes.ts';
 import { seededRandom, toFp16 } from './sample.ts';
 
@@ -32,31 +33,33 @@ export const rowKinds: readonly RowKind[] = [
   row('wide', 4),
 ];
 
-/** A value for every input at these shapes; an input that `values` names has that value throughout. */
+export interface RowValues {
+  /** Input name → the value that it has throughout. */
+  readonly sampleValues: Readonly<Record<string, number>>;
+  /** What values are kept within. */
+  readonly values?: ValueBounds | undefined;
+}
+
+/** A value for every input at these shapes. */
 export function sampleRow(
   inputs: readonly TensorSpec[],
   shapes: Shapes,
-  values: Readonly<Record<string, number>>,
+  { sampleValues, values }: RowValues,
   kind: RowKind,
 ): Feeds {
   const next = seededRandom((kind.seed * 0x9e37_79b9) >>> 0);
   return new Map(
     inputs.map(({ name, datatype }) => {
-      const value = Object.hasOwn(values, name) ? values[name] : undefined;
-      return [name, fill(datatype, shapes.get(name) ?? [], kind.fill, value, next)];
+      const value = Object.hasOwn(sampleValues, name) ? sampleValues[name] : undefined;
+      const bounds = boundsOf(values, name);
+      const number = value === undefined ? numbers(datatype, kind.fill, next) : () => value;
+      return [name, fill(datatype, shapes.get(name) ?? [], () => foldInto(bounds, number()))];
     }),
   );
 }
 
-function fill(
-  datatype: TensorSpec['datatype'],
-  shape: readonly number[],
-  kind: RowKind['fill'],
-  value: number | undefined,
-  next: () => number,
-): Tensor {
+function fill(datatype: TensorSpec['datatype'], shape: readonly number[], number: () => number): Tensor {
   const count = elementCount(shape);
-  const number = value === undefined ? numbers(datatype, kind, next) : () => value;
   if (datatype === 'BYTES') {
     return { datatype, shape, data: Array.from({ length: count }, () => words[number()] ?? '') };
   }
@@ -69,6 +72,15 @@ function fill(
     }
   }
   return { datatype, shape, data } as FixedTensor;
+}
+
+/** A value within the bounds, other ones for other values: rows that are held to one end would be alike. */
+function foldInto(bounds: Bounds | undefined, value: number): number {
+  if (bounds === undefined || (value >= bounds.min && value <= bounds.max)) return value;
+  const isWhole = Number.isInteger(value);
+  const [min, max] = isWhole ? [Math.ceil(bounds.min), Math.floor(bounds.max)] : [bounds.min, bounds.max];
+  const span = isWhole ? max - min + 1 : max - min;
+  return span > 0 ? min + ((((value - min) % span) + span) % span) : bounds.min;
 }
 
 const words = ['', 'a', 'b', 'c', 'one', 'two', 'three', 'four'];

@@ -4,6 +4,7 @@ import { EdgewiseError } from '../../errors.ts';
 import { type FixedDataType, typedArrays } from '../../tensor/datatype.ts';
 import { elementCount, shapeMatches } from '../../tensor/shape.ts';
 import type { FixedTensor, Tensor, TensorSpec } from '../../tensor/tensor.ts';
+import { type Bounds, boundsOf, clampTo, type ValueBounds } from '../../tensor/value-bounds.ts';
 
 /**
  * `random`: floats between -1 and 1, whole numbers 1 (an id that every vocabulary has, a mask that hides nothing).
@@ -16,6 +17,8 @@ export interface SampleOptions {
   readonly sampleShapes: Readonly<Record<string, readonly number[]>>;
   readonly sampleValues: Readonly<Record<string, number>>;
   readonly maxBatchSize: number;
+  /** Samples are within them. */
+  readonly values?: ValueBounds | undefined;
 }
 
 const maxSampleElements = 2 ** 26;
@@ -74,18 +77,27 @@ function ownValue<T>(values: Readonly<Record<string, T>>, name: string): T | und
   return Object.hasOwn(values, name) ? values[name] : undefined;
 }
 
+export interface SampleChoice {
+  readonly kind: SampleKind;
+  readonly batchSize: number;
+  /** Input name → what all its elements are, whatever the config samples. */
+  readonly at?: Readonly<Record<string, number>> | undefined;
+}
+
 /** @throws EdgewiseError as `sampleShapes` */
 export function sampleFeeds(
   inputs: readonly TensorSpec[],
   options: SampleOptions,
-  { kind, batchSize }: { readonly kind: SampleKind; readonly batchSize: number },
+  { kind, batchSize, at = {} }: SampleChoice,
 ): Feeds {
   const shapes = sampleShapes(inputs, options, batchSize);
   const next = seededRandom(1);
   return new Map(
     inputs.map((input) => {
-      const value = ownValue(options.sampleValues, input.name);
-      return [input.name, sampleTensor(input, shapes.get(input.name) ?? [], { kind, value, next })];
+      const { name } = input;
+      const value = ownValue(at, name) ?? ownValue(options.sampleValues, name);
+      const bounds = boundsOf(options.values, name);
+      return [name, sampleTensor(input, shapes.get(name) ?? [], { kind, value, bounds, next })];
     }),
   );
 }
@@ -94,6 +106,7 @@ interface Fill {
   readonly kind: SampleKind;
   /** From the config; wins over the kind. */
   readonly value: number | undefined;
+  readonly bounds: Bounds | undefined;
   /** Between 0 and 1. */
   next(): number;
 }
@@ -109,17 +122,17 @@ function sampleTensor({ datatype }: TensorSpec, shape: readonly number[], fill: 
 function sampleData(
   datatype: FixedDataType,
   count: number,
-  { kind, value, next }: Fill,
+  { kind, value, bounds, next }: Fill,
 ): FixedTensor['data'] {
   const data = new typedArrays[datatype](count);
-  const constant = value ?? (kind === 'zeros' ? 0 : 1);
+  const constant = clampTo(bounds, value ?? (kind === 'zeros' ? 0 : 1));
   const floating = datatype === 'FP32' || datatype === 'FP64' || datatype === 'FP16';
   const signed = value === undefined && kind === 'random' && floating;
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
     return data.fill(BigInt(Math.trunc(constant)));
   }
   for (let index = 0; index < count; index += 1) {
-    const number = signed ? next() * 2 - 1 : constant;
+    const number = signed ? clampTo(bounds, next() * 2 - 1) : constant;
     data[index] = datatype === 'FP16' ? toFp16(number) : number;
   }
   return data;

@@ -1,0 +1,70 @@
+/** Where a model may run by what bounds its cost, and what a publisher is told of it. */
+import { EdgewiseError } from '../../errors.ts';
+import type { TensorSpec } from '../../tensor/tensor.ts';
+import { analyseCost, type CostBounds, type UnboundedCost } from '../onnx/cost/analyse.ts';
+import type { ModelProto } from '../onnx/proto-types.ts';
+import type { ModelConfig } from '../schema.ts';
+
+/** At most so many causes are told. */
+const toldCauses = 3;
+
+/**
+ * @throws EdgewiseError `invalid_request` for bounds of what is no input or has no numbers, for samples outside the bounds,
+ * and for a model that is to be served at the edge alone though nothing bounds its cost.
+ */
+export function boundCost(config: ModelConfig, model: ModelProto, inputs: readonly TensorSpec[]): CostBounds {
+  checkBounds(config, inputs);
+  const cost = analyseCost(model, new Set(Object.keys(config.values ?? {})));
+  if (cost.unbounded.length > 0 && config.tier === 'edge') {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${config.name} is to be served at the edge alone ("tier": "edge"), where one request must not keep all others waiting: ${describeUnbounded(cost)}`,
+    );
+  }
+  return cost;
+}
+
+function checkBounds({ name, sampleValues, values = {} }: ModelConfig, inputs: readonly TensorSpec[]): void {
+  for (const [input, { min, max }] of Object.entries(values)) {
+    const spec = inputs.find((each) => each.name === input);
+    if (spec === undefined || spec.datatype === 'BYTES') {
+      const numeric = inputs.filter(({ datatype }) => datatype !== 'BYTES').map((each) => each.name);
+      throw new EdgewiseError(
+        'invalid_request',
+        `config.json of ${name} has "values" for ${JSON.stringify(input)}; expected inputs of numbers: ${numeric.join(', ')}`,
+      );
+    }
+    const sample = Object.hasOwn(sampleValues, input) ? sampleValues[input] : undefined;
+    if (sample !== undefined && !(sample >= min && sample <= max)) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `config.json of ${name} has the sample value ${sample} for ${JSON.stringify(input)}; expected ${min} to ${max}, as its "values" say`,
+      );
+    }
+  }
+}
+
+/** For a publisher: what nothing bounds, and what to do. */
+export function describeUnbounded({ unbounded }: CostBounds): string {
+  const told = unbounded.slice(0, toldCauses).map(describeCause);
+  const rest = unbounded.length - told.length;
+  const inputs = [...new Set(unbounded.flatMap((cause) => cause.inputs))];
+  return `${told.join('; ')}${rest === 0 ? '' : `; and ${rest} more`}. ${adviceFor(inputs)}`;
+}
+
+function describeCause({ decides, inputs, node, operator }: UnboundedCost): string {
+  const by =
+    inputs.length === 0 ? 'random or unknown values' : `the values of ${inputs.map(quote).join(', ')}`;
+  return `${by} decide ${decides} of ${operator} ${quote(node)}`;
+}
+
+function adviceFor(inputs: readonly string[]): string {
+  const [first] = inputs;
+  return first === undefined
+    ? 'Nothing in config.json bounds these'
+    : `Where these are counts or sizes, bound them in config.json: "values": { ${quote(first)}: { "min": 0, "max": 100 } }`;
+}
+
+function quote(name: string): string {
+  return JSON.stringify(name.slice(0, 100));
+}

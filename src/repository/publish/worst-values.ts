@@ -1,0 +1,89 @@
+/**
+ * What a model costs at the edge where the values of its inputs decide how much there is to compute: at the ends of their
+ * bounds, not at a sample that happens to be small.
+ */
+import type { Clock } from '../../async/clock.ts';
+import type { Engine, Feeds, ModelSource } from '../../engine/types.ts';
+import type { ValueBounds } from '../../tensor/value-bounds.ts';
+import type { EdgeProfile } from '../schema.ts';
+
+/** Input name → the value that all its elements have. */
+export type Values = Readonly<Record<string, number>>;
+
+/** All ends of so many inputs are tried together; of more than these each alone. */
+const fewDrivers = 3;
+
+/**
+ * The ends of the bounds of `drivers`, the largest of all first; none where no value decides the cost. A driver without
+ * bounds of its own, such as a truth value, is left to the sample.
+ */
+export function extremeValues(drivers: readonly string[], values: ValueBounds = {}): readonly Values[] {
+  const bounded = drivers.filter((name) => Object.hasOwn(values, name));
+  const end = (name: string, which: 'min' | 'max') => [name, values[name]?.[which] ?? 0] as const;
+  const corner = (lowest: (index: number) => boolean): Values =>
+    Object.fromEntries(bounded.map((name, index) => end(name, lowest(index) ? 'min' : 'max')));
+  if (bounded.length === 0) return [];
+  if (bounded.length <= fewDrivers) {
+    return Array.from({ length: 2 ** bounded.length }, (_, bits) =>
+      corner((index) => (bits >> index) % 2 === 1),
+    );
+  }
+  return [
+    corner(() => false),
+    corner(() => true),
+    ...bounded.map((_, lowest) => corner((index) => index === lowest)),
+  ];
+}
+
+interface Scouting {
+  readonly clock: Clock;
+  /** At batch 1. */
+  feeds(values: Values): Feeds;
+}
+
+/** Runs each of `extremes` and returns the one that took longest; undefined where there are none. */
+export async function slowestValues(
+  engine: Engine,
+  source: ModelSource,
+  extremes: readonly Values[],
+  { clock, feeds }: Scouting,
+): Promise<Values | undefined> {
+  if (extremes.length < 2) return extremes[0];
+  const session = await engine.createSession(source);
+  try {
+    let slowest: { readonly values: Values; readonly ms: number } | undefined;
+    for (const values of extremes) {
+      const sample = feeds(values);
+      // The first run of a size also grows the memory.
+      await session.run(sample);
+      const begin = clock.now();
+      await session.run(sample);
+      const ms = clock.now() - begin;
+      if (slowest === undefined || ms > slowest.ms) slowest = { values, ms };
+    }
+    return slowest?.values;
+  } finally {
+    await session.release();
+  }
+}
+
+export function describeValues(values: Values): string {
+  return Object.entries(values)
+    .map(([name, value]) => `${name} = ${value}`)
+    .join(', ');
+}
+
+/** The larger of each figure: what holds for every value that was tried. */
+export function worstProfile(one: EdgeProfile, other: EdgeProfile): EdgeProfile {
+  return {
+    ...one,
+    sessionBytes: Math.max(one.sessionBytes, other.sessionBytes),
+    peakBytes: Math.max(one.peakBytes, other.peakBytes),
+    createMs: Math.max(one.createMs, other.createMs),
+    // A batch that is too large for the worst values is not measured with them.
+    runs: one.runs.slice(0, other.runs.length).map((run, index) => {
+      const worst = other.runs[index];
+      return worst !== undefined && worst.microseconds > run.microseconds ? worst : run;
+    }),
+  };
+}

@@ -1,0 +1,107 @@
+/** Whether the elements of inputs are within what the model takes, where its publisher says so. */
+import { EdgewiseError } from '../errors.ts';
+import { fromFp16 } from './compare.ts';
+import type { FixedTensor, Tensor } from './tensor.ts';
+
+export interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Input name → the least and the largest that each of its elements may be. */
+export type ValueBounds = Readonly<Record<string, Bounds>>;
+
+/**
+ * Costs about a nanosecond for each element of the inputs that have bounds, and nothing for others.
+ *
+ * @throws EdgewiseError `invalid_request` naming the first element that is out of its bounds, or NaN.
+ */
+export function checkValues(inputs: ReadonlyMap<string, Tensor>, values: ValueBounds): void {
+  for (const [name, bounds] of Object.entries(values)) {
+    const tensor = inputs.get(name);
+    if (tensor === undefined || tensor.datatype === 'BYTES') continue;
+    const index = firstOutside(tensor, bounds);
+    if (index !== -1) throw outside(name, tensor, index, bounds);
+  }
+}
+
+/** The index of the first element outside; -1 for none. */
+function firstOutside(tensor: FixedTensor, bounds: Bounds): number {
+  switch (tensor.datatype) {
+    case 'INT64':
+      return firstOutsideInt64(tensor.data, bounds);
+    case 'UINT64': {
+      const [min, max] = wholeBounds(bounds);
+      return tensor.data.findIndex((element) => element < min || element > max);
+    }
+    case 'FP16': {
+      const { min, max } = roundedTo(bounds, 2 ** -11);
+      return tensor.data.findIndex((bits) => !isWithin(fromFp16(bits), min, max));
+    }
+    case 'FP32':
+      // A caller's 0.1 is the nearest FP32, which is above 0.1.
+      return firstOutsideNumbers(tensor.data, Math.fround(bounds.min), Math.fround(bounds.max));
+    default:
+      return firstOutsideNumbers(tensor.data, bounds.min, bounds.max);
+  }
+}
+
+/** False for NaN. */
+function isWithin(element: number, min: number, max: number): boolean {
+  return element >= min && element <= max;
+}
+
+function firstOutsideNumbers(
+  data: Exclude<FixedTensor['data'], BigInt64Array | BigUint64Array>,
+  min: number,
+  max: number,
+): number {
+  for (let index = 0; index < data.length; index += 1) {
+    if (!isWithin(data[index] ?? Number.NaN, min, max)) return index;
+  }
+  return -1;
+}
+
+const int32Min = -(2 ** 31);
+const int32Max = 2 ** 31 - 1;
+
+function firstOutsideInt64(data: BigInt64Array, bounds: Bounds): number {
+  const { min, max } = bounds;
+  if (min < int32Min || max > int32Max) {
+    const [least, largest] = wholeBounds(bounds);
+    return data.findIndex((element) => element < least || element > largest);
+  }
+  // Read in halves, since a bigint for each element would cost an object each. The low half comes first.
+  const halves = new Int32Array(data.buffer, data.byteOffset, data.length * 2);
+  for (let index = 0; index < halves.length; index += 2) {
+    const low = halves[index] ?? 0;
+    if (halves[index + 1] !== low >> 31 || low < min || low > max) return index / 2;
+  }
+  return -1;
+}
+
+function wholeBounds({ min, max }: Bounds): readonly [bigint, bigint] {
+  return [BigInt(Math.ceil(min)), BigInt(Math.floor(max))];
+}
+
+/** Wider by what a number may change when it is written in a type of this precision. */
+function roundedTo({ min, max }: Bounds, precision: number): Bounds {
+  return { min: min - Math.abs(min) * precision, max: max + Math.abs(max) * precision };
+}
+
+function outside(name: string, tensor: FixedTensor, index: number, { min, max }: Bounds): EdgewiseError {
+  const element = tensor.datatype === 'FP16' ? fromFp16(tensor.data[index] ?? 0) : tensor.data[index];
+  return new EdgewiseError(
+    'invalid_request',
+    `input ${JSON.stringify(name.slice(0, 80))} has ${element} at index ${index}, the model takes ${min} to ${max}`,
+  );
+}
+
+/** The nearest value within the bounds, if there are some. */
+export function clampTo(bounds: Bounds | undefined, value: number): number {
+  return bounds === undefined ? value : Math.min(bounds.max, Math.max(bounds.min, value));
+}
+
+export function boundsOf(values: ValueBounds | undefined, name: string): Bounds | undefined {
+  return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined;
+}
