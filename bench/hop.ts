@@ -5,6 +5,7 @@
  */
 import { freePort } from '../scripts/dev-server.ts';
 import { type OriginServer, startOrigin } from '../scripts/origin-server.ts';
+import { trustedPublishers } from '../test/support/publisher.ts';
 import { binaryBody, jsonBody, type RequestBody, randomInput } from './bodies.ts';
 import { channelMeans } from './generated-models.ts';
 import { Connection, latencies, requestBytes, sendOk } from './load.ts';
@@ -69,7 +70,7 @@ async function start({
   const origin = await startOrigin({
     upstream: { url: `http://127.0.0.1:${port}`, adminKey },
     cacheDirectory,
-    vars: { EDGEWISE_EXECUTION_PROVIDERS: 'cpu' },
+    vars: { EDGEWISE_EXECUTION_PROVIDERS: 'cpu', EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers },
   });
   const pool = [{ name: 'origin', url: origin.url, auth: { bearerSecret: 'ORIGIN_KEY' } }];
   const workers = await Promise.all([

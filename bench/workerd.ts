@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { freePort, root } from '../scripts/dev-server.ts';
+import { foreignEnvironment } from '../scripts/origin-server.ts';
 import { testGovernanceBindings } from '../test/support/governance-keys.ts';
 import { publisherKey, trustedPublishers } from '../test/support/publisher.ts';
 
@@ -135,6 +136,8 @@ export async function edgewise(url: URL, args: readonly string[], key = adminKey
   await command(process.execPath, [join(root, 'bin/edgewise.js'), ...args, '--url', url.origin], {
     EDGEWISE_ADMIN_KEY: key,
     EDGEWISE_PUBLISHER_KEY: publisherKey,
+    // Absent, it trusts the publisher of the checkout, once one was made there.
+    EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
   });
 }
 
@@ -158,7 +161,7 @@ async function command(
 ): Promise<void> {
   const child = spawn(program, args, {
     cwd: root,
-    env: { ...process.env, ...environment },
+    env: { ...foreignEnvironment(), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
