@@ -1,13 +1,14 @@
 /** Starts the worker under `wrangler dev` and stops it again: for `npm start`, the service tests and the benchmarks. */
-import type { ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateSecrets } from '../src/governance/generate-secrets.ts';
+import { drainWorkerd } from './drain-workerd.ts';
 import { localPublisher } from './local-publisher.ts';
-import { hasEnded, root, spawnGroup, stopGroup } from './process-group.ts';
+import { type Group, root, startGroup } from './process-group.ts';
+import { untilUnreachable } from './until-unreachable.ts';
 
 export { root };
 
@@ -38,6 +39,10 @@ export interface DevServer {
   readonly trustedPublishers: string;
   /** Of the `wrangler dev` process, whose child is workerd. */
   readonly pid: number;
+  /** Resolves with the reason once the worker can serve no more, though nothing stopped it. */
+  untilDead(): Promise<string>;
+  /** Takes no new connection and answers what is under way, for 8 s at most; what is left for `stop` is to end. */
+  drain(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -67,6 +72,8 @@ async function localKeys(): Promise<Readonly<Record<string, string>>> {
 }
 
 const startTimeoutMs = 120_000;
+const stopPatienceMs = 5000;
+const drainPatienceMs = 8000;
 
 /** @throws Error with the worker's output when it does not come up. */
 export async function startDevServer(options: DevServerOptions = {}): Promise<DevServer> {
@@ -94,9 +101,8 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
   const keep = (text: string) => {
     output = (output + text).slice(-8000);
   };
-  const child = spawnGroup(
-    [join(root, 'node_modules/wrangler/bin/wrangler.js'), ...args],
-    {
+  const group = startGroup([join(root, 'node_modules/wrangler/bin/wrangler.js'), ...args], {
+    env: {
       ...process.env,
       WRANGLER_SEND_METRICS: 'false',
       // Absent, wrangler asks Cloudflare where this machine is, or says of every connection that it is from the US.
@@ -106,15 +112,18 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
       // wrangler keeps a trace of every request, its address included, beside the worker's storage otherwise.
       X_LOCAL_OBSERVABILITY: 'false',
     },
-    options.onOutput ?? keep,
-  );
-  child.once('exit', secrets.remove);
-  child.once('exit', connections.remove);
+    patienceMs: stopPatienceMs,
+    onOutput: options.onOutput ?? keep,
+  });
+  void group.ended.then(() => {
+    secrets.remove();
+    connections.remove();
+  });
   const url = `http://127.0.0.1:${port}`;
   try {
-    await untilLive(url, child);
+    await untilLive(url, group);
   } catch (error) {
-    await stopGroup(child);
+    await group.stop();
     throw new Error(`the worker did not start on ${url}\n${output}`, { cause: error });
   }
   return {
@@ -122,16 +131,22 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     adminKey,
     publisherKey,
     trustedPublishers,
-    pid: child.pid ?? 0,
-    stop: () => stopGroup(child),
+    pid: group.pid,
+    untilDead: () =>
+      Promise.race([
+        group.ended.then((how) => `wrangler ended ${how}`),
+        untilUnreachable(url).then((why) => `nothing answers at ${url}: ${why}`),
+      ]),
+    drain: () => drainWorkerd(group.pid, port, drainPatienceMs),
+    stop: group.stop,
   };
 }
 
-async function untilLive(url: string, child: ChildProcess): Promise<void> {
+async function untilLive(url: string, group: Group): Promise<void> {
   const deadline = Date.now() + startTimeoutMs;
   while (Date.now() < deadline) {
-    if (hasEnded(child)) {
-      throw new Error(`wrangler ended with code ${child.exitCode}`);
+    if (group.hasEnded()) {
+      throw new Error(`wrangler ended ${await group.ended}`);
     }
     const answer = await fetch(`${url}/v2/health/live`).catch(() => undefined);
     await answer?.body?.cancel();

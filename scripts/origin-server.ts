@@ -1,7 +1,7 @@
 /** Starts the origin (`src/node.ts`) as a process and stops it again: for `npm start`, the service tests and the benchmarks. */
 import { createHash, randomBytes } from 'node:crypto';
 import { localPublisher } from './local-publisher.ts';
-import { hasEnded, spawnGroup, stopGroup } from './process-group.ts';
+import { startGroup } from './process-group.ts';
 
 export interface OriginServerOptions {
   /** 0 or absent: any free port. */
@@ -23,8 +23,8 @@ export interface OriginServer {
   /** The one caller key that it knows. */
   readonly key: string;
   readonly pid: number;
-  /** Its exit code; null where a signal ended it. */
-  readonly ended: Promise<number | null>;
+  /** How it ended: "with code 0", "by SIGKILL". */
+  readonly ended: Promise<string>;
   /** Asks it to end: what is under way is answered first. */
   stop(): Promise<void>;
 }
@@ -39,9 +39,8 @@ export async function startOrigin(options: OriginServerOptions = {}): Promise<Or
   const { trustedPublishers } = await localPublisher();
   let output = '';
   let onAddress: (url: string) => void = () => undefined;
-  const child = spawnGroup(
-    ['src/node.ts'],
-    {
+  const group = startGroup(['src/node.ts'], {
+    env: {
       ...foreignEnvironment(),
       EDGEWISE_PORT: String(port),
       EDGEWISE_CALLER_KEYS_SHA256: createHash('sha256').update(key).digest('hex'),
@@ -52,26 +51,26 @@ export async function startOrigin(options: OriginServerOptions = {}): Promise<Or
       EDGEWISE_DRAIN_GRACE_MS: '0',
       ...options.vars,
     },
-    (text) => {
+    patienceMs: stopPatienceMs,
+    onOutput: (text) => {
       output = (output + text).slice(-8000);
       const url = /"event":"listening","url":"([^"]+)"/.exec(output)?.[1];
       if (url !== undefined) onAddress(url);
       onOutput?.(text);
     },
-  );
-  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  });
   const url = await new Promise<string | undefined>((resolve) => {
     onAddress = resolve;
     const late = setTimeout(() => resolve(undefined), startTimeoutMs);
     late.unref();
-    void ended.then(() => resolve(undefined));
+    void group.ended.then(() => resolve(undefined));
   });
   if (url === undefined) {
-    const why = hasEnded(child) ? `it ended with code ${await ended}` : `not within ${startTimeoutMs} ms`;
-    await stopGroup(child);
+    const why = group.hasEnded() ? `it ended ${await group.ended}` : `not within ${startTimeoutMs} ms`;
+    await group.stop();
     throw new Error(`the origin did not start: ${why}\n${output}`);
   }
-  return { url, key, pid: child.pid ?? 0, ended, stop: () => stopGroup(child, stopPatienceMs) };
+  return { url, key, pid: group.pid, ended: group.ended, stop: group.stop };
 }
 
 /** A caller key as the documentation recommends them: long and random. */
@@ -80,6 +79,6 @@ export function newKey(): string {
 }
 
 /** What this process was started with, our own configuration left out. */
-function foreignEnvironment(): Readonly<Record<string, string | undefined>> {
+export function foreignEnvironment(): Readonly<Record<string, string | undefined>> {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDGEWISE_')));
 }

@@ -30,7 +30,10 @@ async function edgewise(args: readonly string[], keys: Readonly<Record<string, s
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, ...keys },
   });
+  const leave = () => child.kill();
+  process.once('exit', leave);
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
+  process.off('exit', leave);
   if (code !== 0) {
     throw new Error(`edgewise ${args.join(' ')} ended with ${code}`);
   }

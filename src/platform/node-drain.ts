@@ -1,6 +1,7 @@
 /** How an origin ends: it says that it is not ready, answers what is under way and what still comes, and goes. */
 import type { Lifecycle } from '../http/lifecycle.ts';
 import type { Log } from '../telemetry/log.ts';
+import { ignoreClosedOutput, isPackageScript, watchParent } from './parent-process.ts';
 
 export interface DrainOptions {
   readonly lifecycle: Lifecycle;
@@ -13,21 +14,33 @@ export interface DrainOptions {
 }
 
 /**
- * From SIGTERM or SIGINT on. The process ends with 0 once all is answered; at once, with 1, at a second signal or when
- * the time is over.
+ * Signals that come this soon after the first one are the first one: a terminal's Ctrl-C reaches npm and the process that
+ * it runs, and npm sends it on.
+ */
+export const sameSignalMs = 1000;
+
+/**
+ * From SIGTERM or SIGINT on, and from the end of the npm that runs this process. The process ends with 0 once all is
+ * answered; at once, with 1, at a later signal or when the time is over.
  */
 export function drainOnSignal({ lifecycle, server, drainGraceMs, drainTimeoutMs, log }: DrainOptions): void {
+  let beganMs = 0;
   const cutOff = (event: string) => {
     log.write({ level: 'error', event });
     process.exit(1);
   };
   const drain = () => {
+    beganMs = performance.now();
     lifecycle.phase = 'draining';
     log.write({ level: 'info', event: 'draining' });
     setTimeout(() => cutOff('drain_timeout'), drainTimeoutMs);
     setTimeout(() => void server.close().then(() => process.exit(0)), drainGraceMs);
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => (lifecycle.phase === 'draining' ? cutOff('drain_cut_off') : drain()));
-  }
+  const onSignal = () => {
+    if (lifecycle.phase !== 'draining') drain();
+    else if (performance.now() - beganMs >= sameSignalMs) cutOff('drain_cut_off');
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
+  ignoreClosedOutput();
+  if (isPackageScript()) watchParent(onSignal);
 }

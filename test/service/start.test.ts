@@ -1,10 +1,10 @@
 /** `npm start` as a newcomer meets it: the samples are published once, the line that it prints works, and an origin stands beside the worker. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { freePort, root } from '../../scripts/dev-server.ts';
 
 const state = mkdtempSync(join(tmpdir(), 'edgewise-start-'));
@@ -79,63 +79,4 @@ describe('npm start', () => {
     for (const sample of samples) expect(second.output()).toContain(`${sample}@1 unchanged`);
     await stop(second.child);
   }, 300_000);
-
-  it.runIf(process.platform === 'linux')(
-    'says when the origin has ended, and goes on without it',
-    async () => {
-      const { child, curl, output, port } = await start();
-      for (const pid of originsOf(port)) process.kill(Number(pid), 'SIGKILL');
-      await vi.waitFor(() => expect(output()).toContain('The origin has ended'), { timeout: 10_000 });
-      expect((await run(curl)).stdout).toContain('"outputs"');
-      await stop(child);
-    },
-    120_000,
-  );
-
-  it.runIf(process.platform === 'linux')(
-    'leaves nothing behind when it is stopped while it starts',
-    async () => {
-      const port = await freePort();
-      const child = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
-        cwd: root,
-        env: { ...process.env, PORT: String(port), EDGEWISE_STATE: state },
-      });
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      await vi.waitFor(() => expect(serversOn(port)).not.toEqual([]), { timeout: 60_000, interval: 50 });
-      child.kill('SIGINT');
-      await ended;
-      const left = () => [...serversOn(port), ...originsOf(port)];
-      await vi.waitFor(() => expect(left()).toEqual([]), { timeout: 10_000 });
-    },
-    90_000,
-  );
 });
-
-/** Processes of `wrangler dev` on this port. */
-function serversOn(port: number): readonly string[] {
-  return processes(({ args }) => args.includes('dev') && args[args.indexOf('--port') + 1] === String(port));
-}
-
-/** Origins of the worker on this port. */
-function originsOf(port: number): readonly string[] {
-  const upstream = `EDGEWISE_UPSTREAM_URL=http://127.0.0.1:${port}`;
-  return processes(({ args, environment }) => args.includes('src/node.ts') && environment.includes(upstream));
-}
-
-interface ProcessTexts {
-  readonly args: readonly string[];
-  readonly environment: readonly string[];
-}
-
-/** By Linux's own list: the machine may have nothing but Node. */
-function processes(matches: (texts: ProcessTexts) => boolean): readonly string[] {
-  return readdirSync('/proc').filter((pid) => {
-    try {
-      const read = (file: string) => readFileSync(join('/proc', pid, file), 'utf8').split('\0');
-      return matches({ args: read('cmdline'), environment: read('environ') });
-    } catch {
-      // No process, another's, or gone by now.
-      return false;
-    }
-  });
-}
