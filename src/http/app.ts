@@ -59,11 +59,29 @@ export function createApp(services: Services): Hono<AppEnv> {
   app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));
   refuseOtherMethods(app);
   app.notFound((c) => {
-    const path = escapeOrgName(c.req.path);
-    return path === undefined ? unknownPath(c) : app.fetch(redirected(c, path), c.env);
+    const path = escapeOrgName(c.req.path, c.req.method);
+    return path === undefined ? unknownPath(c) : asOrgModel(c, app, path);
   });
   app.onError((error, c) => failed(error, c, services));
   return app;
+}
+
+/** The answer for the model `org/name`; where there is none, one for the path as it was sent, which may have meant another thing. */
+async function asOrgModel(c: AppContext, app: Hono<AppEnv>, path: string): Promise<Response> {
+  const answer = await app.fetch(redirected(c, path), c.env);
+  const isUnknown = answer.headers.get('Edgewise-Error') === 'model_not_found';
+  if (!isUnknown || !isBareModel(path)) return answer;
+  const [, name = ''] = /([^/]+)$/.exec(path) ?? [];
+  return oipErrorResponse(
+    new EdgewiseError(
+      'model_not_found',
+      `there is no ${c.req.path} here, and no model "${decodeURIComponent(name)}"`,
+    ),
+  );
+}
+
+function isBareModel(path: string): boolean {
+  return /^\/v2\/models\/[^/]+$/.test(path);
 }
 
 function unknownPath(c: AppContext): Response {

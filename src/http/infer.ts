@@ -82,7 +82,7 @@ interface Asked {
 }
 
 async function answer(c: AppContext, services: Services, asked: Asked): Promise<Response> {
-  const { settings } = services;
+  const { clock, settings } = services;
   const { caller, model, admitted, split, startedMs } = asked;
   const { manifest } = model;
   const wishes: PlacementWishes = {
@@ -95,7 +95,9 @@ async function answer(c: AppContext, services: Services, asked: Asked): Promise<
   const streamable = { model, wishes, admitted, headers };
   const streamed = streamToOrigin(c, services, streamable);
   if (streamed !== undefined) return await streamed;
+  const askedForBodyMs = clock.now();
   const body = await readBodyOrRest(c, inferBodyLimits(headers, settings));
+  const bodyMs = clock.now() - askedForBodyMs;
   if (!(body instanceof Uint8Array)) return await streamOverlong(c, services, streamable, body);
   const request = parseInferRequest(body, { headerLength, model: manifest, limits: settings.json });
   // Tensors of JSON are not views of the body.
@@ -125,7 +127,7 @@ async function answer(c: AppContext, services: Services, asked: Asked): Promise<
     isOnRecord = true;
   };
   try {
-    return await computed(c, services, admitted, { job, placement, facts, units, onRecord });
+    return await computed(c, services, admitted, { job, placement, facts, units, bodyMs, onRecord });
   } catch (error) {
     // What the log counts the quota counts, too.
     if (!isOnRecord) charge?.giveBack();
@@ -138,6 +140,8 @@ interface Computation {
   readonly placement: Placed;
   readonly facts: PlacementFacts;
   readonly units: number;
+  /** Spent waiting for the body: the caller's time, and none of this server's. */
+  readonly bodyMs: number;
   readonly onRecord: () => void;
 }
 
@@ -145,7 +149,7 @@ async function computed(
   c: AppContext,
   services: Services,
   admitted: Admitted | undefined,
-  { job, placement, facts, units, onRecord }: Computation,
+  { job, placement, facts, units, bodyMs, onRecord }: Computation,
 ): Promise<Response> {
   const { clock, settings, statistics } = services;
   const { jurisdiction, model, request, startedMs } = job;
@@ -165,7 +169,7 @@ async function computed(
     batched: manifest.maxBatchSize > 0,
     maxBytes: settings.maxAnswerBytes,
   });
-  const parseMs = parsedMs - startedMs;
+  const parseMs = parsedMs - startedMs - bodyMs;
   const encodeMs = clock.now() - ranMs;
   const { timings } = ran;
   statistics.success(manifest.name, manifest.version, {

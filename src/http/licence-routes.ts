@@ -120,7 +120,7 @@ async function visible(
   version: string | undefined,
 ): Promise<ResolvedModel> {
   requireUse(await callerOf(c, services), name, services.settings);
-  return services.repository.resolve(name, version);
+  return services.repository.published(name, version);
 }
 
 /**
@@ -149,7 +149,7 @@ async function licenceText(
 async function servedManifests({ repository }: Services, name: string): Promise<readonly Manifest[]> {
   const served: Manifest[] = [];
   for (const version of servedVersions(await repository.index(name))) {
-    const found = await unlessRefused(async () => repository.resolve(name, version));
+    const found = await unlessRefused(() => repository.published(name, version));
     if (found !== undefined) served.push(found.manifest);
   }
   return served;

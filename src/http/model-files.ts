@@ -35,7 +35,7 @@ async function sendFile(c: AppContext, services: Services): Promise<Response> {
   const caller = await callerOf(c, services);
   requireUse(caller, name, settings);
   const jurisdiction = residencyOf(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
-  const model = await repository.resolve(name, version);
+  const model = await repository.published(name, version);
   const admitted = await pass(c, services, caller, 'download', model);
   const found = await fileOf(model, file, services);
   if (admitted === undefined || found === undefined) {

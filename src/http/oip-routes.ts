@@ -12,7 +12,7 @@ import {
   serverMetadata,
 } from '../protocol/oip/metadata.ts';
 import { modelConfigBody } from '../protocol/oip/model-config.ts';
-import { statisticsBody, unusedModelStatistics } from '../protocol/oip/statistics.ts';
+import { type ModelStatistics, statisticsBody, unusedModelStatistics } from '../protocol/oip/statistics.ts';
 import type { ModelRepository, ResolvedModel } from '../repository/model-repository.ts';
 import { servedVersions } from '../repository/version-policy.ts';
 import { mayUse, requireUse } from './auth.ts';
@@ -64,7 +64,7 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
   });
   app.get('/models/stats', async (c) => {
     const caller = await callerOf(c, services);
-    return c.json(statisticsBody(statistics.all().filter(({ name }) => mayUse(caller, name, settings))));
+    return c.json(statisticsBody(await allStatistics(services, (name) => mayUse(caller, name, settings))));
   });
 
   const onModel = (path: string, handle: ModelHandler) => {
@@ -88,15 +88,31 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
       }),
     ),
   );
-  onModel('/stats', (c, { manifest: { name, version } }) =>
-    c.json(statisticsBody([statistics.of(name, version) ?? unusedModelStatistics(name, version)])),
-  );
 
   for (const prefix of ['/models/:name', '/models/:name/versions/:version']) {
+    // A model that was unloaded has its figures still.
+    app.get(`${prefix}/stats`, async (c) => {
+      const { name, version } = (await resolve(c, services, 'published')).manifest;
+      return c.json(statisticsBody([statistics.of(name, version) ?? unusedModelStatistics(name, version)]));
+    });
     app.get(`${prefix}/ready`, (c) => modelReady(c, services));
     app.post(`${prefix}/infer`, (c) => infer(c, services));
   }
   return app;
+}
+
+/** Of every version that is served, asked or not, and of those that were asked before they were taken out. */
+async function allStatistics(
+  { repository, statistics }: Services,
+  isVisible: (name: string) => boolean,
+): Promise<readonly ModelStatistics[]> {
+  const used = statistics.all().filter(({ name }) => isVisible(name));
+  const seen = new Set(used.map(({ name, version }) => `${name}@${version}`));
+  const unused = (await repository.list())
+    .filter(({ name }) => isVisible(name))
+    .flatMap((index) => servedVersions(index).map((version) => unusedModelStatistics(index.name, version)))
+    .filter(({ name, version }) => !seen.has(`${name}@${version}`));
+  return [...used, ...unused];
 }
 
 /**
@@ -104,11 +120,15 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
  *
  * @throws EdgewiseError `unauthenticated`, `model_not_found`, `version_not_found`, `model_not_ready`
  */
-async function resolve(c: AppContext, services: Services): Promise<ResolvedModel> {
+async function resolve(
+  c: AppContext,
+  services: Services,
+  which: 'resolve' | 'published' = 'resolve',
+): Promise<ResolvedModel> {
   const { repository, settings } = services;
   const name = c.req.param('name') ?? '';
   requireUse(await callerOf(c, services), name, settings);
-  return repository.resolve(name, c.req.param('version'));
+  return repository[which](name, c.req.param('version'));
 }
 
 function isServing({ lifecycle }: Services): boolean {

@@ -15,6 +15,7 @@ import type { Manifest, ModelIndex, VersionEntry } from './schema.ts';
 import {
   noSuchModel,
   noSuchVersion,
+  publishedEntry,
   type ServedIndex,
   servedEntry,
   serveIndex,
@@ -122,6 +123,11 @@ export class ModelRepository {
     return { manifest: held.manifest, manifestDigest, index: cached.index, signed: acceptedBy(verdict) };
   }
 
+  /** As `resolve`, also of a model that is unloaded: for what is said of it, and what is had of it without a run. */
+  published(name: string, versionOrAlias?: string): Promise<ResolvedModel> {
+    return this.#resolveFromStore(name, versionOrAlias, publishedEntry);
+  }
+
   /** @throws EdgewiseError `model_not_found`, `model_not_ready` */
   index(name: string): ModelIndex | Promise<ModelIndex> {
     return this.#usable(name)?.index ?? this.#readIndex(name).then(({ index }) => index);
@@ -210,15 +216,19 @@ export class ModelRepository {
     return cached;
   }
 
-  async #resolveFromStore(name: string, versionOrAlias: string | undefined): Promise<ResolvedModel> {
+  async #resolveFromStore(
+    name: string,
+    versionOrAlias: string | undefined,
+    entryOf = servedEntry,
+  ): Promise<ResolvedModel> {
     const cached = this.#usable(name) ?? (await this.#readIndex(name));
-    const entry = servedEntry(cached, versionOrAlias);
+    const entry = entryOf(cached, versionOrAlias);
     try {
       return await this.#verified(cached.index, entry);
     } catch (error) {
       // A version that was removed since its index was read: the new index says what there is.
       const current = await this.#readIndex(name);
-      const newer = servedEntry(current, versionOrAlias);
+      const newer = entryOf(current, versionOrAlias);
       if (newer.manifestDigest === entry.manifestDigest && newer.signature === entry.signature) throw error;
       return this.#verified(current.index, newer);
     }

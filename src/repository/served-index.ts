@@ -25,8 +25,16 @@ export function serveIndex(index: ModelIndex): ServedIndex {
 
 /** @throws EdgewiseError `version_not_found`; `model_not_ready` when the model is unloaded. */
 export function servedEntry(served: ServedIndex, versionOrAlias: string | undefined): VersionEntry {
-  const { index, entries, defaultEntry } = served;
+  const { index } = served;
   if (index.unloaded) throw new EdgewiseError('model_not_ready', `model ${index.name} is unloaded`);
+  return publishedEntry(served, versionOrAlias);
+}
+
+/** As `servedEntry`, also of a model that is unloaded. @throws EdgewiseError `version_not_found` */
+export function publishedEntry(
+  { index, entries, defaultEntry }: ServedIndex,
+  versionOrAlias: string | undefined,
+): VersionEntry {
   const entry = versionOrAlias === undefined ? defaultEntry : entries.get(versionOrAlias);
   if (entry === undefined) throw noSuchVersion(index, versionOrAlias);
   return entry;

@@ -1,7 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { ManualClock } from '../support/clock.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import { adminKey, bearer, publishTiny, type TestService, testService } from '../support/services.ts';
+import { termsOf } from '../support/terms.ts';
 
 const graph = new Uint8Array(identityModel('FP32', ['n', 2]).graph);
 const signature = {
@@ -190,6 +192,46 @@ describe('GET /v2', () => {
   });
 });
 
+describe('statistics', () => {
+  it('count no time that the caller took to send the body', async () => {
+    const clock = new ManualClock();
+    const timed = await testService({ clock });
+    await publishTiny(timed, graph, { name: 'echo', ...signature });
+    const text = new TextEncoder().encode(request().body);
+    const body = new ReadableStream(
+      {
+        pull(controller) {
+          clock.advance(5000);
+          controller.enqueue(text);
+          controller.close();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const answer = await timed.fetch('/v2/models/echo/infer', { method: 'POST', body, duplex: 'half' });
+    expect(answer.status).toBe(200);
+    const { model_stats } = z
+      .object({
+        model_stats: z.tuple([
+          z.object({ inference_stats: z.object({ compute_input: z.object({ ns: z.number() }) }) }),
+        ]),
+      })
+      .parse(await (await timed.fetch('/v2/models/echo/stats')).json());
+    expect(model_stats[0].inference_stats.compute_input.ns).toBe(0);
+    expect(answer.headers.get('Server-Timing')).toContain('parse;dur=0,');
+  });
+
+  it('of all models list those that nobody asked yet', async () => {
+    await publishTiny(service, graph, { name: 'unasked', ...signature });
+    const body = await (await service.fetch('/v2/models/stats')).json();
+    expect(body).toMatchObject({
+      model_stats: expect.arrayContaining([
+        expect.objectContaining({ name: 'unasked', version: '1', inference_count: 0, last_inference: 0 }),
+      ]),
+    });
+  });
+});
+
 describe('load and unload', () => {
   const control = (name: string, verb: string) =>
     service.fetch(`/v2/repository/models/${name}/${verb}`, { method: 'POST', headers: bearer(adminKey) });
@@ -212,6 +254,20 @@ describe('load and unload', () => {
     expect((await control('switched', 'load')).status).toBe(200);
     expect((await service.fetch('/v2/models/switched/ready')).status).toBe(200);
     expect((await service.fetch('/v2/models/switched/infer', request())).status).toBe(200);
+  });
+
+  it('hide neither the terms of an unloaded model nor its files nor its statistics', async () => {
+    const terms = termsOf({ weightsMayLeave: true });
+    await publishTiny(service, graph, { name: 'put-away', ...signature, terms });
+    expect((await service.fetch('/v2/models/put-away/infer', request())).status).toBe(200);
+    expect((await control('put-away', 'unload')).status).toBe(200);
+    const described = await service.fetch('/v1/models/put-away/terms');
+    expect(await described.json()).toMatchObject({ model: 'put-away' });
+    const file = await service.fetch('/v1/models/put-away/versions/1/files/model.onnx');
+    expect(file.status).toBe(200);
+    const stats = await (await service.fetch('/v2/models/put-away/stats')).json();
+    expect(stats).toMatchObject({ model_stats: [{ name: 'put-away', inference_count: 1 }] });
+    expect((await service.fetch('/v2/models/put-away')).status).toBe(503);
   });
 
   it('refuse a model that is not there', async () => {

@@ -16,7 +16,7 @@ describe('escapeOrgName()', () => {
     ['/v2/models/score', undefined],
     ['/admin/models/acme/score', undefined],
   ])('makes of %s %s', (path, wanted) => {
-    expect(escapeOrgName(path)).toBe(wanted);
+    expect(escapeOrgName(path, 'GET')).toBe(wanted);
   });
 });
 
@@ -46,6 +46,19 @@ describe('a model of an organisation', () => {
     }
     const load = { method: 'POST', headers: bearer(adminKey) };
     expect((await service.fetch(`/v2/repository/models/${name}/load`, load)).status).toBe(200);
+  });
+
+  it.each([
+    ['POST', '/v2/models/score/generate'],
+    ['POST', '/v2/models/score/generate_stream'],
+    ['POST', '/v2/models/score/versions/1/generate'],
+    ['POST', '/v2/models/acme/score/generate'],
+    ['GET', '/v2/models/score/trace/setting'],
+    ['GET', '/v2/models/score/unknown'],
+  ])('is not what %s %s asks for: a 404 names that path', async (method, path) => {
+    const answer = await service.fetch(path, { method });
+    expect(answer.status).toBe(404);
+    expect(await answer.json()).toEqual({ error: expect.stringContaining(`there is no ${path} here`) });
   });
 
   it('that is not there, and paths that are none, are refused', async () => {

@@ -51,6 +51,8 @@ export function takeBlock(blocks: Blocks, size: number, what: string): Uint8Arra
 /** @throws EdgewiseError `invalid_request` when bytes are left over. */
 export function checkAllTaken({ bytes, taken }: Blocks): void {
   if (taken !== bytes.byteLength) {
-    throw invalid(`${bytes.byteLength - taken} bytes are left over after the last binary tensor`);
+    throw invalid(
+      `${bytes.byteLength - taken} bytes are left over after the last binary tensor (is ${headerLengthName} right? It counts the bytes of JSON in this request)`,
+    );
   }
 }

@@ -1,7 +1,8 @@
 /** `POST /v2/models/{name}/infer`, the server's half: body and header to tensors. */
 import { describe, invalid, quote } from './fail.ts';
 import { checkAllTaken, splitFrame } from './frame.ts';
-import { isObject, type JsonLimits, member, parseJson } from './json-text.ts';
+import { isObject, member } from './json-object.ts';
+import { type JsonLimits, parseJson } from './json-text.ts';
 import {
   booleanParameter,
   countParameter,
@@ -12,7 +13,7 @@ import {
 } from './parameters.ts';
 import { rawTensor } from './raw-request.ts';
 import { parseTensorList, tensorName } from './tensor-entry.ts';
-import type { InferRequest, ModelSignature, RequestedOutput } from './types.ts';
+import { headerLengthName, type InferRequest, type ModelSignature, type RequestedOutput } from './types.ts';
 
 const maxIdLength = 1024;
 
@@ -34,7 +35,7 @@ export function parseInferRequest(body: Uint8Array, options: ParseInferRequestOp
     const { name, tensor } = rawTensor(body, options.model);
     return { parameters: noParameters, inputs: new Map([[name, tensor]]), binaryOutput: true };
   }
-  const parsed = parseJson(json, 'the request', options.limits);
+  const parsed = parseJson(json, jsonPart(options.headerLength), options.limits);
   const root = parsed.value;
   if (!isObject(root)) throw invalid(`the request is ${describe(root)}, wanted a JSON object`);
   const parameters = parseParameters(member(root, 'parameters'), 'the request');
@@ -52,6 +53,13 @@ export function parseInferRequest(body: Uint8Array, options: ParseInferRequestOp
     ...(outputs === undefined ? undefined : { outputs }),
     binaryOutput: booleanParameter(parameters, 'binary_data_output', 'the request'),
   };
+}
+
+/** Clients that keep a header dictionary send the length of an earlier request: then this is where to look. */
+function jsonPart(headerLength: string | undefined): string {
+  return headerLength === undefined
+    ? 'the request'
+    : `the request (its first ${headerLength} bytes, by ${headerLengthName})`;
 }
 
 function parseId(value: unknown): string | undefined {

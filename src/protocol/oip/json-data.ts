@@ -103,7 +103,8 @@ function specialFloat(what: string, datatype: DataType, value: unknown, at: numb
   if (typeof value === 'number') {
     throw invalid(`element ${at} of ${what} is ${value}, beyond the range of ${datatype}`);
   }
-  throw wrongElement(what, datatype, value, at, 'a number, "NaN", "Infinity" or "-Infinity"');
+  const hint = value === null ? ' (write NaN, which some encoders turn into null, as "NaN")' : '';
+  throw wrongElement(what, datatype, value, at, `a number, "NaN", "Infinity" or "-Infinity"${hint}`);
 }
 
 function fillBooleans(what: string, out: Uint8Array, rows: Rows): void {

@@ -1,5 +1,6 @@
 /** From bytes to a JSON value, bounded before anything is built from them. */
 import { EdgewiseError } from '../../errors.ts';
+import { markBareNumbers, placeBareNumbers } from './bare-numbers.ts';
 import { invalid } from './fail.ts';
 
 export interface JsonLimits {
@@ -18,6 +19,7 @@ export const defaultJsonLimits: JsonLimits = {
 };
 
 export interface JsonText {
+  /** Valid JSON; as it came unless that was none. */
   readonly text: string;
   readonly value: unknown;
 }
@@ -46,17 +48,21 @@ export function parseJson(bytes: Uint8Array, what: string, limits: JsonLimits = 
   try {
     return { text, value: JSON.parse(text) };
   } catch (error) {
-    throw invalid(`${what} is not valid JSON${hint(text, error)}`);
+    return parseBareNumbers(text, what) ?? refuse(what, error);
   }
 }
 
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** What parsed JSON holds under `key`; undefined where it is no object. */
-export function member(value: unknown, key: string): unknown {
-  return isObject(value) ? value[key] : undefined;
+/** Text that is JSON but for bare NaN and infinities; undefined for any other. @throws EdgewiseError `invalid_request` */
+function parseBareNumbers(text: string, what: string): JsonText | undefined {
+  const bare = markBareNumbers(text);
+  if (bare === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(bare.text);
+  } catch {
+    throw invalid(`${what} is not valid JSON, also where NaN and Infinity are taken for numbers`);
+  }
+  return { text: bare.text, value: placeBareNumbers(value, bare.marks, what) };
 }
 
 function moreOpeningsThan(text: string, limit: number): boolean {
@@ -102,10 +108,7 @@ function endOfString(bytes: Uint8Array, start: number): number {
 }
 
 /** V8's own message repeats a piece of the body, so only the position is taken from it. */
-function hint(text: string, error: unknown): string {
-  if (/[[,:\s]-?(?:NaN|Infinity)\b/.test(text)) {
-    return '; NaN and infinities are written as the strings "NaN", "Infinity" and "-Infinity"';
-  }
+function refuse(what: string, error: unknown): never {
   const position = error instanceof Error ? / at position (\d+)/.exec(error.message)?.[1] : undefined;
-  return position === undefined ? '' : ` (at character ${position})`;
+  throw invalid(`${what} is not valid JSON${position === undefined ? '' : ` (at character ${position})`}`);
 }

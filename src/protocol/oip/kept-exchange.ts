@@ -1,7 +1,8 @@
 /** A request and its answer in one body, as somebody shows them who kept both: their tensors beside what else is said. */
 import { describe, invalid } from './fail.ts';
 import { checkAllTaken, splitFrame } from './frame.ts';
-import { isObject, type JsonLimits, member, parseJson } from './json-text.ts';
+import { isObject, member } from './json-object.ts';
+import { type JsonLimits, parseJson } from './json-text.ts';
 import { parseTensorList, type TensorListSource } from './tensor-entry.ts';
 
 type Tensors = ReturnType<typeof parseTensorList>;

@@ -21,8 +21,8 @@ export interface ModelConfigBody {
     readonly preferred_batch_size: readonly number[];
     readonly max_queue_delay_microseconds: number;
   };
-  readonly input: readonly ConfigTensor[];
-  readonly output: readonly ConfigTensor[];
+  readonly input: readonly ConfigInput[];
+  readonly output: readonly ConfigOutput[];
 }
 
 export interface ConfigTensor {
@@ -31,6 +31,28 @@ export interface ConfigTensor {
   /** Without the batch dimension where max_batch_size is above 0. */
   readonly dims: readonly number[];
 }
+
+/** With what Triton says of each input, which clients read without asking whether it is there. */
+export interface ConfigInput extends ConfigTensor {
+  readonly format: 'FORMAT_NONE';
+  readonly is_shape_tensor: false;
+  readonly allow_ragged_batch: false;
+  /** Every input has to be sent. */
+  readonly optional: false;
+}
+
+export interface ConfigOutput extends ConfigTensor {
+  readonly label_filename: '';
+  readonly is_shape_tensor: false;
+}
+
+const inputDefaults = {
+  format: 'FORMAT_NONE',
+  is_shape_tensor: false,
+  allow_ragged_batch: false,
+  optional: false,
+} as const;
+const outputDefaults = { label_filename: '', is_shape_tensor: false } as const;
 
 export interface ModelConfigBodyOptions {
   readonly name: string;
@@ -59,8 +81,8 @@ export function modelConfigBody(options: ModelConfigBodyOptions): ModelConfigBod
           max_queue_delay_microseconds: dynamicBatching.maxQueueDelayMicroseconds,
         },
       }),
-    input: options.inputs.map((spec) => configTensor(spec, batched)),
-    output: options.outputs.map((spec) => configTensor(spec, batched)),
+    input: options.inputs.map((spec) => ({ ...configTensor(spec, batched), ...inputDefaults })),
+    output: options.outputs.map((spec) => ({ ...configTensor(spec, batched), ...outputDefaults })),
   };
 }
 

@@ -1,36 +1,25 @@
-/** The `parameters` objects of requests, inputs and outputs: scalars only. */
+/** The `parameters` objects of requests, inputs and outputs. What is not known here is passed on as it is. */
 import { describe, invalid, quote } from './fail.ts';
-import { isObject } from './json-text.ts';
-import type { Parameters, ParameterValue } from './types.ts';
+import { isObject } from './json-object.ts';
+import type { Parameters } from './types.ts';
 
 export const noParameters: Parameters = Object.freeze({});
 
 /**
  * `value` as parameters; absent and null are none.
  *
- * @throws EdgewiseError `invalid_request` when it is no object or holds anything but strings, numbers and booleans.
+ * @throws EdgewiseError `invalid_request` when it is no object.
  */
 export function parseParameters(value: unknown, what: string): Parameters {
   if (value === undefined || value === null) return noParameters;
-  if (!isParameters(value)) {
-    if (!isObject(value)) throw invalid(`parameters of ${what} are ${describe(value)}, wanted an object`);
-    const [name = '', bad] = Object.entries(value).find(([, entry]) => !isScalar(entry)) ?? [];
-    throw invalid(
-      `parameter ${quote(name)} of ${what} is ${describe(bad)}, wanted a string, a number or a boolean`,
-    );
-  }
+  if (!isObject(value)) throw invalid(`parameters of ${what} are ${describe(value)}, expected an object`);
   return value;
 }
 
 /** The scalars of `value`: for answers, whose servers may say more than we read (MLServer sends nested headers). */
 export function scalarParameters(value: unknown): Parameters {
-  if (isParameters(value)) return value;
   if (!isObject(value)) return noParameters;
-  const scalars: [string, ParameterValue][] = [];
-  for (const [name, entry] of Object.entries(value)) {
-    if (isScalar(entry)) scalars.push([name, entry]);
-  }
-  return Object.fromEntries(scalars);
+  return Object.fromEntries(Object.entries(value).filter(([, entry]) => isScalar(entry)));
 }
 
 /** A boolean parameter, false where absent. @throws EdgewiseError `invalid_request` for another kind. */
@@ -80,14 +69,6 @@ export function refuseReserved(parameters: Parameters): void {
   }
 }
 
-function isParameters(value: unknown): value is Parameters {
-  if (!isObject(value)) return false;
-  for (const name in value) {
-    if (!isScalar(value[name])) return false;
-  }
-  return true;
-}
-
-function isScalar(value: unknown): value is ParameterValue {
+function isScalar(value: unknown): boolean {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }

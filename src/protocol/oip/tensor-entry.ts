@@ -10,7 +10,8 @@ import { parseWithExactIntegers } from './exact-integers.ts';
 import { describe, invalid, quote } from './fail.ts';
 import type { Blocks } from './frame.ts';
 import { tensorFromJson } from './json-data.ts';
-import { type JsonText, member } from './json-text.ts';
+import { member } from './json-object.ts';
+import type { JsonText } from './json-text.ts';
 import { countParameter, parseParameters, refuseSharedMemory, scalarParameters } from './parameters.ts';
 
 /** The list that is parsed, and where. */

@@ -1,8 +1,8 @@
 /** What one inference asks and answers (kserve/open-inference-protocol, inference_rest.md, "Inference"). */
 import type { Tensor, TensorSpec } from '../../tensor/tensor.ts';
 
-export type ParameterValue = string | number | boolean;
-export type Parameters = Readonly<Record<string, ParameterValue>>;
+/** Scalars by the specification; some clients send objects, so they may be any JSON. */
+export type Parameters = Readonly<Record<string, unknown>>;
 
 export interface RequestedOutput {
   readonly name: string;

@@ -58,9 +58,15 @@ describe('modelConfigBody()', () => {
   it('leaves the batch dimension out of dims where there is a batch', () => {
     const config = { name: 'm', inputs, outputs: [], versionPolicy: { latest: { numVersions: 2 } } };
     const batched = modelConfigBody({ ...config, maxBatchSize: 8 });
+    const always = {
+      format: 'FORMAT_NONE',
+      is_shape_tensor: false,
+      allow_ragged_batch: false,
+      optional: false,
+    };
     expect(batched.input).toEqual([
-      { name: 'x', data_type: 'TYPE_FP32', dims: [3] },
-      { name: 's', data_type: 'TYPE_STRING', dims: [1] },
+      { name: 'x', data_type: 'TYPE_FP32', dims: [3], ...always },
+      { name: 's', data_type: 'TYPE_STRING', dims: [1], ...always },
     ]);
     expect(batched.version_policy).toEqual({ latest: { num_versions: 2 } });
     expect(modelConfigBody({ ...config, maxBatchSize: 0 }).input[0]?.dims).toEqual([-1, 3]);
