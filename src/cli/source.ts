@@ -6,7 +6,7 @@ import { EdgewiseError } from '../errors.ts';
 import { compareVersions, isModelVersion } from '../repository/name.ts';
 import type { ByteSource } from '../repository/onnx/byte-source.ts';
 import { modelFileName } from '../repository/onnx/read-model.ts';
-import type { PackageInput } from '../repository/publish/types.ts';
+import type { PackageInput, SampleFile } from '../repository/publish/types.ts';
 import { type ModelConfig, modelConfigSchema } from '../repository/schema.ts';
 import { fileSource, fileWithin } from './file-source.ts';
 
@@ -45,6 +45,7 @@ export async function readModelFolder(folder: string, version?: string): Promise
     folder: resolve(versionFolder),
     labels: Object.fromEntries(labels),
     licenceText,
+    samples: await readSamples(folder),
     externalFile: async (location) => fileWithin(versionFolder, location),
   };
 }
@@ -106,6 +107,32 @@ function unreadable(path: string, error: unknown, wanted: string): EdgewiseError
 
 function lines(text: string): string[] {
   return text.replace(/\r?\n$/, '').split(/\r?\n/);
+}
+
+const maxSampleFiles = 64;
+
+/** `samples/*.json` of the model's folder, which serve all its versions. */
+async function readSamples(folder: string): Promise<SampleFile[]> {
+  const names = await readdir(join(folder, 'samples')).catch(() => []);
+  const chosen = names.filter((name) => name.endsWith('.json')).sort();
+  if (chosen.length > maxSampleFiles) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `${join(folder, 'samples')} has ${chosen.length} samples, expected at most ${maxSampleFiles}`,
+    );
+  }
+  const samples: SampleFile[] = [];
+  for (const name of chosen) {
+    const bytes = await readWithin(folder, join('samples', name));
+    if (bytes === undefined) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `${join(folder, 'samples', name)} cannot be read, or is a link to elsewhere: expected a request in JSON`,
+      );
+    }
+    samples.push({ name, bytes });
+  }
+  return samples;
 }
 
 /** As `fileWithin`, the whole file. */

@@ -69,6 +69,8 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNode
       session: {
         load_model_format: 'ONNX',
         model_external_initializers_file_folder_path: noFolder,
+        // Signed eight-bit weights are made unsigned where their products would be cut off at sixteen bits.
+        x64quantprecision: '1',
         ...(options.exact && { disable_prepacking: '1' }),
       },
     },

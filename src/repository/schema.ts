@@ -121,6 +121,23 @@ export const valueBoundsSchema = byName(
     .refine(({ min, max }) => min <= max, 'expected min to be at most max'),
 );
 
+/** What has to agree between the edge's answer and the exact one, by output; `*` stands for those that are not named. */
+export const agreementSchema = byName(
+  z
+    .strictObject({
+      values: z
+        .strictObject({ relative: z.number().nonnegative(), absolute: z.number().nonnegative() })
+        .optional(),
+      /** The least cosine between a row, along the last axis, and the expected one. */
+      cosine: z.number().min(-1).max(1).optional(),
+      /** The least share of rows whose greatest value is in the expected place. */
+      sameTop: z.number().min(0).max(1).optional(),
+      /** The greatest mean Kullback-Leibler divergence of rows taken as logits, in nats. */
+      divergence: z.number().nonnegative().optional(),
+    })
+    .refine((rule) => Object.keys(rule).length > 0, 'expected values, cosine, sameTop or divergence'),
+);
+
 /** `models/<name>/config.json` in the source tree. What the graph already says may be left out. */
 const plainModelConfigSchema = z.strictObject({
   $schema: z.string().optional(),
@@ -140,6 +157,8 @@ const plainModelConfigSchema = z.strictObject({
   /** What to fill an input with when measuring, where zeros are no valid input (a sample rate): input name → value. */
   sampleValues: byName(z.number()).default({}),
   values: valueBoundsSchema.optional(),
+  /** Absent: every value within 1e-3, whole numbers the same. For models that quantise their activations, say. */
+  agreement: agreementSchema.optional(),
   /** Whose it is, and who may use it for what. */
   terms: sourceTermsSchema,
   /** Whether the licence lets the weights be used at the edge. */
@@ -266,6 +285,8 @@ const plainManifestSchema = z.strictObject({
    * declares stands unmeasured, and its requests are not batched. Absent for a model that was run before it was published.
    */
   untried: z.string().min(1).max(1000).optional(),
+  /** What the edge's answers were held to when it was published; absent: the default. */
+  agreement: agreementSchema.optional(),
   /** Absent for a model published for the origin only. */
   edgeProfile: edgeProfileSchema.optional(),
 });

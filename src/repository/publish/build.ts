@@ -8,6 +8,7 @@ import type { TensorSpec } from '../../tensor/tensor.ts';
 import { branchOnValues } from '../onnx/branches.ts';
 import { inputSpecs, inspectModel, type ModelInspection } from '../onnx/inspect.ts';
 import { describeSplit, graphInPlace, type SplitModel, splitModel } from '../onnx/split.ts';
+import { unsignedWeights } from '../onnx/unsigned-weights.ts';
 import { type Manifest, manifestSchema, manifestSchemaId } from '../schema.ts';
 import { boundCost, describeUnbounded } from './cost-bounds.ts';
 import { buildForEdge, type EdgeForm, sourceOf } from './edge-form.ts';
@@ -15,6 +16,7 @@ import { dimensionNames } from './free-sizes.ts';
 import { explainLoadError, missingKernelReason } from './load-reason.ts';
 import { type MeasuredAnswers, measureAnswers } from './measure-answers.ts';
 import { runReference } from './reference.ts';
+import { parseSamples } from './samples.ts';
 import { isOriginOnly, type ModelFile, readSource } from './source.ts';
 import type { ModelPackage, PackageBlob, PackageInput, PackageOptions } from './types.ts';
 import { digestWeights } from './whole-digest.ts';
@@ -59,7 +61,8 @@ async function build(input: PackageInput, source: ModelFile, options: PackageOpt
   }
   const split = await splitModel(source.model);
   const native = await nativeForm(input, source, split);
-  const reference = await runReference(native, inputs, config, options).catch((error: unknown) => {
+  const samples = parseSamples(input.samples ?? [], inputs);
+  const reference = await runReference(native, inputs, config, options, samples).catch((error: unknown) => {
     const untried = isOriginOnly(input, options) ? missingKernelReason(error, source.model) : undefined;
     if (untried === undefined) throw error;
     return { untried };
@@ -152,7 +155,9 @@ async function nativeForm(
   { model }: ModelFile,
   split: SplitModel,
 ): Promise<ModelSource> {
-  return folder === undefined ? sourceOf(split) : { graph: await graphInPlace(model), folder };
+  const exact = unsignedWeights(model);
+  if (folder !== undefined) return { graph: await graphInPlace(exact), folder };
+  return sourceOf(exact === model ? split : await splitModel(exact));
 }
 
 /** @param fetches What the model answered, empty where it was not run: a graph may declare other shapes. */
@@ -248,6 +253,7 @@ async function assemble(
     opsets: { ...inspection.opsets },
     ...(source.random && { random: source.random }),
     ...(untried !== undefined && { untried }),
+    ...(config.agreement && { agreement: config.agreement }),
     ...(form.edgeProfile && { edgeProfile: form.edgeProfile }),
   };
   return {

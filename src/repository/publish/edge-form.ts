@@ -1,8 +1,9 @@
 /** The published form for the edge: optimised as far as its engine's answers stay the native ones, and measured there. */
 import { systemClock } from '../../async/clock.ts';
-import type { Engine, ModelSource } from '../../engine/types.ts';
+import type { Engine, Feeds, Fetches, ModelSource } from '../../engine/types.ts';
 import { EdgewiseError, isEdgewiseError, toEdgewiseError } from '../../errors.ts';
-import { firstDifference, firstShapeDifference } from '../../tensor/compare.ts';
+import { findAgreement } from '../../tensor/agree.ts';
+import { firstShapeDifference } from '../../tensor/compare.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
 import {
@@ -61,10 +62,8 @@ export async function buildForEdge(input: EdgeFormInput, options: PackageOptions
     const split = await splitModel(await optimise(movable, level, options.engines));
     options.onProgress?.('split', `${describeSplit(split)} (${level})`);
     try {
-      const { profile, fetches } = await measure(split, input, options);
-      const difference = input.random
-        ? firstShapeDifference(input.reference.fetches, fetches)
-        : firstDifference(input.reference.fetches, fetches);
+      const { profile, answers } = await measure(split, input, options);
+      const difference = compare(input, answers, options);
       if (difference === undefined) {
         return { split, edgeProfile: profile };
       }
@@ -88,21 +87,45 @@ export async function buildForEdge(input: EdgeFormInput, options: PackageOptions
   );
 }
 
+/** What differs first between the edge's answers and the reference. */
+function compare(
+  { config, random, reference }: EdgeFormInput,
+  answers: readonly Fetches[],
+  { onProgress }: PackageOptions,
+): string | undefined {
+  for (const [index, { name, fetches }] of reference.cases.entries()) {
+    const answer = answers[index] ?? new Map();
+    const { difference, figures } = random
+      ? { difference: firstShapeDifference(fetches, answer), figures: [] }
+      : findAgreement(fetches, answer, config.agreement);
+    if (figures.length > 0) onProgress?.('measure', `${name}: ${figures.join(', ')}`);
+    if (difference !== undefined) return reference.cases.length > 1 ? `${difference} (${name})` : difference;
+  }
+  return undefined;
+}
+
+/** Made-up inputs, or the folder's first sample where the model takes no others. */
+function feedsOf({ inputs, config, reference }: EdgeFormInput, batchSize: number, at?: Values): Feeds {
+  const { kind, cases } = reference;
+  return kind === undefined
+    ? (cases[0]?.feeds ?? new Map())
+    : sampleFeeds(inputs, config, { kind, batchSize, at });
+}
+
 async function measure(
   split: SplitModel,
   input: EdgeFormInput,
   options: PackageOptions,
 ): Promise<EdgeMeasurement> {
-  const { config, drivers = [], inputs, reference } = input;
+  const { config, drivers = [], reference } = input;
   const { clock = systemClock, engines, onProgress } = options;
   const engine = () => engines.edge(options.memoryCapBytes ?? defaultEdgeCapBytes);
-  const feedsAt = (batchSize: number, at?: Values) =>
-    sampleFeeds(inputs, config, { kind: reference.kind, batchSize, at });
   const measureAt = (at?: Values) =>
     measureEdge(engine(), sourceOf(split), {
       clock,
-      maxBatchSize: Math.max(1, config.maxBatchSize),
-      feeds: (batchSize) => feedsAt(batchSize, at),
+      maxBatchSize: reference.kind === undefined ? 1 : Math.max(1, config.maxBatchSize),
+      cases: reference.cases.map(({ feeds }) => feeds),
+      feeds: (batchSize) => feedsOf(input, batchSize, at),
       onRun: (batchSize, microseconds) =>
         onProgress?.(
           'measure',
@@ -114,7 +137,7 @@ async function measure(
   if (extremes.length === 0) return usual;
   const worst = await slowestValues(engine(), sourceOf(split), extremes, {
     clock,
-    feeds: (at) => feedsAt(1, at),
+    feeds: (at) => feedsOf(input, 1, at),
   });
   return { ...usual, profile: worstProfile(usual.profile, (await measureAt(worst)).profile) };
 }
@@ -148,7 +171,7 @@ async function tooLarge(
 
 async function neededBytes(engine: Engine, split: SplitModel, input: EdgeFormInput): Promise<number> {
   const session = await engine.createSession(sourceOf(split));
-  await session.run(sampleFeeds(input.inputs, input.config, { kind: input.reference.kind, batchSize: 1 }));
+  await session.run(feedsOf(input, 1));
   await session.release();
   return engine.memory().usedBytes;
 }

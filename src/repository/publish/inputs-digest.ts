@@ -18,6 +18,8 @@ export interface PublishInputs {
   /** Of `model.onnx`, and of the files that it refers to. */
   readonly sourceDigests: readonly Digest[];
   readonly originOnly: boolean;
+  /** Of its sample inputs; said only where there are some. */
+  readonly samples?: readonly Digest[];
   /** Said only where it is so, as in the manifest. */
   readonly random?: true | undefined;
 }

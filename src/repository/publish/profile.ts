@@ -12,13 +12,17 @@ export interface MeasureOptions {
   readonly maxBatchSize: number;
   readonly clock: Clock;
   feeds(batchSize: number): Feeds;
+  /** What is answered, once each, for comparison with another engine. */
+  readonly cases?: readonly Feeds[];
   onRun?(batchSize: number, microseconds: number): void;
 }
 
 export interface EdgeMeasurement {
   readonly profile: EdgeProfile;
-  /** The answer at batch 1, for comparison with another engine's. */
+  /** At batch 1. */
   readonly fetches: Fetches;
+  /** To the cases, in their order. */
+  readonly answers: readonly Fetches[];
 }
 
 /** Runs are timed in rounds of five until a round is hardly faster than the one before: V8 compiles hot code meanwhile. */
@@ -48,6 +52,8 @@ export async function measureEdge(
     // A small model fits into what the empty engine has reserved; its own bytes stand there all the same.
     const modelBytes = source.graph.byteLength + (source.weights?.byteLength ?? 0);
     const sessionBytes = Math.max(engine.memory().usedBytes - baseBytes, modelBytes);
+    const answers: Fetches[] = [];
+    for (const feeds of options.cases ?? []) answers.push(await session.run(feeds));
     const first = await measureRuns(session, options, 1);
     let peakBytes = engine.memory().usedBytes;
     const runs = [first.run];
@@ -71,7 +77,7 @@ export async function measureEdge(
       createMs: round(createMs),
       runs,
     };
-    return { profile, fetches: first.fetches };
+    return { profile, fetches: first.fetches, answers };
   } finally {
     await session.release();
   }

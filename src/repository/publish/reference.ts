@@ -1,16 +1,26 @@
-import type { Fetches, ModelSource, Session } from '../../engine/types.ts';
+import type { Feeds, Fetches, ModelSource, Session } from '../../engine/types.ts';
 import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { ModelConfig } from '../schema.ts';
 import { runtimeReason } from './load-reason.ts';
 import { requireRows } from './require-rows.ts';
 import { type SampleKind, sampleFeeds, sampleKinds, sampleShapes } from './sample.ts';
+import type { Sample } from './samples.ts';
 import type { PackageOptions } from './types.ts';
 
 /** What the model answers in the native engine, as the publisher gave it. */
 export interface Reference {
-  /** The first kind of sample that the model accepts. */
-  readonly kind: SampleKind;
+  /** The first kind of made-up sample that the model accepts; undefined where it accepts the folder's samples alone. */
+  readonly kind: SampleKind | undefined;
+  /** What the edge's answers are compared with: the folder's samples, else the made-up one. At least one. */
+  readonly cases: readonly ReferenceCase[];
+  /** Of the first case. */
+  readonly fetches: Fetches;
+}
+
+export interface ReferenceCase {
+  readonly name: string;
+  readonly feeds: Feeds;
   readonly fetches: Fetches;
 }
 
@@ -20,20 +30,44 @@ export async function runReference(
   inputs: readonly TensorSpec[],
   config: ModelConfig,
   { engines, onProgress }: Pick<PackageOptions, 'engines' | 'onProgress'>,
+  samples: readonly Sample[] = [],
 ): Promise<Reference> {
   const shapes = sampleShapes(inputs, config, 1);
   const session = await engines.native.createSession(model);
   try {
-    const reference = await firstAccepted(session, inputs, config);
-    await requireRows(config, {
-      feeds: (batchSize) => sampleFeeds(inputs, config, { kind: reference.kind, batchSize }),
-      run: (feeds) => session.run(feeds),
+    const cases: ReferenceCase[] = [];
+    for (const sample of samples) cases.push(await answerSample(session, sample));
+    const made = await firstAccepted(session, inputs, config).catch((error: unknown) => {
+      if (cases.length === 0) throw error;
+      return undefined;
     });
+    const kind = made?.kind;
+    if (kind !== undefined) {
+      await requireRows(config, {
+        feeds: (batchSize) => sampleFeeds(inputs, config, { kind, batchSize }),
+        run: (feeds) => session.run(feeds),
+      });
+    }
     const described = [...shapes].map(([name, shape]) => `${name}[${shape.join(',')}]`).join(' ');
-    onProgress?.('reference', `answered ${reference.kind} at ${described}`);
-    return reference;
+    const names = cases.map(({ name }) => name).join(', ');
+    onProgress?.('reference', cases.length > 0 ? `answered ${names}` : `answered ${kind} at ${described}`);
+    if (made !== undefined && cases.length === 0) cases.push(made);
+    return { kind, cases, fetches: cases[0]?.fetches ?? new Map() };
   } finally {
     await session.release();
+  }
+}
+
+async function answerSample(session: Session, { name, feeds }: Sample): Promise<ReferenceCase> {
+  try {
+    return { name, feeds, fetches: await session.run(feeds) };
+  } catch (thrown) {
+    const error = toEdgewiseError(thrown);
+    throw new EdgewiseError(
+      'invalid_request',
+      `the model does not answer the sample ${name}: ${engineText(error)}`,
+      { cause: error },
+    );
   }
 }
 
@@ -41,18 +75,19 @@ async function firstAccepted(
   session: Session,
   inputs: readonly TensorSpec[],
   config: ModelConfig,
-): Promise<Reference> {
+): Promise<ReferenceCase & { readonly kind: SampleKind }> {
   const reasons: EdgewiseError[] = [];
   for (const kind of sampleKinds) {
     try {
-      return { kind, fetches: await session.run(sampleFeeds(inputs, config, { kind, batchSize: 1 })) };
+      const feeds = sampleFeeds(inputs, config, { kind, batchSize: 1 });
+      return { kind, name: kind, feeds, fetches: await session.run(feeds) };
     } catch (error) {
       reasons.push(toEdgewiseError(error));
     }
   }
   throw new EdgewiseError(
     'invalid_request',
-    `the model answers neither random numbers nor ones nor zeros: ${engineText(reasons[0])}. Say in config.json what it takes: sampleShapes for sizes, sampleValues for a value per input`,
+    `the model answers neither random numbers nor ones nor zeros: ${engineText(reasons[0])}. Say in config.json what it takes: sampleShapes for sizes, sampleValues for a value per input; or ship requests that it answers in samples/`,
     { cause: reasons[0] },
   );
 }

@@ -1,4 +1,5 @@
 /** The model as the publisher has it: its graph decoded and checked, its weights left where they stand. */
+import { digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
 import { checkModel } from '../onnx/check.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
@@ -39,6 +40,7 @@ export async function readSource(input: PackageInput, options: OriginChoice): Pr
   const sourceDigest = await input.model.digest();
   const fileDigests: Digest[] = [];
   for (const file of files.values()) fileDigests.push(await file.digest());
+  const samples = await Promise.all((input.samples ?? []).map(({ bytes }) => digestOf(bytes)));
   const inputsDigest = await inputsDigestOf({
     version: input.version,
     config: input.config,
@@ -47,6 +49,7 @@ export async function readSource(input: PackageInput, options: OriginChoice): Pr
     sourceDigests: [sourceDigest, ...fileDigests],
     originOnly: isOriginOnly(input, options),
     ...(random && { random }),
+    ...(samples.length > 0 && { samples }),
   });
   return { model, sourceDigest, inputsDigest, terms, random };
 }

@@ -38,8 +38,16 @@ export interface PackageInput {
   readonly labels: Readonly<Record<string, readonly string[]>>;
   /** The exact licence text: the bytes of the file that the terms in `config` name. */
   readonly licenceText: Uint8Array<ArrayBuffer>;
+  /** Requests to try it with, in the order of their names; absent: it is tried with made-up numbers. */
+  readonly samples?: readonly SampleFile[];
   /** Files beside the model that it keeps weights in, by their relative path; absent: there are none. */
   externalFile?(location: string): Promise<ByteSource | undefined>;
+}
+
+/** A request of the Open Inference Protocol in JSON. */
+export interface SampleFile {
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** SHA-256 of what it was given, piece by piece. */

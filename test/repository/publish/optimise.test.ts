@@ -261,7 +261,7 @@ describe('buildForEdge()', () => {
         inputs: [],
         random: false,
         config: { name: 'large' } as never,
-        reference: { kind: 'random', fetches: new Map() },
+        reference: { kind: 'random', cases: [], fetches: new Map() },
       },
       { engines: { ...engines, optimise: never }, memoryCapBytes: 24 * mebibyte },
     );
