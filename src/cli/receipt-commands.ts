@@ -1,5 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { base64url } from 'jose';
 import { EdgewiseError } from '../errors.ts';
+import { deriveSalt, parseSalt } from '../governance/receipt/commitment.ts';
 import { inputsOfBody, outputsOfBody } from '../governance/verify/bodies.ts';
 import { olderCheckpoint } from '../governance/verify/older-checkpoint.ts';
 import { verifyReceipt } from '../governance/verify/verify-receipt.ts';
@@ -26,13 +28,27 @@ export function addReceiptCommands(program: Command): void {
     .option('--quorum <count>', 'how many of the witnesses must have cosigned (default: all)', count)
     .option('--older <file>', 'a checkpoint seen before, which the log must still begin with')
     .option('--log <folder or url>', "the log's files, for --older")
-    .option('--salt <salt>', 'of the answer, its header Edgewise-Receipt-Salt')
+    .option('--salt <salt>', 'of the answer, its header Edgewise-Receipt-Salt: opens inputs and outputs')
+    .option('--input-salt <salt>', 'opens the inputs alone: see edgewise receipt salts')
+    .option('--output-salt <salt>', 'opens the outputs alone')
     .option('--input <file>', 'the body of the request')
     .option('--input-header-length <bytes>', 'its header Inference-Header-Content-Length, where it had one')
     .option('--output <file>', 'the body of the answer')
     .option('--output-header-length <bytes>', 'its header Inference-Header-Content-Length, where it had one')
     .option('--json', 'print the result as JSON')
     .action(verify);
+  receipt
+    .command('salts <salt>')
+    .description(
+      'the two salts that the header Edgewise-Receipt-Salt stands for: whoever is given one of them can check that side of the answer and learns nothing of the other',
+    )
+    .option('--json', 'print the result as JSON')
+    .action((salt: string, options: { readonly json?: boolean }) => {
+      const secret = parseSalt(salt);
+      const inputs = base64url.encode(deriveSalt(secret, 'inputs'));
+      const outputs = base64url.encode(deriveSalt(secret, 'outputs'));
+      print(options, { inputs, outputs }, `inputs   ${inputs}\noutputs  ${outputs}`);
+    });
 }
 
 interface VerifyOptions {
@@ -44,6 +60,8 @@ interface VerifyOptions {
   readonly older?: string;
   readonly log?: string;
   readonly salt?: string;
+  readonly inputSalt?: string;
+  readonly outputSalt?: string;
   readonly input?: string;
   readonly inputHeaderLength?: string;
   readonly output?: string;
@@ -80,13 +98,23 @@ async function olderOf({ older, log }: VerifyOptions, proof: string | undefined)
 }
 
 async function openingOf(options: VerifyOptions) {
-  const { salt, input, output } = options;
+  const { salt, inputSalt, outputSalt, input, output } = options;
   if (input === undefined && output === undefined) return undefined;
-  if (salt === undefined) {
-    throw new EdgewiseError('invalid_request', '--input and --output want the --salt of the answer');
+  for (const [body, own, name] of [
+    [input, inputSalt, 'input'],
+    [output, outputSalt, 'output'],
+  ] as const) {
+    if (body !== undefined && salt === undefined && own === undefined) {
+      throw new EdgewiseError(
+        'invalid_request',
+        `--${name} was given without its salt; add --salt, the answer's header Edgewise-Receipt-Salt, or --${name}-salt`,
+      );
+    }
   }
   return {
     salt,
+    inputSalt,
+    outputSalt,
     inputs: input === undefined ? undefined : inputsOfBody(await bytesAt(input), options.inputHeaderLength),
     outputs:
       output === undefined ? undefined : outputsOfBody(await bytesAt(output), options.outputHeaderLength),

@@ -97,6 +97,45 @@ describe('edgewise receipt verify', { timeout: 60_000 }, () => {
     expect(JSON.parse(binary.stdout)).toMatchObject({ good: true, inputs: { outcome: 'good' } });
   });
 
+  it('splits the salt into one for each side, and checks that side alone by it', async () => {
+    const salts = await edgewise('receipt', 'salts', issued.salt ?? '', '--json');
+    const { inputs, outputs }: { inputs: string; outputs: string } = JSON.parse(salts.stdout);
+    const one = await verify(
+      ...[
+        at('receipt'),
+        '--jwks',
+        at('jwks'),
+        '--json',
+        '--output-salt',
+        outputs,
+        '--output',
+        at('output.json'),
+      ],
+    );
+    expect(JSON.parse(one.stdout)).toMatchObject({
+      good: true,
+      inputs: { outcome: 'not-given' },
+      outputs: { outcome: 'good' },
+    });
+    const wrong = await verify(
+      ...[
+        at('receipt'),
+        '--jwks',
+        at('jwks'),
+        '--json',
+        '--output-salt',
+        inputs,
+        '--output',
+        at('output.json'),
+      ],
+    );
+    expect(JSON.parse(wrong.stdout)).toMatchObject({ good: false, outputs: { outcome: 'bad' } });
+    const missing = await verify(
+      ...[at('receipt'), '--jwks', at('jwks'), '--output-salt', outputs, '--input', at('input.json')],
+    );
+    expect(missing.stderr).toContain('--input was given without its salt');
+  });
+
   it('ends with 1 where something is bad, and says what', async () => {
     const { code, stdout } = await verify(
       ...[at('receipt'), '--jwks', at('jwks'), '--salt', issued.salt ?? '', '--input', at('other.json')],

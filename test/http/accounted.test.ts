@@ -5,7 +5,7 @@ import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { encodeEntry, entryOf } from '../../src/governance/log/entry.ts';
 import { parseVerifierKey } from '../../src/governance/log/note.ts';
 import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
-import { opens, parseSalt } from '../../src/governance/receipt/commitment.ts';
+import { deriveSalt, opens, parseSalt } from '../../src/governance/receipt/commitment.ts';
 import { readReceipt } from '../../src/governance/receipt/read.ts';
 import type { Receipt } from '../../src/governance/receipt/schema.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
@@ -67,11 +67,12 @@ describe('an answer', () => {
       meter: { units: 3 },
     });
     if (receipt.kind !== 'inference') throw new Error('not an inference');
-    const salt = parseSalt(answer.headers.get('edgewise-receipt-salt') ?? '');
+    const secret = parseSalt(answer.headers.get('edgewise-receipt-salt') ?? '');
+    const [salt, other] = [deriveSalt(secret, 'inputs'), deriveSalt(secret, 'outputs')];
     const { inputs, outputs } = receipt.data ?? {};
     expect(await opens(inputs?.commitment ?? '', salt, 'inputs', tensors('x'))).toBe(true);
-    expect(await opens(outputs?.commitment ?? '', salt, 'outputs', tensors('y'))).toBe(true);
-    expect(await opens(outputs?.commitment ?? '', salt, 'inputs', tensors('x'))).toBe(false);
+    expect(await opens(outputs?.commitment ?? '', other, 'outputs', tensors('y'))).toBe(true);
+    expect(await opens(outputs?.commitment ?? '', other, 'inputs', tensors('x'))).toBe(false);
   });
 
   it('has a salt of its own, so that equal requests cannot be told', async () => {

@@ -1,8 +1,15 @@
 /**
- * Commitments to what was sent and answered: SHA-256 under a salt that only the caller is given, so that nobody else can try
- * out which inputs would fit, and whoever has salt and data can show that they do.
+ * Commitments to what was sent and answered: SHA-256 under salts that only the caller is given, so that nobody else can try
+ * out which inputs would fit, and whoever has a salt and the data can show that they do.
  *
- *     base64url( SHA-256( salt (32 bytes) ‖ "edgewise.commitment.v1" ‖ 0 ‖ "inputs" or "outputs" ‖ 0 ‖ edgewise.tensors.v1 ) )
+ *     commitment = base64url( SHA-256( salt (32 bytes) ‖ "edgewise.commitment.v1" ‖ 0 ‖ side ‖ 0 ‖ edgewise.tensors.v1 ) )
+ *     salt       = SHA-256( secret (32 bytes) ‖ "edgewise.salt." ‖ side )
+ *     side       = "inputs" or "outputs"
+ *
+ * The caller is given the secret. Each side has a salt of its own, from which neither the secret nor the other salt can be
+ * told: so one side can be shown and the other kept. (The secret is uniformly random and all lengths are fixed, so one block
+ * of SHA-256 does what HKDF would do in eight; every answer waits for it.) A receipt says so by `"salts": "edgewise.salts.v1"`; in older ones,
+ * without that member, the secret itself is the salt of both sides.
  *
  * Salted digests as SD-JWT has them (RFC 9901 §4.2.3). The canonical bytes say how long each part is, so none is the
  * beginning of another's, and what SHA-256 lets one append (no HMAC is around it) makes no second thing committed to. An
@@ -10,13 +17,52 @@
  */
 import { base64url } from 'jose';
 import { EdgewiseError } from '../../errors.ts';
-import { sha256Of } from '../sha256.ts';
+import { sha256Of, sha256Sync } from '../sha256.ts';
 import { canonicalTensors, type NamedTensors } from './canonical-tensors.ts';
 
 export type Side = 'inputs' | 'outputs';
 type Bytes = Uint8Array<ArrayBuffer>;
 
 export const saltBytes = 32;
+
+/** As receipts name the way in which salts come from the secret. */
+export const saltsForm = 'edgewise.salts.v1';
+
+const saltLabels: { readonly [S in Side]: Uint8Array } = {
+  inputs: new TextEncoder().encode('edgewise.salt.inputs'),
+  outputs: new TextEncoder().encode('edgewise.salt.outputs'),
+};
+
+/** The salt of one side. At once: it is one block of SHA-256. */
+export function deriveSalt(secret: Uint8Array, side: Side): Bytes {
+  const label = saltLabels[side];
+  const message = new Uint8Array(saltBytes + label.length);
+  message.set(secret);
+  message.set(label, saltBytes);
+  return sha256Sync(message);
+}
+
+/** Salts as somebody gives them who wants to open a receipt: the secret, or the salt of the side that they may see. */
+export interface GivenSalts {
+  /** As in the header `Edgewise-Receipt-Salt`. */
+  readonly salt?: string | undefined;
+  readonly inputSalt?: string | undefined;
+  readonly outputSalt?: string | undefined;
+}
+
+/**
+ * The salt of one side of a receipt; undefined when it was not given.
+ *
+ * @param form The receipt's `data.salts`.
+ * @throws EdgewiseError `invalid_request` for a salt that cannot be read.
+ */
+export function saltOf(side: Side, given: GivenSalts, form: typeof saltsForm | undefined): Bytes | undefined {
+  const own = side === 'inputs' ? given.inputSalt : given.outputSalt;
+  if (own !== undefined) return parseSalt(own);
+  if (given.salt === undefined) return undefined;
+  const secret = parseSalt(given.salt);
+  return form === undefined ? secret : deriveSalt(secret, side);
+}
 
 /** What stands behind the salt and before the canonical bytes: no commitment is ever one to anything else. */
 const domains: { readonly [S in Side]: Uint8Array } = {

@@ -9,7 +9,7 @@ import { entryOf } from '../log/entry.ts';
 import type { LogEntry } from '../log/types.ts';
 import type { Permit, Refusal } from '../policy/types.ts';
 import type { NamedTensors } from './canonical-tensors.ts';
-import { commit, saltBytes } from './commitment.ts';
+import { commit, deriveSalt, saltBytes, saltsForm } from './commitment.ts';
 import { idBytes, receiptId } from './id.ts';
 import { receiptSigner } from './jws.ts';
 import type { SigningKey } from './keys.ts';
@@ -79,7 +79,7 @@ export interface Issued {
   readonly caller: { readonly tenant?: string | undefined };
   /** Compact JWS: the header `Edgewise-Receipt`. */
   readonly compact: string;
-  /** For the header `Edgewise-Receipt-Salt`, and for nothing else; undefined where nothing is committed to. */
+  /** The secret, for the header `Edgewise-Receipt-Salt` and for nothing else; undefined where nothing is committed to. */
   readonly salt: string | undefined;
   /** What the log is to hold of it. Computed when asked for: the answer need not wait for it. */
   entry(): Promise<LogEntry>;
@@ -124,9 +124,9 @@ export function createReceiptIssuer(options: ReceiptIssuerOptions): ReceiptIssue
     async inference(facts) {
       const { atMs, model, inputs, outputs, units } = facts;
       const random = crypto.getRandomValues(new Uint8Array(saltBytes + idBytes));
-      const salt = random.subarray(0, saltBytes);
+      const secret = random.subarray(0, saltBytes);
       const id = receiptId(atMs, random.subarray(saltBytes));
-      const committing = inputs === undefined ? '' : dataMember(inputs, outputs, salt);
+      const committing = inputs === undefined ? '' : dataMember(inputs, outputs, secret);
       const data = committing instanceof Promise ? await committing : committing;
       const tagging = meters.tag(facts.meter, atMs);
       const tag = tagging instanceof Promise ? await tagging : tagging;
@@ -143,7 +143,7 @@ export function createReceiptIssuer(options: ReceiptIssuerOptions): ReceiptIssue
         id,
         caller,
         compact,
-        salt: inputs === undefined ? undefined : base64url.encode(salt),
+        salt: inputs === undefined ? undefined : base64url.encode(secret),
         entry: () => entryOf(compact, tag, units),
       };
     },
@@ -167,13 +167,13 @@ export function createReceiptIssuer(options: ReceiptIssuerOptions): ReceiptIssue
 function dataMember(
   inputs: NamedTensors,
   outputs: NamedTensors | undefined,
-  salt: Bytes,
+  secret: Bytes,
 ): string | Promise<string> {
-  const input = commit(salt, 'inputs', inputs);
-  const output = outputs && commit(salt, 'outputs', outputs);
+  const input = commit(deriveSalt(secret, 'inputs'), 'inputs', inputs);
+  const output = outputs && commit(deriveSalt(secret, 'outputs'), 'outputs', outputs);
   const member = (ofInputs: string, ofOutputs: string | undefined) => {
     const more = outputs && `,"outputs":{"commitment":"${ofOutputs}","tensors":${tensorsPart(outputs)}}`;
-    return `,"data":{"form":"${canonicalForm}","inputs":{"commitment":"${ofInputs}","tensors":${tensorsPart(inputs)}}${more ?? ''}}`;
+    return `,"data":{"form":"${canonicalForm}","inputs":{"commitment":"${ofInputs}","tensors":${tensorsPart(inputs)}}${more ?? ''},"salts":"${saltsForm}"}`;
   };
   return input instanceof Promise || output instanceof Promise
     ? Promise.all([input, output]).then(([ofInputs, ofOutputs]) => member(ofInputs, ofOutputs))

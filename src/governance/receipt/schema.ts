@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { errorCodes } from '../../errors.ts';
 import { digestSchema, tierSchema } from '../../repository/schema.ts';
 import { actionSchema } from '../accounts/schema.ts';
+import { saltsForm } from './commitment.ts';
 
 export const receiptSchemaId = 'edgewise.receipt.v1';
 /** `typ` of the JWS header. */
@@ -108,6 +109,8 @@ export const inferenceReceiptSchema = z.strictObject({
       inputs: committedSchema,
       /** Absent where the answer was streamed through, unread. */
       outputs: committedSchema.optional(),
+      /** How the salts of the two sides come from the secret; absent in older receipts: it is the salt of both. */
+      salts: z.literal(saltsForm).optional(),
     })
     .optional(),
   handling: z.strictObject({ retention: z.literal('none'), trainingUse: z.literal(false) }),

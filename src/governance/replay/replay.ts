@@ -9,18 +9,19 @@ import type { Manifest } from '../../repository/schema.ts';
 import { checkFeeds } from '../../tensor/check.ts';
 import { distanceBetween } from '../../tensor/furthest.ts';
 import type { NamedTensors } from '../receipt/canonical-tensors.ts';
-import { opens, parseSalt, type Side } from '../receipt/commitment.ts';
+import { opens, type Side, saltOf } from '../receipt/commitment.ts';
 import type { InferenceReceipt } from '../receipt/schema.ts';
 import { replayTolerance } from './tolerances.ts';
 import type { Computed, DisputedAnswer, Finding, Missing, Refused, ReplayMeans } from './types.ts';
 
 type Committed = NonNullable<NonNullable<InferenceReceipt['data']>['outputs']>;
-type Salt = ReturnType<typeof parseSalt>;
+type Salt = Uint8Array<ArrayBuffer>;
 
-interface Claim extends DisputedAnswer {
+interface Claim extends Omit<DisputedAnswer, 'salt'> {
   readonly route: InferenceReceipt['route'];
   readonly committed: Committed;
-  readonly key: Salt;
+  /** Of the outputs. */
+  readonly outputSalt: Salt;
 }
 
 /**
@@ -41,15 +42,16 @@ export async function replay(disputed: DisputedAnswer, means: ReplayMeans): Prom
       ? notReproducible
       : lacks('the answer went through unread: its receipt commits to no data');
   }
-  const key = parseSalt(disputed.salt);
-  await mustOpen(data.inputs, key, 'inputs', inputs);
+  const saltFor = (side: Side) => given(saltOf(side, { salt: disputed.salt }, data.salts));
+  await mustOpen(data.inputs, saltFor('inputs'), 'inputs', inputs);
+  const outputSalt = saltFor('outputs');
   if (outputs !== undefined && data.outputs !== undefined) {
-    await mustOpen(data.outputs, key, 'outputs', outputs);
+    await mustOpen(data.outputs, outputSalt, 'outputs', outputs);
   }
   if (route.reproducibility === 'none') return notReproducible;
   if (data.outputs === undefined)
     return lacks('the answer went through unread: its receipt commits to no outputs');
-  const claim = { ...disputed, route, committed: data.outputs, key };
+  const claim = { ...disputed, route, committed: data.outputs, outputSalt };
   const model = await means.model(receipt.model);
   if (isMissing(model)) return lacks(model.missing);
   const names = data.outputs.tensors.map(({ name }) => name);
@@ -67,6 +69,11 @@ const notReproducible: Finding = {
 
 function lacks(missing: string): Finding {
   return { verdict: 'evidence_missing', detail: missing.slice(0, 500) };
+}
+
+function given(salt: Salt | undefined): Salt {
+  if (salt === undefined) throw new EdgewiseError('internal', 'a disputed answer has no salt');
+  return salt;
 }
 
 function isMissing(value: unknown): value is Missing {
@@ -135,7 +142,7 @@ function isNamed({ wasm }: RuntimeIdentity, { runtime }: Claim['route']): boolea
 }
 
 async function judge(claim: Claim, { outputs, runtime }: Computed): Promise<Finding> {
-  const { committed, key, route } = claim;
+  const { committed, outputSalt, route } = claim;
   const isExact = route.reproducibility === 'exact';
   // Another runtime may round otherwise, so what it computes speaks neither for nor against bytes.
   if (isExact && !isNamed(runtime, route)) {
@@ -143,7 +150,8 @@ async function judge(claim: Claim, { outputs, runtime }: Computed): Promise<Find
       `the answer was computed by the runtime ${route.runtime?.wasm ?? 'that the receipt does not name'}, here there is ${runtime.wasm ?? runtime.name}`,
     );
   }
-  if (await opens(committed.commitment, key, 'outputs', outputs)) return { verdict: 'reproduced_exact' };
+  if (await opens(committed.commitment, outputSalt, 'outputs', outputs))
+    return { verdict: 'reproduced_exact' };
   return isExact ? contradicted(claim, outputs) : within(claim, outputs);
 }
 

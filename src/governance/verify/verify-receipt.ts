@@ -11,7 +11,7 @@ import { type NoteVerifier, parseVerifierKey } from '../log/note.ts';
 import { decodeProof, type ProvenInclusion, verifyProof } from '../log/proof.ts';
 import { verifyConsistency } from '../log/verify.ts';
 import type { NamedTensors } from '../receipt/canonical-tensors.ts';
-import { opens, parseSalt, type Side } from '../receipt/commitment.ts';
+import { type GivenSalts, opens, type Side, saltOf } from '../receipt/commitment.ts';
 import { importVerifyingKeys } from '../receipt/keys.ts';
 import { tagOf } from '../receipt/meter-tag.ts';
 import { peekReceipt, readReceipt } from '../receipt/read.ts';
@@ -66,12 +66,10 @@ export interface Evidence {
   readonly quorum?: number | undefined;
   readonly older?: OlderCheckpoint | undefined;
   readonly opening?:
-    | {
-        /** base64url, as in the header `Edgewise-Receipt-Salt`. */
-        readonly salt: string;
+    | (GivenSalts & {
         readonly inputs?: NamedTensors | undefined;
         readonly outputs?: NamedTensors | undefined;
-      }
+      })
     | undefined;
 }
 
@@ -180,12 +178,15 @@ async function opened({ opening }: Evidence, receipt: Receipt | undefined, side:
   const tensors = opening?.[side];
   if (opening === undefined || tensors === undefined) return missing(`no ${side} with their salt were given`);
   if (receipt === undefined) return unreadable;
-  const committed = receipt.kind === 'inference' ? receipt.data?.[side] : undefined;
+  const data = receipt.kind === 'inference' ? receipt.data : undefined;
+  const committed = data?.[side];
   if (committed === undefined) {
     return { outcome: 'bad', reason: `the receipt has no commitment to ${side}` };
   }
   return judged(async () => {
-    if (!(await opens(committed.commitment, parseSalt(opening.salt), side, tensors))) {
+    const salt = saltOf(side, opening, data?.salts);
+    if (salt === undefined) throw bad(`the ${side} were given without their salt`);
+    if (!(await opens(committed.commitment, salt, side, tensors))) {
       throw bad(`these are not the ${side} that the receipt commits to, or this is not its salt`);
     }
     return `these are the ${side}`;

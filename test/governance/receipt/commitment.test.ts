@@ -2,7 +2,13 @@ import { createHash } from 'node:crypto';
 import { base64url } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { canonicalTensors } from '../../../src/governance/receipt/canonical-tensors.ts';
-import { commit, opens, parseSalt, saltBytes } from '../../../src/governance/receipt/commitment.ts';
+import {
+  commit,
+  deriveSalt,
+  opens,
+  parseSalt,
+  saltBytes,
+} from '../../../src/governance/receipt/commitment.ts';
 import type { Tensor } from '../../../src/tensor/tensor.ts';
 
 const tensor = (...values: number[]): Map<string, Tensor> =>
@@ -31,6 +37,20 @@ describe('commit()', () => {
       await commit(newSalt(), 'inputs', tensor(1)),
     ]);
     expect(set.size).toBe(3);
+  });
+});
+
+describe('deriveSalt()', () => {
+  it('is the labelled digest that its description says, another for each side and secret', () => {
+    const secret = newSalt();
+    const expected = (side: string) =>
+      createHash('sha256')
+        .update(Buffer.concat([secret, Buffer.from(`edgewise.salt.${side}`)]))
+        .digest('hex');
+    const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+    expect(hex(deriveSalt(secret, 'inputs'))).toBe(expected('inputs'));
+    expect(hex(deriveSalt(secret, 'outputs'))).toBe(expected('outputs'));
+    expect(new Set([hex(secret), expected('inputs'), expected('outputs')]).size).toBe(3);
   });
 });
 

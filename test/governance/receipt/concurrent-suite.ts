@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { opens, parseSalt } from '../../../src/governance/receipt/commitment.ts';
+import { deriveSalt, opens, parseSalt } from '../../../src/governance/receipt/commitment.ts';
 import { readReceipt } from '../../../src/governance/receipt/read.ts';
 import { inferenceFacts, tensors, testIssuer } from './facts.ts';
 
@@ -20,9 +20,12 @@ export function concurrentSuite(): void {
       if (receipt.kind !== 'inference' || receipt.data?.outputs === undefined) throw new Error('no data');
       expect(receipt.meter.units).toBe(index);
       const { inputs, outputs } = receipt.data;
-      const key = parseSalt(salt ?? '');
+      const secret = parseSalt(salt ?? '');
+      const [key, other] = [deriveSalt(secret, 'inputs'), deriveSalt(secret, 'outputs')];
       expect(await opens(inputs.commitment, key, 'inputs', facts[index]?.inputs ?? new Map())).toBe(true);
-      expect(await opens(outputs.commitment, key, 'outputs', facts[index]?.outputs ?? new Map())).toBe(true);
+      expect(await opens(outputs.commitment, other, 'outputs', facts[index]?.outputs ?? new Map())).toBe(
+        true,
+      );
     }
   });
 }

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Caller } from '../../../src/governance/accounts/caller.ts';
 import type { Grant } from '../../../src/governance/accounts/schema.ts';
 import { receiptHashOf } from '../../../src/governance/log/entry.ts';
-import { opens, parseSalt } from '../../../src/governance/receipt/commitment.ts';
+import { deriveSalt, opens, parseSalt } from '../../../src/governance/receipt/commitment.ts';
 import { receiptId } from '../../../src/governance/receipt/id.ts';
 import type { InferenceFacts, Issued, ReceiptIssuer } from '../../../src/governance/receipt/issue.ts';
 import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
@@ -93,10 +93,13 @@ describe('inference()', () => {
     const issued = await issuer.inference(inferenceFacts);
     const { receipt } = await readReceipt(issued.compact, ring.verifying);
     if (receipt.kind !== 'inference' || receipt.data?.outputs === undefined) throw new Error('no data');
-    const salt = parseSalt(issued.salt ?? '');
-    const { inputs, outputs } = receipt.data;
+    const secret = parseSalt(issued.salt ?? '');
+    const { inputs, outputs, salts } = receipt.data;
+    expect(salts).toBe('edgewise.salts.v1');
+    const salt = deriveSalt(secret, 'inputs');
     expect(await opens(inputs.commitment, salt, 'inputs', inferenceFacts.inputs ?? new Map())).toBe(true);
-    expect(await opens(outputs.commitment, salt, 'outputs', inferenceFacts.outputs ?? new Map())).toBe(true);
+    const other = deriveSalt(secret, 'outputs');
+    expect(await opens(outputs.commitment, other, 'outputs', inferenceFacts.outputs ?? new Map())).toBe(true);
     expect(issued.compact + payloadOf(issued)).not.toContain(issued.salt);
   });
 

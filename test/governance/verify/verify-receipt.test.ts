@@ -1,9 +1,14 @@
+import { base64url } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { encodeEntry } from '../../../src/governance/log/entry.ts';
 import { type MemoryLog, memoryLog } from '../../../src/governance/log/memory-log.ts';
 import { encodeProof } from '../../../src/governance/log/proof.ts';
+import { commit, deriveSalt, parseSalt } from '../../../src/governance/receipt/commitment.ts';
 import type { Issued, ReceiptIssuer } from '../../../src/governance/receipt/issue.ts';
+import { receiptSigner } from '../../../src/governance/receipt/jws.ts';
 import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
+import { canonicalJson } from '../../../src/governance/receipt/parts.ts';
+import { readReceipt } from '../../../src/governance/receipt/read.ts';
 import { olderCheckpoint } from '../../../src/governance/verify/older-checkpoint.ts';
 import { type Evidence, type Outcome, verifyReceipt } from '../../../src/governance/verify/verify-receipt.ts';
 import { ManualClock } from '../../support/clock.ts';
@@ -134,10 +139,54 @@ describe('verifyReceipt()', () => {
   });
 
   it('has inputs and outputs bad, and they alone, when any one character of the salt is another', async () => {
-    for (let at = 0; at < (all.opening?.salt.length ?? 0); at += 1) {
+    for (let at = 0; at < (all.opening?.salt?.length ?? 0); at += 1) {
       const opening = { ...all.opening, salt: otherAt(all.opening?.salt ?? '', at) };
       expect(await outcomes({ opening })).toEqual({ ...good, inputs: 'bad', outputs: 'bad' });
     }
+  });
+
+  it('opens one side by the salt of that side, which opens nothing else', async () => {
+    const secret = parseSalt(issued.salt ?? '');
+    const [inputSalt, outputSalt] = [deriveSalt(secret, 'inputs'), deriveSalt(secret, 'outputs')].map(
+      (salt) => base64url.encode(salt),
+    );
+    const { inputs, outputs } = inferenceFacts;
+    const given = (opening: Evidence['opening']) => outcomes({ opening: { inputs, outputs, ...opening } });
+    expect(await given({ inputSalt })).toEqual({ ...good, outputs: 'bad' });
+    expect(await given({ outputSalt })).toEqual({ ...good, inputs: 'bad' });
+    expect(await given({ inputSalt, outputSalt })).toEqual(good);
+    expect(await given({ inputSalt: outputSalt, outputSalt: inputSalt })).toEqual({
+      ...good,
+      inputs: 'bad',
+      outputs: 'bad',
+    });
+    // Nor does the salt of one side stand for the secret of both.
+    expect(await given({ salt: inputSalt })).toEqual({ ...good, inputs: 'bad', outputs: 'bad' });
+    expect(await outcomes({ opening: { inputSalt, inputs } })).toEqual({ ...good, outputs: 'not-given' });
+  });
+
+  it('opens a receipt of before each side had a salt of its own, with the one that both had', async () => {
+    const { inputs = new Map(), outputs = new Map() } = inferenceFacts;
+    const salt = crypto.getRandomValues(new Uint8Array(32));
+    const { receipt } = await readReceipt(issued.compact, ring.verifying);
+    if (receipt.kind !== 'inference' || receipt.data?.outputs === undefined) throw new Error('no data');
+    const { salts: _, ...data } = receipt.data;
+    const old = {
+      ...receipt,
+      data: {
+        ...data,
+        inputs: { ...data.inputs, commitment: await commit(salt, 'inputs', inputs) },
+        outputs: { ...receipt.data.outputs, commitment: await commit(salt, 'outputs', outputs) },
+      },
+    };
+    const compact = await receiptSigner(ring.signing)(canonicalJson(old));
+    const opening = { salt: base64url.encode(salt), inputs, outputs };
+    const verified = await verifyReceipt({ receipt: compact, jwks: ring.publicJwks, opening });
+    expect([verified.signature, verified.inputs, verified.outputs].map(({ outcome }) => outcome)).toEqual([
+      'good',
+      'good',
+      'good',
+    ]);
   });
 
   it('has the inputs bad, or the outputs, and these alone, when a bit of them is another', async () => {
