@@ -1,7 +1,7 @@
 /** Who calls, by the `Authorization` header, and how far that reaches. */
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import type { Accounts } from '../governance/accounts/accounts.ts';
-import { callerOf, callerOfKey, unknownKey } from '../governance/accounts/authenticate.ts';
+import { callerOf, callerOfKey, requireActive, unknownKey } from '../governance/accounts/authenticate.ts';
 import type { Caller } from '../governance/accounts/caller.ts';
 import { credentialHash, equalInConstantTime, keyIdOf } from '../governance/accounts/key-format.ts';
 import { coversModel } from '../governance/accounts/scopes.ts';
@@ -90,10 +90,11 @@ function callerOfAccount(
 
 async function callerOfToken(
   verifying: TokenIdentity | Promise<TokenIdentity>,
-  { directory }: Accounts,
+  { directory, pseudonym }: Accounts,
 ): Promise<Caller> {
-  const { id, scopes, ...of } = await verifying;
-  return callerOf(id, await directory.tenant(of.tenant), scopes);
+  const { holder, scopes, ...of } = await verifying;
+  const tenant = requireActive(await directory.tenant(of.tenant));
+  return callerOf(`jwt-${await pseudonym(tenant.id, holder)}`, tenant, scopes);
 }
 
 /** Every hash is compared, so that the time taken does not tell which one matched. */

@@ -12,6 +12,7 @@ import { boundRefusals } from './callers.ts';
 import { type AppContext, addAnswerHeaders } from './context.ts';
 import type { Rates } from './rates.ts';
 import { isTooLongForHeader, receiptHeaders, recordFirst } from './receipt-headers.ts';
+import { residencyOf } from './residency.ts';
 import type { Services } from './services.ts';
 import type { HttpSettings } from './settings.ts';
 
@@ -37,12 +38,13 @@ export interface Admitted extends Entrance {
  *
  * Waits for nothing where what is stopped is known, which is nearly always.
  *
- * @throws EdgewiseError the refusal's code; `invalid_request` for a purpose that cannot be read; `records_unavailable` where
+ * @throws EdgewiseError the refusal's code; `invalid_request` for a purpose that is not known; `residency_unavailable` for a
+ * tenant that is bound to another place, which leaves nothing on record here; `records_unavailable` where
  * it cannot be known whether the model is stopped, or what is answered could not be put on record.
  */
 export function pass(
   c: AppContext,
-  { accounting, rates, settings, tier }: Services,
+  { accounting, placement, rates, settings, tier }: Services,
   caller: Caller,
   action: Action,
   model: ResolvedModel,
@@ -50,6 +52,10 @@ export function pass(
   if (accounting === undefined) {
     if (tier === 'origin') return undefined;
     throw new EdgewiseError('records_unavailable', 'this edge cannot account for answers, so it gives none');
+  }
+  // Before anything is put on record: a refusal of a tenant that is bound to another place is not to be stored here.
+  if (caller.kind === 'tenant' && caller.tenant.residency !== undefined) {
+    residencyOf(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
   }
   if (!accounting.appender.hasRoom()) {
     accounting.defer(accounting.appender.flush());
@@ -80,7 +86,12 @@ function factsOf(c: AppContext, entrance: Entrance, stop: Stop | undefined): Gat
     root: signed.root,
     caller,
     isOpened: settings.openModels.some((pattern) => matchesModel(pattern, manifest.name)),
-    purpose: declaredPurpose(c.req.header('edgewise-purpose')),
+    purpose: declaredPurpose(c.req.header('edgewise-purpose'), {
+      configured: settings.purposes,
+      terms: manifest.terms,
+      caller,
+      model: manifest.name,
+    }),
     connectionCountry: connectionCountry(c.req.raw),
     packs: accounting.packs,
     stop,

@@ -5,13 +5,16 @@ import type { Caller } from '../governance/accounts/caller.ts';
 import { encodeEntry, entryOf, receiptHashOf } from '../governance/log/entry.ts';
 import { encodeProof } from '../governance/log/proof.ts';
 import { tagOf } from '../governance/receipt/meter-tag.ts';
-import { maxReceiptLength, readReceipt } from '../governance/receipt/read.ts';
+import { maxReceiptLength, peekReceipt, readReceipt } from '../governance/receipt/read.ts';
 import type { Receipt } from '../governance/receipt/schema.ts';
 import { openReceipt, receiptTimeMs, sealReceipt } from '../governance/vault/sealed-receipt.ts';
+import type { TenantCaller } from './acceptances.ts';
+import { requireAccount } from './account-access.ts';
 import type { Accounting } from './accounting.ts';
 import { readBody } from './body.ts';
 import { callerOf } from './callers.ts';
 import type { AppContext, AppEnv } from './context.ts';
+import { requireHere } from './residency.ts';
 import type { Services } from './services.ts';
 import { proofPatienceMs, wantsLogged } from './settle.ts';
 
@@ -37,7 +40,8 @@ export function receiptRoutes(services: Services): Hono<AppEnv> {
   app.get('/receipts/:id', async (c) => {
     const caller = await callerOf(c, services);
     const accounting = accountingOf(services);
-    const compact = await keptReceipt(accounting, c.req.param('id'), caller);
+    const { compact, receipt } = await keptReceipt(accounting, c.req.param('id'), caller);
+    if (caller.kind === 'tenant') requireReading(c, services, caller, receipt);
     return c.json(await shown(accounting, compact, 0), 200, ownOnly);
   });
 
@@ -46,6 +50,7 @@ export function receiptRoutes(services: Services): Hono<AppEnv> {
     const accounting = accountingOf(services);
     const compact = await givenReceipt(c);
     const receipt = await ownReceipt(accounting, compact);
+    await requireKept(services, receipt);
     await append(accounting, compact, receipt);
     const isWanted = wantsLogged(c);
     const answer = await shown(accounting, compact, isWanted ? proofPatienceMs : 0);
@@ -72,16 +77,52 @@ export function accountingOf({ accounting }: Services): Accounting {
   return accounting;
 }
 
-/** Whose it is not is told nothing: neither that it is there. */
-async function keptReceipt(accounting: Accounting, id: string, caller: Caller): Promise<string> {
+interface KeptReceipt {
+  readonly compact: string;
+  readonly receipt: Receipt;
+}
+
+/** Anybody else is told nothing, not even that it is there. */
+async function keptReceipt(accounting: Accounting, id: string, caller: Caller): Promise<KeptReceipt> {
   receiptTimeMs(id);
   const sealed = await accounting.receipts.sealed(id);
   const tenant = caller.kind === 'tenant' ? caller.tenant.id : undefined;
   const compact = sealed && (await openReceipt(accounting.vault, id, sealed, tenant));
-  if (compact === undefined) {
+  const kept = compact === undefined ? undefined : { compact, receipt: peekReceipt(compact).receipt };
+  if (kept === undefined || !mayFind(caller, kept.receipt)) {
     throw new EdgewiseError('not_found', `there is no receipt ${JSON.stringify(id)} of yours here`);
   }
-  return compact;
+  return kept;
+}
+
+/** Receipts of keys without a tenant are sealed together: each key finds its own. */
+function mayFind(caller: Caller, { caller: { credential, tenant } }: Receipt): boolean {
+  if (tenant !== undefined || credential === undefined || caller.kind === 'admin') return true;
+  return caller.kind === 'key' && caller.id === credential;
+}
+
+/** What a credential was given it may read again; what others of its tenant were given is for those who read the account. */
+function requireReading(c: AppContext, services: Services, caller: TenantCaller, receipt: Receipt): void {
+  if (receipt.caller.credential !== caller.id) {
+    requireAccount(c, services, caller, 'read');
+    return;
+  }
+  requireHere(caller, c.req.header('edgewise-jurisdiction'), services.placement.jurisdiction);
+}
+
+/**
+ * Whoever hands a receipt in: it is stored here only if its tenant's records may be.
+ *
+ * @throws EdgewiseError `residency_unavailable`, `records_unavailable`
+ */
+async function requireKept({ accounts, placement }: Services, { caller }: Receipt): Promise<void> {
+  if (caller.tenant === undefined) return;
+  const bond = (await accounts?.directory.tenant(caller.tenant))?.residency;
+  if (bond === undefined || bond === placement.jurisdiction) return;
+  throw new EdgewiseError(
+    'residency_unavailable',
+    `the receipt is of a tenant that is bound to "${bond}", and the storage of this server is not there: hand it in at a server of that place`,
+  );
 }
 
 interface ShownReceipt {

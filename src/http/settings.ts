@@ -18,6 +18,8 @@ export interface HttpSettings {
   readonly maxAnswerBytes: number;
   /** Model names, `org/*` or `*` that callers without a key may use. Empty: none. */
   readonly openModels: readonly string[];
+  /** Purposes that requests may declare, beside those that terms, grants and keys name. */
+  readonly purposes: readonly string[];
   /** SHA-256 (hex) of each caller key. */
   readonly callerKeyHashes: readonly string[];
   /** SHA-256 (hex) of the admin key; undefined turns the admin routes off. */

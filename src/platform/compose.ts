@@ -7,6 +7,7 @@ import type { SharedCounter } from '../governance/accounts/rate.ts';
 import { createSharedRate } from '../governance/accounts/shared-rate.ts';
 import { SlidingWindows } from '../governance/accounts/sliding-windows.ts';
 import type { NoticeOptions } from '../governance/subjects/notice.ts';
+import { tenantPseudonyms } from '../governance/vault/tenant-pseudonyms.ts';
 import type { Pace } from '../http/body/pace.ts';
 import type { Lifecycle } from '../http/lifecycle.ts';
 import { Rates } from '../http/rates.ts';
@@ -105,6 +106,10 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
   const { engine, engineBaseBytes, state, durable, blobs, clock, defer, limiter, log } = platform;
   const { publishers, indexMaxAgeMs } = config;
   const { records, now = Date.now } = platform;
+  const accounting =
+    platform.accounting &&
+    records &&
+    createAccounting(platform.accounting, { records, clock, now, defer, log });
   const services: Services = {
     settings: config.http,
     tier: platform.tier,
@@ -112,10 +117,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
     origin: platform.origin,
     batcher: platform.batcher,
     lifecycle: platform.lifecycle,
-    accounting:
-      platform.accounting &&
-      records &&
-      createAccounting(platform.accounting, { records, clock, now, defer, log }),
+    accounting,
     accounts:
       records &&
       createAccounts({
@@ -124,6 +126,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
         defer,
         now,
         issuers: config.callers?.issuers,
+        pseudonym: accounting && tenantPseudonyms(accounting.vault),
       }),
     rates: config.callers && createRates(config.callers, platform),
     bodies: {

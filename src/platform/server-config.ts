@@ -1,10 +1,12 @@
 /** The configuration keys that worker and origin have in common, with their reasons. */
 import { z } from 'zod';
+import { commonPurposes } from '../governance/policy/purpose.ts';
 import type { HttpSettings } from '../http/settings.ts';
 import { defaultJsonLimits } from '../protocol/oip/json-text.ts';
 import { trustedPublishersSchema } from '../repository/signing/publishers.ts';
+import { purposeSchema } from '../repository/terms.ts';
 import { jurisdictionSchema } from '../routing/endpoint-config.ts';
-import { json, list, mebibyte, sha256Hex, whole } from './variables.ts';
+import { json, list, listOr, mebibyte, sha256Hex, whole } from './variables.ts';
 
 export const serverVersion = '0.1.0';
 
@@ -25,6 +27,8 @@ export function serverVariables(defaults: ServerDefaults) {
   return {
     /** Models that callers without a key may use: names, `org/*` or `*`. Closed by default. */
     EDGEWISE_OPEN_MODELS: list,
+    /** Words that `Edgewise-Purpose` takes, beside those that the model's terms, a grant or the key names: the record has no other. */
+    EDGEWISE_PURPOSES: listOr(commonPurposes.join(',')).pipe(z.array(purposeSchema).max(256)),
     /** Secret. SHA-256 of the admin key. Absent: publishing and control are off. */
     EDGEWISE_ADMIN_KEY_SHA256: sha256Hex.optional(),
     /** Secret. SHA-256 of each caller key, separated by commas. */
@@ -73,6 +77,7 @@ export function httpSettings(values: ServerValues, forward: ForwardSettings): Ht
     json: { ...defaultJsonLimits, maxJsonBytes: values.EDGEWISE_MAX_JSON_MIB * mebibyte },
     maxAnswerBytes: values.EDGEWISE_MAX_ANSWER_MIB * mebibyte,
     openModels: values.EDGEWISE_OPEN_MODELS,
+    purposes: values.EDGEWISE_PURPOSES,
     callerKeyHashes: values.EDGEWISE_CALLER_KEYS_SHA256,
     adminKeyHash: values.EDGEWISE_ADMIN_KEY_SHA256,
     corsOrigins: values.EDGEWISE_CORS_ORIGINS,

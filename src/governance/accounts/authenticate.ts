@@ -35,11 +35,16 @@ export function callerOfKey(account: Account | undefined, hash: string, now: num
 
 /** @throws EdgewiseError `forbidden` for a tenant that is not there, suspended or erased. */
 export function callerOf(id: string, tenant: Tenant | undefined, scopes: Scopes): Caller {
+  return { kind: 'tenant', id, tenant: requireActive(tenant), scopes };
+}
+
+/** @throws EdgewiseError as `callerOf` */
+export function requireActive(tenant: Tenant | undefined): Tenant {
   if (tenant?.status !== 'active') {
     const why = tenant === undefined ? 'is not known here' : `is ${tenant.status}`;
     throw new EdgewiseError('forbidden', `the tenant that this credential is of ${why}`);
   }
-  return { kind: 'tenant', id, tenant, scopes };
+  return tenant;
 }
 
 function isOver(until: string | undefined, now: number): boolean {

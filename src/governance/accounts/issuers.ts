@@ -40,6 +40,8 @@ export const issuerSchema = z
     audience: z.union([z.string().min(1).max(500), z.array(z.string().min(1).max(500)).min(1).max(16)]),
     jwksUrl: jwksUrlSchema,
     algorithms: z.array(algorithmSchema).min(1).default(['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']),
+    /** What its tokens say in the header `typ`, which has to be there then. Absent: `JWT`, `at+jwt`, or nothing. */
+    types: z.array(z.string().min(1).max(100)).min(1).max(8).optional(),
     /** The tenant whose own issuer it is. This or `tenantClaim`. */
     tenant: accountIdSchema.optional(),
     /** The claim that names the tenant, and for which tenants the issuer may speak. */

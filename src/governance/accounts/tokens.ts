@@ -7,7 +7,7 @@ import { createLocalJWKSet, decodeJwt, errors, type JWTPayload, jwtVerify } from
 import { z } from 'zod';
 import type { Clock } from '../../async/clock.ts';
 import { Lru } from '../../async/lru.ts';
-import { EdgewiseError } from '../../errors.ts';
+import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { purposeSchema } from '../../repository/terms.ts';
 import type { Defer } from '../../storage/types.ts';
 import { IssuerKeys, jwksMaxAgeMs, jwksMaxStaleMs, type KeySet } from './issuer-keys.ts';
@@ -30,8 +30,11 @@ const tokenForm = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
 /** What a valid token says. */
 export interface TokenIdentity {
-  /** Of the holder: a hash of issuer and subject, the same for all of its tokens. A pseudonym, no secret. */
-  readonly id: string;
+  /**
+   * A hash of issuer and subject, the same for all tokens of a holder. Whoever knows an address can make it, so it stays
+   * in memory: records have the pseudonym that the tenant's key makes of it (`Accounts.pseudonym`).
+   */
+  readonly holder: string;
   readonly tenant: string;
   readonly scopes: Scopes;
 }
@@ -145,7 +148,7 @@ export class Tokens {
   }
 
   async #verifyWith({ jwks }: KeySet, token: string, issuer: Issuer): Promise<JWTPayload> {
-    const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {
+    const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(jwks), {
       algorithms: issuer.algorithms,
       issuer: issuer.issuer,
       audience: issuer.audience,
@@ -153,8 +156,28 @@ export class Tokens {
       currentDate: new Date(this.#options.now()),
       requiredClaims: ['exp', 'sub'],
     });
+    checkType(protectedHeader.typ, issuer);
     return payload;
   }
+}
+
+/** Types of tokens that say who calls: of any JWT (RFC 7519 §5.1), and of access tokens (RFC 9068 §2.1). */
+const commonTypes: readonly string[] = ['jwt', 'at+jwt'];
+
+/**
+ * Refuses what its issuer signed for another purpose: a logout token, a security event, a receipt.
+ *
+ * @throws EdgewiseError `unauthenticated`
+ */
+function checkType(given: string | undefined, { types }: Issuer): void {
+  const normal = (type: string) => type.toLowerCase().replace(/^application\//, '');
+  if (given === undefined && types === undefined) return;
+  const taken = types?.map(normal) ?? commonTypes;
+  if (given !== undefined && taken.includes(normal(given))) return;
+  throw new EdgewiseError(
+    'unauthenticated',
+    `the token has ${given === undefined ? 'no typ' : 'another typ'} in its header; its issuer's have ${taken.join(' or ')} here`,
+  );
 }
 
 /** @throws EdgewiseError `unauthenticated` where a claim that is wanted is not there, or not of its form. */
@@ -163,9 +186,8 @@ async function identityOf(payload: JWTPayload, issuer: Issuer): Promise<TokenIde
   const models = modelsClaim && claimed(payload, modelsClaim, modelPatternSchema);
   const purposes = purposesClaim && claimed(payload, purposesClaim, purposeSchema);
   const account = accountClaim && accountOf(payload, accountClaim);
-  const hash = await credentialHash(JSON.stringify([payload.iss, payload.sub]));
   return {
-    id: `jwt-${hash.slice(0, 32)}`,
+    holder: await credentialHash(JSON.stringify([payload.iss, payload.sub])),
     tenant: issuer.tenant ?? tenantOf(payload, issuer),
     scopes: {
       ...scopes,
@@ -206,6 +228,7 @@ function unusableClaim(name: string, wanted: string): EdgewiseError {
 
 /** What jose found wrong, without anything that the token holds. */
 function refusal(cause: unknown): EdgewiseError {
+  if (isEdgewiseError(cause)) return cause;
   return new EdgewiseError('unauthenticated', `the token is not usable: ${reasonOf(cause)}`, { cause });
 }
 

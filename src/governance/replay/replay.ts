@@ -107,7 +107,7 @@ function impossibility(
     return undefined;
   } catch (error) {
     if (!isEdgewiseError(error)) throw error;
-    return `${label} takes no such inputs: ${error.message}`.slice(0, 500);
+    return `${label} takes no such inputs`;
   }
 }
 
@@ -129,12 +129,12 @@ export async function unlessRefused<T>(
   }
 }
 
-/** What a runtime refuses today it refused then; of another one nothing follows. */
-function refusedBy({ refused, runtime }: Refused, route: Claim['route']): Finding {
+/** What a runtime refuses today it refused then; of another one nothing follows. Its reason may quote an input: not on record. */
+function refusedBy({ runtime }: Refused, route: Claim['route']): Finding {
   const isSame = runtime !== undefined && isNamed(runtime, route);
   return isSame && route.reproducibility === 'exact'
-    ? { verdict: 'not_reproduced', detail: `the runtime refuses these inputs: ${refused}`.slice(0, 500) }
-    : lacks(`the runtime that is here refuses these inputs: ${refused}`);
+    ? { verdict: 'not_reproduced', detail: 'the runtime refuses these inputs' }
+    : lacks('the runtime that is here refuses these inputs');
 }
 
 function isNamed({ wasm }: RuntimeIdentity, { runtime }: Claim['route']): boolean {

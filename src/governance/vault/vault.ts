@@ -10,8 +10,9 @@ import type { Clock } from '../../async/clock.ts';
 import { Lru } from '../../async/lru.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
+import { toHex } from '../../storage/digest.ts';
 import type { StateEntry, StateStore, WriteCondition } from '../../storage/types.ts';
-import type { RecordsKeys } from './records-keys.ts';
+import { hkdf, type RecordsKeys } from './records-keys.ts';
 import * as sealed from './sealed.ts';
 import { type Subject, subjectOfVaultKey, vaultKey, vaultPrefix } from './subject.ts';
 import {
@@ -41,6 +42,10 @@ interface Known {
   /** Undefined: destroyed. */
   readonly base: CryptoKey | undefined;
   readonly days: Lru<number, sealed.DayKey>;
+  /** By the name that they stand for; gone with the key. */
+  readonly pseudonyms: Lru<string, string>;
+  /** Owned by `pseudonymUnder`. */
+  pseudonymKey: CryptoKey | undefined;
   /** By the clock, before it was read. */
   askedAtMs: number;
 }
@@ -58,6 +63,8 @@ export interface Rewrapped {
 const defaultMaxAgeMs = 5000;
 const maxSubjects = 1024;
 const maxDays = 32;
+const maxPseudonyms = 1024;
+const pseudonymBytes = 16;
 /** Each lost round means that another writer has won one. */
 const maxAttempts = 20;
 
@@ -107,6 +114,23 @@ export class Vault {
     const known = await this.#current(subject, true);
     const key = known && (await dayKeyOf(known, day));
     return key && sealWith(key, subject);
+  }
+
+  /**
+   * What `name` is called in the subject's records: an HMAC under a key that is derived from the subject's own and is gone
+   * with it, so that afterwards nobody can tell whether a pseudonym is of a name. Undefined when its key was destroyed. No
+   * promise when it was asked for before.
+   *
+   * @throws EdgewiseError (by the promise) as `seal` does.
+   */
+  pseudonym(subject: Subject, name: string): string | undefined | Promise<string | undefined> {
+    const known = this.#known.get(subject);
+    return known?.pseudonyms.get(name) ?? this.#makePseudonym(subject, name);
+  }
+
+  async #makePseudonym(subject: Subject, name: string): Promise<string | undefined> {
+    const known = await this.#current(subject, true);
+    return known && pseudonymUnder(known, name);
   }
 
   /**
@@ -254,7 +278,14 @@ export class Vault {
     const standing = this.#known.peek(subject);
     // A read that began before the key was destroyed may end after it.
     if (standing !== undefined && standing.base === undefined) return standing;
-    const known: Known = { etag, base, days: new Lru({ maxBytes: maxDays }), askedAtMs };
+    const known: Known = {
+      etag,
+      base,
+      days: new Lru({ maxBytes: maxDays }),
+      pseudonyms: new Lru({ maxBytes: maxPseudonyms }),
+      pseudonymKey: undefined,
+      askedAtMs,
+    };
     this.#known.set(subject, known, 1);
     return known;
   }
@@ -274,6 +305,23 @@ async function dayKeyOf({ base, days }: Known, day: number): Promise<sealed.DayK
   const made = await sealed.dayKey(base, day);
   days.set(day, made, 1);
   return made;
+}
+
+/** 32 hex digits. */
+async function pseudonymUnder(known: Known, name: string): Promise<string | undefined> {
+  const { base, pseudonyms } = known;
+  if (base === undefined) return undefined;
+  known.pseudonymKey ??= await crypto.subtle.deriveKey(
+    hkdf('edgewise.vault.v1\0pseudonym'),
+    base,
+    { name: 'HMAC', hash: 'SHA-256', length: 256 },
+    false,
+    ['sign'],
+  );
+  const mac = await crypto.subtle.sign('HMAC', known.pseudonymKey, new TextEncoder().encode(name));
+  const pseudonym = toHex(new Uint8Array(mac, 0, pseudonymBytes));
+  pseudonyms.set(name, pseudonym, 1);
+  return pseudonym;
 }
 
 function read(subject: Subject, text: string): VaultEntry {

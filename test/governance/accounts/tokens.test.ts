@@ -75,16 +75,42 @@ describe('Tokens.verify()', () => {
   it.each(['ES256', 'RS256'])('takes a token that its issuer signed with %s', async (alg) => {
     const identity = await verify(await signed(alg === 'RS256' ? rsa : keys[0], claims()));
     expect(identity).toMatchObject({ tenant: 'acme', scopes: { models: ['*'], repository: 'none' } });
-    expect(identity.id).toMatch(/^jwt-[0-9a-f]{32}$/);
+    expect(identity.holder).toMatch(/^[0-9a-f]{64}$/);
   });
 
   it('names the holder by issuer and subject, whatever token they send', async () => {
     const ids = [];
     for (const changes of [{}, { jti: 'another' }, { sub: 'somebody else' }]) {
-      ids.push((await verify(await signed(keys[0], claims(changes)))).id);
+      ids.push((await verify(await signed(keys[0], claims(changes)))).holder);
     }
     expect(ids[1]).toBe(ids[0]);
     expect(ids[2]).not.toBe(ids[0]);
+  });
+
+  it.each([undefined, 'JWT', 'jwt', 'at+jwt', 'application/at+jwt'])(
+    'takes a token of the type %j',
+    async (typ) => {
+      const header = typ === undefined ? {} : { typ };
+      await expect(verify(await signed(keys[0], claims(), header))).resolves.toBeDefined();
+    },
+  );
+
+  it.each(['edgewise-receipt+jws', 'logout+jwt', 'secevent+jwt', 'dpop+jwt', ''])(
+    'refuses what its issuer signed as %j, whatever it claims',
+    async (typ) => {
+      await expect(verify(await signed(keys[0], claims(), { typ }))).rejects.toEqual(refusal(/another typ/));
+    },
+  );
+
+  it('takes the types alone that its issuer is configured with', async () => {
+    tokens = tokensOf(issuer({ types: ['at+jwt'] }));
+    await expect(
+      verify(await signed(keys[0], claims(), { typ: 'application/AT+JWT' })),
+    ).resolves.toBeDefined();
+    await expect(verify(await signed(keys[0], claims(), { typ: 'JWT' }))).rejects.toEqual(
+      refusal(/another typ/),
+    );
+    await expect(verify(await signed(keys[0], claims()))).rejects.toEqual(refusal(/has no typ/));
   });
 
   it('refuses claims that are not as wanted', async () => {

@@ -36,6 +36,36 @@ describe('subjects', () => {
   });
 });
 
+describe('pseudonym()', () => {
+  it('is the same in every isolate and after the records key has changed, another for each name and subject', async () => {
+    const { isolate } = isolates();
+    const first = newRecordsKeyText();
+    const one = isolate(await importRecordsKeys([first]));
+    const made = await one.pseudonym(t42, 'someone');
+    expect(made).toMatch(/^[0-9a-f]{32}$/);
+    expect(one.pseudonym(t42, 'someone')).toBe(made);
+    const rotated = isolate(await importRecordsKeys([newRecordsKeyText(), first]));
+    expect(await rotated.pseudonym(t42, 'someone')).toBe(made);
+    const others = [
+      await one.pseudonym(t42, 'someone else'),
+      await one.pseudonym(tenantSubject('t43'), 'someone'),
+    ];
+    expect(new Set([made, ...others]).size).toBe(3);
+  });
+
+  it('cannot be made again once the key is destroyed, by nobody who has the store and the records keys', async () => {
+    const { clock, isolate } = isolates();
+    const [one, other] = [isolate(keys), isolate(keys)];
+    await one.pseudonym(t42, 'someone');
+    await other.pseudonym(t42, 'someone');
+    await one.destroy(t42);
+    expect(await one.pseudonym(t42, 'someone')).toBeUndefined();
+    expect(await isolate(keys).pseudonym(t42, 'someone')).toBeUndefined();
+    clock.advance(5000);
+    expect(await other.pseudonym(t42, 'someone else')).toBeUndefined();
+  });
+});
+
 describe('seal() and open()', () => {
   it('give back what was sealed, in every isolate', async () => {
     const { isolate } = isolates();
