@@ -84,6 +84,7 @@ export function readConfig(variables: Variables): Config {
       recipients: values.EDGEWISE_ORIGIN_POOL,
     }),
     http: httpSettings(values, {
+      purposes: values.EDGEWISE_PURPOSES,
       maxReplayBytes: values.EDGEWISE_MAX_REPLAY_MIB * mebibyte,
       maxStreamedBytes: values.EDGEWISE_MAX_STREAMED_MIB * mebibyte,
       requestTimeoutMs: values.EDGEWISE_REQUEST_TIMEOUT_MS,

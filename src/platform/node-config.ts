@@ -100,6 +100,7 @@ export function readNodeConfig(variables: Variables, machineBytes: number): Node
     ...serverLimits(values),
     // An origin sends nothing on.
     http: httpSettings(values, {
+      purposes: [],
       maxReplayBytes: maxBodyBytes,
       maxStreamedBytes: maxBodyBytes,
       requestTimeoutMs: values.EDGEWISE_LOAD_TIMEOUT_MS + values.EDGEWISE_WAIT_TIMEOUT_MS,

@@ -1,12 +1,10 @@
 /** The configuration keys that worker and origin have in common, with their reasons. */
 import { z } from 'zod';
-import { commonPurposes } from '../governance/policy/purpose.ts';
 import type { HttpSettings } from '../http/settings.ts';
 import { defaultJsonLimits } from '../protocol/oip/json-text.ts';
 import { trustedPublishersSchema } from '../repository/signing/publishers.ts';
-import { purposeSchema } from '../repository/terms.ts';
 import { jurisdictionSchema } from '../routing/endpoint-config.ts';
-import { json, list, listOr, mebibyte, sha256Hex, whole } from './variables.ts';
+import { json, list, mebibyte, sha256Hex, whole } from './variables.ts';
 
 export const serverVersion = '0.1.0';
 
@@ -27,8 +25,6 @@ export function serverVariables(defaults: ServerDefaults) {
   return {
     /** Models that callers without a key may use: names, `org/*` or `*`. Closed by default. */
     EDGEWISE_OPEN_MODELS: list,
-    /** Words that `Edgewise-Purpose` takes, beside those that the model's terms, a grant or the key names: the record has no other. */
-    EDGEWISE_PURPOSES: listOr(commonPurposes.join(',')).pipe(z.array(purposeSchema).max(256)),
     /** Secret. SHA-256 of the admin key. Absent: publishing and control are off. */
     EDGEWISE_ADMIN_KEY_SHA256: sha256Hex.optional(),
     /** Secret. SHA-256 of each caller key, separated by commas. */
@@ -66,8 +62,11 @@ export function serverVariables(defaults: ServerDefaults) {
 
 type ServerValues = z.output<z.ZodObject<ReturnType<typeof serverVariables>>>;
 
-/** What of `HttpSettings` only an edge has: it sends requests on. */
-export type ForwardSettings = Pick<HttpSettings, 'maxReplayBytes' | 'maxStreamedBytes' | 'requestTimeoutMs'>;
+/** What of `HttpSettings` only an edge has: it sends requests on, and declares what they are for. */
+export type ForwardSettings = Pick<
+  HttpSettings,
+  'maxReplayBytes' | 'maxStreamedBytes' | 'requestTimeoutMs' | 'purposes'
+>;
 
 export function httpSettings(values: ServerValues, forward: ForwardSettings): HttpSettings {
   const maxBodyBytes = values.EDGEWISE_MAX_BODY_MIB * mebibyte;
@@ -77,7 +76,6 @@ export function httpSettings(values: ServerValues, forward: ForwardSettings): Ht
     json: { ...defaultJsonLimits, maxJsonBytes: values.EDGEWISE_MAX_JSON_MIB * mebibyte },
     maxAnswerBytes: values.EDGEWISE_MAX_ANSWER_MIB * mebibyte,
     openModels: values.EDGEWISE_OPEN_MODELS,
-    purposes: values.EDGEWISE_PURPOSES,
     callerKeyHashes: values.EDGEWISE_CALLER_KEYS_SHA256,
     adminKeyHash: values.EDGEWISE_ADMIN_KEY_SHA256,
     corsOrigins: values.EDGEWISE_CORS_ORIGINS,
