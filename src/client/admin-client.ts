@@ -95,7 +95,8 @@ export interface AdminClient {
   setVersionPolicy(name: string, policy: VersionPolicy): Promise<void>;
 }
 
-const indexesSchema = z.object({ models: z.array(modelIndexSchema) });
+/** `next`: the name after which the next page begins. A server of before there were pages says nothing of it. */
+const indexesSchema = z.object({ models: z.array(modelIndexSchema), next: z.string().nullish() });
 const modelSchema = z.object({ index: modelIndexSchema, served: z.array(z.string()) });
 const versionSchema = z.object({
   manifest: manifestSchema,
@@ -171,7 +172,15 @@ export function createAdminClient(options: ClientOptions): AdminClient {
       });
       return status;
     },
-    models: async () => (await get('/admin/models', indexesSchema)).models,
+    models: async () => {
+      const models: ModelIndex[] = [];
+      for (let path: string | undefined = '/admin/models'; path !== undefined; ) {
+        const page: z.output<typeof indexesSchema> = await get(path, indexesSchema);
+        models.push(...page.models);
+        path = page.next ? `/admin/models?after=${encodeURIComponent(page.next)}` : undefined;
+      }
+      return models;
+    },
     model: (name) => get(modelPath(name), modelSchema),
     version: (name, version) => get(modelPath(name, 'versions', version), versionSchema),
     removeVersion: (name, version) => change('DELETE', modelPath(name, 'versions', version)),

@@ -7,7 +7,7 @@
 import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
 import { indexKey, indexPrefix, nameOfIndexKey } from '../repository/keys.ts';
 import { digestOf } from '../storage/digest.ts';
-import type { BlobStore, StateEntry, StateStore } from '../storage/types.ts';
+import type { BlobStore, KeyEtag, StateEntry, StateStore } from '../storage/types.ts';
 import type { AdminClient } from './admin-client.ts';
 
 const name = 'upstream';
@@ -53,9 +53,26 @@ export function upstreamStateStore(client: Pick<AdminClient, 'model' | 'models'>
     if (model === undefined) return undefined;
     try {
       const value = JSON.stringify((await client.model(model)).index);
-      return { value, etag: await digestOf(new TextEncoder().encode(value)) };
+      return { value, etag: await etagOf(value) };
     } catch (error) {
       if (codeOf(error) === 'model_not_found') return undefined;
+      throw refusedOrAway(error);
+    }
+  }
+
+  async function entriesOf(prefix: string): Promise<readonly KeyEtag[]> {
+    if (!prefix.startsWith(indexPrefix) && !indexPrefix.startsWith(prefix)) return [];
+    try {
+      const entries = await Promise.all(
+        (await client.models()).map(async (index) => ({
+          key: indexKey(index.name),
+          etag: await etagOf(JSON.stringify(index)),
+        })),
+      );
+      return entries
+        .filter(({ key }) => key.startsWith(prefix))
+        .sort((one, other) => (one.key < other.key ? -1 : 1));
+    } catch (error) {
       throw refusedOrAway(error);
     }
   }
@@ -69,16 +86,13 @@ export function upstreamStateStore(client: Pick<AdminClient, 'model' | 'models'>
     },
     put: refuseToWrite,
     delete: refuseToWrite,
-    async list(prefix) {
-      if (!prefix.startsWith(indexPrefix) && !indexPrefix.startsWith(prefix)) return [];
-      try {
-        const keys = (await client.models()).map((index) => indexKey(index.name));
-        return keys.filter((key) => key.startsWith(prefix)).sort();
-      } catch (error) {
-        throw refusedOrAway(error);
-      }
-    },
+    list: async (prefix) => (await entriesOf(prefix)).map(({ key }) => key),
+    listEtags: entriesOf,
   };
+}
+
+function etagOf(value: string): Promise<string> {
+  return digestOf(new TextEncoder().encode(value));
 }
 
 /** What a server answers that cannot be reached, has too much to do, or has failed: another time it may answer. */

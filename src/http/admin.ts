@@ -16,6 +16,7 @@ import { nameOf, readDocument } from './admin-request.ts';
 import { identify, readsRepository, requireAdmin } from './auth.ts';
 import { readBody } from './body.ts';
 import type { AppContext, AppEnv } from './context.ts';
+import { pageHeaders, pageOf } from './page.ts';
 import { policyRoutes } from './policy-routes.ts';
 import type { Services } from './services.ts';
 import { statementAdminRoutes } from './statement-routes.ts';
@@ -65,7 +66,11 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
 
   app.get('/pool', (c) => c.json(services.origin?.snapshot() ?? { endpoints: [] }));
 
-  app.get('/models', async (c) => c.json({ models: await repository.list() }));
+  app.get('/models', async (c) => {
+    const page = pageOf(c);
+    const { indexes, next } = await repository.page(page);
+    return c.json({ models: indexes, next: next ?? null }, 200, pageHeaders('/admin/models', page, next));
+  });
 
   app.get('/models/:name', async (c) => {
     const name = nameOf(c);
@@ -102,6 +107,7 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
       },
     );
     repository.invalidate(name);
+    repository.refreshListing();
     return c.json({ status }, status === 'created' ? 201 : 200);
   });
 

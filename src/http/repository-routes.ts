@@ -17,6 +17,7 @@ import type { BodyLimits } from './body/read.ts';
 import { readBody } from './body.ts';
 import { callerOf } from './callers.ts';
 import type { AppContext, AppEnv } from './context.ts';
+import { pageHeaders, pageOf } from './page.ts';
 import { poolModel } from './pool-model.ts';
 import type { Services } from './services.ts';
 
@@ -29,9 +30,13 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
   app.post('/index', async (c) => {
     const caller = await callerOf(c, services);
     const options = parseRepositoryIndexRequest(await readBody(c, control));
-    const indexes = await repository.list();
-    const entries = indexes.filter(({ name }) => mayUse(caller, name, settings)).flatMap(indexEntries);
-    return c.json(repositoryIndexBody(entries, options));
+    const page = pageOf(c);
+    const { indexes, next } = await repository.page({
+      ...page,
+      selects: (name) => mayUse(caller, name, settings),
+    });
+    const body = repositoryIndexBody(indexes.flatMap(indexEntries), options);
+    return c.json(body, 200, pageHeaders('/v2/repository/index', page, next));
   });
 
   app.post('/models/:name/load', async (c) => {

@@ -9,7 +9,8 @@ import { Lru } from '../async/lru.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import type { Defer, Digest, StateStore, VerifiedBlobStore } from '../storage/types.ts';
 import { decodeIndex, readManifest, type StoredManifest } from './documents.ts';
-import { indexKey, indexPrefix, nameOfIndexKey } from './keys.ts';
+import { indexKey } from './keys.ts';
+import { ModelListing, type ModelPage, type PageOptions } from './listing.ts';
 import { isModelName } from './name.ts';
 import type { Manifest, ModelIndex, VersionEntry } from './schema.ts';
 import {
@@ -89,7 +90,7 @@ export class ModelRepository {
   readonly #manifests = new Lru<Digest, HeldManifest>({ maxBytes: maxManifestBytes });
   /** Whose signatures count. */
   readonly publishers: Publishers;
-  #names: { readonly names: readonly string[]; readonly readAt: number } | undefined;
+  readonly #listing: ModelListing;
   /** Counts invalidations: a read that began before one does not fill the caches after it. */
   #epoch = 0;
 
@@ -100,6 +101,12 @@ export class ModelRepository {
     this.#defer = options.defer;
     this.publishers = trustPublishers(options.publishers);
     this.#maxAgeMs = options.indexMaxAgeMs ?? 5000;
+    this.#listing = new ModelListing({
+      state: options.state,
+      clock: options.clock,
+      defer: options.defer,
+      maxAgeMs: this.#maxAgeMs,
+    });
     this.#maxStaleMs = this.#maxAgeMs + (options.staleWhileRevalidateMs ?? 60_000);
   }
 
@@ -147,20 +154,30 @@ export class ModelRepository {
     return { manifest: (await this.#manifest(name, manifestDigest)).manifest, manifestDigest, signature };
   }
 
-  /** All models, by name. Reads every index; where the names will do, ask for `names()`. */
+  /** All models, by name. Where the names will do, ask for `names()`. @throws EdgewiseError as `page` */
   async list(): Promise<readonly ModelIndex[]> {
-    const indexes = await Promise.all(
-      (await this.names()).map(async (name) => {
-        try {
-          return await this.index(name);
-        } catch (error) {
-          // Removed since the names were read.
-          if (error instanceof EdgewiseError && error.code === 'model_not_found') return undefined;
-          throw error;
-        }
-      }),
-    );
-    return indexes.filter((index) => index !== undefined);
+    const indexes: ModelIndex[] = [];
+    let after: string | undefined;
+    do {
+      const page = await this.page({ after });
+      indexes.push(...page.indexes);
+      after = page.next;
+    } while (after !== undefined);
+    return indexes;
+  }
+
+  /**
+   * Models by name, up to a thousand: within the age none, else one listing of the store, whatever their number, and a read
+   * for each index that changed since.
+   *
+   * @throws EdgewiseError `model_not_ready` when the repository cannot be read, or its listing is still being made.
+   */
+  async page(options: PageOptions): Promise<ModelPage> {
+    try {
+      return await this.#listing.page(options);
+    } catch (error) {
+      throw unreadable(error);
+    }
   }
 
   /**
@@ -169,22 +186,16 @@ export class ModelRepository {
    * @throws EdgewiseError `model_not_ready` when the repository cannot be read.
    */
   async names(): Promise<readonly string[]> {
-    const readAt = this.#clock.now();
-    if (this.#names !== undefined && readAt - this.#names.readAt < this.#maxAgeMs) return this.#names.names;
-    const epoch = this.#epoch;
-    let keys: readonly string[];
     try {
-      keys = await this.#state.list(indexPrefix);
+      return await this.#listing.names();
     } catch (error) {
       throw unreadable(error);
     }
-    const names = keys
-      .map(nameOfIndexKey)
-      .filter((name) => name !== undefined)
-      .filter(isModelName)
-      .sort();
-    if (epoch === this.#epoch) this.#names = { names, readAt };
-    return names;
+  }
+
+  /** Has the listing take in what was changed just now, behind the answer, so that nobody waits for it later. */
+  refreshListing(): void {
+    this.#defer(this.#listing.page().then(ignore, ignore));
   }
 
   /** Forgets what is known of `name`, so that this isolate sees a change at once. Others see it within the age. */
@@ -192,7 +203,7 @@ export class ModelRepository {
     this.#epoch += 1;
     this.#indexes.delete(name);
     this.#unknown.delete(name);
-    this.#names = undefined;
+    this.#listing.invalidate();
   }
 
   /** What memory holds of `name`, if it may be answered from; begins the deferred read where it is due. */

@@ -103,6 +103,18 @@ export function fallbackStateStore(options: FallbackStateOptions): StateStore {
         () => primary.list(prefix),
         () => kept.list(prefix),
       ),
+    ...(primary.listEtags && {
+      listEtags: (prefix) =>
+        unlessAway(
+          async () => (await primary.listEtags?.(prefix)) ?? [],
+          async () => {
+            const entries = await Promise.all(
+              (await kept.list(prefix)).map(async (key) => ({ key, entry: await keptEntry(key) })),
+            );
+            return entries.flatMap(({ key, entry }) => (entry ? [{ key, etag: entry.etag }] : []));
+          },
+        ),
+    }),
   };
 }
 

@@ -15,7 +15,7 @@ import { EdgewiseError } from '../errors.ts';
 import { blobKey, matchesDigest, parseDigest } from './digest.ts';
 import { hasCode, syncDirectory, unlessAbsent, unlessFull, writeTemporary } from './fs-files.ts';
 import { keyOfOldSegment, keyOfSegment, segmentOf } from './fs-keys.ts';
-import type { BlobStore, Digest, StateEntry, StateStore } from './types.ts';
+import type { BlobStore, Digest, KeyEtag, StateEntry, StateStore } from './types.ts';
 
 const keptGenerations = 16;
 const generationDigits = 15;
@@ -182,6 +182,17 @@ export function fsStateStore(root: string): StateStore {
     return value === undefined ? undefined : { value, etag: String(generation) };
   }
 
+  async function entriesOf(prefix: string): Promise<readonly KeyEtag[]> {
+    const old = await foldersOfOld();
+    const names = (await unlessAbsent(readdir(state))) ?? [];
+    const keys = [...new Set([...names.map(keyOfSegment), ...old.keys()])]
+      .filter((key) => key !== undefined)
+      .filter((key) => key.startsWith(prefix))
+      .sort();
+    const entries = await Promise.all(keys.map(async (key) => ({ key, entry: await get(key) })));
+    return entries.flatMap(({ key, entry }) => (entry === undefined ? [] : [{ key, etag: entry.etag }]));
+  }
+
   return {
     name: 'fs',
     get,
@@ -211,14 +222,7 @@ export function fsStateStore(root: string): StateStore {
       if (standing.value === undefined || String(standing.generation) !== ifMatch) return false;
       return unlessFull('a removal', () => append(directory, standing.generation, tombstone));
     },
-    async list(prefix) {
-      const old = await foldersOfOld();
-      const names = (await unlessAbsent(readdir(state))) ?? [];
-      const keys = [...new Set([...names.map(keyOfSegment), ...old.keys()])]
-        .filter((key) => key !== undefined)
-        .filter((key) => key.startsWith(prefix));
-      const entries = await Promise.all(keys.map(async (key) => ({ key, entry: await get(key) })));
-      return entries.flatMap(({ key, entry }) => (entry === undefined ? [] : [key])).sort();
-    },
+    list: async (prefix) => (await entriesOf(prefix)).map(({ key }) => key),
+    listEtags: entriesOf,
   };
 }

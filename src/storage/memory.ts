@@ -77,5 +77,11 @@ export function memoryStateStore(): StateStore {
     async list(prefix) {
       return [...entries.keys()].filter((key) => key.startsWith(prefix)).sort();
     },
+    async listEtags(prefix) {
+      return [...entries]
+        .filter(([key]) => key.startsWith(prefix))
+        .map(([key, { etag }]) => ({ key, etag }))
+        .sort((one, other) => (one.key < other.key ? -1 : 1));
+    },
   };
 }

@@ -8,7 +8,7 @@
  */
 import { EdgewiseError } from '../errors.ts';
 import { blobKey, digestHex, matchesDigest } from './digest.ts';
-import type { BlobStore, Digest, StateEntry, StateStore, WriteCondition } from './types.ts';
+import type { BlobStore, Digest, KeyEtag, StateEntry, StateStore, WriteCondition } from './types.ts';
 
 const tombstoneMark = 'edgewise-deleted';
 
@@ -89,6 +89,24 @@ export function r2StateStore(bucket: R2Bucket): StateStore {
     return (await bucket.put(key, value, { onlyIf: onlyIf(standing.etag) }))?.etag;
   }
 
+  async function entriesOf(prefix: string): Promise<readonly KeyEtag[]> {
+    const entries: KeyEtag[] = [];
+    let cursor: string | undefined;
+    do {
+      const page: R2Objects = await bucket.list({
+        prefix,
+        include: ['customMetadata'],
+        ...(cursor === undefined ? {} : { cursor }),
+      });
+      for (const object of page.objects) {
+        if (!isTombstone(object)) entries.push({ key: object.key, etag: object.etag });
+      }
+      cursor = page.truncated ? page.cursor : undefined;
+    } while (cursor !== undefined);
+    // By UTF-16 code unit.
+    return entries.sort((one, other) => (one.key < other.key ? -1 : 1));
+  }
+
   return {
     name: 'r2',
     async get(key) {
@@ -103,19 +121,7 @@ export function r2StateStore(bucket: R2Bucket): StateStore {
       return (await bucket.put(key, value, { onlyIf: onlyIf(condition.ifMatch) }))?.etag;
     },
     delete: (key, { ifMatch }) => bury(bucket, key, ifMatch),
-    async list(prefix) {
-      const keys: string[] = [];
-      let cursor: string | undefined;
-      do {
-        const page: R2Objects = await bucket.list({
-          prefix,
-          include: ['customMetadata'],
-          ...(cursor === undefined ? {} : { cursor }),
-        });
-        for (const object of page.objects) if (!isTombstone(object)) keys.push(object.key);
-        cursor = page.truncated ? page.cursor : undefined;
-      } while (cursor !== undefined);
-      return keys.sort();
-    },
+    list: async (prefix) => (await entriesOf(prefix)).map(({ key }) => key),
+    listEtags: entriesOf,
   };
 }

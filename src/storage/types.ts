@@ -53,6 +53,11 @@ export interface StateEntry {
   readonly etag: string;
 }
 
+export interface KeyEtag {
+  readonly key: string;
+  readonly etag: string;
+}
+
 /** `absent`: only when nothing is stored. An etag: only when it is still the current one. */
 export type WriteCondition = { readonly ifAbsent: true } | { readonly ifMatch: string };
 
@@ -67,4 +72,6 @@ export interface StateStore {
   delete(key: string, condition: { readonly ifMatch: string }): Promise<boolean>;
   /** Keys that start with `prefix`, ascending by UTF-16 code unit. */
   list(prefix: string): Promise<readonly string[]>;
+  /** As `list`, with the etag of each key. Absent where the driver could tell only by reading. */
+  listEtags?(prefix: string): Promise<readonly KeyEtag[]>;
 }

@@ -51,6 +51,16 @@ describe('callers', () => {
     expect(names).toEqual({ models: ['acme/free', 'open'] });
     const index = await (await service.fetch('/v2/repository/index', { method: 'POST' })).json();
     expect(index).toHaveLength(2);
+    const page = (query: string) => service.fetch(`/v2/repository/index${query}`, { method: 'POST' });
+    const first = await page('?limit=1');
+    expect(await first.json()).toMatchObject([{ name: 'acme/free' }]);
+    expect(first.headers.get('Link')).toBe('</v2/repository/index?after=acme%2Ffree&limit=1>; rel="next"');
+    const second = await page('?after=acme%2Ffree&limit=1');
+    expect(await second.json()).toMatchObject([{ name: 'open' }]);
+    expect(second.headers.get('Link')).toBeNull();
+    for (const limit of ['0', '-1', '1001', 'x', '']) {
+      expect((await page(`?limit=${limit}`)).status).toBe(400);
+    }
   });
 
   it('with a key reach everything but the admin routes', async () => {

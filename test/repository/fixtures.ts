@@ -123,6 +123,7 @@ export function gated(stores: { state: StateStore; plain: BlobStore }, gate: (op
     put: (key, value, condition) => through('state put', () => state.put(key, value, condition)),
     delete: (key, condition) => through('state delete', () => state.delete(key, condition)),
     list: (prefix) => through('state list', () => state.list(prefix)),
+    listEtags: (prefix) => through('state list', async () => (await state.listEtags?.(prefix)) ?? []),
   };
   const gatedBlobs: BlobStore = {
     name: 'gated',

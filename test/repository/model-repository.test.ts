@@ -271,10 +271,10 @@ describe('ModelRepository.list(), index() and manifest()', () => {
     await repository.names();
     expect(operations()).toEqual([]);
     repository.invalidate('mlp');
-    const { list } = state;
-    state.list = async (prefix) => {
+    const { listEtags } = state;
+    state.listEtags = async (prefix) => {
       repository.invalidate('mlp');
-      return (await list(prefix)).toReversed();
+      return ((await listEtags?.(prefix)) ?? []).toReversed();
     };
     expect(await repository.names()).toEqual(['digits', 'mlp', 'org/a']);
   });

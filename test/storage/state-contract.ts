@@ -105,6 +105,10 @@ export function stateStoreContract(
       await store.delete(`${base}/gone`, { ifMatch: etag });
       expect(await other.list(`${base}/`)).toEqual(wanted.toSorted());
       expect(await other.list(freshKey())).toEqual([]);
+      const entries = await Promise.all(
+        wanted.toSorted().map(async (key) => ({ key, etag: (await other.get(key))?.etag })),
+      );
+      expect(await other.listEtags?.(`${base}/`)).toEqual(entries);
     });
 
     it('of concurrent put() calls with one condition exactly one wins', async () => {
