@@ -12,7 +12,7 @@ import { checkSigned, openVersion } from './download.ts';
 import { addStopCommands } from './policy-commands.ts';
 import { publisherKey, trustedPublishers } from './publisher-keys.ts';
 import { pullModel } from './pull.ts';
-import { pushModel } from './push.ts';
+import { pushInProcess } from './push-process.ts';
 import { modelList, size, table, versionDetails } from './render.ts';
 import { addTrafficCommands } from './traffic-commands.ts';
 import { pullForTriton } from './triton.ts';
@@ -37,6 +37,11 @@ export function addModelCommands(program: Command): void {
     )
     .option('--origin', 'publish for the origin only')
     .option('--memory-cap <mebibytes>', "the worker's WASM memory (default: 96)", mebibytes)
+    .option(
+      '--time-limit <seconds>',
+      'longest time that one load or run of the model may take (default: 300)',
+      seconds,
+    )
     .action(push);
   verb('list', 'models, versions and aliases').action(list);
   verb('inspect <model>', 'one version of a model: <name>[@<version or alias>], or an .onnx file').action(
@@ -89,6 +94,15 @@ function mebibytes(value: string): number {
   return number * 2 ** 20;
 }
 
+/** In milliseconds. */
+function seconds(value: string): number {
+  const number = Number(value);
+  if (!(number >= 1 && number <= 86_400)) {
+    throw new InvalidArgumentError('expected a number from 1 to 86400');
+  }
+  return number * 1000;
+}
+
 /** The version meant: the one named, else the one that a request without a version would get. */
 async function chosenVersion(client: AdminClient, { name, version }: Target): Promise<string> {
   if (version !== undefined) {
@@ -102,14 +116,16 @@ interface PushCommandOptions extends CommonOptions {
   readonly alias: readonly string[];
   readonly origin?: boolean;
   readonly memoryCap?: number;
+  readonly timeLimit?: number;
   readonly key?: string;
 }
 
 async function push(folder: string, options: PushCommandOptions): Promise<void> {
   const { url, adminKey } = connect(options);
   const began = performance.now();
-  const result = await pushModel(folder, {
+  const result = await pushInProcess(folder, {
     url,
+    timeLimitMs: options.timeLimit,
     adminKey,
     publisherKey: publisherKey(options.key, process.env, process.cwd()),
     aliases: options.alias,
@@ -118,11 +134,11 @@ async function push(folder: string, options: PushCommandOptions): Promise<void> 
     ...(options.memoryCap === undefined ? {} : { memoryCapBytes: options.memoryCap }),
     onProgress: ({ step, detail }) => process.stderr.write(`${step.padEnd(9)} ${detail}\n`),
   });
-  const seconds = ((performance.now() - began) / 1000).toFixed(1);
+  const took = ((performance.now() - began) / 1000).toFixed(1);
   print(
     options,
     result,
-    `${result.name}@${result.version} ${result.status}: ${size(result.uploadedBytes)} in ${result.uploadedBlobs} blobs uploaded, ${seconds} s`,
+    `${result.name}@${result.version} ${result.status}: ${size(result.uploadedBytes)} in ${result.uploadedBlobs} blobs uploaded, ${took} s`,
   );
 }
 

@@ -27,7 +27,7 @@ export interface PushProgress {
 export interface PushOptions {
   readonly url: string;
   readonly adminKey: string;
-  /** PEM of the private key that the model is signed with. It never leaves this process. */
+  /** PEM of the private key that the model is signed with. It never leaves this machine. */
   readonly publisherKey: string;
   /** Default: the highest version folder. */
   readonly version?: string;
