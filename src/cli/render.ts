@@ -115,6 +115,7 @@ export function versionDetails(
     ['inputs', tensors(manifest.inputs)],
     ['outputs', tensors(manifest.outputs)],
     ['max batch', manifest.maxBatchSize === 0 ? 'no batch dimension' : String(manifest.maxBatchSize)],
+    ['rows', rowsText(manifest)],
     ['graph', size(graph.byteLength)],
     [
       'weights',
@@ -140,6 +141,14 @@ export function versionDetails(
     );
   }
   return table(rows);
+}
+
+/** Whether origins run the requests of several callers together, and why not. */
+function rowsText({ maxBatchSize, rowWise }: Manifest): string {
+  if (rowWise === undefined)
+    return 'not measured: requests run one by one until it is pushed as a new version';
+  if (!rowWise) return 'not shown to be answered by themselves: requests run one by one';
+  return maxBatchSize === 0 ? 'each answered by itself' : 'each answered by itself: origins batch requests';
 }
 
 /** What a version gets by splits and shadows. */

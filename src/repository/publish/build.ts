@@ -6,6 +6,7 @@ import { digestOf } from '../../storage/digest.ts';
 import { classAxis } from '../../tensor/class-axis.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import { branchOnValues } from '../onnx/branches.ts';
+import { declareOutputs } from '../onnx/declare-outputs.ts';
 import { inputSpecs, inspectModel, type ModelInspection } from '../onnx/inspect.ts';
 import { describeSplit, graphInPlace, type SplitModel, splitModel } from '../onnx/split.ts';
 import { unsignedWeights } from '../onnx/unsigned-weights.ts';
@@ -14,7 +15,7 @@ import { boundCost, describeUnbounded } from './cost-bounds.ts';
 import { buildForEdge, type EdgeForm, sourceOf } from './edge-form.ts';
 import { dimensionNames } from './free-sizes.ts';
 import { explainLoadError, missingKernelReason } from './load-reason.ts';
-import { type MeasuredAnswers, measureAnswers } from './measure-answers.ts';
+import { type MeasuredAnswers, measureAnswers, warnNotShown } from './measure-answers.ts';
 import { runReference } from './reference.ts';
 import { parseSamples } from './samples.ts';
 import { isOriginOnly, type ModelFile, readSource } from './source.ts';
@@ -108,10 +109,12 @@ async function build(input: PackageInput, source: ModelFile, options: PackageOpt
     },
     options,
   );
+  const corrected = answers.outputs.filter((spec) => !inspection.outputs.includes(spec));
+  const published = { ...form.split, graph: declareOutputs(form.split.graph, corrected) };
   return assemble(input, {
     source,
     inspection,
-    form,
+    form: { ...form, split: published },
     answers,
     originOnly,
     bounded: cost.unbounded.length === 0,
@@ -137,6 +140,7 @@ function assembleUntried(
   checkLabels(input, inspection.outputs, new Map());
   options.onProgress?.('split', describeSplit(split));
   const answers: MeasuredAnswers = { rowWise: false, outputs: inspection.outputs };
+  warnNotShown(input.config, 'the model was not tried', options);
   return assemble(input, {
     source,
     inspection,

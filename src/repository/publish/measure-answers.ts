@@ -58,11 +58,12 @@ export async function measureAnswers(
   try {
     session = await options.engines.origin.createSession(input.source);
   } catch (thrown) {
-    warnNotShown(
-      config,
-      `this machine does not run it as an origin would (${engineText(toEdgewiseError(thrown))})`,
-      options,
+    const reason = engineText(toEdgewiseError(thrown));
+    options.onProgress?.(
+      'warning',
+      `this machine does not run what is published as an origin would: ${reason}`,
     );
+    warnNotShown(config, 'it was not run', options);
     return { outputs, rowWise: false };
   }
   try {
@@ -99,7 +100,12 @@ function tell(
   options.onProgress?.('rows', `each row is answered by itself${proposal}`);
 }
 
-function warnNotShown({ maxBatchSize }: ModelConfig, why: string, { onProgress }: PackageOptions): void {
+/** Says what follows for a model with a batch dimension that nothing is known of. */
+export function warnNotShown(
+  { maxBatchSize }: ModelConfig,
+  why: string,
+  { onProgress }: PackageOptions,
+): void {
   if (maxBatchSize < 2) return;
   onProgress?.(
     'warning',

@@ -4,8 +4,10 @@ import type { Engine } from '../../../src/engine/types.ts';
 import { EdgewiseError } from '../../../src/errors.ts';
 import { createPublishEngines } from '../../../src/platform/node-cli.ts';
 import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
+import { inspectModel } from '../../../src/repository/onnx/inspect.ts';
 import {
   attributeTypes,
+  decodeModel,
   encodeModel,
   type ModelProto,
   tensorTypes,
@@ -298,8 +300,11 @@ describe('buildPackage()', () => {
       output: [value('y', ['n', 7])],
     });
     const labelled = (...lines: string[]) => ({ ...packageInput(pooled), labels: { y: lines } });
-    const { manifest } = await buildPackage(labelled('a', 'b', 'c'), { engines });
-    expect(manifest.outputs).toEqual([{ name: 'y', datatype: 'FP32', shape: [-1, 3, 1, 1] }]);
+    const { manifest, blobs } = await buildPackage(labelled('a', 'b', 'c'), { engines });
+    const outputs = [{ name: 'y', datatype: 'FP32', shape: [-1, 3, 1, 1] }];
+    expect(manifest.outputs).toEqual(outputs);
+    const [graph] = blobs;
+    expect(inspectModel(decodeModel((await graph?.read()) ?? new Uint8Array(0))).outputs).toEqual(outputs);
     await expect(buildPackage(labelled('a'), { engines })).rejects.toThrow(
       /"y" has 3 classes .*\[1,3,1,1\].* 1 lines/,
     );

@@ -1,0 +1,24 @@
+import type { TensorSpec } from '../../tensor/tensor.ts';
+import { decodeModel, encodeModel } from './proto.ts';
+
+/**
+ * The graph with other shapes declared for outputs: runtimes believe a declaration, Triton among them, and complain of
+ * every run that contradicts it.
+ */
+export function declareOutputs(
+  graph: Uint8Array<ArrayBuffer>,
+  specs: readonly TensorSpec[],
+): Uint8Array<ArrayBuffer> {
+  if (specs.length === 0) return graph;
+  const model = decodeModel(graph);
+  const shapes = new Map(specs.map(({ name, shape }) => [name, shape]));
+  const output = (model.graph?.output ?? []).map((value) => {
+    const shape = shapes.get(value.name ?? '');
+    const tensorType = value.type?.tensorType;
+    if (shape === undefined || tensorType === undefined) return value;
+    // A free dimension has neither size nor name.
+    const dim = shape.map((size) => (size === -1 ? {} : { dimValue: BigInt(size) }));
+    return { ...value, type: { ...value.type, tensorType: { ...tensorType, shape: { dim } } } };
+  });
+  return encodeModel({ ...model, graph: { ...model.graph, output } });
+}
