@@ -6,6 +6,7 @@ import { type AppContext, type AppEnv, identifyRequest } from './context.ts';
 import { disputeRoutes } from './dispute-routes.ts';
 import { docsPage } from './docs-page.ts';
 import { oipErrorResponse, toHttpError } from './error-response.ts';
+import { answerFront } from './front.ts';
 import { licenceRoutes } from './licence-routes.ts';
 import { endConnections } from './lifecycle.ts';
 import { reportLoad } from './load-report.ts';
@@ -55,6 +56,7 @@ export function createApp(services: Services): Hono<AppEnv> {
     app.route('/log', logRoutes(receipts, logKey.verifierKey));
   }
   app.route('/admin', adminRoutes(services));
+  app.get('/', (c) => answerFront(c, services));
   app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));
   app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));
   refuseOtherMethods(app);

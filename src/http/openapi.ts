@@ -172,6 +172,13 @@ export const operations: readonly Operation[] = [
     answer: anyObject,
     admin: true,
   },
+  {
+    method: 'get',
+    path: '/',
+    tag: 'Service',
+    summary: 'Who answers here and where to read on; sends a browser to the reference page',
+    answer: serverMetadata.extend({ links: z.record(z.string(), z.string()) }),
+  },
   { method: 'get', path: '/openapi.json', tag: 'Service', summary: 'This description', answer: anyObject },
   { method: 'get', path: '/docs', tag: 'Service', summary: 'Reference page', answer: 'html' },
   ...licenceOperations,

@@ -43,3 +43,25 @@ describe('docsPage()', () => {
     expect(page).not.toMatch(/<script|<link|src="http|@import/);
   });
 });
+
+describe('GET /', () => {
+  it('sends a browser to the reference page', async () => {
+    const accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8';
+    const answer = await service.fetch('/', { headers: { accept } });
+    expect([answer.status, answer.headers.get('Location')]).toEqual([302, '/docs']);
+    expect(answer.headers.get('Vary')).toContain('Accept');
+  });
+
+  it.each([undefined, '*/*', 'application/json'])(
+    'tells a program that accepts %s where to read on',
+    async (accept) => {
+      const answer = await service.fetch('/', accept === undefined ? {} : { headers: { accept } });
+      const { name, links } = JSON.parse(await answer.text());
+      expect([answer.status, name]).toEqual([200, 'edgewise']);
+      expect(Object.keys(links)).toEqual(['reference', 'openapi', 'models', 'ready']);
+      for (const path of Object.values(links)) {
+        expect((await service.fetch(String(path))).status).toBe(200);
+      }
+    },
+  );
+});
