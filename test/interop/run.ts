@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../../scripts/dev-server.ts';
 import { fetchModels, modelsDirectory } from '../../scripts/fetch-models.ts';
-import { runProgram } from '../../scripts/python-environment.ts';
 import { pushModel } from '../../src/cli/push.ts';
 import { startService } from '../support/dev-service.ts';
+import { runPytest } from '../support/pytest.ts';
 import { writeEchoModel, writeEchoModels } from './echo-models.ts';
 import { interopPython } from './python.ts';
 import { writeSigningKeys } from './signing-keys.ts';
@@ -32,9 +32,7 @@ try {
     const folder = writeEchoModel(echoes, `signed/${name}`, 'FP32');
     await pushModel(folder, { ...server, publisherKey: privatePem, aliases: ['stable'] });
   }
-  const tests = join(import.meta.dirname);
-  const pytest = ['-B', '-m', 'pytest', '-p', 'no:cacheprovider', '--tb=short', '-q', tests];
-  process.exitCode = await runProgram(python, [...pytest, ...process.argv.slice(2)], {
+  process.exitCode = await runPytest(python, import.meta.dirname, process.argv.slice(2), {
     EDGEWISE_URL: server.url,
     EDGEWISE_ADMIN_KEY: server.adminKey,
     EDGEWISE_MODELS: modelsDirectory,

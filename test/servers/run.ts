@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import { freePort, root } from '../../scripts/dev-server.ts';
 import { fetchLargeModel } from '../../scripts/fetch-large-model.ts';
 import { fetchModels, modelsDirectory } from '../../scripts/fetch-models.ts';
-import { runProgram } from '../../scripts/python-environment.ts';
 import { pullModel } from '../../src/cli/pull.ts';
 import { pushModel } from '../../src/cli/push.ts';
 import { pullForTriton } from '../../src/cli/triton.ts';
@@ -17,6 +16,7 @@ import { tritonName } from '../../src/cli/triton-config.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { interopPython } from '../interop/python.ts';
 import { startService } from '../support/dev-service.ts';
+import { runPytest } from '../support/pytest.ts';
 import { type RunningServer, type ServerOptions, startServer } from './child.ts';
 import { copyToFolder, writeModels } from './models.ts';
 import { mlserver, ray, type ServerName, serverPython, triton } from './servers.ts';
@@ -134,8 +134,7 @@ try {
     }),
   );
 
-  const pytest = ['-B', '-m', 'pytest', '-p', 'no:cacheprovider', '--tb=short', '-q', import.meta.dirname];
-  process.exitCode = await runProgram(python, [...pytest, ...process.argv.slice(2)], {
+  process.exitCode = await runPytest(python, import.meta.dirname, process.argv.slice(2), {
     EDGEWISE_URL: worker.url,
     EDGEWISE_ADMIN_KEY: worker.adminKey,
     EDGEWISE_MODELS: modelsDirectory,

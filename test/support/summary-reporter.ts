@@ -1,4 +1,5 @@
 import type { Reporter, TestModule } from 'vitest/node';
+import { addCounts, countsLine } from './test-counts.ts';
 
 /** Closes a run with one plain line: how many tests passed, failed and were skipped. */
 export default class SummaryReporter implements Reporter {
@@ -11,8 +12,9 @@ export default class SummaryReporter implements Reporter {
       // A file that failed before any test of it ran counts too.
       counts.failed += module.errors().length;
     }
-    console.log(
-      `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped + counts.pending} skipped`,
-    );
+    const { pending, ...ended } = counts;
+    const total = { ...ended, skipped: ended.skipped + pending };
+    addCounts(total);
+    console.log(countsLine(total));
   }
 }

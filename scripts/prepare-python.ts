@@ -1,0 +1,17 @@
+/**
+ * Installs the Python environments that `npm run test:interop` and `npm run test:servers` take, and makes the large model,
+ * so that neither has to.
+ *
+ *   node scripts/prepare-python.ts
+ */
+import { interopPython } from '../test/interop/python.ts';
+import { serverPython } from '../test/servers/servers.ts';
+import { fetchLargeModel } from './fetch-large-model.ts';
+
+await Promise.all([
+  interopPython(),
+  serverPython('triton'),
+  serverPython('mlserver'),
+  serverPython('ray'),
+  fetchLargeModel(),
+]);
