@@ -12,7 +12,6 @@ import { storedModel } from '../governance/replay/stored-model.ts';
 import type { DisputedAnswer, ReplayMeans } from '../governance/replay/types.ts';
 import { parseKeptExchange } from '../protocol/oip/kept-exchange.ts';
 import { headerLengthName } from '../protocol/oip/types.ts';
-import { predictRunMs } from '../routing/cost.ts';
 import { Admission } from '../scheduler/admission.ts';
 import { digestOf } from '../storage/digest.ts';
 import { type Accounting, record } from './accounting.ts';
@@ -103,7 +102,7 @@ function replayMeans(services: Services, replays: Admission): ReplayMeans {
       const turn = replays.tryAcquire();
       if (turn === undefined) throw busy();
       try {
-        const permit = admission.acquire(predictRunMs(edgeProfile, elementsOf(inputs)));
+        const permit = admission.acquire(services.runCosts.expectedMs(model, elementsOf(inputs)));
         try {
           // A model that the engine refuses is model_not_ready by then. Which of its builds refused inputs it does not say.
           return await unlessRefused(() => pool.run(poolModel(services, model), inputs, outputs));

@@ -11,7 +11,6 @@ import { encodeInferResponse } from '../protocol/oip/infer-response.ts';
 import { type EncodedMessage, headerLengthName, type InferRequest } from '../protocol/oip/types.ts';
 import type { ModelRepository, ResolvedModel } from '../repository/model-repository.ts';
 import type { Manifest, TrafficTarget } from '../repository/schema.ts';
-import { predictRunMs } from '../routing/cost.ts';
 import type { PlacementFacts, Tier } from '../routing/place.ts';
 import { schedulePolicy } from '../scheduler/schedule-policy.ts';
 import { heldBytes } from '../tensor/bytes.ts';
@@ -33,10 +32,12 @@ import { settle } from './settle.ts';
 import { splitOf, stickyKeyOf } from './split.ts';
 import { streamOverlong, streamToOrigin } from './stream-origin.ts';
 import { takeUnits } from './take-units.ts';
+import { tryEdge } from './try-edge.ts';
 
 export async function infer(c: AppContext, services: Services): Promise<Response> {
   const { clock, repository, settings, statistics } = services;
   const startedMs = clock.now();
+  services.runCosts.eventAt(startedMs);
   const name = c.req.param('name') ?? '';
   const version = c.req.param('version');
   const identified = callerOf(c, services);
@@ -104,9 +105,9 @@ async function answer(c: AppContext, services: Services, asked: Asked): Promise<
   if (headerLength === undefined) keepOfBody(c, heldBytes(request.inputs));
   checkFeeds(request.inputs, manifest.inputs, manifest);
   checkRequestedOutputs(request, manifest.outputs);
-  const edgeCostMs = expectedMs(request, manifest);
+  const edgeCostMs = services.runCosts.expectedMs(model, elementsOf(request.inputs));
   const facts = placementFacts(services, model, wishes, edgeCostMs);
-  const placement = placed(services, model, facts);
+  const placement = tryEdge(services, model, facts, placed(services, model, facts));
   const job: Job = {
     model,
     request,
@@ -209,14 +210,6 @@ async function computed(
       'Server-Timing': serverTiming(parseMs, timings ?? ranMs - parsedMs, encodeMs),
     },
   });
-}
-
-/** What the run is expected to take of this isolate's one thread. */
-function expectedMs(request: InferRequest, { edgeProfile }: Manifest): number {
-  if (edgeProfile === undefined) {
-    return 0;
-  }
-  return predictRunMs(edgeProfile, elementsOf(request.inputs));
 }
 
 /** Rows of the batch: what a run counts for. */

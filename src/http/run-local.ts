@@ -1,6 +1,7 @@
 /** A run in this process: a permit, then the model's session, by batches where an origin gathers them. */
 import type { RunOptions, RunResult } from '../engine/types.ts';
 import { toEdgewiseError } from '../errors.ts';
+import { elementsOf } from './elements.ts';
 import type { Job } from './job.ts';
 import { noteUnmeasured } from './note-unmeasured.ts';
 import { poolModel } from './pool-model.ts';
@@ -41,6 +42,9 @@ export async function runLocally(services: Services, job: Job): Promise<RunResul
           });
     // A load says nothing of how many requests are too many.
     latencyMs = result.timings.queueMs + result.timings.runMs;
+    if (tier === 'edge') {
+      services.runCosts.ran(model, elementsOf(request.inputs), result.timings, services.clock.now());
+    }
     return result;
   } catch (error) {
     markOutOfMemory(services, model.manifestDigest, error);

@@ -1,7 +1,6 @@
 import type { Feeds, Fetches } from '../engine/types.ts';
 import { noParameters } from '../protocol/oip/parameters.ts';
 import type { ResolvedModel } from '../repository/model-repository.ts';
-import { predictRunMs } from '../routing/cost.ts';
 import type { Tier } from '../routing/place.ts';
 import { elementsOf } from './elements.ts';
 import { runIn } from './execute.ts';
@@ -25,8 +24,7 @@ export async function runShadow(
   feeds: Feeds,
   { jurisdiction, requestId }: Answered,
 ): Promise<Fetches> {
-  const { edgeProfile } = model.manifest;
-  const edgeCostMs = edgeProfile === undefined ? 0 : predictRunMs(edgeProfile, elementsOf(feeds));
+  const edgeCostMs = services.runCosts.expectedMs(model, elementsOf(feeds));
   const facts = placementFacts(services, model, { wish: tier, jurisdiction }, edgeCostMs);
   const placement = placed(services, model, facts);
   const { outputs } = await runIn(

@@ -8,6 +8,7 @@ import type { Publisher } from '../repository/publisher.ts';
 import type { ReadableVersions } from '../repository/readable.ts';
 import type { OriginPool } from '../routing/origin-pool.ts';
 import type { Tier } from '../routing/place.ts';
+import type { RunCosts } from '../routing/run-costs.ts';
 import type { Admission } from '../scheduler/admission.ts';
 import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import type { VerifiedBlobStore } from '../storage/types.ts';
@@ -47,6 +48,8 @@ export interface Services {
   readonly edgeCapBytes: number;
   readonly engineBaseBytes: number;
   readonly admission: Admission;
+  /** What runs at the edge are expected to cost, corrected by those that this isolate has seen. */
+  readonly runCosts: RunCosts;
   /** How many requests may be at the origin. */
   readonly hops: Admission;
   readonly statistics: Statistics;

@@ -21,6 +21,7 @@ import { ReadableVersions } from '../repository/readable.ts';
 import type { TrustedPublisher } from '../repository/signing/publishers.ts';
 import type { OriginPool } from '../routing/origin-pool.ts';
 import type { Tier } from '../routing/place.ts';
+import { RunCosts } from '../routing/run-costs.ts';
 import { Admission } from '../scheduler/admission.ts';
 import { ByteBudget } from '../scheduler/byte-budget.ts';
 import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
@@ -150,6 +151,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       maxQueuePerSession: config.maxQueuePerModel,
     }),
     outOfMemory: new Lru({ maxBytes: maxOutOfMemory }),
+    runCosts: new RunCosts(),
     unmeasured: new Lru({ maxBytes: maxUnmeasured }),
     edgeCapBytes: config.memoryCapBytes,
     engineBaseBytes,

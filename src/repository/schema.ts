@@ -214,6 +214,7 @@ const edgeProfileSchema = z.strictObject({
   /** Highest WASM memory over create and the largest measured run, the engine's own base included. */
   peakBytes: bytesSchema,
   createMs: z.number().nonnegative(),
+  createCpuMs: z.number().nonnegative().optional(),
   /** Ascending by batchSize; the first is 1 (or the whole input where the model has no batch dimension). */
   runs: z
     .array(
@@ -221,6 +222,8 @@ const edgeProfileSchema = z.strictObject({
         batchSize: z.int().positive(),
         inputElements: bytesSchema,
         microseconds: z.number().nonnegative(),
+        /** The processor's own time of the same runs: less, where the machine did other things meanwhile. */
+        cpuMicroseconds: z.number().nonnegative().optional(),
       }),
     )
     .min(1),

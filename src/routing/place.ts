@@ -31,6 +31,8 @@ export type PlacementReason =
   | 'edge-out-of-memory'
   /** The request would take more time than the edge gives to one. */
   | 'exceeds-edge-cpu'
+  /** The request is expected to take too long at the edge, and is one of the few that try whether it does. */
+  | 'edge-trial'
   /** The edge has too much to do. */
   | 'edge-busy'
   /** The edge could not load the model. */

@@ -1,6 +1,14 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { EdgeProfile } from '../../src/repository/schema.ts';
-import { predictRunMs } from '../../src/routing/cost.ts';
+import {
+  correctByBound,
+  correctByReading,
+  isTrialDue,
+  maxFactor,
+  newCorrection,
+  predictRunMs,
+} from '../../src/routing/cost.ts';
 
 const run = (batchSize: number, microseconds: number) => ({
   batchSize,
@@ -26,5 +34,97 @@ describe('predictRunMs()', () => {
     ['nothing', 0, 2],
   ])('gives %s', (_, elements, ms) => {
     expect(predictRunMs(profile, elements)).toBe(ms);
+  });
+});
+
+describe('predictRunMs() of a profile that a busy machine made', () => {
+  it('goes by the processor’s own time', () => {
+    const busy = { ...profile, runs: [{ ...run(1, 778_000), cpuMicroseconds: 56_000 }] };
+    expect(predictRunMs(busy, 10)).toBe(56);
+    expect(predictRunMs(busy, 20)).toBe(112);
+  });
+});
+
+const atMost = (factor: number) => factor * 1.0000001;
+
+describe('correctByReading()', () => {
+  it('follows a profile that is too low within a few requests', () => {
+    const correction = newCorrection();
+    for (let count = 0; count < 10; count += 1) correctByReading(correction, 10, 80);
+    expect(correction.factor).toBeGreaterThan(4);
+    expect(correction.factor).toBeLessThan(8);
+  });
+
+  it('follows one that is too high at once', () => {
+    const correction = newCorrection();
+    for (let count = 0; count < 4; count += 1) correctByReading(correction, 778, 56);
+    expect(correction.factor * 778).toBeLessThan(70);
+  });
+
+  it('stays near the true cost though every other run is disturbed', () => {
+    const correction = newCorrection();
+    for (let count = 0; count < 200; count += 1) correctByReading(correction, 50, count % 2 === 0 ? 50 : 400);
+    expect(correction.factor).toBeLessThan(2.2);
+  });
+
+  it('is bounded, and stays between what it was and what it reads', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.tuple(
+            fc.double({ min: 0, max: 1e5, noNaN: true }),
+            fc.double({ min: 0, max: 1e7, noNaN: true }),
+          ),
+        ),
+        (readings) => {
+          const correction = newCorrection();
+          for (const [profileMs, readMs] of readings) {
+            const before = correction.factor;
+            correctByReading(correction, profileMs, readMs);
+            const { factor } = correction;
+            expect(factor).toBeGreaterThanOrEqual(1 / maxFactor);
+            expect(factor).toBeLessThanOrEqual(maxFactor);
+            const read = Math.min(maxFactor, Math.max(1 / maxFactor, readMs / profileMs));
+            if (factor !== before) {
+              expect(factor).toBeLessThanOrEqual(atMost(Math.max(before, read)));
+              expect(atMost(factor)).toBeGreaterThanOrEqual(Math.min(before, read));
+            }
+          }
+        },
+      ),
+    );
+  });
+
+  it('takes no notice of runs too short to be read', () => {
+    const correction = newCorrection();
+    correctByReading(correction, 0.05, 1);
+    expect(correction.factor).toBe(1);
+  });
+});
+
+describe('correctByBound()', () => {
+  it('lowers, and never raises', () => {
+    const correction = newCorrection();
+    correctByBound(correction, 778, 90);
+    expect(correction.factor).toBeCloseTo(90 / 778);
+    correctByBound(correction, 778, 5000);
+    expect(correction.factor).toBeCloseTo(90 / 778);
+  });
+});
+
+describe('isTrialDue()', () => {
+  const due = (expectedMs: number) => {
+    const correction = newCorrection();
+    return Array.from({ length: 2000 }, () => isTrialDue(correction, expectedMs, 100)).flatMap((is, at) =>
+      is ? [at + 1] : [],
+    );
+  };
+
+  it('is due twice, after 16 and 256 requests, for a model within four budgets', () => {
+    expect(due(400)).toEqual([16, 256]);
+  });
+
+  it('is never due for a larger one', () => {
+    expect(due(401)).toEqual([]);
   });
 });

@@ -5,6 +5,7 @@ import { EdgewiseError, isEdgewiseError, toEdgewiseError } from '../../errors.ts
 import { findAgreement } from '../../tensor/agree.ts';
 import { firstShapeDifference } from '../../tensor/compare.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
+import type { MeasuredRun } from '../edge-profile.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
 import {
   describeSplit,
@@ -118,7 +119,7 @@ async function measure(
   options: PackageOptions,
 ): Promise<EdgeMeasurement> {
   const { config, drivers = [], reference } = input;
-  const { clock = systemClock, engines, onProgress } = options;
+  const { clock = systemClock, engines } = options;
   const engine = () => engines.edge(options.memoryCapBytes ?? defaultEdgeCapBytes);
   const measureAt = (at?: Values) =>
     measureEdge(engine(), sourceOf(split), {
@@ -126,11 +127,8 @@ async function measure(
       maxBatchSize: reference.kind === undefined ? 1 : Math.max(1, config.maxBatchSize),
       cases: reference.cases.map(({ feeds }) => feeds),
       feeds: (batchSize) => feedsOf(input, batchSize, at),
-      onRun: (batchSize, microseconds) =>
-        onProgress?.(
-          'measure',
-          `batch ${batchSize}${at === undefined ? '' : ` at ${describeValues(at)}`}: ${(microseconds / 1000).toFixed(2)} ms`,
-        ),
+      ...(options.cpuMs && { cpuMs: options.cpuMs }),
+      onRun: (run) => reportRun(run, at === undefined ? '' : ` at ${describeValues(at)}`, options),
     });
   const usual = await measureAt();
   const extremes = extremeValues(drivers, config.values);
@@ -145,6 +143,28 @@ async function measure(
 /** Reads what was cut as an engine reads what is published. */
 export function sourceOf({ graph, weights }: SplitModel): ModelSource {
   return { graph, ...(weights && { weights: weightSource(weights) }) };
+}
+
+/** A machine that gave less than half of itself to the runs is busy with other things. */
+const busyRatio = 2;
+/** Shorter runs are not worth a word. */
+const notableMs = 1;
+
+function reportRun(
+  { batchSize, microseconds, cpuMicroseconds }: MeasuredRun,
+  where: string,
+  { onProgress }: PackageOptions,
+): void {
+  const wallMs = microseconds / 1000;
+  const cpuMs = cpuMicroseconds === undefined ? wallMs : cpuMicroseconds / 1000;
+  const ofCpu = cpuMicroseconds === undefined ? '' : `, ${cpuMs.toFixed(2)} ms of the processor`;
+  onProgress?.('measure', `batch ${batchSize}${where}: ${wallMs.toFixed(2)} ms${ofCpu}`);
+  if (wallMs > notableMs && wallMs > cpuMs * busyRatio) {
+    onProgress?.(
+      'warning',
+      `this machine is busy: a run took ${wallMs.toFixed(0)} ms, of which the processor computed ${cpuMs.toFixed(0)} ms. Requests are placed by the latter`,
+    );
+  }
 }
 
 /** The most that a WASM memory can hold. */

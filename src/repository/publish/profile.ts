@@ -3,6 +3,7 @@ import type { Clock } from '../../async/clock.ts';
 import type { Engine, Feeds, Fetches, ModelSource, Session } from '../../engine/types.ts';
 import { isEdgewiseError } from '../../errors.ts';
 import { elementCount } from '../../tensor/shape.ts';
+import { costMicroseconds, type MeasuredRun } from '../edge-profile.ts';
 import { encodeModel } from '../onnx/proto.ts';
 import { attributeTypes, tensorTypes } from '../onnx/proto-types.ts';
 import type { EdgeProfile } from '../schema.ts';
@@ -11,10 +12,12 @@ export interface MeasureOptions {
   /** Largest batch to try; 1 where the first dimension is not a batch. */
   readonly maxBatchSize: number;
   readonly clock: Clock;
+  /** Milliseconds that the processor has spent on this thread. Absent: the machine does not say. */
+  cpuMs?(): number;
   feeds(batchSize: number): Feeds;
   /** What is answered, once each, for comparison with another engine. */
   readonly cases?: readonly Feeds[];
-  onRun?(batchSize: number, microseconds: number): void;
+  onRun?(run: MeasuredRun): void;
 }
 
 export interface EdgeMeasurement {
@@ -25,8 +28,13 @@ export interface EdgeMeasurement {
   readonly answers: readonly Fetches[];
 }
 
-/** Runs are timed in rounds of five until a round is hardly faster than the one before: V8 compiles hot code meanwhile. */
+/**
+ * Runs are timed in rounds of five until a round is hardly faster than the one before: V8 compiles hot code meanwhile. The
+ * fastest run counts, since whatever else a machine does makes runs longer, and the processor's own time stands beside it: on
+ * a machine that is never quiet even the fastest run has waited.
+ */
 const runsPerRound = 5;
+const minRunsPerRound = 2;
 const steadyRatio = 0.9;
 /** A model this slow is not measured longer; larger batches come when the code is compiled, so one round does. */
 const maxMeasureMs = 2000;
@@ -43,12 +51,11 @@ export async function measureEdge(
   source: ModelSource,
   options: MeasureOptions,
 ): Promise<EdgeMeasurement> {
-  const { clock } = options;
   const baseBytes = await emptyEngineBytes(engine);
-  const begin = clock.now();
+  const begin = readTimes(options);
   const session = await engine.createSession(source);
   try {
-    const createMs = clock.now() - begin;
+    const create = timesSince(begin, options);
     // A small model fits into what the empty engine has reserved; its own bytes stand there all the same.
     const modelBytes = source.graph.byteLength + (source.weights?.byteLength ?? 0);
     const sessionBytes = Math.max(engine.memory().usedBytes - baseBytes, modelBytes);
@@ -59,7 +66,7 @@ export async function measureEdge(
     const runs = [first.run];
     for (const batchSize of batchSizes(options.maxBatchSize)) {
       const last = runs.at(-1);
-      if (last !== undefined && (last.microseconds / last.batchSize) * batchSize > maxRunMs * 1000) {
+      if (last !== undefined && (costMicroseconds(last) / last.batchSize) * batchSize > maxRunMs * 1000) {
         break;
       }
       const measured = await measureRuns(session, options, batchSize).catch(stopAtCapacity);
@@ -74,7 +81,8 @@ export async function measureEdge(
       memoryCapBytes: engine.memory().capBytes,
       sessionBytes,
       peakBytes,
-      createMs: round(createMs),
+      createMs: round(create.wallMs),
+      ...(create.cpuMs !== undefined && { createCpuMs: round(create.cpuMs) }),
       runs,
     };
     return { profile, fetches: first.fetches, answers };
@@ -106,32 +114,70 @@ async function measureRuns(session: Session, options: MeasureOptions, batchSize:
   // The first run also grows the memory and plans it, so it is not counted.
   const fetches = await session.run(feeds);
   const end = clock.now() + maxMeasureMs;
-  let best = await medianMs(session, feeds, { clock, end });
-  let previous = batchSize === 1 ? Number.POSITIVE_INFINITY : best;
-  while (best < previous * steadyRatio && clock.now() < end) {
-    previous = best;
-    best = Math.min(best, await medianMs(session, feeds, { clock, end }));
+  let best = await fastestOfRound(session, feeds, options, end);
+  let previousMs = batchSize === 1 ? Number.POSITIVE_INFINITY : leastMs(best);
+  while (leastMs(best) < previousMs * steadyRatio && clock.now() < end) {
+    previousMs = leastMs(best);
+    best = faster(best, await fastestOfRound(session, feeds, options, end));
   }
-  const microseconds = round(best * 1000);
   const inputElements = [...feeds.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  options.onRun?.(batchSize, microseconds);
-  return { fetches, run: { batchSize, inputElements, microseconds } };
+  const run: MeasuredRun = {
+    batchSize,
+    inputElements,
+    microseconds: round(best.wallMs * 1000),
+    ...(best.cpuMs !== undefined && { cpuMicroseconds: round(best.cpuMs * 1000) }),
+  };
+  options.onRun?.(run);
+  return { fetches, run };
 }
 
-/** Of one round, cut short at `end`. */
-async function medianMs(
+/** What one run took: by the clock, and of the processor's own time where the machine says. */
+interface Times {
+  readonly wallMs: number;
+  readonly cpuMs: number | undefined;
+}
+
+type TimeSources = Pick<MeasureOptions, 'clock' | 'cpuMs'>;
+
+function readTimes({ clock, cpuMs }: TimeSources): Times {
+  return { wallMs: clock.now(), cpuMs: cpuMs?.() };
+}
+
+function timesSince(begin: Times, sources: TimeSources): Times {
+  const end = readTimes(sources);
+  return {
+    wallMs: end.wallMs - begin.wallMs,
+    cpuMs: end.cpuMs === undefined || begin.cpuMs === undefined ? undefined : end.cpuMs - begin.cpuMs,
+  };
+}
+
+function leastMs({ wallMs, cpuMs = wallMs }: Times): number {
+  return Math.min(wallMs, cpuMs);
+}
+
+/** The least of each: the fastest run by the clock need not be the one that the processor spent least on. */
+function faster(one: Times, other: Times): Times {
+  return {
+    wallMs: Math.min(one.wallMs, other.wallMs),
+    cpuMs:
+      one.cpuMs === undefined || other.cpuMs === undefined ? undefined : Math.min(one.cpuMs, other.cpuMs),
+  };
+}
+
+/** The fastest run of one round, which is cut short at `end`, though not before its second run. */
+async function fastestOfRound(
   session: Session,
   feeds: Feeds,
-  { clock, end }: { readonly clock: Clock; readonly end: number },
-): Promise<number> {
-  const times: number[] = [];
-  do {
-    const start = clock.now();
+  sources: TimeSources,
+  end: number,
+): Promise<Times> {
+  let best: Times = { wallMs: Number.POSITIVE_INFINITY, cpuMs: Number.POSITIVE_INFINITY };
+  for (let run = 0; run < runsPerRound && (run < minRunsPerRound || sources.clock.now() < end); run += 1) {
+    const begin = readTimes(sources);
     await session.run(feeds);
-    times.push(clock.now() - start);
-  } while (times.length < runsPerRound && clock.now() < end);
-  times.sort((a, b) => a - b);
-  return times[Math.floor(times.length / 2)] ?? 0;
+    best = faster(best, timesSince(begin, sources));
+  }
+  return best;
 }
 
 function round(value: number): number {

@@ -73,6 +73,8 @@ export interface PackageOptions {
   /** Default 96 MiB, as the worker's. */
   readonly memoryCapBytes?: number;
   readonly clock?: Clock;
+  /** Milliseconds that the processor has spent on this thread; absent: the profile has times by the clock alone. */
+  cpuMs?(): number;
   /** A new SHA-256 that is fed piece by piece. Default: one in JavaScript, which takes a few seconds for a gigabyte. */
   sha256?(): IncrementalDigest;
   /** Default now. */

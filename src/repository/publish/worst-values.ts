@@ -5,6 +5,7 @@
 import type { Clock } from '../../async/clock.ts';
 import type { Engine, Feeds, ModelSource } from '../../engine/types.ts';
 import type { ValueBounds } from '../../tensor/value-bounds.ts';
+import { costMicroseconds } from '../edge-profile.ts';
 import type { EdgeProfile } from '../schema.ts';
 
 /** Input name → the value that all its elements have. */
@@ -83,7 +84,7 @@ export function worstProfile(one: EdgeProfile, other: EdgeProfile): EdgeProfile 
     // A batch that is too large for the worst values is not measured with them.
     runs: one.runs.slice(0, other.runs.length).map((run, index) => {
       const worst = other.runs[index];
-      return worst !== undefined && worst.microseconds > run.microseconds ? worst : run;
+      return worst !== undefined && costMicroseconds(worst) > costMicroseconds(run) ? worst : run;
     }),
   };
 }

@@ -12,11 +12,14 @@ interface Costs {
   readonly bytesPerRow: number;
   /** Of run number n, of one row. */
   runMs(run: number): number;
+  /** What other processes take of the machine during run number n. Default: nothing. */
+  disturbedMs?(run: number): number;
 }
 
 /** An engine whose costs are known: memory that grows and never shrinks, runs that take their time of a clock. */
 function costlyEngine(costs: Costs) {
   let now = 0;
+  let cpu = 0;
   let usedBytes = 0;
   let runs = 0;
   let released = 0;
@@ -34,6 +37,7 @@ function costlyEngine(costs: Costs) {
     async createSession({ graph }): Promise<Session> {
       const empty = graph.byteLength > 1;
       now += empty ? 400 : 30;
+      cpu += 25;
       grow(1000 + (empty ? 0 : costs.sessionBytes));
       return {
         inputs: [],
@@ -42,7 +46,8 @@ function costlyEngine(costs: Costs) {
         async run(feeds) {
           const rows = feeds.get('x')?.shape[0] ?? 0;
           grow(1000 + costs.sessionBytes + rows * costs.bytesPerRow);
-          now += costs.runMs(runs) * rows;
+          now += costs.runMs(runs) * rows + (costs.disturbedMs?.(runs) ?? 0);
+          cpu += costs.runMs(runs) * rows;
           runs += 1;
           return feeds;
         },
@@ -52,7 +57,7 @@ function costlyEngine(costs: Costs) {
       };
     },
   };
-  return { engine, clock, released: () => released };
+  return { engine, clock, cpuMs: () => cpu, released: () => released };
 }
 
 const input = [{ name: 'x', datatype: 'FP32', shape: [-1, 5] }] as const;
@@ -106,6 +111,37 @@ describe('measureEdge()', () => {
     });
     const { profile } = await measureEdge(engine, source, { clock, feeds, maxBatchSize: 1 });
     expect(profile.runs[0]?.microseconds).toBe(1000);
+  });
+
+  it('counts the fastest run, and the processor’s own time beside it', async () => {
+    const { engine, clock, cpuMs } = costlyEngine({
+      capBytes: 10_000,
+      sessionBytes: 0,
+      bytesPerRow: 0,
+      runMs: () => 56,
+      disturbedMs: (run) => (run === 3 ? 4 : 700 + run),
+    });
+    const { profile } = await measureEdge(engine, source, { clock, cpuMs, feeds, maxBatchSize: 1 });
+    expect(profile.runs).toEqual([
+      { batchSize: 1, inputElements: 5, microseconds: 60_000, cpuMicroseconds: 56_000 },
+    ]);
+    expect(profile).toMatchObject({ createMs: 30, createCpuMs: 25 });
+  });
+
+  it('does not take a model for slow on a machine that is never quiet', async () => {
+    const { engine, clock, cpuMs } = costlyEngine({
+      capBytes: 10_000,
+      sessionBytes: 0,
+      bytesPerRow: 0,
+      runMs: () => 20,
+      disturbedMs: () => 3000,
+    });
+    const { profile } = await measureEdge(engine, source, { clock, cpuMs, feeds, maxBatchSize: 4 });
+    expect(profile.runs.map(({ batchSize, cpuMicroseconds }) => [batchSize, cpuMicroseconds])).toEqual([
+      [1, 20_000],
+      [2, 40_000],
+      [4, 80_000],
+    ]);
   });
 
   it('tries no batch that would take too long', async () => {
