@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { AdminClient } from '../client/admin-client.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
-import { encodeManifest } from '../repository/documents.ts';
+import { encodeManifest, graphBlobs } from '../repository/documents.ts';
 import { externalRef } from '../repository/onnx/external.ts';
 import { inspectModel } from '../repository/onnx/inspect.ts';
 import { decodeModel } from '../repository/onnx/proto.ts';
@@ -39,7 +39,7 @@ export async function openVersion(client: AdminClient, name: string, version: st
   if (manifest.name !== name) {
     throw mismatch(`the manifest found as ${name} is the one of ${label}`);
   }
-  const graph = await checkedBlob(client, manifest.graph, `the graph of ${label}`);
+  const graph = await checkedGraph(client, manifest, `the graph of ${label}`);
   checkGraph(manifest, graph, label);
   const { text, byteLength } = manifest.terms.licence;
   return {
@@ -91,6 +91,23 @@ async function signatureBlob(
   if ((await digestOf(bytes)) !== digest)
     throw mismatch(`the signature of ${label}, ${digest}, is stored with other bytes`);
   return bytes;
+}
+
+async function checkedGraph(
+  client: AdminClient,
+  { graph }: Manifest,
+  what: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for (const part of graphBlobs(graph)) parts.push(await checkedBlob(client, part, what));
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) return only;
+  const whole = new Uint8Array(Buffer.concat(parts));
+  const digest = await digestOf(whole);
+  if (digest !== graph.digest) {
+    throw mismatch(`${what} is ${digest} as one file, what is signed is ${graph.digest}`);
+  }
+  return whole;
 }
 
 interface BlobWanted {

@@ -78,6 +78,10 @@ interface Place {
 
 function placeOf({ graph, terms, weights }: Manifest, digest: Digest): Place | undefined {
   if (digest === graph.digest) return { file: fileNames.graph };
+  const part = graph.chunks?.find((each) => each.digest === digest);
+  if (part !== undefined) {
+    return { file: fileNames.graph, begin: part.offset, end: part.offset + part.byteLength };
+  }
   if (digest === terms.licence.text) return { file: fileNames.licence };
   const chunk = weights?.chunks.find((each) => each.digest === digest);
   if (weights === undefined || chunk === undefined) return undefined;

@@ -88,8 +88,11 @@ async function fileOf(
       const { bytes, digest } = await encodeManifest(manifest);
       return { body: bytes, digest, type: 'application/json' };
     }
-    case fileNames.graph:
-      return stored(manifest.graph.digest, binary);
+    case fileNames.graph: {
+      if (manifest.graph.chunks === undefined) return stored(manifest.graph.digest, binary);
+      const { graph } = await modelSource(manifest, blobs);
+      return { body: new Uint8Array(graph), digest: manifest.graph.digest, type: binary };
+    }
     case fileNames.licence:
       return stored(manifest.terms.licence.text, 'text/plain; charset=utf-8');
     case fileNames.signature:

@@ -96,10 +96,20 @@ export interface BlobReference {
   readonly byteLength: number;
 }
 
+/** The blobs that the graph consists of, in their order. */
+export function graphBlobs({
+  chunks,
+  ...whole
+}: { readonly chunks?: readonly BlobReference[] | undefined } & BlobReference): readonly BlobReference[] {
+  return chunks ?? [whole];
+}
+
+const referenceSchema = z.object({ digest: digestSchema, byteLength: z.int() });
+
 /** What of a manifest names blobs: also of one from before manifests had terms, so that it can be removed. */
 const namingSchema = z.object({
-  graph: z.object({ digest: digestSchema, byteLength: z.int() }),
-  weights: z.object({ chunks: z.array(z.object({ digest: digestSchema, byteLength: z.int() })) }).optional(),
+  graph: referenceSchema.extend({ chunks: z.array(referenceSchema).optional() }),
+  weights: z.object({ chunks: z.array(referenceSchema) }).optional(),
   terms: z.object({ licence: z.object({ text: digestSchema, byteLength: z.int() }) }).optional(),
 });
 
@@ -120,7 +130,7 @@ export function referencedBlobs({
   terms,
 }: z.output<typeof namingSchema>): readonly BlobReference[] {
   const references: readonly BlobReference[] = [
-    graph,
+    ...graphBlobs(graph),
     ...(weights?.chunks ?? []),
     ...(terms === undefined ? [] : [{ digest: terms.licence.text, byteLength: terms.licence.byteLength }]),
   ];

@@ -196,13 +196,14 @@ const weightsNameSchema = z
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'expected the name of a file')
   .refine((name) => !otherFiles.includes(name), `expected none of ${otherFiles.join(', ')}`);
 
-function chunksCover(weights: { byteLength: number; chunks: readonly WeightChunk[] }): boolean {
+function chunksCover(file: { byteLength: number; chunks?: readonly WeightChunk[] | undefined }): boolean {
+  if (file.chunks === undefined) return true;
   let end = 0;
-  for (const chunk of weights.chunks) {
+  for (const chunk of file.chunks) {
     if (chunk.offset !== end) return false;
     end += chunk.byteLength;
   }
-  return end === weights.byteLength;
+  return end === file.byteLength;
 }
 
 /** Costs measured at publish time under the WASM engine with the edge's memory cap. */
@@ -263,7 +264,15 @@ const plainManifestSchema = z.strictObject({
   outputs: z.array(tensorSpecSchema).min(1).max(maxTensors).refine(namesDiffer, differentNames),
   /** Output name → labels in class order. */
   labels: byName(z.array(z.string())),
-  graph: z.strictObject({ digest: digestSchema, byteLength: z.int().positive() }),
+  graph: z
+    .strictObject({
+      /** Of the whole file. */
+      digest: digestSchema,
+      byteLength: z.int().positive(),
+      /** The blobs of one that is too large to be a blob by itself; absent: it is one. */
+      chunks: z.array(chunkSchema).min(1).optional(),
+    })
+    .refine(chunksCover, 'expected chunks that follow one another without gaps and end at byteLength'),
   /** Absent for a model whose weights all stay in the graph. */
   weights: z
     .strictObject({

@@ -3,6 +3,7 @@ import { Lru } from '../async/lru.ts';
 import type { ModelSource, WeightSource } from '../engine/types.ts';
 import { EdgewiseError } from '../errors.ts';
 import type { Digest, VerifiedBlobStore } from '../storage/types.ts';
+import { graphBlobs } from './documents.ts';
 import type { Manifest, WeightChunk } from './schema.ts';
 
 const mebibyte = 1024 * 1024;
@@ -54,8 +55,20 @@ export async function modelSource(
     return bytes;
   }
   const { graph, weights } = manifest;
+  const readGraph = async (): Promise<Uint8Array> => {
+    const blobs = graphBlobs(graph);
+    const [only] = blobs;
+    if (only !== undefined && blobs.length === 1) return read(only.digest, only.byteLength);
+    const whole = new Uint8Array(graph.byteLength);
+    let at = 0;
+    for (const { digest, byteLength } of blobs) {
+      whole.set(await read(digest, byteLength), at);
+      at += byteLength;
+    }
+    return whole;
+  };
   const [graphBytes, source] = await Promise.all([
-    read(graph.digest, graph.byteLength),
+    readGraph(),
     weights && openWeights(weights, (chunk) => read(chunk.digest, chunk.byteLength), options),
   ]);
   return { graph: graphBytes, ...(source && { weights: source }) };

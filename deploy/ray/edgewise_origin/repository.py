@@ -136,7 +136,8 @@ class Manifest:
     row_wise: bool
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    graph: Blob
+    """The parts of model.onnx, in order: one, or chunks where it is large."""
+    graph: tuple[Blob, ...]
     """Name of the file that the graph refers to for its weights; None for a model that has none beside it."""
     weights_file: str | None
     chunks: tuple[Blob, ...]
@@ -160,7 +161,7 @@ def parse_manifest(digest: str, data: bytes) -> Manifest:
         row_wise=document.get("rowWise") is True,
         inputs=tensors("inputs"),
         outputs=tensors("outputs"),
-        graph=blob(document["graph"]),
+        graph=tuple(blob(part) for part in document["graph"].get("chunks") or [document["graph"]]),
         # It becomes the name of a file here.
         weights_file=None if weights is None else Path(weights["path"]).name,
         chunks=() if weights is None else tuple(blob(chunk) for chunk in weights["chunks"]),
@@ -250,7 +251,7 @@ class Repository:
 
     @staticmethod
     def _files(manifest: Manifest) -> Iterator[tuple[str, tuple[Blob, ...]]]:
-        yield "model.onnx", (manifest.graph,)
+        yield "model.onnx", manifest.graph
         if manifest.weights_file is not None:
             yield manifest.weights_file, manifest.chunks
 

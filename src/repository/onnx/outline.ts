@@ -212,7 +212,7 @@ class Scan {
 
 /** Bytes that grow at their end. */
 class Output {
-  #buffer = new Uint8Array(64 * 1024);
+  #buffer = new Uint8Array(1024);
   #length = 0;
 
   get length(): number {
@@ -242,7 +242,9 @@ class Output {
 
   /** A number of one byte. */
   tag(value: number): void {
-    this.#buffer[this.reserve(1)] = value;
+    // The buffer may be another one once there is room.
+    const at = this.reserve(1);
+    this.#buffer[at] = value;
   }
 
   varint(value: number): void {

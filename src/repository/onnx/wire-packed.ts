@@ -33,7 +33,7 @@ function readNumbers<A extends NumericArray>(id: number, codec: PackedCodec<A>):
     const run =
       wireType === lengthDelimited
         ? codec.readRun(reader, lengthEnd(reader))
-        : readUnpacked(id, codec, reader);
+        : readUnpacked(id, codec, reader, limits.end);
     if (previous === undefined) {
       return run;
     }
@@ -48,13 +48,18 @@ function readNumbers<A extends NumericArray>(id: number, codec: PackedCodec<A>):
 }
 
 /** All numbers of a run of fields with the same tag, the first of which has been read already: counted, then read. */
-function readUnpacked<A extends NumericArray>(id: number, codec: PackedCodec<A>, reader: Reader): A {
+function readUnpacked<A extends NumericArray>(
+  id: number,
+  codec: PackedCodec<A>,
+  reader: Reader,
+  messageEnd: number,
+): A {
   const tag = (id << 3) | codec.elementWireType;
   const start = reader.pos;
   let count = 0;
   for (let end = start; ; count += 1) {
     reader.pos = end;
-    if (count > 0 && (reader.pos >= reader.len || reader.uint32() !== tag)) break;
+    if (count > 0 && (reader.pos >= messageEnd || reader.uint32() !== tag)) break;
     end = reader.skipType(codec.elementWireType).pos;
   }
   reader.pos = start;

@@ -25,6 +25,8 @@ export const fixed32 = 5;
 export interface Limits {
   depth: number;
   elements: number;
+  /** Where the message ends whose field is being read. */
+  end: number;
 }
 
 /** How one field is read and written. `previous` is what the same field already held in this message. */
@@ -215,6 +217,8 @@ export function message<T extends UnknownFields>(fields: Fields<T>): Message<T> 
     read(reader, end, previous, limits) {
       let unknownFields: Uint8Array[] | undefined;
       const values: Record<string, unknown> = { ...previous };
+      const outerEnd = limits.end;
+      limits.end = end;
       while (reader.pos < end) {
         const start = reader.pos;
         const tag = reader.tag();
@@ -230,6 +234,7 @@ export function message<T extends UnknownFields>(fields: Fields<T>): Message<T> 
           values[entry.key] = value;
         }
       }
+      limits.end = outerEnd;
       if (reader.pos !== end) {
         throw new RangeError('a field runs past the end of its message');
       }
@@ -256,7 +261,8 @@ export function decodeMessage<T>(type: Message<T>, bytes: Uint8Array, what: stri
   // A Buffer's views would be Buffers.
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
-    return type.read(new Reader(plain), plain.byteLength, undefined, { depth: 0, elements: maxElements });
+    const end = plain.byteLength;
+    return type.read(new Reader(plain), end, undefined, { depth: 0, elements: maxElements, end });
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new EdgewiseError(

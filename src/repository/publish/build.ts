@@ -2,7 +2,6 @@
 import { checkDocument } from '../../check-document.ts';
 import type { Fetches, ModelSource } from '../../engine/types.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { digestOf } from '../../storage/digest.ts';
 import { classAxis } from '../../tensor/class-axis.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import { branchOnValues } from '../onnx/branches.ts';
@@ -14,16 +13,17 @@ import { type Manifest, manifestSchema, manifestSchemaId } from '../schema.ts';
 import { boundCost, describeUnbounded } from './cost-bounds.ts';
 import { buildForEdge, type EdgeForm, sourceOf } from './edge-form.ts';
 import { dimensionNames } from './free-sizes.ts';
+import { blobOf, cutGraph } from './graph-blobs.ts';
 import { explainLoadError, missingKernelReason } from './load-reason.ts';
 import { type MeasuredAnswers, measureAnswers, warnNotShown } from './measure-answers.ts';
 import { runReference } from './reference.ts';
 import { parseSamples } from './samples.ts';
 import { isOriginOnly, type ModelFile, readSource } from './source.ts';
-import type { ModelPackage, PackageBlob, PackageInput, PackageOptions } from './types.ts';
+import type { ModelPackage, PackageInput, PackageOptions } from './types.ts';
 import { digestWeights } from './whole-digest.ts';
 
-/** What the server takes as one blob. */
-const maxGraphBytes = 16 * 1024 * 1024;
+/** A graph is held in memory as a whole wherever it is loaded. */
+const maxGraphBytes = 128 * 1024 * 1024;
 
 /**
  * Checks the model, optimises it, cuts it into graph and chunks, compares its answer under the edge's engine with the
@@ -215,12 +215,12 @@ async function assemble(
       `the graph of ${config.name} has ${graph.byteLength} bytes without its weights, at most ${maxGraphBytes} are accepted: strings and tensors in attributes cannot be taken out of it`,
     );
   }
-  const graphBlob = await blobOf(graph);
+  const graphBlobs = await cutGraph(graph);
   const digests = weights && (await digestWeights(weights, options.sha256));
   const chunks = (weights?.pieces ?? []).map(({ offset, byteLength, read }, index) => ({
     offset,
     byteLength,
-    digest: digests?.pieces[index] ?? graphBlob.digest,
+    digest: digests?.pieces[index] ?? graphBlobs.graph.digest,
     read: () => read(),
   }));
   const manifest: Manifest = {
@@ -242,7 +242,7 @@ async function assemble(
     bounded,
     outputs: answers.outputs.map(plainSpec),
     labels: Object.fromEntries(Object.entries(labels).map(([name, lines]) => [name, [...lines]])),
-    graph: { digest: graphBlob.digest, byteLength: graph.byteLength },
+    graph: graphBlobs.graph,
     ...(weights &&
       digests && {
         weights: {
@@ -263,7 +263,7 @@ async function assemble(
   return {
     manifest: checkedManifest(manifest),
     blobs: [
-      graphBlob,
+      ...graphBlobs.blobs,
       ...chunks.map(({ digest, byteLength, read }) => ({ digest, byteLength, read })),
       await blobOf(input.licenceText),
     ],
@@ -272,10 +272,6 @@ async function assemble(
 
 function plainSpec({ name, datatype, shape }: TensorSpec): Manifest['inputs'][number] {
   return { name, datatype, shape: [...shape] };
-}
-
-async function blobOf(bytes: Uint8Array<ArrayBuffer>): Promise<PackageBlob> {
-  return { digest: await digestOf(bytes), byteLength: bytes.byteLength, read: async () => bytes };
 }
 
 /** The server checks the same; here the refusal comes before the upload. */

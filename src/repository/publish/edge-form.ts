@@ -50,11 +50,12 @@ const originHint = 'With --origin it is published for the origin only';
 /** @throws EdgewiseError `too_large`, or `invalid_request` with the reason why the edge cannot serve it. */
 export async function buildForEdge(input: EdgeFormInput, options: PackageOptions): Promise<EdgeForm> {
   const capBytes = options.memoryCapBytes ?? defaultEdgeCapBytes;
-  const { weights } = input.split;
-  if (weights !== undefined && weights.byteLength > capBytes) {
+  const { graph, weights } = input.split;
+  const modelBytes = graph.byteLength + (weights?.byteLength ?? 0);
+  if (modelBytes > capBytes) {
     throw new EdgewiseError(
       'too_large',
-      `${input.config.name} is too large for the edge: its weights take ${mebibytes(weights.byteLength)}, the edge has ${mebibytes(capBytes)} of memory for all. ${originHint}`,
+      `${input.config.name} is too large for the edge: its graph and weights take ${mebibytes(modelBytes)}, the edge has ${mebibytes(capBytes)} of memory for all. ${originHint}`,
     );
   }
   const movable = withMovableWeights(input.model);

@@ -179,6 +179,23 @@ describe('decodeModel()', () => {
     ]);
   });
 
+  it('ends a list of numbers with its message, whatever stands behind it', () => {
+    const field = (id: number, bytes: Uint8Array) =>
+      new Writer()
+        .uint32((id << 3) | 2)
+        .bytes(bytes)
+        .finish();
+    const number = new Writer()
+      .uint32((8 << 3) | 0)
+      .int64(5)
+      .finish();
+    // The number behind the attribute is a field of the node that holds it, and none that ONNX has.
+    const node = Buffer.concat([field(5, number), number]);
+    const read = decodeModel(field(7, field(1, node))).graph?.node?.[0];
+    expect(read?.attribute).toEqual([{ ints: BigInt64Array.of(5n) }]);
+    expect(read?.unknownFields?.map((bytes) => [...bytes])).toEqual([[...number]]);
+  });
+
   it('keeps fields that it does not know', () => {
     const future = new Writer()
       .uint32((9000 << 3) | 2)
