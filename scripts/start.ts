@@ -9,6 +9,7 @@ import { keepRunning } from './keep-running.ts';
 import { listeningPort } from './listening-port.ts';
 import { newKey, type OriginServer, startOrigin } from './origin-server.ts';
 import { publishSamples } from './publish-samples.ts';
+import { type StartVariables, startVariables } from './start-variables.ts';
 import { stopOnSignal } from './stop-on-signal.ts';
 
 let worker: DevServer | undefined;
@@ -16,6 +17,8 @@ let origin: { stop(): Promise<void> } | undefined;
 let stopping = false;
 
 const port = await listeningPort(process.env['PORT']).catch(fail);
+const given = await readVariables().catch(fail);
+for (const warning of given.warnings) console.error(`npm start: ${warning}`);
 
 for (const script of ['scripts/build-ort.ts', 'scripts/fetch-models.ts']) {
   const { status } = spawnSync(process.execPath, [join(root, script)], { stdio: 'inherit', cwd: root });
@@ -26,9 +29,6 @@ for (const script of ['scripts/build-ort.ts', 'scripts/fetch-models.ts']) {
 
 // Where the local buckets live, and what the origin keeps; absent: .wrangler/state and .edgewise.
 const state = process.env['EDGEWISE_STATE'];
-
-// Which country callers are told to come from, for models whose terms look at that; absent: none.
-const country = process.env['EDGEWISE_COUNTRY'];
 
 /** The worker first: what it still answers may need the origin. What has begun to start goes with this process. */
 async function stopAll(): Promise<void> {
@@ -49,7 +49,7 @@ function startOriginAt(originPort: number): Promise<OriginServer> {
     cacheDirectory: join(state ?? join(root, '.edgewise'), 'origin-cache'),
     vars: {
       EDGEWISE_EXECUTION_PROVIDERS: 'cpu',
-      ...given('EXECUTION_PROVIDERS', 'THREADS', 'ORIGIN_MEMORY_MIB'),
+      ...given.origin,
     },
     onOutput: (text) => {
       if (!text.includes('"event":"listening"')) process.stderr.write(text);
@@ -61,13 +61,20 @@ async function startWorker(originUrl: string): Promise<DevServer> {
   return startDevServer({
     port,
     ...(state === undefined ? {} : { persistTo: state }),
-    ...(country === undefined ? {} : { country }),
+    ...(given.country === undefined ? {} : { country: given.country }),
     vars: {
+      ...given.worker,
       EDGEWISE_ORIGIN_POOL: JSON.stringify([
-        { name: 'local', url: originUrl, auth: { bearerSecret: 'EDGEWISE_LOCAL_ORIGIN_KEY' } },
+        {
+          name: 'local',
+          url: originUrl,
+          auth: { bearerSecret: 'EDGEWISE_LOCAL_ORIGIN_KEY' },
+          // It stands where the worker stands.
+          jurisdiction: given.worker['EDGEWISE_JURISDICTION'],
+        },
       ]),
     },
-    secrets: { EDGEWISE_LOCAL_ORIGIN_KEY: key },
+    secrets: { ...given.workerSecrets, EDGEWISE_LOCAL_ORIGIN_KEY: key },
     onOutput: (text) => process.stderr.write(text),
   });
 }
@@ -96,6 +103,11 @@ Try:
 
 Ctrl-C stops both.`);
 
+/** Its failures are said as all others are. */
+async function readVariables(): Promise<StartVariables> {
+  return startVariables(process.env);
+}
+
 /** Says why in one line, stops what runs and ends with 1; a failure because this process is being stopped is none. */
 async function fail(error: unknown): Promise<never> {
   if (stopping) return new Promise(() => undefined);
@@ -103,14 +115,4 @@ async function fail(error: unknown): Promise<never> {
   stopping = true;
   await Promise.all([worker?.stop(), origin?.stop()]);
   process.exit(1);
-}
-
-/** Those of the origin's keys that this process was started with. */
-function given(...names: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = process.env[`EDGEWISE_${name}`];
-      return value === undefined ? [] : [[`EDGEWISE_${name}`, value]];
-    }),
-  );
 }

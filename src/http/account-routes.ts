@@ -10,12 +10,20 @@ import {
   shownKey,
   tenantSchema,
 } from '../governance/accounts/schema.ts';
+import { jurisdictionSchema } from '../routing/endpoint-config.ts';
 import { readDocument } from './admin-request.ts';
 import type { AppEnv } from './context.ts';
 import type { Services } from './services.ts';
 
-const { id, name, establishment, residency, fieldsOfUse } = tenantSchema.shape;
-export const newTenantBody = z.strictObject({ id, name, establishment, residency, fieldsOfUse });
+const { id, name, establishment, fieldsOfUse } = tenantSchema.shape;
+export const newTenantBody = z.strictObject({
+  id,
+  name,
+  establishment,
+  // What is stored already is read as it is.
+  residency: jurisdictionSchema.optional(),
+  fieldsOfUse,
+});
 export const tenantStatusBody = z.strictObject({ status: z.enum(['active', 'suspended']) });
 
 const { notAfter } = apiKeySchema.shape;

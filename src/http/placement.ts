@@ -1,6 +1,7 @@
 /** Where a request runs: the facts that `routing/place.ts` decides by, gathered from this isolate and the request. */
 import { EdgewiseError } from '../errors.ts';
 import type { ResolvedModel } from '../repository/model-repository.ts';
+import { isJurisdiction } from '../repository/territories.ts';
 import { type Placement, type PlacementFacts, place, type Tier } from '../routing/place.ts';
 import type { Services } from './services.ts';
 
@@ -85,17 +86,15 @@ export function tierWish(header: string | undefined): Tier | undefined {
   );
 }
 
-const jurisdictionForm = /^[a-z][a-z-]{1,31}$/;
-
 /**
  * The `Edgewise-Jurisdiction` header: the request may be computed under this law alone.
  *
  * @throws EdgewiseError `invalid_request`: a bond that cannot be read is not taken for none.
  */
 export function jurisdictionBond(header: string | undefined): string | undefined {
-  if (header === undefined || jurisdictionForm.test(header)) return header;
+  if (header === undefined || isJurisdiction(header)) return header;
   throw new EdgewiseError(
     'invalid_request',
-    `the header Edgewise-Jurisdiction is ${JSON.stringify(header.slice(0, 40))}, wanted lower-case letters such as "eu"`,
+    `the header Edgewise-Jurisdiction is ${JSON.stringify(header.slice(0, 40))}, wanted "eu", a country as ISO 3166 has it ("de"), or a longer name in lower-case letters`,
   );
 }

@@ -50,6 +50,8 @@ const shadowUtilisation = 0.5;
 
 /** What every platform is configured with. */
 export interface ServiceConfig {
+  /** What is wrong with the configuration and does not keep the server from starting. */
+  readonly warnings?: readonly string[];
   readonly http: HttpSettings;
   readonly placement: PlacementSettings;
   readonly memoryCapBytes: number;
@@ -111,6 +113,8 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
     platform.accounting &&
     records &&
     createAccounting(platform.accounting, { records, clock, now, defer, log });
+  for (const warning of config.warnings ?? [])
+    log.write({ level: 'error', event: 'configuration', cause: new Error(warning) });
   const services: Services = {
     settings: config.http,
     tier: platform.tier,

@@ -11,6 +11,7 @@ import type { ServiceConfig } from './compose.ts';
 import { type PolicyConfig, policyConfig, policyVariables } from './policy-config.ts';
 import { httpSettings, serverLimits, serverVariables } from './server-config.ts';
 import { subjectConfig, subjectVariables } from './subject-config.ts';
+import { unknownVariables } from './unknown-variables.ts';
 import { mebibyte, parseVariables, type Variables, whole } from './variables.ts';
 
 const originPool = z
@@ -25,7 +26,7 @@ const originPool = z
     }
   });
 
-const variablesSchema = z.object({
+const workerVariables = z.object({
   ...serverVariables({
     maxBodyMib: 16,
     maxJsonMib: 8,
@@ -61,6 +62,9 @@ const variablesSchema = z.object({
   EDGEWISE_MAX_STREAMED_MIB: whole(1, 5120).default(64),
 });
 
+/** The keys of the worker. */
+export const workerVariableNames: ReadonlySet<string> = new Set(Object.keys(workerVariables.shape));
+
 export interface Config extends ServiceConfig {
   readonly accounting: AccountingConfig;
   readonly callers: CallerConfig;
@@ -72,8 +76,10 @@ export interface Config extends ServiceConfig {
 
 /** @throws Error naming each wrong key, its value and what was wanted; the values of secrets are not repeated. */
 export function readConfig(variables: Variables): Config {
-  const values = parseVariables(variablesSchema, variables);
+  const values = parseVariables(workerVariables, variables);
+  const known = new Set([...workerVariableNames, ...secretNames(values.EDGEWISE_ORIGIN_POOL)]);
   return {
+    warnings: unknownVariables(variables, known),
     ...serverLimits(values),
     accounting: accountingConfig(values),
     callers: callerConfig(values),
@@ -100,4 +106,9 @@ export function readConfig(variables: Variables): Config {
     hedging: values.EDGEWISE_HEDGING === 'on',
     memoryCapBytes: values.EDGEWISE_MEMORY_CAP_MIB * mebibyte,
   };
+}
+
+/** Secrets that the pool's configuration names: they may be called anything. */
+function secretNames(pool: readonly EndpointConfig[]): readonly string[] {
+  return pool.flatMap(({ auth }) => (auth === undefined ? [] : Object.values(auth)));
 }

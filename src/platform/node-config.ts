@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { isModelName } from '../repository/name.ts';
 import type { ServiceConfig } from './compose.ts';
 import { httpSettings, serverLimits, serverVariables } from './server-config.ts';
+import { unknownVariables, variablesOfTools } from './unknown-variables.ts';
 import { list, listOr, mebibyte, parseVariables, type Variables, whole } from './variables.ts';
 
 /** As onnxruntime-node names them. */
@@ -66,6 +67,9 @@ const variablesSchema = z
   })
   .transform((values, context) => ({ ...values, repository: sourceOf(values, context) }));
 
+/** The keys of the origin. */
+export const originVariableNames: ReadonlySet<string> = new Set(Object.keys(variablesSchema.in.shape));
+
 /** Where the models are: in a folder of this machine, or at another server, with a folder for what was read from it. */
 export type RepositorySource =
   | { readonly directory: string }
@@ -97,6 +101,7 @@ export function readNodeConfig(variables: Variables, machineBytes: number): Node
   const values = parseVariables(variablesSchema, variables);
   const maxBodyBytes = values.EDGEWISE_MAX_BODY_MIB * mebibyte;
   return {
+    warnings: unknownVariables(variables, originVariableNames, variablesOfTools),
     ...serverLimits(values),
     // An origin sends nothing on.
     http: httpSettings(values, {

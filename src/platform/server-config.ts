@@ -19,6 +19,16 @@ export interface ServerDefaults {
   readonly loadTimeoutMs: number;
 }
 
+/** An origin as browsers send it: anything else, such as a slash at the end, would never match. */
+function isWebOrigin(text: string): boolean {
+  if (text === '*') return true;
+  // A pattern would match no origin either.
+  const url = URL.canParse(text) && !text.includes('*') ? new URL(text) : undefined;
+  // Extensions of browsers have origins that URL knows only as "null".
+  return url !== undefined && `${url.protocol}//${url.host}` === text;
+}
+const expectedOrigin = 'expected web origins without a path, e.g. "https://app.example.com", or "*"';
+
 const trustedPublishers = json(trustedPublishersSchema, '[]');
 
 export function serverVariables(defaults: ServerDefaults) {
@@ -30,7 +40,7 @@ export function serverVariables(defaults: ServerDefaults) {
     /** Secret. SHA-256 of each caller key, separated by commas. */
     EDGEWISE_CALLER_KEYS_SHA256: list.pipe(z.array(sha256Hex)),
     /** Web origins that browsers may call from. Closed by default; `*` opens it to all. */
-    EDGEWISE_CORS_ORIGINS: list,
+    EDGEWISE_CORS_ORIGINS: list.pipe(z.array(z.string().refine(isWebOrigin, expectedOrigin))),
     /** Largest request body as sent, and after gzip or deflate. */
     EDGEWISE_MAX_BODY_MIB: whole(1, 512).default(defaults.maxBodyMib),
     /** Largest JSON part of an inference request: JavaScript objects made from it take several times its size. Binary tensors do not count. */

@@ -27,6 +27,15 @@ export function isCountry(code: string): boolean {
   return assigned.has(code);
 }
 
+/**
+ * Reports whether `text` names a jurisdiction: two letters are a country or `eu`, in lower case; longer names are the
+ * operator's to choose (`fedramp`).
+ */
+export function isJurisdiction(text: string): boolean {
+  if (!/^[a-z][a-z-]{1,31}$/.test(text)) return false;
+  return text.length > 2 || isCountry(text.toUpperCase()) || groups.has(text.toUpperCase());
+}
+
 /** The countries of a group; of a country itself. */
 export function countriesOf(territory: string): readonly string[] {
   return groups.get(territory) ?? [territory];

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { isModelPattern, matchesModel } from '../repository/name.ts';
+import { isJurisdiction } from '../repository/territories.ts';
 
 const maxEndpoints = 64;
 
@@ -16,7 +17,10 @@ const bindingName = z
 /** Whose law something stands under: `eu`. */
 export const jurisdictionSchema = z
   .string()
-  .regex(/^[a-z][a-z-]{1,31}$/, 'wanted lower-case letters, e.g. "eu"');
+  .refine(
+    isJurisdiction,
+    'wanted "eu", a country as ISO 3166 has it ("de"), or a longer name in lower-case letters',
+  );
 
 /** How the worker shows the endpoint who it is. Exactly one of them. */
 const authSchema = z.union([

@@ -258,3 +258,23 @@ describe('the account routes', () => {
     expect(answer.status).toBe(401);
   });
 });
+
+describe('a new tenant', () => {
+  it.each(['aa', 'uk', 'EU', 'e'])(
+    'is refused with the residency %s, which is no jurisdiction',
+    async (residency) => {
+      const { body } = await admin('POST', '/tenants', {
+        id: `in-${residency.toLowerCase()}`,
+        name: 'A',
+        residency,
+      });
+      expect(body).toEqual({ error: expect.stringContaining('residency') });
+      expect(body).toEqual({ error: expect.stringContaining('a country as ISO 3166 has it') });
+    },
+  );
+
+  it.each(['eu', 'de', 'fedramp'])('may have the residency %s', async (residency) => {
+    const { body } = await admin('POST', '/tenants', { id: `in-${residency}`, name: 'A', residency });
+    expect(body).toMatchObject({ residency });
+  });
+});

@@ -21,6 +21,28 @@ describe('readConfig()', () => {
     expect(readConfig({ EDGEWISE_MEMORY_CAP_MIB: '112' }).memoryCapBytes).toBe(112 * 1024 * 1024);
   });
 
+  it.each(['https://app.example.com/', 'app.example.com', 'https://a.example/x', 'https://*.example.com'])(
+    'refuses %s as a web origin, which no browser would send',
+    (origin) => {
+      expect(() => readConfig({ EDGEWISE_CORS_ORIGINS: origin })).toThrow('expected web origins');
+    },
+  );
+
+  it('takes web origins as browsers send them', () => {
+    const origins = ['https://app.example.com', 'http://localhost:5173', 'chrome-extension://abcdef'];
+    expect(readConfig({ EDGEWISE_CORS_ORIGINS: origins.join(',') }).http.corsOrigins).toEqual(origins);
+    expect(readConfig({ EDGEWISE_CORS_ORIGINS: '*' }).http.corsOrigins).toEqual(['*']);
+  });
+
+  it('refuses two letters that are no country as a jurisdiction', () => {
+    for (const code of ['aa', 'uk', 'EU']) {
+      expect(() => readConfig({ EDGEWISE_JURISDICTION: code })).toThrow('a country as ISO 3166 has it');
+    }
+    for (const code of ['eu', 'de', 'fedramp-high']) {
+      expect(readConfig({ EDGEWISE_JURISDICTION: code }).placement.jurisdiction).toBe(code);
+    }
+  });
+
   it('reads lists with blanks around the commas', () => {
     expect(readConfig({ EDGEWISE_OPEN_MODELS: 'digits, acme/*,' }).http.openModels).toEqual([
       'digits',

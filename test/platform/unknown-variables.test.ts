@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { startVariables } from '../../scripts/start-variables.ts';
+import { readConfig } from '../../src/platform/config.ts';
+import { readNodeConfig } from '../../src/platform/node-config.ts';
+import { testGovernanceBindings } from '../support/governance-keys.ts';
+import { testService } from '../support/services.ts';
+
+const worker = (variables: Record<string, string>) => readConfig({ ...testGovernanceBindings, ...variables });
+const origin = (variables: Record<string, string>) =>
+  readNodeConfig({ EDGEWISE_REPOSITORY_DIR: '/models', ...variables }, 2 ** 30);
+
+describe('a name that starts with EDGEWISE_ and is no key', () => {
+  it.each([
+    ['EDGEWISE_CORS_ORIGIN', 'EDGEWISE_CORS_ORIGINS'],
+    ['EDGEWISE_MAX_BODY_MB', 'EDGEWISE_MAX_BODY_MIB'],
+    ['EDGEWISE_OPENMODELS', 'EDGEWISE_OPEN_MODELS'],
+    ['edgewise_log', 'EDGEWISE_LOG'],
+  ])('%s is warned of, with the near one', (name, near) => {
+    const warning = `${name} is no configuration key of this server and has no effect; did you mean ${near}?`;
+    expect(worker({ [name]: '1' }).warnings).toEqual([warning]);
+    expect(origin({ [name]: '1' }).warnings).toEqual([warning]);
+  });
+
+  it('is warned of without a guess when no key is near', () => {
+    expect(worker({ EDGEWISE_COLOUR: 'blue' }).warnings).toEqual([
+      'EDGEWISE_COLOUR is no configuration key of this server and has no effect',
+    ]);
+  });
+
+  it('is none when the origin pool names it as a secret', () => {
+    const pool = [{ name: 'gpu', url: 'https://gpu.example', auth: { bearerSecret: 'EDGEWISE_GPU_KEY' } }];
+    const variables = { EDGEWISE_ORIGIN_POOL: JSON.stringify(pool), EDGEWISE_GPU_KEY: 'secret' };
+    expect(worker(variables).warnings).toEqual([]);
+    expect(origin({ EDGEWISE_URL: 'http://localhost:8787' }).warnings).toEqual([]);
+  });
+
+  it('stands in the log of a server that starts', async () => {
+    const { logLines } = await testService({ variables: { EDGEWISE_CORS_ORIGIN: '*' } });
+    expect(logLines.join('\n')).toMatch(/"event":"configuration".*did you mean EDGEWISE_CORS_ORIGINS\?/);
+  });
+});
+
+describe('what npm start is given', () => {
+  it('goes to the server that has the key; secrets apart from the rest', () => {
+    const given = {
+      PATH: '/usr/bin',
+      EDGEWISE_CORS_ORIGINS: 'https://app.example',
+      EDGEWISE_MAX_JSON_MIB: '4',
+      EDGEWISE_RECORDS_KEYS: 'secret',
+      EDGEWISE_THREADS: '2',
+      EDGEWISE_JURISDICTION: 'eu',
+      EDGEWISE_STATE: '/tmp/state',
+      EDGEWISE_COUNTRY: 'DE',
+    };
+    expect(startVariables(given)).toEqual({
+      worker: {
+        EDGEWISE_CORS_ORIGINS: 'https://app.example',
+        EDGEWISE_MAX_JSON_MIB: '4',
+        EDGEWISE_JURISDICTION: 'eu',
+      },
+      workerSecrets: { EDGEWISE_RECORDS_KEYS: 'secret' },
+      origin: { EDGEWISE_THREADS: '2', EDGEWISE_JURISDICTION: 'eu' },
+      country: 'DE',
+      warnings: [],
+    });
+  });
+
+  it('is refused by name where npm start sets it itself', () => {
+    expect(() => startVariables({ EDGEWISE_ORIGIN_POOL: '[]', EDGEWISE_PORT: '1' })).toThrow(
+      'EDGEWISE_ORIGIN_POOL cannot be set for npm start: the pool is the origin that it starts; EDGEWISE_PORT cannot be set for npm start: the port of the worker is PORT. Unset it',
+    );
+  });
+
+  it('is refused where it is no country', () => {
+    expect(() => startVariables({ EDGEWISE_COUNTRY: 'UK' })).toThrow(
+      'EDGEWISE_COUNTRY is "UK", expected a country as ISO 3166 has it, e.g. DE',
+    );
+  });
+
+  it('is warned of where it means nothing', () => {
+    expect(startVariables({ EDGEWISE_CORS_ORIGIN: '*' }).warnings).toEqual([
+      'EDGEWISE_CORS_ORIGIN is no configuration key of this server and has no effect; did you mean EDGEWISE_CORS_ORIGINS?',
+    ]);
+  });
+});
