@@ -1,5 +1,6 @@
 /** A graph measured as a push does it, by native ONNX Runtime alone. */
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
+import type { Feeds } from '../../src/engine/types.ts';
 import { branchOnValues } from '../../src/repository/onnx/branches.ts';
 import { inspectModel } from '../../src/repository/onnx/inspect.ts';
 import { decodeModel } from '../../src/repository/onnx/proto.ts';
@@ -20,6 +21,7 @@ const engines: PublishEngines = { origin, native: origin, edge: never, optimise:
 export async function measureGraph(
   graph: Uint8Array,
   config: Readonly<Record<string, unknown>> = {},
+  samples: readonly Feeds[] = [],
 ): Promise<MeasuredAnswers & { readonly said: readonly string[] }> {
   const model = decodeModel(graph);
   const { inputs, outputs } = inspectModel(model);
@@ -31,6 +33,7 @@ export async function measureGraph(
       outputs,
       names: dimensionNames(model),
       config: modelConfigSchema.parse({ name: 'm', description: 'd', terms: openSourceTerms, ...config }),
+      samples,
       random: drawsRandomNumbers(model),
       branch: branchOnValues(model),
     },

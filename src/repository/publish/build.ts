@@ -104,6 +104,7 @@ async function build(input: PackageInput, source: ModelFile, options: PackageOpt
       outputs: inspection.outputs,
       names: dimensionNames(source.model),
       config,
+      samples: samples.map(({ feeds }) => feeds),
       random: source.random,
       branch: branchOnValues(source.model),
     },

@@ -1,6 +1,7 @@
 /** Rows that differ from one another, to find out whether a model keeps them apart. The same on every machine. */
 import type { Feeds } from '../../engine/types.ts';
 import { type FixedDataType, typedArrays } from '../../tensor/datatype.ts';
+import { commonRows, splitRows } from '../../tensor/rows.ts';
 import { elementCount } from '../../tensor/shape.ts';
 import type { FixedTensor, Tensor, TensorSpec } from '../../tensor/tensor.ts';
 import { type Bounds, boundsOf, type ValueBounds } from '../../tensor/value-bounds.ts';
@@ -97,4 +98,16 @@ function numbers(datatype: TensorSpec['datatype'], kind: RowKind['fill'], next: 
   if (kind === 'random' || datatype === 'BOOL') return () => Math.floor(next() * 2);
   const below = bytes.has(datatype) ? 128 : 8;
   return () => Math.floor(next() * below);
+}
+
+/** The rows of requests, by their shapes: only rows of the same shapes can stand in one batch. */
+export function rowsOfSamples(samples: readonly Feeds[]): readonly (readonly Feeds[])[] {
+  const groups = new Map<string, Feeds[]>();
+  for (const feeds of samples) {
+    const count = commonRows(feeds);
+    if (count === undefined) continue;
+    const key = JSON.stringify(Array.from(feeds, ([name, { shape }]) => [name, shape.slice(1)]));
+    groups.set(key, [...(groups.get(key) ?? []), ...splitRows(feeds, new Array<number>(count).fill(1))]);
+  }
+  return [...groups.values()];
 }

@@ -94,6 +94,55 @@ describe('measureAnswers() of a model with a batch dimension', () => {
     }
   });
 
+  it('uses the rows of the folder’s samples, where made-up ones are not taken', async () => {
+    const ints = (name: string, data: readonly number[]) => ({
+      name,
+      dims: [BigInt(data.length)],
+      dataType: tensorTypes.INT64,
+      int64Data: BigInt64Array.from(data, BigInt),
+    });
+    // Takes the ids 50 to 149.
+    const picky = (reversed: boolean) =>
+      model({
+        node: [
+          node('Sub', ['ids', 'hundred'], ['index']),
+          node('Gather', ['table', 'index'], ['rows']),
+          reversed
+            ? node('Slice', ['rows', 'from', 'to', 'axis', 'from'], ['y'])
+            : node('Identity', ['rows'], ['y']),
+        ],
+        initializer: [
+          floats(
+            'table',
+            [50, 2],
+            Float32Array.from({ length: 100 }, (_, index) => index),
+          ),
+          ints('hundred', [100]),
+          ints('from', [-1]),
+          ints('to', [-1_000_000]),
+          ints('axis', [0]),
+        ],
+        input: [value('ids', 'INT64', ['batch', 'tokens'])],
+        output: [value('y', 'FP32', ['batch', 'tokens', 2])],
+      });
+    const sample = (shape: readonly number[], ...ids: readonly number[]) =>
+      new Map([['ids', { datatype: 'INT64' as const, shape, data: BigInt64Array.from(ids, BigInt) }]]);
+    const samples = [sample([2, 2], 60, 61, 70, 71), sample([1, 2], 80, 81), sample([1, 3], 90, 91, 92)];
+    expect((await measure(picky(false), { maxBatchSize: 4 })).said).toEqual([
+      expect.stringMatching(/^warning: it is not shown/),
+    ]);
+    expect((await measure(picky(false), { maxBatchSize: 4 }, samples)).rowWise).toBe(true);
+    expect((await measure(picky(true), {}, samples)).rowWise).toBe(false);
+  });
+
+  it('compares by the agreement of the config', async () => {
+    const quantised = rowModel({ layers: ['add'], mixer: { kind: 'scale-of-batch', after: 1 } });
+    expect((await measure(quantised)).rowWise).toBe(false);
+    // The step of eight bits over -50 to 50 is 0.4.
+    const agreement = { '*': { values: { relative: 0, absolute: 0.8 } } };
+    expect((await measure(quantised, { agreement })).rowWise).toBe(true);
+  });
+
   it('shows nothing by an output that never changes, and says which', async () => {
     const graph = model({
       node: [node('Mul', ['x', 'zero'], ['y']), node('Identity', ['x'], ['z'])],
