@@ -2,6 +2,7 @@
 // Starts the command line in a Node that runs TypeScript and has WebAssembly's promise integration (JSPI), which the
 // edge's engine uses to read weights while it loads a model.
 import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
@@ -21,5 +22,5 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => child.kill(signal));
 }
 child.on('exit', (code, signal) => {
-  process.exitCode = code ?? (signal === null ? 1 : 130);
+  process.exitCode = code ?? 128 + (constants.signals[signal] ?? 0);
 });

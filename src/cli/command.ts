@@ -1,6 +1,6 @@
 /** What the verbs of `edgewise model` have in common. */
+import { CommanderError } from 'commander';
 import { type AdminClient, createAdminClient } from '../client/admin-client.ts';
-import { EdgewiseError } from '../errors.ts';
 import { isModelName } from '../repository/name.ts';
 import { type Connection, connection } from './connection.ts';
 
@@ -8,6 +8,14 @@ export interface CommonOptions {
   readonly url?: string;
   readonly json?: boolean;
 }
+
+/** How a command line was wrong that commander takes: exit code 2. */
+export function misuse(message: string): CommanderError {
+  return new CommanderError(2, misuseCode, message);
+}
+
+/** Commander prints its own complaints itself, and not this one. */
+export const misuseCode = 'edgewise.misuse';
 
 export interface Target {
   readonly name: string;
@@ -19,10 +27,7 @@ export function target(text: string): Target {
   const at = text.lastIndexOf('@');
   const name = at < 0 ? text : text.slice(0, at);
   if (!isModelName(name)) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `${JSON.stringify(text)} names no model, wanted name, org/name or name@version`,
-    );
+    throw misuse(`${JSON.stringify(text)} names no model, expected name, org/name or name@version`);
   }
   return { name, version: at < 0 ? undefined : text.slice(at + 1) };
 }

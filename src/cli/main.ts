@@ -1,21 +1,30 @@
-/** `edgewise <noun> <verb>`. Results go to stdout, progress and errors to stderr; exit code 1 for a failure, 2 for misuse. */
+/**
+ * `edgewise <noun> <verb>`. Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 a command line
+ * that is not understood.
+ */
 import { Command, CommanderError } from 'commander';
 import { isEdgewiseError, toEdgewiseError } from '../errors.ts';
+import { serverVersion } from '../platform/node-cli.ts';
+import { misuseCode } from './command.ts';
 import { addGrantCommands } from './grant-commands.ts';
 import { addKeyCommands } from './key-commands.ts';
-import { addKeysCommands } from './keys-commands.ts';
 import { addModelCommands } from './model-commands.ts';
 import { addPackCommands } from './policy-commands.ts';
 import { addPublisherCommands } from './publisher-commands.ts';
 import { addReceiptCommands } from './receipt-commands.ts';
 import { errorText } from './render.ts';
+import { addSecretsCommands } from './secrets-commands.ts';
 import { addStatementCommands } from './statement-commands.ts';
 import { addTenantCommands } from './tenant-commands.ts';
 
-/** @returns The exit code. */
-export async function main(argv: readonly string[]): Promise<number> {
+/** Every command. It throws a CommanderError where it would end the process. */
+export function createProgram(): Command {
   const program = new Command('edgewise')
     .description('Publish and look after ONNX models on an Edgewise worker')
+    .version(serverVersion, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .enablePositionalOptions()
+    .showHelpAfterError('  next: add --help to see how it is used')
     .exitOverride();
   addModelCommands(program);
   addPublisherCommands(program);
@@ -23,15 +32,22 @@ export async function main(argv: readonly string[]): Promise<number> {
   addTenantCommands(program);
   addKeyCommands(program);
   addGrantCommands(program);
-  addKeysCommands(program);
+  addSecretsCommands(program);
   addReceiptCommands(program);
   addStatementCommands(program);
+  return program;
+}
+
+/** @returns The exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const program = createProgram();
   try {
     await program.parseAsync([...argv], { from: 'user' });
     // A verb that has something bad to say, but did not fail, sets it.
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof CommanderError) {
+      if (error.code === misuseCode) process.stderr.write(`error: ${error.message}\n`);
       return error.exitCode === 0 ? 0 : 2;
     }
     const failure = toEdgewiseError(error, error instanceof Error ? error.message : String(error));

@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { AdminClient } from '../client/admin-client.ts';
-import { EdgewiseError } from '../errors.ts';
 import { isAliasName } from '../repository/name.ts';
 import { inspectModel } from '../repository/onnx/inspect.ts';
 import { decodeModel } from '../repository/onnx/proto.ts';
 import { type Publishers, type TrustedPublisher, trustPublishers } from '../repository/signing/publishers.ts';
 import { defaultAlias, defaultVersion } from '../repository/version-policy.ts';
-import { type CommonOptions, connect, print, type Target, target } from './command.ts';
+import { type CommonOptions, connect, misuse, print, type Target, target } from './command.ts';
 import { checkSigned, openVersion } from './download.ts';
 import { addStopCommands } from './policy-commands.ts';
 import { publisherKey, trustedPublishers } from './publisher-keys.ts';
@@ -197,10 +196,7 @@ async function verify(
 ): Promise<void> {
   const publishers = trustPublishers(trusted(options));
   if ((subject === undefined) === (options.folder === undefined)) {
-    throw new EdgewiseError(
-      'invalid_request',
-      'say what to verify: a model, or --folder with a pulled version',
-    );
+    throw misuse('say what to verify: a model, or --folder with a pulled version');
   }
   if (subject === undefined) return verifyPulled(options.folder ?? '', publishers, options);
   const { client } = connect(options);
@@ -263,8 +259,7 @@ async function setAlias(
     return print(options, { name, alias: aliasName, version: null }, `${name}: alias ${aliasName} removed`);
   }
   if (version === undefined) {
-    throw new EdgewiseError(
-      'invalid_request',
+    throw misuse(
       `say which version ${aliasName} is to point to: edgewise model alias ${name}@1 ${aliasName}`,
     );
   }
@@ -276,10 +271,7 @@ async function remove(subject: string, options: CommonOptions & { readonly all?:
   const { client } = connect(options);
   const { name, version } = target(subject);
   if ((version === undefined) !== (options.all === true)) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `say what to remove: ${name}@<version>, or ${name} --all for every version`,
-    );
+    throw misuse(`say what to remove: ${name}@<version>, or ${name} --all for every version`);
   }
   await (version === undefined ? client.removeModel(name) : client.removeVersion(name, version));
   print(

@@ -30,7 +30,7 @@ export function addPackCommands(program: Command): void {
   verb('sign <file>', 'sign a policy pack, here and without the worker: for EDGEWISE_POLICY_PACKS')
     .requiredOption(
       '--key <file>',
-      'a JWKS whose first key signs: in a file of its own, what `edgewise keys generate` calls EDGEWISE_SIGNING_KEYS',
+      'a JWKS whose first key signs: in a file of its own, what `edgewise secrets generate` calls EDGEWISE_SIGNING_KEYS',
     )
     .action(sign);
 }

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { type Shadow, type SplitArm, splitSchema, targetName, tierSchema } from '../repository/schema.ts';
-import { type CommonOptions, connect, print, target } from './command.ts';
+import { type CommonOptions, connect, misuse, print, target } from './command.ts';
 import { armsText, shadowFigures } from './render.ts';
 
 /** @param verb Makes a verb of `edgewise model` with the options that all have. */
@@ -85,8 +85,7 @@ async function shadow(
     return print(options, { name, alias, shadow: null }, `${name}: ${alias} is not copied`);
   }
   if (version === undefined || options.percent === undefined) {
-    throw new EdgewiseError(
-      'invalid_request',
+    throw misuse(
       `say what share of ${alias} is to be copied to which version: edgewise model shadow ${name}@2 ${alias} --percent 5`,
     );
   }

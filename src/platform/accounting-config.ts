@@ -9,7 +9,7 @@ import { createMeterTagger, type MeterTagger } from '../governance/receipt/meter
 import { importRecordsKeys, type RecordsKeys } from '../governance/vault/records-keys.ts';
 import { list } from './variables.ts';
 
-const generated = 'wanted as `edgewise keys generate` makes it';
+const generated = 'wanted as `edgewise secrets generate` makes it';
 
 export const accountingVariables = {
   /** Who answers for what this deployment says: a name or an address, on every receipt. */

@@ -18,3 +18,4 @@ export async function createPublishEngines(): Promise<PublishEngines> {
 }
 
 export { createNodeReplay } from './node-replay.ts';
+export { serverVersion } from './server-config.ts';

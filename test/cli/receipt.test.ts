@@ -166,7 +166,7 @@ describe('edgewise receipt verify', { timeout: 60_000 }, () => {
   });
 });
 
-describe('edgewise keys generate', { timeout: 60_000 }, () => {
+describe('edgewise secrets generate', { timeout: 60_000 }, () => {
   it('makes secrets that a deployment takes, as lines or as JSON', async () => {
     const { stdout } = await edgewise('keys', 'generate', '--log', 'edge.test/log', '--json');
     const secrets = JSON.parse(stdout);

@@ -83,7 +83,7 @@ describe('readConfig()', () => {
   it('does not start without the keys that answers are accounted for with', () => {
     for (const key of ['EDGEWISE_SIGNING_KEYS', 'EDGEWISE_LOG_KEY', 'EDGEWISE_RECORDS_KEYS']) {
       expect(() => readVariables({ ...testGovernanceBindings, [key]: undefined }), key).toThrow(
-        `configuration ${key} is not set: wanted as \`edgewise keys generate\` makes it`,
+        `configuration ${key} is not set: wanted as \`edgewise secrets generate\` makes it`,
       );
     }
   });

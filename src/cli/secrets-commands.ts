@@ -1,11 +1,19 @@
 import type { Command } from 'commander';
 import { generateSecrets } from '../governance/generate-secrets.ts';
-import { print } from './command.ts';
+import { misuse, print } from './command.ts';
 
-/** Every verb of `edgewise keys`. */
-export function addKeysCommands(program: Command): void {
+/** Every verb of `edgewise secrets`, and its old name, which was too like `edgewise key`. */
+export function addSecretsCommands(program: Command): void {
   program
-    .command('keys')
+    .command('keys', { hidden: true })
+    .description('called edgewise secrets')
+    .argument('[rest...]')
+    .allowUnknownOption()
+    .action((rest: readonly string[]) => {
+      throw misuse(`edgewise keys is called edgewise secrets: edgewise ${['secrets', ...rest].join(' ')}`);
+    });
+  program
+    .command('secrets')
     .description('what a deployment signs, keeps and counts with')
     .command('generate')
     .description('make the secrets of a deployment, for .dev.vars or wrangler secret bulk')
