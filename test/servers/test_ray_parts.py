@@ -39,6 +39,7 @@ class TestRepository:
         assert repository.names() == ["ray/digits"]
         manifest = repository.resolve("ray/digits", None)
         assert (manifest.name, manifest.version, manifest.max_batch_size) == ("ray/digits", "1", 64)
+        assert manifest.row_wise
         assert repository.resolve("ray/digits", "stable") == manifest
         assert refusal(lambda: repository.resolve("ray/digits", "2")) == "version_not_found"
         assert refusal(lambda: repository.resolve("nonesuch", None)) == "model_not_found"
@@ -87,6 +88,17 @@ class TestRepository:
             source_of("https://models.example.com", "")
 
 
+class Transposing:
+    """A session whose output has no row for each row: its first dimension is the width of the input."""
+
+    def __init__(self):
+        self.rows = []
+
+    def run(self, outputs, feeds):
+        self.rows.append(len(feeds["x"]))
+        return [feeds["x"].T]
+
+
 class TestModel:
     @pytest.fixture
     def model(self, repository) -> Model:
@@ -96,6 +108,15 @@ class TestModel:
         jobs = [Job({"image": rng.random((n, 1, 28, 28), np.float32)}, ["probabilities"]) for n in (1, 40, 3, 30, 64, 2)]
         for job, outcome in zip(jobs, model.run_all(jobs), strict=True):
             np.testing.assert_allclose(outcome["probabilities"], model.run(job)["probabilities"], rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize(("row_wise", "width", "runs"), [(False, 2, [1, 1]), (True, 3, [2, 1, 1])])
+    def test_never_answers_rows_of_one_request_to_another(self, model, row_wise, width, runs):
+        model.session, model.row_wise = Transposing(), row_wise
+        jobs = [Job({"x": np.full((1, width), number, np.float32)}, ["y"]) for number in (1, 2)]
+        for job, outcome in zip(jobs, model.run_all(jobs), strict=True):
+            np.testing.assert_array_equal(outcome["y"], job.feeds["x"].T)
+        assert model.session.rows == runs
+        assert not model.row_wise
 
     def test_fails_only_the_request_that_is_wrong(self, model):
         right = Job({"image": rng.random((1, 1, 28, 28), np.float32)}, ["probabilities"])
