@@ -2,7 +2,13 @@ import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 import { testGovernanceBindings } from './test/support/governance-keys.ts';
 
-const outsideNode = ['test/worker/**', 'test/service/**', 'test/interop/**', 'test/conformance/**'];
+const outsideNode = [
+  'test/worker/**',
+  'test/service/**',
+  'test/interop/**',
+  'test/conformance/**',
+  'test/browser/**',
+];
 
 export default defineConfig({
   test: {
@@ -39,6 +45,16 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 180_000,
           fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        // Needs a Chromium on the machine, so it is no part of `npm test`: `npm run test:browser`.
+        test: {
+          name: 'browser',
+          include: ['test/browser/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 180_000,
         },
       },
     ],
