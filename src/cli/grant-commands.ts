@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { EdgewiseError } from '../errors.ts';
 import type { Action, Grant } from '../governance/accounts/schema.ts';
 import {
   type Quota,
@@ -39,7 +40,16 @@ export function addGrantCommands(program: Command): void {
     .option('--not-after <date>', 'when it ends', moment)
     .option('--quota <quota>', 'e.g. 100000/month; per day, month or total', quota)
     .option('--royalty <royalty>', 'for each unit, e.g. 0.0004EUR', royalty)
+    .option('--force', 'also for a model that is not published')
     .action(create);
+  verb('update <tenant> <grant>', 'change quota and dates; what the grant said before is kept')
+    .option('--quota <quota>', 'e.g. 100000/month; per day, month or total', quota)
+    .option('--no-quota', 'without a quota from now on')
+    .option('--not-before <date>', 'when it begins, e.g. 2027-01-01', moment)
+    .option('--no-not-before', 'without a beginning')
+    .option('--not-after <date>', 'when it ends', moment)
+    .option('--no-not-after', 'without an end')
+    .action(update);
   verb('list <tenant>', 'grants of a tenant').action(list);
   verb('suspend <tenant> <grant>', 'take a grant out of force').action(status('suspended'));
   verb('resume <tenant> <grant>', 'put it into force again').action(status('active'));
@@ -77,27 +87,55 @@ interface CreateOptions extends CommonOptions {
   readonly notAfter?: string;
   readonly quota?: Quota;
   readonly royalty?: Royalty;
+  readonly force?: boolean;
 }
 
 async function create(tenant: string, model: string, options: CreateOptions): Promise<void> {
-  const grant = await accounts(options).createGrant(tenant, {
-    id: options.id,
-    assigner: options.assigner,
-    model,
-    target: options.target,
-    actions: options.actions,
-    purposes: choice(options.purposes, options.denyPurposes),
-    fieldsOfUse: choice(options.fieldsOfUse, options.denyFieldsOfUse),
-    territories: {
-      ...choice(options.territories, options.denyTerritories),
-      basis: options.territoryBasis,
+  const grant = await accounts(options).createGrant(
+    tenant,
+    {
+      id: options.id,
+      assigner: options.assigner,
+      model,
+      target: options.target,
+      actions: options.actions,
+      purposes: choice(options.purposes, options.denyPurposes),
+      fieldsOfUse: choice(options.fieldsOfUse, options.denyFieldsOfUse),
+      territories: {
+        ...choice(options.territories, options.denyTerritories),
+        basis: options.territoryBasis,
+      },
+      notBefore: options.notBefore,
+      notAfter: options.notAfter,
+      quota: options.quota,
+      royalty: options.royalty,
     },
-    notBefore: options.notBefore,
-    notAfter: options.notAfter,
-    quota: options.quota,
-    royalty: options.royalty,
-  });
+    options.force,
+  );
   print(options, grant, `grant ${grant.id}: ${tenant} may use ${model}`);
+}
+
+/** False: the option's `--no-` form. */
+interface UpdateOptions extends CommonOptions {
+  readonly quota?: Quota | false;
+  readonly notBefore?: string | false;
+  readonly notAfter?: string | false;
+}
+
+async function update(tenant: string, id: string, options: UpdateOptions): Promise<void> {
+  const { quota: units, notBefore, notAfter } = options;
+  if (units === undefined && notBefore === undefined && notAfter === undefined) {
+    throw new EdgewiseError(
+      'invalid_request',
+      'there is nothing to change; add --quota, --not-before or --not-after, or one of them as --no-quota',
+    );
+  }
+  const grant = await accounts(options).updateGrant(tenant, id, {
+    quota: units === false ? null : units,
+    notBefore: notBefore === false ? null : notBefore,
+    notAfter: notAfter === false ? null : notAfter,
+  });
+  print(options, grant, `grant ${grant.id} of ${tenant} is changed, everywhere within 10 seconds`);
 }
 
 function choice(permit: readonly string[] | undefined, deny: readonly string[] | undefined) {

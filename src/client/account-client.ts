@@ -32,6 +32,12 @@ export type NewGrant = Omit<z.input<typeof grantSchema>, 'id' | 'status' | 'crea
   readonly id?: string | undefined;
 };
 
+export interface GrantChange {
+  readonly quota?: Grant['quota'] | null | undefined;
+  readonly notBefore?: string | null | undefined;
+  readonly notAfter?: string | null | undefined;
+}
+
 /** `text` is the key itself: it is in this answer and nowhere else. */
 export interface IssuedKey {
   readonly key: ShownKey;
@@ -54,8 +60,13 @@ export interface AccountClient {
   /** @param overlapSeconds How long the secret before goes on. Default: the server's, a day. */
   rotateKey(id: string, overlapSeconds?: number): Promise<IssuedKey>;
   revokeKey(id: string): Promise<ShownKey>;
-  /** @throws `conflict` where there is one of this id. */
-  createGrant(tenant: string, grant: NewGrant): Promise<Grant>;
+  /**
+   * @param isForced Also for a model that is not published.
+   * @throws `conflict` where there is one of this id; `model_not_found`.
+   */
+  createGrant(tenant: string, grant: NewGrant, isForced?: boolean): Promise<Grant>;
+  /** What is not named stays; null takes it away. @throws `conflict` for one that was revoked. */
+  updateGrant(tenant: string, id: string, change: GrantChange): Promise<Grant>;
   grants(tenant: string): Promise<readonly Grant[]>;
   /** @throws `conflict` for one that was revoked. */
   setGrantStatus(tenant: string, id: string, status: Grant['status']): Promise<Grant>;
@@ -131,7 +142,17 @@ export function createAccountClient(options: ClientOptions): AccountClient {
         retry: 'idempotent',
         read: jsonAnswer(shownKeySchema),
       }),
-    createGrant: (tenant, grant) => post(path('tenants', tenant, 'grants'), grant, grantSchema),
+    createGrant: (tenant, grant, isForced = false) =>
+      post(`${path('tenants', tenant, 'grants')}${isForced ? '?force=true' : ''}`, grant, grantSchema),
+    updateGrant: (tenant, id, change) =>
+      exchange({
+        method: 'PATCH',
+        path: path('tenants', tenant, 'grants', id),
+        retry: 'idempotent',
+        headers: json,
+        body: JSON.stringify(change),
+        read: jsonAnswer(grantSchema),
+      }),
     grants: async (tenant) => (await get(path('tenants', tenant, 'grants'), grantsSchema)).grants,
     setGrantStatus: (tenant, id, status) =>
       setStatus(path('tenants', tenant, 'grants', id), status, grantSchema),

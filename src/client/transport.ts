@@ -22,7 +22,7 @@ export interface ClientOptions {
 export type Retry = 'idempotent' | 'unprocessed' | 'never';
 
 export interface Exchange<T> {
-  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'PATCH' | 'POST' | 'DELETE';
   /** From the server's root, percent-encoded: `/v2/models/mlp`. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;

@@ -1,4 +1,5 @@
 /** What an edge accounts for its answers with. An origin has none of it: it answers to edges alone. */
+import type { GrantRevisions } from '../governance/accounts/grant-revisions.ts';
 import type { DueRecord, LogAppender } from '../governance/log/appender.ts';
 import { encodeEntry, entryBytes } from '../governance/log/entry.ts';
 import type { LogRecord, ReceiptLog } from '../governance/log/types.ts';
@@ -8,6 +9,7 @@ import type { Meters } from '../governance/quota/types.ts';
 import type { Issued, ReceiptIssuer } from '../governance/receipt/issue.ts';
 import type { KeyRing } from '../governance/receipt/keys.ts';
 import type { MeterTagger } from '../governance/receipt/meter-tag.ts';
+import type { FinalStatements } from '../governance/statement/final-statements.ts';
 import type { Statements } from '../governance/statement/statements.ts';
 import {
   receiptSealer,
@@ -29,6 +31,8 @@ export interface Accounting {
   readonly stops: Stops;
   readonly meters: Meters;
   readonly statements: Statements;
+  readonly finalStatements: FinalStatements;
+  readonly grantRevisions: GrantRevisions;
   readonly vault: Vault;
   readonly receipts: ReceiptLog;
   /** The log's name, and the key that its checkpoints are verified with. */

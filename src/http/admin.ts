@@ -8,6 +8,7 @@ import { EdgewiseError } from '../errors.ts';
 import { isAliasName, isModelVersion } from '../repository/name.ts';
 import { type Manifest, manifestSchema, versionPolicySchema } from '../repository/schema.ts';
 import { maxBundleBytes } from '../repository/signing/bundle.ts';
+import { isUnstated } from '../repository/terms.ts';
 import { servedVersions } from '../repository/version-policy.ts';
 import { parseDigest } from '../storage/digest.ts';
 import { accountRoutes } from './account-routes.ts';
@@ -98,6 +99,7 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
     const name = nameOf(c);
     const { manifest, signature, aliases, versionPolicy } = await readDocument(c, publishBody);
     checkAddress(manifest, name, c.req.param('version'));
+    checkRoyalty(manifest);
     const status = await publisher.publishVersion(
       manifest,
       new Uint8Array(new TextEncoder().encode(signature)),
@@ -151,6 +153,14 @@ const repositoryPath = /^\/admin\/(?:blobs\/[^/]+|models(?:\/[^/]+(?:\/versions\
 
 function isRepositoryRead({ req }: AppContext): boolean {
   return (req.method === 'GET' || req.method === 'HEAD') && repositoryPath.test(req.path);
+}
+
+function checkRoyalty({ name, terms, version }: Manifest): void {
+  if (!isUnstated(terms)) return;
+  throw new EdgewiseError(
+    'invalid_request',
+    `${name}@${version} has a royalty and can be used by its licence alone, of which no statement is made; expected terms.grant "required" beside terms.royalty`,
+  );
 }
 
 function checkAddress(manifest: Manifest, name: string, version: string): void {

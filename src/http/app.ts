@@ -150,7 +150,7 @@ function refuseOtherMethods(app: Hono<AppEnv>): void {
 function corsOptions(origins: readonly string[]): Parameters<typeof cors>[0] {
   return {
     origin: origins.includes('*') ? '*' : [...origins],
-    allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
+    allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
     exposeHeaders: [
       'Accept-Encoding',
       'Allow',

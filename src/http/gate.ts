@@ -30,7 +30,8 @@ export interface Entrance {
 
 /** A request that passed. */
 export interface Admitted extends Entrance {
-  readonly permit: Permit;
+  /** Owned by `takeUnits`, which puts that of a later grant in the place of one whose quota is used up. */
+  permit: Permit;
 }
 
 /**

@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import { grantSchema, shownKeySchema, tenantSchema } from '../governance/accounts/schema.ts';
 import {
+  grantChangeBody,
   grantStatusBody,
   newGrantBody,
   newKeyBody,
@@ -71,6 +72,8 @@ const accountAdminOperations: readonly Omit<Operation, 'tag' | 'admin'>[] = [
     method: 'post',
     path: `${tenant}/grants`,
     summary: 'Give a grant',
+    description:
+      'With `?force=true` also for a model that is not published: 404 `model_not_found` otherwise, since most often its name is mistyped.',
     body: newGrantBody,
     answer: grantSchema,
   },
@@ -79,6 +82,14 @@ const accountAdminOperations: readonly Omit<Operation, 'tag' | 'admin'>[] = [
     path: `${tenant}/grants`,
     summary: 'Grants of a tenant',
     answer: z.object({ grants: z.array(grantSchema) }),
+  },
+  {
+    method: 'patch',
+    path: `${tenant}/grants/{grant}`,
+    summary: 'Change the quota and the dates of a grant',
+    description: 'What is not named stays, null takes it away. What the grant said before is kept, signed.',
+    body: grantChangeBody,
+    answer: grantSchema,
   },
   {
     method: 'put',

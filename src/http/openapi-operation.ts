@@ -2,7 +2,7 @@
 import { z } from '@hono/zod-openapi';
 
 export interface Operation {
-  readonly method: 'get' | 'post' | 'put' | 'delete' | 'head';
+  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete' | 'head';
   /** OpenAPI form: `/v2/models/{name}`. */
   readonly path: string;
   readonly tag:

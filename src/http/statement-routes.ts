@@ -5,9 +5,9 @@ import type { Accounts } from '../governance/accounts/accounts.ts';
 import type { Caller } from '../governance/accounts/caller.ts';
 import type { Grant } from '../governance/accounts/schema.ts';
 import { monthSchema } from '../governance/statement/schema.ts';
-import type { Statements } from '../governance/statement/statements.ts';
 import { requireAccount } from './account-access.ts';
 import { accountsOf } from './account-routes.ts';
+import type { Accounting } from './accounting.ts';
 import { callerOf } from './callers.ts';
 import type { AppEnv } from './context.ts';
 import type { Services } from './services.ts';
@@ -22,9 +22,39 @@ export function statementRoutes(services: Services): Hono<AppEnv> {
     const caller = await callerOf(c, services);
     // Before anything is looked up, so that it says nothing of whose the grant is.
     if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
-    const { tenant, grant } = await grantOf(accountsOf(services), c.req.param('grant'), caller);
-    const statement = await statementsOf(services).of(tenant, grant, c.req.param('month'));
+    const { grant: id, month } = c.req.param();
+    const final = await accountingOf(services).finalStatements.find(id, month);
+    if (final !== undefined && isGivenBy(caller, final.assigner)) {
+      return c.json({ statement: final.statement }, 200, ownOnly);
+    }
+    const { tenant, grant } = await grantOf(accountsOf(services), id, caller);
+    const statement = await accountingOf(services).statements.of(tenant, grant, month);
     return c.json({ statement }, 200, ownOnly);
+  });
+
+  app.get('/grants', async (c) => {
+    const caller = await callerOf(c, services);
+    if (caller.kind !== 'tenant') throw ofNoTenant(caller);
+    requireAccount(c, services, caller, 'read');
+    const { id, grants } = caller.tenant;
+    const others = await accountsOf(services).store.tenants();
+    return c.json(
+      {
+        held: grants.map((grant) => shownGrant(id, grant)),
+        given: others.flatMap(({ id: tenant, grants: of }) =>
+          of.filter(({ assigner }) => assigner === `tenant:${id}`).map((grant) => shownGrant(tenant, grant)),
+        ),
+      },
+      200,
+      ownOnly,
+    );
+  });
+
+  app.get('/grants/:grant/revisions', async (c) => {
+    const caller = await callerOf(c, services);
+    if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
+    const { grant } = await grantOf(accountsOf(services), c.req.param('grant'), caller);
+    return c.json({ revisions: await accountingOf(services).grantRevisions.of(grant.id) }, 200, ownOnly);
   });
   return app;
 }
@@ -80,7 +110,7 @@ async function grantOf({ directory, store }: Accounts, id: string, caller: Calle
 function maySee(caller: Caller, tenant: string, { assigner }: Grant): boolean {
   if (caller.kind === 'admin') return true;
   if (caller.kind !== 'tenant') return false;
-  return caller.tenant.id === tenant || assigner === `tenant:${caller.tenant.id}`;
+  return caller.tenant.id === tenant || isGivenBy(caller, assigner);
 }
 
 async function tenantOfGrant(store: Accounts['store'], id: string): Promise<string | undefined> {
@@ -104,9 +134,32 @@ function listed(tenant: string, { id, model, assigner, royalty }: Grant, month: 
   return { grant: id, tenant, model, assigner, royalty, path: `/v1/grants/${id}/statements/${month}` };
 }
 
-function statementsOf({ accounting }: Services): Statements {
+/** A grant as those see it who have it or gave it, and where its use is stated. */
+function shownGrant(tenant: string, grant: Grant) {
+  return {
+    tenant,
+    grant,
+    statements: `/v1/grants/${grant.id}/statements/{month}`,
+    revisions: `/v1/grants/${grant.id}/revisions`,
+  };
+}
+
+function isGivenBy(caller: Caller, assigner: string): boolean {
+  return caller.kind === 'admin' || (caller.kind === 'tenant' && assigner === `tenant:${caller.tenant.id}`);
+}
+
+function ofNoTenant(caller: Caller): EdgewiseError {
+  return caller.kind === 'anonymous'
+    ? new EdgewiseError(
+        'unauthenticated',
+        'grants are shown to the tenants that have and gave them, send "Authorization: Bearer <key>"',
+      )
+    : new EdgewiseError('forbidden', 'the key that was sent is of no tenant, so it has and gave no grants');
+}
+
+function accountingOf({ accounting }: Services): Accounting {
   if (accounting === undefined) {
     throw new EdgewiseError('not_found', 'this server counts nothing: it answers to an edge, which does');
   }
-  return accounting.statements;
+  return accounting;
 }

@@ -1,38 +1,57 @@
 /** Units of a quota, taken before the run: whoever is refused has cost no run, and a run that fails on our side costs nothing. */
-import type { Refusal } from '../governance/policy/types.ts';
-import type { GrantedUnits, QuotaStanding, Taken } from '../governance/quota/types.ts';
+import type { GrantedUse, Refusal } from '../governance/policy/types.ts';
+import type { GrantedUnits, QuotaStanding, RefusedUnits, Taken } from '../governance/quota/types.ts';
 import type { Quota } from '../repository/terms.ts';
 import { type AppContext, addAnswerHeaders } from './context.ts';
 import { type Admitted, refuse } from './gate.ts';
 import { quotaHeaders } from './limit-headers.ts';
 
 /**
- * Undefined where nothing limits the use. Waits for nothing where units are at hand.
+ * Takes the units from the first grant that has them; the permit is that grant's then. Undefined where nothing limits the
+ * use. Waits for nothing where units are at hand.
  *
- * @throws EdgewiseError `quota_exceeded`; `records_unavailable` where it cannot be known what is left.
+ * @throws EdgewiseError `quota_exceeded` when no grant has them; `records_unavailable` where it cannot be known what is left.
  */
 export function takeUnits(
   c: AppContext,
   admitted: Admitted,
   units: number,
-): GrantedUnits | undefined | Promise<GrantedUnits> {
-  const { accounting, atMs, permit } = admitted;
-  const { meter, quota } = permit.meter;
-  if (quota === undefined) return undefined;
-  const taken = accounting.meters.take(meter, quota, units, atMs);
-  return taken instanceof Promise
-    ? taken.then((known) => granted(c, admitted, units, known))
-    : granted(c, admitted, units, taken);
+): GrantedUnits | undefined | Promise<GrantedUnits | undefined> {
+  const { permit } = admitted;
+  return takeFrom(c, admitted, units, [permit, ...(permit.fallbacks ?? [])], undefined);
 }
 
-function granted(
+/** @param refused What the first grant said, once it has refused. */
+function takeFrom(
   c: AppContext,
   admitted: Admitted,
   units: number,
-  taken: Taken,
-): GrantedUnits | Promise<GrantedUnits> {
-  addAnswerHeaders(c, quotaHeaders(taken, c.get('answerHeaders')));
-  return taken.granted ? taken : refuse(c, admitted, overQuota(admitted, units, taken), taken.resetSeconds);
+  [use, ...others]: readonly GrantedUse[],
+  refused: RefusedUnits | undefined,
+): GrantedUnits | undefined | Promise<GrantedUnits | undefined> {
+  const { accounting, atMs, permit } = admitted;
+  if (use === undefined) return undefined;
+  const { meter, quota } = use.meter;
+  const settle = () => {
+    if (use !== permit) admitted.permit = { ...permit, ...use };
+  };
+  if (quota === undefined) {
+    settle();
+    return undefined;
+  }
+  const decide = (taken: Taken) => {
+    if (taken.granted) {
+      settle();
+      addAnswerHeaders(c, quotaHeaders(taken, c.get('answerHeaders')));
+      return taken;
+    }
+    const first = refused ?? taken;
+    if (others.length > 0) return takeFrom(c, admitted, units, others, first);
+    addAnswerHeaders(c, quotaHeaders(first, c.get('answerHeaders')));
+    return refuse(c, admitted, overQuota(admitted, units, first), first.resetSeconds);
+  };
+  const taken = accounting.meters.take(meter, quota, units, atMs);
+  return taken instanceof Promise ? taken.then(decide) : decide(taken);
 }
 
 function overQuota({ model, permit }: Admitted, units: number, { quota, remaining }: QuotaStanding): Refusal {

@@ -1,11 +1,13 @@
 /** Puts together what an edge accounts for its answers with. */
 import type { Clock } from '../async/clock.ts';
+import { createGrantRevisions } from '../governance/accounts/grant-revisions.ts';
 import { createAppender } from '../governance/log/appender.ts';
 import type { ReceiptLog } from '../governance/log/types.ts';
 import type { SignedPack } from '../governance/policy/packs.ts';
 import { Stops } from '../governance/policy/stops.ts';
 import { createLeaseBook, type ExchangeUnits } from '../governance/quota/lease-book.ts';
 import { createReceiptIssuer } from '../governance/receipt/issue.ts';
+import { createFinalStatements } from '../governance/statement/final-statements.ts';
 import { createStatements } from '../governance/statement/statements.ts';
 import { Vault } from '../governance/vault/vault.ts';
 import type { Accounting } from '../http/accounting.ts';
@@ -37,6 +39,15 @@ export function createAccounting(
   { keys, packs, receipts, units }: AccountingParts,
   { records, clock, now, defer, log }: AccountingSurroundings,
 ): Accounting {
+  const statements = createStatements({
+    issuer: keys.issuer,
+    signing: keys.ring.signing,
+    tagger: keys.tagger,
+    logKey: keys.log.verifierKey,
+    read: (path) => receipts.file(path),
+    state: records,
+    now,
+  });
   return {
     now,
     issuer: createReceiptIssuer({
@@ -51,13 +62,12 @@ export function createAccounting(
     packs,
     stops: new Stops({ state: records, clock, defer, now }),
     meters: createLeaseBook({ exchange: units, clock, defer, name: () => crypto.randomUUID() }),
-    statements: createStatements({
-      issuer: keys.issuer,
-      signing: keys.ring.signing,
-      tagger: keys.tagger,
-      logKey: keys.log.verifierKey,
-      read: (path) => receipts.file(path),
+    statements,
+    finalStatements: createFinalStatements({ state: records, statements, now }),
+    grantRevisions: createGrantRevisions({
       state: records,
+      signing: keys.ring.signing,
+      issuer: keys.issuer,
       now,
     }),
     vault: new Vault({ state: records, keys: keys.records, clock, now }),

@@ -19,7 +19,7 @@ export function composeSubjects(
   if (config === undefined || accounts === undefined || accounting === undefined || records === undefined) {
     return undefined;
   }
-  const { receipts, vault } = accounting;
+  const { finalStatements, grantRevisions, receipts, vault } = accounting;
   return createSubjects({
     state: records,
     accounts: accounts.store,
@@ -28,5 +28,9 @@ export function composeSubjects(
     notice: privacyNotice(config),
     now,
     recoveryWindowDays: config.recoveryWindowDays,
+    settling: {
+      close: (tenant) => finalStatements.close(tenant),
+      forgetGrant: (id) => grantRevisions.forget(id),
+    },
   });
 }

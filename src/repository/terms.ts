@@ -156,8 +156,23 @@ export const sourceTermsSchema = plainTermsSchema
       acceptance: acceptanceChoice.default('required'),
     }),
   })
-  .superRefine(refuseContradictions);
+  .superRefine(refuseContradictions)
+  .superRefine(({ anonymous, grant, royalty }, context) => {
+    // Of anonymous use it was said above.
+    if (anonymous || !isUnstated({ grant, royalty })) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['royalty'],
+      message:
+        'expected grant "required" beside it: what is owed is stated for each grant, and use by the licence alone has none',
+    });
+  });
 export type SourceTerms = z.output<typeof sourceTermsSchema>;
+
+/** Whether a royalty is owed of which no statement is ever made: statements are of grants. */
+export function isUnstated({ grant, royalty }: Pick<Terms, 'grant' | 'royalty'>): boolean {
+  return royalty !== undefined && grant !== 'required';
+}
 
 /** The terms to publish, once the text is known. */
 export function publishedTerms(terms: SourceTerms, text: { digest: Digest; byteLength: number }): Terms {

@@ -120,7 +120,7 @@ describe('edgewise key', { timeout: 60_000 }, () => {
 describe('edgewise grant', { timeout: 60_000 }, () => {
   it('gives, lists, suspends, resumes and revokes grants', async () => {
     const made = await edgewise(
-      ...['grant', 'create', 'acme', 'mlp', '--id', 'g-1', '--assigner', 'creator:acme-vision'],
+      ...['grant', 'create', 'acme', 'mlp', '--id', 'g-1', '--assigner', 'creator:acme-vision', '--force'],
       ...['--purposes', 'research,teaching', '--deny-purposes', 'biometric-id', '--territories', 'EU,CH'],
       ...['--not-before', '2026-12-01', '--quota', '100000/month', '--royalty', '0.0004EUR'],
     );
@@ -138,6 +138,31 @@ describe('edgewise grant', { timeout: 60_000 }, () => {
     expect((await edgewise('grant', 'list', 'acme')).stdout).toMatch(
       /g-1 +mlp +infer +research, teaching, not biometric-id +EU, CH +2026-12-01\S+ +– +100000\/month +0\.0004 EUR +active/,
     );
+    const changed = await edgewise(
+      ...[
+        'grant',
+        'update',
+        'acme',
+        'g-1',
+        '--quota',
+        '5/day',
+        '--no-not-before',
+        '--not-after',
+        '2999-01-01',
+      ],
+    );
+    expect([changed.code, changed.stdout]).toEqual([
+      0,
+      'grant g-1 of acme is changed, everywhere within 10 seconds\n',
+    ]);
+    expect((await client().grants('acme'))[0]).toMatchObject({
+      quota: { units: 5, per: 'day' },
+      notAfter: '2999-01-01T00:00:00.000Z',
+    });
+    expect((await client().grants('acme'))[0]).not.toHaveProperty('notBefore');
+    expect((await edgewise('grant', 'update', 'acme', 'g-1')).stderr).toContain('there is nothing to change');
+    const mistyped = await edgewise('grant', 'create', 'acme', 'mpl', '--assigner', 'x');
+    expect(mistyped.stderr).toContain('code: model_not_found');
     for (const [verb, state] of [
       ['suspend', 'suspended'],
       ['resume', 'active'],

@@ -36,7 +36,11 @@ beforeAll(async () => {
   service = await testService({ engine, records, variables: { EDGEWISE_JURISDICTION: 'eu' } });
   elsewhere = await testService({ engine, records });
   await admin('POST', '/tenants', { id: 'acme', name: 'Acme', residency: 'eu' });
-  const made = await admin('POST', '/tenants/acme/grants', { id: 'g1', model: 'mlp', assigner: 'x' });
+  const made = await admin('POST', '/tenants/acme/grants?force=true', {
+    id: 'g1',
+    model: 'mlp',
+    assigner: 'x',
+  });
   expect(made.status).toBe(201);
 });
 

@@ -169,7 +169,7 @@ describe('a grant', () => {
       return service.fetch(`/admin/tenants${path}`, init);
     };
     await admin('', { id: 'acme', name: 'Acme', establishment: 'DE' });
-    return (await admin('/acme/grants', { assigner: 'Creator', model: 'echo', ...own })).json();
+    return (await admin('/acme/grants?force=true', { assigner: 'Creator', model: 'echo', ...own })).json();
   };
 
   it('is under the quota and the royalty of the terms, unless it says otherwise', async () => {

@@ -231,12 +231,12 @@ describe('the account routes', () => {
       model: 'mlp',
       quota: { units: 10, per: 'day' },
     };
-    expect(await admin('POST', '/tenants/acme/grants', grant)).toMatchObject({
+    expect(await admin('POST', '/tenants/acme/grants?force=true', grant)).toMatchObject({
       status: 201,
       body: { ...grant, status: 'active', actions: ['infer'] },
     });
-    expect(await admin('POST', '/tenants/acme/grants', grant)).toMatchObject(conflict);
-    expect(await admin('POST', '/tenants/other/grants', grant)).toMatchObject(conflict);
+    expect(await admin('POST', '/tenants/acme/grants?force=true', grant)).toMatchObject(conflict);
+    expect(await admin('POST', '/tenants/other/grants?force=true', grant)).toMatchObject(conflict);
     const status = (value: string) => admin('PUT', '/tenants/acme/grants/g-1/status', { status: value });
     for (const value of ['suspended', 'active', 'revoked']) {
       expect((await status(value)).body).toMatchObject({ id: 'g-1', status: value });

@@ -77,13 +77,18 @@ describe('sourceTermsSchema', () => {
     ],
     [
       'a royalty of nothing',
-      { ...known, royalty: { per: 'unit', amount: '0.00', currency: 'EUR' } },
+      { ...known, grant: 'required', royalty: { per: 'unit', amount: '0.00', currency: 'EUR' } },
       /^royalty\.amount: expected an amount above 0/,
     ],
     [
       'a royalty with an exponent',
-      { ...known, royalty: { per: 'unit', amount: '4e-4', currency: 'EUR' } },
+      { ...known, grant: 'required', royalty: { per: 'unit', amount: '4e-4', currency: 'EUR' } },
       /^royalty\.amount: expected a decimal/,
+    ],
+    [
+      'a royalty by the licence alone, of which there would be no statement',
+      { ...known, royalty: { per: 'unit', amount: '1', currency: 'EUR' } },
+      /^royalty: expected grant "required"/,
     ],
     ['a quota of nothing', { quota: { units: 0, per: 'day' } }, /^quota\.units:/],
     ['attribution without the line', { duties: ['attribute'] }, /^attribution: expected the line/],

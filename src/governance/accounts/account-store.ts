@@ -45,6 +45,13 @@ export type NewAcceptance = Omit<Acceptance, 'id' | 'at' | 'withdrawnAt'> & {
   readonly id?: string | undefined;
 };
 
+/** What of a grant may be changed; null takes it away. */
+export interface GrantChange {
+  readonly quota?: Grant['quota'] | null | undefined;
+  readonly notBefore?: string | null | undefined;
+  readonly notAfter?: string | null | undefined;
+}
+
 export interface NewKey {
   readonly scopes: Scopes;
   readonly notAfter?: string | undefined;
@@ -88,6 +95,8 @@ export interface AccountStore {
   tenantOfGrant(id: string): Promise<string>;
   /** @throws `conflict` for one that was revoked: that is for good. */
   setGrantStatus(tenant: string, id: string, status: Grant['status']): Promise<Grant>;
+  /** @throws `conflict` for one that was revoked; `invalid_request` for one that would end before it begins. */
+  updateGrant(tenant: string, id: string, change: GrantChange): Promise<Grant>;
   /** @throws `conflict` where the tenant has one of this id. */
   addAcceptance(tenant: string, acceptance: NewAcceptance): Promise<Acceptance>;
   /** Doing it again changes nothing. */
@@ -242,6 +251,14 @@ export function createAccountStore({ state, now, clock, onChange }: AccountStore
         return { ...grant, status };
       }),
 
+    updateGrant: (tenant, id, change) =>
+      changeMember(tenant, 'grants', id, (grant) => {
+        if (grant.status === 'revoked') {
+          throw new EdgewiseError('conflict', `grant ${id} was revoked, which is for good: give a new one`);
+        }
+        return updatedGrant(grant, change);
+      }),
+
     async addAcceptance(tenant, { id = newId(), ...given }) {
       const acceptance: Acceptance = { ...given, id, at: time() };
       await changeTenant(tenant, (before) => {
@@ -255,6 +272,31 @@ export function createAccountStore({ state, now, clock, onChange }: AccountStore
       changeMember(tenant, 'acceptances', id, (acceptance) =>
         acceptance.withdrawnAt === undefined ? { ...acceptance, withdrawnAt: time() } : acceptance,
       ),
+  };
+}
+
+function updatedGrant(grant: Grant, { quota, notBefore, notAfter }: GrantChange): Grant {
+  const { quota: _, notBefore: __, notAfter: ___, ...rest } = grant;
+  const next = {
+    quota: quota === undefined ? grant.quota : (quota ?? undefined),
+    notBefore: notBefore === undefined ? grant.notBefore : (notBefore ?? undefined),
+    notAfter: notAfter === undefined ? grant.notAfter : (notAfter ?? undefined),
+  };
+  if (
+    next.notBefore !== undefined &&
+    next.notAfter !== undefined &&
+    Date.parse(next.notBefore) >= Date.parse(next.notAfter)
+  ) {
+    throw new EdgewiseError(
+      'invalid_request',
+      `grant ${grant.id} would end on ${next.notAfter}, before it begins on ${next.notBefore}; expected it to begin first`,
+    );
+  }
+  return {
+    ...rest,
+    ...(next.quota && { quota: next.quota }),
+    ...(next.notBefore && { notBefore: next.notBefore }),
+    ...(next.notAfter && { notAfter: next.notAfter }),
   };
 }
 

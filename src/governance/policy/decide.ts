@@ -48,6 +48,11 @@ export function decide(facts: GateFacts): Decision {
     acceptance: accepted.id,
     duties: terms.duties,
     meter: meterOf(facts, chosen.grant),
+    fallbacks: chosen.others?.map((grant) => ({
+      grant,
+      territory: territory ?? territoryOf(boundsOf(grant), use),
+      meter: meterOf(facts, grant),
+    })),
   };
 }
 
@@ -158,6 +163,8 @@ const noGrant: Bar = { code: 'grant_missing', right: 'a grant for this model', a
 interface ChosenGrant {
   readonly grant?: Grant;
   readonly bounds?: Bounds;
+  /** Of one with a quota: those behind it that permit the use, too. */
+  readonly others?: readonly Grant[];
   /** Set where none of them permits the use: what the first lacks. */
   readonly bar?: Bar;
   readonly nearest?: Grant;
@@ -166,10 +173,14 @@ interface ChosenGrant {
 /** The first that permits the use. */
 function chosenGrant(grants: readonly Grant[], use: Use): ChosenGrant {
   let first: ChosenGrant = {};
-  for (const grant of grants) {
+  for (const [at, grant] of grants.entries()) {
     const bounds = boundsOf(grant);
     const bar = boundsBar(bounds, use, `grant ${grant.id}`);
-    if (bar === undefined) return { grant, bounds };
+    if (bar === undefined) {
+      if (grant.quota === undefined || at + 1 === grants.length) return { grant, bounds };
+      const permits = (other: Grant) => boundsBar(boundsOf(other), use, '') === undefined;
+      return { grant, bounds, others: grants.slice(at + 1).filter(permits) };
+    }
     if (first.bar === undefined) first = { bar, nearest: grant };
   }
   return first;

@@ -71,7 +71,12 @@ export interface Permit {
   readonly acceptance: string | undefined;
   readonly duties: readonly Duty[];
   readonly meter: MeterOf;
+  /** Further grants that permit the same use, in order: for when the quota of this one is used up. */
+  readonly fallbacks?: readonly GrantedUse[] | undefined;
 }
+
+/** What of a permit is one grant's. */
+export type GrantedUse = Pick<Permit, 'grant' | 'territory' | 'meter'>;
 
 export interface Refusal {
   readonly permitted: false;

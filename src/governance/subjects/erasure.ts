@@ -22,6 +22,15 @@ export interface ErasureParts {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly recoveryWindowDays: number;
+  /** What is settled with others before the tenant's records go. */
+  readonly settling?: Settling | undefined;
+}
+
+export interface Settling {
+  /** Makes the last statements of its grants. @throws EdgewiseError `records_unavailable` while that takes longer. */
+  close(tenant: Tenant): Promise<void>;
+  /** Drops the forms that a grant has had. */
+  forgetGrant(id: string): Promise<void>;
 }
 
 /** What an erased tenant is called. */
@@ -43,7 +52,8 @@ export async function erasureOf(state: StateStore, tenant: string): Promise<Eras
 /**
  * Erases the tenant, for good. Where it was done before, what was said then is said again.
  *
- * @throws EdgewiseError `not_found` where there is no such tenant; `overloaded` when its documents are changed all the time.
+ * @throws EdgewiseError `records_unavailable` while the last statements of its grants are being made: the tenant is suspended
+ * then, and asking again goes on; `not_found` where there is no such tenant; `overloaded` when its documents are changed all the time.
  */
 export async function eraseTenant(parts: ErasureParts, tenant: string): Promise<Erasure> {
   const { accounts, state, vault } = parts;
@@ -53,7 +63,14 @@ export async function eraseTenant(parts: ErasureParts, tenant: string): Promise<
   const requested = known ?? (await keep(parts, tenant, (time) => ({ requestedAt: time })));
   if (requested.erasedAt !== undefined) return requested;
 
-  // From here on it is served nothing, and no key is made for it.
+  // Nothing is used any more from here on, and what was used is stated.
+  const closing = await accounts.changeTenant(tenant, (before) =>
+    before.status === 'active' ? { ...before, status: 'suspended' } : before,
+  );
+  await parts.settling?.close(closing);
+  for (const { id } of closing.grants) await parts.settling?.forgetGrant(id);
+
+  // No key is made for it.
   const { keys } = await accounts.changeTenant(tenant, (before) =>
     before.status === 'erased' ? before : { ...before, status: 'erased' },
   );

@@ -1,0 +1,83 @@
+/**
+ * Every form that a grant has had, each signed by the operator and kept under its digest, the one by which receipts name
+ * it. So whoever holds a receipt can be shown what the grant said then, whatever it says now.
+ */
+import { CompactSign } from 'jose';
+import { z } from 'zod';
+import { decodeStored } from '../../repository/documents.ts';
+import { digestSchema } from '../../repository/schema.ts';
+import { digestHex, digestOf } from '../../storage/digest.ts';
+import type { StateStore } from '../../storage/types.ts';
+import type { SigningKey } from '../receipt/keys.ts';
+import { canonicalJson } from '../receipt/parts.ts';
+import { accountIdForm, accountIdSchema, type Grant } from './schema.ts';
+
+export const grantRevisionSchemaId = 'edgewise.grant-revision.v1';
+/** `typ` of the JWS header. */
+export const grantRevisionType = 'edgewise-grant+jws';
+
+/** `grants/<id>/<hex of the digest>.json` */
+const storedSchema = z.strictObject({
+  schema: z.literal(grantRevisionSchemaId),
+  grant: accountIdSchema,
+  /** SHA-256 of the grant's canonical JSON. */
+  digest: digestSchema,
+  at: z.iso.datetime(),
+  /** Compact JWS over canonical JSON: `{at, digest, grant, issuer, schema, tenant}`. */
+  signed: z.string(),
+});
+export const grantRevisionSchema = storedSchema.pick({ digest: true, at: true, signed: true });
+export type GrantRevision = z.output<typeof grantRevisionSchema>;
+
+export interface GrantRevisionsOptions {
+  readonly state: StateStore;
+  readonly signing: SigningKey;
+  readonly issuer: string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+export interface GrantRevisions {
+  /** Signs and keeps the grant as it stands; one that is kept already stays as it was signed first. */
+  keep(tenant: string, grant: Grant): Promise<void>;
+  /** Oldest first. */
+  of(id: string): Promise<readonly GrantRevision[]>;
+  /** Of a tenant that is erased. */
+  forget(id: string): Promise<void>;
+}
+
+export function createGrantRevisions({ state, signing, issuer, now }: GrantRevisionsOptions): GrantRevisions {
+  const folderOf = (id: string) => `grants/${id}/`;
+
+  return {
+    async keep(tenant, grant) {
+      const digest = await digestOf(new Uint8Array(new TextEncoder().encode(canonicalJson(grant))));
+      const key = `${folderOf(grant.id)}${digestHex(digest)}.json`;
+      if ((await state.get(key)) !== undefined) return;
+      const at = new Date(now()).toISOString();
+      const payload = { schema: grantRevisionSchemaId, issuer, at, tenant, digest, grant };
+      const signed = await new CompactSign(new TextEncoder().encode(canonicalJson(payload)))
+        .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid, typ: grantRevisionType })
+        .sign(signing.key);
+      const stored = { schema: grantRevisionSchemaId, grant: grant.id, digest, at, signed };
+      await state.put(key, JSON.stringify(stored), { ifAbsent: true });
+    },
+    async of(id) {
+      if (!accountIdForm.test(id)) return [];
+      const revisions: GrantRevision[] = [];
+      for (const key of await state.list(folderOf(id))) {
+        const entry = await state.get(key);
+        if (entry === undefined) continue;
+        const { digest, at, signed } = decodeStored(storedSchema, entry.value, `a revision of grant ${id}`);
+        revisions.push({ digest, at, signed });
+      }
+      return revisions.sort((one, other) => (one.at < other.at ? -1 : 1));
+    },
+    async forget(id) {
+      for (const key of await state.list(folderOf(id))) {
+        const entry = await state.get(key);
+        if (entry !== undefined) await state.delete(key, { ifMatch: entry.etag });
+      }
+    },
+  };
+}
