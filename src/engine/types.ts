@@ -81,6 +81,8 @@ export interface RunTimings {
   readonly loadMs: number;
   readonly queueMs: number;
   readonly runMs: number;
+  /** Requests that shared the run; absent: this one alone. */
+  readonly sharedBy?: number;
   /** Whether the model was not loaded when this run was asked for. */
   readonly cold: boolean;
 }

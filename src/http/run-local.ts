@@ -12,14 +12,13 @@ import type { Services } from './services.ts';
  * leaves before its run began.
  */
 export async function runLocally(services: Services, job: Job): Promise<RunResult> {
-  const { admission, batcher, pool, tier } = services;
+  const { admission, batcher, measuredRuns, pool, tier } = services;
   const { model, request, schedule, signal } = job;
   const { manifest } = model;
   const pooled = poolModel(services, model);
   noteUnmeasured(services, model);
   const fetches = request.outputs?.map((output) => output.name);
-  // What a run is expected to take was measured at the edge.
-  const permit = admission.acquire(tier === 'edge' ? job.edgeCostMs : 0);
+  const permit = admission.acquire(measuredRuns?.expectedMs(pooled.key) ?? job.edgeCostMs);
   let latencyMs: number | undefined;
   try {
     const options: RunOptions = {
@@ -41,7 +40,9 @@ export async function runLocally(services: Services, job: Job): Promise<RunResul
             run: (feeds, names, limits) => pool.run(pooled, feeds, names, limits),
           });
     // A load says nothing of how many requests are too many.
-    latencyMs = result.timings.queueMs + result.timings.runMs;
+    const { queueMs, runMs, sharedBy } = result.timings;
+    latencyMs = queueMs + runMs;
+    measuredRuns?.observe(pooled.key, runMs, sharedBy);
     if (tier === 'edge') {
       services.runCosts.ran(model, elementsOf(request.inputs), result.timings, services.clock.now());
     }

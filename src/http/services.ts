@@ -11,6 +11,7 @@ import type { Tier } from '../routing/place.ts';
 import type { RunCosts } from '../routing/run-costs.ts';
 import type { Admission } from '../scheduler/admission.ts';
 import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
+import type { MeasuredRuns } from '../scheduler/measured-runs.ts';
 import type { VerifiedBlobStore } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
@@ -40,6 +41,8 @@ export interface Services {
   readonly pool: SessionPool;
   /** Gathers requests into batches; undefined where each runs by itself. */
   readonly batcher: DynamicBatcher | undefined;
+  /** What runs of each model take here; undefined at an edge, whose publisher measured it. */
+  readonly measuredRuns: MeasuredRuns | undefined;
   /** Digests of manifests whose model ran out of memory in this isolate. */
   readonly outOfMemory: Lru<string, true>;
   /** Digests of manifests that the log has called too old to be batched. */

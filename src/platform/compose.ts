@@ -26,6 +26,7 @@ import { Admission } from '../scheduler/admission.ts';
 import { ByteBudget } from '../scheduler/byte-budget.ts';
 import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import type { GradientLimit } from '../scheduler/gradient-limit.ts';
+import { MeasuredRuns } from '../scheduler/measured-runs.ts';
 import type { Defer, StateStore, VerifiedBlobStore } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
 import { ShadowFigures } from '../telemetry/shadow-figures.ts';
@@ -44,6 +45,12 @@ const hopSlackMs = 10_000;
 const maxOutOfMemory = 1024;
 /** Versions that the log has called too old to be batched. */
 const maxUnmeasured = 4096;
+
+/** Work that an origin takes on in any case, in milliseconds: less than this is no queue that anybody would notice. */
+const minWorkMs = 50;
+
+/** A model that has not run yet is let in as if so many requests to it were that much work. */
+const requestsOfUnknownCost = 64;
 
 /** Copies that nobody waits for are made while so much of what may be in flight is not. */
 const shadowUtilisation = 0.5;
@@ -154,6 +161,10 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       loadTimeoutMs: config.loadTimeoutMs,
       maxQueuePerSession: config.maxQueuePerModel,
     }),
+    measuredRuns:
+      platform.tier === 'origin'
+        ? new MeasuredRuns({ unknownMs: minWorkMs / requestsOfUnknownCost })
+        : undefined,
     outOfMemory: new Lru({ maxBytes: maxOutOfMemory }),
     runCosts: new RunCosts(),
     unmeasured: new Lru({ maxBytes: maxUnmeasured }),
@@ -163,7 +174,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       maxInFlight: config.maxInFlight,
       maxWaitMs: config.waitTimeoutMs,
       clock,
-      ...(limiter === undefined ? {} : { limiter }),
+      ...(limiter === undefined ? {} : { limiter, minWorkMs }),
     }),
     hops: new Admission({
       maxInFlight: config.maxOriginInFlight ?? 0,

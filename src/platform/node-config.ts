@@ -56,7 +56,7 @@ const variablesSchema = z
     EDGEWISE_THREADS: whole(1, 1024).optional(),
     /** What loaded models may take together, by the bytes of their weights: of the memory that they run in. Absent: half of the machine's. */
     EDGEWISE_ORIGIN_MEMORY_MIB: whole(64, 16_777_216).optional(),
-    /** Requests that are taken on however long they take: enough to fill a batch. Above it the limit adapts, up to EDGEWISE_MAX_IN_FLIGHT. */
+    /** Requests that are taken on however long they take: enough to fill a batch. Above it, and above 50 ms of work, the limit adapts, up to EDGEWISE_MAX_IN_FLIGHT. */
     EDGEWISE_MIN_IN_FLIGHT: whole(1, 10_000).default(16),
     /** Models that are loaded before it says that it is ready: `name` or `name@version`. */
     EDGEWISE_PRELOAD: list.pipe(z.array(preloaded)),

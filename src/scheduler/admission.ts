@@ -21,6 +21,11 @@ export interface AdmissionOptions {
   readonly leaseMs?: number;
   /** Lowers `maxInFlight` by how long requests take. */
   readonly limiter?: ConcurrencyLimit | undefined;
+  /**
+   * The limiter refuses nobody while those in flight are expected to take less than this together: a count that is right
+   * for a slow model is far too low for a fast one. Default 0.
+   */
+  readonly minWorkMs?: number;
   readonly clock?: Clock;
 }
 
@@ -43,6 +48,7 @@ export class Admission {
   readonly #maxBytes: number;
   readonly #leaseMs: number;
   readonly #limiter: ConcurrencyLimit | undefined;
+  readonly #minWorkMs: number;
   readonly #clock: Clock;
   /** The oldest first. */
   readonly #held = new Set<HeldPermit>();
@@ -55,6 +61,7 @@ export class Admission {
     this.#maxBytes = options.maxBytes ?? Number.POSITIVE_INFINITY;
     this.#leaseMs = options.leaseMs ?? 60_000;
     this.#limiter = options.limiter;
+    this.#minWorkMs = options.minWorkMs ?? 0;
     this.#clock = options.clock ?? systemClock;
   }
 
@@ -62,9 +69,16 @@ export class Admission {
     return this.#held.size;
   }
 
-  /** Requests that may be in flight now. */
+  /** Requests that may be in flight now, if they are like those that are. */
   get limit(): number {
-    return Math.min(this.#maxInFlight, this.#limiter?.limit ?? Number.POSITIVE_INFINITY);
+    if (this.#limiter === undefined) return this.#maxInFlight;
+    return Math.min(this.#maxInFlight, Math.max(this.#limiter.limit, this.#leastLimit()));
+  }
+
+  /** So many requests like those in flight are `minWorkMs` of work. */
+  #leastLimit(): number {
+    if (this.#minWorkMs === 0 || this.#held.size === 0) return 0;
+    return Math.ceil((this.#held.size * this.#minWorkMs) / Math.max(this.#expectedMs, Number.MIN_VALUE));
   }
 
   /** 0 idle, 1 full; above 1 where the limit fell under what was let in before. */

@@ -159,7 +159,11 @@ export class BatchLane {
       for (const [index, member] of batch.entries()) {
         const queueMs = handedMs - member.askedMs + timings.queueMs;
         const fetches = pickFetches(parts[index] ?? new Map(), member.job.fetches);
-        member.resolve({ outputs: fetches, runtime, timings: { ...timings, queueMs } });
+        member.resolve({
+          outputs: fetches,
+          runtime,
+          timings: { ...timings, queueMs, sharedBy: batch.length },
+        });
       }
       return true;
     } catch (error) {

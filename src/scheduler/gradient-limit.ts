@@ -3,6 +3,9 @@
  * While requests take what they took in the long run there is room for some more; once they take more than `tolerance`
  * times as long, the limit shrinks by the ratio of the two.
  *
+ * What they take is held against its own noise: how much it differs from one window to the next says how little a single
+ * window means. Noise goes on and on, trouble steps up once, so it hides trouble for some windows only.
+ *
  * Two things differ from Netflix's. The floor is lower, since a server with one GPU may be full with four; the room for
  * a queue shrinks with the limit, which a constant one would hold above that floor. What it gives up: under load that
  * never lets up the long run becomes as slow as the present, and the limit drifts up. It bounds how fast a server gets
@@ -48,7 +51,14 @@ export interface GradientState {
   readonly longMs: number;
   /** Windows seen. */
   readonly count: number;
+  /** Of the last window, and the variance of a window as the steps from one to the next show it. */
+  readonly lastMs: number;
+  readonly variance: number;
 }
+
+/** Share of the newest step in the variance, and how many standard deviations count as noise. */
+const varianceShare = 0.1;
+const noiseDeviations = 2;
 
 export interface LatencySample {
   readonly latencyMs: number;
@@ -71,12 +81,17 @@ export function gradientStep(
   const averagedMs = longRunMs(state, shortMs, settings);
   // After trouble the long run is brought down faster than by averages, or it would excuse the next trouble.
   const longMs = averagedMs / shortMs > 2 ? averagedMs * 0.95 : averagedMs;
+  // Two windows differ by the noise of both.
+  const step = state.count === 0 ? 0 : (shortMs - state.lastMs) ** 2 / 2;
+  const variance = Math.min(state.variance + (step - state.variance) * varianceShare, Number.MAX_VALUE);
+  const seen = { longMs, count, lastMs: shortMs, variance };
   // What is not made use of says nothing about its limit.
-  if (inFlight < state.limit / 2) return { limit: state.limit, longMs, count };
-  const gradient = Math.min(1, Math.max(0.5, (tolerance * longMs) / shortMs));
+  if (inFlight < state.limit / 2) return { ...seen, limit: state.limit };
+  const certainMs = Math.max(shortMs - noiseDeviations * Math.sqrt(variance), Number.MIN_VALUE);
+  const gradient = Math.min(1, Math.max(0.5, (tolerance * longMs) / certainMs));
   const estimate = state.limit * gradient + Math.min(queueSize, Math.sqrt(state.limit));
   const limit = state.limit * (1 - smoothing) + estimate * smoothing;
-  return { limit: Math.min(maxLimit, Math.max(minLimit, limit)), longMs, count };
+  return { ...seen, limit: Math.min(maxLimit, Math.max(minLimit, limit)) };
 }
 
 function longRunMs(
@@ -110,7 +125,7 @@ export class GradientLimit implements ConcurrencyLimit {
       );
     }
     this.#settings = settings;
-    this.#state = { limit: initialLimit, longMs: 0, count: 0 };
+    this.#state = { limit: initialLimit, longMs: 0, count: 0, lastMs: 0, variance: 0 };
   }
 
   get limit(): number {

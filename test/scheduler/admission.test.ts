@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Admission } from '../../src/scheduler/admission.ts';
+import type { ConcurrencyLimit } from '../../src/scheduler/gradient-limit.ts';
 import { ManualClock } from '../support/clock.ts';
 
 describe('Admission', () => {
@@ -117,5 +118,20 @@ describe('Admission with a limiter', () => {
     clock.advance(200);
     expect(admission.tryAcquire()).toBeDefined();
     expect(samples).toEqual([]);
+  });
+
+  it('lets the limiter refuse nobody while there is less to do than minWorkMs', () => {
+    const limiter: ConcurrencyLimit = { limit: 2, sample: () => undefined };
+    const admission = new Admission({ maxInFlight: 20, limiter, minWorkMs: 50, clock: new ManualClock() });
+    for (let count = 0; count < 5; count += 1) admission.acquire(10);
+    expect(admission.limit).toBe(5);
+    expect(admission.tryAcquire(10)).toBeUndefined();
+    const quick = new Admission({ maxInFlight: 20, limiter, minWorkMs: 50, clock: new ManualClock() });
+    for (let count = 0; count < 20; count += 1) quick.acquire(0.01);
+    expect(quick.utilisation).toBe(1);
+    expect(quick.tryAcquire(0.01)).toBeUndefined();
+    const slow = new Admission({ maxInFlight: 20, limiter, minWorkMs: 50, clock: new ManualClock() });
+    for (let count = 0; count < 2; count += 1) slow.acquire(100);
+    expect(slow.tryAcquire(100)).toBeUndefined();
   });
 });

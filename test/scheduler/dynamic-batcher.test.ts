@@ -425,9 +425,9 @@ describe('RunTimings of a batch', () => {
     clock.advance(10);
     await runs[0]?.finish();
     clock.advance(50);
-    await runs[1]?.finish(undefined, { loadMs: 40, queueMs: 3, runMs: 7, cold: true });
-    expect((await first).timings).toEqual({ loadMs: 40, queueMs: 33, runMs: 7, cold: true });
-    expect((await second).timings).toEqual({ loadMs: 40, queueMs: 13, runMs: 7, cold: true });
+    await runs[1]?.finish(undefined, { loadMs: 40, queueMs: 3, runMs: 7, cold: true, sharedBy: 2 });
+    expect((await first).timings).toEqual({ loadMs: 40, queueMs: 33, runMs: 7, cold: true, sharedBy: 2 });
+    expect((await second).timings).toEqual({ loadMs: 40, queueMs: 13, runMs: 7, cold: true, sharedBy: 2 });
   });
 });
 

@@ -7,7 +7,7 @@ import {
   gradientStep,
 } from '../../src/scheduler/gradient-limit.ts';
 
-const fresh: GradientState = { limit: 20, longMs: 0, count: 0 };
+const fresh: GradientState = { limit: 20, longMs: 0, count: 0, lastMs: 0, variance: 0 };
 
 /** The state after `windows` windows, each of which takes what `latencyMs` says of the limit, fully used. */
 function driven(state: GradientState, windows: number, latencyMs: (limit: number) => number): GradientState {
@@ -159,4 +159,43 @@ describe('GradientLimit', () => {
       expect(() => new GradientLimit(options)).toThrow(RangeError);
     },
   );
+});
+
+describe('gradientStep() under noise', () => {
+  /** The least limit over 2000 windows whose latency is now and then `factor` times as long, in no order. */
+  function leastUnder(noise: readonly number[], factor: number): number {
+    let state: GradientState = { ...fresh, limit: 100, longMs: 10, count: 600, lastMs: 10 };
+    let least = state.limit;
+    for (let window = 0; window < 2000; window++) {
+      const latencyMs = 10 * (1 + (factor - 1) * (noise[window % noise.length] ?? 0));
+      state = gradientStep(state, { latencyMs, inFlight: Math.floor(state.limit) }, gradientDefaults);
+      if (window > 100) least = Math.min(least, state.limit);
+    }
+    return least;
+  }
+
+  it('does not wear the limit down', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 97, maxLength: 97 }),
+        fc.double({ min: 1, max: 6, noNaN: true }),
+        (noise, factor) => {
+          expect(leastUnder(noise, factor)).toBeGreaterThan(60);
+        },
+      ),
+    );
+  });
+
+  it('still shrinks it for as long as trouble lasts', () => {
+    const noisy = (latencyMs: number) => (window: number) => latencyMs * (0.8 + 0.4 * ((window * 0.618) % 1));
+    let state: GradientState = { ...fresh, limit: 100, longMs: 10, count: 600, lastMs: 10 };
+    const run = (latencyMs: (window: number) => number, windows: number) => {
+      for (let window = 0; window < windows; window++) {
+        state = gradientStep(state, { latencyMs: latencyMs(window), inFlight: 200 }, gradientDefaults);
+      }
+      return state.limit;
+    };
+    const calm = run(noisy(10), 100);
+    expect(run(noisy(100), 40)).toBeLessThan(calm / 3);
+  });
 });
