@@ -66,7 +66,7 @@ describe('two workers over the same records', { timeout: 6 * boundMs }, () => {
 
   it('know that a grant was taken back', async () => {
     const { text } = await accounts.createKey('acme');
-    await accounts.createGrant('acme', { id: 'g-1', assigner: 'Creator', model: 'mlp' });
+    await accounts.createGrant('acme', { id: 'g-1', assigner: 'Creator', model: 'mlp' }, true);
     const inForce = async () => {
       const answer = await get('/v1/grants/g-1/status', text);
       return answer.status === 200 && /"inForce":true/.test(await answer.text());
