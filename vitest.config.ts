@@ -10,6 +10,38 @@ const outsideNode = [
   'test/browser/**',
 ];
 
+/**
+ * What takes long: whole services that are started, killed, drained, damaged or replayed, models of hundreds of megabytes.
+ * `npm run test:full` has them, `npm test` does not.
+ */
+const long = [
+  'test/cli/push-large.test.ts',
+  'test/engine/ort-node-process.test.ts',
+  'test/service/callers-apart.test.ts',
+  'test/service/damage.test.ts',
+  'test/service/endless-run.test.ts',
+  'test/service/erasure.test.ts',
+  'test/service/faults.test.ts',
+  'test/service/nothing-kept.test.ts',
+  'test/service/origin.test.ts',
+  'test/service/origin-alive.test.ts',
+  'test/service/origin-drain.test.ts',
+  'test/service/receipts-survive.test.ts',
+  'test/service/replay.test.ts',
+  'test/service/revocation.test.ts',
+  'test/service/signals.test.ts',
+  'test/service/start.test.ts',
+  'test/service/uploads.test.ts',
+];
+
+/** One worker after the other: each has processes of its own, which would wait for each other's cores. */
+const wholeService = {
+  execArgv: ['--experimental-wasm-jspi'],
+  testTimeout: 60_000,
+  hookTimeout: 180_000,
+  fileParallelism: false,
+};
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/support/summary-reporter.ts'],
@@ -20,7 +52,7 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/**/*.test.ts'],
-          exclude: outsideNode,
+          exclude: [...outsideNode, ...long],
           testTimeout: 30_000,
           // The JSPI build of ONNX Runtime runs in Node 24 behind this flag.
           execArgv: ['--experimental-wasm-jspi'],
@@ -38,15 +70,9 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: {
-          name: 'service',
-          include: ['test/service/**/*.test.ts'],
-          execArgv: ['--experimental-wasm-jspi'],
-          testTimeout: 60_000,
-          hookTimeout: 180_000,
-          fileParallelism: false,
-        },
+        test: { ...wholeService, name: 'service', include: ['test/service/**/*.test.ts'], exclude: long },
       },
+      { extends: true, test: { ...wholeService, name: 'full', include: long } },
       {
         extends: true,
         // Needs a Chromium on the machine, so it is no part of `npm test`: `npm run test:browser`.

@@ -1,7 +1,6 @@
 /** `npm start` and `npm run origin` as a user has them: npm, the process that it runs, and all that these start. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { vi } from 'vitest';
@@ -74,32 +73,43 @@ export function processes(matches: (texts: ProcessTexts) => boolean): readonly s
 export interface SlowRequest {
   /** Sends the rest of the body. */
   finish(): void;
+  /** Of the answer. */
   readonly status: Promise<number>;
 }
 
-/** Begins a request at `path`, whose body is complete only when it is told to. Resolves when the server has a part of it. */
+/**
+ * Begins a request at `path`, whose body is complete only when it is told to. Resolves when the server has read a part of
+ * it: the answer to a request before it on the same connection is there, and both were sent at once.
+ */
 export async function beginRequest(
   port: number,
   path: string,
   body: string,
-  headers: Readonly<Record<string, string>> = {},
+  key: string,
 ): Promise<SlowRequest> {
-  const sent = request({
-    ...{ host: '127.0.0.1', port, path, method: 'POST' },
-    headers: { 'Content-Length': body.length, ...headers },
-  });
-  const status = new Promise<number>((resolve, reject) => {
-    sent.once('error', reject);
-    sent.once('response', (response) => {
-      response.resume();
-      response.once('end', () => resolve(response.statusCode ?? 0));
+  const socket = connect(port, '127.0.0.1');
+  const statuses = [Promise.withResolvers<number>(), Promise.withResolvers<number>()] as const;
+  // Awaited later, or not at all where the first one fails.
+  statuses[1].promise.catch(() => undefined);
+  let text = '';
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1');
+    const found = [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)];
+    statuses.forEach(({ resolve }, at) => {
+      if (found[at] !== undefined) resolve(Number(found[at][1]));
     });
   });
-  await new Promise<void>((resolve, reject) => {
-    sent.once('error', reject);
-    sent.write(body.slice(0, 10), () => resolve());
+  socket.once('error', () => undefined);
+  socket.once('close', () => {
+    for (const { reject } of statuses)
+      reject(new Error(`the connection was closed after: ${text.slice(0, 500)}`));
   });
-  return { finish: () => sent.end(body.slice(10)), status };
+  const head = `Host: 127.0.0.1:${port}\r\nAuthorization: Bearer ${key}\r\n`;
+  const before = `GET /v2/health/live HTTP/1.1\r\n${head}\r\n`;
+  const slow = `POST ${path} HTTP/1.1\r\n${head}Content-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`;
+  socket.write(before + slow);
+  if ((await statuses[0].promise) !== 200) throw new Error(text);
+  return { finish: () => socket.write(body.slice(10)), status: statuses[1].promise };
 }
 
 /** Waits until nothing listens at `port`. */

@@ -10,7 +10,6 @@ import { freePort, root } from '../../scripts/dev-server.ts';
 import { inlineModel } from '../support/onnx-models.ts';
 import { publishInto } from '../support/origin-service.ts';
 import { trustedPublishers } from '../support/publisher.ts';
-import { bearer } from '../support/services.ts';
 import { beginRequest, type NpmScript, processes, startNpmScript, untilRefused } from './npm-script.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'edgewise-signals-'));
@@ -82,7 +81,7 @@ async function expectOrderlyEnd(
   [, tell, code]: (typeof ends)[number],
 ): Promise<void> {
   const body = path.includes('chain') ? chainBody : mlpBody;
-  const slow = await beginRequest(port, path, body, bearer(key));
+  const slow = await beginRequest(port, path, body, key);
   tell(script);
   await untilRefused(port);
   slow.finish();
@@ -101,6 +100,13 @@ describe.runIf(linux)('npm run origin', () => {
 });
 
 describe.runIf(linux)('npm start', () => {
+  // The samples are published once, so that each start takes seconds.
+  beforeAll(async () => {
+    const { npm, ended } = await start(await freePort());
+    signal(npm.pid, 'SIGTERM');
+    await ended;
+  }, 600_000);
+
   it.each(ends)(
     'answers what is under way and leaves no process: %s',
     async (...end) => {
@@ -173,7 +179,9 @@ describe.runIf(linux)('npm start', () => {
       processes(({ args, environment }) => args.includes(state) || environment.includes(state));
     await vi.waitFor(() => expect(left()).toEqual([]), { timeout: 20_000, interval: 50 });
   }, 120_000);
+});
 
+describe('npm start without its port', () => {
   it.each([
     [
       'another program has its port',
