@@ -16,6 +16,7 @@ import { modelList, size, table, versionDetails } from './render.ts';
 import { addTrafficCommands } from './traffic-commands.ts';
 import { pullForTriton } from './triton.ts';
 import { verifyFolder } from './verify-folder.ts';
+import { addVersionsCommand } from './versions-command.ts';
 
 /** Every verb of `edgewise model`. */
 export function addModelCommands(program: Command): void {
@@ -53,6 +54,7 @@ export function addModelCommands(program: Command): void {
   verb('alias <model> <alias>', 'point an alias to a version: edgewise model alias mlp@2 stable')
     .option('--remove', 'take the alias away')
     .action(setAlias);
+  addVersionsCommand(verb);
   addTrafficCommands(verb);
   addStopCommands(verb);
   verb('remove <model>', 'remove a version (<name>@<version>), or with --all every one')

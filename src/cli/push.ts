@@ -12,11 +12,18 @@ import { EdgewiseError, type ErrorCode, isEdgewiseError } from '../errors.ts';
 import { createPublishEngines } from '../platform/node-cli.ts';
 import { encodeManifest } from '../repository/documents.ts';
 import { buildPackage } from '../repository/publish/build.ts';
-import { readSource } from '../repository/publish/source.ts';
+import { type ModelFile, readSource } from '../repository/publish/source.ts';
 import type { PackageBlob, PublishEngines, PublishStep } from '../repository/publish/types.ts';
 import type { Manifest } from '../repository/schema.ts';
 import { signModel } from '../repository/signing/model-signature.ts';
 import { readSigningKey } from '../repository/signing/private-key.ts';
+import {
+  comparedVersion,
+  conflictReasons,
+  leavingService,
+  type PushedVersion,
+  termChanges,
+} from './push-changes.ts';
 import { readModelFolder } from './source.ts';
 
 export interface PushProgress {
@@ -75,15 +82,21 @@ export async function pushModel(folder: string, options: PushOptions): Promise<P
 
   const published = await publishedVersion(client, config.name, version);
   if (published !== undefined && published.manifest.inputsDigest !== source.inputsDigest) {
+    const reasons = conflictReasons(published.manifest, { ...source, config });
+    const what = reasons.length === 0 ? 'with other content' : `with other content (${reasons.join('; ')})`;
     throw new EdgewiseError(
       'conflict',
-      `${config.name}@${version} is already published with other content, and a version never changes: put the new model into a folder of its own, ${folder}/${Number(version) + 1}`,
+      `${config.name}@${version} is already published ${what}, and a version never changes: put the new model into a folder of its own, ${folder}/${Number(version) + 1}`,
     );
   }
-  if (
-    published !== undefined &&
-    (await republish(client, published, { aliases, versionPolicy: config.versionPolicy }))
-  ) {
+  const versionPolicy = config.versionPolicy && { versionPolicy: config.versionPolicy };
+  await sayChanges(
+    client,
+    { name: config.name, version, aliases, versionPolicy: config.versionPolicy },
+    source,
+    onProgress,
+  );
+  if (published !== undefined && (await republish(client, published, { aliases, ...versionPolicy }))) {
     onProgress?.({ step: 'compare', detail: `${config.name}@${version} is published from the same source` });
     if (published.manifest.rowWise === undefined && published.manifest.maxBatchSize > 1) {
       onProgress?.({
@@ -120,7 +133,7 @@ export async function pushModel(folder: string, options: PushOptions): Promise<P
   onProgress?.({ step: 'sign', detail: `with the key ${signingKey.fingerprint}` });
   const status = await client.publishVersion(manifest, signature, {
     aliases,
-    versionPolicy: config.versionPolicy,
+    ...versionPolicy,
   });
   onProgress?.({ step: 'publish', detail: `${config.name}@${version} ${status}` });
   return {
@@ -131,6 +144,32 @@ export async function pushModel(folder: string, options: PushOptions): Promise<P
     uploadedBlobs: uploaded.length,
     uploadedBytes: uploaded.reduce((sum, { byteLength }) => sum + byteLength, 0),
   };
+}
+
+/** Says what the push will change for those who use the model, while it can still be ended. */
+async function sayChanges(
+  client: AdminClient,
+  pushed: PushedVersion,
+  { terms }: Pick<ModelFile, 'terms'>,
+  onProgress: PushOptions['onProgress'],
+): Promise<void> {
+  const { name, version } = pushed;
+  const found = await unlessAbsent(client.model(name));
+  if (found === undefined) return;
+  const { index } = found;
+  for (const leaving of leavingService(index, pushed)) {
+    onProgress?.({
+      step: 'warning',
+      detail: `${name}@${leaving} goes out of service with this push, by the version policy: edgewise model versions ${name} --latest 2 keeps it, or an alias that points to it`,
+    });
+  }
+  const compared = comparedVersion(index);
+  if (compared === undefined || compared === version) return;
+  const before = await unlessAbsent(client.version(name, compared));
+  const changes = before === undefined ? [] : termChanges(before.manifest.terms, terms);
+  if (changes.length > 0) {
+    onProgress?.({ step: 'compare', detail: `terms differ from ${name}@${compared}: ${changes.join('; ')}` });
+  }
 }
 
 /** Of this thread alone: the compiler's and the collector's threads are not the model's cost. */
@@ -144,8 +183,13 @@ async function publishedVersion(
   name: string,
   version: string,
 ): Promise<PublishedVersion | undefined> {
+  return unlessAbsent(client.version(name, version));
+}
+
+/** Undefined for a model or version that is not there. */
+async function unlessAbsent<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
-    return await client.version(name, version);
+    return await asked;
   } catch (error) {
     if (isEdgewiseError(error) && (error.code === 'model_not_found' || error.code === 'version_not_found')) {
       return undefined;

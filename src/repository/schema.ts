@@ -149,7 +149,8 @@ const plainModelConfigSchema = z.strictObject({
   maxBatchSize: z.int().nonnegative().default(0),
   /** Absent: the defaults, wherever batches are gathered. */
   dynamicBatching: dynamicBatchingSchema.optional(),
-  versionPolicy: versionPolicySchema.default({ latest: { numVersions: 1 } }),
+  /** Absent: what is set, `latest` 1 for a new model. */
+  versionPolicy: versionPolicySchema.optional(),
   /** Output name → file beside the model with one label per line, in class order. */
   labels: byName(z.string()).default({}),
   /** Sizes to measure dynamic dimensions with: input name → full shape. 0 for an empty one, such as a decoder's past. */

@@ -64,8 +64,8 @@ function writeModel(version: string, bytes: Uint8Array, config: Record<string, u
   writeFileSync(join(folder, licenceFile), licenceText);
 }
 
-/** One to look, one for each blob, one for each upload, one to publish. */
-const requestsOfAPush = 1 + 4 + 4 + 1;
+/** Two to look, one for each blob, one for each upload, one to publish. */
+const requestsOfAPush = 2 + 4 + 4 + 1;
 
 const deep = encodeModel(deepMatMul(512, 2));
 
@@ -134,6 +134,56 @@ describe('pushModel()', () => {
     writeModel('1', deep, { versionPolicy: { all: {} } });
     expect(await pushModel(folder, options())).toMatchObject({ status: 'unchanged' });
     expect((await client().model('acme/deep')).index.versionPolicy).toEqual({ all: {} });
+  });
+
+  it('says which version goes out of service, and which terms change, before it does', async () => {
+    const said: string[] = [];
+    const telling = {
+      ...options(),
+      onProgress: ({ step, detail }: { step: string; detail: string }) => said.push(`${step}: ${detail}`),
+    };
+    writeModel('1', deep, { terms: { ...openSourceTerms, grant: 'required', anonymous: false } });
+    await pushModel(folder, telling);
+    expect(said.filter((line) => /out of service|terms differ/.test(line))).toEqual([]);
+    writeModel('2', deep);
+    await pushModel(folder, telling);
+    const leaves = said.findIndex((line) =>
+      /^warning: acme\/deep@1 goes out of service with this push/.test(line),
+    );
+    const terms = said.indexOf(
+      'compare: terms differ from acme/deep@1: grant: "required" → "not-required"; anonymous: false → true',
+    );
+    const published = said.indexOf('publish: acme/deep@2 created');
+    expect(leaves).toBeGreaterThan(0);
+    expect(terms).toBeGreaterThan(0);
+    expect(published).toBeGreaterThan(Math.max(leaves, terms));
+    expect((await client().model('acme/deep')).served).toEqual(['2']);
+  });
+
+  it('leaves a version policy that was set by hand as it is where the config has none', async () => {
+    writeModel('1', deep);
+    await pushModel(folder, options());
+    await client().setVersionPolicy('acme/deep', { latest: { numVersions: 2 } });
+    writeModel('2', deep);
+    const said: string[] = [];
+    await pushModel(folder, { ...options(), onProgress: ({ detail }) => said.push(detail) });
+    expect((await client().model('acme/deep')).served).toEqual(['2', '1']);
+    expect(said.join()).not.toMatch(/out of service/);
+  });
+
+  it('says what differs from the version that is published under its number', async () => {
+    writeModel('1', deep, { terms: { ...openSourceTerms, grant: 'required', anonymous: false } });
+    await pushModel(folder, options());
+    writeModel('1', deep);
+    await expect(pushModel(folder, options())).rejects.toThrow(
+      /with other content \(terms\.grant: "required" → "not-required"; terms\.anonymous: false → true\), and a version never changes/,
+    );
+    writeModel('1', encodeModel(matMul(2, 2)), {
+      terms: { ...openSourceTerms, grant: 'required', anonymous: false },
+    });
+    await expect(pushModel(folder, options())).rejects.toThrow(
+      /with other content \(model\.onnx is another file\)/,
+    );
   });
 
   it('builds anew when the server has lost a blob', async () => {

@@ -168,15 +168,15 @@ describe('edgewise receipt verify', { timeout: 60_000 }, () => {
 
 describe('edgewise secrets generate', { timeout: 60_000 }, () => {
   it('makes secrets that a deployment takes, as lines or as JSON', async () => {
-    const { stdout } = await edgewise('keys', 'generate', '--log', 'edge.test/log', '--json');
+    const { stdout } = await edgewise('secrets', 'generate', '--log', 'edge.test/log', '--json');
     const secrets = JSON.parse(stdout);
     await importSigningKeys(secrets.EDGEWISE_SIGNING_KEYS);
     expect((await parseSignerKey(secrets.EDGEWISE_LOG_KEY)).name).toBe('edge.test/log');
     await importRecordsKeys(secrets.EDGEWISE_RECORDS_KEYS.split(','));
-    const lines = (await edgewise('keys', 'generate')).stdout;
+    const lines = (await edgewise('secrets', 'generate')).stdout;
     expect(lines).toMatch(
       /^EDGEWISE_SIGNING_KEYS='\{.*\}'\nEDGEWISE_LOG_KEY='PRIVATE\+KEY\+localhost\/edgewise\+.*'\nEDGEWISE_RECORDS_KEYS='[\w-]{43}'\n$/,
     );
-    expect((await edgewise('keys', 'generate', '--log', 'a b')).code).toBe(1);
+    expect((await edgewise('secrets', 'generate', '--log', 'a b')).code).toBe(1);
   });
 });

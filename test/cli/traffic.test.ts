@@ -60,7 +60,7 @@ describe('edgewise model split', { timeout: 60_000 }, () => {
     const { code, stderr } = await edgewise('split', 'twice', 'stable', '1=90', '2=5');
     expect([code, stderr]).toEqual([
       1,
-      expect.stringContaining('1=90 2=5: wanted percentages that add up to 100'),
+      expect.stringContaining('1=90 2=5: expected percentages that add up to 100'),
     ]);
     expect((await edgewise('split', 'twice', 'stable')).stderr).toContain(
       'edgewise model split twice stable 1=90',
@@ -88,7 +88,7 @@ describe('edgewise model shadow', { timeout: 60_000 }, () => {
       ['twice@2', 'stable'],
     ]) {
       const { code, stderr } = await edgewise('shadow', ...args);
-      expect([code, stderr]).toEqual([1, expect.stringContaining('twice@2 stable --percent 5')]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining('twice@2 stable --percent 5')]);
     }
     expect((await edgewise('shadow', 'twice@2', 'stable', '--percent', '200')).code).toBe(2);
     expect((await edgewise('shadow', 'twice@2', 'stable', '--percent', '5', '--tier', 'moon')).code).toBe(2);
@@ -143,5 +143,34 @@ describe('modelList()', () => {
       },
     ]);
     expect(listed).toContain('constructor→1, stable→1 (shadow 2=5)');
+  });
+});
+
+describe('edgewise model versions', { timeout: 60_000 }, () => {
+  it('says which versions are served, and sets it', async () => {
+    expect((await edgewise('versions', 'twice')).stdout).toBe('twice: the latest 1; served 2, 1 of 1, 2\n');
+    const all = await edgewise('versions', 'twice', '--all', '--json');
+    expect(JSON.parse(all.stdout)).toMatchObject({ versionPolicy: { all: {} }, served: ['2', '1'] });
+    const one = await edgewise('versions', 'twice', '--specific', '1');
+    expect([one.code, one.stdout, one.stderr]).toEqual([
+      0,
+      'twice: versions 1; served 1 of 1, 2\n',
+      'out of service now: twice@2\n',
+    ]);
+    expect((await index()).versionPolicy).toEqual({ specific: { versions: ['1'] } });
+    expect((await edgewise('versions', 'twice', '--latest', '2')).stdout).toMatch(
+      /the latest 2; served 2, 1 of/,
+    );
+  });
+
+  it('answers what it cannot read with 2, and a version that is not there with 1', async () => {
+    for (const wrong of [
+      ['--latest', '0'],
+      ['--specific', 'x'],
+      ['--all', '--latest', '1'],
+    ]) {
+      expect((await edgewise('versions', 'twice', ...wrong)).code).toBe(2);
+    }
+    expect((await edgewise('versions', 'twice', '--specific', '9')).code).toBe(1);
   });
 });
