@@ -70,10 +70,23 @@ const processing: Processing[] = [
     protection: 'of keys only hashes',
   },
   {
-    data: 'receipts: time, tenant and credential by their ids, model, licence, decision, purpose, where it ran, names and shapes of tensors',
+    data: 'receipts: time, tenant and credential by their ids, the holder of a token by a pseudonym, model, licence, decision, purpose, where it ran, names and shapes of tensors',
     purpose: 'to show what happened, to both sides',
     retention: 'until-erased',
-    protection: "encrypted under the tenant's own key; those without a tenant under a key of the month",
+    protection:
+      "encrypted under the tenant's own key, which pseudonyms are made with, too; those without a tenant under a key of the month",
+  },
+  {
+    data: 'forms that a grant has had, signed',
+    purpose: 'to show what a grant said when a receipt was made under it',
+    retention: 'until-erased',
+    protection: 'shown to its tenant and to who gave it',
+  },
+  {
+    data: 'last statements of the grants of an erased tenant: ids of tenant and grant, model, units',
+    purpose: 'royalties that are owed to who gave the grant',
+    retention: 'permanent',
+    protection: 'by ids alone, shown to who gave the grant',
   },
   {
     data: 'log entries: hash of a receipt, pseudonymous meter of the month, units',
