@@ -30,6 +30,7 @@ export function placementFacts(
     edgeInJurisdiction: jurisdiction === undefined || jurisdiction === placement.jurisdiction,
     edgePeakBytes: manifest.edgeProfile?.peakBytes,
     edgeCapBytes: services.edgeCapBytes,
+    edgeUnbounded: manifest.bounded === false || services.unbounded.has(manifestDigest),
     ranOutOfMemory: services.outOfMemory.has(manifestDigest),
     edgeCostMs,
     edgeBudgetMs: placement.edgeBudgetMs,

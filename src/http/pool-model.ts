@@ -1,10 +1,12 @@
 import type { PoolModel } from '../engine/session-pool.ts';
 import type { StoredManifest } from '../repository/documents.ts';
 import { modelSource } from '../repository/weights.ts';
+import { loadBounded } from './load-bounded.ts';
 import type { Services } from './services.ts';
 
 /** What the session pool needs to know of a model: its name in the pool, what it will take, how it is read. */
-export function poolModel({ blobs, engineBaseBytes, tier }: Services, model: StoredManifest): PoolModel {
+export function poolModel(services: Services, model: StoredManifest): PoolModel {
+  const { blobs, engineBaseBytes, tier } = services;
   const { manifest, manifestDigest } = model;
   if (tier === 'origin') {
     return {
@@ -19,6 +21,6 @@ export function poolModel({ blobs, engineBaseBytes, tier }: Services, model: Sto
     bytes: sessionBytes,
     // Measured at the largest batch.
     scratchBytes: Math.max(0, peakBytes - engineBaseBytes - sessionBytes),
-    load: () => modelSource(manifest, blobs),
+    load: () => loadBounded(services, model),
   };
 }

@@ -45,6 +45,8 @@ export interface Services {
   readonly measuredRuns: MeasuredRuns | undefined;
   /** Digests of manifests whose model ran out of memory in this isolate. */
   readonly outOfMemory: Lru<string, true>;
+  /** Digests of manifests of which it was found here that nothing bounds what a run costs. */
+  readonly unbounded: Lru<string, true>;
   /** Digests of manifests that the log has called too old to be batched. */
   readonly unmeasured: Lru<string, true>;
   /** Cap of the edge's WASM memory, and what the engine takes of it before any model. */

@@ -165,6 +165,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       platform.tier === 'origin'
         ? new MeasuredRuns({ unknownMs: minWorkMs / requestsOfUnknownCost })
         : undefined,
+    unbounded: new Lru({ maxBytes: maxOutOfMemory }),
     outOfMemory: new Lru({ maxBytes: maxOutOfMemory }),
     runCosts: new RunCosts(),
     unmeasured: new Lru({ maxBytes: maxUnmeasured }),

@@ -27,6 +27,8 @@ export type PlacementReason =
   | 'fits-edge'
   /** The model does not fit the isolate. */
   | 'exceeds-edge-memory'
+  /** Nothing bounds what a request to the model costs. */
+  | 'unbounded-cost'
   /** The model should fit, and ran out of memory in this isolate before. */
   | 'edge-out-of-memory'
   /** The request would take more time than the edge gives to one. */
@@ -57,6 +59,8 @@ export interface PlacementFacts {
   /** Peak WASM memory measured at publish time; undefined for a model that was never measured for the edge. */
   readonly edgePeakBytes: number | undefined;
   readonly edgeCapBytes: number;
+  /** Nothing bounds what a request to the model costs: one of them may take the isolate for good. */
+  readonly edgeUnbounded: boolean;
   /** The model ran out of memory in this isolate: it is for the origin from then on, where an origin can have it. */
   readonly ranOutOfMemory: boolean;
   /** What this request is expected to take at the edge, and the most that it may where the origin can answer. */
@@ -143,6 +147,13 @@ function edgeBar(facts: PlacementFacts): Bar | undefined {
       code: 'no_capacity',
       because: 'the model does not fit the memory of this edge worker',
       reason: 'exceeds-edge-memory',
+    };
+  }
+  if (facts.edgeUnbounded) {
+    return {
+      code: 'no_capacity',
+      because: 'nothing bounds what a request to it costs, which an edge worker does not risk',
+      reason: 'unbounded-cost',
     };
   }
   // Where no origin could take it, it is tried here again.

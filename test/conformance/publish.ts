@@ -75,6 +75,8 @@ export async function publishCase(
     terms: source.terms,
     tier: input.config.tier,
     maxBatchSize: 0,
+    // What a case computes is known, whatever its values decide.
+    bounded: true,
     inputs,
     outputs,
     labels: {},

@@ -9,6 +9,7 @@ const facts: PlacementFacts = {
   edgeInJurisdiction: true,
   edgePeakBytes: 50,
   edgeCapBytes: 100,
+  edgeUnbounded: false,
   ranOutOfMemory: false,
   edgeCostMs: 1,
   edgeBudgetMs: 10,
@@ -21,6 +22,7 @@ const facts: PlacementFacts = {
 type Change = Partial<PlacementFacts>;
 const tooLarge: Change = { edgePeakBytes: 101 };
 const unmeasured: Change = { edgePeakBytes: undefined };
+const unbounded: Change = { edgeUnbounded: true };
 const marked: Change = { ranOutOfMemory: true };
 const dear: Change = { edgeCostMs: 11 };
 const busy: Change = { edgeWaitMs: 11 };
@@ -47,6 +49,7 @@ const rules: [string, Change[], Partial<Placement>][] = [
   ['runs at the edge what waits just as long as it may', [{ edgeWaitMs: 10 }], edge('fits-edge')],
   ['sends what does not fit to the origin', [tooLarge], origin('exceeds-edge-memory')],
   ['sends what was never measured to the origin', [unmeasured], origin('exceeds-edge-memory')],
+  ['sends what nothing bounds to the origin', [unbounded], origin('unbounded-cost')],
   ['sends what ran out of memory to the origin', [marked], origin('edge-out-of-memory')],
   ['sends what is too dear to the origin', [dear], origin('exceeds-edge-cpu')],
   ['sends what would wait too long to the origin', [busy], origin('edge-busy')],
@@ -149,6 +152,7 @@ const anyFacts: fc.Arbitrary<PlacementFacts> = fc.record({
   edgeInJurisdiction: fc.boolean(),
   edgePeakBytes: fc.constantFrom(undefined, 50, 101),
   edgeCapBytes: fc.constant(100),
+  edgeUnbounded: fc.boolean(),
   ranOutOfMemory: fc.boolean(),
   edgeCostMs: fc.constantFrom(1, 11),
   edgeBudgetMs: fc.constant(10),
@@ -161,6 +165,7 @@ const anyFacts: fc.Arbitrary<PlacementFacts> = fc.record({
 
 const edgeStands = (given: PlacementFacts) =>
   given.edgePermitted &&
+  !given.edgeUnbounded &&
   given.edgeInJurisdiction &&
   given.policy !== 'origin' &&
   given.edgePeakBytes !== undefined &&
@@ -202,7 +207,12 @@ describe('place()', () => {
   it('prefers the edge to an origin that fails wherever the edge is free', () => {
     fc.assert(
       fc.property(anyFacts, (given) => {
-        const down: PlacementFacts = { ...given, origin: 'failing', ranOutOfMemory: false };
+        const down: PlacementFacts = {
+          ...given,
+          origin: 'failing',
+          edgeUnbounded: false,
+          ranOutOfMemory: false,
+        };
         if (edgeStands(down) && placedIn(down) !== undefined) expect(placedIn(down)).toBe('edge');
       }),
       { numRuns: 2000 },

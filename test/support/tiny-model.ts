@@ -17,6 +17,8 @@ export async function tinyManifest(graph: Uint8Array<ArrayBuffer>, model: TinyMo
     platform: 'onnx_onnxv1',
     terms: openTerms,
     tier: 'auto',
+    // As a publisher says; models that are to fail in a run are not, and are served all the same.
+    bounded: true,
     maxBatchSize: 0,
     labels: {},
     graph: { digest, byteLength: graph.byteLength },
