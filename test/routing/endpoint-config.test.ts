@@ -77,7 +77,7 @@ describe('parseOriginPool()', () => {
     [
       'a jurisdiction in capitals',
       [{ url, jurisdiction: 'EU' }],
-      /^\[0\]\.jurisdiction is "EU"; wanted lower-case/,
+      /^\[0\]\.jurisdiction is "EU"; wanted "eu", a country/,
     ],
     ['one name twice', [{ url }, { url }], /^two endpoints are called "gpu-1\.example\.com", wanted/],
     ['no list', { url }, /^the whole is /],

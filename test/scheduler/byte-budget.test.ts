@@ -79,7 +79,7 @@ describe('ByteBudget', () => {
           if (kind === 'release') hold.release();
           else if (kind === 'shrink') hold.shrinkTo(bytes);
           else {
-            const fits = others === 0 || others + hold.bytes + bytes <= 100;
+            const fits = bytes === 0 || others === 0 || others + hold.bytes + bytes <= 100;
             if (fits) hold.grow(bytes);
             else expect(() => hold.grow(bytes)).toThrow(overloaded);
           }
