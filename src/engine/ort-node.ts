@@ -57,7 +57,7 @@ const noFolder = '/nonexistent';
 
 /**
  * Native ONNX Runtime. Its memory has no cap of its own; `usedBytes` counts the bytes of the loaded models. Loads and
- * runs compute on the calling thread, where nothing else goes on meanwhile: a server wants `ort-node-thread.ts`.
+ * runs compute on the calling thread, where nothing else goes on meanwhile: a server wants `ort-node-process.ts`.
  */
 export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNodeEngine {
   // What does not belong to a session is logged under this level, allocation failures for one.

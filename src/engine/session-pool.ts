@@ -11,10 +11,32 @@
  */
 import type { Clock } from '../async/clock.ts';
 import { settledWithin } from '../async/deadline.ts';
+import { Lru } from '../async/lru.ts';
 import { Mutex, type TurnLimit } from '../async/mutex.ts';
-import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
+import { EdgewiseError } from '../errors.ts';
+import { SessionLostError } from './session-lost.ts';
+import {
+  busy,
+  cancelled,
+  codeOf,
+  late,
+  loadError,
+  restarting,
+  slowLoad,
+  stopped,
+} from './session-pool-errors.ts';
 import { type PoolModel, SessionShelf, type ShelfEntry } from './session-shelf.ts';
-import type { Engine, Feeds, Fetches, RunOptions, RunResult, Session } from './types.ts';
+import { type StoppedModel, StoppedModels } from './stopped-models.ts';
+import type {
+  Engine,
+  Feeds,
+  Fetches,
+  ModelSource,
+  RunLimits,
+  RunOptions,
+  RunResult,
+  Session,
+} from './types.ts';
 
 export type { PoolModel };
 
@@ -31,6 +53,8 @@ export interface SessionPoolOptions {
   readonly loadTimeoutMs: number;
   /** Runs that may wait for one session; at least 1. */
   readonly maxQueuePerSession: number;
+  /** Told when a model stopped the engine, and how: for the log. */
+  readonly onStopped?: ((model: StoppedModel, cause: SessionLostError) => void) | undefined;
 }
 
 export interface PoolSnapshot {
@@ -47,10 +71,18 @@ export interface PoolSnapshot {
   readonly loads: number;
   readonly failedLoads: number;
   readonly releases: number;
+  /** Since the start: how often a model stopped the engine, and the models that did. */
+  readonly engineStops: number;
+  readonly stopped: readonly StoppedModel[];
 }
 
+/** Models of which it is remembered how long they take. */
+const maxRemembered = 1024;
+/** How often a request is begun anew because another one's run ended the engine. */
+const maxLosses = 3;
+
 /** `cold`: the session was not loaded when it was asked for. */
-type Task<T> = (entry: ShelfEntry, session: Session, cold: boolean) => Promise<T>;
+type Task<T> = (entry: ShelfEntry, session: Session, cold: boolean) => Promise<T | typeof lost>;
 
 /** What a turn comes to when its session went away before it. */
 const lost = Symbol('lost');
@@ -59,6 +91,9 @@ export class SessionPool {
   readonly #options: SessionPoolOptions;
   readonly #shelf: SessionShelf;
   readonly #loading = new Mutex();
+  readonly #stopped = new StoppedModels();
+  /** By the model's key: what its longest run took that ended well, where the engine says so. */
+  readonly #longestMs = new Lru<string, number>({ maxBytes: maxRemembered });
   #loads = 0;
   #failedLoads = 0;
 
@@ -82,10 +117,22 @@ export class SessionPool {
   ): Promise<RunResult> {
     const { clock } = this.#options;
     const askedMs = clock.now();
+    let hasBegun = false;
+    let losses = 0;
     return this.#visit(model, options, askedMs, async (entry, session, cold) => {
       const begunMs = clock.now();
-      options.onBegin?.();
-      const outputs = await this.#infer(entry, session, feeds, fetches);
+      if (!hasBegun) options.onBegin?.();
+      hasBegun = true;
+      const remainingMs = options.totalMs === undefined ? undefined : options.totalMs - (begunMs - askedMs);
+      const longestMs = this.#longestMs.get(model.key);
+      const onRan = (ms: number) => this.#learn(model.key, ms);
+      const limits = { remainingMs, longestMs, onRan };
+      const outputs = await this.#infer(entry, session, feeds, fetches, limits);
+      if (outputs === lost) {
+        losses += 1;
+        if (losses > maxLosses) throw restarting();
+        return lost;
+      }
       const loadMs = cold ? Math.max(0, entry.loadedAtMs - askedMs) : 0;
       const queueMs = begunMs - askedMs - loadMs;
       const { runtime } = session;
@@ -97,6 +144,21 @@ export class SessionPool {
   async warm(model: PoolModel): Promise<void> {
     if (this.has(model.key)) return;
     await this.#visit(model, {}, this.#options.clock.now(), async () => undefined);
+  }
+
+  /** Whether the engine can compute now: no run takes longer than its time, and none has just ended it. */
+  isAvailable(): boolean {
+    return this.#options.engine.isAvailable?.() ?? true;
+  }
+
+  /** @throws EdgewiseError `model_not_ready` where the model is kept out because it stopped the engine. */
+  checkKeptOut(key: string): void {
+    this.#stopped.check(key);
+  }
+
+  /** Lets a model in that was kept out because it stopped the engine. */
+  letIn(name: string): void {
+    this.#stopped.letIn(name);
   }
 
   /**
@@ -136,6 +198,8 @@ export class SessionPool {
       loads: this.#loads,
       failedLoads: this.#failedLoads,
       releases: this.#shelf.releases,
+      engineStops: this.#stopped.stops,
+      stopped: this.#stopped.list(),
     };
   }
 
@@ -143,6 +207,7 @@ export class SessionPool {
   async #visit<T>(model: PoolModel, options: RunOptions, askedMs: number, task: Task<T>): Promise<T> {
     let cold = false;
     for (;;) {
+      this.#stopped.check(model.key);
       if (options.signal?.aborted) throw cancelled(options);
       const entry = this.#shelf.get(model.key) ?? this.#begin(model);
       if (entry.session === undefined) cold = true;
@@ -185,15 +250,38 @@ export class SessionPool {
     session: Session,
     feeds: Feeds,
     fetches: readonly string[] | undefined,
-  ): Promise<Fetches> {
+    limits: RunLimits,
+  ): Promise<Fetches | typeof lost> {
     entry.running = true;
     try {
-      return await session.run(feeds, fetches);
+      return await session.run(feeds, fetches, limits);
     } catch (error) {
-      return await this.#recover(entry, error, () => session.run(feeds, fetches));
+      try {
+        if (error instanceof SessionLostError) throw error;
+        return await this.#recover(entry, error, () => session.run(feeds, fetches, limits));
+      } catch (last) {
+        if (last instanceof SessionLostError) return await this.#lose(entry, last);
+        throw last;
+      }
     } finally {
       entry.running = false;
     }
+  }
+
+  /** After the end of the engine: `lost` for a run that may be made again. */
+  async #lose(entry: ShelfEntry, cause: SessionLostError): Promise<typeof lost> {
+    await this.#shelf.release(entry);
+    if (!cause.isCulprit) return lost;
+    this.#stop(entry.model, cause);
+    throw stopped(cause);
+  }
+
+  #learn(key: string, ms: number): void {
+    if (ms > (this.#longestMs.peek(key) ?? -1)) this.#longestMs.set(key, ms, 1);
+  }
+
+  #stop(model: PoolModel, cause: SessionLostError): void {
+    this.#options.onStopped?.(this.#stopped.add(model, this.#options.clock.now()), cause);
   }
 
   /** After a failed run: once more where memory was short and can be had, else a session that can be trusted. */
@@ -251,17 +339,33 @@ export class SessionPool {
   }
 
   async #create(entry: ShelfEntry, model: PoolModel): Promise<Session> {
-    const { clock, engine, loadTimeoutMs } = this.#options;
+    const { clock, loadTimeoutMs } = this.#options;
     await this.#shelf.makeRoom(entry);
     const loading = model.load();
     if ((await settledWithin(loading, { clock, ms: loadTimeoutMs })) !== 'settled') throw slowLoad();
     const source = await loading;
     try {
-      return await engine.createSession(source);
+      return await this.#createSession(entry.model, source);
     } catch (error) {
       // Expected bytes are estimates, and the heap is in pieces: all that can go goes, and once more.
       if (codeOf(error) !== 'no_capacity' || !(await this.#shelf.releaseIdle())) throw error;
-      return await engine.createSession(source);
+      return await this.#createSession(entry.model, source);
+    }
+  }
+
+  /** Again where another model's run ended the engine meanwhile. */
+  async #createSession(model: PoolModel, source: ModelSource): Promise<Session> {
+    for (let losses = 0; ; losses += 1) {
+      try {
+        return await this.#options.engine.createSession(source);
+      } catch (error) {
+        if (!(error instanceof SessionLostError)) throw error;
+        if (error.isCulprit) {
+          this.#stop(model, error);
+          throw stopped(error);
+        }
+        if (losses >= maxLosses) throw restarting();
+      }
     }
   }
 
@@ -291,41 +395,4 @@ export class SessionPool {
       },
     };
   }
-}
-
-function codeOf(error: unknown): ErrorCode {
-  return toEdgewiseError(error).code;
-}
-
-/** A model that the engine refuses is not the fault of whoever asks for it. */
-function loadError(thrown: unknown): unknown {
-  return codeOf(thrown) === 'invalid_request'
-    ? new EdgewiseError('model_not_ready', 'the model could not be loaded', {
-        cause: thrown,
-        retryAfterSeconds: 30,
-      })
-    : thrown;
-}
-
-function cancelled(options: RunOptions): EdgewiseError {
-  return new EdgewiseError('deadline_exceeded', 'the caller left before its run began', {
-    cause: options.signal?.reason,
-  });
-}
-
-function late(deadlineMs: number): EdgewiseError {
-  return new EdgewiseError(
-    'deadline_exceeded',
-    `the run did not begin within the ${deadlineMs} ms that it had`,
-  );
-}
-
-function slowLoad(): EdgewiseError {
-  return new EdgewiseError('model_not_ready', 'the model is still being loaded', { retryAfterSeconds: 2 });
-}
-
-function busy(): EdgewiseError {
-  return new EdgewiseError('overloaded', 'the model is busy: the wait for it was too long', {
-    retryAfterSeconds: 1,
-  });
 }

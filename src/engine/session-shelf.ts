@@ -12,6 +12,8 @@ import type { ModelSource, Session } from './types.ts';
 export interface PoolModel {
   /** Digest of the manifest: what it names never changes. */
   readonly key: string;
+  readonly name: string;
+  readonly version: string;
   /** Expected memory of the session. */
   readonly bytes: number;
   /** What its largest run takes beyond that, and gives back. Default 0. */

@@ -45,6 +45,15 @@ export interface RuntimeIdentity {
   readonly threads?: number;
 }
 
+export interface RunLimits {
+  /** What the request has left when its run is asked for. An engine that can end a run ends one that takes far longer. */
+  readonly remainingMs?: number | undefined;
+  /** What the longest run of the model took that ended well; undefined while none has. */
+  readonly longestMs?: number | undefined;
+  /** Told what a run took that ended well, its wait left out. */
+  readonly onRan?: ((ms: number) => void) | undefined;
+}
+
 /**
  * A loaded model. Runs of one session follow one another (the caller sees to it: `engine/session-pool.ts`).
  */
@@ -58,8 +67,9 @@ export interface Session {
    *
    * @throws EdgewiseError `no_capacity` out of memory; `invalid_request` when the model refuses these feeds (the
    * runtime failed inside the graph); `internal` otherwise.
+   * @throws SessionLostError where the engine is a process, and it ended before the run did.
    */
-  run(feeds: Feeds, fetches?: readonly string[]): Promise<Fetches>;
+  run(feeds: Feeds, fetches?: readonly string[], limits?: RunLimits): Promise<Fetches>;
   /** Frees the session's memory. Idempotent. A run after it throws `internal`. */
   release(): Promise<void>;
 }
@@ -69,6 +79,10 @@ export interface Engine {
   /** Version of the runtime. */
   readonly version: string;
   memory(): EngineMemory;
+  /**
+   * False while a run takes longer than its time, and until an engine that ended is there again. Absent: always true.
+   */
+  isAvailable?(): boolean;
   /**
    * @throws EdgewiseError `no_capacity` when the model does not fit into the memory; `invalid_request` when the bytes are
    * not a model that this engine can serve.
@@ -92,6 +106,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
   /** From now; the run must have begun by then. */
   readonly deadlineMs?: number | undefined;
+  /** From now; the time in which the caller wants the whole answer. An engine that can end a run goes by it. */
+  readonly totalMs?: number | undefined;
   /** Called when the run begins: from then on neither signal nor deadline count. */
   readonly onBegin?: (() => void) | undefined;
 }

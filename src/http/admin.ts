@@ -65,7 +65,11 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
     return c.json({ digest, status: had ? 'unchanged' : 'created' }, had ? 200 : 201);
   });
 
-  app.get('/pool', (c) => c.json(services.origin?.snapshot() ?? { endpoints: [] }));
+  app.get('/pool', (c) => {
+    const { engineStops, stopped } = services.pool.snapshot();
+    const engine = { isAvailable: services.pool.isAvailable(), stops: engineStops, stopped };
+    return c.json({ ...(services.origin?.snapshot() ?? { endpoints: [] }), engine });
+  });
 
   app.get('/models', async (c) => {
     const page = pageOf(c);

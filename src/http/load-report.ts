@@ -20,15 +20,16 @@ export function reportLoad(services: LoadSources): MiddlewareHandler<AppEnv> {
   };
 }
 
-type LoadSources = Pick<Services, 'admission' | 'batcher' | 'lifecycle'>;
+type LoadSources = Pick<Services, 'admission' | 'batcher' | 'lifecycle' | 'pool'>;
 
 /** What the answered request took is given back already. */
-function loadFigures({ admission, batcher, lifecycle }: LoadSources): LoadFigures {
+function loadFigures({ admission, batcher, lifecycle, pool }: LoadSources): LoadFigures {
   const { inFlight, utilisation } = admission;
   const queued = batcher?.snapshot().models.reduce((sum, model) => sum + model.queued, 0) ?? 0;
-  // Who drains is full, whatever it has to do.
+  // A server that drains, or whose engine cannot compute now, is full, whatever it has to do.
+  const isFull = lifecycle?.phase === 'draining' || !pool.isAvailable();
   return {
-    utilisation: lifecycle?.phase === 'draining' ? Math.max(1, utilisation) : utilisation,
+    utilisation: isFull ? Math.max(1, utilisation) : utilisation,
     inFlight,
     queued,
   };

@@ -131,7 +131,8 @@ async function resolve(
   return repository[which](name, c.req.param('version'));
 }
 
-function isServing({ lifecycle }: Services): boolean {
+function isServing({ lifecycle, pool }: Services): boolean {
+  if (!pool.isAvailable()) return false;
   return lifecycle === undefined || lifecycle.phase === 'serving';
 }
 
@@ -149,11 +150,12 @@ async function modelReady(c: AppContext, services: Services): Promise<Response> 
   try {
     const model = await resolve(c, services);
     if (!isServing(services)) {
-      throw new EdgewiseError('model_not_ready', 'this server is starting or ending', {
+      throw new EdgewiseError('model_not_ready', 'this server, or its engine, is starting or ending', {
         retryAfterSeconds: 1,
       });
     }
     placed(services, model, placementFacts(services, model, {}, 0));
+    services.pool.checkKeptOut(model.manifestDigest);
     if (!services.pool.has(model.manifestDigest)) await services.readable.check(model);
     return c.json(modelReadyBody(model.manifest.name, true));
   } catch (error) {

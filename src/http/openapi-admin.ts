@@ -54,6 +54,24 @@ const poolAnswer = z.object({
         .openapi({ description: 'Models that keep failing there. Others are not kept from it.' }),
     }),
   ),
+  /** Of the server that answers. */
+  engine: z.object({
+    isAvailable: z.boolean().openapi({
+      description: 'False while a run takes longer than it may, and until the engine is there again.',
+    }),
+    stops: z.int().openapi({ description: 'How often a run, or a load, ended the engine.' }),
+    stopped: z
+      .array(
+        z.object({
+          key: z.string(),
+          name: z.string(),
+          version: z.string(),
+          stops: z.int(),
+          isKeptOut: z.boolean(),
+        }),
+      )
+      .openapi({ description: 'The models that did. Loading one lets it in again.' }),
+  }),
   /** Absent where there is no pool. */
   budgets: z
     .object({
@@ -224,7 +242,7 @@ export const adminOperations: readonly Operation[] = [
     tag: 'Admin',
     summary: 'The endpoints of the origin pool',
     description:
-      'As the isolate that answers knows them, since it began: state, requests in flight, latencies, ejections, and what is left of the budgets for retries and hedges.',
+      'As the isolate that answers knows them, since it began: state, requests in flight, latencies, ejections, and what is left of the budgets for retries and hedges; and the models that ended the engine of this server.',
     answer: poolAnswer,
     admin: true,
   },

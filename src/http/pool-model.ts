@@ -8,16 +8,17 @@ import type { Services } from './services.ts';
 export function poolModel(services: Services, model: StoredManifest): PoolModel {
   const { blobs, engineBaseBytes, tier } = services;
   const { manifest, manifestDigest } = model;
+  const named = { key: manifestDigest, name: manifest.name, version: manifest.version };
   if (tier === 'origin') {
     return {
-      key: manifestDigest,
+      ...named,
       bytes: manifest.graph.byteLength + (manifest.weights?.byteLength ?? 0),
       load: () => modelSource(manifest, blobs),
     };
   }
   const { sessionBytes = 0, peakBytes = 0 } = manifest.edgeProfile ?? {};
   return {
-    key: manifestDigest,
+    ...named,
     bytes: sessionBytes,
     // Measured at the largest batch.
     scratchBytes: Math.max(0, peakBytes - engineBaseBytes - sessionBytes),

@@ -42,6 +42,7 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
   app.post('/models/:name/load', async (c) => {
     const name = await controlled(c, services);
     checkLoadRequest(await readBody(c, control));
+    services.pool.letIn(name);
     await publisher.setUnloaded(name, false);
     repository.invalidate(name);
     const model = await repository.resolve(name);

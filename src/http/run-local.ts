@@ -25,6 +25,7 @@ export async function runLocally(services: Services, job: Job): Promise<RunResul
       // Whoever waits may leave. Only then is the signal asked for.
       signal: batcher !== undefined || pool.waits(pooled.key) ? signal() : undefined,
       deadlineMs: schedule.deadlineMs,
+      totalMs: schedule.totalMs,
     };
     const result =
       batcher === undefined || manifest.maxBatchSize === 0

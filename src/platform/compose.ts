@@ -160,6 +160,11 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       waitTimeoutMs: config.waitTimeoutMs,
       loadTimeoutMs: config.loadTimeoutMs,
       maxQueuePerSession: config.maxQueuePerModel,
+      onStopped: ({ key, name, version, isKeptOut }, cause) => {
+        const what = { level: 'error', model: name, version, digest: key } as const;
+        log.write({ ...what, event: cause.isOverdue ? 'run_stopped' : 'engine_ended', cause });
+        if (isKeptOut) log.write({ ...what, event: 'model_kept_out' });
+      },
     }),
     measuredRuns:
       platform.tier === 'origin'

@@ -54,6 +54,10 @@ const variablesSchema = z
     ),
     /** Threads of one run on the processor. Absent: ONNX Runtime's choice, one for each core. */
     EDGEWISE_THREADS: whole(1, 1024).optional(),
+    /** Longest run. One that takes longer is ended with the process that computes it, and all models are loaded again. Well under the time that callers have: others wait meanwhile. */
+    EDGEWISE_MAX_RUN_MS: whole(100, 3_600_000).default(20_000),
+    /** How much longer than its request a run may take before it is ended so. */
+    EDGEWISE_RUN_GRACE_MS: whole(0, 3_600_000).default(5000),
     /** What loaded models may take together, by the bytes of their weights: of the memory that they run in. Absent: half of the machine's. */
     EDGEWISE_ORIGIN_MEMORY_MIB: whole(64, 16_777_216).optional(),
     /** Requests that are taken on however long they take: enough to fill a batch. Above it, and above 50 ms of work, the limit adapts, up to EDGEWISE_MAX_IN_FLIGHT. */
@@ -86,6 +90,8 @@ export interface NodeConfig extends ServiceConfig {
   readonly repository: RepositorySource;
   readonly executionProviders: readonly ExecutionProvider[];
   readonly threads: number | undefined;
+  readonly maxRunMs: number;
+  readonly runGraceMs: number;
   readonly minInFlight: number;
   readonly preload: readonly PreloadedModel[];
   readonly drainGraceMs: number;
@@ -124,6 +130,8 @@ export function readNodeConfig(variables: Variables, machineBytes: number): Node
     repository: values.repository,
     executionProviders: values.EDGEWISE_EXECUTION_PROVIDERS,
     threads: values.EDGEWISE_THREADS,
+    maxRunMs: values.EDGEWISE_MAX_RUN_MS,
+    runGraceMs: values.EDGEWISE_RUN_GRACE_MS,
     minInFlight: Math.min(values.EDGEWISE_MIN_IN_FLIGHT, values.EDGEWISE_MAX_IN_FLIGHT),
     preload: values.EDGEWISE_PRELOAD.map((text) => ({ name: modelOf(text), version: text.split('@')[1] })),
     drainGraceMs: values.EDGEWISE_DRAIN_GRACE_MS,

@@ -1,7 +1,7 @@
 /** The composition root of the origin: its configuration → Services. Once per process. */
 import { totalmem } from 'node:os';
 import { systemClock } from '../async/clock.ts';
-import { createOrtNodeThreadEngine } from '../engine/ort-node-thread.ts';
+import { createOrtNodeProcessEngine } from '../engine/ort-node-process.ts';
 import type { Lifecycle } from '../http/lifecycle.ts';
 import { poolModel } from '../http/pool-model.ts';
 import type { Services } from '../http/services.ts';
@@ -33,12 +33,15 @@ export function createOrigin(config: NodeConfig): Origin {
   const log = createLog({ level: config.log, write: (line) => console.log(line) });
   const clock = systemClock;
   const lifecycle: Lifecycle = { phase: 'starting' };
-  const engine = createOrtNodeThreadEngine({
-    executionProviders: config.executionProviders,
-    threads: config.threads,
-    onProviderSkipped: (provider, cause) =>
-      log.write({ level: 'error', event: 'provider_skipped', operation: provider, cause }),
-  });
+  const engine = createOrtNodeProcessEngine(
+    {
+      executionProviders: config.executionProviders,
+      threads: config.threads,
+      onProviderSkipped: (provider, cause) =>
+        log.write({ level: 'error', event: 'provider_skipped', operation: provider, cause }),
+    },
+    { clock, maxRunMs: config.maxRunMs, runGraceMs: config.runGraceMs, maxLoadMs: config.loadTimeoutMs },
+  );
   const services = composeServices(config, {
     tier: 'origin',
     engine,

@@ -152,7 +152,7 @@ export class BatchLane {
       const { outputs, runtime, timings } = await head.job.run(
         joinRows(batch.map(({ job }) => job.feeds)),
         unionOfFetches(batch.map(({ job }) => job.fetches)),
-        { signal: left.signal, onBegin },
+        { signal: left.signal, onBegin, totalMs: longestTimeOf(batch, handedMs) },
       );
       const parts = batch.length === 1 ? [outputs] : this.#split(head.job.key, outputs, rows);
       if (parts === undefined) return await this.#runEach(batch);
@@ -231,4 +231,14 @@ function crowded(queued: number): EdgewiseError {
   return new EdgewiseError('overloaded', `${queued} requests wait for the model already`, {
     retryAfterSeconds: 1,
   });
+}
+
+/** What the member that has the most time has left; undefined where one has no limit. */
+function longestTimeOf(batch: readonly BatchMember[], nowMs: number): number | undefined {
+  let longestMs = 0;
+  for (const { job, askedMs } of batch) {
+    if (job.options.totalMs === undefined) return undefined;
+    longestMs = Math.max(longestMs, job.options.totalMs - (nowMs - askedMs));
+  }
+  return longestMs;
 }

@@ -96,7 +96,13 @@ export async function soak(
   });
   const models = Object.entries(soakModels).map(([key, { feeds, sessionMebibytes }]) => {
     const source = publishedForm(files[key] ?? expect.unreachable(`no file of ${key}`));
-    const model: PoolModel = { key, bytes: sessionMebibytes * mebibyte, load: () => source };
+    const model: PoolModel = {
+      key,
+      name: key,
+      version: '1',
+      bytes: sessionMebibytes * mebibyte,
+      load: () => source,
+    };
     return { model, feeds };
   });
   const first = new Map<string, string>();

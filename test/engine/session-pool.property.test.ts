@@ -74,6 +74,8 @@ describe('SessionPool', () => {
         const models = sizes.map(
           (bytes, index): PoolModel => ({
             key: `m${index}`,
+            name: `m${index}`,
+            version: '1',
             bytes,
             load: async () => {
               await meetFate(loadFates.pop());

@@ -55,6 +55,8 @@ function harness(options: Partial<SessionPoolOptions> & { capBytes?: number } = 
   });
   const model = (name: string, bytes: number): PoolModel => ({
     key: name,
+    name,
+    version: '1',
     bytes,
     load: async () => {
       await gateOf(`source ${name}`);

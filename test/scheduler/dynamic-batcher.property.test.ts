@@ -82,7 +82,7 @@ function poolOf(engine: Engine, source: ModelSource, clock: ManualClock) {
     loadTimeoutMs: 10_000,
     maxQueuePerSession: 100,
   });
-  const model = { key: 'm', bytes: 1, load: async () => source };
+  const model = { key: 'm', name: 'm', version: '1', bytes: 1, load: async () => source };
   const run = (given: Feeds, fetches: readonly string[] | undefined, options: object) =>
     pool.run(model, given, fetches, options);
   return { pool, run };

@@ -1,16 +1,21 @@
-/** A process that ends with 7 while a run is under way in the engine's thread. Its argument: milliseconds that it waits for that. */
-import { setImmediate } from 'node:timers/promises';
-import { createOrtNodeThreadEngine } from '../../src/engine/ort-node-thread.ts';
-import { inlineModel } from './onnx-models.ts';
+/**
+ * A process that says the id of its engine's process, and ends while a run is under way there: with 7, or killed when its
+ * argument says so.
+ */
+import { createOrtNodeProcessEngine } from '../../src/engine/ort-node-process.ts';
+import type { Tensor } from '../../src/tensor/tensor.ts';
+import { loopModel } from './onnx-models.ts';
 import { fp32 } from './run.ts';
 
-const [rows, width] = [2000, 256];
-const engine = createOrtNodeThreadEngine({}, { exitPatienceMs: Number(process.argv[2]) });
-const session = await engine.createSession(inlineModel({ layers: 40, width }));
-const feeds = new Map([['x', fp32([rows, width], new Float32Array(rows * width))]]);
-await session.run(feeds);
-// The second is at work soon after the answer to the first; the others must not begin.
-const runs = Array.from({ length: 100 }, () => session.run(feeds));
-await runs[0];
-for (let turn = 0; turn < 1000; turn++) await setImmediate();
-process.exit(7);
+const engine = createOrtNodeProcessEngine();
+const session = await engine.createSession(loopModel());
+const endless = new Map<string, Tensor>([
+  ['n', { datatype: 'INT64', shape: [], data: BigInt64Array.of(10_000_000_000_000n) }],
+  ['x', fp32([1], new Float32Array(1))],
+]);
+session.run(endless).catch(() => undefined);
+// What the run before it computes is at work by then.
+setTimeout(() => {
+  if (process.argv[2] === 'killed') process.kill(process.pid, 'SIGKILL');
+  process.exit(7);
+}, 500);

@@ -264,3 +264,24 @@ async function* pieces(
     yield bytes.slice(at, Math.min(end, at + pieceBytes));
   }
 }
+
+/** `y` = `x` + 1, `n` (INT64 []) times over: as long a run as is asked for. */
+export function loopModel(): ModelSource {
+  const scalar = (name: string, datatype: DataType) => value(name, datatype, []);
+  const body: GraphProto = {
+    name: 'body',
+    node: [node('Identity', ['goOn'], ['goesOn']), node('Add', ['sum', 'one'], ['next'])],
+    input: [scalar('step', 'INT64'), scalar('goOn', 'BOOL'), value('sum', 'FP32', [1])],
+    output: [scalar('goesOn', 'BOOL'), value('next', 'FP32', [1])],
+    initializer: [floats('one', [1], new Float32Array([1]))],
+  };
+  return source({
+    node: [
+      node('Loop', ['n', '', 'x'], ['y'], {
+        attribute: [{ name: 'body', type: attributeTypes.GRAPH, g: body }],
+      }),
+    ],
+    input: [scalar('n', 'INT64'), value('x', 'FP32', [1])],
+    output: [value('y', 'FP32', [1])],
+  });
+}

@@ -65,6 +65,8 @@ export default {
       .run(
         {
           key,
+          name: key,
+          version: '1',
           bytes: 10,
           async load() {
             loads.push(key);
