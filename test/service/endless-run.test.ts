@@ -85,18 +85,21 @@ describe('src/node.ts with a run that never ends', () => {
 
     for (const _ of ['first', 'second', 'third']) {
       const run = infer('loop', endless, { 'Edgewise-Timeout-Ms': '500' });
-      // Stand behind it until it is ended, and are answered by what replaces it.
-      const others = ['one', 'two', 'one'].map((name) => infer(name));
       await vi.waitFor(async () => expect((await get('/v2/health/ready')).status).toBe(503), {
         interval: 20,
+        timeout: 20_000,
       });
+      // Stand behind it until it is ended, and are answered by what replaces it.
+      const others = ['one', 'two', 'one'].map((name) => infer(name));
       expect((await infer('nothing')).load).toContain('"application_utilization":1');
       expect(await run).toMatchObject({ status: 504, code: 'deadline_exceeded' });
       const endedMs = performance.now();
       for (const other of await Promise.all(others)) expect(other).toMatchObject({ status: 200, y: [0.5] });
       // Seconds, not the time that callers have; the machine may be busy.
       expect(performance.now() - endedMs).toBeLessThan(15_000);
-      await vi.waitFor(async () => expect((await get('/v2/health/ready')).status).toBe(200));
+      await vi.waitFor(async () => expect((await get('/v2/health/ready')).status).toBe(200), {
+        timeout: 20_000,
+      });
     }
 
     const refused = await infer('loop', 3);
