@@ -209,7 +209,7 @@ describe('createAdminClient()', () => {
     expect(await answering([figure]).shadows('plain')).toEqual([figure]);
     await expect(answering([{ ...figure, sent: -1 }]).shadows('plain')).rejects.toMatchObject({
       code: 'origin_unavailable',
-      message: expect.stringContaining('shadows.0.sent'),
+      message: expect.stringContaining('shadows[0].sent'),
     });
   });
 
