@@ -61,7 +61,9 @@ export interface PushResult {
   readonly uploadedBytes: number;
 }
 
-const parallelTransfers = 4;
+const parallelChecks = 4;
+/** Blobs of 8 MiB: two leave a worker, which holds 24 MiB of bodies by default, room for its callers. */
+const parallelUploads = 2;
 
 /**
  * Publishes `models/<name>`: checks, optimises, cuts, measures, uploads what is missing, signs, and makes the version
@@ -238,7 +240,7 @@ async function upload(
 ): Promise<readonly PackageBlob[]> {
   const distinct = [...new Map(blobs.map((blob) => [blob.digest, blob])).values()];
   const missing: PackageBlob[] = [];
-  await inParallel(distinct, async (blob) => {
+  await inParallel(parallelChecks, distinct, async (blob) => {
     if (!(await client.hasBlob(blob.digest))) {
       missing.push(blob);
     }
@@ -249,7 +251,7 @@ async function upload(
     detail: `${missing.length} of ${distinct.length} blobs are missing, ${totalBytes} bytes`,
   });
   let sentBytes = 0;
-  await inParallel(missing, async ({ digest, byteLength, read }) => {
+  await inParallel(parallelUploads, missing, async ({ digest, byteLength, read }) => {
     await client.putBlob(digest, await read());
     sentBytes += byteLength;
     onProgress?.({ step: 'upload', detail: `${sentBytes} of ${totalBytes} bytes` });
@@ -257,10 +259,14 @@ async function upload(
   return missing;
 }
 
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+async function inParallel<T>(
+  workers: number,
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+): Promise<void> {
   const waiting = items.values();
   await Promise.all(
-    Array.from({ length: parallelTransfers }, async () => {
+    Array.from({ length: workers }, async () => {
       for (const item of waiting) {
         await work(item);
       }

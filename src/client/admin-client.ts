@@ -116,6 +116,9 @@ function blobPath(digest: Digest): string {
   return `/admin/blobs/${encodeURIComponent(digest)}`;
 }
 
+/** A server that has no room for a blob beside other bodies says so before it reads it, and has room soon. */
+const uploadAttempts = 8;
+
 export function createAdminClient(options: ClientOptions): AdminClient {
   const { exchange } = createTransport(options);
 
@@ -152,6 +155,7 @@ export function createAdminClient(options: ClientOptions): AdminClient {
         method: 'PUT',
         path: blobPath(digest),
         retry: 'idempotent',
+        maxAttempts: uploadAttempts,
         headers: { 'Content-Type': 'application/octet-stream' },
         body: bytes,
         read: noAnswer,

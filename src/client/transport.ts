@@ -28,6 +28,8 @@ export interface Exchange<T> {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array<ArrayBuffer> | string;
   readonly retry: Retry;
+  /** Instead of the client's `maxAttempts`. */
+  readonly maxAttempts?: number;
   readonly signal?: AbortSignal | undefined;
   /** Statuses besides 2xx that are answers and no errors. */
   readonly accept?: readonly number[];
@@ -77,7 +79,10 @@ export function createTransport(options: ClientOptions): Transport {
         } catch (error) {
           const failure = toEdgewiseError(error);
           const waitMs = (failure.retryAfterSeconds ?? (firstWaitMs * 2 ** (count - 1)) / 1000) * 1000;
-          const again = count < maxAttempts && waitMs <= maxWaitMs && mayRetry(exchange.retry, failure);
+          const again =
+            count < (exchange.maxAttempts ?? maxAttempts) &&
+            waitMs <= maxWaitMs &&
+            mayRetry(exchange.retry, failure);
           if (!again || exchange.signal?.aborted) {
             throw failure;
           }
@@ -101,6 +106,7 @@ function serverUrl(text: string): string {
 }
 
 const retryableCodes = new Set<ErrorCode>([
+  'body_timeout',
   'overloaded',
   'quota_exceeded',
   'model_not_ready',
@@ -158,6 +164,7 @@ const codesOfStatus = new Map<number, ErrorCode>([
   [403, 'forbidden'],
   [404, 'not_found'],
   [405, 'method_not_allowed'],
+  [408, 'body_timeout'],
   [409, 'conflict'],
   [413, 'too_large'],
   [415, 'unsupported_encoding'],

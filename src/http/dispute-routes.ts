@@ -15,6 +15,7 @@ import { headerLengthName } from '../protocol/oip/types.ts';
 import { Admission } from '../scheduler/admission.ts';
 import { digestOf } from '../storage/digest.ts';
 import { type Accounting, record } from './accounting.ts';
+import { bodyHeaders, inferBodyLimits } from './body/infer-limits.ts';
 import { readBody } from './body.ts';
 import { boundRefusals, callerOf } from './callers.ts';
 import type { AppContext, AppEnv } from './context.ts';
@@ -75,8 +76,8 @@ interface Shown {
 }
 
 async function disputedAnswer(c: AppContext, { settings }: Services, accounting: Accounting): Promise<Shown> {
-  const body = await readBody(c, settings.body);
   const headerLength = c.req.header(headerLengthName);
+  const body = await readBody(c, inferBodyLimits(bodyHeaders(c.req.raw, headerLength), settings));
   const { document, inputs, outputs } = parseKeptExchange(body, { headerLength, limits: settings.json });
   const claim = checkDocument(claimSchema, document, { quoteText: false, whole: 'it' });
   if (!claim.success)

@@ -56,6 +56,16 @@ describe('createTransport()', () => {
     expect(requests[0]?.init.headers).toMatchObject({ Authorization: 'Bearer ew_key' });
   });
 
+  it('tries an exchange as often as it says, however often others are tried', async () => {
+    const busies = () => Array.from({ length: 7 }, () => busy('1'));
+    const patient = scripted([...busies(), new Response('stored')]);
+    expect(await patient.transport.exchange({ ...get, maxAttempts: 8 })).toBe('stored');
+    expect(patient.waits).toEqual([1000, 1000, 1000, 1000, 1000, 1000, 1000]);
+    const usual = scripted(busies());
+    await expect(usual.transport.exchange(get)).rejects.toThrow('queue full');
+    expect(usual.requests).toHaveLength(3);
+  });
+
   it.each<[string, Response, object]>([
     [
       'the code and message that the server names',

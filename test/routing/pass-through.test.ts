@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { EdgewiseError } from '../../src/errors.ts';
 import type { EndpointConfig } from '../../src/routing/endpoint-config.ts';
 import { type PassThroughRequest, passThroughAttempt } from '../../src/routing/pass-through.ts';
 import type { AttemptContext } from '../../src/routing/types.ts';
@@ -143,6 +144,20 @@ describe('passThroughAttempt()', () => {
     const url = await startRawServer((_, response) => json(response, 503, { error: 'full' }));
     const body = new ReadableStream<Uint8Array>({ start: (source) => source.enqueue(bytes('one')) });
     expect(await failed(send({ url, body }))).toMatchObject({ outcome: 'model-failure' });
+  });
+
+  it('is the answer to the caller when the upload broke off by its doing, and no failure of the endpoint', async () => {
+    const url = await startRawServer((request) => request.resume());
+    const fault = new EdgewiseError('body_timeout', 'the body stopped');
+    const limits: number[] = [];
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.error(fault);
+      },
+    });
+    const upload = { limitTo: (ms: number) => limits.push(ms), fault };
+    await expect(send({ url, body, upload, context: { remainingMs: 1000 } })).rejects.toBe(fault);
+    expect(limits).toEqual([800]);
   });
 
   it.each<[number, string, string]>([

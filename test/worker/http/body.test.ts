@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type BodyLimits, readWhole } from '../../../src/http/body/read.ts';
 import { tooLarge } from '../../../src/http/body/sent.ts';
-import { testReading } from '../../support/reading.ts';
+import { ManualClock } from '../../support/clock.ts';
+import { testBodies, testReading } from '../../support/reading.ts';
 
 type Format = 'gzip' | 'deflate' | 'deflate-raw';
 
@@ -89,5 +90,38 @@ describe('readBody() in workerd', () => {
       new Request('http://localhost/', { method: 'POST', body: zeros(mebibytes) });
     expect((await readBody(request(1), limits)).byteLength).toBe(2 ** 20);
     await expect(readBody(request(2), limits)).rejects.toThrow(code('too_large'));
+  });
+
+  it('reads a large declared body into one buffer, from streams of the platform and of pieces', async () => {
+    const plain = noise(1_000_000);
+    const headers = { 'content-length': String(plain.byteLength) };
+    const native = new Request('http://localhost/', { method: 'POST', body: plain, headers });
+    expect(Buffer.from(await readBody(native, limits)).equals(plain)).toBe(true);
+    const pieces = new ReadableStream<Uint8Array>({
+      start(controller) {
+        controller.enqueue(plain.subarray(0, 400_000));
+        controller.enqueue(plain.subarray(400_000));
+        controller.close();
+      },
+    });
+    const made = new Request('http://localhost/', { method: 'POST', body: pieces, headers });
+    expect(Buffer.from(await readBody(made, limits)).equals(plain)).toBe(true);
+  });
+
+  it('says how much came of a declared body that ends early, and ends one that stops', async () => {
+    const request = (body: ReadableStream<Uint8Array>): Request =>
+      new Request('http://localhost/', { method: 'POST', body, headers: { 'content-length': '500000' } });
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = writable.getWriter();
+    const written = writer.write(noise(300_000)).then(() => writer.close());
+    await expect(readBody(request(readable), limits)).rejects.toThrow('the body ended after 300000 bytes');
+    await written;
+
+    const clock = new ManualClock();
+    const stopped = new TransformStream<Uint8Array, Uint8Array>();
+    const reading = readWhole(request(stopped.readable), limits, testReading(testBodies({ clock })));
+    await stopped.writable.getWriter().write(noise(100_000));
+    clock.advance(10_000);
+    await expect(reading).rejects.toThrow(code('body_timeout'));
   });
 });
