@@ -5,7 +5,18 @@ import { join } from 'node:path';
 // Newer versions of Node have it without the flag, and end when given one that they do not know.
 const flags =
   'Suspending' in Object(Reflect.get(globalThis, 'WebAssembly')) ? [] : ['--experimental-wasm-jspi'];
-const all = ['overhead', 'governance', 'hop', 'faults', 'wire', 'cold', 'memory', 'throughput', 'protocol'];
+const all = [
+  'overhead',
+  'governance',
+  'hop',
+  'faults',
+  'wire',
+  'cold',
+  'memory',
+  'publish-memory',
+  'throughput',
+  'protocol',
+];
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : all;
 const unknown = chosen.filter((name) => !all.includes(name));
 if (unknown.length > 0) {
