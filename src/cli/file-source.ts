@@ -1,12 +1,12 @@
 /** Files on disk that are read by range. */
 import { createHash } from 'node:crypto';
 import { realpathSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { EdgewiseError } from '../errors.ts';
 import { type ByteSource, checkRange } from '../repository/onnx/byte-source.ts';
 
-const digestBytes = 4 * 1024 * 1024;
+const digestBytes = 1024 * 1024;
 
 /**
  * The file at `path`. It is opened for each read, so nothing has to be closed.
@@ -19,23 +19,26 @@ export function fileSource(path: string): ByteSource {
     throw new EdgewiseError('invalid_request', `${path} cannot be read: it is no file`);
   }
   const byteLength = found.size;
-  const source: ByteSource = {
+  const fill = async (handle: FileHandle, bytes: Uint8Array, begin: number): Promise<void> => {
+    for (let at = 0; at < bytes.byteLength; ) {
+      const { bytesRead } = await handle.read(bytes, at, bytes.byteLength - at, begin + at);
+      if (bytesRead === 0) {
+        throw new EdgewiseError(
+          'invalid_request',
+          `${path} had ${byteLength} bytes and ends at ${begin + at} now: it was changed while it was read`,
+        );
+      }
+      at += bytesRead;
+    }
+  };
+  return {
     byteLength,
     async read(begin, end) {
       checkRange(byteLength, begin, end);
       const bytes = new Uint8Array(end - begin);
       const handle = await open(path, 'r');
       try {
-        for (let at = 0; at < bytes.byteLength; ) {
-          const { bytesRead } = await handle.read(bytes, at, bytes.byteLength - at, begin + at);
-          if (bytesRead === 0) {
-            throw new EdgewiseError(
-              'invalid_request',
-              `${path} had ${byteLength} bytes and ends at ${begin + at} now: it was changed while it was read`,
-            );
-          }
-          at += bytesRead;
-        }
+        await fill(handle, bytes, begin);
       } finally {
         await handle.close();
       }
@@ -43,13 +46,21 @@ export function fileSource(path: string): ByteSource {
     },
     async digest() {
       const hash = createHash('sha256');
-      for (let at = 0; at < byteLength; at += digestBytes) {
-        hash.update(await source.read(at, Math.min(byteLength, at + digestBytes)));
+      // One buffer for all: thousands would wait for the collector.
+      const buffer = new Uint8Array(Math.min(digestBytes, byteLength));
+      const handle = await open(path, 'r');
+      try {
+        for (let at = 0; at < byteLength; at += digestBytes) {
+          const bytes = buffer.subarray(0, byteLength - at);
+          await fill(handle, bytes, at);
+          hash.update(bytes);
+        }
+      } finally {
+        await handle.close();
       }
       return `sha256:${hash.digest('hex')}`;
     },
   };
-  return source;
 }
 
 /** Undefined for what is not there or, by `..` or a link, lies elsewhere: a model from outside may name any file. */

@@ -112,14 +112,18 @@ export async function withStoredRead(model: ModelProto): Promise<ModelProto> {
 /** Where the values of one initializer stand: a range of a file, or memory. */
 interface Values {
   readonly byteLength: number;
-  read(begin: number, end: number): Promise<Uint8Array>;
+  /** A copy. */
+  read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 function valuesOf(tensor: TensorProto): Values {
   const { stored } = tensor;
   if (stored === undefined) {
     const bytes = rawBytes(tensor) ?? new Uint8Array(0);
-    return { byteLength: bytes.byteLength, read: async (begin, end) => bytes.subarray(begin, end) };
+    return {
+      byteLength: bytes.byteLength,
+      read: async (begin, end) => new Uint8Array(bytes.subarray(begin, end)),
+    };
   }
   return {
     byteLength: stored.byteLength,
@@ -163,6 +167,15 @@ async function readParts(
   begin: number,
   end: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const [only] = parts;
+  if (
+    only !== undefined &&
+    parts.length === 1 &&
+    only.at <= begin &&
+    end <= only.at + only.values.byteLength
+  ) {
+    return only.values.read(begin - only.at, end - only.at);
+  }
   const bytes = new Uint8Array(end - begin);
   for (const { values, at } of parts) {
     const from = Math.max(0, begin - at);
