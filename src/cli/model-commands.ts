@@ -8,6 +8,7 @@ import { type Publishers, type TrustedPublisher, trustPublishers } from '../repo
 import { defaultAlias, defaultVersion } from '../repository/version-policy.ts';
 import { type CommonOptions, connect, misuse, print, type Target, target } from './command.ts';
 import { checkSigned, openVersion } from './download.ts';
+import { addInitCommand } from './init-command.ts';
 import { addStopCommands } from './policy-commands.ts';
 import { publisherKey, trustedPublishers } from './publisher-keys.ts';
 import { pullModel } from './pull.ts';
@@ -28,6 +29,7 @@ export function addModelCommands(program: Command): void {
       .option('--url <url>', 'the worker (default: EDGEWISE_URL, else http://localhost:8787)')
       .option('--json', 'print the result as JSON');
 
+  addInitCommand(model);
   verb('push <folder>', 'publish models/<name>: check, optimise, measure, upload')
     .option('--version <version>', 'the version folder to publish (default: the highest)')
     .option('--alias <alias>', 'point this alias to it, e.g. stable; may be given several times', alias, [])

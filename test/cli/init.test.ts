@@ -1,0 +1,156 @@
+/** A model of one's own, as the README has it: init, push, and a call. */
+import { spawn } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { initConfig } from '../../src/cli/init-config.ts';
+import { closedText, licenceText } from '../../src/cli/licence-text.ts';
+import { operatorLabels } from '../../src/repository/onnx/class-labels.ts';
+import { decodeModel, encodeModel } from '../../src/repository/onnx/proto.ts';
+import { modelConfigSchema } from '../../src/repository/schema.ts';
+import { node, value } from '../support/onnx-models.ts';
+import { publisherKey } from '../support/publisher.ts';
+import { adminKey, startTestServer, type TestServer } from './server.ts';
+
+let server: TestServer;
+let folder: string;
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterAll(() => server.close());
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'edgewise-init-'));
+  return () => rmSync(folder, { recursive: true });
+});
+
+/** Runs a command line in `folder`, with quotes as a shell reads them. */
+async function run(line: string): Promise<{ readonly code: number | null; readonly stderr: string }> {
+  const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+  const env = {
+    ...process.env,
+    EDGEWISE_URL: server.url,
+    EDGEWISE_ADMIN_KEY: adminKey,
+    EDGEWISE_PUBLISHER_KEY: publisherKey,
+  };
+  const child = spawn(process.execPath, [resolve('bin/edgewise.js'), ...words], { cwd: folder, env });
+  const closed = new Promise<number | null>((end) => child.on('close', end));
+  const [stderr, code] = await Promise.all([text(child.stderr), closed, text(child.stdout)]);
+  return { code, stderr };
+}
+
+function readmeCommands(): readonly string[] {
+  const [, block = ''] =
+    /## Your own model\n\n```sh\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? [];
+  return block
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => line.replace(/^npm run edgewise -- /, ''));
+}
+
+describe('the README on a model of your own', { timeout: 120_000 }, () => {
+  it('makes a model that can be called', async () => {
+    copyFileSync('models/digits/1/model.onnx', join(folder, 'score.onnx'));
+    const commands = readmeCommands();
+    expect(commands).toHaveLength(2);
+    for (const command of commands) {
+      const { code, stderr } = await run(command);
+      expect(code, stderr).toBe(0);
+    }
+    const answer = await fetch(`${server.url}/v2/models/acme-score/infer`, {
+      method: 'POST',
+      body: JSON.stringify({
+        inputs: [
+          { name: 'image', datatype: 'FP32', shape: [1, 1, 28, 28], data: new Array<number>(784).fill(0) },
+        ],
+      }),
+    });
+    expect(answer.status).toBe(200);
+    expect(readFileSync(join(folder, 'models/acme-score/LICENSE'), 'utf8')).toMatch(
+      /^MIT License\n\nCopyright \(c\) \d{4} Acme Vision\n/,
+    );
+    const again = await run(commands[0] ?? '');
+    expect(again).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/is there already, and is not written over/),
+    });
+  });
+
+  it('answers what is missing with 2', async () => {
+    writeFileSync(join(folder, 'score.onnx'), '');
+    expect(await run('model init score.onnx --creator A')).toMatchObject({ code: 2 });
+    expect(await run('model init score.onnx --creator A --open')).toMatchObject({ code: 2 });
+    expect(await run('model init score.onnx --creator A --open --closed')).toMatchObject({ code: 2 });
+  });
+});
+
+const open = { open: true, spdx: 'MIT', creator: 'A', trainingData: 'x' };
+
+function classifier(metadata: readonly { readonly key: string; readonly value: string }[] = []) {
+  return decodeModel(
+    encodeModel({
+      irVersion: 10n,
+      opsetImport: [{ version: 21n }],
+      metadataProps: [...metadata],
+      graph: {
+        name: 'g',
+        node: [node('Identity', ['ids'], ['scores'])],
+        input: [value('ids', 'FP32', ['batch', 'sequence_length']), value('sr', 'INT64', [])],
+        output: [value('scores', 'FP32', ['batch', 3])],
+      },
+    }),
+  );
+}
+
+describe('initConfig()', () => {
+  it('reads sequence, sample rate and class names from the graph, and is a config', () => {
+    const model = classifier([{ key: 'names', value: "{0: 'cat', 1: \"dog's\", 2: 'bird'}" }]);
+    const { config, labelFiles } = initConfig(model, 'acme/score', 'Scores.', open);
+    expect(modelConfigSchema.parse(config)).toMatchObject({
+      sampleShapes: { ids: [1, 16] },
+      sampleValues: { sr: 16_000 },
+      labels: { scores: 'labels.txt' },
+      maxBatchSize: 0,
+      terms: { grant: 'not-required', anonymous: true, weightsMayLeave: true },
+    });
+    expect([...labelFiles]).toEqual([['labels.txt', ['cat', "dog's", 'bird']]]);
+  });
+
+  it('is strict where it is closed', () => {
+    const { config } = initConfig(classifier(), 'score', 'Scores.', { ...open, open: false });
+    expect(modelConfigSchema.parse(config)).toMatchObject({
+      terms: {
+        grant: 'required',
+        anonymous: false,
+        weightsMayLeave: false,
+        licence: { acceptance: 'required' },
+      },
+    });
+  });
+});
+
+describe('operatorLabels()', () => {
+  it.each([
+    ['["a", "b"]', ['a', 'b']],
+    ["['a', 'b']", ['a', 'b']],
+    ['{"0": "a", "1": "b"}', ['a', 'b']],
+    ["{0: 'a', 2: 'b'}", undefined],
+    ['not names', undefined],
+    ['[1, 2]', undefined],
+  ])('reads %s', (text, expected) => {
+    expect(operatorLabels(classifier([{ key: 'classes', value: text }]))).toEqual(expected);
+  });
+});
+
+describe('licenceText()', () => {
+  it('has the texts of SPDX with holder and year', async () => {
+    expect(await licenceText('MIT', 'Jo Doe', 2026)).toMatch(/Copyright \(c\) 2026 Jo Doe/);
+    expect(await licenceText('Apache-2.0', 'Jo Doe', 2026)).toMatch(/Apache License/);
+    expect(closedText('Jo Doe', 'score', 2026)).toMatch(/All rights reserved/);
+  });
+
+  it.each(['mine', '../package', ''])('refuses %j', async (spdx) => {
+    await expect(licenceText(spdx, 'x', 2026)).rejects.toThrow(/no text is known for the licence/);
+  });
+});
