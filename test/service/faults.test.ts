@@ -148,8 +148,8 @@ describe('a pool of which one endpoint fails', () => {
     );
     const { budgets } = await pool();
     const begun = (await attempts()) - before.attempts;
-    // Five failures put it out; what was under way when it was may fail too.
-    expect(begun - requests).toBeGreaterThanOrEqual(5);
+    // Five failures put it out, or three and a probe; what was under way when it was may fail too.
+    expect(begun - requests).toBeGreaterThanOrEqual(3);
     expect(budgets.retries).toBeLessThanOrEqual(budgets.retryLimit);
     // Retries at most 20 % (three where that is less), hedges at most 2 %.
     expect(begun - requests).toBeLessThanOrEqual(3 + 0.22 * sent);
