@@ -155,7 +155,7 @@ export function createAdminClient(options: ClientOptions): AdminClient {
         method: 'PUT',
         path: blobPath(digest),
         retry: 'idempotent',
-        maxAttempts: uploadAttempts,
+        attemptsWhenOverloaded: uploadAttempts,
         headers: { 'Content-Type': 'application/octet-stream' },
         body: bytes,
         read: noAnswer,

@@ -28,8 +28,8 @@ export interface Exchange<T> {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array<ArrayBuffer> | string;
   readonly retry: Retry;
-  /** Instead of the client's `maxAttempts`. */
-  readonly maxAttempts?: number;
+  /** Instead of the client's `maxAttempts`, where the server is overloaded and says when to come back. */
+  readonly attemptsWhenOverloaded?: number;
   readonly signal?: AbortSignal | undefined;
   /** Statuses besides 2xx that are answers and no errors. */
   readonly accept?: readonly number[];
@@ -79,10 +79,9 @@ export function createTransport(options: ClientOptions): Transport {
         } catch (error) {
           const failure = toEdgewiseError(error);
           const waitMs = (failure.retryAfterSeconds ?? (firstWaitMs * 2 ** (count - 1)) / 1000) * 1000;
-          const again =
-            count < (exchange.maxAttempts ?? maxAttempts) &&
-            waitMs <= maxWaitMs &&
-            mayRetry(exchange.retry, failure);
+          const isOverloaded = failure.code === 'overloaded' && failure.retryAfterSeconds !== undefined;
+          const attempts = (isOverloaded ? exchange.attemptsWhenOverloaded : undefined) ?? maxAttempts;
+          const again = count < attempts && waitMs <= maxWaitMs && mayRetry(exchange.retry, failure);
           if (!again || exchange.signal?.aborted) {
             throw failure;
           }

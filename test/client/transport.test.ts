@@ -56,11 +56,14 @@ describe('createTransport()', () => {
     expect(requests[0]?.init.headers).toMatchObject({ Authorization: 'Bearer ew_key' });
   });
 
-  it('tries an exchange as often as it says, however often others are tried', async () => {
+  it('tries an exchange at an overloaded server as often as it says', async () => {
     const busies = () => Array.from({ length: 7 }, () => busy('1'));
     const patient = scripted([...busies(), new Response('stored')]);
-    expect(await patient.transport.exchange({ ...get, maxAttempts: 8 })).toBe('stored');
+    expect(await patient.transport.exchange({ ...get, attemptsWhenOverloaded: 8 })).toBe('stored');
     expect(patient.waits).toEqual([1000, 1000, 1000, 1000, 1000, 1000, 1000]);
+    const broken = scripted(busies().map(() => new Error('cut off')));
+    await expect(broken.transport.exchange({ ...get, attemptsWhenOverloaded: 8 })).rejects.toThrow('cut off');
+    expect(broken.requests).toHaveLength(3);
     const usual = scripted(busies());
     await expect(usual.transport.exchange(get)).rejects.toThrow('queue full');
     expect(usual.requests).toHaveLength(3);
