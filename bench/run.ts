@@ -15,6 +15,7 @@ const all = [
   'memory',
   'publish-memory',
   'throughput',
+  'origin-load',
   'protocol',
 ];
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : all;

@@ -8,10 +8,10 @@ export interface MeasuredRunsOptions {
   readonly maxModels?: number;
 }
 
-/** Their median is believed: a pause of the whole process, which falls on some of them, says nothing of the model. */
-const rememberedRuns = 15;
+/** The least of them is believed: what a busy process, or a busy machine, adds to a run says nothing of the model. */
+const rememberedRuns = 128;
 /** Fewer are not believed where they say more than what is expected without them: a model's first runs also plan its memory. */
-const firstRuns = 5;
+const firstRuns = 32;
 
 interface LastRuns {
   readonly ms: number[];
@@ -52,8 +52,7 @@ export class MeasuredRuns {
   }
 
   #believed(runs: readonly number[]): number {
-    if (runs.length < firstRuns) return Math.min(this.#unknownMs, ...runs);
-    const sorted = runs.toSorted((one, other) => one - other);
-    return sorted[Math.floor((sorted.length - 1) / 2)] ?? this.#unknownMs;
+    const least = Math.min(...runs);
+    return runs.length < firstRuns ? Math.min(this.#unknownMs, least) : least;
   }
 }
