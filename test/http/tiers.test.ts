@@ -545,6 +545,9 @@ describe('GET /admin/pool', () => {
   it('is empty where there is no pool', async () => {
     const edge = await testService({ engine: createFakeEngine() });
     const answer = await edge.fetch('/admin/pool', { headers: bearer(adminKey) });
-    expect(await answer.json()).toEqual({ endpoints: [] });
+    expect(await answer.json()).toEqual({
+      endpoints: [],
+      engine: { isAvailable: true, stops: 0, stopped: [] },
+    });
   });
 });
