@@ -66,7 +66,10 @@ describe('edgewise pack', { timeout: 60_000 }, () => {
       '--key',
       join(folder, 'none.json'),
     );
-    expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringMatching(/wrong\.json is not usable: rules is an empty array; expected at least 1 item/)]);
+    expect([wrong.code, wrong.stderr]).toEqual([
+      1,
+      expect.stringMatching(/wrong\.json is not usable: rules is an empty array; expected at least 1 item/),
+    ]);
   });
 
   it('asks the worker what is refused, now and then', async () => {
