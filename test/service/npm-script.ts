@@ -1,7 +1,7 @@
 /** `npm start` and `npm run origin` as a user has them: npm, the process that it runs, and all that these start. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { vi } from 'vitest';
 import { root } from '../../scripts/dev-server.ts';
@@ -79,51 +79,46 @@ export interface SlowRequest {
 
 /**
  * Begins a request at `path`, whose body is complete only when it is told to. Resolves when the server has read a part of
- * it: the answer to a request before it on the same connection is there, and both were sent at once.
+ * it: requests on connections that were made after it have been answered.
  */
 export async function beginRequest(
   port: number,
   path: string,
   body: string,
-  key: string,
+  headers: Readonly<Record<string, string>>,
 ): Promise<SlowRequest> {
-  const socket = connect(port, '127.0.0.1');
-  const statuses = [Promise.withResolvers<number>(), Promise.withResolvers<number>()] as const;
-  // Awaited later, or not at all where the first one fails.
-  statuses[1].promise.catch(() => undefined);
-  let text = '';
-  socket.on('data', (chunk: Buffer) => {
-    text += chunk.toString('latin1');
-    const found = [...text.matchAll(/HTTP\/1\.1 (\d{3}) /g)];
-    statuses.forEach(({ resolve }, at) => {
-      if (found[at] !== undefined) resolve(Number(found[at][1]));
-    });
+  const sent = request({
+    ...{ host: '127.0.0.1', port, path, method: 'POST' },
+    headers: { 'Content-Length': body.length, ...headers },
   });
-  socket.once('error', () => undefined);
-  socket.once('close', () => {
-    for (const { reject } of statuses)
-      reject(new Error(`the connection was closed after: ${text.slice(0, 500)}`));
+  const { promise: status, resolve, reject } = Promise.withResolvers<number>();
+  // Awaited later, or not at all where something fails before.
+  status.catch(() => undefined);
+  sent.once('error', reject);
+  sent.once('response', (response) => {
+    response.resume();
+    response.once('end', () => resolve(response.statusCode ?? 0));
   });
-  const head = `Host: 127.0.0.1:${port}\r\nAuthorization: Bearer ${key}\r\n`;
-  const before = `GET /v2/health/live HTTP/1.1\r\n${head}\r\n`;
-  const slow = `POST ${path} HTTP/1.1\r\n${head}Content-Length: ${body.length}\r\n\r\n${body.slice(0, 10)}`;
-  socket.write(before + slow);
-  if ((await statuses[0].promise) !== 200) throw new Error(text);
-  return { finish: () => socket.write(body.slice(10)), status: statuses[1].promise };
+  await new Promise<void>((written) => sent.write(body.slice(0, 10), () => written()));
+  for (let count = 0; count < 3; count += 1) {
+    const live = await fetch(`http://127.0.0.1:${port}/v2/health/live`, { headers: { Connection: 'close' } });
+    await live.arrayBuffer();
+  }
+  return { finish: () => sent.end(body.slice(10)), status };
 }
 
-/** Waits until nothing listens at `port`. */
-export function untilRefused(port: number): Promise<void> {
+/** Waits until new connections get no answer: refused, or, by a worker that is being drained, never taken. */
+export function untilNotServed(port: number): Promise<void> {
   return vi.waitFor(
-    () =>
-      new Promise<void>((resolve, reject) => {
-        const socket = connect(port, '127.0.0.1');
-        socket.once('error', () => resolve());
-        socket.once('connect', () => {
-          socket.destroy();
-          reject(new Error(`port ${port} is listened on`));
-        });
-      }),
+    async () => {
+      const live = `http://127.0.0.1:${port}/v2/health/live`;
+      const options = { headers: { Connection: 'close' }, signal: AbortSignal.timeout(1000) };
+      const served = await fetch(live, options).then(
+        () => true,
+        () => false,
+      );
+      if (served) throw new Error(`port ${port} is served`);
+    },
     { timeout: 20_000, interval: 20 },
   );
 }

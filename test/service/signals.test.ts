@@ -10,7 +10,8 @@ import { freePort, root } from '../../scripts/dev-server.ts';
 import { inlineModel } from '../support/onnx-models.ts';
 import { publishInto } from '../support/origin-service.ts';
 import { trustedPublishers } from '../support/publisher.ts';
-import { beginRequest, type NpmScript, processes, startNpmScript, untilRefused } from './npm-script.ts';
+import { bearer } from '../support/services.ts';
+import { beginRequest, type NpmScript, processes, startNpmScript, untilNotServed } from './npm-script.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'edgewise-signals-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -80,10 +81,11 @@ async function expectOrderlyEnd(
   path: string,
   [, tell, code]: (typeof ends)[number],
 ): Promise<void> {
-  const body = path.includes('chain') ? chainBody : mlpBody;
-  const slow = await beginRequest(port, path, body, key);
+  const isOrigin = path.includes('chain');
+  // The worker's samples are open, and it knows no such key.
+  const slow = await beginRequest(port, path, isOrigin ? chainBody : mlpBody, isOrigin ? bearer(key) : {});
   tell(script);
-  await untilRefused(port);
+  await untilNotServed(port);
   slow.finish();
   expect(await slow.status).toBe(200);
   expect(await script.ended).toBe(code);
