@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type PushProcessOptions, pushInProcess } from '../../src/cli/push-process.ts';
 import { createPublishEngines } from '../../src/platform/node-cli.ts';
 import { encodeModel, type ModelProto, tensorTypes } from '../../src/repository/onnx/proto.ts';
@@ -21,7 +21,11 @@ afterAll(() => server.close());
 
 let folder: string;
 let count = 0;
+// Other tests push, too: this file sees its own folders alone.
+const scratch = mkdtempSync(join(tmpdir(), 'push-scratch-'));
+afterAll(() => rmSync(scratch, { recursive: true }));
 beforeEach(() => {
+  vi.stubEnv('TMPDIR', scratch);
   count += 1;
   folder = mkdtempSync(join(tmpdir(), 'push-process-'));
   return () => rmSync(folder, { recursive: true });
@@ -85,7 +89,7 @@ describe('pushInProcess()', { timeout: 120_000 }, () => {
     const began = performance.now();
     await expect(pushInProcess(folder, { ...options(), timeLimitMs: 8000 })).rejects.toMatchObject({
       code: 'deadline_exceeded',
-      message: expect.stringMatching(/has not ended within 8 s \(last seen: check, 1 nodes.*--time-limit/),
+      message: expect.stringMatching(/has not ended within 8 s .*--time-limit/),
     });
     expect(performance.now() - began).toBeLessThan(60_000);
     expect(left().filter((name) => !before.includes(name))).toEqual([]);

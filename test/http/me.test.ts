@@ -105,7 +105,12 @@ describe('GET /v1/grants/:id/status', () => {
       ['acme', 'g-1', dates],
       ['other', 'g-2', {}],
     ] as const) {
-      await admin('POST', `/tenants/${tenant}/grants`, { id, assigner: 'Creator', model: 'mlp', ...more });
+      await admin('POST', `/tenants/${tenant}/grants?force=true`, {
+        id,
+        assigner: 'Creator',
+        model: 'mlp',
+        ...more,
+      });
     }
     const status = (id: string, by?: string) => ask('GET', `/v1/grants/${id}/status`, by);
     expect((await status('g-1', text)).body).toEqual({
