@@ -17,7 +17,13 @@ if (major < 24) {
 
 // Newer versions have it without the flag, and end when given one that they do not know.
 const flags = 'Suspending' in WebAssembly ? [] : ['--experimental-wasm-jspi'];
-const child = spawn(process.execPath, [...flags, main, ...process.argv.slice(2)], { stdio: 'inherit' });
+// What was compiled once is kept in this folder, which halves the time that a command takes to start. Not in the machine's
+// temporary folder, where others could put code of theirs.
+const compiled = fileURLToPath(new URL('../node_modules/.cache/node', import.meta.url));
+const child = spawn(process.execPath, [...flags, main, ...process.argv.slice(2)], {
+  stdio: 'inherit',
+  env: { NODE_COMPILE_CACHE: compiled, ...process.env },
+});
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.on(signal, () => child.kill(signal));
 }
