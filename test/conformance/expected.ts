@@ -49,7 +49,7 @@ export const causes: readonly Cause[] = [
   {
     title: 'bfloat16',
     why: "An input or output is bfloat16, which the Open Inference Protocol's list of datatypes does not have. Refused at push.",
-    fails: /^publish: unsupported_datatype: .* is of type BFLOAT16/,
+    fails: /^publish: unsupported_datatype: .* is of the type BFLOAT16/,
     cases: [
       'test_cast_BFLOAT16_to_FLOAT',
       'test_cast_FLOAT_to_BFLOAT16',

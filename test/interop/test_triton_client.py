@@ -61,7 +61,10 @@ class TestControl:
     def test_model_config(self, client):
         config = client.get_model_config("digits")
         assert config["max_batch_size"] == 64
-        assert config["input"] == [{"name": "image", "data_type": "TYPE_FP32", "dims": [1, 28, 28]}]
+        (image,) = config["input"]
+        assert (image["name"], image["data_type"], image["dims"]) == ("image", "TYPE_FP32", [1, 28, 28])
+        # Clients read it of every input without asking whether it is there.
+        assert image["optional"] is False
 
     def test_repository_index(self, client):
         index = client.get_model_repository_index()
