@@ -11,12 +11,21 @@ const outsideNode = [
 ];
 
 /**
- * What takes long: whole services that are started, killed, drained, damaged or replayed, models of hundreds of megabytes.
+ * What takes long: whole services that are started, killed, drained, damaged or replayed, models of hundreds of megabytes,
+ * commands in processes of their own, thousands of loads.
  * `npm run test:full` has them, `npm test` does not.
  */
 const long = [
+  'test/cli/accounts.test.ts',
+  'test/cli/policy.test.ts',
   'test/cli/push-large.test.ts',
+  'test/cli/push-process.test.ts',
+  'test/cli/receipt.test.ts',
+  'test/cli/replay.test.ts',
+  'test/cli/subjects.test.ts',
+  'test/cli/traffic.test.ts',
   'test/engine/ort-node-process.test.ts',
+  'test/engine/session-pool.soak.test.ts',
   'test/service/callers-apart.test.ts',
   'test/service/damage.test.ts',
   'test/service/endless-run.test.ts',
