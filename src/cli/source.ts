@@ -1,6 +1,6 @@
 /** Reads `models/<name>` of the source tree: config.json, `<version>/model.onnx` and what stands beside it. */
-import { readdir, readFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { readdir, readFile, realpath } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { compareVersions, isModelVersion } from '../repository/name.ts';
@@ -42,12 +42,24 @@ export async function readModelFolder(folder: string, version?: string): Promise
     config,
     version: chosen,
     model,
-    folder: resolve(versionFolder),
+    ...(await folderInPlace(versionFolder)),
     labels: Object.fromEntries(labels),
     licenceText,
     samples: await readSamples(folder),
     externalFile: async (location) => fileWithin(versionFolder, location),
   };
+}
+
+/**
+ * The folder for engines that read the model's files themselves. Absent where `model.onnx` is a link to elsewhere, as in
+ * caches: ONNX Runtime refuses external data that a link leads out of the folder.
+ */
+async function folderInPlace(versionFolder: string): Promise<Pick<PackageInput, 'folder'>> {
+  const [folder, model] = await Promise.all([
+    realpath(versionFolder),
+    realpath(join(versionFolder, modelFileName)),
+  ]);
+  return dirname(model) === folder ? { folder } : {};
 }
 
 async function readConfig(folder: string): Promise<ModelConfig> {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { open, truncate } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -79,5 +79,18 @@ describe('readModelFolder()', () => {
     expect(await digest()).not.toBe(without);
     symlinkSync('/etc/hostname', join(folder, 'samples', 'c.json'));
     await expect(readModelFolder(folder)).rejects.toThrow(/c\.json cannot be read, or is a link/);
+  });
+
+  it('lets engines read the folder themselves, unless model.onnx is a link to elsewhere', async () => {
+    mkdirSync(join(folder, '1'));
+    const config = { name: 'm', description: 'd', terms: openSourceTerms };
+    writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
+    writeFileSync(join(folder, licenceFile), licenceText);
+    writeFileSync(join(folder, 'elsewhere.onnx'), encodeModel(matMul(2, 2)));
+    symlinkSync(join(folder, 'elsewhere.onnx'), join(folder, '1', 'model.onnx'));
+    expect((await readModelFolder(folder)).folder).toBeUndefined();
+    rmSync(join(folder, '1', 'model.onnx'));
+    writeFileSync(join(folder, '1', 'model.onnx'), encodeModel(matMul(2, 2)));
+    expect((await readModelFolder(folder)).folder).toBe(realpathSync(join(folder, '1')));
   });
 });
