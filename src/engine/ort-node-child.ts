@@ -64,6 +64,8 @@ export class EngineProcess {
     this.#options = options;
     const { engine, main } = options;
     this.#child = spawn(process.execPath, [fileURLToPath(main), JSON.stringify(engine)], {
+      // A terminal's signals reach a whole group, this process too while it starts and ignores none yet.
+      detached: true,
       // What a library prints must not come between the lines of the log.
       stdio: ['ignore', 2, 2, 'pipe', 'pipe'],
     });

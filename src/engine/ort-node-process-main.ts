@@ -37,7 +37,7 @@ export async function serveEngine(
   options: OrtNodeOptions,
   onRequest: (request: Received) => void = () => undefined,
 ): Promise<never> {
-  // Signals of a terminal reach the whole group: the process that asks says when this one ends.
+  // The process that asks says when this one ends.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
   // Node would wait for the thread below, which waits for the other process.
   process.on('exit', () => process.kill(process.pid, 'SIGKILL'));
