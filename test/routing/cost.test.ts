@@ -43,6 +43,11 @@ describe('predictRunMs() of a profile that a busy machine made', () => {
     expect(predictRunMs(busy, 10)).toBe(56);
     expect(predictRunMs(busy, 20)).toBe(112);
   });
+
+  it('takes no run for free whose processor time is less than a tick of the clock', () => {
+    const short = { ...profile, runs: [{ ...run(1, 7000), cpuMicroseconds: 0 }] };
+    expect(predictRunMs(short, 10)).toBe(7);
+  });
 });
 
 const atMost = (factor: number) => factor * 1.0000001;
