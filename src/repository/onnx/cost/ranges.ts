@@ -73,6 +73,29 @@ const modulo: Range = (inputs) => {
 /** Elements in the first output, their places in the other ones. */
 const placesBeside: Range = (inputs, output) => (output === 0 ? first(inputs, 0) : limited);
 
+const countsAndTruths: ReadonlySet<string> = new Set([
+  'Shape',
+  'Size',
+  'SequenceLength',
+  'ArgMax',
+  'ArgMin',
+  'NonZero',
+  'NonMaxSuppression',
+  'Equal',
+  'Less',
+  'Greater',
+  'LessOrEqual',
+  'GreaterOrEqual',
+  'And',
+  'Or',
+  'Xor',
+  'Not',
+  'IsNaN',
+  'IsInf',
+  'OptionalHasElement',
+  'RegexFullMatch',
+]);
+
 /** Same names in ONNX Runtime's own domain mean the same. */
 const table: Readonly<Record<string, Range>> = {
   ...named(first, [
@@ -118,33 +141,7 @@ const table: Readonly<Record<string, Range>> = {
   ]),
   ...named(everyInput, ['Concat', 'Add', 'Sum', 'Mean', 'SequenceConstruct']),
   ...named(bothSides, ['Mul', 'ReduceProd', 'CumProd', 'Range']),
-  ...named(all, [
-    'Shape',
-    'Size',
-    'SequenceLength',
-    'ArgMax',
-    'ArgMin',
-    'NonZero',
-    'NonMaxSuppression',
-    'Equal',
-    'Less',
-    'Greater',
-    'LessOrEqual',
-    'GreaterOrEqual',
-    'And',
-    'Or',
-    'Xor',
-    'Not',
-    'IsNaN',
-    'IsInf',
-    'Sign',
-    'EyeLike',
-    'ConstantOfShape',
-    'OptionalHasElement',
-    'Bernoulli',
-    'Multinomial',
-    'RegexFullMatch',
-  ]),
+  ...named(all, [...countsAndTruths, 'Sign', 'EyeLike', 'ConstantOfShape', 'Bernoulli', 'Multinomial']),
   ...named(placesBeside, ['TopK', 'Unique', 'MaxPool']),
   Sub: subtract,
   Neg: negate,
@@ -173,29 +170,6 @@ export function rangeOf({ opType = '' }: NodeProto, inputs: Inputs, output: numb
   const range = Object.hasOwn(table, opType) ? table[opType] : undefined;
   return range === undefined ? 0 : range(inputs, output) & limited;
 }
-
-const countsAndTruths: ReadonlySet<string> = new Set([
-  'Shape',
-  'Size',
-  'SequenceLength',
-  'ArgMax',
-  'ArgMin',
-  'NonZero',
-  'NonMaxSuppression',
-  'Equal',
-  'Less',
-  'Greater',
-  'LessOrEqual',
-  'GreaterOrEqual',
-  'And',
-  'Or',
-  'Xor',
-  'Not',
-  'IsNaN',
-  'IsInf',
-  'OptionalHasElement',
-  'RegexFullMatch',
-]);
 
 /** Inputs whose type the output has; undefined: the operator is not listed, or has a type of its own. */
 const typedLike: Readonly<Record<string, readonly number[]>> = {
