@@ -16,10 +16,10 @@ export interface Bundle {
   readonly wasm: readonly string[];
 }
 
-/** What `wrangler deploy` would upload of a configuration file (relative to the root). Removed when the process ends. */
-export async function bundle(config: string): Promise<Bundle> {
+/** Builds what `wrangler deploy` would upload for `config`, a path in `checkout`. Removed when the process ends. */
+export async function bundle(config: string, checkout = root): Promise<Bundle> {
   const directory = temporaryFolder('bundle');
-  const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js');
+  const wrangler = join(checkout, 'node_modules/wrangler/bin/wrangler.js');
   await command(
     process.execPath,
     [wrangler, 'deploy', '--dry-run', '--outdir', directory, '--config', config],
@@ -27,6 +27,7 @@ export async function bundle(config: string): Promise<Bundle> {
       WRANGLER_SEND_METRICS: 'false',
       CI: 'true',
     },
+    checkout,
   );
   const files = readdirSync(directory);
   return {
@@ -131,14 +132,24 @@ export function edgewiseBindings(more: Readonly<Record<string, string>> = {}): R
   };
 }
 
-/** `edgewise …` against a worker, or an origin with the admin key `key`, in a process of its own. */
-export async function edgewise(url: URL, args: readonly string[], key = adminKey): Promise<void> {
-  await command(process.execPath, [join(root, 'bin/edgewise.js'), ...args, '--url', url.origin], {
-    EDGEWISE_ADMIN_KEY: key,
-    EDGEWISE_PUBLISHER_KEY: publisherKey,
-    // Absent, it trusts the publisher of the checkout, once one was made there.
-    EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
-  });
+/** Runs `edgewise …` of `checkout` against a worker, or an origin with the admin key `key`, in its own process. */
+export async function edgewise(
+  url: URL,
+  args: readonly string[],
+  key = adminKey,
+  checkout = root,
+): Promise<void> {
+  await command(
+    process.execPath,
+    [join(checkout, 'bin/edgewise.js'), ...args, '--url', url.origin],
+    {
+      EDGEWISE_ADMIN_KEY: key,
+      EDGEWISE_PUBLISHER_KEY: publisherKey,
+      // Absent, it trusts the publisher of the checkout, once one was made there.
+      EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
+    },
+    checkout,
+  );
 }
 
 const temporaryFolders: string[] = [];
@@ -158,9 +169,10 @@ async function command(
   program: string,
   args: readonly string[],
   environment: Readonly<Record<string, string>>,
+  cwd: string,
 ): Promise<void> {
   const child = spawn(program, args, {
-    cwd: root,
+    cwd,
     env: { ...foreignEnvironment(), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
