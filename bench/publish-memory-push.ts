@@ -1,7 +1,7 @@
 /** The push of `publish-memory.ts`, with native ONNX Runtime in another process. */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
-import { pushModel } from '../src/cli/push.ts';
+import { pushModel } from '../src/cli/transfer/push.ts';
 import { ortNodeRuntime } from '../src/engine/ort-node.ts';
 import type { Engine, Fetches, Session } from '../src/engine/types.ts';
 import type { PublishEngines } from '../src/repository/publish/types.ts';

@@ -82,7 +82,9 @@ async function measure(
 
 const [other, part = ''] = process.argv.slice(2);
 if (other === undefined) {
-  console.error('usage: node bench/revisions.ts <another checkout, with its packages installed> [part of a case name]');
+  console.error(
+    'usage: node bench/revisions.ts <another checkout, with its packages installed> [part of a case name]',
+  );
   process.exit(2);
 }
 const sides = [await prepare(resolve(other)), await prepare(root)];

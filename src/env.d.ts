@@ -4,8 +4,8 @@ declare namespace Cloudflare {
     readonly MODELS: R2Bucket;
     readonly BLOBS: KVNamespace;
     readonly RECORDS: R2Bucket;
-    readonly LOG: DurableObjectNamespace<import('./storage/durable-object-log.ts').TransparencyLog>;
-    readonly METERS: DurableObjectNamespace<import('./storage/durable-object-meter.ts').GrantMeter>;
+    readonly LOG: DurableObjectNamespace<import('./durable-objects/log.ts').TransparencyLog>;
+    readonly METERS: DurableObjectNamespace<import('./durable-objects/meter.ts').GrantMeter>;
     readonly RATE_10_SECONDS?: RateLimit;
     readonly RATE_60_SECONDS?: RateLimit;
     readonly [name: `EDGEWISE_${string}`]: string | undefined;

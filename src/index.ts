@@ -6,8 +6,8 @@ import { probePool } from './platform/cloudflare-pool-health.ts';
 import { readConfig } from './platform/config.ts';
 import { importPolicyPacks } from './platform/policy-config.ts';
 
-export { TransparencyLog } from './storage/durable-object-log.ts';
-export { GrantMeter } from './storage/durable-object-meter.ts';
+export { TransparencyLog } from './durable-objects/log.ts';
+export { GrantMeter } from './durable-objects/meter.ts';
 
 /** Read while the Worker starts, so that one that is not usable fails the deployment and not its callers. */
 const config = readConfig({ ...startEnv });

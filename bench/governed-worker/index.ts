@@ -1,15 +1,15 @@
 /** Edgewise with as much of its accounting as `BENCH_PARTS` says, and a route that fills the log. */
 import { env as startEnv } from 'cloudflare:workers';
 import { encodeEntry } from '../../src/governance/log/entry.ts';
-import type { Accounting } from '../../src/http/accounting.ts';
 import { createApp } from '../../src/http/app.ts';
+import type { Accounting } from '../../src/http/record/accounting.ts';
 import type { Services } from '../../src/http/services.ts';
 import { importAccountingKeys } from '../../src/platform/accounting-config.ts';
 import { cloudflareServices } from '../../src/platform/cloudflare.ts';
 import { readConfig } from '../../src/platform/config.ts';
 
-export { TransparencyLog } from '../../src/storage/durable-object-log.ts';
-export { GrantMeter } from '../../src/storage/durable-object-meter.ts';
+export { TransparencyLog } from '../../src/durable-objects/log.ts';
+export { GrantMeter } from '../../src/durable-objects/meter.ts';
 
 const config = readConfig({ ...startEnv });
 const keys = { keys: await importAccountingKeys(config.accounting), packs: [] };

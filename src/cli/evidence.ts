@@ -1,11 +1,11 @@
 /** What is given to verify with: files, addresses, stdin. */
+
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import type { ReadFile } from '../governance/log/tiles.ts';
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 const addressForm = /^https?:\/\//;
 

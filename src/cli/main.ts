@@ -6,16 +6,16 @@ import { Command, CommanderError } from 'commander';
 import { isEdgewiseError, toEdgewiseError } from '../errors.ts';
 import { serverVersion } from '../platform/node-cli.ts';
 import { misuseCode } from './command.ts';
-import { addGrantCommands } from './grant-commands.ts';
-import { addKeyCommands } from './key-commands.ts';
-import { addModelCommands } from './model-commands.ts';
-import { addPackCommands } from './policy-commands.ts';
-import { addPublisherCommands } from './publisher-commands.ts';
-import { addReceiptCommands } from './receipt-commands.ts';
-import { errorText } from './render.ts';
-import { addSecretsCommands } from './secrets-commands.ts';
-import { addStatementCommands } from './statement-commands.ts';
-import { addTenantCommands } from './tenant-commands.ts';
+import { addGrantCommands } from './commands/grant.ts';
+import { addKeyCommands } from './commands/key.ts';
+import { addModelCommands } from './commands/model.ts';
+import { addPackCommands } from './commands/policy.ts';
+import { addPublisherCommands } from './commands/publisher.ts';
+import { addReceiptCommands } from './commands/receipt.ts';
+import { addSecretsCommands } from './commands/secrets.ts';
+import { addStatementCommands } from './commands/statement.ts';
+import { addTenantCommands } from './commands/tenant.ts';
+import { errorText } from './render/tables.ts';
 
 /** Every command. It throws a CommanderError where it would end the process. */
 export function createProgram(): Command {

@@ -1,8 +1,7 @@
 /** The files of a version as their publisher signed them, over HTTP: for whoever may have them. */
+import type { Bytes } from '../bytes.ts';
 import { isEdgewiseError } from '../errors.ts';
 import { type ClientOptions, createTransport } from './transport.ts';
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface ModelFilesClient {
   /**

@@ -3,6 +3,7 @@
  * `Content-Digest` (RFC 9530), receipt, and what was asked: method and address, and the request's own `Content-Digest`
  * where it has one. So nobody between server and caller can give the answer to another request, or change it.
  */
+
 import { createSignature, isSignatureError, verifySignature, webcrypto } from 'http-message-sig';
 import {
   type BareItem,
@@ -11,10 +12,9 @@ import {
   parseDictionary,
   serializeDictionary,
 } from 'structured-headers';
+import { type Bytes, equalBytes } from '../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import type { SigningKey, VerifyingKeys } from './receipt/keys.ts';
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Marks signatures of this kind, so that none made for something else is taken for one (RFC 9421 §7.2.7). */
 export const answerTag = 'edgewise-answer';
@@ -231,7 +231,7 @@ function digestsIn(field: string): [hash: string, digest: Bytes][] {
 
 async function isDigest(hash: string, digest: Bytes, body: Bytes): Promise<boolean> {
   const wanted = new Uint8Array(await crypto.subtle.digest(hash, body));
-  return wanted.length === digest.length && wanted.every((byte, at) => byte === digest[at]);
+  return equalBytes(wanted, digest);
 }
 
 function messageOf({ method, targetUri, requestHeaders, status, headers }: Exchange) {

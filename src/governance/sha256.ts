@@ -3,9 +3,9 @@
  * is given: a promise across the border of the runtime. Up to some blocks, computing it here takes less
  * (`docs/decisions/0017-short-digests.md`).
  */
-import { sha256 } from '@noble/hashes/sha2.js';
 
-type Bytes = Uint8Array<ArrayBuffer>;
+import { sha256 } from '@noble/hashes/sha2.js';
+import type { Bytes } from '../bytes.ts';
 
 /** Two blocks of SHA-256 and what is behind them: keys of callers, nodes of the log's tree. */
 export const maxShortBytes = 128;

@@ -1,27 +1,27 @@
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
-import { adminRoutes } from './admin.ts';
 import { type AppContext, type AppEnv, identifyRequest } from './context.ts';
-import { disputeRoutes } from './dispute-routes.ts';
-import { docsPage } from './docs-page.ts';
 import { oipErrorResponse, toHttpError } from './error-response.ts';
-import { answerFront } from './front.ts';
-import { licenceRoutes } from './licence-routes.ts';
 import { endConnections } from './lifecycle.ts';
 import { reportLoad } from './load-report.ts';
-import { logRoutes } from './log-routes.ts';
-import { meRoutes } from './me-routes.ts';
-import { modelFileRoutes } from './model-files.ts';
-import { describeServer, oipRoutes } from './oip-routes.ts';
-import { openApiDocument } from './openapi.ts';
+import { docsPage } from './openapi/docs-page.ts';
+import { openApiDocument } from './openapi/document.ts';
 import { escapeOrgName } from './org-names.ts';
-import { receiptKeyRoutes, receiptRoutes } from './receipt-routes.ts';
-import { repositoryRoutes } from './repository-routes.ts';
+import { signAnswers } from './record/sign-answer.ts';
+import { adminRoutes } from './routes/admin.ts';
+import { disputeRoutes } from './routes/disputes.ts';
+import { answerFront } from './routes/front.ts';
+import { licenceRoutes } from './routes/licences.ts';
+import { logRoutes } from './routes/log.ts';
+import { meRoutes } from './routes/me.ts';
+import { modelFileRoutes } from './routes/model-files.ts';
+import { describeServer, oipRoutes } from './routes/oip.ts';
+import { receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts';
+import { repositoryRoutes } from './routes/repository.ts';
+import { statementRoutes } from './routes/statements.ts';
+import { privacyRoutes, subjectRoutes } from './routes/subjects.ts';
 import type { Services } from './services.ts';
-import { signAnswers } from './sign-answer.ts';
-import { statementRoutes } from './statement-routes.ts';
-import { privacyRoutes, subjectRoutes } from './subject-routes.ts';
 
 /** The whole HTTP service over `services`: the same app on every platform. */
 export function createApp(services: Services): Hono<AppEnv> {

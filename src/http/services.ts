@@ -3,8 +3,8 @@ import type { Lru } from '../async/lru.ts';
 import type { SessionPool } from '../engine/session-pool.ts';
 import type { Accounts } from '../governance/accounts/accounts.ts';
 import type { Subjects } from '../governance/subjects/subjects.ts';
+import type { Publisher } from '../repository/index/publisher.ts';
 import type { ModelRepository } from '../repository/model-repository.ts';
-import type { Publisher } from '../repository/publisher.ts';
 import type { ReadableVersions } from '../repository/readable.ts';
 import type { OriginPool } from '../routing/origin-pool.ts';
 import type { Tier } from '../routing/place.ts';
@@ -15,12 +15,12 @@ import type { MeasuredRuns } from '../scheduler/measured-runs.ts';
 import type { VerifiedBlobStore } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
-import type { Accounting } from './accounting.ts';
 import type { BodyReading } from './body/reading.ts';
+import type { Rates } from './caller/rates.ts';
+import type { Shadows } from './infer/shadow.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { Rates } from './rates.ts';
+import type { Accounting } from './record/accounting.ts';
 import type { HttpSettings, PlacementSettings } from './settings.ts';
-import type { Shadows } from './shadow.ts';
 
 /** All that the HTTP layer needs. `platform/` puts the real ones together, once per isolate. */
 export interface Services {

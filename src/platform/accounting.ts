@@ -10,7 +10,7 @@ import { createReceiptIssuer } from '../governance/receipt/issue.ts';
 import { createFinalStatements } from '../governance/statement/final-statements.ts';
 import { createStatements } from '../governance/statement/statements.ts';
 import { Vault } from '../governance/vault/vault.ts';
-import type { Accounting } from '../http/accounting.ts';
+import type { Accounting } from '../http/record/accounting.ts';
 import type { Defer, StateStore } from '../storage/types.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { AccountingKeys } from './accounting-config.ts';

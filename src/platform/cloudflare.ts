@@ -1,13 +1,13 @@
 /** The composition root of the worker: its bindings and variables → Services. Once per isolate. */
 import { waitUntil } from 'cloudflare:workers';
 import { systemClock } from '../async/clock.ts';
+import { durableObjectLog } from '../durable-objects/log-driver.ts';
+import { durableObjectMeters } from '../durable-objects/meter-driver.ts';
 import { createOrtWasmPair } from '../engine/ort-wasm-pair.ts';
 import { workerdBuilds } from '../engine/ort-wasm-workerd.ts';
 import type { SharedCounter } from '../governance/accounts/rate.ts';
 import type { Services } from '../http/services.ts';
 import { cacheBlobStore } from '../storage/cache.ts';
-import { durableObjectLog } from '../storage/durable-object-log-driver.ts';
-import { durableObjectMeters } from '../storage/durable-object-meter-driver.ts';
 import { kvBlobStore } from '../storage/kv.ts';
 import { r2BlobStore, r2StateStore } from '../storage/r2.ts';
 import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';

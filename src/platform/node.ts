@@ -2,8 +2,8 @@
 import { totalmem } from 'node:os';
 import { systemClock } from '../async/clock.ts';
 import { createOrtNodeProcessEngine } from '../engine/ort-node-process.ts';
+import { poolModel } from '../http/infer/pool-model.ts';
 import type { Lifecycle } from '../http/lifecycle.ts';
-import { poolModel } from '../http/pool-model.ts';
 import type { Services } from '../http/services.ts';
 import { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import { GradientLimit } from '../scheduler/gradient-limit.ts';

@@ -9,10 +9,7 @@ import { Lru } from '../async/lru.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import type { Defer, Digest, StateStore, VerifiedBlobStore } from '../storage/types.ts';
 import { decodeIndex, readManifest, type StoredManifest } from './documents.ts';
-import { indexKey } from './keys.ts';
-import { ModelListing, type ModelPage, type PageOptions } from './listing.ts';
-import { isModelName } from './name.ts';
-import type { Manifest, ModelIndex, VersionEntry } from './schema.ts';
+import { ModelListing, type ModelPage, type PageOptions } from './index/listing.ts';
 import {
   noSuchModel,
   noSuchVersion,
@@ -22,7 +19,10 @@ import {
   serveIndex,
   unreadable,
   versionNamed,
-} from './served-index.ts';
+} from './index/served.ts';
+import { indexKey } from './keys.ts';
+import { isModelName } from './name.ts';
+import type { Manifest, ModelIndex, VersionEntry } from './schema.ts';
 import { type Signed, verifyStored } from './signed-version.ts';
 import { type Publishers, type TrustedPublisher, trustPublishers } from './signing/publishers.ts';
 

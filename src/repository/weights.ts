@@ -1,5 +1,7 @@
 /** From a manifest to what an engine loads: the graph, and the weights by range, a few chunks in memory at a time. */
+
 import { Lru } from '../async/lru.ts';
+import type { Bytes } from '../bytes.ts';
 import type { ModelSource, WeightSource } from '../engine/types.ts';
 import { EdgewiseError } from '../errors.ts';
 import type { Digest, VerifiedBlobStore } from '../storage/types.ts';
@@ -27,8 +29,6 @@ export interface ChunkedModelSource extends ModelSource {
 }
 
 type Weights = NonNullable<Manifest['weights']>;
-type Bytes = Uint8Array<ArrayBuffer>;
-
 /**
  * The store is a verified one: every blob has its digest, and here its length is checked against the manifest.
  *

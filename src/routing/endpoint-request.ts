@@ -1,7 +1,7 @@
 /** One HTTP request to an endpoint of the pool, up to the head of its answer; and its answers' bodies, read or let go. */
+import { joinBytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
-import { joinBytes } from './join-bytes.ts';
 import { AttemptError, type Endpoint } from './types.ts';
 
 export interface EndpointRequest {

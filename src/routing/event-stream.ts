@@ -1,5 +1,5 @@
 /** A stream of server-sent events that passes through: whole events only, and an error as the last one where it breaks off. */
-import { joinBytes } from './join-bytes.ts';
+import { joinBytes } from '../bytes.ts';
 
 export interface EventStreamOptions {
   /** The `data` of the event that is sent in place of what did not come. */

@@ -1,3 +1,4 @@
+import { toHex } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import type { Digest } from './types.ts';
 
@@ -17,15 +18,6 @@ export function parseDigest(value: string): Digest {
     );
   }
   return value;
-}
-
-const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
-
-/** Two lower-case digits for each byte. */
-export function toHex(bytes: Uint8Array): string {
-  let hex = '';
-  for (const byte of bytes) hex += hexOfByte[byte];
-  return hex;
 }
 
 /** The 64 hex digits. */

@@ -1,3 +1,4 @@
+import { equalBytes } from '../bytes.ts';
 import { matchesDigest } from './digest.ts';
 import type { Digest } from './types.ts';
 
@@ -15,9 +16,5 @@ export async function discardAfterSecondLook(
   const first = await look();
   if (first === undefined || (await matchesDigest(first, digest))) return;
   const second = await look();
-  if (second !== undefined && isSame(first, second)) await remove();
-}
-
-function isSame(one: Uint8Array, other: Uint8Array): boolean {
-  return one.byteLength === other.byteLength && one.every((byte, at) => byte === other[at]);
+  if (second !== undefined && equalBytes(first, second)) await remove();
 }

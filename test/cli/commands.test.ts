@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openVersion } from '../../src/cli/download.ts';
-import { pullModel } from '../../src/cli/pull.ts';
+import { openVersion } from '../../src/cli/transfer/download.ts';
+import { pullModel } from '../../src/cli/transfer/pull.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import { joinModel } from '../../src/repository/onnx/split.ts';

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkText } from '../../src/cli/policy-commands.ts';
+import { checkText } from '../../src/cli/commands/policy.ts';
 import { createPolicyClient } from '../../src/client/policy-client.ts';
 import { openPack } from '../../src/governance/policy/packs.ts';
 import { generateSigningKey, importSigningKeys } from '../../src/governance/receipt/keys.ts';

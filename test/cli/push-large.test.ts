@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { pullModel } from '../../src/cli/pull.ts';
-import { pushModel } from '../../src/cli/push.ts';
+import { pullModel } from '../../src/cli/transfer/pull.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import type { Feeds } from '../../src/engine/types.ts';

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type PushProcessOptions, pushInProcess } from '../../src/cli/push-process.ts';
+import { type PushProcessOptions, pushInProcess } from '../../src/cli/transfer/push-process.ts';
 import { createPublishEngines } from '../../src/platform/node-cli.ts';
 import { encodeModel, type ModelProto, tensorTypes } from '../../src/repository/onnx/proto.ts';
 import { watchEngines } from '../../src/repository/publish/watched-engines.ts';

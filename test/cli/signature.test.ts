@@ -14,11 +14,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openVersion } from '../../src/cli/download.ts';
 import { publisherKey as keyOf, trustedPublishers as trustedOf } from '../../src/cli/publisher-keys.ts';
-import { pullModel } from '../../src/cli/pull.ts';
-import { pushModel } from '../../src/cli/push.ts';
-import { verifyFolder } from '../../src/cli/verify-folder.ts';
+import { openVersion } from '../../src/cli/transfer/download.ts';
+import { pullModel } from '../../src/cli/transfer/pull.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
+import { verifyFolder } from '../../src/cli/transfer/verify-folder.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { splitModel, weightBytes } from '../../src/repository/onnx/split.ts';
 import { generateKey } from '../../src/repository/signing/private-key.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { modelList, shadowFigures } from '../../src/cli/render.ts';
+import { modelList, shadowFigures } from '../../src/cli/render/tables.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
-import { emptyIndex } from '../../src/repository/index-changes.ts';
+import { emptyIndex } from '../../src/repository/index/changes.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import { publishTiny } from '../support/services.ts';
 import { runEdgewise } from './command-line.ts';

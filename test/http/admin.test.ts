@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '../../src/http/app.ts';
-import { Shadows } from '../../src/http/shadow.ts';
+import { Shadows } from '../../src/http/infer/shadow.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { ShadowFigures } from '../../src/telemetry/shadow-figures.ts';
 import { identityModel } from '../support/onnx-models.ts';

@@ -11,7 +11,7 @@ import {
 } from '../../src/governance/receipt/issue.ts';
 import { peekReceipt, readReceipt } from '../../src/governance/receipt/read.ts';
 import { type InferenceReceipt, verdictSchema } from '../../src/governance/receipt/schema.ts';
-import type { Accounting } from '../../src/http/accounting.ts';
+import type { Accounting } from '../../src/http/record/accounting.ts';
 import { encodeInferRequest, parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
 import { headerLengthName } from '../../src/protocol/oip/types.ts';
 import type { Manifest } from '../../src/repository/schema.ts';

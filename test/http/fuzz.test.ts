@@ -1,7 +1,7 @@
 /** Malformed requests at every route: each is answered, and none by a failure of ours. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { operations } from '../../src/http/openapi.ts';
+import { operations } from '../../src/http/openapi/document.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import { adminKey, bearer, publishTiny, type TestService, testService } from '../support/services.ts';
 

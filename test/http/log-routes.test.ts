@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
+import { toHex } from '../../src/bytes.ts';
 import { toEdgewiseError } from '../../src/errors.ts';
 import { openCheckpoint } from '../../src/governance/log/checkpoint.ts';
 import { memoryLog } from '../../src/governance/log/memory-log.ts';
@@ -12,8 +13,7 @@ import {
 import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
 import { type AppEnv, identifyRequest } from '../../src/http/context.ts';
 import { oipErrorResponse } from '../../src/http/error-response.ts';
-import { logRoutes } from '../../src/http/log-routes.ts';
-import { toHex } from '../../src/storage/digest.ts';
+import { logRoutes } from '../../src/http/routes/log.ts';
 import { hashOf, recordOf, recordsOf, testPolicy } from '../governance/log/records.ts';
 import { ManualClock } from '../support/clock.ts';
 import {

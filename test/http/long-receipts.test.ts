@@ -5,7 +5,7 @@ import { EdgewiseError } from '../../src/errors.ts';
 import { memoryLog } from '../../src/governance/log/memory-log.ts';
 import type { LogRecord, ReceiptLog } from '../../src/governance/log/types.ts';
 import { createApp } from '../../src/http/app.ts';
-import { maxReceiptHeaderLength } from '../../src/http/receipt-headers.ts';
+import { maxReceiptHeaderLength } from '../../src/http/record/receipt-headers.ts';
 import { memoryStateStore } from '../../src/storage/memory.ts';
 import { ManualClock } from '../support/clock.ts';
 import { testGovernanceBindings } from '../support/governance-keys.ts';

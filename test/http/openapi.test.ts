@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { operations } from '../../src/http/openapi.ts';
+import { operations } from '../../src/http/openapi/document.ts';
 import { type TestService, testService } from '../support/services.ts';
 
 let service: TestService;

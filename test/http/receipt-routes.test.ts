@@ -13,7 +13,7 @@ import {
 } from '../../src/governance/receipt/keys.ts';
 import { peekReceipt } from '../../src/governance/receipt/read.ts';
 import { verifyReceipt } from '../../src/governance/verify/verify-receipt.ts';
-import type { Accounting } from '../../src/http/accounting.ts';
+import type { Accounting } from '../../src/http/record/accounting.ts';
 import { parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
 import { parseInferRequest } from '../../src/protocol/oip/infer-request.ts';
 import { inferenceFacts } from '../governance/receipt/facts.ts';

@@ -6,7 +6,7 @@ import { createFakeEngine, type FakeEngine, fakeGraph } from '../../src/engine/f
 import { isEdgewiseError } from '../../src/errors.ts';
 import type { Caller } from '../../src/governance/accounts/caller.ts';
 import { scopesSchema, tenantSchema } from '../../src/governance/accounts/schema.ts';
-import { residencyOf } from '../../src/http/residency.ts';
+import { residencyOf } from '../../src/http/caller/residency.ts';
 import type { Endpoint } from '../../src/routing/types.ts';
 import { echo, metadata, startOipServer } from '../routing/oip-server.ts';
 import { closedUrl, endpointAt, type Handler, json } from '../routing/servers.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
-import { changeIndex } from '../../src/repository/index-store.ts';
+import { changeIndex } from '../../src/repository/index/store.ts';
 import type { Manifest, VersionEntry } from '../../src/repository/schema.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';

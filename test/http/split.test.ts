@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
-import { identify } from '../../src/http/auth.ts';
+import { identify } from '../../src/http/caller/auth.ts';
 import type { AppEnv } from '../../src/http/context.ts';
-import { splitOf, stickyKeyOf } from '../../src/http/split.ts';
+import { splitOf, stickyKeyOf } from '../../src/http/infer/split.ts';
 import { readConfig } from '../../src/platform/config.ts';
-import { emptyIndex } from '../../src/repository/index-changes.ts';
+import { emptyIndex } from '../../src/repository/index/changes.ts';
 import type { ResolvedModel } from '../../src/repository/model-repository.ts';
 import type { ModelIndex } from '../../src/repository/schema.ts';
 import { miniature } from '../repository/fixtures.ts';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { root } from '../../scripts/dev-server.ts';
 import { fetchModels, modelsDirectory } from '../../scripts/fetch-models.ts';
-import { pushModel } from '../../src/cli/push.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
 import { startService } from '../support/dev-service.ts';
 import { runPytest } from '../support/pytest.ts';
 import { writeEchoModel, writeEchoModels } from './echo-models.ts';

@@ -1,15 +1,14 @@
 /** Published models in miniature, and stores that die. */
+
 import type { Clock } from '../../src/async/clock.ts';
+import { type Bytes, joinBytes } from '../../src/bytes.ts';
 import { type Manifest, manifestSchemaId } from '../../src/repository/schema.ts';
-import { concat } from '../../src/repository/signing/der.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
 import type { BlobStore, Digest, StateStore } from '../../src/storage/types.ts';
 import { signed } from '../support/publisher.ts';
 import { licenceBytes, openTerms } from '../support/terms.ts';
-
-export type Bytes = Uint8Array<ArrayBuffer>;
 
 export function bytesOf(text: string): Bytes {
   return new Uint8Array(new TextEncoder().encode(text));
@@ -69,7 +68,7 @@ export async function miniature(options: MiniatureOptions = {}): Promise<Miniatu
     ...(stored.length > 0 && {
       weights: {
         path: 'weights.bin',
-        digest: await digestOf(concat(...chunks)),
+        digest: await digestOf(joinBytes(chunks)),
         byteLength: offset,
         chunks: stored,
       },

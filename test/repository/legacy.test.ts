@@ -1,9 +1,9 @@
 /** A manifest from before manifests had terms: not served, and still removable. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { readManifest, readReferences } from '../../src/repository/documents.ts';
+import { Publisher } from '../../src/repository/index/publisher.ts';
 import { indexKey } from '../../src/repository/keys.ts';
 import { ModelRepository } from '../../src/repository/model-repository.ts';
-import { Publisher } from '../../src/repository/publisher.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import type { Digest } from '../../src/storage/types.ts';
 import { publishers } from '../support/publisher.ts';

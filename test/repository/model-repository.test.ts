@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { Publisher } from '../../src/repository/index/publisher.ts';
 import { ModelRepository } from '../../src/repository/model-repository.ts';
-import { Publisher } from '../../src/repository/publisher.ts';
 import { publishers } from '../support/publisher.ts';
 import { gated, ManualClock, type MiniatureOptions, memoryStores, miniature } from './fixtures.ts';
 

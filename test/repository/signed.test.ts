@@ -1,9 +1,10 @@
 /** What a repository and a publisher make of signatures. */
 import { describe, expect, it } from 'vitest';
+import type { Bytes } from '../../src/bytes.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
-import { changeIndex, readIndex } from '../../src/repository/index-store.ts';
+import { Publisher } from '../../src/repository/index/publisher.ts';
+import { changeIndex, readIndex } from '../../src/repository/index/store.ts';
 import { ModelRepository } from '../../src/repository/model-repository.ts';
-import { Publisher } from '../../src/repository/publisher.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
 import { generateKey, readSigningKey } from '../../src/repository/signing/private-key.ts';
@@ -12,7 +13,7 @@ import { digestOf } from '../../src/storage/digest.ts';
 import type { Digest } from '../../src/storage/types.ts';
 import { publishers, signed } from '../support/publisher.ts';
 import { tamperings } from '../support/tampering.ts';
-import { type Bytes, gated, ManualClock, type MiniatureModel, memoryStores, miniature } from './fixtures.ts';
+import { gated, ManualClock, type MiniatureModel, memoryStores, miniature } from './fixtures.ts';
 
 const acmeKey = await generateKey('P-384');
 const acme: TrustedPublisher = { name: 'acme', key: acmeKey.publicKey };

@@ -14,7 +14,8 @@ import {
   withShadow,
   withSplit,
   withVersion,
-} from '../../src/repository/index-changes.ts';
+} from '../../src/repository/index/changes.ts';
+import { servedVersions } from '../../src/repository/index/version-policy.ts';
 import {
   type ModelIndex,
   type Split,
@@ -22,7 +23,6 @@ import {
   splitSchema,
   targetName,
 } from '../../src/repository/schema.ts';
-import { servedVersions } from '../../src/repository/version-policy.ts';
 import { chooseArm } from '../../src/routing/split.ts';
 import { type MiniatureModel, miniature } from './fixtures.ts';
 

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { Bytes } from '../../src/bytes.ts';
 import { modelSource } from '../../src/repository/weights.ts';
 import type { VerifiedBlobStore } from '../../src/storage/types.ts';
-import { type Bytes, bytesOf, memoryStores, miniature } from './fixtures.ts';
+import { bytesOf, memoryStores, miniature } from './fixtures.ts';
 
 function pattern(length: number, seed: number): Bytes {
   return Uint8Array.from({ length }, (_, index) => (index * 7 + seed * 101) & 0xff);

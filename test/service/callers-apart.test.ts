@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type DevServer, freePort, localAdminKey } from '../../scripts/dev-server.ts';
 import { newKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
-import { pushModel } from '../../src/cli/push.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createInferenceClient } from '../../src/client/inference-client.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import type { Feeds } from '../../src/engine/types.ts';

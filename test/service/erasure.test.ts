@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type DevServer, startDevServer } from '../../scripts/dev-server.ts';
-import { pushModel } from '../../src/cli/push.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
 import { type AccountClient, createAccountClient } from '../../src/client/account-client.ts';
 import { createInferenceClient } from '../../src/client/inference-client.ts';
 import { identityModel } from '../support/onnx-models.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { DevServer } from '../../scripts/dev-server.ts';
 import { modelsDirectory } from '../../scripts/fetch-models.ts';
-import { pushModel } from '../../src/cli/push.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
 import type { BudgetsSnapshot, EndpointSnapshot } from '../../src/routing/endpoint-pool.ts';
 import { startService } from '../support/dev-service.ts';
 import type { Fault } from '../support/faulty-origin.ts';

@@ -14,7 +14,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { type DevServer, freePort, localAdminKey, startDevServer } from '../../scripts/dev-server.ts';
 import { newKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
-import { pushModel } from '../../src/cli/push.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createAccountClient } from '../../src/client/account-client.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { identityModel, model, node, pairModel, value } from '../support/onnx-models.ts';

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type DevServer, freePort, startDevServer } from '../../scripts/dev-server.ts';
 import { modelsDirectory } from '../../scripts/fetch-models.ts';
 import { type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
-import { pushModel } from '../../src/cli/push.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { createInferenceClient } from '../../src/client/inference-client.ts';
 import type { Feeds } from '../../src/engine/types.ts';

@@ -10,7 +10,7 @@ import { base64url } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type DevServer, startDevServer } from '../../scripts/dev-server.ts';
-import { pushModel } from '../../src/cli/push.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
 import { openCheckpoint } from '../../src/governance/log/checkpoint.ts';
 import { encodeEntry, entryOf } from '../../src/governance/log/entry.ts';
 import { consistencyPath } from '../../src/governance/log/merkle.ts';

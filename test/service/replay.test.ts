@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { type DevServer, freePort, localAdminKey } from '../../scripts/dev-server.ts';
 import { newKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
 import { publishSamples } from '../../scripts/publish-samples.ts';
-import { pushModel } from '../../src/cli/push.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { upstreamBlobStore } from '../../src/client/upstream.ts';
 import { importVerifyingKeys, type VerifyingKeys } from '../../src/governance/receipt/keys.ts';

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type DevServer, freePort, localAdminKey } from '../../scripts/dev-server.ts';
 import { modelsDirectory } from '../../scripts/fetch-models.ts';
 import { newKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
-import { pushModel } from '../../src/cli/push.ts';
+import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createInferenceClient, type InferenceClient } from '../../src/client/inference-client.ts';
 import type { Feeds, Fetches } from '../../src/engine/types.ts';
 import { startService } from '../support/dev-service.ts';

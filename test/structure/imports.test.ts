@@ -21,39 +21,47 @@ function importsOf(file: string): Import[] {
 const files = globSync('src/**/*.ts').filter((file) => !file.endsWith('.d.ts'));
 const imports = files.flatMap(importsOf);
 
-/** Folder (or root file) → what it may import from src/, besides itself. */
-const basis = ['src/errors.ts', 'src/near-name.ts', 'src/check-document.ts', 'tensor', 'async'];
-const contracts = ['src/engine/types.ts', 'src/storage/types.ts', 'protocol'];
+const leaves = [
+  'src/errors.ts',
+  'src/bytes.ts',
+  'src/near-name.ts',
+  'src/check-document.ts',
+  'tensor',
+  'async',
+];
+/** Interfaces that drivers implement, and what is written over those interfaces alone. */
+const storage = [
+  'src/storage/types.ts',
+  'src/storage/digest.ts',
+  'src/storage/compare-and-swap.ts',
+  'src/storage/cached-documents.ts',
+];
+const contracts = ['src/engine/types.ts', ...storage, 'protocol'];
 const capabilities = ['tasks', 'governance', 'routing', 'scheduler', 'repository', 'telemetry'];
+
+/** Folder (or root file) → what it may import from src/, besides itself. */
 const allowed: Record<string, readonly string[]> = {
   'src/errors.ts': [],
   'src/near-name.ts': [],
+  'src/bytes.ts': ['src/errors.ts'],
   'src/check-document.ts': ['src/near-name.ts'],
-  'src/index.ts': ['platform', 'http', 'durable-object'],
+  'src/index.ts': ['platform', 'http', 'durable-objects'],
   'src/node.ts': ['platform', 'http'],
   tensor: ['src/errors.ts', 'src/near-name.ts'],
   async: ['src/errors.ts'],
-  protocol: basis,
-  storage: basis,
-  engine: basis,
-  // A Durable Object (storage/durable-object-*) has rules of its own to keep: it is a driver and the place where they run.
-  'durable-object': [...basis, ...contracts, 'governance', 'src/storage/digest.ts'],
-  // Digests are what the repository is named by: the pure digest functions count as part of the storage contract.
-  repository: [...basis, ...contracts, 'src/storage/digest.ts', 'src/storage/compare-and-swap.ts'],
-  tasks: [...basis, ...contracts],
-  governance: [
-    ...basis,
-    ...contracts,
-    'repository',
-    'src/storage/digest.ts',
-    'src/storage/compare-and-swap.ts',
-  ],
-  routing: [...basis, ...contracts, 'repository'],
-  scheduler: [...basis, ...contracts],
-  telemetry: [...basis, ...contracts],
-  http: [...basis, ...contracts, ...capabilities, 'src/storage/digest.ts', 'src/engine/session-pool.ts'],
+  protocol: leaves,
+  storage: leaves,
+  engine: leaves,
+  repository: [...leaves, ...contracts],
+  tasks: [...leaves, ...contracts],
+  governance: [...leaves, ...contracts, 'repository'],
+  routing: [...leaves, ...contracts, 'repository'],
+  scheduler: [...leaves, ...contracts],
+  telemetry: [...leaves, ...contracts],
+  'durable-objects': [...leaves, ...contracts, 'governance'],
+  http: [...leaves, ...contracts, ...capabilities, 'src/engine/session-pool.ts'],
   client: [
-    ...basis,
+    ...leaves,
     'protocol',
     'src/repository/schema.ts',
     'src/repository/keys.ts',
@@ -64,7 +72,7 @@ const allowed: Record<string, readonly string[]> = {
     'src/storage/digest.ts',
   ],
   cli: [
-    ...basis,
+    ...leaves,
     'client',
     'repository',
     // Pure, all of it: what verifies receipts offline.
@@ -76,12 +84,15 @@ const allowed: Record<string, readonly string[]> = {
   console: ['client'],
 };
 
+/** Rooms of one folder, from the top down: each may import the files of the folder itself and the rooms below it. */
+const rooms: Record<string, readonly string[]> = {
+  http: ['openapi', 'routes', 'infer', 'record', 'caller', 'body'],
+  cli: ['commands', 'render', 'transfer'],
+};
+
 function layerOf(file: string): string {
   const [, folder = '', rest] = file.split('/');
-  if (rest === undefined) {
-    return file;
-  }
-  return folder === 'storage' && rest.startsWith('durable-object-') ? 'durable-object' : folder;
+  return rest === undefined ? file : folder;
 }
 
 function mayImport({ from, to }: Import): boolean {
@@ -92,10 +103,28 @@ function mayImport({ from, to }: Import): boolean {
   return allowed[layer]?.some((target) => target === to || target === layerOf(to)) ?? false;
 }
 
+/** The room of a file in `folder`; undefined for a file of the folder itself. */
+function roomOf(file: string): string | undefined {
+  const [, , room, rest] = file.split('/');
+  return rest === undefined ? undefined : room;
+}
+
+function climbs({ from, to }: Import): boolean {
+  const order = rooms[layerOf(from)];
+  const [above, below] = [roomOf(from), roomOf(to)];
+  if (order === undefined || layerOf(from) !== layerOf(to) || above === undefined || below === undefined) {
+    return false;
+  }
+  return order.indexOf(above) > order.indexOf(below);
+}
+
 /** Who alone may import what starts with this specifier. */
 const platformRules: [specifier: RegExp, importer: RegExp][] = [
   [/^onnxruntime-/, /^src\/engine\/ort-/],
-  [/^cloudflare:/, /^src\/(index\.ts|platform\/cloudflare[^/]*|storage\/(r2|kv|cache|durable-object)[^/]*)$/],
+  [
+    /^cloudflare:/,
+    /^src\/(index\.ts|platform\/cloudflare[^/]*|durable-objects\/.*|storage\/(r2|kv|cache)\.ts)$/,
+  ],
   [
     /^node:/,
     /^src\/(node\.ts|platform\/node[^/]*|storage\/(fs|sqlite)[^/]*|engine\/ort-[^/]*node[^/]*|cli\/.*)$/,
@@ -113,6 +142,16 @@ describe('imports in src/', () => {
     expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
   });
 
+  it('point downward between the rooms of a folder', () => {
+    const wrong = imports.filter(climbs);
+    expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
+    for (const [folder, names] of Object.entries(rooms)) {
+      const found = new Set(files.filter((file) => layerOf(file) === folder).map(roomOf));
+      found.delete(undefined);
+      expect([...found].sort()).toEqual([...names].sort());
+    }
+  });
+
   it('touch a platform only where the platform is chosen', () => {
     const wrong = imports.filter(({ from, to }) =>
       platformRules.some(([specifier, importer]) => specifier.test(to) && !importer.test(from)),
@@ -121,7 +160,7 @@ describe('imports in src/', () => {
   });
 
   it('name concrete drivers in platform/ only', () => {
-    const drivers = /^src\/(storage\/(r2|kv|cache|fs|memory|tiered|fallback-state)|engine\/(ort-|fake))/;
+    const drivers = /^src\/(storage\/(r2|kv|cache\.|fs|memory|tiered|fallback-state)|engine\/(ort-|fake))/;
     const wrong = imports.filter(
       ({ from, to }) => drivers.test(to) && layerOf(from) !== 'platform' && layerOf(from) !== layerOf(to),
     );

@@ -1,5 +1,5 @@
 /** Bundles that no honest signer makes: any payload, truly signed with the key that services under test trust. */
-import { encodeBase64 } from '../../src/repository/signing/base64.ts';
+import { encodeBase64 } from '../../src/bytes.ts';
 import { preAuthenticationEncoding } from '../../src/repository/signing/envelope.ts';
 import { readSigningKey } from '../../src/repository/signing/private-key.ts';
 import { publisherKey } from './publisher.ts';

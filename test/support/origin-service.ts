@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
-import { Publisher } from '../../src/repository/publisher.ts';
+import { Publisher } from '../../src/repository/index/publisher.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { fsBlobStore, fsStateStore } from '../../src/storage/fs.ts';
 import { verified } from '../../src/storage/tiered.ts';

@@ -1,4 +1,5 @@
 /** Every way in which a signature can be wrong that stands beside a model. None of them may be served or published. */
+import type { Bytes } from '../../src/bytes.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
@@ -6,8 +7,6 @@ import { generateKey, readSigningKey } from '../../src/repository/signing/privat
 import { digestOf } from '../../src/storage/digest.ts';
 import { bundleOf, type Json, statementIn } from './bundles.ts';
 import { publisherKey, signed } from './publisher.ts';
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface Tampering {
   readonly name: string;

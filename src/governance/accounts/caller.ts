@@ -9,3 +9,5 @@ export type Caller =
   | { readonly kind: 'key'; readonly id: string }
   | { readonly kind: 'tenant'; readonly id: string; readonly tenant: Tenant; readonly scopes: Scopes }
   | { readonly kind: 'admin'; readonly id: string };
+
+export type TenantCaller = Extract<Caller, { kind: 'tenant' }>;

@@ -4,8 +4,8 @@
  * change being stored. Where the store cannot be read, nobody is known: `records_unavailable`.
  */
 import type { Clock } from '../../async/clock.ts';
+import { CachedDocuments } from '../../storage/cached-documents.ts';
 import type { Defer, StateStore } from '../../storage/types.ts';
-import { CachedDocuments } from '../cached-documents.ts';
 import {
   type DocumentKind,
   decodeDocument,

@@ -2,9 +2,10 @@
  * API keys: `ew_<id>_<secret>`. The id finds the stored hash; the secret is 256 random bits in base64url. The prefix lets
  * scanners of source code find keys that were published by mistake.
  */
+
 import { base64url } from 'jose';
+import { toHex } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { toHex } from '../../storage/digest.ts';
 import { sha256Of } from '../sha256.ts';
 
 const encoder = new TextEncoder();

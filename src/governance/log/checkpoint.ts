@@ -1,6 +1,6 @@
 /** Checkpoints (C2SP tlog-checkpoint): the note text that says which tree a log stands for. */
+import { type Bytes, encodeBase64, parseBase64 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { type Bytes, fromBase64, toBase64 } from './bytes.ts';
 import { hashBytes } from './merkle.ts';
 import { type NoteVerifier, parseNote, type SignedNote, signersOf } from './note.ts';
 
@@ -12,7 +12,7 @@ export interface Checkpoint {
 }
 
 export function formatCheckpoint({ origin, size, root }: Checkpoint): string {
-  return `${origin}\n${size}\n${toBase64(root)}\n`;
+  return `${origin}\n${size}\n${encodeBase64(root)}\n`;
 }
 
 const sizeForm = /^(0|[1-9][0-9]*)$/;
@@ -29,7 +29,7 @@ export function parseCheckpoint(text: string): Checkpoint {
     throw notCheckpoint('wanted lines of origin, size and root');
   }
   if (!Number.isSafeInteger(Number(size))) throw notCheckpoint('its size is above 2⁵³ − 1');
-  const hash = fromBase64(root, 'root of the checkpoint');
+  const hash = parseBase64(root, 'root of the checkpoint');
   if (hash.length !== hashBytes)
     throw notCheckpoint(`its root has ${hash.length} bytes, wanted ${hashBytes}`);
   return { origin, size: Number(size), root: hash };

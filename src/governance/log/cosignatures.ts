@@ -1,6 +1,6 @@
 /** Witnesses' signatures on checkpoints that the log has committed to (C2SP tlog-cosignature, tlog-witness). */
+import { toHex } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
-import { toHex } from '../../storage/digest.ts';
 import { parseCheckpoint } from './checkpoint.ts';
 import {
   cosignatureTime,

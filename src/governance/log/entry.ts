@@ -8,9 +8,9 @@
  * units         4 bytes   big-endian
  * ```
  */
+import { type Bytes, utf8 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { sha256Of } from '../sha256.ts';
-import { type Bytes, utf8 } from './bytes.ts';
 import type { LogEntry } from './types.ts';
 
 export const entryBytes = 53;

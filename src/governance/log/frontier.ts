@@ -1,6 +1,6 @@
 /** What the sequencer holds of a tree to make it longer: its right edge, and the tiles and the bundle that are not full. */
+import { type Bytes, equalBytes, joinBytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { type Bytes, concat, equalBytes } from './bytes.ts';
 import { emptyTree, grow, leafHash, rootOf, type Tree } from './merkle.ts';
 import type { LogHead, LogRow } from './store.ts';
 import {
@@ -92,7 +92,7 @@ export function advance(frontier: Frontier, rows: readonly LogRow[]): Advance {
       start,
       start + ref.width,
     );
-    return { path: tilePath(ref), bytes: ref.level === undefined ? encodeBundle(own) : concat(own) };
+    return { path: tilePath(ref), bytes: ref.level === undefined ? encodeBundle(own) : joinBytes(own) };
   });
   const tiles = content.map((hashes) => hashes.slice(firstLoose(hashes.length)));
   return {
@@ -127,7 +127,7 @@ export function sealedPath(index: number): string {
 
 /** Each after its length, as four bytes, big-endian; absent ones are empty. */
 export function encodeSealed(receipts: readonly (Bytes | undefined)[]): Bytes {
-  return concat(
+  return joinBytes(
     receipts.flatMap((receipt = new Uint8Array(0)) => {
       const length = new Uint8Array(4);
       new DataView(length.buffer).setUint32(0, receipt.length);

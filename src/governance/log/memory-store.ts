@@ -1,5 +1,5 @@
 /** The log's state and files in the memory of the process. */
-import { toHex } from '../../storage/digest.ts';
+import { toHex } from '../../bytes.ts';
 import { hashInEntry } from './entry.ts';
 import type { KeptNote, LogHead, LogObjects, LogRow, LogState, StoredObject } from './store.ts';
 import { keptNotes } from './store.ts';

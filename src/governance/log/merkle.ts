@@ -2,8 +2,8 @@
  * The Merkle tree of RFC 6962 §2.1 over SHA-256: growing it and proving with it. Sizes go up to 2⁵³ − 1, so nothing
  * here uses 32-bit operators.
  */
+import { type Bytes, joinBytes } from '../../bytes.ts';
 import { sha256Sync } from '../sha256.ts';
-import { type Bytes, concat } from './bytes.ts';
 
 export const hashBytes = 32;
 
@@ -11,11 +11,11 @@ const leafPrefix = new Uint8Array([0]);
 const nodePrefix = new Uint8Array([1]);
 
 export function leafHash(data: Uint8Array): Bytes {
-  return sha256Sync(concat([leafPrefix, data]));
+  return sha256Sync(joinBytes([leafPrefix, data]));
 }
 
 export function nodeHash(left: Uint8Array, right: Uint8Array): Bytes {
-  return sha256Sync(concat([nodePrefix, left, right]));
+  return sha256Sync(joinBytes([nodePrefix, left, right]));
 }
 
 /**
@@ -46,7 +46,7 @@ export function grow(tree: Tree, leafHashes: readonly Bytes[]): Growth {
     const row = waiting === undefined ? added : [waiting, ...added];
     edge[level] = row.length % 2 === 1 ? row.at(-1) : undefined;
     added = Array.from({ length: Math.floor(row.length / 2) }, (_, pair) =>
-      sha256Sync(concat([nodePrefix, ...row.slice(2 * pair, 2 * pair + 2)])),
+      sha256Sync(joinBytes([nodePrefix, ...row.slice(2 * pair, 2 * pair + 2)])),
     );
   }
   return { tree: { size: tree.size + leafHashes.length, edge }, nodes };

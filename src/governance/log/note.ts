@@ -3,10 +3,9 @@
  * golang.org/x/mod/sumdb/note, so that its tools read ours. Two kinds of signature: plain Ed25519, as the log signs, and
  * the timestamped one of a witness (C2SP tlog-cosignature, `cosignature/v1`).
  */
+import { type Bytes, encodeBase64, equalBytes, joinBytes, parseBase64, toHex, utf8 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { toHex } from '../../storage/digest.ts';
 import { sha256Sync } from '../sha256.ts';
-import { type Bytes, concat, equalBytes, fromBase64, toBase64, utf8 } from './bytes.ts';
 
 /** Signature type identifiers (C2SP signed-note, "Signature types"). */
 const ed25519Type = 0x01;
@@ -70,7 +69,7 @@ export function parseSignatureLine(line: string): NoteSignature {
   if (name === undefined || encoded === undefined || name.includes('+')) {
     throw notNote('a signature line wants an em dash, the name of a key and base64, one space between');
   }
-  const bytes = fromBase64(encoded, 'signature in the note');
+  const bytes = parseBase64(encoded, 'signature in the note');
   if (bytes.length <= keyIdBytes)
     throw notNote('a signature wants a key id of four bytes and what was signed');
   return { name, keyId: bytes.slice(0, keyIdBytes), signature: bytes.slice(keyIdBytes) };
@@ -78,7 +77,7 @@ export function parseSignatureLine(line: string): NoteSignature {
 
 /** Without the newline. */
 export function formatSignatureLine({ name, keyId, signature }: NoteSignature): string {
-  return `— ${name} ${toBase64(concat([keyId, signature]))}`;
+  return `— ${name} ${encodeBase64(joinBytes([keyId, signature]))}`;
 }
 
 export function formatNote({ text, signatures }: SignedNote): string {
@@ -157,7 +156,7 @@ export async function parseCosignerKey(text: string, nowSeconds: () => number): 
       const timestamp = BigInt(Math.floor(nowSeconds()));
       const time = new Uint8Array(timestampBytes);
       new DataView(time.buffer).setBigUint64(0, timestamp);
-      const signature = concat([time, await sign(cosignedMessage(message, timestamp))]);
+      const signature = joinBytes([time, await sign(cosignedMessage(message, timestamp))]);
       return { name, keyId: keyIdOf(name, cosignatureType, publicKey), signature };
     },
   };
@@ -170,7 +169,7 @@ export async function generateSignerKey(name: string): Promise<string> {
   const seed = bytesOf(await crypto.subtle.exportKey('pkcs8', pair.privateKey)).slice(-publicKeyBytes);
   const publicKey = bytesOf(await crypto.subtle.exportKey('raw', pair.publicKey));
   const keyId = keyIdOf(name, ed25519Type, publicKey);
-  const text = `${privatePrefix}${name}+${toHex(keyId)}+${toBase64(concat([Uint8Array.of(ed25519Type), seed]))}`;
+  const text = `${privatePrefix}${name}+${toHex(keyId)}+${encodeBase64(joinBytes([Uint8Array.of(ed25519Type), seed]))}`;
   await parseSignerKey(text);
   return text;
 }
@@ -204,13 +203,13 @@ async function readPrivateKey(text: string) {
   if (!text.startsWith(privatePrefix)) throw notKey(what, `wanted ${privatePrefix} and its parts`);
   const { name, keyId, type, key } = splitKey(text.slice(privatePrefix.length), what);
   if (type !== ed25519Type) throw notKey(what, `signature type ${type}, wanted ${ed25519Type}`);
-  const pkcs8 = concat([pkcs8Prefix, key]);
+  const pkcs8 = joinBytes([pkcs8Prefix, key]);
   const exported = await crypto.subtle.exportKey(
     'jwk',
     await crypto.subtle.importKey('pkcs8', pkcs8, 'Ed25519', true, ['sign']),
   );
   const x = ('x' in exported ? String(exported.x) : '').replaceAll('-', '+').replaceAll('_', '/');
-  const publicKey = fromBase64(`${x}=`, 'public half of the key');
+  const publicKey = parseBase64(`${x}=`, 'public half of the key');
   if (!equalBytes(keyId, keyIdOf(name, ed25519Type, publicKey))) {
     throw notKey(what, 'its key id is not the one of its name and key');
   }
@@ -228,7 +227,7 @@ function splitKey(text: string, what: string) {
   if (name === undefined || id === undefined || encoded === undefined) {
     throw notKey(what, 'wanted <name>+<key id of 8 hex digits>+<base64>');
   }
-  const [type, ...key] = fromBase64(encoded, what);
+  const [type, ...key] = parseBase64(encoded, what);
   if (type === undefined || key.length !== publicKeyBytes) {
     throw notKey(what, `wanted a type and ${publicKeyBytes} bytes, got ${key.length}`);
   }
@@ -238,12 +237,12 @@ function splitKey(text: string, what: string) {
 
 function formatVerifierKey(name: string, type: number, publicKey: Bytes): string {
   const keyId = keyIdOf(name, type, publicKey);
-  return `${name}+${toHex(keyId)}+${toBase64(concat([Uint8Array.of(type), publicKey]))}`;
+  return `${name}+${toHex(keyId)}+${encodeBase64(joinBytes([Uint8Array.of(type), publicKey]))}`;
 }
 
 /** First four bytes of SHA-256(name ‖ LF ‖ type ‖ public key). */
 function keyIdOf(name: string, type: number, publicKey: Bytes): Bytes {
-  const hash = sha256Sync(concat([utf8(`${name}\n`), Uint8Array.of(type), publicKey]));
+  const hash = sha256Sync(joinBytes([utf8(`${name}\n`), Uint8Array.of(type), publicKey]));
   return hash.slice(0, keyIdBytes);
 }
 

@@ -1,6 +1,6 @@
 /** Proofs as one file (C2SP tlog-proof v1): index, audit path, checkpoint. All that it takes to check one, without a network. */
+import { type Bytes, encodeBase64, parseBase64 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { type Bytes, fromBase64, toBase64 } from './bytes.ts';
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts';
 import { hashBytes, leafHash } from './merkle.ts';
 import type { NoteVerifier } from './note.ts';
@@ -19,9 +19,9 @@ export interface ProofFile extends LogProof {
 export function encodeProof({ index, path, checkpoint, extra }: ProofFile): string {
   const lines = [
     header,
-    ...(extra === undefined ? [] : [`extra ${toBase64(extra)}`]),
+    ...(extra === undefined ? [] : [`extra ${encodeBase64(extra)}`]),
     `index ${index}`,
-    ...path.map(toBase64),
+    ...path.map(encodeBase64),
   ];
   return `${lines.join('\n')}\n\n${checkpoint}`;
 }
@@ -40,12 +40,12 @@ export function decodeProof(text: string): ProofFile {
   const index = Number(indexForm.exec(position)?.[1]);
   if (!Number.isSafeInteger(index)) throw notProof('wanted a line with the index, 2⁵³ − 1 at most');
   if (hashes.length > maxPath) throw notProof(`${hashes.length} hashes, wanted ${maxPath} at most`);
-  const path = hashes.map((hash) => fromBase64(hash, 'hash in the proof'));
+  const path = hashes.map((hash) => parseBase64(hash, 'hash in the proof'));
   if (path.some((hash) => hash.length !== hashBytes)) throw notProof(`wanted hashes of ${hashBytes} bytes`);
   const checkpoint = text.slice(end + 2);
   return encoded === undefined
     ? { index, path, checkpoint }
-    : { index, path, checkpoint, extra: fromBase64(encoded, 'extra of the proof') };
+    : { index, path, checkpoint, extra: parseBase64(encoded, 'extra of the proof') };
 }
 
 export interface ProofPolicy {

@@ -1,5 +1,5 @@
 /** A `ReceiptLog` out of the two parts: the core that knows places, and the files that prove them. */
-import type { Bytes } from './bytes.ts';
+import type { Bytes } from '../../bytes.ts';
 import { parseCheckpoint } from './checkpoint.ts';
 import { allSealed, firstLoose, sealedAt, sealedPath } from './frontier.ts';
 import { inclusionPath } from './merkle.ts';

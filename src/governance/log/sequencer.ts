@@ -11,8 +11,8 @@
  * What is published is compared with the state before anything is written: a state that was set back (a restored
  * backup) must not give new entries to places that have been shown, nor sign a second root for a size.
  */
+import { equalBytes, utf8 } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
-import { equalBytes, utf8 } from './bytes.ts';
 import { formatCheckpoint, openCheckpoint } from './checkpoint.ts';
 import { mergeCosignatures } from './cosignatures.ts';
 import {

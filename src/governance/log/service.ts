@@ -1,7 +1,8 @@
 /** What runs beside the state: taking entries, the rounds, and the waiting for them. One for each state. */
+
 import type { Clock } from '../../async/clock.ts';
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import type { Bytes } from './bytes.ts';
 import { checkEntry } from './entry.ts';
 import { firstLoose } from './frontier.ts';
 import type { Sequencer } from './sequencer.ts';

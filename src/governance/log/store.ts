@@ -2,7 +2,7 @@
  * The two places where the log's sequencer keeps things: a small transactional state that fixes the order, and the
  * object store with the files that everybody reads. Drivers: memory, and a Durable Object's SQLite with R2.
  */
-import type { Bytes } from './bytes.ts';
+import type { Bytes } from '../../bytes.ts';
 import type { LogRecord } from './types.ts';
 
 /** The tree that the state has committed to. */

@@ -2,8 +2,8 @@
  * The log as static files (C2SP tlog-tiles): hashes in tiles of 256, entries in bundles of 256. Who has the files, and
  * nothing else, computes every proof from them.
  */
+import { type Bytes, joinBytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { type Bytes, concat } from './bytes.ts';
 import { emptyTree, grow, hashBytes, type ReadNode, rootOf } from './merkle.ts';
 
 export const checkpointPath = 'checkpoint';
@@ -87,7 +87,9 @@ export function encodeBundle(entries: readonly Uint8Array[]): Bytes {
       `log entry of ${tooLong.length} bytes, wanted ${maxEntryBytes} at most`,
     );
   }
-  return concat(entries.flatMap((entry) => [Uint8Array.of(entry.length >> 8, entry.length & 0xff), entry]));
+  return joinBytes(
+    entries.flatMap((entry) => [Uint8Array.of(entry.length >> 8, entry.length & 0xff), entry]),
+  );
 }
 
 /** @throws EdgewiseError `invalid_request` for bytes that end within an entry. */

@@ -1,5 +1,5 @@
 /** The checks of Merkle proofs, by the algorithms of RFC 9162 §2.1.3.2 and §2.1.4.2. Nothing given to them is trusted. */
-import { equalBytes } from './bytes.ts';
+import { equalBytes } from '../../bytes.ts';
 import { hashBytes, nodeHash } from './merkle.ts';
 
 export interface InclusionClaim {

@@ -9,9 +9,9 @@ import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
 import { isModelName } from '../../repository/name.ts';
+import { CachedDocuments } from '../../storage/cached-documents.ts';
 import { changeState } from '../../storage/compare-and-swap.ts';
 import type { Defer, StateStore } from '../../storage/types.ts';
-import { CachedDocuments } from '../cached-documents.ts';
 import { stopSchema } from './schema.ts';
 import type { Stop } from './types.ts';
 

@@ -14,6 +14,7 @@
  *
  * Long data stands as its digest so that nothing long is copied: WebCrypto computes a digest of one buffer only.
  */
+import type { Bytes } from '../../bytes.ts';
 import { blockSize, writeBlock } from '../../protocol/oip/binary-data.ts';
 import { tensorBytes } from '../../tensor/bytes.ts';
 import type { FixedTensor, Tensor } from '../../tensor/tensor.ts';
@@ -21,8 +22,6 @@ import { byCodePoints } from './code-points.ts';
 import { withoutNanPayloads } from './nan.ts';
 
 export type NamedTensors = ReadonlyMap<string, Tensor>;
-type Bytes = Uint8Array<ArrayBuffer>;
-
 /** Data up to this length stands in the form itself. */
 export const maxInlineBytes = 65_536;
 

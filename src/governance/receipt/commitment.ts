@@ -15,14 +15,14 @@
  * beginning of another's, and what SHA-256 lets one append (no HMAC is around it) makes no second thing committed to. An
  * HMAC would be two digests more for each, which every answer would wait for.
  */
+
 import { base64url } from 'jose';
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { sha256Of, sha256Sync } from '../sha256.ts';
 import { canonicalTensors, type NamedTensors } from './canonical-tensors.ts';
 
 export type Side = 'inputs' | 'outputs';
-type Bytes = Uint8Array<ArrayBuffer>;
-
 export const saltBytes = 32;
 
 /** As receipts name the way in which salts come from the secret. */

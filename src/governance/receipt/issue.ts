@@ -3,7 +3,9 @@
  * (`parts.ts`), in the order of RFC 8785; a test holds that against the canonical form of the whole. What only the log
  * wants, the entry, is computed when it is asked for.
  */
+
 import { base64url } from 'jose';
+import type { Bytes } from '../../bytes.ts';
 import type { Caller } from '../accounts/caller.ts';
 import { entryOf } from '../log/entry.ts';
 import type { LogEntry } from '../log/types.ts';
@@ -28,8 +30,6 @@ import {
   tensorsPart,
 } from './parts.ts';
 import { type AcceptanceReceipt, canonicalForm, receiptSchemaId, type VerdictReceipt } from './schema.ts';
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface ReceiptIssuerOptions {
   readonly signing: SigningKey;

@@ -1,9 +1,9 @@
 /** Receipts as compact JWS (RFC 7515 §7.1), signed with Ed25519 (RFC 8037). */
+
 import { base64url } from 'jose';
+import type { Bytes } from '../../bytes.ts';
 import { ed25519, type SigningKey } from './keys.ts';
 import { receiptType } from './schema.ts';
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 const encoder = new TextEncoder();
 /** Receipts take some two thousand bytes. WebCrypto copies what it is given before it returns, so one is enough for all. */

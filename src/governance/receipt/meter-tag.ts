@@ -2,12 +2,12 @@
  * Pseudonyms under which the public log counts: one for a meter in a month, the same on all of its receipts. Nobody without
  * the key can tell whose it is, nor which tags of two months are of the same meter; whoever is told a tag can add up.
  */
+
 import { base64url, type CryptoKey } from 'jose';
 import { Lru } from '../../async/lru.ts';
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { meterTagBytes } from '../log/entry.ts';
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface MeterTagger {
   /**

@@ -2,15 +2,15 @@
  * Reads receipts. One receipt has one text: header, payload and base64url are taken in their canonical form only, since the
  * log knows a receipt by the hash of its text.
  */
+
 import { base64url, type CryptoKey } from 'jose';
+import type { Bytes } from '../../bytes.ts';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { receiptHeader } from './jws.ts';
 import { ed25519, type VerifyingKeys } from './keys.ts';
 import { canonicalJson } from './parts.ts';
 import { type Receipt, receiptSchema } from './schema.ts';
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What receipts may be of, far above what they are. */
 export const maxReceiptLength = 256 * 1024;

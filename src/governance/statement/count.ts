@@ -2,9 +2,10 @@
  * Adds up entries of the log by their meter tags. A count knows the tree of all entries that it has seen, so that its root
  * shows whether they are the log's; it goes on from where it stands as the log grows.
  */
+
 import { base64url } from 'jose';
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import type { Bytes } from '../log/bytes.ts';
 import { decodeEntry } from '../log/entry.ts';
 import { emptyTree, grow, leafHash, type Tree } from '../log/merkle.ts';
 import { bundleEntries, type ReadFile, tileWidth } from '../log/tiles.ts';

@@ -2,10 +2,11 @@
  * The log, added up span by span for all meters at once: what the entries of a span say is worked out once, and every
  * statement takes its tags from it. What is kept can be worked out again at any time, from the log's files alone.
  */
+
 import { z } from 'zod';
+import { encodeBase64, parseBase64 } from '../../bytes.ts';
 import { decodeStored } from '../../repository/documents.ts';
 import type { StateStore } from '../../storage/types.ts';
-import { fromBase64, toBase64 } from '../log/bytes.ts';
 import { emptyTree, type Tree } from '../log/merkle.ts';
 import type { ReadFile } from '../log/tiles.ts';
 import { type Count, countTo, joined, type Tally } from './count.ts';
@@ -90,7 +91,7 @@ async function readSpan(state: StateStore, span: number): Promise<Count | undefi
   const { edge, tallies } = decodeStored(spanSchema, stored.value, `span ${span} of the log`);
   const tree: Tree = {
     size: (span + 1) * spanEntries,
-    edge: edge.map((hash) => (hash === '' ? undefined : fromBase64(hash, 'hash of a span'))),
+    edge: edge.map((hash) => (hash === '' ? undefined : parseBase64(hash, 'hash of a span'))),
   };
   return { tree, tallies: new Map(Object.entries(tallies)) };
 }
@@ -99,7 +100,7 @@ async function readSpan(state: StateStore, span: number): Promise<Count | undefi
 async function keepSpan(state: StateStore, span: number, { tree, tallies }: Count): Promise<void> {
   const document: z.input<typeof spanSchema> = {
     schema: 'edgewise.statement-span.v1',
-    edge: tree.edge.map((hash) => (hash === undefined ? '' : toBase64(hash))),
+    edge: tree.edge.map((hash) => (hash === undefined ? '' : encodeBase64(hash))),
     tallies: Object.fromEntries(tallies),
   };
   await state.put(keyOf(span), JSON.stringify(document), { ifAbsent: true });

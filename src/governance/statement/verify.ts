@@ -3,9 +3,8 @@
  * log's where they hash to the signed root; what is left to believe is which tags are the grant's, and receipts of it show
  * that as far as one has some.
  */
+import { equalBytes, toHex } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { toHex } from '../../storage/digest.ts';
-import { equalBytes } from '../log/bytes.ts';
 import { type OpenedCheckpoint, openCheckpoint } from '../log/checkpoint.ts';
 import { receiptHashOf } from '../log/entry.ts';
 import { rootOf } from '../log/merkle.ts';

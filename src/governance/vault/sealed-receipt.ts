@@ -2,6 +2,7 @@
  * Receipts as the log keeps them: sealed for the tenant that they are of, or for all callers without one of that month.
  * In front stands the receipt's id (16 bytes), so that what is found by whose it is can be opened.
  */
+import { toHex } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { receiptIdForm } from '../receipt/schema.ts';
 import { sealedOverheadBytes as vaultOverheadBytes } from './sealed.ts';
@@ -108,7 +109,7 @@ export async function openReceipt(
 
 /** The id that a kept receipt says it has. @throws EdgewiseError `internal` for bytes that are none. */
 export function idOfKept(kept: Uint8Array<ArrayBuffer>): string {
-  const digits = Array.from(kept.subarray(0, idBytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const digits = toHex(kept.subarray(0, idBytes));
   const id = digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
   if (!receiptIdForm.test(id)) {
     throw new EdgewiseError('internal', `a record of ${kept.byteLength} bytes is no kept receipt`);

@@ -5,12 +5,13 @@
  * An isolate trusts a data key that it has unwrapped for `maxAgeMs`, counted from before it was read. So after `destroy` a
  * record opens nowhere once that time is over, and in the isolate that destroyed it not at all.
  */
+
 import type { CryptoKey } from 'jose';
 import type { Clock } from '../../async/clock.ts';
 import { Lru } from '../../async/lru.ts';
+import { toHex } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
-import { toHex } from '../../storage/digest.ts';
 import type { StateEntry, StateStore, WriteCondition } from '../../storage/types.ts';
 import { hkdf, type RecordsKeys } from './records-keys.ts';
 import * as sealed from './sealed.ts';

@@ -1,4 +1,4 @@
-import { toBase64 } from '../log/bytes.ts';
+import { encodeBase64 } from '../../bytes.ts';
 import { parseCheckpoint } from '../log/checkpoint.ts';
 import { consistencyPath } from '../log/merkle.ts';
 import { parseNote } from '../log/note.ts';
@@ -22,5 +22,5 @@ export async function olderCheckpoint(
   );
   const size = Math.max(...sizes);
   const path = await consistencyPath(Math.min(...sizes), size, tileNodes(size, files));
-  return { checkpoint, path: path.map(toBase64) };
+  return { checkpoint, path: path.map(encodeBase64) };
 }

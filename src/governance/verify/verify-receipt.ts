@@ -3,8 +3,8 @@
  * that it shows which one does not hold. `docs/governance.md` says what each proves, and what none of them does: that the
  * model was really run. That takes running it again.
  */
+import { parseBase64 } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
-import { fromBase64 } from '../log/bytes.ts';
 import { type Checkpoint, openCheckpoint } from '../log/checkpoint.ts';
 import { encodeEntry, receiptHashOf } from '../log/entry.ts';
 import { type NoteVerifier, parseVerifierKey } from '../log/note.ts';
@@ -158,7 +158,7 @@ async function grown(
   }
   return judged(async () => {
     const old = await openCheckpoint(older.checkpoint, log);
-    const path = older.path.map((hash) => fromBase64(hash, 'hash of the consistency proof'));
+    const path = older.path.map((hash) => parseBase64(hash, 'hash of the consistency proof'));
     const [before, after] = old.size <= proven.size ? [old, proven] : [proven, old];
     const holds = verifyConsistency({
       oldSize: before.size,

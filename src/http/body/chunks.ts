@@ -1,6 +1,5 @@
 /** Pieces of one body, counted as they come. */
-
-export type Bytes = Uint8Array<ArrayBuffer>;
+import { type Bytes, joinBytes } from '../../bytes.ts';
 
 export class BoundedChunks {
   readonly #chunks: Uint8Array[] = [];
@@ -23,23 +22,10 @@ export class BoundedChunks {
     return this.#chunks;
   }
 
-  /** All chunks as one; not copied if there is a single one. */
+  /** Returns all chunks as one; not copied if there is a single one. */
   join(): Bytes {
-    const [only] = this.#chunks;
-    if (this.#chunks.length === 1 && only !== undefined && hasOwnBuffer(only)) return only;
-    const whole = new Uint8Array(this.#byteLength);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      whole.set(chunk, at);
-      at += chunk.byteLength;
-    }
-    return whole;
+    return joinBytes(this.#chunks);
   }
-}
-
-/** True for whatever arrives from a network; the types of streams do not say it. */
-function hasOwnBuffer(bytes: Uint8Array): bytes is Bytes {
-  return bytes.buffer instanceof ArrayBuffer;
 }
 
 /** The same failure arrives at several promises of a stream; one of them is awaited. */

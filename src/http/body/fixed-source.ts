@@ -1,6 +1,6 @@
 /** A stream of known length, read into one buffer that is taken at the start. */
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import type { Bytes } from './chunks.ts';
 
 export interface FixedSource {
   /** Reads the next piece and returns its length; 0 when all has been read. @throws EdgewiseError; what the stream fails with. */

@@ -1,7 +1,8 @@
 /** Compressed bodies, inflated slice by slice and counted as they grow. */
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { ByteHold } from '../../scheduler/byte-budget.ts';
-import { BoundedChunks, type Bytes, ignoreRejection } from './chunks.ts';
+import { BoundedChunks, ignoreRejection } from './chunks.ts';
 
 export type Encoding = 'gzip' | 'deflate';
 

@@ -1,5 +1,5 @@
 /** A whole body: read as it was sent, then inflated, both within their limits and one budget. */
-import type { Bytes } from './chunks.ts';
+import type { Bytes } from '../../bytes.ts';
 import { contentEncoding, inflate } from './inflate.ts';
 import { type Overlong, type Reading, readSent } from './sent.ts';
 

@@ -1,8 +1,10 @@
 /** A body as it was sent, read within a limit, a budget and a least pace. Web standards alone: the same in workerd and Node. */
+
 import type { Clock } from '../../async/clock.ts';
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { ByteHold } from '../../scheduler/byte-budget.ts';
-import { BoundedChunks, type Bytes, ignoreRejection } from './chunks.ts';
+import { BoundedChunks, ignoreRejection } from './chunks.ts';
 import { fixedSource, longerThanDeclared } from './fixed-source.ts';
 import { longestUploadMs, type Pace, tooSlow, watchPace } from './pace.ts';
 

@@ -1,5 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js';
-import { digestOf, toHex } from '../../storage/digest.ts';
+import { toHex } from '../../bytes.ts';
+import { digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
 import type { SplitModel } from '../onnx/split.ts';
 import type { IncrementalDigest } from './types.ts';

@@ -1,7 +1,8 @@
 /** The file `model.sig`: a Sigstore bundle (v0.3) with a statement in a DSSE envelope, signed with a key. */
+
 import { z } from 'zod';
+import { type Bytes, decodeBase64, encodeBase64 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { type Bytes, decodeBase64, encodeBase64 } from './base64.ts';
 import { type Envelope, preAuthenticationEncoding } from './envelope.ts';
 import type { SigningKey } from './private-key.ts';
 import { encodeStatement, parseStrictly, payloadType, type Statement } from './statement.ts';

@@ -1,6 +1,6 @@
 /** The curves that models are signed on (OpenSSF Model Signing v1.0), and how a signature on each is written. */
-import type { Bytes } from './base64.ts';
-import { concat, derTag, readDerSequence, writeDer } from './der.ts';
+import { type Bytes, joinBytes } from '../../bytes.ts';
+import { derTag, readDerSequence, writeDer } from './der.ts';
 
 export const curveNames = ['P-256', 'P-384', 'P-521'] as const;
 export type CurveName = (typeof curveNames)[number];
@@ -56,5 +56,5 @@ function derNumber(digits: Uint8Array): Bytes {
   const begin = digits.findIndex((byte) => byte !== 0);
   const significant = begin < 0 ? new Uint8Array(1) : digits.subarray(begin);
   const negative = (significant[0] ?? 0) >= 0x80;
-  return writeDer(derTag.integer, negative ? concat(new Uint8Array(1), significant) : significant);
+  return writeDer(derTag.integer, negative ? joinBytes([new Uint8Array(1), significant]) : significant);
 }

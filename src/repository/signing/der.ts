@@ -1,5 +1,5 @@
 /** As much of DER (X.690) as keys and signatures on elliptic curves take. One form for each value, others are refused. */
-import type { Bytes } from './base64.ts';
+import { type Bytes, joinBytes } from '../../bytes.ts';
 
 export const derTag = {
   integer: 0x02,
@@ -65,19 +65,5 @@ export function writeDer(tag: number, ...parts: readonly Uint8Array[]): Bytes {
       : length < 0x100
         ? [tag, 0x81, length]
         : [tag, 0x82, length >> 8, length & 0xff];
-  return concat(Uint8Array.from(head), ...parts);
-}
-
-export function concat(...parts: readonly Uint8Array[]): Bytes {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
-export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+  return joinBytes([Uint8Array.from(head), ...parts]);
 }

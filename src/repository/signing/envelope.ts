@@ -1,7 +1,6 @@
 /** The signature over a payload and its type: DSSE v1 (https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md). */
-import type { Bytes } from './base64.ts';
+import { type Bytes, joinBytes } from '../../bytes.ts';
 import { type Curve, rawSignature } from './curve.ts';
-import { concat } from './der.ts';
 
 export interface Envelope {
   readonly payload: Bytes;
@@ -17,7 +16,12 @@ const utf8 = new TextEncoder();
 /** What is signed: payload and type, each with its length, so that no two pairs give the same bytes. */
 export function preAuthenticationEncoding(payloadType: string, payload: Uint8Array): Bytes {
   const type = utf8.encode(payloadType);
-  return concat(utf8.encode(`DSSEv1 ${type.length} `), type, utf8.encode(` ${payload.length} `), payload);
+  return joinBytes([
+    utf8.encode(`DSSEv1 ${type.length} `),
+    type,
+    utf8.encode(` ${payload.length} `),
+    payload,
+  ]);
 }
 
 export async function isSignedWith(

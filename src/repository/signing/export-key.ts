@@ -1,7 +1,8 @@
 /** WebCrypto's exports, in one form for the types of every platform. */
+
 import type { CryptoKey } from 'jose';
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import type { Bytes } from './base64.ts';
 
 export async function exportBytes(format: 'raw' | 'pkcs8', key: CryptoKey): Promise<Bytes> {
   const exported: unknown = await crypto.subtle.exportKey(format, key);

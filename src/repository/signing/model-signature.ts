@@ -1,8 +1,8 @@
 /** The signature of one published version: which files it must name, and whether it does. */
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { Digest } from '../../storage/types.ts';
 import type { Manifest } from '../schema.ts';
-import type { Bytes } from './base64.ts';
 import { type Bundle, signStatement } from './bundle.ts';
 import { isSignedWith } from './envelope.ts';
 import type { SigningKey } from './private-key.ts';

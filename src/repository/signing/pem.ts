@@ -1,5 +1,5 @@
 /** Keys as text (RFC 7468). */
-import { type Bytes, decodeBase64, encodeBase64 } from './base64.ts';
+import { type Bytes, decodeBase64, encodeBase64 } from '../../bytes.ts';
 
 const lineLength = 64;
 

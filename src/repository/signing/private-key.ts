@@ -1,8 +1,8 @@
 /** Private keys of publishers: where models are signed, never in a server. */
+import { type Bytes, equalBytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import type { Bytes } from './base64.ts';
 import { type Curve, type CurveName, curveNames, curves, derSignature } from './curve.ts';
-import { type DerElement, derTag, equalBytes, readDerSequence, writeDer } from './der.ts';
+import { type DerElement, derTag, readDerSequence, writeDer } from './der.ts';
 import { exportBytes, exportJwk } from './export-key.ts';
 import { type PemBlock, pemBlocks, pemText } from './pem.ts';
 import { ecAlgorithm, fingerprintOf, type PublicKey, spkiOf } from './public-key.ts';

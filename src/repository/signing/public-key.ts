@@ -1,9 +1,9 @@
 /** Public keys of publishers. */
+import { type Bytes, equalBytes, joinBytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestHex, digestOf } from '../../storage/digest.ts';
-import type { Bytes } from './base64.ts';
 import { type Curve, type CurveName, curveNames, curves } from './curve.ts';
-import { concat, derTag, equalBytes, writeDer } from './der.ts';
+import { derTag, writeDer } from './der.ts';
 import { pemBlocks, pemText } from './pem.ts';
 
 export interface PublicKey {
@@ -42,7 +42,8 @@ export function parsePublicKey(pem: string): PublicKey {
   for (const name of curveNames) {
     const curve = curves[name];
     const point = der.subarray(der.length - 2 * curve.bytes - 1);
-    if (point[0] === 4 && equalBytes(spkiOf(curve, point), der)) return { curve: name, spki: concat(der) };
+    if (point[0] === 4 && equalBytes(spkiOf(curve, point), der))
+      return { curve: name, spki: joinBytes([der]) };
   }
   throw new EdgewiseError(
     'invalid_request',

@@ -1,6 +1,6 @@
 /** A signature that comes with a push: refused in words that help who pushes. Those of a load stay in the log. */
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
-import type { Bytes } from './base64.ts';
 import { parseBundle } from './bundle.ts';
 import { type SignedVersion, verifyModelSignature } from './model-signature.ts';
 import type { Publishers } from './publishers.ts';

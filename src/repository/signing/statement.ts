@@ -2,12 +2,13 @@
  * What the signature says: an in-toto statement with the digest of every file of the model, and the root digest over them
  * (OpenSSF Model Signing v1.0, method `files`). Narrower than the specification where a statement could be read in two ways.
  */
+
 import { z } from 'zod';
+import type { Bytes } from '../../bytes.ts';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestHex, digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
-import type { Bytes } from './base64.ts';
 
 export const payloadType = 'application/vnd.in-toto+json';
 const statementType = 'https://in-toto.io/Statement/v1';

@@ -1,5 +1,7 @@
 /** What every driver of the log promises. */
+
 import { describe, expect, it } from 'vitest';
+import { toHex } from '../../../src/bytes.ts';
 import { openCheckpoint } from '../../../src/governance/log/checkpoint.ts';
 import { consistencyPath, inclusionPath, leafHash } from '../../../src/governance/log/merkle.ts';
 import { formatSignatureLine, parseCosignerKey, parseNote } from '../../../src/governance/log/note.ts';
@@ -7,7 +9,6 @@ import { decodeProof, encodeProof, verifyProof } from '../../../src/governance/l
 import { bundleEntries, newTiles, tileNodes, tilePath } from '../../../src/governance/log/tiles.ts';
 import type { ReceiptLog, SealedPage } from '../../../src/governance/log/types.ts';
 import { verifyConsistency, verifyInclusion } from '../../../src/governance/log/verify.ts';
-import { toHex } from '../../../src/storage/digest.ts';
 import { strangeWitness, testWitnesses } from '../../support/governance-keys.ts';
 import { hashOf, idOf, recordOf, recordsOf, sealedOf, testPolicy } from './records.ts';
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { type Bytes, toHex } from '../../../src/bytes.ts';
 import {
   consistencyPath,
   emptyTree,
@@ -12,11 +13,8 @@ import {
   type Tree,
 } from '../../../src/governance/log/merkle.ts';
 import { verifyConsistency, verifyInclusion } from '../../../src/governance/log/verify.ts';
-import { toHex } from '../../../src/storage/digest.ts';
 import { oracleOf } from './oracle.ts';
 import { publishedConsistency, publishedInclusion, publishedLeaves, publishedRoots } from './vectors.ts';
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 const leavesOf = (count: number): Bytes[] =>
   Array.from({ length: count }, (_, index) => new TextEncoder().encode(`leaf ${index}`));

@@ -1,4 +1,4 @@
-import { utf8 } from '../../../src/governance/log/bytes.ts';
+import { utf8 } from '../../../src/bytes.ts';
 import { encodeEntry, entryOf, receiptHashOf } from '../../../src/governance/log/entry.ts';
 import { parseVerifierKey } from '../../../src/governance/log/note.ts';
 import type { ProofPolicy } from '../../../src/governance/log/proof.ts';

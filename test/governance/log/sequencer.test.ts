@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { utf8 } from '../../../src/governance/log/bytes.ts';
+import { toHex, utf8 } from '../../../src/bytes.ts';
 import { readLogKeys } from '../../../src/governance/log/keys.ts';
 import { memoryLogObjects, memoryLogState } from '../../../src/governance/log/memory-store.ts';
 import { formatSignatureLine, parseCosignerKey, parseNote } from '../../../src/governance/log/note.ts';
@@ -8,7 +8,6 @@ import { createSequencer } from '../../../src/governance/log/sequencer.ts';
 import type { LogObjects, LogState } from '../../../src/governance/log/store.ts';
 import { bundleEntries, newTiles, tileHashes } from '../../../src/governance/log/tiles.ts';
 import type { LogRecord } from '../../../src/governance/log/types.ts';
-import { toHex } from '../../../src/storage/digest.ts';
 import { testGovernanceBindings, testLogKey, testWitnesses } from '../../support/governance-keys.ts';
 import { Crash, type Fault, faultyStores } from './faulty-store.ts';
 import { oracleOf } from './oracle.ts';

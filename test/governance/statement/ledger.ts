@@ -1,5 +1,5 @@
 /** A log with receipts of several grants in it, as statements are counted from. */
-import type { Bytes } from '../../../src/governance/log/bytes.ts';
+import type { Bytes } from '../../../src/bytes.ts';
 import { encodeEntry } from '../../../src/governance/log/entry.ts';
 import { type MemoryLog, memoryLog } from '../../../src/governance/log/memory-log.ts';
 import { parseVerifierKey } from '../../../src/governance/log/note.ts';

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, verify as nodeVerify } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeBase64, encodeBase64 } from '../../../src/repository/signing/base64.ts';
+import { decodeBase64, encodeBase64 } from '../../../src/bytes.ts';
 import { curveNames, curves, derSignature, rawSignature } from '../../../src/repository/signing/curve.ts';
 import { readDer, writeDer } from '../../../src/repository/signing/der.ts';
 import { generateKey, readSigningKey } from '../../../src/repository/signing/private-key.ts';

@@ -5,7 +5,7 @@
 import { waitUntil } from 'cloudflare:workers';
 import { systemClock } from '../../../src/async/clock.ts';
 import { toEdgewiseError } from '../../../src/errors.ts';
-import { CachedDocuments } from '../../../src/governance/cached-documents.ts';
+import { CachedDocuments } from '../../../src/storage/cached-documents.ts';
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 

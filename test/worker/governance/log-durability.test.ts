@@ -7,6 +7,8 @@ import {
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/async/clock.ts';
+import { TransparencyLog } from '../../../src/durable-objects/log.ts';
+import { durableObjectLog } from '../../../src/durable-objects/log-driver.ts';
 import { createAppender, madeRecord } from '../../../src/governance/log/appender.ts';
 import { openCheckpoint } from '../../../src/governance/log/checkpoint.ts';
 import { inclusionPath, leafHash } from '../../../src/governance/log/merkle.ts';
@@ -14,8 +16,6 @@ import { verifyProof } from '../../../src/governance/log/proof.ts';
 import { bundleEntries, newTiles, tileNodes } from '../../../src/governance/log/tiles.ts';
 import type { ReceiptLog } from '../../../src/governance/log/types.ts';
 import { verifyInclusion } from '../../../src/governance/log/verify.ts';
-import { TransparencyLog } from '../../../src/storage/durable-object-log.ts';
-import { durableObjectLog } from '../../../src/storage/durable-object-log-driver.ts';
 import { hashOf, recordOf, recordsOf, testPolicy } from '../../governance/log/records.ts';
 
 async function emptyLog(name: string) {

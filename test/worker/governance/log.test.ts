@@ -1,6 +1,6 @@
 import { runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { durableObjectLog } from '../../../src/storage/durable-object-log-driver.ts';
+import { durableObjectLog } from '../../../src/durable-objects/log-driver.ts';
 import { receiptLogContract } from '../../governance/log/contract.ts';
 
 let logs = 0;

@@ -3,8 +3,8 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/async/clock.ts';
+import { durableObjectMeters } from '../../../src/durable-objects/meter-driver.ts';
 import { createLeaseBook, type ExchangeUnits } from '../../../src/governance/quota/lease-book.ts';
-import { durableObjectMeters } from '../../../src/storage/durable-object-meter-driver.ts';
 import {
   exchangeContract,
   isGranted,

@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import { systemClock } from '../../../src/async/clock.ts';
+import { Publisher } from '../../../src/repository/index/publisher.ts';
 import { ModelRepository } from '../../../src/repository/model-repository.ts';
-import { Publisher } from '../../../src/repository/publisher.ts';
 import { modelSource } from '../../../src/repository/weights.ts';
 import { cacheBlobStore } from '../../../src/storage/cache.ts';
 import { kvBlobStore } from '../../../src/storage/kv.ts';

@@ -1,0 +1,114 @@
+/** Receipts for people. */
+import type { Receipt } from '../../governance/receipt/schema.ts';
+import type { Finding } from '../../governance/replay/types.ts';
+import type { Outcome, Verification } from '../../governance/verify/verify-receipt.ts';
+import { table } from './tables.ts';
+
+const outcomes: { readonly [O in Outcome]: string } = {
+  good: 'good',
+  bad: 'BAD',
+  'not-given': 'not given',
+};
+
+/** What the receipt says, then how far it is to be believed. */
+export function verificationText({ receipt, good, ...levels }: Verification): string {
+  const rows = Object.entries(levels).map(([level, { outcome, reason }]) => [
+    level,
+    outcomes[outcome],
+    reason,
+  ]);
+  const verdict = good ? 'The receipt holds, as far as it could be checked.' : 'The receipt does NOT hold.';
+  return [...(receipt === undefined ? [] : [receiptText(receipt), '']), table(rows), '', verdict].join('\n');
+}
+
+/** What was found on running an answer again. */
+export function findingText(
+  receipt: Receipt,
+  { verdict, detail, maxDifference, tolerance }: Finding,
+): string {
+  const apart =
+    maxDifference === undefined
+      ? undefined
+      : `${maxDifference.toExponential(1)}${tolerance === undefined ? '' : ` of ${tolerance.toExponential(1)}`}`;
+  const rows: [string, string | undefined][] = [
+    ['verdict', verdict],
+    ['', detail],
+    ['differs', apart],
+  ];
+  const known = rows.filter((row): row is [string, string] => row[1] !== undefined);
+  return [receiptText(receipt), '', table(known)].join('\n');
+}
+
+export function receiptText(receipt: Receipt): string {
+  const { tenant, credential } = receipt.caller;
+  return table([
+    ['receipt', `${receipt.id}, ${receipt.kind}`],
+    ['at', receipt.at],
+    ['issuer', receipt.issuer],
+    ['log', receipt.log],
+    ['caller', [tenant, credential].filter((part) => part !== undefined).join(', ') || 'not known'],
+    ...ownRows(receipt),
+  ]);
+}
+
+function ownRows(receipt: Receipt): [string, string][] {
+  switch (receipt.kind) {
+    case 'inference':
+      return [...modelRows(receipt), ...routeRows(receipt.route), ['units', String(receipt.meter.units)]];
+    case 'refusal':
+      return [
+        ...modelRows(receipt),
+        ['refused', `${receipt.decision.code ?? ''}: ${receipt.decision.right ?? ''}`],
+      ];
+    case 'acceptance':
+      return [
+        [
+          'licence',
+          `${receipt.acceptance.spdx} of ${receipt.acceptance.model} ${receipt.acceptance.outcome}`,
+        ],
+        ['text', receipt.acceptance.text],
+      ];
+    case 'verdict':
+      return [
+        ['disputed', receipt.dispute.receipt],
+        ['verdict', `${receipt.dispute.verdict} ${receipt.dispute.detail ?? ''}`.trim()],
+      ];
+  }
+}
+
+function modelRows({
+  model,
+  licence,
+  decision,
+}: Pick<Extract<Receipt, { kind: 'inference' | 'refusal' }>, 'model' | 'licence' | 'decision'>): [
+  string,
+  string,
+][] {
+  const { purpose, territory, grant } = decision;
+  const under = [
+    licence.spdx,
+    ...(grant === undefined ? [] : [`grant ${grant.id}`]),
+    ...(purpose === undefined ? [] : [`for ${purpose}`]),
+    ...(territory === undefined ? [] : [`in ${territory}`]),
+  ];
+  return [
+    ['model', `${model.name}@${model.version}, signed by ${model.signer}`],
+    ['', model.root],
+    ['licence', under.join(', ')],
+  ];
+}
+
+function routeRows({
+  tier,
+  reason,
+  runtime,
+  reproducibility,
+}: Extract<Receipt, { kind: 'inference' }>['route']): [string, string][] {
+  return [
+    ['ran', `${tier} (${reason}), reproducible: ${reproducibility}`],
+    ...(runtime === undefined
+      ? []
+      : [['runtime', `${runtime.name} ${runtime.version}`] satisfies [string, string]]),
+    ...(runtime?.wasm === undefined ? [] : [['', runtime.wasm] satisfies [string, string]]),
+  ];
+}

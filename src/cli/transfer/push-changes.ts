@@ -1,0 +1,76 @@
+/** What a push is about to change, said before it does. Pure. */
+import { entryOfVersion, withAlias, withVersionPolicy } from '../../repository/index/changes.ts';
+import { defaultVersion, servedVersions } from '../../repository/index/version-policy.ts';
+import type { Manifest, ModelConfig, ModelIndex, VersionPolicy } from '../../repository/schema.ts';
+import type { Terms } from '../../repository/terms.ts';
+
+export interface PushedVersion {
+  readonly name: string;
+  readonly version: string;
+  readonly aliases: readonly string[];
+  /** Absent: as it stands. */
+  readonly versionPolicy: VersionPolicy | undefined;
+}
+
+/** Of a manifest that is not made yet. */
+const unknownDigest = `sha256:${'0'.repeat(64)}` as const;
+
+/** Returns the versions that are served now and will not be once the push is done. */
+export function leavingService(
+  index: ModelIndex,
+  { version, aliases, versionPolicy }: PushedVersion,
+): readonly string[] {
+  const entry = { version, manifestDigest: unknownDigest, publishedAt: new Date(0).toISOString() };
+  const isThere = entryOfVersion(index, version) !== undefined;
+  let next = isThere ? index : { ...index, versions: [...index.versions, entry] };
+  if (versionPolicy !== undefined) next = withVersionPolicy(next, versionPolicy);
+  for (const alias of aliases) next = withAlias(next, alias, version);
+  const stays = new Set(servedVersions(next));
+  return servedVersions(index).filter((served) => !stays.has(served));
+}
+
+/** Returns the version that a new one's terms are held against: what callers get now. */
+export function comparedVersion(index: ModelIndex): string | undefined {
+  return defaultVersion(index);
+}
+
+/** Returns each term that differs, with its value before and after: `grant: "required" → "not-required"`. */
+export function termChanges(before: Terms, after: Terms): readonly string[] {
+  return differences(before, after, '');
+}
+
+function differences(before: unknown, after: unknown, path: string): readonly string[] {
+  if (isRecord(before) && isRecord(after)) {
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+    return keys.flatMap((key) => differences(before[key], after[key], path === '' ? key : `${path}.${key}`));
+  }
+  const [was, is] = [text(before), text(after)];
+  return was === is ? [] : [`${path}: ${was} → ${is}`];
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const maxTextLength = 80;
+
+function text(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  const json = JSON.stringify(value);
+  return json.length <= maxTextLength ? json : `${json.slice(0, maxTextLength)}…`;
+}
+
+/** Returns in which respects a source differs from the version that is published under its number. */
+export function conflictReasons(
+  published: Manifest,
+  source: { readonly terms: Terms; readonly sourceDigest: string; readonly config: ModelConfig },
+): readonly string[] {
+  const reasons = termChanges(published.terms, source.terms).map((change) => `terms.${change}`);
+  if (published.sourceDigest !== source.sourceDigest) reasons.unshift('model.onnx is another file');
+  for (const key of ['description', 'maxBatchSize'] as const) {
+    if (published[key] !== source.config[key]) {
+      reasons.push(`${key}: ${text(published[key])} → ${text(source.config[key])}`);
+    }
+  }
+  return reasons;
+}

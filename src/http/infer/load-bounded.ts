@@ -1,0 +1,34 @@
+/** Loads at the edge of versions that were published before a push looked at what bounds their cost. */
+import type { ModelSource } from '../../engine/types.ts';
+import { EdgewiseError } from '../../errors.ts';
+import type { StoredManifest } from '../../repository/documents.ts';
+import { analyseCost } from '../../repository/onnx/cost/analyse.ts';
+import { decodeModel } from '../../repository/onnx/proto.ts';
+import { modelSource } from '../../repository/weights.ts';
+import type { Services } from '../services.ts';
+
+/**
+ * The model's files. A version without a word on its bounds is looked at now, which takes some milliseconds; one that
+ * nothing bounds is remembered, and placed at the origin from then on.
+ *
+ * @throws EdgewiseError `model_not_ready` if nothing bounds what a request to it costs; as `modelSource`.
+ */
+export async function loadBounded(
+  { blobs, unbounded }: Pick<Services, 'blobs' | 'unbounded'>,
+  { manifest, manifestDigest }: StoredManifest,
+): Promise<ModelSource> {
+  const source = await modelSource(manifest, blobs);
+  if (manifest.bounded === undefined && !isBounded(source, manifest.values)) {
+    unbounded.set(manifestDigest, true, 1);
+    throw new EdgewiseError(
+      'model_not_ready',
+      `model "${manifest.name}" does not run at the edge: values of a request may make it compute without end, and it was published before that was looked at. Its publisher can push it as a new version`,
+      { retryAfterSeconds: 30 },
+    );
+  }
+  return source;
+}
+
+function isBounded({ graph }: ModelSource, values: object = {}): boolean {
+  return analyseCost(decodeModel(graph), new Set(Object.keys(values))).unbounded.length === 0;
+}

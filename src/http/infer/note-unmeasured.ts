@@ -1,0 +1,26 @@
+import type { StoredManifest } from '../../repository/documents.ts';
+import type { Services } from '../services.ts';
+
+/**
+ * Writes one line into the log for a version that was published before a push measured whether rows depend on one another:
+ * an origin runs its requests one by one, and why is not to be guessed.
+ */
+export function noteUnmeasured(
+  { batcher, log, unmeasured }: Pick<Services, 'batcher' | 'log' | 'unmeasured'>,
+  { manifest, manifestDigest }: StoredManifest,
+): void {
+  const { maxBatchSize, name, rowWise, version } = manifest;
+  if (batcher === undefined || rowWise !== undefined || maxBatchSize < 2) return;
+  if (unmeasured.get(manifestDigest) !== undefined) return;
+  unmeasured.set(manifestDigest, true, 1);
+  log.write({
+    level: 'error',
+    event: 'not_batched',
+    model: name,
+    version,
+    digest: manifestDigest,
+    cause: new Error(
+      'the version was published before a push measured whether its rows depend on one another: its requests run one by one until it is pushed as a new version',
+    ),
+  });
+}

@@ -1,0 +1,117 @@
+/** Accepting a licence text for a tenant, and taking that back: on record before it counts. */
+import { EdgewiseError } from '../../errors.ts';
+import { acceptanceCommitment, newAcceptanceSalt } from '../../governance/accounts/acceptance-commitment.ts';
+import type { Accounts } from '../../governance/accounts/accounts.ts';
+import type { TenantCaller } from '../../governance/accounts/caller.ts';
+import { newId } from '../../governance/accounts/key-format.ts';
+import type { Acceptance } from '../../governance/accounts/schema.ts';
+import { coversModel } from '../../governance/accounts/scopes.ts';
+import { madeRecord } from '../../governance/log/appender.ts';
+import type { Issued } from '../../governance/receipt/issue.ts';
+import type { Manifest } from '../../repository/schema.ts';
+import type { Digest } from '../../storage/types.ts';
+import { type Accounting, logRecord } from './accounting.ts';
+
+/** Puts an acceptance into the log, durably. */
+export type RecordAcceptance = (
+  caller: TenantCaller,
+  acceptance: Pick<Acceptance, 'id' | 'model' | 'spdx' | 'text' | 'method'> & { readonly by: string },
+  outcome: 'accepted' | 'withdrawn',
+) => Promise<Pick<Issued, 'id' | 'compact'>>;
+
+/** @throws (by the promise) EdgewiseError `records_unavailable` where it could not be put there. */
+export function acceptanceRecorder(accounting: Accounting): RecordAcceptance {
+  return async (caller, { id, model, spdx, text, by, method }, outcome) => {
+    const issued = await accounting.issuer.acceptance({
+      atMs: accounting.now(),
+      caller,
+      // Of no unit: it counts on nobody's.
+      meter: `acceptance:${caller.tenant.id}:${model}`,
+      acceptance: { id, model, spdx, text, by, method, outcome },
+    });
+    await accounting.appender.add(madeRecord(await logRecord(accounting, issued)));
+    return issued;
+  };
+}
+
+export interface AcceptanceWish {
+  readonly model: string;
+  readonly text: Digest;
+  /** Who acts for the tenant. */
+  readonly by: string;
+  readonly method: Acceptance['method'];
+}
+
+export interface Accepted {
+  readonly acceptance: Acceptance;
+  /** Of the receipt as signed; undefined where the same text was accepted before. */
+  readonly compact: string | undefined;
+}
+
+/**
+ * @param served Manifests of the versions of the model that are served.
+ * @throws EdgewiseError `conflict` where the text is not the one of any of them: what was shown is out of date.
+ */
+export async function accept(
+  { store }: Accounts,
+  recorded: RecordAcceptance,
+  caller: TenantCaller,
+  served: readonly Manifest[],
+  wish: AcceptanceWish,
+): Promise<Accepted> {
+  const { model, text, by, method } = wish;
+  const manifest = served.find(({ terms }) => terms.licence.text === text);
+  if (manifest === undefined) {
+    const current = [...new Set(served.map(({ terms }) => terms.licence.text))].join(', ');
+    throw new EdgewiseError(
+      'conflict',
+      `${text} is the licence text of no version of model "${model}" that is served, wanted ${current}`,
+    );
+  }
+  // From the store: what is cached here may lack an acceptance that was made elsewhere just now.
+  const { id: tenant } = caller.tenant;
+  const standing = (await store.tenant(tenant)).acceptances.find(
+    (each) => each.model === model && each.text === text && each.withdrawnAt === undefined,
+  );
+  if (standing !== undefined) return { acceptance: standing, compact: undefined };
+  const { spdx } = manifest.terms.licence;
+  const id = newId();
+  const salt = newAcceptanceSalt();
+  const commitment = await acceptanceCommitment(salt, by);
+  const receipt = await recorded(caller, { id, model, spdx, text, by: commitment, method }, 'accepted');
+  const acceptance = await store.addAcceptance(tenant, {
+    id,
+    model,
+    spdx,
+    text,
+    by,
+    salt,
+    method,
+    receipt: receipt.id,
+  });
+  return { acceptance, compact: receipt.compact };
+}
+
+/**
+ * In force before it is on record: what is taken back is not to be used meanwhile.
+ *
+ * @throws EdgewiseError `not_found`; `forbidden` for a key that is for other models.
+ */
+export async function withdraw(
+  { store }: Accounts,
+  recorded: RecordAcceptance,
+  caller: TenantCaller,
+  id: string,
+): Promise<Accepted> {
+  const { id: tenant } = caller.tenant;
+  const before = (await store.tenant(tenant)).acceptances.find((each) => each.id === id);
+  if (before !== undefined && !coversModel(caller.scopes, before.model)) {
+    throw new EdgewiseError('forbidden', `the key that was sent is not for model "${before.model}"`);
+  }
+  const acceptance = await store.withdrawAcceptance(tenant, id);
+  if (before?.withdrawnAt !== undefined) return { acceptance, compact: undefined };
+  const { model, spdx, text, by, method, salt = newAcceptanceSalt() } = acceptance;
+  const commitment = await acceptanceCommitment(salt, by);
+  const { compact } = await recorded(caller, { id, model, spdx, text, by: commitment, method }, 'withdrawn');
+  return { acceptance, compact };
+}

@@ -1,0 +1,146 @@
+/**
+ * Deleting the blobs of versions that are no longer in an index, without ever deleting one that another version needs.
+ *
+ * A removal first writes a journal, `removals/<name>.json`, with the manifests to delete and a lease; only then it takes
+ * the versions out of the index, looks at what all remaining indexes refer to, and deletes the rest. A publisher writes
+ * its index first and looks for live journals afterwards. Both stores are strongly consistent, so at least one of the
+ * two sees the other: the removal spares the blob, or the publisher withdraws. A removal that was cut off leaves its
+ * journal, and the next removal in the same model completes it.
+ */
+import { z } from 'zod';
+import { EdgewiseError } from '../../errors.ts';
+import type { Digest, StateStore, VerifiedBlobStore } from '../../storage/types.ts';
+import { decodeStored, readReferences } from '../documents.ts';
+import { indexPrefix, nameOfIndexKey, removalKey, removalPrefix } from '../keys.ts';
+import { digestSchema } from '../schema.ts';
+import { readIndex } from './store.ts';
+
+const leaseMs = 30_000;
+/** No deletion begins in the last part of a lease, so that none is under way when it ends. */
+const leaseMarginMs = 10_000;
+
+const journalSchema = z.strictObject({
+  /** Milliseconds since 1970: until then the removal may be deleting. */
+  leaseEndsAt: z.int(),
+  manifests: z.array(digestSchema),
+  /** Bundles. Nothing says to whom they belong once an index has lost them. */
+  signatures: z.array(digestSchema).default([]),
+});
+
+/** What goes: manifests with all that they refer to, and signatures. */
+export interface Going {
+  readonly manifests: readonly Digest[];
+  readonly signatures: readonly Digest[];
+}
+
+export interface RemovalStores {
+  readonly state: StateStore;
+  readonly blobs: VerifiedBlobStore;
+  /** Wall clock, milliseconds since 1970: leases are compared between machines. */
+  readonly wallClock: () => number;
+}
+
+/** A removal under way: what `beginRemoval` wrote. */
+export interface Removal extends Going {
+  readonly key: string;
+  readonly etag: string;
+  readonly leaseEndsAt: number;
+}
+
+function tooBusy(name: string): EdgewiseError {
+  return new EdgewiseError('overloaded', `another removal in model ${name} is under way`, {
+    retryAfterSeconds: leaseMs / 1000,
+  });
+}
+
+/**
+ * Writes the journal for what is `going`, and takes over what an earlier removal in this model left undone.
+ *
+ * @returns undefined when there is nothing to delete.
+ * @throws EdgewiseError `overloaded` while another removal in this model holds its lease.
+ */
+export async function beginRemoval(
+  stores: RemovalStores,
+  name: string,
+  going: Going,
+): Promise<Removal | undefined> {
+  const { state, wallClock } = stores;
+  const key = removalKey(name);
+  const standing = await state.get(key);
+  const earlier = standing && decodeStored(journalSchema, standing.value, key);
+  if (earlier !== undefined && earlier.leaseEndsAt > wallClock()) throw tooBusy(name);
+  const manifests = [...new Set([...(earlier?.manifests ?? []), ...going.manifests])];
+  const signatures = [...new Set([...(earlier?.signatures ?? []), ...going.signatures])];
+  if (manifests.length + signatures.length === 0) return undefined;
+  const leaseEndsAt = wallClock() + leaseMs;
+  const etag = await state.put(
+    key,
+    JSON.stringify({ leaseEndsAt, manifests, signatures }),
+    standing === undefined ? { ifAbsent: true } : { ifMatch: standing.etag },
+  );
+  if (etag === undefined) throw tooBusy(name);
+  return { key, etag, leaseEndsAt, manifests, signatures };
+}
+
+/**
+ * Deletes the removal's signatures, what its manifests refer to and nothing else does, then the manifests, then the journal.
+ *
+ * @throws EdgewiseError `overloaded` when the lease is nearly over: the next removal goes on from there.
+ */
+export async function completeRemoval(stores: RemovalStores, removal: Removal): Promise<void> {
+  const { state, blobs, wallClock } = stores;
+  const needed = await neededDigests(stores);
+  async function remove(digest: Digest): Promise<void> {
+    if (needed.has(digest)) return;
+    if (wallClock() > removal.leaseEndsAt - leaseMarginMs) {
+      throw new EdgewiseError('overloaded', 'the removal takes too long in one go, wanted another', {
+        retryAfterSeconds: leaseMs / 1000,
+      });
+    }
+    await blobs.delete(digest);
+  }
+  for (const digest of removal.signatures) await remove(digest);
+  for (const digest of removal.manifests) {
+    if (needed.has(digest)) continue;
+    // The manifest goes last: until then it tells a later removal which blobs are left.
+    for (const reference of (await readReferences(blobs, digest)) ?? []) {
+      await remove(reference.digest);
+    }
+    await remove(digest);
+  }
+  await state.delete(removal.key, { ifMatch: removal.etag });
+}
+
+/** Whether any removal may be deleting now. */
+export async function removalUnderWay(stores: RemovalStores): Promise<boolean> {
+  const { state, wallClock } = stores;
+  for (const key of await state.list(removalPrefix)) {
+    const entry = await state.get(key);
+    if (entry === undefined) continue;
+    if (decodeStored(journalSchema, entry.value, key).leaseEndsAt > wallClock()) return true;
+  }
+  return false;
+}
+
+/** Every manifest and signature that an index names, and every blob that the manifests refer to. */
+async function neededDigests({ state, blobs }: RemovalStores): Promise<ReadonlySet<Digest>> {
+  const needed = new Set<Digest>();
+  for (const key of await state.list(indexPrefix)) {
+    const name = nameOfIndexKey(key);
+    const index = name === undefined ? undefined : await readIndex(state, name);
+    for (const { manifestDigest, signature } of index?.versions ?? []) {
+      const references = await readReferences(blobs, manifestDigest);
+      if (references === undefined) {
+        // What it refers to is not known, so nothing may be deleted.
+        throw new EdgewiseError(
+          'internal',
+          `manifest ${manifestDigest} of ${name} is in an index but not stored`,
+        );
+      }
+      needed.add(manifestDigest);
+      if (signature !== undefined) needed.add(signature);
+      for (const { digest } of references) needed.add(digest);
+    }
+  }
+  return needed;
+}

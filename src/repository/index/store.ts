@@ -1,0 +1,37 @@
+import { changeState } from '../../storage/compare-and-swap.ts';
+import type { StateStore } from '../../storage/types.ts';
+import { decodeIndex, encodeIndex } from '../documents.ts';
+import { indexKey } from '../keys.ts';
+import type { ModelIndex } from '../schema.ts';
+
+/** The index as it stands in the store now. */
+export async function readIndex(state: StateStore, name: string): Promise<ModelIndex | undefined> {
+  const entry = await state.get(indexKey(name));
+  return entry && decodeIndex(name, entry.value);
+}
+
+/**
+ * Changes the index by compare-and-swap. `change` may be called several times; it gives the next index (the same one
+ * for "no change"), or undefined for "no index". A next index without versions is stored as no index.
+ *
+ * @returns what stands afterwards.
+ * @throws EdgewiseError `overloaded` when others change the same index all the time; what `change` throws.
+ */
+export async function changeIndex(
+  state: StateStore,
+  name: string,
+  change: (index: ModelIndex | undefined) => ModelIndex | undefined | Promise<ModelIndex | undefined>,
+): Promise<ModelIndex | undefined> {
+  let after: ModelIndex | undefined;
+  await changeState(
+    state,
+    indexKey(name),
+    async (value) => {
+      const changed = await change(value === undefined ? undefined : decodeIndex(name, value));
+      after = changed !== undefined && changed.versions.length > 0 ? changed : undefined;
+      return after && encodeIndex(after);
+    },
+    { what: `model ${name}` },
+  );
+  return after;
+}
