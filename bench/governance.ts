@@ -1,5 +1,5 @@
 /**
- * What accounting for an answer costs: the MLP with and without gate, receipt and log, one connection, workers started anew
+ * What governance for an answer costs: the MLP with and without gate, receipt and log, one connection, workers started anew
  * each round, slices of requests to one and the other in an order drawn each time. Then how many receipts the log takes,
  * and how long an answer takes to be provably in it. `npm run bench -- governance`
  */

@@ -1,9 +1,9 @@
 import { env as startEnv } from 'cloudflare:workers';
 import { createApp } from './http/app.ts';
-import { importAccountingKeys } from './platform/accounting-config.ts';
 import { cloudflareServices } from './platform/cloudflare.ts';
 import { probePool } from './platform/cloudflare-pool-health.ts';
 import { readConfig } from './platform/config.ts';
+import { importGovernanceKeys } from './platform/governance-config.ts';
 import { importPolicyPacks } from './platform/policy-config.ts';
 
 export { TransparencyLog } from './durable-objects/log.ts';
@@ -12,7 +12,7 @@ export { GrantMeter } from './durable-objects/meter.ts';
 /** Read while the Worker starts, so that one that is not usable fails the deployment and not its callers. */
 const config = readConfig({ ...startEnv });
 const keys = {
-  keys: await importAccountingKeys(config.accounting),
+  keys: await importGovernanceKeys(config.governance),
   packs: await importPolicyPacks(config.policy),
 };
 

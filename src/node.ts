@@ -10,8 +10,8 @@ try {
   const { services, start } = createOrigin(config);
   const app = createApp(services);
   const server = await listen((request) => app.fetch(request), config);
-  const { lifecycle, log } = services;
-  if (lifecycle !== undefined) drainOnSignal({ ...config, lifecycle, log, server });
+  const { lifecycle, logger } = services;
+  if (lifecycle !== undefined) drainOnSignal({ ...config, lifecycle, logger, server });
   console.log(JSON.stringify({ level: 'info', event: 'listening', url: server.url }));
   await start();
 } catch (error) {

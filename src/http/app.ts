@@ -51,8 +51,8 @@ export function createApp(services: Services): Hono<AppEnv> {
   app.route('/v1', statementRoutes(services));
   app.route('/.well-known', receiptKeyRoutes(services));
   app.route('/v1/models', modelFileRoutes(services));
-  if (services.accounting !== undefined) {
-    const { logKey, receipts } = services.accounting;
+  if (services.governance !== undefined) {
+    const { logKey, receipts } = services.governance;
     app.route('/log', logRoutes(receipts, logKey.verifierKey));
   }
   app.route('/admin', adminRoutes(services));
@@ -99,10 +99,10 @@ function redirected(c: AppContext, path: string): Request {
   return request;
 }
 
-function failed(error: unknown, c: AppContext, { log }: Services): Response {
+function failed(error: unknown, c: AppContext, { logger }: Services): Response {
   const { status, code } = toHttpError(error);
   const isOurs = status >= 500 || isOutage(error);
-  log.write({
+  logger.write({
     level: isOurs ? 'error' : 'info',
     event: 'request_failed',
     requestId: c.get('requestId'),

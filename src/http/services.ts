@@ -13,13 +13,13 @@ import type { Admission } from '../scheduler/admission.ts';
 import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import type { MeasuredRuns } from '../scheduler/measured-runs.ts';
 import type { VerifiedBlobStore } from '../storage/types.ts';
-import type { Log } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/log.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
 import type { BodyReading } from './body/reading.ts';
 import type { Rates } from './caller/rates.ts';
 import type { Shadows } from './infer/shadow.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { Accounting } from './record/accounting.ts';
+import type { Governance } from './record/governance.ts';
 import type { HttpSettings, PlacementSettings } from './settings.ts';
 
 /** All that the HTTP layer needs. `platform/` puts the real ones together, once per isolate. */
@@ -67,9 +67,9 @@ export interface Services {
   /** Tenants and what they hold; undefined where this server keeps none. */
   readonly accounts?: Accounts | undefined;
   /** What answers are accounted for with; undefined at an origin. */
-  readonly accounting?: Accounting | undefined;
+  readonly governance?: Governance | undefined;
   /** What those whose data it is can ask for; undefined where nothing is kept of anybody. */
   readonly subjects?: Subjects | undefined;
-  readonly log: Log;
+  readonly logger: Logger;
   readonly clock: Clock;
 }

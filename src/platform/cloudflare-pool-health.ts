@@ -2,7 +2,7 @@
 import { systemClock } from '../async/clock.ts';
 import { changed, isCurrent, type PoolHealth, parsePoolHealth } from '../routing/pool-snapshot.ts';
 import { probeEndpoints } from '../routing/probe.ts';
-import { createLog } from '../telemetry/log.ts';
+import { createLogger } from '../telemetry/log.ts';
 import type { Config } from './config.ts';
 import { toConsole } from './console-log.ts';
 import { connectEndpoints } from './endpoints.ts';
@@ -26,14 +26,14 @@ export async function readPoolHealth(namespace: KVNamespace): Promise<PoolHealth
 /** Probes every endpoint and stores what is new. For the cron trigger. */
 export async function probePool(env: Env, config: Config): Promise<void> {
   if (config.originPool.length === 0) return;
-  const log = createLog({ level: config.log, write: toConsole });
+  const logger = createLogger({ level: config.log, write: toConsole });
   const before = parsePoolHealth(await env.BLOBS.get(key, 'json').catch(() => null));
   const after = await probeEndpoints(connectEndpoints(config.originPool, { ...env }), {
     clock: systemClock,
     timeoutMs: probeTimeoutMs,
     before,
     onDown: ({ endpoint, reason }) =>
-      log.write({ level: 'error', event: 'endpoint_down', endpoint, cause: new Error(reason) }),
+      logger.write({ level: 'error', event: 'endpoint_down', endpoint, cause: new Error(reason) }),
   });
   if (changed(before, after)) await env.BLOBS.put(key, JSON.stringify(after));
 }

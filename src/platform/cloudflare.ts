@@ -11,8 +11,7 @@ import { cacheBlobStore } from '../storage/cache.ts';
 import { kvBlobStore } from '../storage/kv.ts';
 import { r2BlobStore, r2StateStore } from '../storage/r2.ts';
 import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
-import { createLog } from '../telemetry/log.ts';
-import type { AccountingParts } from './accounting.ts';
+import { createLogger } from '../telemetry/log.ts';
 import { inJurisdiction } from './cloudflare-jurisdiction.ts';
 import { readPoolHealth } from './cloudflare-pool-health.ts';
 import { rateLimitCounter } from './cloudflare-rate.ts';
@@ -20,19 +19,20 @@ import { composeServices, wasmBaseBytes } from './compose.ts';
 import type { Config } from './config.ts';
 import { toConsole } from './console-log.ts';
 import { connectEndpoints } from './endpoints.ts';
+import type { GovernanceParts } from './governance.ts';
 import { createOriginPool } from './origin-pool.ts';
 
 /** Imported while the Worker starts, since no request may wait for another's. */
-export type CloudflareKeys = Pick<AccountingParts, 'keys' | 'packs'>;
+export type CloudflareKeys = Pick<GovernanceParts, 'keys' | 'packs'>;
 
 export function cloudflareServices(env: Env, config: Config, keys: CloudflareKeys): Services {
   const { jurisdiction } = config.placement;
-  const log = createLog({ level: config.log, write: toConsole });
+  const logger = createLogger({ level: config.log, write: toConsole });
   const durable = r2BlobStore(env.MODELS);
   const tiers: TieredOptions = {
     defer: waitUntil,
     onFault: ({ tier, operation, digest, error }) =>
-      log.write({ level: 'error', event: 'tier_fault', tier, operation, digest, cause: error }),
+      logger.write({ level: 'error', event: 'tier_fault', tier, operation, digest, cause: error }),
   };
   return composeServices(config, {
     tier: 'edge',
@@ -44,7 +44,7 @@ export function cloudflareServices(env: Env, config: Config, keys: CloudflareKey
     engineBaseBytes: wasmBaseBytes,
     state: r2StateStore(env.MODELS),
     records: r2StateStore(env.RECORDS),
-    accounting: {
+    governance: {
       ...keys,
       receipts: durableObjectLog({ namespace: inJurisdiction(env.LOG, jurisdiction), bucket: env.RECORDS }),
       units: durableObjectMeters(inJurisdiction(env.METERS, jurisdiction)),
@@ -56,13 +56,13 @@ export function cloudflareServices(env: Env, config: Config, keys: CloudflareKey
     blobs: tiered([cacheBlobStore(caches.default), kvBlobStore(env.BLOBS), durable], tiers),
     clock: systemClock,
     defer: waitUntil,
-    log,
+    logger,
     origin: createOriginPool({
       endpoints: connectEndpoints(config.originPool, { ...env }),
       hedging: config.hedging,
       clock: systemClock,
       defer: waitUntil,
-      log,
+      logger,
       readHealth: () => readPoolHealth(env.BLOBS),
     }),
   });

@@ -28,11 +28,11 @@ import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import type { GradientLimit } from '../scheduler/gradient-limit.ts';
 import { MeasuredRuns } from '../scheduler/measured-runs.ts';
 import type { Defer, StateStore, VerifiedBlobStore } from '../storage/types.ts';
-import type { Log } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/log.ts';
 import { ShadowFigures } from '../telemetry/shadow-figures.ts';
 import { Statistics } from '../telemetry/statistics.ts';
-import { type AccountingParts, createAccounting } from './accounting.ts';
 import type { CallerConfig } from './caller-config.ts';
+import { createGovernance, type GovernanceParts } from './governance.ts';
 import { composeSubjects } from './subjects.ts';
 
 /** What the WASM engine takes of its memory before any model: the 256 pages that the module asks for at its start. */
@@ -89,7 +89,7 @@ export interface Platform {
   /** Where accounts are kept; undefined where this server keeps none. */
   readonly records?: StateStore | undefined;
   /** What answers are accounted for with; undefined of an origin. */
-  readonly accounting?: AccountingParts | undefined;
+  readonly governance?: GovernanceParts | undefined;
   /** What the isolates of one place count rates by together; undefined: each counts by itself. */
   readonly sharedCounter?: SharedCounter | undefined;
   /** The header in which the platform, and nobody else, writes where a connection comes from. */
@@ -102,7 +102,7 @@ export interface Platform {
   /** Milliseconds since 1970. Default: the system's. */
   readonly now?: (() => number) | undefined;
   readonly defer: Defer;
-  readonly log: Log;
+  readonly logger: Logger;
   /** Of an edge. */
   readonly origin?: OriginPool | undefined;
   /** Of an origin. */
@@ -113,15 +113,15 @@ export interface Platform {
 
 /** The services of one isolate or process over `platform`. */
 export function composeServices(config: ServiceConfig, platform: Platform): Services {
-  const { engine, engineBaseBytes, state, durable, blobs, clock, defer, limiter, log } = platform;
+  const { engine, engineBaseBytes, state, durable, blobs, clock, defer, limiter, logger } = platform;
   const { publishers, indexMaxAgeMs } = config;
   const { records, now = Date.now } = platform;
-  const accounting =
-    platform.accounting &&
+  const governance =
+    platform.governance &&
     records &&
-    createAccounting(platform.accounting, { records, clock, now, defer, log });
+    createGovernance(platform.governance, { records, clock, now, defer, logger });
   for (const warning of config.warnings ?? [])
-    log.write({ level: 'error', event: 'configuration', cause: new Error(warning) });
+    logger.write({ level: 'error', event: 'configuration', cause: new Error(warning) });
   const services: Services = {
     settings: config.http,
     tier: platform.tier,
@@ -129,7 +129,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
     origin: platform.origin,
     batcher: platform.batcher,
     lifecycle: platform.lifecycle,
-    accounting,
+    governance,
     accounts:
       records &&
       createAccounts({
@@ -138,7 +138,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
         defer,
         now,
         issuers: config.callers?.issuers,
-        pseudonym: accounting && tenantPseudonyms(accounting.vault),
+        pseudonym: governance && tenantPseudonyms(governance.vault),
       }),
     rates: config.callers && createRates(config.callers, platform),
     bodies: {
@@ -162,8 +162,8 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       maxQueuePerSession: config.maxQueuePerModel,
       onStopped: ({ key, name, version, isKeptOut }, cause) => {
         const what = { level: 'error', model: name, version, digest: key } as const;
-        log.write({ ...what, event: cause.isOverdue ? 'run_stopped' : 'engine_ended', cause });
-        if (isKeptOut) log.write({ ...what, event: 'model_kept_out' });
+        logger.write({ ...what, event: cause.isOverdue ? 'run_stopped' : 'engine_ended', cause });
+        if (isKeptOut) logger.write({ ...what, event: 'model_kept_out' });
       },
     }),
     measuredRuns:
@@ -190,7 +190,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       clock,
     }),
     statistics: new Statistics(),
-    log,
+    logger,
     clock,
   };
   const { admission, repository } = services;
@@ -201,7 +201,7 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
       clock,
       random: Math.random,
       defer,
-      log,
+      logger,
       figures: new ShadowFigures(),
       resolve: (name, version) => repository.resolve(name, version),
       run: (...shadow) => runShadow(services, ...shadow),

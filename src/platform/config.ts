@@ -5,9 +5,9 @@
 import { z } from 'zod';
 import { toEdgewiseError } from '../errors.ts';
 import { type EndpointConfig, parseOriginPool } from '../routing/endpoint-config.ts';
-import { type AccountingConfig, accountingConfig, accountingVariables } from './accounting-config.ts';
 import { type CallerConfig, callerConfig, callerVariables } from './caller-config.ts';
 import type { ServiceConfig } from './compose.ts';
+import { type GovernanceConfig, governanceConfig, governanceVariables } from './governance-config.ts';
 import { type PolicyConfig, policyConfig, policyVariables } from './policy-config.ts';
 import { httpSettings, serverLimits, serverVariables } from './server-config.ts';
 import { subjectConfig, subjectVariables } from './subject-config.ts';
@@ -36,7 +36,7 @@ const workerVariables = z.object({
     maxQueuePerModel: 32,
     loadTimeoutMs: 30_000,
   }),
-  ...accountingVariables,
+  ...governanceVariables,
   ...callerVariables,
   ...policyVariables,
   ...subjectVariables,
@@ -66,7 +66,7 @@ const workerVariables = z.object({
 export const workerVariableNames: ReadonlySet<string> = new Set(Object.keys(workerVariables.shape));
 
 export interface Config extends ServiceConfig {
-  readonly accounting: AccountingConfig;
+  readonly governance: GovernanceConfig;
   readonly callers: CallerConfig;
   readonly policy: PolicyConfig;
   readonly originPool: readonly EndpointConfig[];
@@ -81,7 +81,7 @@ export function readConfig(variables: Variables): Config {
   return {
     warnings: unknownVariables(variables, known),
     ...serverLimits(values),
-    accounting: accountingConfig(values),
+    governance: governanceConfig(values),
     callers: callerConfig(values),
     policy: policyConfig(values),
     subjects: subjectConfig(values, {

@@ -1,6 +1,6 @@
 /** How an origin ends: it says that it is not ready, answers what is under way and what still comes, and goes. */
 import type { Lifecycle } from '../http/lifecycle.ts';
-import type { Log } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/log.ts';
 import { ignoreClosedOutput, isPackageScript, watchParent } from './parent-process.ts';
 
 export interface DrainOptions {
@@ -10,7 +10,7 @@ export interface DrainOptions {
   readonly drainGraceMs: number;
   /** Time after which it goes whatever is under way. */
   readonly drainTimeoutMs: number;
-  readonly log: Log;
+  readonly logger: Logger;
 }
 
 /**
@@ -23,16 +23,22 @@ export const sameSignalMs = 1000;
  * From SIGTERM or SIGINT on, and from the end of the npm that runs this process. The process ends with 0 once all is
  * answered; at once, with 1, at a later signal or when the time is over.
  */
-export function drainOnSignal({ lifecycle, server, drainGraceMs, drainTimeoutMs, log }: DrainOptions): void {
+export function drainOnSignal({
+  lifecycle,
+  server,
+  drainGraceMs,
+  drainTimeoutMs,
+  logger,
+}: DrainOptions): void {
   let beganMs = 0;
   const cutOff = (event: string) => {
-    log.write({ level: 'error', event });
+    logger.write({ level: 'error', event });
     process.exit(1);
   };
   const drain = () => {
     beganMs = performance.now();
     lifecycle.phase = 'draining';
-    log.write({ level: 'info', event: 'draining' });
+    logger.write({ level: 'info', event: 'draining' });
     setTimeout(() => cutOff('drain_timeout'), drainTimeoutMs);
     setTimeout(() => void server.close().then(() => process.exit(0)), drainGraceMs);
   };

@@ -7,7 +7,7 @@ import { fallbackStateStore } from '../storage/fallback-state.ts';
 import { fsBlobStore, fsStateStore } from '../storage/fs.ts';
 import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
 import type { StateStore, VerifiedBlobStore } from '../storage/types.ts';
-import type { Log } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/log.ts';
 import type { RepositorySource } from './node-config.ts';
 
 export interface RepositoryStores {
@@ -22,13 +22,13 @@ const indexTimeoutMs = 5000;
 
 export function openRepository(
   source: RepositorySource,
-  { clock, log }: { readonly clock: Clock; readonly log: Log },
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): RepositoryStores {
   const tiers: TieredOptions = {
     // The process outlives its requests, and what is deferred never rejects.
     defer: (work) => void work,
     onFault: ({ tier, operation, digest, error }) =>
-      log.write({ level: 'error', event: 'tier_fault', tier, operation, digest, cause: error }),
+      logger.write({ level: 'error', event: 'tier_fault', tier, operation, digest, cause: error }),
   };
   if ('directory' in source) {
     const durable = verified(fsBlobStore(source.directory), tiers);
@@ -43,7 +43,7 @@ export function openRepository(
       kept: fsStateStore(join(cacheDirectory, 'indexes')),
       clock,
       onFault: ({ kind, error }) =>
-        log.write({ level: 'error', event: `upstream_${kind}`, tier: 'upstream', cause: error }),
+        logger.write({ level: 'error', event: `upstream_${kind}`, tier: 'upstream', cause: error }),
     }),
     durable: verified(blobs, tiers),
     blobs: tiered([fsBlobStore(cacheDirectory), blobs], tiers),

@@ -7,7 +7,7 @@ import type { Lifecycle } from '../http/lifecycle.ts';
 import type { Services } from '../http/services.ts';
 import { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import { GradientLimit } from '../scheduler/gradient-limit.ts';
-import { createLog } from '../telemetry/log.ts';
+import { createLogger } from '../telemetry/log.ts';
 import { composeServices } from './compose.ts';
 import type { NodeConfig, PreloadedModel } from './node-config.ts';
 import { openRepository } from './node-stores.ts';
@@ -30,7 +30,7 @@ export interface Origin {
 }
 
 export function createOrigin(config: NodeConfig): Origin {
-  const log = createLog({ level: config.log, write: (line) => console.log(line) });
+  const logger = createLogger({ level: config.log, write: (line) => console.log(line) });
   const clock = systemClock;
   const lifecycle: Lifecycle = { phase: 'starting' };
   const engine = createOrtNodeProcessEngine(
@@ -38,7 +38,7 @@ export function createOrigin(config: NodeConfig): Origin {
       executionProviders: config.executionProviders,
       threads: config.threads,
       onProviderSkipped: (provider, cause) =>
-        log.write({ level: 'error', event: 'provider_skipped', operation: provider, cause }),
+        logger.write({ level: 'error', event: 'provider_skipped', operation: provider, cause }),
     },
     { clock, maxRunMs: config.maxRunMs, runGraceMs: config.runGraceMs, maxLoadMs: config.loadTimeoutMs },
   );
@@ -46,16 +46,16 @@ export function createOrigin(config: NodeConfig): Origin {
     tier: 'origin',
     engine,
     engineBaseBytes: 0,
-    ...openRepository(config.repository, { clock, log }),
+    ...openRepository(config.repository, { clock, logger }),
     clock,
     defer: (work) => void work,
-    log,
+    logger,
     batcher: new DynamicBatcher({
       clock,
       maxQueuePerKey: config.maxQueuePerModel,
       gather: (wake) => void setImmediate(wake),
       onOtherRows: (digest, cause) =>
-        log.write({ level: 'error', event: 'other_rows_than_published', digest, cause }),
+        logger.write({ level: 'error', event: 'other_rows_than_published', digest, cause }),
     }),
     limiter: new GradientLimit({
       minLimit: config.minInFlight,
@@ -68,7 +68,7 @@ export function createOrigin(config: NodeConfig): Origin {
     services,
     async start() {
       const providers = await engine.providers();
-      log.write({ level: 'info', event: 'providers', operation: providers.join(', ') });
+      logger.write({ level: 'info', event: 'providers', operation: providers.join(', ') });
       for (const model of config.preload) await preload(services, model);
       if (lifecycle.phase === 'starting') lifecycle.phase = 'serving';
     },
@@ -76,10 +76,10 @@ export function createOrigin(config: NodeConfig): Origin {
 }
 
 async function preload(services: Services, { name, version }: PreloadedModel): Promise<void> {
-  const { log, pool, repository } = services;
+  const { logger, pool, repository } = services;
   try {
     await pool.warm(poolModel(services, await repository.resolve(name, version)));
   } catch (cause) {
-    log.write({ level: 'error', event: 'preload_failed', model: name, version, cause });
+    logger.write({ level: 'error', event: 'preload_failed', model: name, version, cause });
   }
 }

@@ -6,14 +6,14 @@ import type { PoolHealth } from '../routing/pool-snapshot.ts';
 import { probeReadiness } from '../routing/probe.ts';
 import type { Endpoint } from '../routing/types.ts';
 import type { Defer } from '../storage/types.ts';
-import type { Log } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/log.ts';
 
 export interface OriginPoolParts {
   readonly endpoints: readonly Endpoint[];
   readonly hedging: boolean;
   readonly clock: Clock;
   readonly defer: Defer;
-  readonly log: Log;
+  readonly logger: Logger;
   /** What the last probes found. Never rejects. */
   readonly readHealth?: (() => Promise<PoolHealth | undefined>) | undefined;
 }
@@ -29,14 +29,14 @@ const modelEvents = {
 
 /** The pool over `endpoints`; undefined where there are none. */
 export function createOriginPool(parts: OriginPoolParts): OriginPool | undefined {
-  const { endpoints, hedging, clock, defer, log, readHealth } = parts;
+  const { endpoints, hedging, clock, defer, logger, readHealth } = parts;
   if (endpoints.length === 0) return undefined;
   const pool = new EndpointPool({
     endpoints,
     clock,
     hedging,
     onChange: ({ endpoint, model, state, reason }) =>
-      log.write({
+      logger.write({
         level: state === 'healthy' ? 'info' : 'error',
         event: model === undefined ? `endpoint_${state}` : modelEvents[state],
         endpoint,

@@ -4,7 +4,7 @@ import { createSubjects, type Subjects } from '../governance/subjects/subjects.t
 import type { Services } from '../http/services.ts';
 import type { StateStore } from '../storage/types.ts';
 
-export interface SubjectParts extends Pick<Services, 'accounts' | 'accounting'> {
+export interface SubjectParts extends Pick<Services, 'accounts' | 'governance'> {
   /** What the server keeps of callers. */
   readonly records: StateStore | undefined;
   /** Milliseconds since 1970. */
@@ -14,12 +14,12 @@ export interface SubjectParts extends Pick<Services, 'accounts' | 'accounting'> 
 /** Undefined where the server keeps no accounts, or does not account for its answers. */
 export function composeSubjects(
   config: NoticeOptions | undefined,
-  { accounts, accounting, records, now }: SubjectParts,
+  { accounts, governance, records, now }: SubjectParts,
 ): Subjects | undefined {
-  if (config === undefined || accounts === undefined || accounting === undefined || records === undefined) {
+  if (config === undefined || accounts === undefined || governance === undefined || records === undefined) {
     return undefined;
   }
-  const { finalStatements, grantRevisions, receipts, vault } = accounting;
+  const { finalStatements, grantRevisions, receipts, vault } = governance;
   return createSubjects({
     state: records,
     accounts: accounts.store,

@@ -27,7 +27,7 @@ export interface LogEvent {
   readonly cause?: unknown;
 }
 
-export interface Log {
+export interface Logger {
   write(event: LogEvent): void;
 }
 
@@ -40,7 +40,7 @@ export interface LogOptions {
 const maxTextLength = 300;
 const maxCauses = 4;
 
-export function createLog({ level, write }: LogOptions): Log {
+export function createLogger({ level, write }: LogOptions): Logger {
   return {
     write(event) {
       if (level === 'off' || (level === 'errors' && event.level !== 'error')) return;

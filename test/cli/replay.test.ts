@@ -101,15 +101,15 @@ async function verdictOf(...args: readonly string[]) {
 
 /** An answer that the server says it gave, as a receipt in a file, with the options that open it. */
 async function claimed(name: string, facts: Partial<InferenceFacts>): Promise<readonly string[]> {
-  const { accounting, repository } = server.service.services;
+  const { governance, repository } = server.service.services;
   const original = peekReceipt(receipt).receipt;
-  if (accounting === undefined || original.kind !== 'inference') throw new Error('wanted an answer');
+  if (governance === undefined || original.kind !== 'inference') throw new Error('wanted an answer');
   const issuer = createReceiptIssuer({
-    signing: accounting.ring.signing,
+    signing: governance.ring.signing,
     issuer: original.issuer,
     log: original.log,
     code: '0',
-    meters: accounting.tagger,
+    meters: governance.tagger,
   });
   const issued = await issuer.inference({
     ...inferenceFacts,

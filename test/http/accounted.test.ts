@@ -47,7 +47,7 @@ async function serviceWith(
 
 async function receiptOf(service: TestService, answer: Response): Promise<Receipt> {
   const compact = answer.headers.get('edgewise-receipt') ?? '';
-  return (await readReceipt(compact, service.services.accounting?.ring.verifying ?? new Map())).receipt;
+  return (await readReceipt(compact, service.services.governance?.ring.verifying ?? new Map())).receipt;
 }
 
 describe('an answer', () => {
@@ -152,10 +152,10 @@ describe('a refusal at the gate', () => {
 
   it('stops a model that its operator has stopped', async () => {
     const service = await serviceWith();
-    await service.services.accounting?.stops.stop('echo', 'it is being looked into');
+    await service.services.governance?.stops.stop('echo', 'it is being looked into');
     const answer = await service.fetch('/v2/models/echo/infer', request);
     expect(answer.headers.get('edgewise-error')).toBe('model_stopped');
-    await service.services.accounting?.stops.resume('echo');
+    await service.services.governance?.stops.resume('echo');
     expect((await service.fetch('/v2/models/echo/infer', request)).status).toBe(200);
   });
 });

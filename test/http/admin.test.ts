@@ -101,7 +101,7 @@ describe('GET /admin/models/{name}/shadows', () => {
     const { services } = service;
     const shadows = new Shadows({
       clock: services.clock,
-      log: services.log,
+      logger: services.logger,
       random: Math.random,
       defer: () => {},
       figures,

@@ -11,7 +11,7 @@ import {
 } from '../../src/governance/receipt/issue.ts';
 import { peekReceipt, readReceipt } from '../../src/governance/receipt/read.ts';
 import { type InferenceReceipt, verdictSchema } from '../../src/governance/receipt/schema.ts';
-import type { Accounting } from '../../src/http/record/accounting.ts';
+import type { Governance } from '../../src/http/record/governance.ts';
 import { encodeInferRequest, parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
 import { headerLengthName } from '../../src/protocol/oip/types.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
@@ -75,7 +75,7 @@ beforeAll(async () => {
     inputs: [{ name: 'x', datatype: 'FP32', shape: [-1] }],
     outputs: [{ name: 'y', datatype: 'FP32', shape: [-1] }],
   });
-  const { ring, tagger, logKey } = accounting();
+  const { ring, tagger, logKey } = governance();
   issuer = createReceiptIssuer({
     signing: ring.signing,
     issuer: 'https://edge.test',
@@ -85,9 +85,9 @@ beforeAll(async () => {
   });
 });
 
-function accounting(): Accounting {
-  const { accounting: own } = service.services;
-  if (own === undefined) throw new Error('no accounting');
+function governance(): Governance {
+  const { governance: own } = service.services;
+  if (own === undefined) throw new Error('no governance');
   return own;
 }
 
@@ -174,7 +174,7 @@ describe('POST /v1/disputes', () => {
     const { verdict, receipt } = verdictForm.parse(await answer.json());
     expect(verdict).toBe('reproduced_exact');
     expect(answer.headers.get('edgewise-receipt')).toBe(receipt);
-    const { receipt: read } = await readReceipt(receipt, accounting().ring.verifying);
+    const { receipt: read } = await readReceipt(receipt, governance().ring.verifying);
     expect(read).toMatchObject({
       kind: 'verdict',
       dispute: {

@@ -180,7 +180,7 @@ describe('the log', () => {
 
   it('does show what is in it: the id that a caller chose, and a marker in a cause', async () => {
     const here = await world();
-    here.edge.services.log.write({
+    here.edge.services.logger.write({
       level: 'error',
       event: 'test',
       requestId: text,

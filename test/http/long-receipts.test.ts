@@ -113,14 +113,14 @@ describe('an answer that was wanted with its proof, and is not proven in time', 
 describe('what cannot be accounted for', () => {
   it('is not answered where more waits for the log than may', async () => {
     const service = await wide(1);
-    const { accounting } = service.services;
-    if (accounting === undefined) throw new Error('an edge without accounting');
+    const { governance } = service.services;
+    if (governance === undefined) throw new Error('an edge without governance');
     let flushed = 0;
     const flush = async () => {
       flushed += 1;
     };
-    const full = { ...accounting.appender, hasRoom: () => false, flush };
-    const app = createApp({ ...service.services, accounting: { ...accounting, appender: full } });
+    const full = { ...governance.appender, hasRoom: () => false, flush };
+    const app = createApp({ ...service.services, governance: { ...governance, appender: full } });
     const answer = await app.fetch(new Request(`http://edge.test${path}`, wanted));
     expect(answer.status).toBe(503);
     expect(answer.headers.get('edgewise-error')).toBe('records_unavailable');
@@ -129,7 +129,7 @@ describe('what cannot be accounted for', () => {
 
   it('is not answered by an edge that does not account at all', async () => {
     const { services } = await wide(1);
-    const app = createApp({ ...services, accounting: undefined });
+    const app = createApp({ ...services, governance: undefined });
     const answer = await app.fetch(new Request(`http://edge.test${path}`, wanted));
     expect(answer.headers.get('edgewise-error')).toBe('records_unavailable');
   });

@@ -42,7 +42,7 @@ describe('the files of a version', () => {
 
   it('leave a receipt that says what was done with the model', async () => {
     const answer = await file('model.onnx');
-    const keys = service.services.accounting?.ring.verifying ?? new Map();
+    const keys = service.services.governance?.ring.verifying ?? new Map();
     const { receipt } = await readReceipt(answer.headers.get('edgewise-receipt') ?? '', keys);
     expect(receipt).toMatchObject({
       decision: { action: 'download', outcome: 'permitted' },

@@ -13,7 +13,7 @@ import {
 } from '../../src/governance/receipt/keys.ts';
 import { peekReceipt } from '../../src/governance/receipt/read.ts';
 import { verifyReceipt } from '../../src/governance/verify/verify-receipt.ts';
-import type { Accounting } from '../../src/http/record/accounting.ts';
+import type { Governance } from '../../src/http/record/governance.ts';
 import { parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
 import { parseInferRequest } from '../../src/protocol/oip/infer-request.ts';
 import { inferenceFacts } from '../governance/receipt/facts.ts';
@@ -50,9 +50,9 @@ const shownSchema = z.object({ receipt: z.string(), proof: z.string().optional()
 const shownIn = async (answer: Response) => shownSchema.parse(await answer.json());
 const keyIn = async (answer: Response) => z.object({ text: z.string() }).parse(await answer.json()).text;
 
-function accounting(): Accounting {
-  const { accounting: own } = service.services;
-  if (own === undefined) throw new Error('no accounting');
+function governance(): Governance {
+  const { governance: own } = service.services;
+  if (own === undefined) throw new Error('no governance');
   return own;
 }
 
@@ -79,7 +79,7 @@ describe('GET /.well-known/jwks.json', () => {
     const answer = await fetch('/.well-known/jwks.json');
     expect(answer.headers.get('content-type')).toBe('application/jwk-set+json');
     expect(answer.headers.get('cache-control')).toBe('public, max-age=300');
-    expect(await answer.json()).toEqual(accounting().ring.publicJwks);
+    expect(await answer.json()).toEqual(governance().ring.publicJwks);
   });
 });
 
@@ -146,7 +146,7 @@ describe('GET /v1/receipts/{id}', () => {
 
 describe('POST /v1/receipts', () => {
   it('takes a receipt that missed the log, and another time changes nothing', async () => {
-    const issued = await accounting().issuer.inference({ ...inferenceFacts, caller: { kind: 'anonymous' } });
+    const issued = await governance().issuer.inference({ ...inferenceFacts, caller: { kind: 'anonymous' } });
     const { compact } = issued;
     const handIn = () => fetch('/v1/receipts', { method: 'POST', body: compact });
     const first = await handIn();
@@ -180,7 +180,7 @@ describe('POST /v1/receipts', () => {
   it('refuses what this server did not sign, or signed for another log', async () => {
     const { compact } = await answered();
     const ring = await importSigningKeys(JSON.stringify({ keys: [await generateSigningKey()] }));
-    const { logKey, ring: own, tagger } = accounting();
+    const { logKey, ring: own, tagger } = governance();
     const issue = async (changes: Partial<ReceiptIssuerOptions>) => {
       const options = {
         signing: own.signing,

@@ -7,7 +7,7 @@ import { emptyIndex } from '../../src/repository/index/changes.ts';
 import type { ResolvedModel } from '../../src/repository/model-repository.ts';
 import type { ModelIndex, Shadow } from '../../src/repository/schema.ts';
 import type { Tier } from '../../src/routing/place.ts';
-import { createLog } from '../../src/telemetry/log.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
 import { ShadowFigures } from '../../src/telemetry/shadow-figures.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { miniature } from '../repository/fixtures.ts';
@@ -71,7 +71,7 @@ function scene(
     clock,
     random: () => 0.5,
     defer: (work) => void deferred.push(work),
-    log: createLog({ level: 'all', write: (line) => logLines.push(line) }),
+    logger: createLogger({ level: 'all', write: (line) => logLines.push(line) }),
     figures: new ShadowFigures(),
     resolve: (_, version) => model(version, undefined),
     run: ({ manifest }, tier, given, { jurisdiction }) =>

@@ -32,7 +32,7 @@ describe('the signature of a refusal at the gate', () => {
           headers: answer.headers,
           body: new Uint8Array(await answer.arrayBuffer()),
         },
-        { keys: service.services.accounting?.ring.verifying ?? new Map() },
+        { keys: service.services.governance?.ring.verifying ?? new Map() },
       );
     }
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { importAccountingKeys } from '../../src/platform/accounting-config.ts';
 import { readConfig as readVariables } from '../../src/platform/config.ts';
+import { importGovernanceKeys } from '../../src/platform/governance-config.ts';
 import { testGovernanceBindings, testLogVerifierKey } from '../support/governance-keys.ts';
 
 /** With the secrets that an edge does not start without. */
@@ -89,8 +89,8 @@ describe('readConfig()', () => {
   });
 
   it('imports the keys, and says which of them is not usable without repeating it', async () => {
-    const { accounting } = readConfig({});
-    const { issuer, log, ring } = await importAccountingKeys(accounting);
+    const { governance } = readConfig({});
+    const { issuer, log, ring } = await importGovernanceKeys(governance);
     expect(issuer).toBe('edgewise');
     expect(log).toEqual({ origin: 'log.edgewise.test/receipts', verifierKey: testLogVerifierKey });
     expect(ring.publicJwks.keys).toHaveLength(2);
@@ -100,7 +100,7 @@ describe('readConfig()', () => {
       { recordsKeys: ['hunter2'] },
       { witnesses: ['hunter2'] },
     ]) {
-      await expect(importAccountingKeys({ ...accounting, ...wrong })).rejects.toThrow(/^(?!.*hunter2)/s);
+      await expect(importGovernanceKeys({ ...governance, ...wrong })).rejects.toThrow(/^(?!.*hunter2)/s);
     }
   });
 });

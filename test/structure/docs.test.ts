@@ -18,7 +18,7 @@ describe('the documentation', () => {
     expect(broken).toEqual([]);
   });
 
-  const worker = ['config', 'accounting-config', 'caller-config', 'policy-config', 'subject-config'].flatMap(
+  const worker = ['config', 'governance-config', 'caller-config', 'policy-config', 'subject-config'].flatMap(
     (name) => keysIn(`src/platform/${name}.ts`),
   );
   const origin = keysIn('src/platform/node-config.ts');

@@ -10,10 +10,10 @@ import type { SignedPack } from '../../src/governance/policy/packs.ts';
 import { memoryMeters } from '../../src/governance/quota/memory-store.ts';
 import { createApp } from '../../src/http/app.ts';
 import type { Services } from '../../src/http/services.ts';
-import type { AccountingParts } from '../../src/platform/accounting.ts';
-import { type AccountingConfig, importAccountingKeys } from '../../src/platform/accounting-config.ts';
 import { composeServices, wasmBaseBytes } from '../../src/platform/compose.ts';
 import { readConfig } from '../../src/platform/config.ts';
+import type { GovernanceParts } from '../../src/platform/governance.ts';
+import { type GovernanceConfig, importGovernanceKeys } from '../../src/platform/governance-config.ts';
 import { createOriginPool } from '../../src/platform/origin-pool.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import type { Tier } from '../../src/routing/place.ts';
@@ -22,7 +22,7 @@ import { DynamicBatcher } from '../../src/scheduler/dynamic-batcher.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
 import type { StateStore, VerifiedBlobStore } from '../../src/storage/types.ts';
-import { createLog } from '../../src/telemetry/log.ts';
+import { createLogger } from '../../src/telemetry/log.ts';
 import { testGovernanceBindings } from './governance-keys.ts';
 import { signed, trustedPublishers } from './publisher.ts';
 import { licenceBytes, licenceDigest } from './terms.ts';
@@ -75,7 +75,7 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
   });
   const defer = (work: Promise<unknown>) => void work;
   const logLines: string[] = [];
-  const log = createLog({ level: config.log, write: (line) => logLines.push(line) });
+  const logger = createLogger({ level: config.log, write: (line) => logLines.push(line) });
   const clock = options.clock ?? systemClock;
   const durable = options.durable ?? verified(memoryBlobStore({ maxBytes: 256 * 1024 * 1024 }), { defer });
   const services = composeServices(config, {
@@ -90,15 +90,15 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
       }),
     state: options.state ?? memoryStateStore(),
     records: options.records ?? memoryStateStore(),
-    accounting:
-      options.tier === 'origin' ? undefined : await testAccounting(config.accounting, clock, options),
+    governance:
+      options.tier === 'origin' ? undefined : await testGovernance(config.governance, clock, options),
     now: options.now,
     addressHeader,
     durable,
     blobs: durable,
     clock,
     defer,
-    log,
+    logger,
     batcher:
       options.tier === 'origin'
         ? new DynamicBatcher({ clock, maxQueuePerKey: config.maxQueuePerModel })
@@ -108,7 +108,7 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
       hedging: config.hedging,
       clock,
       defer,
-      log,
+      logger,
     }),
   });
   const app = createApp(services);
@@ -119,14 +119,14 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
   };
 }
 
-async function testAccounting(
-  config: AccountingConfig,
+async function testGovernance(
+  config: GovernanceConfig,
   clock: Clock,
   { receipts, packs = [], now = Date.now }: TestServicesOptions,
-): Promise<AccountingParts> {
+): Promise<GovernanceParts> {
   const { logKey, witnesses } = config;
   return {
-    keys: await importAccountingKeys(config),
+    keys: await importGovernanceKeys(config),
     packs,
     units: memoryMeters(now),
     receipts: receipts ?? (await memoryLog({ clock, logKey, witnesses: witnesses.join(',') })),

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { EdgewiseError } from '../../src/errors.ts';
-import { createLog, type LogEvent, type LogOptions } from '../../src/telemetry/log.ts';
+import { createLogger, type LogEvent, type LogOptions } from '../../src/telemetry/log.ts';
 
 function logged(event: LogEvent, level: LogOptions['level'] = 'all'): unknown {
   const lines: string[] = [];
-  createLog({ level, write: (line) => lines.push(line) }).write(event);
+  createLogger({ level, write: (line) => lines.push(line) }).write(event);
   expect(lines.every((line) => !line.includes('\n'))).toBe(true);
   return lines.map((line) => JSON.parse(line));
 }
 
-describe('createLog()', () => {
+describe('createLogger()', () => {
   it('writes one line of JSON with the fields that were given', () => {
     expect(logged({ level: 'info', event: 'inferred', requestId: 'r1', status: 200, ms: 3 })).toEqual([
       { level: 'info', event: 'inferred', requestId: 'r1', status: 200, ms: 3 },
@@ -18,9 +18,9 @@ describe('createLog()', () => {
 
   it('says the level of each line, for consoles that sort by it', () => {
     const levels: string[] = [];
-    const log = createLog({ level: 'all', write: (_, level) => levels.push(level) });
-    log.write({ level: 'info', event: 'one' });
-    log.write({ level: 'error', event: 'two' });
+    const logger = createLogger({ level: 'all', write: (_, level) => levels.push(level) });
+    logger.write({ level: 'info', event: 'one' });
+    logger.write({ level: 'error', event: 'two' });
     expect(levels).toEqual(['info', 'error']);
   });
 

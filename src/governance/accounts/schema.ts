@@ -32,7 +32,7 @@ const modelNameSchema = z.string().refine(isModelName, 'wanted the name of a mod
 export const actionSchema = z.enum(['infer', 'explain', 'download']);
 export type Action = z.output<typeof actionSchema>;
 
-/** Requests per 10 or 60 s, counted where they arrive: protection, not accounting. */
+/** Requests per 10 or 60 s, counted where they arrive: protection, not governance. */
 export const rateSchema = z.strictObject({
   requests: z.int().positive().max(1_000_000),
   perSeconds: z.union([z.literal(10), z.literal(60)]),

@@ -21,7 +21,7 @@ export async function execute(
     const error = toEdgewiseError(thrown);
     const other = services.tier === 'edge' ? fallback(tier, error.code, facts) : undefined;
     if (other === undefined || remainingMs(services, job) <= 0) throw error;
-    services.log.write({
+    services.logger.write({
       level: tier === 'origin' ? 'error' : 'info',
       event: 'fell_back',
       requestId: job.requestId,

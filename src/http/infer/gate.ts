@@ -11,14 +11,14 @@ import { boundRefusals } from '../caller/callers.ts';
 import type { Rates } from '../caller/rates.ts';
 import { residencyOf } from '../caller/residency.ts';
 import { type AppContext, addAnswerHeaders } from '../context.ts';
-import { type Accounting, record } from '../record/accounting.ts';
+import { type Governance, record } from '../record/governance.ts';
 import { isTooLongForHeader, receiptHeaders, recordFirst } from '../record/receipt-headers.ts';
 import type { Services } from '../services.ts';
 import type { HttpSettings } from '../settings.ts';
 
 /** One request at the gate. */
 export interface Entrance {
-  readonly accounting: Accounting;
+  readonly governance: Governance;
   readonly settings: HttpSettings;
   readonly rates: Rates | undefined;
   readonly caller: Caller;
@@ -45,12 +45,12 @@ export interface Admitted extends Entrance {
  */
 export function pass(
   c: AppContext,
-  { accounting, placement, rates, settings, tier }: Services,
+  { governance, placement, rates, settings, tier }: Services,
   caller: Caller,
   action: Action,
   model: ResolvedModel,
 ): Admitted | undefined | Promise<Admitted> {
-  if (accounting === undefined) {
+  if (governance === undefined) {
     if (tier === 'origin') return undefined;
     throw new EdgewiseError('records_unavailable', 'this edge cannot account for answers, so it gives none');
   }
@@ -58,14 +58,14 @@ export function pass(
   if (caller.kind === 'tenant' && caller.tenant.residency !== undefined) {
     residencyOf(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
   }
-  if (!accounting.appender.hasRoom()) {
-    accounting.defer(accounting.appender.flush());
+  if (!governance.appender.hasRoom()) {
+    governance.defer(governance.appender.flush());
     throw new EdgewiseError('records_unavailable', 'too many receipts wait for their place in the log', {
       retryAfterSeconds: 1,
     });
   }
-  const entrance = { accounting, settings, rates, caller, action, model, atMs: accounting.now() };
-  const stop = accounting.stops.of(model.manifest.name);
+  const entrance = { governance, settings, rates, caller, action, model, atMs: governance.now() };
+  const stop = governance.stops.of(model.manifest.name);
   return stop instanceof Promise
     ? stop.then((known) => judged(c, entrance, known))
     : judged(c, entrance, stop);
@@ -77,7 +77,7 @@ function judged(c: AppContext, entrance: Entrance, stop: Stop | undefined): Admi
 }
 
 function factsOf(c: AppContext, entrance: Entrance, stop: Stop | undefined): GateFacts {
-  const { accounting, action, atMs, caller, model, settings } = entrance;
+  const { governance, action, atMs, caller, model, settings } = entrance;
   const { manifest, signed } = model;
   return {
     action,
@@ -94,7 +94,7 @@ function factsOf(c: AppContext, entrance: Entrance, stop: Stop | undefined): Gat
       model: manifest.name,
     }),
     connectionCountry: connectionCountry(c.req.raw),
-    packs: accounting.packs,
+    packs: governance.packs,
     stop,
   };
 }
@@ -117,20 +117,20 @@ export async function refuse(
   refusal: Refusal,
   retryAfterSeconds?: number,
 ): Promise<never> {
-  const { accounting, action, atMs, caller, model, rates } = entrance;
+  const { governance, action, atMs, caller, model, rates } = entrance;
   boundRefusals(c, caller, rates);
-  const issued = await accounting.issuer.refusal({
+  const issued = await governance.issuer.refusal({
     atMs,
     action,
     caller,
     model,
     decision: refusal,
-    packs: accounting.packs,
+    packs: governance.packs,
     // Of no unit: it counts on nobody's.
     meter: `refused:${caller.kind === 'anonymous' ? 'anonymous' : caller.id}`,
   });
-  if (isTooLongForHeader(issued)) await recordFirst(accounting, issued);
-  else record(accounting, issued);
+  if (isTooLongForHeader(issued)) await recordFirst(governance, issued);
+  else record(governance, issued);
   addAnswerHeaders(c, {
     ...receiptHeaders(issued),
     ...(refusal.where === undefined ? {} : { Link: `<${refusal.where}>; rel="license"` }),

@@ -6,14 +6,14 @@ import type { Services } from '../services.ts';
  * an origin runs its requests one by one, and why is not to be guessed.
  */
 export function noteUnmeasured(
-  { batcher, log, unmeasured }: Pick<Services, 'batcher' | 'log' | 'unmeasured'>,
+  { batcher, logger, unmeasured }: Pick<Services, 'batcher' | 'logger' | 'unmeasured'>,
   { manifest, manifestDigest }: StoredManifest,
 ): void {
   const { maxBatchSize, name, rowWise, version } = manifest;
   if (batcher === undefined || rowWise !== undefined || maxBatchSize < 2) return;
   if (unmeasured.get(manifestDigest) !== undefined) return;
   unmeasured.set(manifestDigest, true, 1);
-  log.write({
+  logger.write({
     level: 'error',
     event: 'not_batched',
     model: name,

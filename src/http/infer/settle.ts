@@ -10,7 +10,7 @@ import type { RouteFacts } from '../../governance/receipt/parts.ts';
 import type { Terms } from '../../repository/terms.ts';
 import type { Tier } from '../../routing/place.ts';
 import { type AppContext, addAnswerHeaders } from '../context.ts';
-import { type Accounting, record } from '../record/accounting.ts';
+import { type Governance, record } from '../record/governance.ts';
 import { isTooLongForHeader, receiptHeaders, recordFirst } from '../record/receipt-headers.ts';
 import type { Admitted } from './gate.ts';
 
@@ -41,28 +41,28 @@ export async function settle(
   settlement: Settlement,
 ): Promise<Record<string, string>> {
   const issued = await issue(admitted, settlement);
-  const { accounting, model } = admitted;
+  const { governance, model } = admitted;
   const isAwaited = wantsLogged(c);
   let proof: Record<string, string> | undefined;
   if (isAwaited || isTooLongForHeader(issued)) {
-    const { entry } = await recordFirst(accounting, issued, settlement.onRecord);
-    if (isAwaited) proof = await proven(c, accounting, issued, hashInEntry(entry));
+    const { entry } = await recordFirst(governance, issued, settlement.onRecord);
+    if (isAwaited) proof = await proven(c, governance, issued, hashInEntry(entry));
   } else {
-    record(accounting, issued);
+    record(governance, issued);
   }
   return { ...receiptHeaders(issued), ...proof, ...dutyHeaders(model.manifest.terms) };
 }
 
 function issue(admitted: Admitted, settlement: Settlement): Promise<Issued> {
-  const { accounting, action, atMs, caller, model, permit } = admitted;
+  const { governance, action, atMs, caller, model, permit } = admitted;
   const { units, inputs, outputs } = settlement;
-  return accounting.issuer.inference({
+  return governance.issuer.inference({
     atMs,
     action,
     caller,
     model,
     decision: permit,
-    packs: accounting.packs,
+    packs: governance.packs,
     meter: permit.meter.meter,
     units,
     route: routeOf(admitted, settlement),
@@ -82,11 +82,11 @@ export const proofPatienceMs = 10_000;
 
 async function proven(
   c: AppContext,
-  accounting: Accounting,
+  governance: Governance,
   issued: Issued,
   receiptHash: Uint8Array<ArrayBuffer>,
 ): Promise<Record<string, string>> {
-  const proof = await accounting.receipts.prove(receiptHash, proofPatienceMs);
+  const proof = await governance.receipts.prove(receiptHash, proofPatienceMs);
   if (proof === undefined) {
     // It is on record and its units count, so whoever asked is told of it.
     addAnswerHeaders(c, receiptHeaders(issued));

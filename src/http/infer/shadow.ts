@@ -13,7 +13,7 @@ import type { TrafficTarget } from '../../repository/schema.ts';
 import type { Tier } from '../../routing/place.ts';
 import { ShareSampler } from '../../routing/share-sampler.ts';
 import type { Defer } from '../../storage/types.ts';
-import type { Log } from '../../telemetry/log.ts';
+import type { Logger } from '../../telemetry/log.ts';
 import type { ShadowFigures, ShadowTarget } from '../../telemetry/shadow-figures.ts';
 import { heldBytes } from '../../tensor/bytes.ts';
 import { checkFeeds } from '../../tensor/check.ts';
@@ -44,7 +44,7 @@ export interface ShadowsOptions {
   /** 0 to 1, 1 itself excluded. */
   readonly random: () => number;
   readonly defer: Defer;
-  readonly log: Log;
+  readonly logger: Logger;
   readonly figures: ShadowFigures;
   readonly resolve: (name: string, version: string) => ResolvedModel | Promise<ResolvedModel>;
   /** All outputs of one inference, in `tier` or wherever placement has it run; within the bonds of what was answered. */
@@ -120,7 +120,7 @@ export class Shadows {
   }
 
   async #send(copy: Copy, answered: Answered): Promise<void> {
-    const { clock, log, resolve, run } = this.#options;
+    const { clock, logger, resolve, run } = this.#options;
     const { model, version, tier } = copy.target;
     try {
       // A run takes the isolate's one thread: the answer leaves first.
@@ -136,7 +136,7 @@ export class Shadows {
       if (!this.#inFlight.delete(copy)) return;
       this.figures.failed(copy.target);
       const { code, status } = toHttpError(error);
-      log.write({
+      logger.write({
         level: 'info',
         event: 'shadow_failed',
         requestId: answered.requestId,

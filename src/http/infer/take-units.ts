@@ -29,7 +29,7 @@ function takeFrom(
   [use, ...others]: readonly GrantedUse[],
   refused: RefusedUnits | undefined,
 ): GrantedUnits | undefined | Promise<GrantedUnits | undefined> {
-  const { accounting, atMs, permit } = admitted;
+  const { governance, atMs, permit } = admitted;
   if (use === undefined) return undefined;
   const { meter, quota } = use.meter;
   const settle = () => {
@@ -50,7 +50,7 @@ function takeFrom(
     addAnswerHeaders(c, quotaHeaders(first, c.get('answerHeaders')));
     return refuse(c, admitted, overQuota(admitted, units, first), first.resetSeconds);
   };
-  const taken = accounting.meters.take(meter, quota, units, atMs);
+  const taken = governance.meters.take(meter, quota, units, atMs);
   return taken instanceof Promise ? taken.then(decide) : decide(taken);
 }
 

@@ -10,7 +10,7 @@ import { madeRecord } from '../../governance/log/appender.ts';
 import type { Issued } from '../../governance/receipt/issue.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import type { Digest } from '../../storage/types.ts';
-import { type Accounting, logRecord } from './accounting.ts';
+import { type Governance, logRecord } from './governance.ts';
 
 /** Puts an acceptance into the log, durably. */
 export type RecordAcceptance = (
@@ -20,16 +20,16 @@ export type RecordAcceptance = (
 ) => Promise<Pick<Issued, 'id' | 'compact'>>;
 
 /** @throws (by the promise) EdgewiseError `records_unavailable` where it could not be put there. */
-export function acceptanceRecorder(accounting: Accounting): RecordAcceptance {
+export function acceptanceRecorder(governance: Governance): RecordAcceptance {
   return async (caller, { id, model, spdx, text, by, method }, outcome) => {
-    const issued = await accounting.issuer.acceptance({
-      atMs: accounting.now(),
+    const issued = await governance.issuer.acceptance({
+      atMs: governance.now(),
       caller,
       // Of no unit: it counts on nobody's.
       meter: `acceptance:${caller.tenant.id}:${model}`,
       acceptance: { id, model, spdx, text, by, method, outcome },
     });
-    await accounting.appender.add(madeRecord(await logRecord(accounting, issued)));
+    await governance.appender.add(madeRecord(await logRecord(governance, issued)));
     return issued;
   };
 }

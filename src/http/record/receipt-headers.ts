@@ -2,7 +2,7 @@
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { LogRecord } from '../../governance/log/types.ts';
 import type { Issued } from '../../governance/receipt/issue.ts';
-import { type Accounting, logRecord } from './accounting.ts';
+import { type Governance, logRecord } from './governance.ts';
 
 /**
  * Clients and servers on the way bound what they take of headers, Node 16 KiB for all together. A receipt names every
@@ -34,7 +34,7 @@ export function receiptHeaders(issued: Issued): Record<string, string> {
  * that the log cannot keep; `overloaded`.
  */
 export async function recordFirst(
-  accounting: Accounting,
+  governance: Governance,
   issued: Issued,
   onRecord: () => void = () => undefined,
 ): Promise<LogRecord> {
@@ -44,12 +44,12 @@ export async function recordFirst(
       `the receipt of this answer has ${issued.compact.length} characters, at most ${maxKeptReceiptLength} are kept: ask for fewer outputs`,
     );
   }
-  const record = await logRecord(accounting, issued);
+  const record = await logRecord(governance, issued);
   if (record.sealed === undefined && isTooLongForHeader(issued)) {
     throw new EdgewiseError('records_unavailable', 'the receipt could neither be given nor kept');
   }
   try {
-    await accounting.receipts.append([record]);
+    await governance.receipts.append([record]);
   } catch (cause) {
     // A refusal of the log's took nothing; of anything else nobody knows.
     if (isEdgewiseError(cause)) throw cause;

@@ -21,12 +21,12 @@ import type { Services } from '../services.ts';
  * @throws EdgewiseError `invalid_request` for a signature that cannot be made, or a request whose body is not that of its
  * `Content-Digest`, before anything is done.
  */
-export function signAnswers({ accounting, settings }: Services): MiddlewareHandler<AppEnv> {
+export function signAnswers({ governance, settings }: Services): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const field = c.req.header('accept-signature');
-    const wanted = accounting && wantedSignature(field, accounting.ring.signing.kid);
-    if (accounting === undefined || wanted === undefined) return next();
-    const { now, ring } = accounting;
+    const wanted = governance && wantedSignature(field, governance.ring.signing.kid);
+    if (governance === undefined || wanted === undefined) return next();
+    const { now, ring } = governance;
     const atMs = now();
     if (c.req.header('content-digest') !== undefined) await checkDigest(c, settings.body.maxBytes);
     await next();

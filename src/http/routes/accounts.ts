@@ -54,7 +54,7 @@ export const grantStatusBody = z.strictObject({ status: grantSchema.shape.status
 export function accountRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   const store = (): AccountStore => accountsOf(services).store;
-  const revisions = () => services.accounting?.grantRevisions;
+  const revisions = () => services.governance?.grantRevisions;
 
   /** Changes a grant, and keeps what it said before and says now. */
   async function revised(

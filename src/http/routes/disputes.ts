@@ -21,9 +21,9 @@ import type { AppContext, AppEnv } from '../context.ts';
 import { bodyHeaders, inferBodyLimits } from '../infer/body-limits.ts';
 import { elementsOf } from '../infer/elements.ts';
 import { poolModel } from '../infer/pool-model.ts';
-import { type Accounting, record } from '../record/accounting.ts';
+import { type Governance, record } from '../record/governance.ts';
 import type { Services } from '../services.ts';
-import { accountingOf, ownReceipt } from './receipts.ts';
+import { governanceOf, ownReceipt } from './receipts.ts';
 
 /** Of an isolate at a time: a re-run may load a model that nobody else wants now. */
 const maxReplays = 1;
@@ -43,14 +43,14 @@ export function disputeRoutes(services: Services): Hono<AppEnv> {
 
   app.post('/disputes', async (c) => {
     const caller = await callerOf(c, services);
-    const accounting = accountingOf(services);
+    const governance = governanceOf(services);
     requireHere(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
-    const atMs = accounting.now();
-    const { compact, disputed } = await disputedAnswer(c, services, accounting);
+    const atMs = governance.now();
+    const { compact, disputed } = await disputedAnswer(c, services, governance);
     // Before the run, and whether or not one is needed: every verdict goes into the log.
     boundRefusals(c, caller, rates);
     const finding = await replay(disputed, means);
-    const issued = await accounting.issuer.verdict({
+    const issued = await governance.issuer.verdict({
       atMs,
       caller,
       // Of no unit: it counts on nobody's.
@@ -61,7 +61,7 @@ export function disputeRoutes(services: Services): Hono<AppEnv> {
         hash: await digestOf(new Uint8Array(encoder.encode(compact))),
       },
     });
-    record(accounting, issued);
+    record(governance, issued);
     return c.json({ ...finding, receipt: issued.compact }, 200, {
       'Cache-Control': 'private, no-store',
       'Edgewise-Receipt': issued.compact,
@@ -75,7 +75,7 @@ interface Shown {
   readonly disputed: DisputedAnswer;
 }
 
-async function disputedAnswer(c: AppContext, { settings }: Services, accounting: Accounting): Promise<Shown> {
+async function disputedAnswer(c: AppContext, { settings }: Services, governance: Governance): Promise<Shown> {
   const headerLength = c.req.header(headerLengthName);
   const body = await readBody(c, inferBodyLimits(bodyHeaders(c.req.raw, headerLength), settings));
   const { document, inputs, outputs } = parseKeptExchange(body, { headerLength, limits: settings.json });
@@ -83,7 +83,7 @@ async function disputedAnswer(c: AppContext, { settings }: Services, accounting:
   if (!claim.success)
     throw new EdgewiseError('invalid_request', `the body is not usable: ${claim.complaint}`);
   const { receipt: compact, salt } = claim.data;
-  const receipt = await ownReceipt(accounting, compact);
+  const receipt = await ownReceipt(governance, compact);
   return { compact, disputed: { receipt, salt, inputs, outputs } };
 }
 

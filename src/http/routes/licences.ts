@@ -169,10 +169,10 @@ function tenantOf(caller: Caller): TenantCaller {
   );
 }
 
-function recorderOf({ accounting }: Services, recorded: RecordAcceptance | undefined): RecordAcceptance {
+function recorderOf({ governance }: Services, recorded: RecordAcceptance | undefined): RecordAcceptance {
   if (recorded !== undefined) return recorded;
-  if (accounting === undefined) {
+  if (governance === undefined) {
     throw new EdgewiseError('not_found', 'this server keeps no record of acceptances');
   }
-  return acceptanceRecorder(accounting);
+  return acceptanceRecorder(governance);
 }

@@ -7,7 +7,7 @@ import { type DryRun, stopReasonSchema } from '../../governance/policy/schema.ts
 import { servedVersions } from '../../repository/index/version-policy.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import type { AppEnv } from '../context.ts';
-import type { Accounting } from '../record/accounting.ts';
+import type { Governance } from '../record/governance.ts';
 import type { Services } from '../services.ts';
 import { nameOf, readDocument } from './admin-request.ts';
 
@@ -43,14 +43,14 @@ export function policyRoutes(services: Services): Hono<AppEnv> {
 }
 
 /** @throws EdgewiseError `not_found` where this server decides nothing of that kind. */
-function policyOf({ accounting }: Services): Pick<Accounting, 'stops' | 'packs' | 'now'> {
-  if (accounting === undefined) {
+function policyOf({ governance }: Services): Pick<Governance, 'stops' | 'packs' | 'now'> {
+  if (governance === undefined) {
     throw new EdgewiseError(
       'not_found',
       'this server keeps no stop switch and no policy packs: its edges do',
     );
   }
-  return accounting;
+  return governance;
 }
 
 /** Every version that callers can ask for now, of every model; and those which are refused whatever packs say. */

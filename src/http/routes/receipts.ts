@@ -14,7 +14,7 @@ import { callerOf } from '../caller/callers.ts';
 import { requireHere } from '../caller/residency.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 import { proofPatienceMs, wantsLogged } from '../infer/settle.ts';
-import type { Accounting } from '../record/accounting.ts';
+import type { Governance } from '../record/governance.ts';
 import type { Services } from '../services.ts';
 
 /** Verifiers may hold the keys for so long: a new key is to be published (last in the set) so long before it signs. */
@@ -24,7 +24,7 @@ const jwksMaxAgeSeconds = 300;
 export function receiptKeyRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get('/jwks.json', (c) =>
-    c.json(accountingOf(services).ring.publicJwks, 200, {
+    c.json(governanceOf(services).ring.publicJwks, 200, {
       'Content-Type': 'application/jwk-set+json',
       'Cache-Control': `public, max-age=${jwksMaxAgeSeconds}`,
     }),
@@ -38,21 +38,21 @@ export function receiptRoutes(services: Services): Hono<AppEnv> {
 
   app.get('/receipts/:id', async (c) => {
     const caller = await callerOf(c, services);
-    const accounting = accountingOf(services);
-    const { compact, receipt } = await keptReceipt(accounting, c.req.param('id'), caller);
+    const governance = governanceOf(services);
+    const { compact, receipt } = await keptReceipt(governance, c.req.param('id'), caller);
     if (caller.kind === 'tenant') requireReading(c, services, caller, receipt);
-    return c.json(await shown(accounting, compact, 0), 200, ownOnly);
+    return c.json(await shown(governance, compact, 0), 200, ownOnly);
   });
 
   app.post('/receipts', async (c) => {
     await callerOf(c, services);
-    const accounting = accountingOf(services);
+    const governance = governanceOf(services);
     const compact = await givenReceipt(c);
-    const receipt = await ownReceipt(accounting, compact);
+    const receipt = await ownReceipt(governance, compact);
     await requireKept(services, receipt);
-    await append(accounting, compact, receipt);
+    await append(governance, compact, receipt);
     const isWanted = wantsLogged(c);
-    const answer = await shown(accounting, compact, isWanted ? proofPatienceMs : 0);
+    const answer = await shown(governance, compact, isWanted ? proofPatienceMs : 0);
     if (isWanted && answer.proof === undefined) {
       throw new EdgewiseError(
         'records_unavailable',
@@ -69,11 +69,11 @@ export function receiptRoutes(services: Services): Hono<AppEnv> {
 
 const ownOnly = { 'Cache-Control': 'private, no-store' };
 
-export function accountingOf({ accounting }: Services): Accounting {
-  if (accounting === undefined) {
+export function governanceOf({ governance }: Services): Governance {
+  if (governance === undefined) {
     throw new EdgewiseError('not_found', 'this server gives no receipts: it answers to an edge, which does');
   }
-  return accounting;
+  return governance;
 }
 
 interface KeptReceipt {
@@ -82,11 +82,11 @@ interface KeptReceipt {
 }
 
 /** Anybody else is told nothing, not even that it is there. */
-async function keptReceipt(accounting: Accounting, id: string, caller: Caller): Promise<KeptReceipt> {
+async function keptReceipt(governance: Governance, id: string, caller: Caller): Promise<KeptReceipt> {
   receiptTimeMs(id);
-  const sealed = await accounting.receipts.sealed(id);
+  const sealed = await governance.receipts.sealed(id);
   const tenant = caller.kind === 'tenant' ? caller.tenant.id : undefined;
-  const compact = sealed && (await openReceipt(accounting.vault, id, sealed, tenant));
+  const compact = sealed && (await openReceipt(governance.vault, id, sealed, tenant));
   const kept = compact === undefined ? undefined : { compact, receipt: peekReceipt(compact).receipt };
   if (kept === undefined || !mayFind(caller, kept.receipt)) {
     throw new EdgewiseError('not_found', `there is no receipt ${JSON.stringify(id)} of yours here`);
@@ -130,7 +130,7 @@ interface ShownReceipt {
   readonly proof: string | undefined;
 }
 
-async function shown({ receipts }: Accounting, compact: string, waitMs: number): Promise<ShownReceipt> {
+async function shown({ receipts }: Governance, compact: string, waitMs: number): Promise<ShownReceipt> {
   const proof = await receipts.prove(await receiptHashOf(compact), waitMs);
   return { receipt: compact, proof: proof && encodeProof(proof) };
 }
@@ -142,7 +142,7 @@ async function givenReceipt(c: AppContext): Promise<string> {
 }
 
 /** @throws EdgewiseError `invalid_request` for what this server has not signed, or signed for another log. */
-export async function ownReceipt({ ring, logKey }: Accounting, compact: string): Promise<Receipt> {
+export async function ownReceipt({ ring, logKey }: Governance, compact: string): Promise<Receipt> {
   const { receipt } = await readReceipt(compact, ring.verifying).catch((thrown: unknown) => {
     const error = toEdgewiseError(thrown);
     // Here it is the caller's to see what is wrong with it.
@@ -158,7 +158,7 @@ export async function ownReceipt({ ring, logKey }: Accounting, compact: string):
 }
 
 /** As its own isolate would have done; what the log has already it leaves as it is. */
-async function append({ receipts, vault }: Accounting, compact: string, receipt: Receipt): Promise<void> {
+async function append({ receipts, vault }: Governance, compact: string, receipt: Receipt): Promise<void> {
   const { tag, units } = receipt.meter;
   const [entry, sealed] = await Promise.all([
     entryOf(compact, tagOf(tag), units),

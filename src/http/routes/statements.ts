@@ -8,7 +8,7 @@ import { monthSchema } from '../../governance/statement/schema.ts';
 import { requireAccount } from '../caller/account-access.ts';
 import { callerOf } from '../caller/callers.ts';
 import type { AppEnv } from '../context.ts';
-import type { Accounting } from '../record/accounting.ts';
+import type { Governance } from '../record/governance.ts';
 import type { Services } from '../services.ts';
 import { accountsOf } from './accounts.ts';
 
@@ -23,12 +23,12 @@ export function statementRoutes(services: Services): Hono<AppEnv> {
     // Before anything is looked up, so that it says nothing of whose the grant is.
     if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
     const { grant: id, month } = c.req.param();
-    const final = await accountingOf(services).finalStatements.find(id, month);
+    const final = await governanceOf(services).finalStatements.find(id, month);
     if (final !== undefined && isGivenBy(caller, final.assigner)) {
       return c.json({ statement: final.statement }, 200, ownOnly);
     }
     const { tenant, grant } = await grantOf(accountsOf(services), id, caller);
-    const statement = await accountingOf(services).statements.of(tenant, grant, month);
+    const statement = await governanceOf(services).statements.of(tenant, grant, month);
     return c.json({ statement }, 200, ownOnly);
   });
 
@@ -54,7 +54,7 @@ export function statementRoutes(services: Services): Hono<AppEnv> {
     const caller = await callerOf(c, services);
     if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
     const { grant } = await grantOf(accountsOf(services), c.req.param('grant'), caller);
-    return c.json({ revisions: await accountingOf(services).grantRevisions.of(grant.id) }, 200, ownOnly);
+    return c.json({ revisions: await governanceOf(services).grantRevisions.of(grant.id) }, 200, ownOnly);
   });
   return app;
 }
@@ -157,9 +157,9 @@ function ofNoTenant(caller: Caller): EdgewiseError {
     : new EdgewiseError('forbidden', 'the key that was sent is of no tenant, so it has and gave no grants');
 }
 
-function accountingOf({ accounting }: Services): Accounting {
-  if (accounting === undefined) {
+function governanceOf({ governance }: Services): Governance {
+  if (governance === undefined) {
     throw new EdgewiseError('not_found', 'this server counts nothing: it answers to an edge, which does');
   }
-  return accounting;
+  return governance;
 }

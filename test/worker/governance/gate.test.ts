@@ -13,9 +13,9 @@ import { readReceipt } from '../../../src/governance/receipt/read.ts';
 import { createApp } from '../../../src/http/app.ts';
 import { newGrantBody } from '../../../src/http/routes/accounts.ts';
 import type { Services } from '../../../src/http/services.ts';
-import { importAccountingKeys } from '../../../src/platform/accounting-config.ts';
 import { cloudflareServices } from '../../../src/platform/cloudflare.ts';
 import { readConfig } from '../../../src/platform/config.ts';
+import { importGovernanceKeys } from '../../../src/platform/governance-config.ts';
 import type { Terms } from '../../../src/repository/terms.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
 import type { Digest } from '../../../src/storage/types.ts';
@@ -42,7 +42,7 @@ const config = readConfig({
 let services: Services;
 let app: ReturnType<typeof createApp>;
 beforeAll(async () => {
-  const keys = { keys: await importAccountingKeys(config.accounting), packs: [] };
+  const keys = { keys: await importGovernanceKeys(config.governance), packs: [] };
   services = cloudflareServices(env, config, keys);
   app = createApp(services);
 });
@@ -117,7 +117,7 @@ async function ask(model: string, key?: string, headers: Record<string, string> 
 
 /** Status, code, and what its receipt says of it. */
 async function outcome(answer: Response) {
-  const keys = services.accounting?.ring.verifying ?? new Map();
+  const keys = services.governance?.ring.verifying ?? new Map();
   const { receipt } = await readReceipt(answer.headers.get('edgewise-receipt') ?? '', keys);
   const decision = 'decision' in receipt ? receipt.decision : undefined;
   expect(decision?.code).toBe(answer.headers.get('edgewise-error') ?? undefined);
@@ -134,7 +134,7 @@ describe('the gate in workerd', () => {
     expect(await outcome(answer)).toEqual(permitted);
     const { receipt } = await readReceipt(
       answer.headers.get('edgewise-receipt') ?? '',
-      services.accounting?.ring.verifying ?? new Map(),
+      services.governance?.ring.verifying ?? new Map(),
     );
     const proof = base64url.decode(answer.headers.get('edgewise-receipt-proof') ?? '');
     const tag = new Uint8Array(base64url.decode(receipt.meter.tag));
@@ -211,7 +211,7 @@ describe('the gate in workerd', () => {
 
   it('refuses what is stopped', async () => {
     await publish('stopped', termsOf());
-    await services.accounting?.stops.stop('stopped', 'under review');
+    await services.governance?.stops.stop('stopped', 'under review');
     expect(await outcome(await ask('stopped'))).toEqual(refusal(403, 'model_stopped'));
   });
 

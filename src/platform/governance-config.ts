@@ -11,7 +11,7 @@ import { list } from './variables.ts';
 
 const generated = 'wanted as `edgewise secrets generate` makes it';
 
-export const accountingVariables = {
+export const governanceVariables = {
   /** Who answers for what this deployment says: a name or an address, on every receipt. */
   EDGEWISE_ISSUER: z.string().min(1).max(200).default('edgewise'),
   /** Secret. The keys that sign receipts, as a JWKS of Ed25519 keys: the first signs, the others only verify. */
@@ -24,9 +24,9 @@ export const accountingVariables = {
   EDGEWISE_WITNESSES: list,
 };
 
-type AccountingValues = z.output<z.ZodObject<typeof accountingVariables>>;
+type GovernanceValues = z.output<z.ZodObject<typeof governanceVariables>>;
 
-export interface AccountingConfig {
+export interface GovernanceConfig {
   readonly issuer: string;
   readonly signingKeys: string;
   readonly logKey: string;
@@ -34,7 +34,7 @@ export interface AccountingConfig {
   readonly witnesses: readonly string[];
 }
 
-export function accountingConfig(values: AccountingValues): AccountingConfig {
+export function governanceConfig(values: GovernanceValues): GovernanceConfig {
   return {
     issuer: values.EDGEWISE_ISSUER,
     signingKeys: values.EDGEWISE_SIGNING_KEYS,
@@ -44,7 +44,7 @@ export function accountingConfig(values: AccountingValues): AccountingConfig {
   };
 }
 
-export interface AccountingKeys {
+export interface GovernanceKeys {
   readonly issuer: string;
   readonly ring: KeyRing;
   readonly records: RecordsKeys;
@@ -54,7 +54,7 @@ export interface AccountingKeys {
 }
 
 /** @throws EdgewiseError `invalid_request` naming the key that is not usable, never its value. */
-export async function importAccountingKeys(config: AccountingConfig): Promise<AccountingKeys> {
+export async function importGovernanceKeys(config: GovernanceConfig): Promise<GovernanceKeys> {
   const [ring, records, tagger, signer] = await Promise.all([
     importSigningKeys(config.signingKeys),
     importRecordsKeys(config.recordsKeys),

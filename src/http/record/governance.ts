@@ -19,9 +19,9 @@ import {
 } from '../../governance/vault/sealed-receipt.ts';
 import type { Vault } from '../../governance/vault/vault.ts';
 import type { Defer } from '../../storage/types.ts';
-import type { Log } from '../../telemetry/log.ts';
+import type { Logger } from '../../telemetry/log.ts';
 
-export interface Accounting {
+export interface Governance {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly issuer: ReceiptIssuer;
@@ -40,53 +40,53 @@ export interface Accounting {
   /** Gathers what this isolate puts on record. */
   readonly appender: LogAppender;
   readonly defer: Defer;
-  readonly log: Log;
+  readonly logger: Logger;
 }
 
 /** What the log is given of a receipt, and is to keep of it: nothing for a tenant that was erased. */
-export async function logRecord({ vault }: Accounting, issued: Issued): Promise<LogRecord> {
+export async function logRecord({ vault }: Governance, issued: Issued): Promise<LogRecord> {
   const [entry, sealed] = await Promise.all([issued.entry(), sealReceipt(vault, issued, issued.compact)]);
   return { id: issued.id, entry: encodeEntry(entry), sealed };
 }
 
 /** Puts a receipt on record behind the answer: who holds it can hand it in again, should this isolate die before. */
-export function record(accounting: Accounting, issued: Issued): void {
-  accounting.defer(recorded(accounting, issued));
+export function record(governance: Governance, issued: Issued): void {
+  governance.defer(recorded(governance, issued));
 }
 
-async function recorded(accounting: Accounting, issued: Issued): Promise<void> {
-  const { appender, log } = accounting;
+async function recorded(governance: Governance, issued: Issued): Promise<void> {
+  const { appender, logger } = governance;
   try {
-    const seal = sealerOf(accounting, issued);
-    await appender.add(dueRecord(accounting, issued, seal instanceof Promise ? await seal : seal));
+    const seal = sealerOf(governance, issued);
+    await appender.add(dueRecord(governance, issued, seal instanceof Promise ? await seal : seal));
   } catch (cause) {
-    log.write({ level: 'error', event: 'receipt_not_recorded', cause });
+    logger.write({ level: 'error', event: 'receipt_not_recorded', cause });
   }
 }
 
-function dueRecord(accounting: Accounting, issued: Issued, seal: SealReceipt | undefined): DueRecord {
+function dueRecord(governance: Governance, issued: Issued, seal: SealReceipt | undefined): DueRecord {
   const { id, compact } = issued;
   return {
     byteLength: entryBytes + sealedOverheadBytes + compact.length,
     async make() {
       const entry = encodeEntry(await issued.entry());
-      return { id, entry, sealed: await seal?.(compact).catch(notKept(accounting)) };
+      return { id, entry, sealed: await seal?.(compact).catch(notKept(governance)) };
     },
   };
 }
 
 function sealerOf(
-  accounting: Accounting,
+  governance: Governance,
   issued: Issued,
 ): SealReceipt | undefined | Promise<SealReceipt | undefined> {
-  const seal = receiptSealer(accounting.vault, issued);
-  return seal instanceof Promise ? seal.catch(notKept(accounting)) : seal;
+  const seal = receiptSealer(governance.vault, issued);
+  return seal instanceof Promise ? seal.catch(notKept(governance)) : seal;
 }
 
 /** That it happened is on record also where its text cannot be kept now: its caller has that. */
-function notKept({ log }: Accounting): (cause: unknown) => undefined {
+function notKept({ logger }: Governance): (cause: unknown) => undefined {
   return (cause) => {
-    log.write({ level: 'error', event: 'receipt_not_kept', cause });
+    logger.write({ level: 'error', event: 'receipt_not_kept', cause });
     return undefined;
   };
 }

@@ -10,35 +10,35 @@ import { createReceiptIssuer } from '../governance/receipt/issue.ts';
 import { createFinalStatements } from '../governance/statement/final-statements.ts';
 import { createStatements } from '../governance/statement/statements.ts';
 import { Vault } from '../governance/vault/vault.ts';
-import type { Accounting } from '../http/record/accounting.ts';
+import type { Governance } from '../http/record/governance.ts';
 import type { Defer, StateStore } from '../storage/types.ts';
-import type { Log } from '../telemetry/log.ts';
-import type { AccountingKeys } from './accounting-config.ts';
+import type { Logger } from '../telemetry/log.ts';
+import type { GovernanceKeys } from './governance-config.ts';
 import { serverVersion } from './server-config.ts';
 
 /** What differs from platform to platform. */
-export interface AccountingParts {
-  readonly keys: AccountingKeys;
+export interface GovernanceParts {
+  readonly keys: GovernanceKeys;
   readonly packs: readonly SignedPack[];
   readonly receipts: ReceiptLog;
   /** Where the units of quotas are had from. */
   readonly units: ExchangeUnits;
 }
 
-export interface AccountingSurroundings {
+export interface GovernanceSurroundings {
   /** Where accounts and the vault's keys are kept. */
   readonly records: StateStore;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly defer: Defer;
-  readonly log: Log;
+  readonly logger: Logger;
 }
 
-export function createAccounting(
-  { keys, packs, receipts, units }: AccountingParts,
-  { records, clock, now, defer, log }: AccountingSurroundings,
-): Accounting {
+export function createGovernance(
+  { keys, packs, receipts, units }: GovernanceParts,
+  { records, clock, now, defer, logger }: GovernanceSurroundings,
+): Governance {
   const statements = createStatements({
     issuer: keys.issuer,
     signing: keys.ring.signing,
@@ -75,6 +75,6 @@ export function createAccounting(
     logKey: keys.log,
     appender: createAppender({ log: receipts, clock }),
     defer,
-    log,
+    logger,
   };
 }
