@@ -1,0 +1,103 @@
+/** Holds the rule "one name, one thing" over every file of src/: two files do not export the same name for two things. */
+import { globSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+
+const declaration =
+  /^export (?:declare )?(?:abstract )?(?:async )?(?:function\*?|const enum|const|let|class|interface|type|enum) ([A-Za-z_$][\w$]*)/gm;
+
+/** A declaration that `declaration` reads, a re-export, or a default export, which has no name. */
+const readForms =
+  /^export (?:(?:declare |abstract |async )*(?:function\*?|const enum|const|let|class|interface|type|enum) [A-Za-z_$]|(?:type )?[{*]|default )/;
+
+/** Returns the names that `source` declares and exports. A re-export (`export … from`) declares nothing. */
+function exportedNames(source: string): Set<string> {
+  return new Set([...source.matchAll(declaration)].map((match) => match[1] ?? ''));
+}
+
+/** Collisions that are still to be resolved. A resolved collision leaves the list; no name is added to it. */
+const unresolved: readonly string[] = [
+  'Account: src/governance/accounts/directory.ts, src/governance/quota/account.ts',
+  'Bounds: src/governance/policy/bounds.ts, src/tensor/value-bounds.ts',
+  'EndpointHealth: src/routing/endpoint-health.ts, src/routing/pool-snapshot.ts',
+  'Exchange: src/client/transport.ts, src/governance/http-signature.ts, src/governance/quota/meter-state.ts',
+  'Finding: src/governance/replay/types.ts, src/repository/onnx/cost/step.ts',
+  'GrantChange: src/client/account-client.ts, src/governance/accounts/account-store.ts',
+  'IssuedKey: src/client/account-client.ts, src/governance/accounts/account-store.ts',
+  'LaneOptions: src/engine/ort-wasm-lane.ts, src/scheduler/batch-lane.ts',
+  'Lease: src/engine/ort-wasm-lane.ts, src/routing/pooled-endpoint.ts',
+  'LeaseRequest: src/governance/quota/meter-state.ts, src/routing/endpoint-pool.ts',
+  'Message: src/engine/ort-node-process-protocol.ts, src/repository/onnx/wire.ts',
+  'ModelStatistics: src/client/inference-client.ts, src/protocol/oip/statistics.ts',
+  'NamedTensors: src/governance/receipt/canonical-tensors.ts, src/tensor/compare.ts',
+  'NewGrant: src/client/account-client.ts, src/governance/accounts/account-store.ts',
+  'NewKey: src/client/account-client.ts, src/governance/accounts/account-store.ts, src/repository/signing/private-key.ts',
+  'NewTenant: src/client/account-client.ts, src/governance/accounts/account-store.ts',
+  'Permit: src/governance/policy/types.ts, src/scheduler/admission.ts',
+  'Placed: src/governance/policy/bounds.ts, src/http/infer/placement.ts',
+  'PublishStatus: src/client/admin-client.ts, src/repository/index/publisher.ts',
+  'Refusal: src/governance/policy/types.ts, src/governance/quota/account.ts',
+  'Scope: src/repository/onnx/cost/scope.ts, src/repository/onnx/walk.ts',
+  'Settlement: src/governance/quota/meter-state.ts, src/http/infer/settle.ts',
+  'ShadowFigure: src/client/admin-client.ts, src/telemetry/shadow-figures.ts',
+  'SigningKey: src/governance/receipt/keys.ts, src/repository/signing/private-key.ts',
+  'StateChange: src/routing/pooled-endpoint.ts, src/storage/compare-and-swap.ts',
+  'Statement: src/governance/statement/schema.ts, src/repository/signing/statement.ts',
+  'Verdict: src/governance/receipt/schema.ts, src/routing/oip-errors.ts',
+  'boundsOf: src/governance/policy/bounds.ts, src/tensor/value-bounds.ts',
+  'callerOf: src/governance/accounts/authenticate.ts, src/governance/receipt/parts.ts, src/http/caller/callers.ts',
+  'commonPurposes: src/governance/accounts/scopes.ts, src/governance/policy/purpose.ts',
+  'encodeMessage: src/protocol/oip/encode-message.ts, src/repository/onnx/wire.ts',
+  'placed: src/governance/policy/bounds.ts, src/http/infer/placement.ts',
+  'readDocument: src/governance/accounts/account-documents.ts, src/http/routes/admin-request.ts',
+  'refused: src/governance/policy/refusal.ts, src/governance/quota/account.ts',
+  'sealedOverheadBytes: src/governance/vault/sealed-receipt.ts, src/governance/vault/sealed.ts',
+  'signStatement: src/governance/statement/statement.ts, src/repository/signing/bundle.ts',
+  'tensorToOrt: src/engine/ort-node-tensor.ts, src/engine/ort-wasm-tensor.ts',
+];
+
+const files = globSync('src/**/*.ts').sort();
+const filesByName = new Map<string, string[]>();
+for (const file of files) {
+  for (const name of exportedNames(readFileSync(file, 'utf8'))) {
+    filesByName.set(name, [...(filesByName.get(name) ?? []), file]);
+  }
+}
+
+describe('exported names', () => {
+  it('are found in every form of declaration, and not in re-exports or inside functions', () => {
+    const source = [
+      "import { a } from './a.ts';",
+      "export { b, type B } from './b.ts';",
+      "export * from './c.ts';",
+      'export function d() {',
+      '  const inner = 1;',
+      '}',
+      'export async function* e() {}',
+      'export const f = 1;',
+      'export abstract class G {}',
+      'export interface H {}',
+      'export type I = string;',
+      'export enum J {}',
+    ].join('\n');
+    expect([...exportedNames(source)]).toEqual(['d', 'e', 'f', 'G', 'H', 'I', 'J']);
+  });
+
+  it('of src/ are declared in a form that this test reads', () => {
+    expect(filesByName.get('EdgewiseError')).toEqual(['src/errors.ts']);
+    const unread = files.flatMap((file) =>
+      readFileSync(file, 'utf8')
+        .split('\n')
+        .filter((line) => line.startsWith('export ') && !readForms.test(line))
+        .map((line) => `${file}: ${line}`),
+    );
+    expect(unread).toEqual([]);
+  });
+
+  it('stand for one thing each, but for the collisions that are listed as unresolved', () => {
+    const collisions = [...filesByName]
+      .filter(([, { length }]) => length > 1)
+      .map(([name, declaredIn]) => `${name}: ${declaredIn.join(', ')}`)
+      .sort();
+    expect(collisions).toEqual([...unresolved].sort());
+  });
+});
