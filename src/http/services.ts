@@ -13,7 +13,7 @@ import type { Admission } from '../scheduler/admission.ts';
 import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import type { MeasuredRuns } from '../scheduler/measured-runs.ts';
 import type { VerifiedBlobStore } from '../storage/types.ts';
-import type { Logger } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import type { Statistics } from '../telemetry/statistics.ts';
 import type { BodyReading } from './body/reading.ts';
 import type { Rates } from './caller/rates.ts';

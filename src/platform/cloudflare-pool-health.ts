@@ -2,7 +2,7 @@
 import { systemClock } from '../async/clock.ts';
 import { changed, isCurrent, type PoolHealth, parsePoolHealth } from '../routing/pool-snapshot.ts';
 import { probeEndpoints } from '../routing/probe.ts';
-import { createLogger } from '../telemetry/log.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import type { Config } from './config.ts';
 import { toConsole } from './console-log.ts';
 import { connectEndpoints } from './endpoints.ts';

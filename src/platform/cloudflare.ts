@@ -11,7 +11,7 @@ import { cacheBlobStore } from '../storage/cache.ts';
 import { kvBlobStore } from '../storage/kv.ts';
 import { r2BlobStore, r2StateStore } from '../storage/r2.ts';
 import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
-import { createLogger } from '../telemetry/log.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import { inJurisdiction } from './cloudflare-jurisdiction.ts';
 import { readPoolHealth } from './cloudflare-pool-health.ts';
 import { rateLimitCounter } from './cloudflare-rate.ts';

@@ -28,7 +28,7 @@ import type { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import type { GradientLimit } from '../scheduler/gradient-limit.ts';
 import { MeasuredRuns } from '../scheduler/measured-runs.ts';
 import type { Defer, StateStore, VerifiedBlobStore } from '../storage/types.ts';
-import type { Logger } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { ShadowFigures } from '../telemetry/shadow-figures.ts';
 import { Statistics } from '../telemetry/statistics.ts';
 import type { CallerConfig } from './caller-config.ts';

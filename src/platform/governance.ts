@@ -12,7 +12,7 @@ import { createStatements } from '../governance/statement/statements.ts';
 import { Vault } from '../governance/vault/vault.ts';
 import type { Governance } from '../http/record/governance.ts';
 import type { Defer, StateStore } from '../storage/types.ts';
-import type { Logger } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import type { GovernanceKeys } from './governance-config.ts';
 import { serverVersion } from './server-config.ts';
 

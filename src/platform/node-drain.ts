@@ -1,6 +1,6 @@
 /** How an origin ends: it says that it is not ready, answers what is under way and what still comes, and goes. */
 import type { Lifecycle } from '../http/lifecycle.ts';
-import type { Logger } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { ignoreClosedOutput, isPackageScript, watchParent } from './parent-process.ts';
 
 export interface DrainOptions {

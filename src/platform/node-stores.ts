@@ -7,7 +7,7 @@ import { fallbackStateStore } from '../storage/fallback-state.ts';
 import { fsBlobStore, fsStateStore } from '../storage/fs.ts';
 import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
 import type { StateStore, VerifiedBlobStore } from '../storage/types.ts';
-import type { Logger } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import type { RepositorySource } from './node-config.ts';
 
 export interface RepositoryStores {

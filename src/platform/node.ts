@@ -7,7 +7,7 @@ import type { Lifecycle } from '../http/lifecycle.ts';
 import type { Services } from '../http/services.ts';
 import { DynamicBatcher } from '../scheduler/dynamic-batcher.ts';
 import { GradientLimit } from '../scheduler/gradient-limit.ts';
-import { createLogger } from '../telemetry/log.ts';
+import { createLogger } from '../telemetry/logger.ts';
 import { composeServices } from './compose.ts';
 import type { NodeConfig, PreloadedModel } from './node-config.ts';
 import { openRepository } from './node-stores.ts';

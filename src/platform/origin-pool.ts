@@ -6,7 +6,7 @@ import type { PoolHealth } from '../routing/pool-snapshot.ts';
 import { probeReadiness } from '../routing/probe.ts';
 import type { Endpoint } from '../routing/types.ts';
 import type { Defer } from '../storage/types.ts';
-import type { Logger } from '../telemetry/log.ts';
+import type { Logger } from '../telemetry/logger.ts';
 
 export interface OriginPoolParts {
   readonly endpoints: readonly Endpoint[];

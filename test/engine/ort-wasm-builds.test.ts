@@ -8,7 +8,7 @@ import { loadNodeBuild } from '../../src/engine/ort-wasm-node.ts';
 import type { Fetches } from '../../src/engine/types.ts';
 import { replayTolerance } from '../../src/governance/replay/tolerances.ts';
 import { tensorBytes } from '../../src/tensor/bytes.ts';
-import { distanceBetween } from '../../src/tensor/furthest.ts';
+import { distanceBetween } from '../../src/tensor/distance.ts';
 import { readModel } from '../support/native-run.ts';
 import { isExtreme, questionCounts, replayCorpus } from '../support/replay-corpus.ts';
 

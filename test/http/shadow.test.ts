@@ -7,7 +7,7 @@ import { emptyIndex } from '../../src/repository/index/changes.ts';
 import type { ResolvedModel } from '../../src/repository/model-repository.ts';
 import type { ModelIndex, Shadow } from '../../src/repository/schema.ts';
 import type { Tier } from '../../src/routing/place.ts';
-import { createLogger } from '../../src/telemetry/log.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
 import { ShadowFigures } from '../../src/telemetry/shadow-figures.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { miniature } from '../repository/fixtures.ts';

@@ -4,7 +4,7 @@ import { systemClock } from '../../src/async/clock.ts';
 import { createOriginPool } from '../../src/platform/origin-pool.ts';
 import type { OriginPool } from '../../src/routing/origin-pool.ts';
 import type { Endpoint } from '../../src/routing/types.ts';
-import { createLogger } from '../../src/telemetry/log.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { echo, metadata, requestOf } from './oip-server.ts';
 import { closedUrl, endpointAt, type Handler, json, type Server, startServer } from './servers.ts';

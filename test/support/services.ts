@@ -22,7 +22,7 @@ import { DynamicBatcher } from '../../src/scheduler/dynamic-batcher.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verified } from '../../src/storage/tiered.ts';
 import type { StateStore, VerifiedBlobStore } from '../../src/storage/types.ts';
-import { createLogger } from '../../src/telemetry/log.ts';
+import { createLogger } from '../../src/telemetry/logger.ts';
 import { testGovernanceBindings } from './governance-keys.ts';
 import { signed, trustedPublishers } from './publisher.ts';
 import { licenceBytes, licenceDigest } from './terms.ts';

@@ -7,7 +7,7 @@ import type { RuntimeIdentity } from '../../engine/types.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import { checkFeeds } from '../../tensor/check.ts';
-import { distanceBetween } from '../../tensor/furthest.ts';
+import { distanceBetween } from '../../tensor/distance.ts';
 import type { NamedTensors } from '../receipt/canonical-tensors.ts';
 import { opens, type Side, saltOf } from '../receipt/commitment.ts';
 import type { InferenceReceipt } from '../receipt/schema.ts';

@@ -5,7 +5,7 @@
  */
 import { tolerance } from '../../tensor/compare.ts';
 import type { DataType } from '../../tensor/datatype.ts';
-import type { Tolerance } from '../../tensor/furthest.ts';
+import type { Tolerance } from '../../tensor/distance.ts';
 
 /** One step of FP16 is up to a thousandth of its value, and what leads to it may have been rounded several times. */
 const halfTolerance: Tolerance = { relative: 1e-2, absolute: 1e-3 };

@@ -13,7 +13,7 @@ import type { TrafficTarget } from '../../repository/schema.ts';
 import type { Tier } from '../../routing/place.ts';
 import { ShareSampler } from '../../routing/share-sampler.ts';
 import type { Defer } from '../../storage/types.ts';
-import type { Logger } from '../../telemetry/log.ts';
+import type { Logger } from '../../telemetry/logger.ts';
 import type { ShadowFigures, ShadowTarget } from '../../telemetry/shadow-figures.ts';
 import { heldBytes } from '../../tensor/bytes.ts';
 import { checkFeeds } from '../../tensor/check.ts';

@@ -19,7 +19,7 @@ import {
 } from '../../governance/vault/sealed-receipt.ts';
 import type { Vault } from '../../governance/vault/vault.ts';
 import type { Defer } from '../../storage/types.ts';
-import type { Logger } from '../../telemetry/log.ts';
+import type { Logger } from '../../telemetry/logger.ts';
 
 export interface Governance {
   /** Milliseconds since 1970. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { distanceBetween } from '../../src/tensor/furthest.ts';
+import { distanceBetween } from '../../src/tensor/distance.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
 const tolerance = { relative: 1e-3, absolute: 1e-5 };

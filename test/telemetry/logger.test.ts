@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EdgewiseError } from '../../src/errors.ts';
-import { createLogger, type LogEvent, type LogOptions } from '../../src/telemetry/log.ts';
+import { createLogger, type LogEvent, type LogOptions } from '../../src/telemetry/logger.ts';
 
 function logged(event: LogEvent, level: LogOptions['level'] = 'all'): unknown {
   const lines: string[] = [];
