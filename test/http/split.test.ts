@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
-import { identify } from '../../src/http/caller/auth.ts';
+import { authenticate } from '../../src/http/caller/authenticate.ts';
 import type { AppEnv } from '../../src/http/context.ts';
 import { splitOf, stickyKeyOf } from '../../src/http/infer/split.ts';
 import { readConfig } from '../../src/platform/config.ts';
@@ -24,7 +24,7 @@ async function stickyKey(headers: Record<string, string>): Promise<string> {
   });
   const app = new Hono<AppEnv>().get('/', async (c) => {
     c.set('requestId', 'the request');
-    const caller = await identify(c.req, { settings: http });
+    const caller = await authenticate(c.req, { settings: http });
     return c.text(stickyKeyOf(caller, c));
   });
   return (await app.request('/', { headers })).text();

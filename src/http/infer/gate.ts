@@ -7,7 +7,7 @@ import { declaredPurpose } from '../../governance/policy/purpose.ts';
 import type { GateFacts, Permit, Refusal, Stop } from '../../governance/policy/types.ts';
 import type { ResolvedModel } from '../../repository/model-repository.ts';
 import { matchesModel } from '../../repository/name.ts';
-import { boundRefusals } from '../caller/callers.ts';
+import { limitRefusals } from '../caller/identify.ts';
 import type { Rates } from '../caller/rates.ts';
 import { residencyOf } from '../caller/residency.ts';
 import { type AppContext, addAnswerHeaders } from '../context.ts';
@@ -118,7 +118,7 @@ export async function refuse(
   retryAfterSeconds?: number,
 ): Promise<never> {
   const { governance, action, atMs, caller, model, rates } = entrance;
-  boundRefusals(c, caller, rates);
+  limitRefusals(c, caller, rates);
   const issued = await governance.issuer.refusal({
     atMs,
     action,

@@ -12,7 +12,8 @@ import { maxBundleBytes } from '../../repository/signing/bundle.ts';
 import { isUnstated } from '../../repository/terms.ts';
 import { parseDigest } from '../../storage/digest.ts';
 import { readBody } from '../body/request-body.ts';
-import { identify, readsRepository, requireAdmin } from '../caller/auth.ts';
+import { readsRepository, requireAdmin } from '../caller/access.ts';
+import { authenticate } from '../caller/authenticate.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 import type { Services } from '../services.ts';
 import { accountRoutes } from './accounts.ts';
@@ -39,7 +40,7 @@ export function adminRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.use(async (c, next) => {
-    const caller = await identify(c.req, services);
+    const caller = await authenticate(c.req, services);
     if (!(isRepositoryRead(c) && readsRepository(caller))) requireAdmin(caller, settings);
     await next();
   });

@@ -15,7 +15,7 @@ import { headerLengthName } from '../../protocol/oip/types.ts';
 import { Admission } from '../../scheduler/admission.ts';
 import { digestOf } from '../../storage/digest.ts';
 import { readBody } from '../body/request-body.ts';
-import { boundRefusals, callerOf } from '../caller/callers.ts';
+import { identifyCaller, limitRefusals } from '../caller/identify.ts';
 import { requireHere } from '../caller/residency.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 import { bodyHeaders, inferBodyLimits } from '../infer/body-limits.ts';
@@ -42,13 +42,13 @@ export function disputeRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.post('/disputes', async (c) => {
-    const caller = await callerOf(c, services);
+    const caller = await identifyCaller(c, services);
     const governance = governanceOf(services);
     requireHere(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
     const atMs = governance.now();
     const { compact, disputed } = await disputedAnswer(c, services, governance);
     // Before the run, and whether or not one is needed: every verdict goes into the log.
-    boundRefusals(c, caller, rates);
+    limitRefusals(c, caller, rates);
     const finding = await replay(disputed, means);
     const issued = await governance.issuer.verdict({
       atMs,

@@ -11,9 +11,9 @@ import { checkModelName } from '../../repository/name.ts';
 import { digestSchema, type Manifest } from '../../repository/schema.ts';
 import { parseDigest } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
+import { requireUse } from '../caller/access.ts';
 import { requireAccount } from '../caller/account-access.ts';
-import { requireUse } from '../caller/auth.ts';
-import { callerOf } from '../caller/callers.ts';
+import { identifyCaller } from '../caller/identify.ts';
 import { type AppContext, type AppEnv, addAnswerHeaders } from '../context.ts';
 import { accept, acceptanceRecorder, type RecordAcceptance, withdraw } from '../record/acceptances.ts';
 import type { Services } from '../services.ts';
@@ -53,7 +53,7 @@ export function licenceRoutes(services: Services, recorded?: RecordAcceptance): 
 
   app.post('/acceptances', async (c) => {
     const accounts = accountsOf(services);
-    const caller = tenantOf(await callerOf(c, services));
+    const caller = tenantOf(await identifyCaller(c, services));
     requireAccount(c, services, caller, 'manage');
     const wish = await readDocument(c, acceptanceBody);
     requireUse(caller, wish.model, services.settings);
@@ -70,14 +70,14 @@ export function licenceRoutes(services: Services, recorded?: RecordAcceptance): 
   });
 
   app.get('/acceptances', async (c) => {
-    const caller = tenantOf(await callerOf(c, services));
+    const caller = tenantOf(await identifyCaller(c, services));
     requireAccount(c, services, caller, 'read');
     const { acceptances } = await accountsOf(services).store.tenant(caller.tenant.id);
     return c.json({ acceptances }, 200, ownOnly);
   });
 
   app.delete('/acceptances/:id', async (c) => {
-    const caller = tenantOf(await callerOf(c, services));
+    const caller = tenantOf(await identifyCaller(c, services));
     requireAccount(c, services, caller, 'manage');
     const accounts = accountsOf(services);
     const { acceptance, compact } = await withdraw(
@@ -113,7 +113,7 @@ async function visible(
   name: string,
   version: string | undefined,
 ): Promise<ResolvedModel> {
-  requireUse(await callerOf(c, services), name, services.settings);
+  requireUse(await identifyCaller(c, services), name, services.settings);
   return services.repository.published(name, version);
 }
 
@@ -130,7 +130,7 @@ async function licenceText(
   digest: Digest,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { blobs, repository, settings } = services;
-  requireUse(await callerOf(c, services), name, settings);
+  requireUse(await identifyCaller(c, services), name, settings);
   for (const { version } of (await repository.index(name)).versions) {
     const found = await unlessRefused(() => repository.version(name, version));
     if (found?.manifest.terms.licence.text !== digest) continue;

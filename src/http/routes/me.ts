@@ -11,7 +11,7 @@ import {
   tenantSchema,
 } from '../../governance/accounts/schema.ts';
 import { coversAccount } from '../../governance/accounts/scopes.ts';
-import { callerOf } from '../caller/callers.ts';
+import { identifyCaller } from '../caller/identify.ts';
 import type { AppEnv } from '../context.ts';
 import type { Services } from '../services.ts';
 import { accountsOf } from './accounts.ts';
@@ -40,12 +40,12 @@ export type GrantStanding = z.output<typeof grantStanding>;
 export function meRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
-  app.get('/me', async (c) => c.json(describe(await callerOf(c, services)), 200, ownOnly));
+  app.get('/me', async (c) => c.json(describe(await identifyCaller(c, services)), 200, ownOnly));
 
   app.get('/grants/:grant/status', async (c) => {
     const { directory, now, store } = accountsOf(services);
     const id = c.req.param('grant');
-    const caller = await callerOf(c, services);
+    const caller = await identifyCaller(c, services);
     const tenant =
       caller.kind === 'admin' ? await directory.tenant(await store.tenantOfGrant(id)) : tenantOf(caller);
     const grant = tenant?.grants.find((each) => each.id === id);

@@ -13,8 +13,8 @@ import type { Manifest } from '../../repository/schema.ts';
 import { fileNames } from '../../repository/signing/model-signature.ts';
 import { modelSource } from '../../repository/weights.ts';
 import type { Digest, VerifiedBlobStore } from '../../storage/types.ts';
-import { requireUse } from '../caller/auth.ts';
-import { callerOf } from '../caller/callers.ts';
+import { requireUse } from '../caller/access.ts';
+import { identifyCaller } from '../caller/identify.ts';
 import { residencyOf } from '../caller/residency.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 import { pass } from '../infer/gate.ts';
@@ -32,7 +32,7 @@ export function modelFileRoutes(services: Services): Hono<AppEnv> {
 async function sendFile(c: AppContext, services: Services): Promise<Response> {
   const { name = '', version = '', file = '' } = c.req.param();
   const { placement, repository, settings, tier } = services;
-  const caller = await callerOf(c, services);
+  const caller = await identifyCaller(c, services);
   requireUse(caller, name, settings);
   const jurisdiction = residencyOf(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
   const model = await repository.published(name, version);

@@ -19,8 +19,8 @@ import {
 } from '../../protocol/oip/statistics.ts';
 import { servedVersions } from '../../repository/index/version-policy.ts';
 import type { ModelRepository, ResolvedModel } from '../../repository/model-repository.ts';
-import { mayUse, requireUse } from '../caller/auth.ts';
-import { callerOf } from '../caller/callers.ts';
+import { mayUse, requireUse } from '../caller/access.ts';
+import { identifyCaller } from '../caller/identify.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 import { toHttpError } from '../error-response.ts';
 import { infer } from '../infer/infer.ts';
@@ -62,12 +62,12 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
   });
 
   app.get('/models', async (c) => {
-    const caller = await callerOf(c, services);
+    const caller = await identifyCaller(c, services);
     const names = await repository.names();
     return c.json(modelListBody(names.filter((name) => mayUse(caller, name, settings))));
   });
   app.get('/models/stats', async (c) => {
-    const caller = await callerOf(c, services);
+    const caller = await identifyCaller(c, services);
     return c.json(statisticsBody(await allStatistics(services, (name) => mayUse(caller, name, settings))));
   });
 
@@ -131,7 +131,7 @@ async function resolve(
 ): Promise<ResolvedModel> {
   const { repository, settings } = services;
   const name = c.req.param('name') ?? '';
-  requireUse(await callerOf(c, services), name, settings);
+  requireUse(await identifyCaller(c, services), name, settings);
   return repository[which](name, c.req.param('version'));
 }
 

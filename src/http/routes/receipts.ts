@@ -10,7 +10,7 @@ import type { Receipt } from '../../governance/receipt/schema.ts';
 import { openReceipt, receiptTimeMs, sealReceipt } from '../../governance/vault/sealed-receipt.ts';
 import { readBody } from '../body/request-body.ts';
 import { requireAccount } from '../caller/account-access.ts';
-import { callerOf } from '../caller/callers.ts';
+import { identifyCaller } from '../caller/identify.ts';
 import { requireHere } from '../caller/residency.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 import { proofPatienceMs, wantsLogged } from '../infer/settle.ts';
@@ -37,7 +37,7 @@ export function receiptRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.get('/receipts/:id', async (c) => {
-    const caller = await callerOf(c, services);
+    const caller = await identifyCaller(c, services);
     const governance = governanceOf(services);
     const { compact, receipt } = await keptReceipt(governance, c.req.param('id'), caller);
     if (caller.kind === 'tenant') requireReading(c, services, caller, receipt);
@@ -45,7 +45,7 @@ export function receiptRoutes(services: Services): Hono<AppEnv> {
   });
 
   app.post('/receipts', async (c) => {
-    await callerOf(c, services);
+    await identifyCaller(c, services);
     const governance = governanceOf(services);
     const compact = await givenReceipt(c);
     const receipt = await ownReceipt(governance, compact);

@@ -14,8 +14,9 @@ import { checkModelName } from '../../repository/name.ts';
 import type { ModelIndex } from '../../repository/schema.ts';
 import type { BodyLimits } from '../body/read.ts';
 import { readBody } from '../body/request-body.ts';
-import { identify, mayUse, requireAdmin } from '../caller/auth.ts';
-import { callerOf } from '../caller/callers.ts';
+import { mayUse, requireAdmin } from '../caller/access.ts';
+import { authenticate } from '../caller/authenticate.ts';
+import { identifyCaller } from '../caller/identify.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 import { poolModel } from '../infer/pool-model.ts';
 import type { Services } from '../services.ts';
@@ -28,7 +29,7 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.post('/index', async (c) => {
-    const caller = await callerOf(c, services);
+    const caller = await identifyCaller(c, services);
     const options = parseRepositoryIndexRequest(await readBody(c, control));
     const page = pageOf(c);
     const { indexes, next } = await repository.page({
@@ -67,7 +68,7 @@ export function repositoryRoutes(services: Services): Hono<AppEnv> {
 }
 
 async function controlled(c: AppContext, services: Services): Promise<string> {
-  requireAdmin(await identify(c.req, services), services.settings);
+  requireAdmin(await authenticate(c.req, services), services.settings);
   return checkModelName(c.req.param('name') ?? '');
 }
 

@@ -6,7 +6,7 @@ import type { Caller } from '../../governance/accounts/caller.ts';
 import type { Grant } from '../../governance/accounts/schema.ts';
 import { monthSchema } from '../../governance/statement/schema.ts';
 import { requireAccount } from '../caller/account-access.ts';
-import { callerOf } from '../caller/callers.ts';
+import { identifyCaller } from '../caller/identify.ts';
 import type { AppEnv } from '../context.ts';
 import type { Governance } from '../record/governance.ts';
 import type { Services } from '../services.ts';
@@ -19,7 +19,7 @@ const ownOnly = { 'Cache-Control': 'private, no-store' };
 export function statementRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get('/grants/:grant/statements/:month', async (c) => {
-    const caller = await callerOf(c, services);
+    const caller = await identifyCaller(c, services);
     // Before anything is looked up, so that it says nothing of whose the grant is.
     if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
     const { grant: id, month } = c.req.param();
@@ -33,7 +33,7 @@ export function statementRoutes(services: Services): Hono<AppEnv> {
   });
 
   app.get('/grants', async (c) => {
-    const caller = await callerOf(c, services);
+    const caller = await identifyCaller(c, services);
     if (caller.kind !== 'tenant') throw ofNoTenant(caller);
     requireAccount(c, services, caller, 'read');
     const { id, grants } = caller.tenant;
@@ -51,7 +51,7 @@ export function statementRoutes(services: Services): Hono<AppEnv> {
   });
 
   app.get('/grants/:grant/revisions', async (c) => {
-    const caller = await callerOf(c, services);
+    const caller = await identifyCaller(c, services);
     if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
     const { grant } = await grantOf(accountsOf(services), c.req.param('grant'), caller);
     return c.json({ revisions: await governanceOf(services).grantRevisions.of(grant.id) }, 200, ownOnly);

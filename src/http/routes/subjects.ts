@@ -4,7 +4,7 @@ import { EdgewiseError } from '../../errors.ts';
 import type { Caller, TenantCaller } from '../../governance/accounts/caller.ts';
 import type { Subjects } from '../../governance/subjects/subjects.ts';
 import { requireAccount } from '../caller/account-access.ts';
-import { callerOf } from '../caller/callers.ts';
+import { identifyCaller } from '../caller/identify.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 import type { Services } from '../services.ts';
 
@@ -12,7 +12,7 @@ import type { Services } from '../services.ts';
 export function subjectRoutes(services: Services): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
   app.get('/export', async (c) => {
-    const caller = tenantOf(await callerOf(c, services));
+    const caller = tenantOf(await identifyCaller(c, services));
     requireAccount(c, services, caller, 'read');
     return c.json(await subjectsOf(services).export(caller.tenant.id, fromOf(c)), 200, ownOnly);
   });
