@@ -8,7 +8,7 @@ import { peekStatement } from '../../governance/statement/statement.ts';
 import { verifyStatement } from '../../governance/statement/verify.ts';
 import { type CommonOptions, print } from '../command.ts';
 import { connection } from '../connection.ts';
-import { filesOf, textAt } from '../evidence.ts';
+import { filesOf, textAt } from '../evidence/places.ts';
 import { listedText, statementText, statementVerificationText } from '../render/statement.ts';
 import { nounOf, several } from './account.ts';
 

@@ -3,9 +3,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import type { Bytes } from '../bytes.ts';
-import { EdgewiseError } from '../errors.ts';
-import type { ReadFile } from '../governance/log/tiles.ts';
+import type { Bytes } from '../../bytes.ts';
+import { EdgewiseError } from '../../errors.ts';
+import type { ReadFile } from '../../governance/log/tiles.ts';
 
 const addressForm = /^https?:\/\//;
 

@@ -1,5 +1,5 @@
 /** Receipts as they lie in files, and what lies beside them. */
-import { EdgewiseError } from '../errors.ts';
+import { EdgewiseError } from '../../errors.ts';
 
 /** The compact JWS alone, or with its proof as `/v1/receipts/{id}` answers. */
 export function receiptIn(text: string): { readonly receipt: string; readonly proof?: string } {
