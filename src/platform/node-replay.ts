@@ -7,7 +7,7 @@ import { unlessRefused } from '../governance/replay/replay.ts';
 import { storedModel } from '../governance/replay/stored-model.ts';
 import type { Missing, ReplayMeans } from '../governance/replay/types.ts';
 import type { Publishers } from '../repository/signing/publishers.ts';
-import { modelSource } from '../repository/weights.ts';
+import { openModelSource } from '../repository/weights.ts';
 import { verified } from '../storage/tiered.ts';
 import type { BlobStore, Digest } from '../storage/types.ts';
 
@@ -53,7 +53,7 @@ export function createNodeReplay({ blobs, publishers, runtimes = [] }: NodeRepla
       const engine = await held(engines, name, () => engineFor(name));
       if ('missing' in engine) return engine;
       const session = await held(sessions, `${name} ${manifestDigest}`, async () =>
-        engine.createSession(await modelSource(manifest, store)),
+        engine.createSession(await openModelSource(manifest, store)),
       );
       const { runtime } = session;
       return unlessRefused(async () => ({ outputs: await session.run(inputs, outputs), runtime }), runtime);

@@ -11,14 +11,14 @@ import type { Defer, Digest, StateStore, VerifiedBlobStore } from '../storage/ty
 import { decodeIndex, readManifest, type StoredManifest } from './documents.ts';
 import { ModelListing, type ModelPage, type PageOptions } from './index/listing.ts';
 import {
+  findPublishedEntry,
+  findServedEntry,
   noSuchModel,
   noSuchVersion,
-  publishedEntry,
+  resolveAlias,
   type ServedIndex,
-  servedEntry,
   serveIndex,
-  unreadable,
-  versionNamed,
+  toNotReadyError,
 } from './index/served.ts';
 import { indexKey } from './keys.ts';
 import { isModelName } from './name.ts';
@@ -120,7 +120,7 @@ export class ModelRepository {
   resolve(name: string, versionOrAlias?: string): ResolvedModel | Promise<ResolvedModel> {
     const cached = this.#usable(name);
     if (cached === undefined) return this.#resolveFromStore(name, versionOrAlias);
-    const entry = servedEntry(cached, versionOrAlias);
+    const entry = findServedEntry(cached, versionOrAlias);
     const held = this.#manifests.get(entry.manifestDigest);
     const verdict = held?.verdict;
     if (held === undefined || verdict === undefined || verdict.bundle !== entry.signature) {
@@ -132,7 +132,7 @@ export class ModelRepository {
 
   /** As `resolve`, also of a model that is unloaded: for what is said of it, and what is had of it without a run. */
   published(name: string, versionOrAlias?: string): Promise<ResolvedModel> {
-    return this.#resolveFromStore(name, versionOrAlias, publishedEntry);
+    return this.#resolveFromStore(name, versionOrAlias, findPublishedEntry);
   }
 
   /** @throws EdgewiseError `model_not_found`, `model_not_ready` */
@@ -147,7 +147,7 @@ export class ModelRepository {
    */
   async version(name: string, versionOrAlias: string): Promise<StoredVersion> {
     const { index } = this.#usable(name) ?? (await this.#readIndex(name));
-    const version = versionNamed(index, versionOrAlias);
+    const version = resolveAlias(index, versionOrAlias);
     const entry = index.versions.find((each) => each.version === version);
     if (entry === undefined) throw noSuchVersion(index, versionOrAlias);
     const { manifestDigest, signature } = entry;
@@ -176,7 +176,7 @@ export class ModelRepository {
     try {
       return await this.#listing.page(options);
     } catch (error) {
-      throw unreadable(error);
+      throw toNotReadyError(error);
     }
   }
 
@@ -189,7 +189,7 @@ export class ModelRepository {
     try {
       return await this.#listing.names();
     } catch (error) {
-      throw unreadable(error);
+      throw toNotReadyError(error);
     }
   }
 
@@ -230,7 +230,7 @@ export class ModelRepository {
   async #resolveFromStore(
     name: string,
     versionOrAlias: string | undefined,
-    entryOf = servedEntry,
+    entryOf = findServedEntry,
   ): Promise<ResolvedModel> {
     const cached = this.#usable(name) ?? (await this.#readIndex(name));
     const entry = entryOf(cached, versionOrAlias);
@@ -273,7 +273,7 @@ export class ModelRepository {
     try {
       read = await this.#fetchIndex(name, readAt);
     } catch (error) {
-      throw unreadable(error);
+      throw toNotReadyError(error);
     }
     const standing = this.#indexes.peek(name);
     const newest = epoch === this.#epoch && (standing === undefined || standing.readAt <= readAt);

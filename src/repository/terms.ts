@@ -159,7 +159,7 @@ export const sourceTermsSchema = plainTermsSchema
   .superRefine(refuseContradictions)
   .superRefine(({ anonymous, grant, royalty }, context) => {
     // Of anonymous use it was said above.
-    if (anonymous || !isUnstated({ grant, royalty })) return;
+    if (anonymous || !hasUnstatedRoyalty({ grant, royalty })) return;
     context.addIssue({
       code: 'custom',
       path: ['royalty'],
@@ -170,12 +170,12 @@ export const sourceTermsSchema = plainTermsSchema
 export type SourceTerms = z.output<typeof sourceTermsSchema>;
 
 /** Whether a royalty is owed of which no statement is ever made: statements are of grants. */
-export function isUnstated({ grant, royalty }: Pick<Terms, 'grant' | 'royalty'>): boolean {
+export function hasUnstatedRoyalty({ grant, royalty }: Pick<Terms, 'grant' | 'royalty'>): boolean {
   return royalty !== undefined && grant !== 'required';
 }
 
 /** The terms to publish, once the text is known. */
-export function publishedTerms(terms: SourceTerms, text: { digest: Digest; byteLength: number }): Terms {
+export function toPublishedTerms(terms: SourceTerms, text: { digest: Digest; byteLength: number }): Terms {
   const { spdx, acceptance } = terms.licence;
   return { ...terms, licence: { spdx, text: text.digest, byteLength: text.byteLength, acceptance } };
 }

@@ -35,7 +35,7 @@ type Weights = NonNullable<Manifest['weights']>;
  * @throws EdgewiseError `digest_mismatch` when a blob is stored only with wrong bytes, or is of another length than the
  * manifest says; `model_not_ready` when it is not stored at all. Reads of the weights throw the same.
  */
-export async function modelSource(
+export async function openModelSource(
   manifest: Manifest,
   blobs: VerifiedBlobStore,
   options: ModelSourceOptions = {},

@@ -14,7 +14,7 @@ import {
   encodeModel,
   type ModelProto,
 } from '../../src/repository/onnx/proto.ts';
-import { modelSource } from '../../src/repository/weights.ts';
+import { openModelSource } from '../../src/repository/weights.ts';
 import { floats, model, value } from '../repository/onnx/models.ts';
 import { publisherKey } from '../support/publisher.ts';
 import { licenceFile, licenceText, openSourceTerms } from '../support/terms.ts';
@@ -105,7 +105,7 @@ describe('pushModel()', () => {
     const client = createAdminClient({ url: server.url, key: adminKey });
     const pulled = join(folder, 'pulled');
     await pullModel(client, 'acme/large', '1', { out: pulled });
-    const { graph } = await modelSource(manifest, server.service.services.blobs);
+    const { graph } = await openModelSource(manifest, server.service.services.blobs);
     expect(Buffer.compare(readFileSync(join(pulled, 'model.onnx')), graph)).toBe(0);
     const session = await createOrtNodeEngine().createSession({ graph });
     const feeds: Feeds = new Map([['x', { datatype: 'FP32', shape: [1, 1], data: Float32Array.of(0.5) }]]);
@@ -134,7 +134,7 @@ describe('pushModel()', () => {
     const blobs = server.service.services.blobs;
     const last = await blobs.get(manifest.weights?.chunks.at(-1)?.digest ?? 'sha256:');
     expect(new Float32Array(last?.buffer ?? new ArrayBuffer(0)).at(-1)).toBe((size - 1) % 1000);
-    const { graph } = await modelSource(manifest, blobs);
+    const { graph } = await openModelSource(manifest, blobs);
     expect(decodeModel(graph).graph?.initializer?.[0]?.rawData).toBeUndefined();
   });
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { tensorProto } from '../../src/repository/onnx/proto-tables.ts';
 import { type GraphProto, type TensorProto, tensorTypes } from '../../src/repository/onnx/proto-types.ts';
 import { rawBytes } from '../../src/repository/onnx/tensor-data.ts';
-import { decodeMessage } from '../../src/repository/onnx/wire.ts';
+import { decodeProtobuf } from '../../src/repository/onnx/wire.ts';
 import { tensorFromBytes } from '../../src/tensor/bytes.ts';
 import { dataTypeOfOnnx } from '../../src/tensor/onnx-type.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -57,7 +57,7 @@ export function readTensors(
   return new Map(
     values.map(({ name = '' }, index) => {
       const bytes = readFileSync(join(folder, `${kind}_${index}.pb`));
-      return [name, tensorOf(decodeMessage(tensorProto, bytes, 'a tensor'))];
+      return [name, tensorOf(decodeProtobuf(tensorProto, bytes, 'a tensor'))];
     }),
   );
 }

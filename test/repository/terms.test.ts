@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkDocument } from '../../src/check-document.ts';
-import { publishedTerms, sourceTermsSchema, termsSchema } from '../../src/repository/terms.ts';
+import { sourceTermsSchema, termsSchema, toPublishedTerms } from '../../src/repository/terms.ts';
 import { countriesOf, countriesOfAll, isCountry } from '../../src/repository/territories.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { licenceBytes, licenceDigest, openSourceTerms, openTerms, sourceTermsOf } from '../support/terms.ts';
@@ -144,9 +144,9 @@ describe('the terms in docs/publishing.md', () => {
   });
 });
 
-describe('publishedTerms()', () => {
+describe('toPublishedTerms()', () => {
   it('puts the digest of the text where the file was named', () => {
-    const terms = publishedTerms(sourceTermsOf(), { digest: licenceDigest, byteLength: 25 });
+    const terms = toPublishedTerms(sourceTermsOf(), { digest: licenceDigest, byteLength: 25 });
     expect(terms.licence).toEqual({
       spdx: 'Apache-2.0',
       text: licenceDigest,

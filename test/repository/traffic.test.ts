@@ -6,7 +6,7 @@ import { decodeIndex, encodeIndex } from '../../src/repository/documents.ts';
 import {
   emptyIndex,
   withAlias,
-  withdrawn,
+  withdrawVersion,
   withoutAlias,
   withoutShadow,
   withoutSplit,
@@ -175,7 +175,7 @@ describe('withoutVersion()', () => {
   });
 });
 
-describe('withdrawn()', () => {
+describe('withdrawVersion()', () => {
   it('gives an alias its split and shadow back with its version', () => {
     const before = withShadow(
       withSplit(base, 'stable', split(arm('1', 90), arm('2', 10))),
@@ -183,7 +183,7 @@ describe('withdrawn()', () => {
       arm('3', 5),
     );
     const during = withAlias(published(before, '4'), 'stable', '4');
-    expect(withdrawn(during, '4', before)).toEqual(before);
+    expect(withdrawVersion(during, '4', before)).toEqual(before);
   });
 
   it('leaves out what went meanwhile, and aliases that were set elsewhere', () => {
@@ -192,14 +192,14 @@ describe('withdrawn()', () => {
       (index, alias) => withAlias(index, alias, '4'),
       published(before, '4'),
     );
-    expect(withdrawn(withoutVersion(during, '3'), '4', before)).toEqual(
+    expect(withdrawVersion(withoutVersion(during, '3'), '4', before)).toEqual(
       withoutVersion(withoutSplit(before, 'stable'), '3'),
     );
-    expect(withdrawn(withAlias(during, 'canary', '3'), '4', before).aliases).toEqual({
+    expect(withdrawVersion(withAlias(during, 'canary', '3'), '4', before).aliases).toEqual({
       stable: '1',
       canary: '3',
     });
-    expect(withdrawn(published(emptyIndex('mlp'), '4'), '4', undefined)).toEqual(emptyIndex('mlp'));
+    expect(withdrawVersion(published(emptyIndex('mlp'), '4'), '4', undefined)).toEqual(emptyIndex('mlp'));
   });
 });
 

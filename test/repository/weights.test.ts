@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Bytes } from '../../src/bytes.ts';
-import { modelSource } from '../../src/repository/weights.ts';
+import { openModelSource } from '../../src/repository/weights.ts';
 import type { VerifiedBlobStore } from '../../src/storage/types.ts';
 import { bytesOf, memoryStores, miniature } from './fixtures.ts';
 
@@ -36,7 +36,7 @@ function counted(blobs: VerifiedBlobStore) {
   return { counts, store: { ...blobs, get } };
 }
 
-describe('modelSource()', () => {
+describe('openModelSource()', () => {
   it('reads any range as the slice of the whole, and holds no more than its bound', async () => {
     const lengths = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 12 });
     const ranges = fc.array(fc.tuple(fc.nat(500), fc.nat(500)), { maxLength: 12 });
@@ -53,7 +53,7 @@ describe('modelSource()', () => {
           mostHeld = Math.max(mostHeld, held() + (bytes?.byteLength ?? 0));
           return bytes;
         };
-        const { weights } = await modelSource(manifest, { ...blobs, get }, options);
+        const { weights } = await openModelSource(manifest, { ...blobs, get }, options);
         mostHeld = 0;
         held = () => weights?.heldBytes ?? 0;
         const bound = options.readAheadBytes > 0 ? whole.length : Math.max(options.cacheBytes, ...sizes);
@@ -75,7 +75,7 @@ describe('modelSource()', () => {
   it('yields views into the chunks, not copies', async () => {
     const { blobs, manifest } = await published([pattern(10, 1)]);
     const digest = manifest.weights?.chunks[0]?.digest ?? 'sha256:';
-    const { weights } = await modelSource(manifest, blobs);
+    const { weights } = await openModelSource(manifest, blobs);
     for await (const piece of weights?.read(2, 5) ?? []) {
       expect([piece.byteOffset, piece.byteLength]).toEqual([2, 3]);
       expect(piece.buffer).toBe((await blobs.get(digest))?.buffer);
@@ -85,7 +85,7 @@ describe('modelSource()', () => {
   it('fetches small weights ahead, four chunks at a time, and never again', async () => {
     const { blobs, manifest } = await published(Array.from({ length: 10 }, (_, index) => pattern(10, index)));
     const { counts, store } = counted(blobs);
-    const { weights } = await modelSource(manifest, store);
+    const { weights } = await openModelSource(manifest, store);
     // The graph is read beside the four.
     expect(counts).toMatchObject({ reads: 11, mostRunning: 5 });
     await collect(weights?.read(0, 100));
@@ -95,7 +95,7 @@ describe('modelSource()', () => {
   it('reads large weights only when asked, and keeps the chunks used last', async () => {
     const { blobs, manifest } = await published([pattern(10, 1), pattern(10, 2), pattern(10, 3)]);
     const { counts, store } = counted(blobs);
-    const { weights } = await modelSource(manifest, store, { readAheadBytes: 29, cacheBytes: 20 });
+    const { weights } = await openModelSource(manifest, store, { readAheadBytes: 29, cacheBytes: 20 });
     expect(counts.reads).toBe(1);
     for (const [begin, reads] of [
       [0, 2],
@@ -119,7 +119,7 @@ describe('modelSource()', () => {
     [0, Number.NaN],
   ])('refuses the range %d to %d', async (begin, end) => {
     const { blobs, manifest } = await published([pattern(10, 1)]);
-    const { weights } = await modelSource(manifest, blobs);
+    const { weights } = await openModelSource(manifest, blobs);
     await expect(collect(weights?.read(begin, end))).rejects.toMatchObject({ code: 'invalid_request' });
   });
 
@@ -128,19 +128,21 @@ describe('modelSource()', () => {
     const [, second] = manifest.weights?.chunks ?? [];
     if (second === undefined) throw new Error('wanted two chunks');
     await plain.put(second.digest, pattern(10, 3));
-    await expect(modelSource(manifest, blobs)).rejects.toMatchObject({ code: 'digest_mismatch' });
-    const { weights } = await modelSource(manifest, blobs, { readAheadBytes: 0 });
+    await expect(openModelSource(manifest, blobs)).rejects.toMatchObject({ code: 'digest_mismatch' });
+    const { weights } = await openModelSource(manifest, blobs, { readAheadBytes: 0 });
     await plain.put(second.digest, pattern(10, 3));
     await expect(collect(weights?.read(0, 20))).rejects.toMatchObject({ code: 'digest_mismatch' });
     expect(await collect(weights?.read(0, 10))).toEqual(pattern(10, 1));
     await plain.put(manifest.graph.digest, bytesOf('grapH'));
     const onlyGraph = { readAheadBytes: 0 };
-    await expect(modelSource(manifest, blobs, onlyGraph)).rejects.toMatchObject({ code: 'digest_mismatch' });
+    await expect(openModelSource(manifest, blobs, onlyGraph)).rejects.toMatchObject({
+      code: 'digest_mismatch',
+    });
   });
 
   it('holds a chunk that was read in part, and lets go of one that was read whole', async () => {
     const { blobs, manifest } = await published([pattern(10, 1), pattern(10, 2)]);
-    const { weights } = await modelSource(manifest, blobs, { readAheadBytes: 0 });
+    const { weights } = await openModelSource(manifest, blobs, { readAheadBytes: 0 });
     await collect(weights?.read(0, 5));
     expect(weights?.heldBytes).toBe(10);
     expect(await collect(weights?.read(0, 20))).toEqual(
@@ -152,23 +154,23 @@ describe('modelSource()', () => {
   it('throws digest_mismatch when a blob has another length than the manifest says', async () => {
     const { blobs, manifest } = await published([pattern(10, 1)]);
     const graph = { ...manifest.graph, byteLength: 4 };
-    await expect(modelSource({ ...manifest, graph }, blobs)).rejects.toMatchObject({
+    await expect(openModelSource({ ...manifest, graph }, blobs)).rejects.toMatchObject({
       code: 'digest_mismatch',
     });
   });
 
   it('throws model_not_ready when a blob is gone', async () => {
     const { blobs, plain, manifest } = await published([pattern(10, 1)]);
-    const { weights } = await modelSource(manifest, blobs, { readAheadBytes: 0 });
+    const { weights } = await openModelSource(manifest, blobs, { readAheadBytes: 0 });
     await plain.delete(manifest.weights?.chunks[0]?.digest ?? 'sha256:');
     await expect(collect(weights?.read(0, 1))).rejects.toMatchObject({ code: 'model_not_ready' });
     await plain.delete(manifest.graph.digest);
-    await expect(modelSource(manifest, blobs)).rejects.toMatchObject({ code: 'model_not_ready' });
+    await expect(openModelSource(manifest, blobs)).rejects.toMatchObject({ code: 'model_not_ready' });
   });
 
   it('has no weights where the manifest has none', async () => {
     const { blobs, manifest } = await published([]);
-    const source = await modelSource(manifest, blobs);
+    const source = await openModelSource(manifest, blobs);
     expect(source.weights).toBeUndefined();
     expect(source.graph).toEqual(bytesOf('graph'));
   });

@@ -1,7 +1,7 @@
 /** A graph measured as a push does it, by native ONNX Runtime alone. */
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import type { Feeds } from '../../src/engine/types.ts';
-import { branchOnValues } from '../../src/repository/onnx/branches.ts';
+import { findValueDependentBranch } from '../../src/repository/onnx/branches.ts';
 import { inspectModel } from '../../src/repository/onnx/inspect.ts';
 import { decodeModel } from '../../src/repository/onnx/proto.ts';
 import { drawsRandomNumbers } from '../../src/repository/onnx/random.ts';
@@ -35,7 +35,7 @@ export async function measureGraph(
       config: modelConfigSchema.parse({ name: 'm', description: 'd', terms: openSourceTerms, ...config }),
       samples,
       random: drawsRandomNumbers(model),
-      branch: branchOnValues(model),
+      branch: findValueDependentBranch(model),
     },
     { engines, onProgress: (step, detail) => said.push(`${step}: ${detail}`) },
   );

@@ -1,10 +1,10 @@
 /** Terms for models that are made for tests: they permit everything to everybody, unless a test says otherwise. */
 import {
-  publishedTerms,
   type SourceTerms,
   sourceTermsSchema,
   type Terms,
   termsSchema,
+  toPublishedTerms,
 } from '../../src/repository/terms.ts';
 import type { Digest } from '../../src/storage/types.ts';
 
@@ -33,7 +33,7 @@ export function termsOf(changes: Partial<Terms> = {}): Terms {
 }
 
 /** As a manifest has them. */
-export const openTerms: Terms = publishedTerms(sourceTermsOf(), {
+export const openTerms: Terms = toPublishedTerms(sourceTermsOf(), {
   digest: licenceDigest,
   byteLength: licenceBytes.byteLength,
 });

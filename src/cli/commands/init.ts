@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { EdgewiseError } from '../../errors.ts';
 import { isModelName } from '../../repository/name.ts';
-import { externalRef } from '../../repository/onnx/external.ts';
+import { parseExternalRef } from '../../repository/onnx/external.ts';
 import { decodeModel } from '../../repository/onnx/proto.ts';
 import type { ModelProto } from '../../repository/onnx/proto-types.ts';
 import { isExternal } from '../../repository/onnx/tensor-data.ts';
@@ -105,7 +105,7 @@ function externalLocations(model: ModelProto): readonly string[] {
   const locations = new Set<string>();
   for (const scope of scopesOf(model)) {
     for (const tensor of tensorsOf(scope)) {
-      if (isExternal(tensor)) locations.add(externalRef(tensor).location);
+      if (isExternal(tensor)) locations.add(parseExternalRef(tensor).location);
     }
   }
   return [...locations];

@@ -1,7 +1,7 @@
 /** What the command line prints: plain text for people, JSON for programs. */
 import type { PublishedModel, ShadowFigure } from '../../client/admin-client.ts';
 import type { EdgewiseError, ErrorCode } from '../../errors.ts';
-import { shadowNamed, splitNamed } from '../../repository/index/served.ts';
+import { findShadow, findSplit } from '../../repository/index/served.ts';
 import { type Manifest, type ModelIndex, type SplitArm, targetName } from '../../repository/schema.ts';
 import { termsRows } from './terms.ts';
 
@@ -46,8 +46,8 @@ export function modelList(models: readonly ModelIndex[]): string {
 
 /** `stable→1`, and in brackets how it is split and copied. */
 function aliasText(index: ModelIndex, alias: string): string {
-  const split = splitNamed(index, alias);
-  const shadow = shadowNamed(index, alias);
+  const split = findSplit(index, alias);
+  const shadow = findShadow(index, alias);
   const more = [
     ...(split === undefined ? [] : [`split ${armsText(split.arms)}`]),
     ...(shadow === undefined ? [] : [`shadow ${armsText([shadow])}`]),

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { AdminClient } from '../../client/admin-client.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { encodeManifest, graphBlobs } from '../../repository/documents.ts';
-import { externalRef } from '../../repository/onnx/external.ts';
+import { parseExternalRef } from '../../repository/onnx/external.ts';
 import { inspectModel } from '../../repository/onnx/inspect.ts';
 import { decodeModel } from '../../repository/onnx/proto.ts';
 import { isExternal } from '../../repository/onnx/tensor-data.ts';
@@ -154,7 +154,7 @@ function checkGraph(manifest: Manifest, graph: Uint8Array, label: string): void 
   const model = decodeModel(graph);
   for (const tensor of model.graph?.initializer ?? []) {
     if (isExternal(tensor)) {
-      const { location, offset, length = 0 } = externalRef(tensor);
+      const { location, offset, length = 0 } = parseExternalRef(tensor);
       if (location !== weights?.path || offset + length > end) {
         throw mismatch(
           `the graph of ${label} refers to bytes ${offset} to ${offset + length} of ${location}, which the manifest does not have`,

@@ -4,20 +4,20 @@ import { EdgewiseError } from '../../errors.ts';
 import type { StoredManifest } from '../../repository/documents.ts';
 import { analyseCost } from '../../repository/onnx/cost/analyse.ts';
 import { decodeModel } from '../../repository/onnx/proto.ts';
-import { modelSource } from '../../repository/weights.ts';
+import { openModelSource } from '../../repository/weights.ts';
 import type { Services } from '../services.ts';
 
 /**
  * The model's files. A version without a word on its bounds is looked at now, which takes some milliseconds; one that
  * nothing bounds is remembered, and placed at the origin from then on.
  *
- * @throws EdgewiseError `model_not_ready` if nothing bounds what a request to it costs; as `modelSource`.
+ * @throws EdgewiseError `model_not_ready` if nothing bounds what a request to it costs; as `openModelSource`.
  */
 export async function loadBounded(
   { blobs, unbounded }: Pick<Services, 'blobs' | 'unbounded'>,
   { manifest, manifestDigest }: StoredManifest,
 ): Promise<ModelSource> {
-  const source = await modelSource(manifest, blobs);
+  const source = await openModelSource(manifest, blobs);
   if (manifest.bounded === undefined && !isBounded(source, manifest.values)) {
     unbounded.set(manifestDigest, true, 1);
     throw new EdgewiseError(

@@ -1,6 +1,6 @@
 import type { PoolModel } from '../../engine/session-pool.ts';
 import type { StoredManifest } from '../../repository/documents.ts';
-import { modelSource } from '../../repository/weights.ts';
+import { openModelSource } from '../../repository/weights.ts';
 import type { Services } from '../services.ts';
 import { loadBounded } from './load-bounded.ts';
 
@@ -13,7 +13,7 @@ export function poolModel(services: Services, model: StoredManifest): PoolModel 
     return {
       ...named,
       bytes: manifest.graph.byteLength + (manifest.weights?.byteLength ?? 0),
-      load: () => modelSource(manifest, blobs),
+      load: () => openModelSource(manifest, blobs),
     };
   }
   const { sessionBytes = 0, peakBytes = 0 } = manifest.edgeProfile ?? {};

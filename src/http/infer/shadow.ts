@@ -6,7 +6,7 @@
 import type { Clock } from '../../async/clock.ts';
 import { Lru } from '../../async/lru.ts';
 import type { Feeds, Fetches } from '../../engine/types.ts';
-import { shadowNamed } from '../../repository/index/served.ts';
+import { findShadow } from '../../repository/index/served.ts';
 import { defaultAlias } from '../../repository/index/version-policy.ts';
 import type { ResolvedModel } from '../../repository/model-repository.ts';
 import type { TrafficTarget } from '../../repository/schema.ts';
@@ -84,7 +84,7 @@ export class Shadows {
     const { index, manifest } = answered.model;
     if (index.shadows === undefined) return;
     const alias = answered.alias ?? defaultAlias;
-    const shadow = shadowNamed(index, alias);
+    const shadow = findShadow(index, alias);
     if (shadow === undefined || isOf(answered, shadow)) return;
     const { version, tier, percent } = shadow;
     const target = { model: manifest.name, alias, version, ...(tier && { tier }) };

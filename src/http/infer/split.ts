@@ -1,5 +1,5 @@
 import type { Caller } from '../../governance/accounts/caller.ts';
-import { splitNamed } from '../../repository/index/served.ts';
+import { findSplit } from '../../repository/index/served.ts';
 import { defaultAlias } from '../../repository/index/version-policy.ts';
 import type { ResolvedModel } from '../../repository/model-repository.ts';
 import type { TrafficTarget } from '../../repository/schema.ts';
@@ -29,7 +29,7 @@ export function splitOf(
 ): TrafficTarget | undefined {
   if (index.splits === undefined) return undefined;
   const name = alias ?? defaultAlias;
-  const split = splitNamed(index, name);
+  const split = findSplit(index, name);
   // Model and alias are part of the key, or the same callers would be the first to try every canary.
   return split && chooseArm(split.arms, `${index.name} ${name} ${stickyKey}`);
 }

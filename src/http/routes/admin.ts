@@ -9,7 +9,7 @@ import { servedVersions } from '../../repository/index/version-policy.ts';
 import { isAliasName, isModelVersion } from '../../repository/name.ts';
 import { type Manifest, manifestSchema, versionPolicySchema } from '../../repository/schema.ts';
 import { maxBundleBytes } from '../../repository/signing/bundle.ts';
-import { isUnstated } from '../../repository/terms.ts';
+import { hasUnstatedRoyalty } from '../../repository/terms.ts';
 import { parseDigest } from '../../storage/digest.ts';
 import { readBody } from '../body/request-body.ts';
 import { readsRepository, requireAdmin } from '../caller/access.ts';
@@ -161,7 +161,7 @@ function isRepositoryRead({ req }: AppContext): boolean {
 }
 
 function checkRoyalty({ name, terms, version }: Manifest): void {
-  if (!isUnstated(terms)) return;
+  if (!hasUnstatedRoyalty(terms)) return;
   throw new EdgewiseError(
     'invalid_request',
     `${name}@${version} has a royalty and can be used by its licence alone, of which no statement is made; expected terms.grant "required" beside terms.royalty`,

@@ -11,7 +11,7 @@ import { encodeManifest } from '../../repository/documents.ts';
 import type { ResolvedModel } from '../../repository/model-repository.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import { fileNames } from '../../repository/signing/model-signature.ts';
-import { modelSource } from '../../repository/weights.ts';
+import { openModelSource } from '../../repository/weights.ts';
 import type { Digest, VerifiedBlobStore } from '../../storage/types.ts';
 import { requireUse } from '../caller/access.ts';
 import { identifyCaller } from '../caller/identify.ts';
@@ -90,7 +90,7 @@ async function fileOf(
     }
     case fileNames.graph: {
       if (manifest.graph.chunks === undefined) return stored(manifest.graph.digest, binary);
-      const { graph } = await modelSource(manifest, blobs);
+      const { graph } = await openModelSource(manifest, blobs);
       return { body: new Uint8Array(graph), digest: manifest.graph.digest, type: binary };
     }
     case fileNames.licence:
@@ -108,7 +108,7 @@ async function weightsFile(
   blobs: VerifiedBlobStore,
 ): Promise<ModelFile | undefined> {
   if (manifest.weights === undefined || manifest.weights.path !== file) return undefined;
-  const { weights } = await modelSource(manifest, blobs);
+  const { weights } = await openModelSource(manifest, blobs);
   return weights && { body: streamed(weights), digest: manifest.weights.digest, type: binary };
 }
 

@@ -11,7 +11,7 @@ import {
   type VersionEntry,
   type VersionPolicy,
 } from '../schema.ts';
-import { noSuchVersion, shadowNamed, splitNamed } from './served.ts';
+import { findShadow, findSplit, noSuchVersion } from './served.ts';
 
 export interface NewVersion {
   readonly manifest: Manifest;
@@ -79,7 +79,7 @@ export function withAlias(index: ModelIndex, alias: string, version: string): Mo
   checkPublished(index, version);
   if (index.aliases[alias] === version) return index;
   const next = withoutSplit({ ...index, aliases: { ...index.aliases, [alias]: version } }, alias);
-  return shadowNamed(next, alias)?.version === version ? withoutShadow(next, alias) : next;
+  return findShadow(next, alias)?.version === version ? withoutShadow(next, alias) : next;
 }
 
 export function withoutAlias(index: ModelIndex, alias: string): ModelIndex {
@@ -113,16 +113,20 @@ export function withoutShadow(index: ModelIndex, alias: string): ModelIndex {
  * Takes back a version that was made visible just now, and gives its aliases back to what they were in the index
  * `before`, as far as that is still there.
  */
-export function withdrawn(index: ModelIndex, version: string, before: ModelIndex | undefined): ModelIndex {
+export function withdrawVersion(
+  index: ModelIndex,
+  version: string,
+  before: ModelIndex | undefined,
+): ModelIndex {
   let next = withoutVersion(index, version);
   if (before === undefined) return next;
   const has = (target: { readonly version: string }) => digestOfVersion(next, target.version) !== undefined;
   for (const [alias, target] of Object.entries(before.aliases)) {
     if (index.aliases[alias] !== version || !has({ version: target })) continue;
     next = withAlias(next, alias, target);
-    const split = splitNamed(before, alias);
+    const split = findSplit(before, alias);
     if (split?.arms.every(has)) next = withSplit(next, alias, split);
-    const shadow = shadowNamed(before, alias);
+    const shadow = findShadow(before, alias);
     if (shadow !== undefined && has(shadow)) next = withShadow(next, alias, shadow);
   }
   return next;

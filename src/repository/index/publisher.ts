@@ -16,7 +16,7 @@ import {
   type NewVersion,
   versionConflict,
   withAlias,
-  withdrawn,
+  withdrawVersion,
   withoutAlias,
   withoutShadow,
   withoutSplit,
@@ -30,9 +30,9 @@ import {
 import {
   beginRemoval,
   completeRemoval,
+  isRemovalInProgress,
   type Removal,
   type RemovalStores,
-  removalUnderWay,
 } from './removal.ts';
 import { noSuchModel } from './served.ts';
 import { changeIndex, readIndex } from './store.ts';
@@ -150,7 +150,7 @@ export class Publisher {
     if (removal !== undefined) await completeRemoval(this.#stores, removal);
     if (status === 'unchanged') return status;
 
-    const intact = !(await removalUnderWay(this.#stores)) && (await this.#isWhole(added));
+    const intact = !(await isRemovalInProgress(this.#stores)) && (await this.#isWhole(added));
     if (intact) return status;
     // What was replaced was not served, and neither is this while blobs of it are missing.
     if (status === 'created') await this.#withdraw(manifest, before);
@@ -281,7 +281,7 @@ export class Publisher {
 
   /** Takes back a version that was made visible, and gives its aliases back to the versions that had them. */
   async #withdraw({ name, version }: Manifest, before: ModelIndex | undefined): Promise<void> {
-    await changeIndex(this.#stores.state, name, (index) => index && withdrawn(index, version, before));
+    await changeIndex(this.#stores.state, name, (index) => index && withdrawVersion(index, version, before));
   }
 
   async #remove(name: string, selects: (version: string) => boolean): Promise<void> {

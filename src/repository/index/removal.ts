@@ -112,7 +112,7 @@ export async function completeRemoval(stores: RemovalStores, removal: Removal): 
 }
 
 /** Whether any removal may be deleting now. */
-export async function removalUnderWay(stores: RemovalStores): Promise<boolean> {
+export async function isRemovalInProgress(stores: RemovalStores): Promise<boolean> {
   const { state, wallClock } = stores;
   for (const key of await state.list(removalPrefix)) {
     const entry = await state.get(key);

@@ -24,14 +24,14 @@ export function serveIndex(index: ModelIndex): ServedIndex {
 }
 
 /** @throws EdgewiseError `version_not_found`; `model_not_ready` when the model is unloaded. */
-export function servedEntry(served: ServedIndex, versionOrAlias: string | undefined): VersionEntry {
+export function findServedEntry(served: ServedIndex, versionOrAlias: string | undefined): VersionEntry {
   const { index } = served;
   if (index.unloaded) throw new EdgewiseError('model_not_ready', `model ${index.name} is unloaded`);
-  return publishedEntry(served, versionOrAlias);
+  return findPublishedEntry(served, versionOrAlias);
 }
 
-/** As `servedEntry`, also of a model that is unloaded. @throws EdgewiseError `version_not_found` */
-export function publishedEntry(
+/** As `findServedEntry`, also of a model that is unloaded. @throws EdgewiseError `version_not_found` */
+export function findPublishedEntry(
   { index, entries, defaultEntry }: ServedIndex,
   versionOrAlias: string | undefined,
 ): VersionEntry {
@@ -41,18 +41,18 @@ export function publishedEntry(
 }
 
 /** The version that an alias points to; what is no alias stands for itself. */
-export function versionNamed(index: ModelIndex, versionOrAlias: string): string {
+export function resolveAlias(index: ModelIndex, versionOrAlias: string): string {
   const version = Object.hasOwn(index.aliases, versionOrAlias) ? index.aliases[versionOrAlias] : undefined;
   return version ?? versionOrAlias;
 }
 
 /** The split of an alias; undefined for an alias without one, and for what is none. */
-export function splitNamed({ splits }: ModelIndex, alias: string): Split | undefined {
+export function findSplit({ splits }: ModelIndex, alias: string): Split | undefined {
   return splits !== undefined && Object.hasOwn(splits, alias) ? splits[alias] : undefined;
 }
 
-/** As `splitNamed`, of its shadow. */
-export function shadowNamed({ shadows }: ModelIndex, alias: string): Shadow | undefined {
+/** As `findSplit`, of its shadow. */
+export function findShadow({ shadows }: ModelIndex, alias: string): Shadow | undefined {
   return shadows !== undefined && Object.hasOwn(shadows, alias) ? shadows[alias] : undefined;
 }
 
@@ -76,7 +76,7 @@ export function noSuchVersion(index: ModelIndex, versionOrAlias: string | undefi
 }
 
 /** A store that cannot be reached, as an error that the caller may try again; ours pass. */
-export function unreadable(error: unknown): EdgewiseError {
+export function toNotReadyError(error: unknown): EdgewiseError {
   if (isEdgewiseError(error)) return error;
   return new EdgewiseError('model_not_ready', 'the model repository cannot be read now', {
     cause: error,

@@ -9,7 +9,7 @@ const shapeOperators: ReadonlySet<string> = new Set(['Shape', 'Size']);
  * The name of an operator whose path depends on the values of the model's inputs: an If, or a Loop that ends by a value;
  * undefined where paths depend on shapes and constants alone. What cannot be told counts as dependent.
  */
-export function branchOnValues(model: ModelProto): string | undefined {
+export function findValueDependentBranch(model: ModelProto): string | undefined {
   const scopes = [...scopesOf({ ...model, trainingInfo: [] })];
   const dependent = namesThatDependOnValues(model, scopes);
   for (const { nodes } of scopes) {

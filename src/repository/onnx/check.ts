@@ -4,7 +4,7 @@
  */
 import { EdgewiseError } from '../../errors.ts';
 import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from './proto-types.ts';
-import { checkedByteLength, declaredElements, isExternal, rawBytes, tensorLabel } from './tensor-data.ts';
+import { checkByteLength, declaredElements, isExternal, rawBytes, tensorLabel } from './tensor-data.ts';
 import { checkInterface } from './value-types.ts';
 import { scopesOf, tensorsOf } from './walk.ts';
 
@@ -70,7 +70,7 @@ function checkTensor(tensor: TensorProto): void {
   if (tensor.segment !== undefined) {
     refuse(`${tensorLabel(tensor)} is a segment of a tensor, which is not served`);
   }
-  const byteLength = checkedByteLength(tensor);
+  const byteLength = checkByteLength(tensor);
   if (byteLength === undefined && declaredElements(tensor) !== (tensor.stringData ?? []).length) {
     refuse(
       `${tensorLabel(tensor)} wants ${declaredElements(tensor)} strings, the file holds ${(tensor.stringData ?? []).length}`,

@@ -1,5 +1,5 @@
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from './proto-types.ts';
-import { checkedByteLength } from './tensor-data.ts';
+import { checkByteLength } from './tensor-data.ts';
 
 /**
  * Makes initializers of Constant nodes whose tensor has at least `minBytes`: an attribute cannot leave the graph, an
@@ -17,7 +17,7 @@ function convert(graph: GraphProto, minBytes: number): GraphProto {
   for (const each of graph.node ?? []) {
     const [name = ''] = each.output ?? [];
     const tensor = outputs.has(name) ? undefined : constantTensor(each);
-    if (tensor !== undefined && (checkedByteLength(tensor) ?? 0) >= minBytes) {
+    if (tensor !== undefined && (checkByteLength(tensor) ?? 0) >= minBytes) {
       initializer.push({ ...tensor, name });
     } else {
       node.push(convertSubgraphs(each, minBytes));

@@ -30,7 +30,7 @@ function wholeNumber(value: string | undefined): number | undefined {
  * @throws EdgewiseError `invalid_request` for a location outside the model's folder (absolute, `..`, a drive, a
  * backslash) or an offset or length that is no whole number.
  */
-export function externalRef(tensor: TensorProto): ExternalRef {
+export function parseExternalRef(tensor: TensorProto): ExternalRef {
   const entries = new Map((tensor.externalData ?? []).map(({ key, value }) => [key, value]));
   const location = entries.get('location') ?? '';
   const outside =
@@ -57,7 +57,7 @@ export function externalRef(tensor: TensorProto): ExternalRef {
 
 /** Bytes `begin` to `end` of the file that an external tensor refers to, checked against its shape. */
 function checkedRange(tensor: TensorProto, fileBytes: number | undefined): { begin: number; end: number } {
-  const { location, offset, length } = externalRef(tensor);
+  const { location, offset, length } = parseExternalRef(tensor);
   if (fileBytes === undefined) {
     throw new EdgewiseError(
       'invalid_request',
@@ -83,14 +83,14 @@ export function inlineTensor(
   if (!isExternal(tensor)) {
     return tensor;
   }
-  const bytes = file(externalRef(tensor).location);
+  const bytes = file(parseExternalRef(tensor).location);
   const { begin, end } = checkedRange(tensor, bytes?.byteLength);
   const { externalData: _, dataLocation: __, ...rest } = tensor;
   return { ...rest, rawData: bytes?.subarray(begin, end) ?? new Uint8Array(0) };
 }
 
 /** The tensor with a range of its file in place of the reference. */
-export function storedTensor(
+export function toStoredTensor(
   tensor: TensorProto,
   file: (location: string) => ByteSource | undefined,
 ): TensorProto {
@@ -104,7 +104,7 @@ export function storedTensor(
       `${tensorLabel(tensor)} has values in the model and refers to a file for them, expected one of the two`,
     );
   }
-  const { location } = externalRef(tensor);
+  const { location } = parseExternalRef(tensor);
   const found = file(location);
   const { begin, end } = checkedRange(tensor, found?.byteLength);
   const { externalData: _, dataLocation: __, ...rest } = tensor;
@@ -114,7 +114,7 @@ export function storedTensor(
 }
 
 /** A tensor whose values stand in a file beside the graph. */
-export function externalTensor(
+export function toExternalTensor(
   tensor: TensorProto,
   location: string,
   offset: number,

@@ -4,7 +4,7 @@
  * weights inside an If or a Loop be published as chunks too.
  */
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from './proto-types.ts';
-import { checkedByteLength } from './tensor-data.ts';
+import { checkByteLength } from './tensor-data.ts';
 
 type Renames = ReadonlyMap<string, string>;
 
@@ -64,7 +64,7 @@ function hoistFrom(graph: GraphProto, outer: Renames, hoisting: Hoisting): Graph
   }
   const initializer = (graph.initializer ?? []).filter((tensor) => {
     const { name = '' } = tensor;
-    if (fixed.has(name) || (checkedByteLength(tensor) ?? 0) < hoisting.minBytes) {
+    if (fixed.has(name) || (checkByteLength(tensor) ?? 0) < hoisting.minBytes) {
       return true;
     }
     const hoisted = freshName(name, hoisting.names);

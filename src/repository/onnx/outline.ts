@@ -75,7 +75,7 @@ const model: Kind = new Map([
  * @throws EdgewiseError `invalid_request` when the bytes are not protobuf, or nest too deep; `too_large` when more than
  * `maxOutlineBytes` are left without the data of tensors.
  */
-export async function outlineOf(file: ByteSource): Promise<Outline> {
+export async function readOutline(file: ByteSource): Promise<Outline> {
   const scan = new Scan(file);
   try {
     await scan.message(model, file.byteLength, 0);

@@ -3,7 +3,7 @@ import type * as proto from './proto-types.ts';
 import * as wire from './wire.ts';
 import * as packed from './wire-packed.ts';
 
-export const modelProto: wire.Message<proto.ModelProto> = wire.message({
+export const modelProto: wire.MessageCodec<proto.ModelProto> = wire.defineMessage({
   irVersion: wire.int64Field(1),
   producerName: wire.stringField(2),
   producerVersion: wire.stringField(3),
@@ -18,7 +18,7 @@ export const modelProto: wire.Message<proto.ModelProto> = wire.message({
   configuration: wire.messageList(26, () => deviceConfigurationProto),
 });
 
-const graphProto: wire.Message<proto.GraphProto> = wire.message({
+const graphProto: wire.MessageCodec<proto.GraphProto> = wire.defineMessage({
   node: wire.messageList(1, () => nodeProto),
   name: wire.stringField(2),
   initializer: wire.messageList(5, () => tensorProto),
@@ -31,7 +31,7 @@ const graphProto: wire.Message<proto.GraphProto> = wire.message({
   metadataProps: wire.messageList(16, () => stringStringEntryProto),
 });
 
-const nodeProto: wire.Message<proto.NodeProto> = wire.message({
+const nodeProto: wire.MessageCodec<proto.NodeProto> = wire.defineMessage({
   input: wire.stringList(1),
   output: wire.stringList(2),
   name: wire.stringField(3),
@@ -44,7 +44,7 @@ const nodeProto: wire.Message<proto.NodeProto> = wire.message({
   deviceConfigurations: wire.messageList(10, () => nodeDeviceConfigurationProto),
 });
 
-const attributeProto: wire.Message<proto.AttributeProto> = wire.message({
+const attributeProto: wire.MessageCodec<proto.AttributeProto> = wire.defineMessage({
   name: wire.stringField(1),
   f: wire.floatField(2),
   i: wire.int64Field(3),
@@ -65,7 +65,7 @@ const attributeProto: wire.Message<proto.AttributeProto> = wire.message({
   sparseTensors: wire.messageList(23, () => sparseTensorProto),
 });
 
-export const tensorProto: wire.Message<proto.TensorProto> = wire.message({
+export const tensorProto: wire.MessageCodec<proto.TensorProto> = wire.defineMessage({
   dims: wire.int64List(1),
   dataType: wire.int32Field(2),
   segment: wire.messageField(3, () => tensorSegment),
@@ -83,25 +83,25 @@ export const tensorProto: wire.Message<proto.TensorProto> = wire.message({
   metadataProps: wire.messageList(16, () => stringStringEntryProto),
 });
 
-const tensorSegment: wire.Message<proto.TensorSegment> = wire.message({
+const tensorSegment: wire.MessageCodec<proto.TensorSegment> = wire.defineMessage({
   begin: wire.int64Field(1),
   end: wire.int64Field(2),
 });
 
-const sparseTensorProto: wire.Message<proto.SparseTensorProto> = wire.message({
+const sparseTensorProto: wire.MessageCodec<proto.SparseTensorProto> = wire.defineMessage({
   values: wire.messageField(1, () => tensorProto),
   indices: wire.messageField(2, () => tensorProto),
   dims: wire.int64List(3),
 });
 
-const valueInfoProto: wire.Message<proto.ValueInfoProto> = wire.message({
+const valueInfoProto: wire.MessageCodec<proto.ValueInfoProto> = wire.defineMessage({
   name: wire.stringField(1),
   type: wire.messageField(2, () => typeProto),
   docString: wire.stringField(3),
   metadataProps: wire.messageList(4, () => stringStringEntryProto),
 });
 
-const typeProto: wire.Message<proto.TypeProto> = wire.message({
+const typeProto: wire.MessageCodec<proto.TypeProto> = wire.defineMessage({
   tensorType: wire.messageField(1, () => tensorTypeProto),
   sequenceType: wire.messageField(4, () => elementTypeProto),
   mapType: wire.messageField(5, () => mapTypeProto),
@@ -111,51 +111,51 @@ const typeProto: wire.Message<proto.TypeProto> = wire.message({
   optionalType: wire.messageField(9, () => elementTypeProto),
 });
 
-const tensorTypeProto: wire.Message<proto.TensorTypeProto> = wire.message({
+const tensorTypeProto: wire.MessageCodec<proto.TensorTypeProto> = wire.defineMessage({
   elemType: wire.int32Field(1),
   shape: wire.messageField(2, () => tensorShapeProto),
 });
 
-const elementTypeProto: wire.Message<proto.ElementTypeProto> = wire.message({
+const elementTypeProto: wire.MessageCodec<proto.ElementTypeProto> = wire.defineMessage({
   elemType: wire.messageField(1, () => typeProto),
 });
 
-const mapTypeProto: wire.Message<proto.MapTypeProto> = wire.message({
+const mapTypeProto: wire.MessageCodec<proto.MapTypeProto> = wire.defineMessage({
   keyType: wire.int32Field(1),
   valueType: wire.messageField(2, () => typeProto),
 });
 
-const opaqueTypeProto: wire.Message<proto.OpaqueTypeProto> = wire.message({
+const opaqueTypeProto: wire.MessageCodec<proto.OpaqueTypeProto> = wire.defineMessage({
   domain: wire.stringField(1),
   name: wire.stringField(2),
 });
 
-const tensorShapeProto: wire.Message<proto.TensorShapeProto> = wire.message({
+const tensorShapeProto: wire.MessageCodec<proto.TensorShapeProto> = wire.defineMessage({
   dim: wire.messageList(1, () => dimensionProto),
 });
 
-const dimensionProto: wire.Message<proto.DimensionProto> = wire.message({
+const dimensionProto: wire.MessageCodec<proto.DimensionProto> = wire.defineMessage({
   dimValue: wire.int64Field(1),
   dimParam: wire.stringField(2),
   denotation: wire.stringField(3),
 });
 
-const operatorSetIdProto: wire.Message<proto.OperatorSetIdProto> = wire.message({
+const operatorSetIdProto: wire.MessageCodec<proto.OperatorSetIdProto> = wire.defineMessage({
   domain: wire.stringField(1),
   version: wire.int64Field(2),
 });
 
-const stringStringEntryProto: wire.Message<proto.StringStringEntryProto> = wire.message({
+const stringStringEntryProto: wire.MessageCodec<proto.StringStringEntryProto> = wire.defineMessage({
   key: wire.stringField(1),
   value: wire.stringField(2),
 });
 
-const tensorAnnotation: wire.Message<proto.TensorAnnotation> = wire.message({
+const tensorAnnotation: wire.MessageCodec<proto.TensorAnnotation> = wire.defineMessage({
   tensorName: wire.stringField(1),
   quantParameterTensorNames: wire.messageList(2, () => stringStringEntryProto),
 });
 
-const functionProto: wire.Message<proto.FunctionProto> = wire.message({
+const functionProto: wire.MessageCodec<proto.FunctionProto> = wire.defineMessage({
   name: wire.stringField(1),
   sinceVersion: wire.int64Field(2),
   status: wire.int32Field(3),
@@ -172,43 +172,44 @@ const functionProto: wire.Message<proto.FunctionProto> = wire.message({
   metadataProps: wire.messageList(14, () => stringStringEntryProto),
 });
 
-const trainingInfoProto: wire.Message<proto.TrainingInfoProto> = wire.message({
+const trainingInfoProto: wire.MessageCodec<proto.TrainingInfoProto> = wire.defineMessage({
   initialization: wire.messageField(1, () => graphProto),
   algorithm: wire.messageField(2, () => graphProto),
   initializationBinding: wire.messageList(3, () => stringStringEntryProto),
   updateBinding: wire.messageList(4, () => stringStringEntryProto),
 });
 
-const deviceConfigurationProto: wire.Message<proto.DeviceConfigurationProto> = wire.message({
+const deviceConfigurationProto: wire.MessageCodec<proto.DeviceConfigurationProto> = wire.defineMessage({
   name: wire.stringField(1),
   numDevices: wire.int32Field(2),
   device: wire.stringList(3),
 });
 
-const nodeDeviceConfigurationProto: wire.Message<proto.NodeDeviceConfigurationProto> = wire.message({
-  configurationId: wire.stringField(1),
-  shardingSpec: wire.messageList(2, () => shardingSpecProto),
-  pipelineStage: wire.int32Field(3),
-});
+const nodeDeviceConfigurationProto: wire.MessageCodec<proto.NodeDeviceConfigurationProto> =
+  wire.defineMessage({
+    configurationId: wire.stringField(1),
+    shardingSpec: wire.messageList(2, () => shardingSpecProto),
+    pipelineStage: wire.int32Field(3),
+  });
 
-const shardingSpecProto: wire.Message<proto.ShardingSpecProto> = wire.message({
+const shardingSpecProto: wire.MessageCodec<proto.ShardingSpecProto> = wire.defineMessage({
   tensorName: wire.stringField(1),
   device: wire.int64List(2),
   indexToDeviceGroupMap: wire.messageList(3, () => intIntListEntryProto),
   shardedDim: wire.messageList(4, () => shardedDimProto),
 });
 
-const intIntListEntryProto: wire.Message<proto.IntIntListEntryProto> = wire.message({
+const intIntListEntryProto: wire.MessageCodec<proto.IntIntListEntryProto> = wire.defineMessage({
   key: wire.int64Field(1),
   value: wire.int64List(2),
 });
 
-const shardedDimProto: wire.Message<proto.ShardedDimProto> = wire.message({
+const shardedDimProto: wire.MessageCodec<proto.ShardedDimProto> = wire.defineMessage({
   axis: wire.int64Field(1),
   simpleSharding: wire.messageList(2, () => simpleShardedDimProto),
 });
 
-const simpleShardedDimProto: wire.Message<proto.SimpleShardedDimProto> = wire.message({
+const simpleShardedDimProto: wire.MessageCodec<proto.SimpleShardedDimProto> = wire.defineMessage({
   dimValue: wire.int64Field(1),
   dimParam: wire.stringField(2),
   numShards: wire.int64Field(3),

@@ -1,7 +1,7 @@
 /** `.onnx` bytes in and out. The objects: `proto-types.ts`; their field numbers: `proto-tables.ts`. */
 import { modelProto } from './proto-tables.ts';
 import type { ModelProto } from './proto-types.ts';
-import { decodeMessage, encodeMessage } from './wire.ts';
+import { decodeProtobuf, encodeProtobuf } from './wire.ts';
 
 export type * from './proto-types.ts';
 export { attributeTypes, dataLocations, tensorTypes } from './proto-types.ts';
@@ -13,10 +13,10 @@ export { attributeTypes, dataLocations, tensorTypes } from './proto-types.ts';
  * absurd number of elements.
  */
 export function decodeModel(bytes: Uint8Array): ModelProto {
-  return decodeMessage(modelProto, bytes, 'an ONNX model');
+  return decodeProtobuf(modelProto, bytes, 'an ONNX model');
 }
 
 /** Fields ascending by number, as protobuf's own encoders write them, then the unknown ones. */
 export function encodeModel(model: ModelProto): Uint8Array<ArrayBuffer> {
-  return encodeMessage(modelProto, model);
+  return encodeProtobuf(modelProto, model);
 }

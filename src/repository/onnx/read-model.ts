@@ -1,8 +1,8 @@
 /** Reads an `.onnx` file by range: the graph into memory, the values of its larger tensors as ranges of their files. */
 import { EdgewiseError } from '../../errors.ts';
 import type { ByteSource } from './byte-source.ts';
-import { externalRef, mapTensors, storedTensor } from './external.ts';
-import { outlineOf } from './outline.ts';
+import { mapTensors, parseExternalRef, toStoredTensor } from './external.ts';
+import { readOutline } from './outline.ts';
 import { decodeModel } from './proto.ts';
 import type { ModelProto, TensorProto } from './proto-types.ts';
 import { isExternal, tensorLabel, typedFieldOf } from './tensor-data.ts';
@@ -21,13 +21,13 @@ export interface OpenedModel {
 /**
  * @param open Gives a file beside the model; undefined where there is none.
  * @throws EdgewiseError `invalid_request` for what is no ONNX model, for a reference outside the folder, a missing file, or
- * a range that does not fit the tensor's shape; `too_large` as `outlineOf`.
+ * a range that does not fit the tensor's shape; `too_large` as `readOutline`.
  */
 export async function readModel(
   file: ByteSource,
   open: (location: string) => Promise<ByteSource | undefined>,
 ): Promise<OpenedModel> {
-  const outline = await outlineOf(file);
+  const outline = await readOutline(file);
   let taken = 0;
   const attached = mapTensors(decodeModel(outline.bytes), (tensor) => {
     const cut = tensor.rawData && outline.cuts.get(tensor.rawData.byteOffset);
@@ -46,7 +46,10 @@ export async function readModel(
     const found = await open(location);
     if (found !== undefined) files.set(location, found);
   }
-  return { model: mapTensors(attached, (tensor) => storedTensor(tensor, (name) => files.get(name))), files };
+  return {
+    model: mapTensors(attached, (tensor) => toStoredTensor(tensor, (name) => files.get(name))),
+    files,
+  };
 }
 
 function severalParts(tensor: TensorProto): EdgewiseError {
@@ -61,7 +64,7 @@ function externalLocations(model: ModelProto): string[] {
   for (const scope of scopesOf(model)) {
     for (const tensor of tensorsOf(scope)) {
       if (isExternal(tensor)) {
-        locations.add(externalRef(tensor).location);
+        locations.add(parseExternalRef(tensor).location);
       }
     }
   }

@@ -1,11 +1,11 @@
 import type { WeightSource } from '../../engine/types.ts';
 import { type ChunkPlan, planChunks } from './chunk-plan.ts';
 import { constantsToInitializers } from './constants.ts';
-import { externalTensor, inlineExternalData, mapTensors } from './external.ts';
+import { inlineExternalData, mapTensors, toExternalTensor } from './external.ts';
 import { hoistInitializers } from './hoist.ts';
 import { decodeModel, encodeModel } from './proto.ts';
 import type { ModelProto, TensorProto } from './proto-types.ts';
-import { checkedByteLength, rawBytes, readBytes } from './tensor-data.ts';
+import { checkByteLength, rawBytes, readBytes } from './tensor-data.ts';
 import { scopesOf, tensorsOf } from './walk.ts';
 
 /** The `location` under which a published graph refers to its weights. */
@@ -40,21 +40,21 @@ export interface SplitModel {
  * @throws EdgewiseError `invalid_request` when a tensor's shape and data disagree.
  */
 export async function splitModel(source: ModelProto): Promise<SplitModel> {
-  const model = withMovableWeights(source);
+  const model = moveWeightsToMainGraph(source);
   const moved = movableWeights(model);
   if (moved.length === 0) {
-    return { graph: encodeModel(await withStoredRead(model)) };
+    return { graph: encodeModel(await readStoredTensors(model)) };
   }
-  const sizes = moved.map((tensor) => checkedByteLength(tensor) ?? 0);
+  const sizes = moved.map((tensor) => checkByteLength(tensor) ?? 0);
   const plan = planChunks(sizes);
   const references = new Map(
     moved.map((tensor, index) => [
       tensor,
-      externalTensor(tensor, weightsPath, plan.offsets[index] ?? 0, sizes[index] ?? 0),
+      toExternalTensor(tensor, weightsPath, plan.offsets[index] ?? 0, sizes[index] ?? 0),
     ]),
   );
   return {
-    graph: encodeModel(await withStoredRead(withInitializers(model, references))),
+    graph: encodeModel(await readStoredTensors(withInitializers(model, references))),
     weights: { path: weightsPath, byteLength: plan.byteLength, pieces: cut(plan, moved.map(valuesOf)) },
   };
 }
@@ -63,26 +63,26 @@ export async function splitModel(source: ModelProto): Promise<SplitModel> {
  * The graph of `splitModel` for an engine that reads the model's own files: its weights stand where they are `stored`.
  * Those that stand in memory stay in the graph.
  */
-export async function graphInPlace(source: ModelProto): Promise<Uint8Array<ArrayBuffer>> {
-  const model = withMovableWeights(source);
+export async function encodeGraphInPlace(source: ModelProto): Promise<Uint8Array<ArrayBuffer>> {
+  const model = moveWeightsToMainGraph(source);
   const references = new Map<TensorProto, TensorProto>();
   for (const tensor of movableWeights(model)) {
     if (tensor.stored !== undefined) {
       const { location, begin, byteLength } = tensor.stored;
-      references.set(tensor, externalTensor(tensor, location, begin, byteLength));
+      references.set(tensor, toExternalTensor(tensor, location, begin, byteLength));
     }
   }
-  return encodeModel(await withStoredRead(withInitializers(model, references)));
+  return encodeModel(await readStoredTensors(withInitializers(model, references)));
 }
 
 /** The model with every initializer that can leave the graph in its outermost graph. */
-export function withMovableWeights(source: ModelProto): ModelProto {
+export function moveWeightsToMainGraph(source: ModelProto): ModelProto {
   return hoistInitializers(constantsToInitializers(source, minExternalBytes), minExternalBytes);
 }
 
 function movableWeights(model: ModelProto): TensorProto[] {
   return (model.graph?.initializer ?? []).filter(
-    (tensor) => (checkedByteLength(tensor) ?? 0) >= minExternalBytes,
+    (tensor) => (checkByteLength(tensor) ?? 0) >= minExternalBytes,
   );
 }
 
@@ -92,7 +92,7 @@ function withInitializers(model: ModelProto, references: ReadonlyMap<TensorProto
 }
 
 /** The model with the values of tensors that are still `stored` read into it: what is to be written has them. */
-export async function withStoredRead(model: ModelProto): Promise<ModelProto> {
+export async function readStoredTensors(model: ModelProto): Promise<ModelProto> {
   const values = new Map<TensorProto, Uint8Array>();
   for (const scope of scopesOf(model)) {
     for (const tensor of tensorsOf(scope)) {

@@ -140,7 +140,7 @@ function typedElementBytes({ bits, field }: ElementType): number {
  *
  * @throws EdgewiseError `invalid_request` when shape and data disagree.
  */
-export function checkedByteLength(tensor: TensorProto): number | undefined {
+export function checkByteLength(tensor: TensorProto): number | undefined {
   const expected = declaredBytes(tensor);
   const present = presentBytes(tensor);
   if (expected === undefined || present === undefined) {
@@ -161,7 +161,7 @@ export function checkedByteLength(tensor: TensorProto): number | undefined {
  * @throws EdgewiseError `invalid_request` when shape and data disagree.
  */
 export function rawBytes(tensor: TensorProto): Uint8Array | undefined {
-  const byteLength = checkedByteLength(tensor);
+  const byteLength = checkByteLength(tensor);
   return byteLength === undefined || tensor.stored !== undefined
     ? undefined
     : (tensor.rawData ?? typedToRaw(tensor));
@@ -175,7 +175,7 @@ export function rawBytes(tensor: TensorProto): Uint8Array | undefined {
 export async function readBytes(tensor: TensorProto): Promise<Uint8Array | undefined> {
   const { stored } = tensor;
   if (stored === undefined) return rawBytes(tensor);
-  checkedByteLength(tensor);
+  checkByteLength(tensor);
   return stored.file.read(stored.begin, stored.begin + stored.byteLength);
 }
 

@@ -32,7 +32,7 @@ const operators: ReadonlyMap<string, Positions> = new Map([
 ]);
 
 /** The model with signed eight-bit weights raised where it computes: exact on every processor. */
-export function unsignedWeights(model: ModelProto): ModelProto {
+export function makeWeightsUnsigned(model: ModelProto): ModelProto {
   const { graph } = model;
   if (graph === undefined) return model;
   const weights = new Map((graph.initializer ?? []).map((tensor) => [tensor.name ?? '', tensor]));

@@ -49,7 +49,7 @@ export type Fields<T> = {
   readonly [K in Exclude<keyof T, Unwritten>]-?: Field<Exclude<T[K], undefined>>;
 };
 
-export interface Message<T> {
+export interface MessageCodec<T> {
   read(reader: Reader, end: number, previous: T | undefined, limits: Limits): T;
   write(writer: Writer, value: T): void;
 }
@@ -163,7 +163,7 @@ export const bytesList = list(scalars.bytes);
 export const int64List = list(scalars.int64);
 
 /** `of` is asked when a value is met, so that messages may hold one another. */
-export function messageField<T>(id: number, of: () => Message<T>): Field<T> {
+export function messageField<T>(id: number, of: () => MessageCodec<T>): Field<T> {
   return {
     id,
     read(reader, wireType, previous, limits) {
@@ -177,7 +177,7 @@ export function messageField<T>(id: number, of: () => Message<T>): Field<T> {
   };
 }
 
-export function messageList<T>(id: number, of: () => Message<T>): Field<T[]> {
+export function messageList<T>(id: number, of: () => MessageCodec<T>): Field<T[]> {
   const item = messageField(id, of);
   return {
     id,
@@ -197,7 +197,7 @@ export function messageList<T>(id: number, of: () => Message<T>): Field<T[]> {
   };
 }
 
-function readNested<T>(reader: Reader, message: Message<T>, previous: T | undefined, limits: Limits): T {
+function readNested<T>(reader: Reader, message: MessageCodec<T>, previous: T | undefined, limits: Limits): T {
   spend(limits, 1);
   limits.depth += 1;
   if (limits.depth > maxDepth) {
@@ -208,7 +208,7 @@ function readNested<T>(reader: Reader, message: Message<T>, previous: T | undefi
   return value;
 }
 
-export function message<T extends UnknownFields>(fields: Fields<T>): Message<T> {
+export function defineMessage<T extends UnknownFields>(fields: Fields<T>): MessageCodec<T> {
   const table: readonly (readonly [string, Field<unknown>])[] = Object.entries<Field<unknown>>(fields).sort(
     ([, a], [, b]) => a.id - b.id,
   );
@@ -257,7 +257,7 @@ export function message<T extends UnknownFields>(fields: Fields<T>): Message<T> 
 }
 
 /** @throws EdgewiseError `invalid_request` when the bytes are not such a message. `what` names it in the error. */
-export function decodeMessage<T>(type: Message<T>, bytes: Uint8Array, what: string): T {
+export function decodeProtobuf<T>(type: MessageCodec<T>, bytes: Uint8Array, what: string): T {
   // A Buffer's views would be Buffers.
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
@@ -275,7 +275,7 @@ export function decodeMessage<T>(type: Message<T>, bytes: Uint8Array, what: stri
   }
 }
 
-export function encodeMessage<T>(type: Message<T>, value: T): Uint8Array<ArrayBuffer> {
+export function encodeProtobuf<T>(type: MessageCodec<T>, value: T): Uint8Array<ArrayBuffer> {
   const writer = new Writer();
   type.write(writer, value);
   return new Uint8Array(writer.finish());

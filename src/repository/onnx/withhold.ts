@@ -8,7 +8,7 @@ import { elementBits, presentBytes } from './tensor-data.ts';
 const wideBits = 32;
 
 /** Initializers of at least `minBytes` whose values have fewer than 32 bits. */
-export function narrowInitializers({ graph = {} }: ModelProto, minBytes: number): TensorProto[] {
+export function findNarrowInitializers({ graph = {} }: ModelProto, minBytes: number): TensorProto[] {
   const inputs = new Set(graph.input?.map(({ name }) => name));
   return (graph.initializer ?? []).filter(
     (tensor) =>

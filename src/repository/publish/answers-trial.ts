@@ -24,7 +24,7 @@ export interface MeasureAnswersInput {
   readonly samples: readonly Feeds[];
   /** Of a model that draws random numbers only the shapes can be compared. */
   readonly random: boolean;
-  /** See `branchOnValues`. */
+  /** See `findValueDependentBranch`. */
   readonly branch: string | undefined;
 }
 

@@ -4,11 +4,11 @@ import type { Fetches, ModelSource } from '../../engine/types.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { classAxis } from '../../tensor/class-axis.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
-import { branchOnValues } from '../onnx/branches.ts';
+import { findValueDependentBranch } from '../onnx/branches.ts';
 import { declareOutputs } from '../onnx/declare-outputs.ts';
 import { inputSpecs, inspectModel, type ModelInspection } from '../onnx/inspect.ts';
-import { describeSplit, graphInPlace, type SplitModel, splitModel } from '../onnx/split.ts';
-import { unsignedWeights } from '../onnx/unsigned-weights.ts';
+import { describeSplit, encodeGraphInPlace, type SplitModel, splitModel } from '../onnx/split.ts';
+import { makeWeightsUnsigned } from '../onnx/unsigned-weights.ts';
 import { type Manifest, manifestSchema, manifestSchemaId } from '../schema.ts';
 import { boundCost, describeUnbounded } from './cost-bounds.ts';
 import { buildForEdge, type EdgeForm, sourceOf } from './edge-form.ts';
@@ -106,7 +106,7 @@ async function build(input: PackageInput, source: ModelFile, options: PackageOpt
       config,
       samples: samples.map(({ feeds }) => feeds),
       random: source.random,
-      branch: branchOnValues(source.model),
+      branch: findValueDependentBranch(source.model),
     },
     options,
   );
@@ -160,8 +160,8 @@ async function nativeForm(
   { model }: ModelFile,
   split: SplitModel,
 ): Promise<ModelSource> {
-  const exact = unsignedWeights(model);
-  if (folder !== undefined) return { graph: await graphInPlace(exact), folder };
+  const exact = makeWeightsUnsigned(model);
+  if (folder !== undefined) return { graph: await encodeGraphInPlace(exact), folder };
   return sourceOf(exact === model ? split : await splitModel(exact));
 }
 

@@ -9,10 +9,10 @@ import type { MeasuredRun } from '../edge-profile.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
 import {
   describeSplit,
+  moveWeightsToMainGraph,
   type SplitModel,
   splitModel,
   weightSource,
-  withMovableWeights,
 } from '../onnx/split.ts';
 import type { EdgeProfile, ModelConfig } from '../schema.ts';
 import { optimise } from './optimise.ts';
@@ -58,7 +58,7 @@ export async function buildForEdge(input: EdgeFormInput, options: PackageOptions
       `${input.config.name} is too large for the edge: its graph and weights take ${mebibytes(modelBytes)}, the edge has ${mebibytes(capBytes)} of memory for all. ${originHint}`,
     );
   }
-  const movable = withMovableWeights(input.model);
+  const movable = moveWeightsToMainGraph(input.model);
   const refusals: EdgewiseError[] = [];
   for (const level of levels) {
     const split = await splitModel(await optimise(movable, level, options.engines));

@@ -1,6 +1,6 @@
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
-import { maxLicenceBytes, publishedTerms, type Terms } from '../terms.ts';
+import { maxLicenceBytes, type Terms, toPublishedTerms } from '../terms.ts';
 import type { PackageInput } from './types.ts';
 
 /**
@@ -17,7 +17,7 @@ export async function readTerms({ config, licenceText }: PackageInput): Promise<
       `the licence text of ${config.name}, ${file} (terms.licence.file), ${wrong}`,
     );
   }
-  return publishedTerms(config.terms, {
+  return toPublishedTerms(config.terms, {
     digest: await digestOf(licenceText),
     byteLength: licenceText.byteLength,
   });

@@ -6,7 +6,7 @@ import type { ModelConfig } from '../schema.ts';
 import { AnswersTrial, fewRows, type MeasureAnswersInput } from './answers-trial.ts';
 import { correctShapes, type RunShapes } from './measured-shapes.ts';
 import { engineText } from './reference.ts';
-import { notRowWise } from './require-rows.ts';
+import { notRowWiseError } from './require-rows.ts';
 import type { RowVerdict } from './row-wise.ts';
 import type { PackageOptions } from './types.ts';
 
@@ -40,7 +40,7 @@ export async function measureAnswers(
   try {
     const runs: RunShapes[] = [];
     const verdict = await new AnswersTrial(input, session, options, runs).judge();
-    if (verdict.rowWise === false && config.maxBatchSize > 0) throw notRowWise(config, verdict.seen);
+    if (verdict.rowWise === false && config.maxBatchSize > 0) throw notRowWiseError(config, verdict.seen);
     const { outputs: measured, corrections } = correctShapes(outputs, runs);
     for (const { spec, declared, measured: shape } of corrections) {
       options.onProgress?.(

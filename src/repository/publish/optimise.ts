@@ -4,8 +4,8 @@ import { gatherFirst } from '../onnx/gather-first.ts';
 import { inspectWeights } from '../onnx/inspect.ts';
 import { decodeModel, encodeModel } from '../onnx/proto.ts';
 import type { ModelProto, TensorProto } from '../onnx/proto-types.ts';
-import { minExternalBytes, withStoredRead } from '../onnx/split.ts';
-import { narrowInitializers, restore, withhold } from '../onnx/withhold.ts';
+import { minExternalBytes, readStoredTensors } from '../onnx/split.ts';
+import { findNarrowInitializers, restore, withhold } from '../onnx/withhold.ts';
 import type { OptimisationLevel, PublishEngines } from './types.ts';
 
 /** What folding may add where it widens no weights: they are laid out ahead, and two branches may each have their own. */
@@ -18,7 +18,7 @@ const minDelayedBytes = 16 * 1024;
  * dequantises, 16-bit ones that a processor computes in 32): rows are looked up before they are dequantised, other weights
  * are dequantised at each run, when they are needed. Where something else grows by more than 2 MiB, nothing is folded.
  *
- * @param model Its weights all in its outermost graph: `withMovableWeights`.
+ * @param model Its weights all in its outermost graph: `moveWeightsToMainGraph`.
  * @throws EdgewiseError `invalid_request` when the runtime refuses the model.
  */
 export async function optimise(
@@ -28,7 +28,7 @@ export async function optimise(
 ): Promise<ModelProto> {
   const weightBytes = inspectWeights(model);
   const run = async (source: ModelProto, withheld: readonly TensorProto[], fold: boolean) => {
-    const bytes = encodeModel(await withStoredRead(withhold(source, withheld)));
+    const bytes = encodeModel(await readStoredTensors(withhold(source, withheld)));
     return restore(decodeModel(await engines.optimise(bytes, level, { fold })), withheld);
   };
   const isSmall = (optimised: ModelProto) => inspectWeights(optimised) <= weightBytes + slackBytes;
@@ -36,9 +36,9 @@ export async function optimise(
   const kept = new Set(folded.graph?.initializer?.map(({ name }) => name));
   const widened = inspectWeights(folded) > weightBytes;
   const lost = ({ name }: TensorProto) => widened && !kept.has(name);
-  if (isSmall(folded) && !narrowInitializers(model, minExternalBytes).some(lost)) return folded;
+  if (isSmall(folded) && !findNarrowInitializers(model, minExternalBytes).some(lost)) return folded;
   const looked = gatherFirst(model);
-  const withheld = narrowInitializers(looked, minExternalBytes).filter(lost);
+  const withheld = findNarrowInitializers(looked, minExternalBytes).filter(lost);
   for (const fold of [true, false]) {
     const optimised = await run(looked, withheld, fold);
     if (isSmall(optimised)) return delayWeights(optimised, minDelayedBytes);

@@ -24,13 +24,17 @@ export async function requireRows(
       const error = toEdgewiseError(thrown);
       // Whatever else went wrong says nothing of the model.
       if (error.code !== 'invalid_request' && error.code !== 'shape_mismatch') throw error;
-      throw notRowWise(config, `it does not take ${rows} rows: ${error.message}`, error);
+      throw notRowWiseError(config, `it does not take ${rows} rows: ${error.message}`, error);
     }
-    if (seen !== undefined) throw notRowWise(config, seen);
+    if (seen !== undefined) throw notRowWiseError(config, seen);
   }
 }
 
-export function notRowWise({ name, maxBatchSize }: Batching, seen: string, cause?: Error): EdgewiseError {
+export function notRowWiseError(
+  { name, maxBatchSize }: Batching,
+  seen: string,
+  cause?: Error,
+): EdgewiseError {
   return new EdgewiseError(
     'invalid_request',
     `maxBatchSize of ${name} is ${maxBatchSize}, but the model does not answer each row by itself: ${seen}. Set maxBatchSize to 0: callers may then still send several rows in one request, and requests are never run together`,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { branchOnValues } from '../../../src/repository/onnx/branches.ts';
+import { findValueDependentBranch } from '../../../src/repository/onnx/branches.ts';
 import {
   attributeTypes,
   decodeModel,
@@ -53,7 +53,7 @@ const loop = (count: string, goesOn: NodeProto) =>
   });
 const always = node('Identity', ['on'], ['still']);
 
-describe('branchOnValues()', () => {
+describe('findValueDependentBranch()', () => {
   it.each<[string, ReturnType<typeof built>, string | undefined]>([
     ['a plain graph', built([node('Neg', ['x'], ['y'])]), undefined],
     [
@@ -104,6 +104,6 @@ describe('branchOnValues()', () => {
       'Loop',
     ],
   ])('of %s', (_, graph, expected) => {
-    expect(branchOnValues(graph)).toBe(expected);
+    expect(findValueDependentBranch(graph)).toBe(expected);
   });
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { checkModel, modelLimits } from '../../../src/repository/onnx/check.ts';
-import { externalRef, inlineExternalData } from '../../../src/repository/onnx/external.ts';
+import { inlineExternalData, parseExternalRef } from '../../../src/repository/onnx/external.ts';
 import {
   attributeTypes,
   dataLocations,
@@ -208,7 +208,7 @@ describe('inlineExternalData()', () => {
     'x\0y',
     '~/x',
   ])('refuses the location %j', (location) => {
-    expect(() => externalRef(external({ location }))).toThrow(
+    expect(() => parseExternalRef(external({ location }))).toThrow(
       expect.objectContaining({
         code: 'invalid_request',
         message: expect.stringContaining('inside the model'),
@@ -219,7 +219,7 @@ describe('inlineExternalData()', () => {
   it.each([{ offset: '-4' }, { offset: '1e9' }, { length: '99999999999999999999' }, { offset: '0x10' }])(
     'refuses %j',
     (entry) => {
-      expect(() => externalRef(external({ location: 'w.bin', ...entry }))).toThrow(/whole numbers/);
+      expect(() => parseExternalRef(external({ location: 'w.bin', ...entry }))).toThrow(/whole numbers/);
     },
   );
 

@@ -4,7 +4,7 @@ import { Writer } from 'protobufjs/minimal.js';
 import { describe, expect, it } from 'vitest';
 import { isEdgewiseError } from '../../../src/errors.ts';
 import { type ByteSource, bytesSource } from '../../../src/repository/onnx/byte-source.ts';
-import { maxOutlineBytes, outlineOf } from '../../../src/repository/onnx/outline.ts';
+import { maxOutlineBytes, readOutline } from '../../../src/repository/onnx/outline.ts';
 import {
   attributeTypes,
   dataLocations,
@@ -15,7 +15,12 @@ import {
   tensorTypes,
 } from '../../../src/repository/onnx/proto.ts';
 import { readModel } from '../../../src/repository/onnx/read-model.ts';
-import { graphInPlace, splitModel, weightBytes, withStoredRead } from '../../../src/repository/onnx/split.ts';
+import {
+  encodeGraphInPlace,
+  readStoredTensors,
+  splitModel,
+  weightBytes,
+} from '../../../src/repository/onnx/split.ts';
 import { branches, floats, model, value } from './models.ts';
 
 const none = async () => undefined;
@@ -57,9 +62,11 @@ describe('readModel()', () => {
   it.each(realModels)('reads %s as it is read whole, its weights left where they stand', async (path) => {
     const file = new Uint8Array(readFileSync(path));
     const { model: read } = await readModel(bytesSource(file), none);
-    const { bytes } = await outlineOf(bytesSource(file));
+    const { bytes } = await readOutline(bytesSource(file));
     expect(bytes.byteLength).toBeLessThan(file.byteLength / 2);
-    expect(Buffer.compare(encodeModel(await withStoredRead(read)), encodeModel(decodeModel(file)))).toBe(0);
+    expect(Buffer.compare(encodeModel(await readStoredTensors(read)), encodeModel(decodeModel(file)))).toBe(
+      0,
+    );
     const [a, b] = [await splitModel(read), await splitModel(decodeModel(file))];
     expect(Buffer.compare(a.graph, b.graph)).toBe(0);
     expect(a.weights && Buffer.from(await weightBytes(a.weights))).toEqual(
@@ -113,7 +120,7 @@ describe('readModel()', () => {
           },
         );
         const file = encodeModel(source);
-        const read = await withStoredRead((await readModel(bytesSource(file), none)).model);
+        const read = await readStoredTensors((await readModel(bytesSource(file), none)).model);
         const raw = (tensor: TensorProto): TensorProto => {
           const { floatData, doubleData, ...rest } = tensor;
           const typed = floatData ?? doubleData;
@@ -148,7 +155,7 @@ describe('readModel()', () => {
           bytes[at] = byte;
           const outcome = async (read: () => Promise<ModelProto>) => {
             try {
-              return Buffer.from(encodeModel(await withStoredRead(await read()))).toString('base64');
+              return Buffer.from(encodeModel(await readStoredTensors(await read()))).toString('base64');
             } catch (error) {
               expect(isEdgewiseError(error)).toBe(true);
               return undefined;
@@ -229,7 +236,7 @@ describe('readModel()', () => {
   it('lets an engine read the weights where they stand: the graph in place names the file and the range', async () => {
     const file = encodeModel(branches(24));
     const { model: read } = await readModel(bytesSource(file), none);
-    const graph = decodeModel(await graphInPlace(read));
+    const graph = decodeModel(await encodeGraphInPlace(read));
     expect(graph.graph?.initializer?.map(({ name }) => name)).toEqual(['outer/w', 'outer2/w', 'outer/v']);
     for (const { externalData } of graph.graph?.initializer ?? []) {
       const [location, offset, length] = externalData ?? [];

@@ -8,7 +8,7 @@ import {
   type ModelProto,
   tensorTypes,
 } from '../../../src/repository/onnx/proto.ts';
-import { unsignedWeights } from '../../../src/repository/onnx/unsigned-weights.ts';
+import { makeWeightsUnsigned } from '../../../src/repository/onnx/unsigned-weights.ts';
 import { buildPackage } from '../../../src/repository/publish/build.ts';
 import { readSource } from '../../../src/repository/publish/source.ts';
 import type { PackageInput, PublishEngines, SampleFile } from '../../../src/repository/publish/types.ts';
@@ -212,7 +212,7 @@ describe('a model that quantises its activations', () => {
   it.each([[undefined], [[0]], [[-3]], [Array.from({ length: width }, (_, index) => index - 8)]])(
     'has the exact sums as its reference on every processor: zero point %j',
     async (zeroPoint) => {
-      const raised = unsignedWeights(dynamic(zeroPoint));
+      const raised = makeWeightsUnsigned(dynamic(zeroPoint));
       const session = await engines.native.createSession({ graph: encodeModel(raised) });
       const answer = (await session.run(feeds)).get('y');
       const expected = Array.from({ length: width }, (_, column) => {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { systemClock } from '../../../src/async/clock.ts';
 import { Publisher } from '../../../src/repository/index/publisher.ts';
 import { ModelRepository } from '../../../src/repository/model-repository.ts';
-import { modelSource } from '../../../src/repository/weights.ts';
+import { openModelSource } from '../../../src/repository/weights.ts';
 import { cacheBlobStore } from '../../../src/storage/cache.ts';
 import { kvBlobStore } from '../../../src/storage/kv.ts';
 import { r2BlobStore, r2StateStore } from '../../../src/storage/r2.ts';
@@ -39,7 +39,7 @@ it('publishes, resolves, loads and removes a model over R2, KV and the cache', a
     hits.length = 0;
     const { manifest } = await open().resolve('org/mlp', 'stable');
     expect(manifest).toEqual(model.manifest);
-    const { weights } = await modelSource(manifest, blobs);
+    const { weights } = await openModelSource(manifest, blobs);
     const pieces: number[] = [];
     for await (const piece of weights?.read(500, 2500) ?? []) pieces.push(piece.byteLength, piece[0] ?? -1);
     expect(pieces).toEqual([500, 1, 1000, 2, 500, 3]);

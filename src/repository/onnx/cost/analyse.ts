@@ -4,9 +4,9 @@
  * nothing more is learned of what they carry.
  */
 import { type ModelProto, type NodeProto, tensorTypes } from '../proto-types.ts';
+import { Environment, isWholeType } from './environment.ts';
 import { Interpreter } from './interpreter.ts';
 import { limited, shapeFixed } from './knowledge.ts';
-import { isWholeType, Scope } from './scope.ts';
 
 /** Something that input values decide, and nothing bounds. */
 export interface UnboundedCost {
@@ -37,17 +37,17 @@ export function analyseCost(model: ModelProto, bounded: ReadonlySet<string> = ne
   const interpreter = new Interpreter(model);
   let isDue = true;
   for (let round = 0; isDue; round += 1) {
-    const scope = new Scope();
+    const environment = new Environment();
     for (const [index, { name = '', type }] of given.entries()) {
       const elemType = type?.tensorType?.elemType;
-      scope.define(name, {
+      environment.define(name, {
         values: bounded.has(name) || elemType === tensorTypes.BOOL ? limited : 0,
         shape: shapeFixed,
         whole: isWholeType(elemType),
         sources: 1n << BigInt(index),
       });
     }
-    isDue = interpreter.round(graph, scope, round >= patientRounds);
+    isDue = interpreter.round(graph, environment, round >= patientRounds);
   }
   const namesOf = (sources: bigint) =>
     given.map(({ name = '' }) => name).filter((_, index) => ((sources >> BigInt(index)) & 1n) === 1n);

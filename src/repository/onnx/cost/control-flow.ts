@@ -1,20 +1,20 @@
 /** Operators that run graphs: how often they do, and what their bodies are given. */
 import type { GraphProto } from '../proto-types.ts';
+import { Environment } from './environment.ts';
 import {
   above,
   below,
-  chosenBy,
   constant,
   fixed,
-  has,
-  join,
+  hasBits,
+  joinKnowledge,
   type Knowledge,
   limited,
   shapeFixed,
   shapeLimited,
   unknown,
+  weakenByChoice,
 } from './knowledge.ts';
-import { Scope } from './scope.ts';
 import type { Step } from './step.ts';
 
 /**
@@ -24,11 +24,11 @@ import type { Step } from './step.ts';
 const maxIterations = 65_536;
 
 function runBody(
-  { interpreter, scope, place }: Step,
+  { interpreter, environment, place }: Step,
   body: GraphProto,
   inputs: readonly Knowledge[],
 ): Knowledge[] {
-  const inner = new Scope(scope);
+  const inner = new Environment(environment);
   for (const [index, { name = '' }] of (body.input ?? []).entries())
     inner.define(name, inputs[index] ?? unknown);
   return interpreter.runGraph(body, inner, place.at(body));
@@ -36,30 +36,31 @@ function runBody(
 
 /** Either branch: what a run costs is at most what the two cost. */
 export function runIf(step: Step): Knowledge[] {
-  const { inputs, node, scope } = step;
+  const { inputs, node, environment } = step;
   const condition = inputs[0] ?? unknown;
   const [then = [], other = []] = ['then_branch', 'else_branch'].map((name) => {
-    const body = scope.attribute(node, name)?.g;
+    const body = environment.attribute(node, name)?.g;
     return body === undefined ? [] : runBody(step, body, []);
   });
   return then.map((known, index) => {
-    const either = join(known, other[index] ?? unknown);
-    return has(condition.values, fixed) ? either : chosenBy(either, condition.sources);
+    const either = joinKnowledge(known, other[index] ?? unknown);
+    return hasBits(condition.values, fixed) ? either : weakenByChoice(either, condition.sources);
   });
 }
 
 export function runLoop(step: Step): Knowledge[] {
-  const { inputs, interpreter, node, place, scope } = step;
-  const body = scope.attribute(node, 'body')?.g ?? {};
+  const { inputs, interpreter, node, place, environment } = step;
+  const body = environment.attribute(node, 'body')?.g ?? {};
   const [trips, condition, ...initial] = inputs;
   const carriedCount = initial.length;
   // What is carried, then the condition, then whether the number of iterations is fixed.
   const before = initial.map((known, index) => interpreter.carry(place, index, known ?? unknown));
   const conditionNow = interpreter.carry(place, carriedCount, condition ?? constant(true, 1));
-  const isFixed = (trips === undefined || has(trips.values, fixed)) && has(conditionNow.values, fixed);
+  const isFixed =
+    (trips === undefined || hasBits(trips.values, fixed)) && hasBits(conditionNow.values, fixed);
   const deciding = (trips?.sources ?? 0n) | conditionNow.sources;
   const iteration: Knowledge = {
-    values: isFixed ? fixed : trips !== undefined && has(trips.values, above) ? limited : below,
+    values: isFixed ? fixed : trips !== undefined && hasBits(trips.values, above) ? limited : below,
     shape: shapeFixed,
     whole: true,
     sources: isFixed ? 0n : deciding,
@@ -69,7 +70,7 @@ export function runLoop(step: Step): Knowledge[] {
   checkIterations(step, trips, conditionThen);
   return results.map((result, index) => {
     const known = index < carriedCount ? interpreter.carry(place, index, result) : result;
-    return isFixed ? known : chosenBy(known, deciding);
+    return isFixed ? known : weakenByChoice(known, deciding);
   });
 }
 
@@ -82,16 +83,16 @@ function checkIterations(
   const decides = 'the number of iterations';
   const isEndless = trips === undefined || (trips.scalar ?? 0) > maxIterations;
   if (trips !== undefined) interpreter.size(node, trips, { need: above, decides });
-  if (has(condition.values, fixed)) return;
+  if (hasBits(condition.values, fixed)) return;
   if (isEndless) interpreter.find(node, decides, condition.sources);
   else interpreter.drive(condition.sources);
 }
 
 /** Runs its body once for each slice of its inputs. */
 export function runScan(step: Step): Knowledge[] {
-  const { inputs, interpreter, node, place, scope } = step;
-  const body = scope.attribute(node, 'body')?.g ?? {};
-  const scanned = Number(scope.attribute(node, 'num_scan_inputs')?.i ?? 0n);
+  const { inputs, interpreter, node, place, environment } = step;
+  const body = environment.attribute(node, 'body')?.g ?? {};
+  const scanned = Number(environment.attribute(node, 'num_scan_inputs')?.i ?? 0n);
   // Opset 8 has the lengths of sequences before them.
   const given = inputs.slice(Math.max(0, inputs.length - (body.input?.length ?? 0)));
   const stateCount = Math.max(0, given.length - scanned);
@@ -104,16 +105,16 @@ export function runScan(step: Step): Knowledge[] {
   if (shape === 0) interpreter.find(node, 'the number of iterations', deciding);
   return runBody(step, body, [...states, ...slices]).map((result, index) => {
     const known = index < stateCount ? interpreter.carry(place, index, result) : result;
-    return shape === shapeFixed ? known : chosenBy(known, deciding);
+    return shape === shapeFixed ? known : weakenByChoice(known, deciding);
   });
 }
 
 /** Graphs of any other operator, as those that generate text: nothing is known of what it gives them. */
 export function runBodies(step: Step): void {
-  const { node, inputs, scope } = step;
+  const { node, inputs, environment } = step;
   const sources = inputs.reduce((all, known) => all | (known?.sources ?? 0n), 0n);
   for (const attribute of node.attribute ?? []) {
-    const { g, graphs = [] } = scope.resolve(attribute) ?? {};
+    const { g, graphs = [] } = environment.resolve(attribute) ?? {};
     for (const body of g === undefined ? graphs : [g, ...graphs]) {
       const anything: Knowledge = { ...unknown, shape: shapeLimited, sources };
       runBody(step, body, new Array<Knowledge>(body.input?.length ?? 0).fill(anything));

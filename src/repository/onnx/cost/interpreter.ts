@@ -1,14 +1,15 @@
 /** One graph gone through node by node, with what is known in place of values. */
 import type { FunctionProto, GraphProto, ModelProto, NodeProto } from '../proto-types.ts';
 import { runBodies, runIf, runLoop, runScan } from './control-flow.ts';
+import { constantNode, constantTensor, Environment, isWholeType } from './environment.ts';
 import {
   above,
   below,
   constant,
-  equal,
   fixed,
-  has,
-  join,
+  hasBits,
+  isSameKnowledge,
+  joinKnowledge,
   type Knowledge,
   limited,
   normalise,
@@ -18,7 +19,6 @@ import {
 } from './knowledge.ts';
 import { isKnownDomain, type SizingInput, shapingInputs, sizingInputs } from './operators.ts';
 import { isWholeOutput, rangeOf } from './ranges.ts';
-import { constantNode, constantTensor, isWholeType, Scope } from './scope.ts';
 import { type Finding, Place, type Step, type Surroundings } from './step.ts';
 
 const randomOperators: ReadonlySet<string> = new Set([
@@ -55,27 +55,27 @@ export class Interpreter implements Surroundings {
   }
 
   /** Goes through the model once. Returns whether something was learned of a loop, so that another round is due. */
-  round(graph: GraphProto, scope: Scope, impatient: boolean): boolean {
+  round(graph: GraphProto, environment: Environment, impatient: boolean): boolean {
     this.#findings = new Map();
     this.#drivers = 0n;
     this.#learned = false;
     this.#impatient = impatient;
-    this.runGraph(graph, scope, this.#root);
+    this.runGraph(graph, environment, this.#root);
     return this.#learned;
   }
 
   runGraph(
     { node = [], initializer = [], sparseInitializer = [], output = [] }: GraphProto,
-    scope: Scope,
+    environment: Environment,
     place: Place,
   ): Knowledge[] {
     // Over inputs of the same name: what has an initialiser is not for callers to give.
-    for (const tensor of initializer) scope.define(tensor.name ?? '', constantTensor(tensor));
+    for (const tensor of initializer) environment.define(tensor.name ?? '', constantTensor(tensor));
     for (const { values } of sparseInitializer) {
-      scope.define(values?.name ?? '', constant(isWholeType(values?.dataType)));
+      environment.define(values?.name ?? '', constant(isWholeType(values?.dataType)));
     }
-    for (const each of node) this.#runNode(each, scope, place);
-    return output.map(({ name = '' }) => scope.find(name) ?? unknown);
+    for (const each of node) this.#runNode(each, environment, place);
+    return output.map(({ name = '' }) => environment.find(name) ?? unknown);
   }
 
   carry(place: Place, index: number, next: Knowledge): Knowledge {
@@ -85,8 +85,8 @@ export class Interpreter implements Surroundings {
       this.#learned = true;
       return next;
     }
-    const joined = join(before, next);
-    if (equal(joined, before)) return before;
+    const joined = joinKnowledge(before, next);
+    if (isSameKnowledge(joined, before)) return before;
     this.#learned = true;
     const learned = this.#impatient ? { ...unknown, sources: joined.sources } : joined;
     place.carried[index] = learned;
@@ -94,8 +94,8 @@ export class Interpreter implements Surroundings {
   }
 
   size(node: NodeProto, known: Knowledge, { need, decides }: Omit<SizingInput, 'input'>): void {
-    if (has(known.values, fixed)) return;
-    if (has(known.values, need)) this.#drivers |= known.sources;
+    if (hasBits(known.values, fixed)) return;
+    if (hasBits(known.values, need)) this.#drivers |= known.sources;
     else this.find(node, decides, known.sources);
   }
 
@@ -108,52 +108,52 @@ export class Interpreter implements Surroundings {
     this.#drivers |= sources;
   }
 
-  #runNode(node: NodeProto, scope: Scope, place: Place): void {
+  #runNode(node: NodeProto, environment: Environment, place: Place): void {
     const { input = [], output = [] } = node;
-    const inputs = input.map((name) => (name === '' ? undefined : (scope.find(name) ?? unknown)));
-    const outputs = this.#outputsOf(node, inputs, scope, place);
-    for (const [index, name] of output.entries()) scope.define(name, outputs(index));
+    const inputs = input.map((name) => (name === '' ? undefined : (environment.find(name) ?? unknown)));
+    const outputs = this.#outputsOf(node, inputs, environment, place);
+    for (const [index, name] of output.entries()) environment.define(name, outputs(index));
   }
 
   #outputsOf(
     node: NodeProto,
     inputs: readonly (Knowledge | undefined)[],
-    scope: Scope,
+    environment: Environment,
     place: Place,
   ): (index: number) => Knowledge {
     const called = this.#functions.get(functionKey(node.domain, node.opType, node.overload));
-    const step = { interpreter: this, node, inputs, scope, place: place.at(node) };
-    if (called !== undefined) return listed(this.#call(called, step));
+    const step = { interpreter: this, node, inputs, environment, place: place.at(node) };
+    if (called !== undefined) return outputAt(this.#call(called, step));
     if (!isKnownDomain(node)) return () => ({ ...unknown, sources: sourcesOf(inputs) });
     switch (node.opType) {
       case 'Constant':
-        return () => constantNode(scope, node);
+        return () => constantNode(environment, node);
       case 'If':
-        return listed(runIf(step));
+        return outputAt(runIf(step));
       case 'Loop':
-        return listed(runLoop(step));
+        return outputAt(runLoop(step));
       case 'Scan':
-        return listed(runScan(step));
+        return outputAt(runScan(step));
       case 'Shape':
       case 'Size':
       case 'SequenceLength':
         return () => shapeOf(inputs[0] ?? unknown);
       default:
         runBodies(step);
-        return this.#plainOutputs(node, inputs, scope);
+        return this.#plainOutputs(node, inputs, environment);
     }
   }
 
   #call(
     { input = [], output = [], node = [], attributeProto = [] }: FunctionProto,
-    { inputs, node: caller, place, scope }: Step,
+    { inputs, node: caller, place, environment }: Step,
   ): Knowledge[] {
     const attributes = new Map(attributeProto.map((each) => [each.name ?? '', each]));
     for (const each of caller.attribute ?? []) {
-      const given = scope.resolve(each);
+      const given = environment.resolve(each);
       if (given !== undefined) attributes.set(each.name ?? '', given);
     }
-    const body = new Scope(undefined, attributes);
+    const body = new Environment(undefined, attributes);
     for (const [index, name] of input.entries()) {
       const known = inputs[index];
       if (known !== undefined) body.define(name, known);
@@ -165,23 +165,23 @@ export class Interpreter implements Surroundings {
   #plainOutputs(
     node: NodeProto,
     inputs: readonly (Knowledge | undefined)[],
-    scope: Scope,
+    environment: Environment,
   ): (index: number) => Knowledge {
     for (const sizing of sizingInputs(node)) {
       const known = inputs[sizing.input];
       if (known !== undefined) this.size(node, known, sizing);
     }
     if (node.opType === 'Range') this.#sizeRange(node, inputs);
-    const shape = shapeAfter(node, inputs, scope);
+    const shape = shapeAfter(node, inputs, environment);
     const sources = sourcesOf(inputs);
     const decided =
       !randomOperators.has(node.opType ?? '') &&
-      inputs.every((known) => known === undefined || has(known.values, fixed));
+      inputs.every((known) => known === undefined || hasBits(known.values, fixed));
     return (index) =>
       normalise({
         values: decided ? fixed : rangeOf(node, inputs, index),
         shape,
-        whole: wholeOf(node, inputs, index, scope),
+        whole: wholeOf(node, inputs, index, environment),
         sources,
       });
   }
@@ -203,7 +203,7 @@ function functionKey(domain = '', name = '', overload = ''): string {
   return `${domain === 'ai.onnx' ? '' : domain}:${name}:${overload}`;
 }
 
-function listed(outputs: readonly Knowledge[]): (index: number) => Knowledge {
+function outputAt(outputs: readonly Knowledge[]): (index: number) => Knowledge {
   return (index) => outputs[index] ?? unknown;
 }
 
@@ -218,13 +218,17 @@ function shapeOf(known: Knowledge): Knowledge {
   return { values, shape: known.shape === shapeFixed ? shapeFixed : shapeLimited, whole: true, sources };
 }
 
-function shapeAfter(node: NodeProto, inputs: readonly (Knowledge | undefined)[], scope: Scope): number {
+function shapeAfter(
+  node: NodeProto,
+  inputs: readonly (Knowledge | undefined)[],
+  environment: Environment,
+): number {
   // What an unbounded size makes of the shape was found at its node, and is not found again behind it.
   const shape = inputs.reduce((mask, known) => mask & (known?.shape ?? shapeFixed), shapeFixed);
-  const chosen = shapingInputs(node).filter((index) => !has(inputs[index]?.values ?? fixed, fixed));
+  const chosen = shapingInputs(node).filter((index) => !hasBits(inputs[index]?.values ?? fixed, fixed));
   if (chosen.length === 0) return shape;
   // A dimension of nothing may be of any size beside one of 0.
-  const free = node.opType === 'Reshape' && scope.attribute(node, 'allowzero')?.i === 1n;
+  const free = node.opType === 'Reshape' && environment.attribute(node, 'allowzero')?.i === 1n;
   return free ? 0 : shape & shapeLimited;
 }
 
@@ -232,13 +236,13 @@ function wholeOf(
   node: NodeProto,
   inputs: readonly (Knowledge | undefined)[],
   output: number,
-  scope: Scope,
+  environment: Environment,
 ): boolean {
   switch (node.opType) {
     case 'Cast':
-      return isWholeType(Number(scope.attribute(node, 'to')?.i ?? 0n));
+      return isWholeType(Number(environment.attribute(node, 'to')?.i ?? 0n));
     case 'ConstantOfShape':
-      return isWholeType(scope.attribute(node, 'value')?.t?.dataType);
+      return isWholeType(environment.attribute(node, 'value')?.t?.dataType);
     default:
       return isWholeOutput(node, inputs, output);
   }

@@ -43,7 +43,7 @@ export function normalise(known: Knowledge): Knowledge {
 }
 
 /** What holds whichever of the two a value is. */
-export function join(one: Knowledge, other: Knowledge): Knowledge {
+export function joinKnowledge(one: Knowledge, other: Knowledge): Knowledge {
   return normalise({
     values: one.values & other.values,
     shape: one.shape & other.shape,
@@ -53,7 +53,7 @@ export function join(one: Knowledge, other: Knowledge): Knowledge {
   });
 }
 
-export function equal(one: Knowledge, other: Knowledge): boolean {
+export function isSameKnowledge(one: Knowledge, other: Knowledge): boolean {
   return (
     one.values === other.values &&
     one.shape === other.shape &&
@@ -64,7 +64,7 @@ export function equal(one: Knowledge, other: Knowledge): boolean {
 }
 
 /** The same, where it depends on the values of `sources` which of several it is. */
-export function chosenBy(known: Knowledge, sources: bigint): Knowledge {
+export function weakenByChoice(known: Knowledge, sources: bigint): Knowledge {
   return {
     values: known.values & limited,
     shape: known.shape & shapeLimited,
@@ -74,6 +74,6 @@ export function chosenBy(known: Knowledge, sources: bigint): Knowledge {
 }
 
 /** Whether all bits of `need` are known. */
-export function has(mask: number, need: number): boolean {
+export function hasBits(mask: number, need: number): boolean {
   return (mask & need) === need;
 }

@@ -3,7 +3,7 @@
  * is not listed, the output's elements count as unbounded.
  */
 import type { NodeProto } from '../proto-types.ts';
-import { above, below, has, type Knowledge, limited } from './knowledge.ts';
+import { above, below, hasBits, type Knowledge, limited } from './knowledge.ts';
 
 type Inputs = readonly (Knowledge | undefined)[];
 /** The mask of an output's elements. */
@@ -18,12 +18,12 @@ const oneOf =
     indices.reduce((mask, index) => mask & (inputs[index]?.values ?? limited), limited);
 const everyInput: Range = (inputs) =>
   inputs.reduce((mask, input) => mask & (input?.values ?? limited), limited);
-const bothSides: Range = (inputs) => (has(everyInput(inputs, 0), limited) ? limited : 0);
+const bothSides: Range = (inputs) => (hasBits(everyInput(inputs, 0), limited) ? limited : 0);
 /** Updates may be multiplied with what they replace. */
 const updated =
   (data: number, updates: number): Range =>
   (inputs) =>
-    has(maskOf(inputs[data]) & maskOf(inputs[updates]), limited) ? limited : 0;
+    hasBits(maskOf(inputs[data]) & maskOf(inputs[updates]), limited) ? limited : 0;
 
 function maskOf(known: Knowledge | undefined): number {
   return (known?.values ?? 0) & limited;
@@ -36,26 +36,26 @@ function isWhole(inputs: Inputs): boolean {
 /** Bounded from above, and no NaN. */
 function isBelowSomething(known: Knowledge | undefined): boolean {
   const mask = maskOf(known);
-  return known?.whole === true ? has(mask, above) : has(mask, limited);
+  return known?.whole === true ? hasBits(mask, above) : hasBits(mask, limited);
 }
 
 const subtract: Range = ([a, b]) =>
-  (has(maskOf(a) & above, above) && has(maskOf(b), below) ? above : 0) |
-  (has(maskOf(a), below) && isBelowSomething(b) ? below : 0);
+  (hasBits(maskOf(a) & above, above) && hasBits(maskOf(b), below) ? above : 0) |
+  (hasBits(maskOf(a), below) && isBelowSomething(b) ? below : 0);
 
-const negate: Range = ([a]) => (has(maskOf(a), below) ? above : 0) | (isBelowSomething(a) ? below : 0);
+const negate: Range = ([a]) => (hasBits(maskOf(a), below) ? above : 0) | (isBelowSomething(a) ? below : 0);
 
 /** One bound from above bounds a minimum; from below each one has to be bounded. NaN wins over both. */
 const minimum: Range = (inputs) =>
-  (inputs.some((input) => has(maskOf(input), above)) ? above : 0) | (everyInput(inputs, 0) & below);
+  (inputs.some((input) => hasBits(maskOf(input), above)) ? above : 0) | (everyInput(inputs, 0) & below);
 const maximum: Range = (inputs) =>
   (everyInput(inputs, 0) & above) |
-  (isWhole(inputs) && inputs.some((input) => has(maskOf(input), below)) ? below : 0);
+  (isWhole(inputs) && inputs.some((input) => hasBits(maskOf(input), below)) ? below : 0);
 
 const clip: Range = ([x, low, high]) =>
   ((maskOf(x) | maskOf(high)) & above) | ((maskOf(x) | (x?.whole ? maskOf(low) : 0)) & below);
 
-const absolute: Range = ([x]) => below | (has(maskOf(x), limited) ? above : 0);
+const absolute: Range = ([x]) => below | (hasBits(maskOf(x), limited) ? above : 0);
 
 function isNonZero(known: Knowledge | undefined): boolean {
   return known?.scalar !== undefined && known.scalar !== 0;
@@ -63,11 +63,11 @@ function isNonZero(known: Knowledge | undefined): boolean {
 
 /** Whole numbers do not grow by division, and a remainder is smaller than what divides. */
 const divide: Range = (inputs) =>
-  has(maskOf(inputs[0]), limited) && (isWhole(inputs) || isNonZero(inputs[1])) ? limited : 0;
+  hasBits(maskOf(inputs[0]), limited) && (isWhole(inputs) || isNonZero(inputs[1])) ? limited : 0;
 const modulo: Range = (inputs) => {
   const [a, b] = inputs;
-  if (isWhole(inputs)) return has(maskOf(b), limited) ? limited : 0;
-  return has(maskOf(a), limited) && isNonZero(b) ? limited : 0;
+  if (isWhole(inputs)) return hasBits(maskOf(b), limited) ? limited : 0;
+  return hasBits(maskOf(a), limited) && isNonZero(b) ? limited : 0;
 };
 
 /** Elements in the first output, their places in the other ones. */

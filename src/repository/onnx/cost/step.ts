@@ -1,8 +1,8 @@
 /** What an operator that runs graphs needs of what goes through them. */
 import type { GraphProto, NodeProto } from '../proto-types.ts';
+import type { Environment } from './environment.ts';
 import type { Knowledge } from './knowledge.ts';
 import type { SizingInput } from './operators.ts';
-import type { Scope } from './scope.ts';
 
 export interface Finding {
   readonly node: NodeProto;
@@ -26,8 +26,8 @@ export class Place {
 }
 
 export interface Surroundings {
-  /** Defines every value of the graph in `scope`; its inputs stand there already. Returns its outputs. */
-  runGraph(graph: GraphProto, scope: Scope, place: Place): Knowledge[];
+  /** Defines every value of the graph in `environment`; its inputs stand there already. Returns its outputs. */
+  runGraph(graph: GraphProto, environment: Environment, place: Place): Knowledge[];
   /** What a loop carries at `index`, after `next` was learned of it. */
   carry(place: Place, index: number, next: Knowledge): Knowledge;
   /** Notes that `known` decides how much there is to compute, and that it has to be bounded as `need` says. */
@@ -43,6 +43,6 @@ export interface Step {
   readonly interpreter: Surroundings;
   readonly node: NodeProto;
   readonly inputs: readonly (Knowledge | undefined)[];
-  readonly scope: Scope;
+  readonly environment: Environment;
   readonly place: Place;
 }

@@ -3,14 +3,14 @@ import type { AttributeProto, NodeProto, TensorProto } from '../proto-types.ts';
 import { tensorTypes } from '../proto-types.ts';
 import { constant, type Knowledge } from './knowledge.ts';
 
-export class Scope {
+export class Environment {
   readonly #known = new Map<string, Knowledge>();
-  readonly #parent: Scope | undefined;
+  readonly #parent: Environment | undefined;
   /** Of a function's call: what its body's attributes may refer to. */
   readonly #attributes: ReadonlyMap<string, AttributeProto>;
 
   /** A subgraph sees the names around it, and their attributes; a function's body neither. */
-  constructor(parent?: Scope, attributes?: ReadonlyMap<string, AttributeProto>) {
+  constructor(parent?: Environment, attributes?: ReadonlyMap<string, AttributeProto>) {
     this.#parent = parent;
     this.#attributes = attributes ?? parent?.attributes ?? new Map();
   }
@@ -87,13 +87,13 @@ function scalarOf({
 }
 
 /** What a `Constant` holds, in whichever attribute. */
-export function constantNode(scope: Scope, node: NodeProto): Knowledge {
+export function constantNode(environment: Environment, node: NodeProto): Knowledge {
   for (const name of ['value', 'value_int', 'value_float']) {
-    const attribute = scope.attribute(node, name);
+    const attribute = environment.attribute(node, name);
     if (attribute === undefined) continue;
     const { t, i, f } = attribute;
     if (t !== undefined) return constantTensor(t);
     return name === 'value_int' ? constant(true, Number(i ?? 0n)) : constant(false, f ?? 0);
   }
-  return constant(scope.attribute(node, 'value_ints') !== undefined);
+  return constant(environment.attribute(node, 'value_ints') !== undefined);
 }
