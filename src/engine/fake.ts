@@ -6,7 +6,7 @@
 import { EdgewiseError } from '../errors.ts';
 import { typedArrays } from '../tensor/datatype.ts';
 import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
-import { checkedFeeds, fetchedIndices } from './feeds.ts';
+import { findFetchIndices, orderFeeds } from './feeds.ts';
 import type { Engine, EngineMemory, Feeds, Fetches, ModelSource, RuntimeIdentity, Session } from './types.ts';
 
 /**
@@ -152,8 +152,8 @@ class FakeSession implements Session {
     if (this.#running) {
       throw new EdgewiseError('internal', 'a run began while another run of the session was going on');
     }
-    const tensors = checkedFeeds(this.inputs, feeds);
-    const wanted = fetchedIndices(this.outputs, fetches);
+    const tensors = orderFeeds(this.inputs, feeds);
+    const wanted = findFetchIndices(this.outputs, fetches);
     const runBytes = this.#model.runBytes ?? 0;
     this.#engine.take(runBytes, 'the run');
     this.#running = true;

@@ -10,7 +10,7 @@ import type { Feeds } from './types.ts';
  * @throws EdgewiseError `invalid_request` for a missing or unknown input or another datatype, `shape_mismatch` for a shape
  * or a number of elements.
  */
-export function checkedFeeds(inputs: readonly TensorSpec[], feeds: Feeds): readonly Tensor[] {
+export function orderFeeds(inputs: readonly TensorSpec[], feeds: Feeds): readonly Tensor[] {
   const tensors = inputs.map((spec) => {
     const tensor = feeds.get(spec.name);
     if (tensor === undefined) {
@@ -56,7 +56,7 @@ function checkFeed(spec: TensorSpec, tensor: Tensor): void {
  *
  * @throws EdgewiseError `invalid_request` for a name that the model does not have.
  */
-export function fetchedIndices(
+export function findFetchIndices(
   outputs: readonly TensorSpec[],
   fetches?: readonly string[],
 ): readonly number[] {

@@ -1,5 +1,10 @@
 /** Messages out of a stream of chunks that begin and end anywhere. */
-import { lengthsOf, type ProcessReply, parseHeader, prefixBytes } from './ort-node-process-protocol.ts';
+import {
+  type ProcessReply,
+  parseProcessHeader,
+  prefixBytes,
+  readPrefix,
+} from './ort-node-process-protocol.ts';
 
 export class MessageReader<H extends ProcessReply> {
   readonly #onMessage: (header: H, payload: Uint8Array) => void;
@@ -31,13 +36,13 @@ export class MessageReader<H extends ProcessReply> {
     const bytes = this.#bytes;
     switch (this.#part) {
       case 'prefix': {
-        const { headerBytes, payloadBytes } = lengthsOf(bytes);
+        const { headerBytes, payloadBytes } = readPrefix(bytes);
         this.#payloadBytes = payloadBytes;
         this.#await('header', headerBytes);
         return;
       }
       case 'header':
-        this.#header = parseHeader<H>(bytes);
+        this.#header = parseProcessHeader<H>(bytes);
         this.#await('payload', this.#payloadBytes);
         return;
       case 'payload': {

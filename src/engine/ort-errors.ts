@@ -46,7 +46,7 @@ function causeOf({ code, text }: OrtFailure): Error {
 }
 
 /** The error of a session that could not be made from the given bytes. */
-export function createError(failure: OrtFailure): EdgewiseError {
+export function toLoadError(failure: OrtFailure): EdgewiseError {
   const cause = causeOf(failure);
   if (isOutOfMemory(failure.text)) {
     return new EdgewiseError('no_capacity', "the model does not fit into the engine's memory", { cause });
@@ -79,7 +79,7 @@ export function createError(failure: OrtFailure): EdgewiseError {
   });
 }
 
-// "Non-zero status code returned while running Gather node. Name:'g' Status Message: indices element out of data bounds, idx=7".
+// "Non-zero status code returned while running Gather node. Name:'g' Status ProcessMessage: indices element out of data bounds, idx=7".
 const deviceWords =
   /\b(?:CUDA|CUDNN|CUBLAS|CUFFT|CURAND) failure \d+|\bcudaError\w*|device (?:is |was )?(?:lost|removed|hung)|DXGI_ERROR\w*/i;
 const failedNode = /while running (\w+) node\.(?: Name:'([^']*)')?/;
@@ -97,7 +97,7 @@ function runCause({ code, text }: OrtFailure): Error {
 }
 
 /** The error of a run that failed inside the graph. */
-export function runError(failure: OrtFailure): EdgewiseError {
+export function toRunError(failure: OrtFailure): EdgewiseError {
   const cause = runCause(failure);
   if (isOutOfMemory(failure.text)) {
     return new EdgewiseError('no_capacity', 'the run needs more memory than the engine has', { cause });

@@ -6,10 +6,10 @@ import type { Clock } from '../async/clock.ts';
 import { MessageReader } from './message-reader.ts';
 import type { OrtNodeOptions } from './ort-node.ts';
 import {
+  encodeProcessMessage,
   type ProcessAnswer,
   type ProcessReply,
   type ProcessRequest,
-  partsOf,
   receivedError,
 } from './ort-node-process-protocol.ts';
 import { SessionLostError } from './session-lost.ts';
@@ -102,7 +102,7 @@ export class EngineProcess {
    */
   call(header: ProcessRequest, payload: readonly Uint8Array[], limit: WorkLimit): Promise<ProcessReplied> {
     if (this.failure !== undefined) return Promise.reject(lost(this.failure, false, false));
-    const parts = partsOf({ header, payload });
+    const parts = encodeProcessMessage({ header, payload });
     return new Promise<ProcessReplied>((resolve, reject) => {
       this.#pending.push({ limit, resolve, reject });
       if (this.#pending.length === 1) {

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
-import { createError } from './ort-errors.ts';
+import { toLoadError } from './ort-errors.ts';
 
 /** Native ONNX Runtime's graph optimiser: levels whose result does not depend on the machine. */
 export type NodeOptimisationLevel = 'basic' | 'extended';
@@ -33,7 +33,7 @@ export async function optimiseWithOrtNode(
         ...(!fold && { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),
       },
     }).catch((error: unknown) => {
-      throw createError({ text: error instanceof Error ? error.message : String(error) });
+      throw toLoadError({ text: error instanceof Error ? error.message : String(error) });
     });
     await session.release();
     const bytes = await readFile(optimizedModelFilePath);

@@ -10,17 +10,17 @@ import { Worker } from 'node:worker_threads';
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import { createOrtNodeEngine, type OrtNodeOptions } from './ort-node.ts';
 import {
-  lengthsOf,
-  type Message,
+  encodeProcessMessage,
   type ProcessAnswer,
+  type ProcessMessage,
   type ProcessReply,
   type ProcessRequest,
-  parseHeader,
-  partsOf,
+  packTensors,
+  parseProcessHeader,
   prefixBytes,
-  receiveTensors,
-  sendTensors,
+  readPrefix,
   sentError,
+  unpackTensors,
 } from './ort-node-process-protocol.ts';
 import type { Session } from './types.ts';
 
@@ -76,8 +76,8 @@ export async function serveEngine(
       case 'run': {
         const session = sessions.get(header.session);
         if (session === undefined) throw new EdgewiseError('internal', 'the session is released');
-        const fetches = await session.run(receiveTensors(header.feeds, payload), header.fetches);
-        const { sent, payload: bytes } = sendTensors(fetches);
+        const fetches = await session.run(unpackTensors(header.feeds, payload), header.fetches);
+        const { sent, payload: bytes } = packTensors(fetches);
         return { answer: { fetches: sent }, payload: bytes };
       }
       case 'release': {
@@ -114,8 +114,8 @@ interface Answered {
 }
 
 function receive(): Received {
-  const { headerBytes, payloadBytes } = lengthsOf(read(prefixBytes));
-  const header = parseHeader<ProcessRequest>(read(headerBytes));
+  const { headerBytes, payloadBytes } = readPrefix(read(prefixBytes));
+  const header = parseProcessHeader<ProcessRequest>(read(headerBytes));
   return { header, payload: read(payloadBytes) };
 }
 
@@ -130,8 +130,8 @@ function read(byteLength: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-function send(message: Message<ProcessReply>): void {
-  for (const part of partsOf(message)) {
+function send(message: ProcessMessage<ProcessReply>): void {
+  for (const part of encodeProcessMessage(message)) {
     for (let at = 0; at < part.byteLength; )
       at += patiently(() => writeSync(channel, part, at, part.byteLength - at, null));
   }

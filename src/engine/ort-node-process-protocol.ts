@@ -25,7 +25,7 @@ export type ProcessRequest =
   | {
       readonly operation: 'run';
       readonly session: number;
-      readonly feeds: readonly SentTensor[];
+      readonly feeds: readonly PackedTensor[];
       readonly fetches: readonly string[] | undefined;
     }
   /** Of a session, or of a load that goes no further. */
@@ -42,11 +42,11 @@ export interface ProcessAnswer {
   readonly inputs?: readonly TensorSpec[];
   readonly outputs?: readonly TensorSpec[];
   /** Of a run, in the payload. */
-  readonly fetches?: readonly SentTensor[];
+  readonly fetches?: readonly PackedTensor[];
 }
 
 /** A tensor's elements are in the payload, those of the datatype BYTES here. */
-export type SentTensor =
+export type PackedTensor =
   | { readonly name: string; readonly datatype: FixedDataType; readonly shape: Shape }
   | {
       readonly name: string;
@@ -55,7 +55,7 @@ export type SentTensor =
       readonly data: readonly string[];
     };
 
-export interface Message<H> {
+export interface ProcessMessage<H> {
   readonly header: H;
   readonly payload: readonly Uint8Array[];
 }
@@ -67,7 +67,10 @@ const maxPayloadBytes = 2 ** 32 - 1;
 const alignment = 8;
 
 /** The parts of a message in their order, none of them a copy of the payload. */
-export function partsOf({ header, payload }: Message<ProcessRequest | ProcessReply>): readonly Uint8Array[] {
+export function encodeProcessMessage({
+  header,
+  payload,
+}: ProcessMessage<ProcessRequest | ProcessReply>): readonly Uint8Array[] {
   const text = new TextEncoder().encode(JSON.stringify(header));
   const payloadBytes = payload.reduce((sum, { byteLength }) => sum + byteLength, 0);
   if (payloadBytes > maxPayloadBytes) {
@@ -84,7 +87,7 @@ export function partsOf({ header, payload }: Message<ProcessRequest | ProcessRep
   return [head, ...payload];
 }
 
-export function lengthsOf(prefix: Uint8Array): {
+export function readPrefix(prefix: Uint8Array): {
   readonly headerBytes: number;
   readonly payloadBytes: number;
 } {
@@ -93,16 +96,16 @@ export function lengthsOf(prefix: Uint8Array): {
 }
 
 /** Both sides are of one version and write nothing but these messages: the header is what its sender says it is. */
-export function parseHeader<H extends ProcessRequest | ProcessReply>(text: Uint8Array): H {
+export function parseProcessHeader<H extends ProcessRequest | ProcessReply>(text: Uint8Array): H {
   return JSON.parse(new TextDecoder().decode(text)) as H;
 }
 
 /** Tensors as a header lists them, and their payload. */
-export function sendTensors(tensors: Iterable<readonly [name: string, tensor: Tensor]>): {
-  readonly sent: readonly SentTensor[];
+export function packTensors(tensors: Iterable<readonly [name: string, tensor: Tensor]>): {
+  readonly sent: readonly PackedTensor[];
   readonly payload: readonly Uint8Array[];
 } {
-  const sent: SentTensor[] = [];
+  const sent: PackedTensor[] = [];
   const payload: Uint8Array[] = [];
   for (const [name, tensor] of tensors) {
     const { shape } = tensor;
@@ -120,7 +123,7 @@ export function sendTensors(tensors: Iterable<readonly [name: string, tensor: Te
 }
 
 /** The tensors as views of `payload`, whose owner the caller is. */
-export function receiveTensors(sent: readonly SentTensor[], payload: Uint8Array): Feeds {
+export function unpackTensors(sent: readonly PackedTensor[], payload: Uint8Array): Feeds {
   let at = 0;
   return new Map(
     sent.map((tensor): [string, Tensor] => {

@@ -6,10 +6,10 @@
 import { type Clock, systemClock } from '../async/clock.ts';
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import type { TensorSpec } from '../tensor/tensor.ts';
-import { checkedFeeds } from './feeds.ts';
+import { orderFeeds } from './feeds.ts';
 import { type OrtNodeEngine, type OrtNodeOptions, ortNodeRuntime, ortNodeVersion } from './ort-node.ts';
 import { EngineProcess, type WorkLimit } from './ort-node-child.ts';
-import { receiveTensors, sendTensors } from './ort-node-process-protocol.ts';
+import { packTensors, unpackTensors } from './ort-node-process-protocol.ts';
 import { SessionLostError } from './session-lost.ts';
 import type { Feeds, Fetches, ModelSource, RunLimits, RuntimeIdentity, Session } from './types.ts';
 
@@ -141,8 +141,8 @@ class ProcessSession implements Session {
   }
 
   async run(feeds: Feeds, fetches?: readonly string[], limits: RunLimits = {}): Promise<Fetches> {
-    const tensors = checkedFeeds(this.inputs, feeds);
-    const { sent, payload } = sendTensors(
+    const tensors = orderFeeds(this.inputs, feeds);
+    const { sent, payload } = packTensors(
       tensors.map((tensor, index) => [this.inputs[index]?.name ?? '', tensor] as const),
     );
     const replied = await this.#process.call(
@@ -151,7 +151,7 @@ class ProcessSession implements Session {
       this.#limit(limits),
     );
     limits.onRan?.(replied.ms);
-    return receiveTensors(replied.answer.fetches ?? [], replied.payload);
+    return unpackTensors(replied.answer.fetches ?? [], replied.payload);
   }
 
   async release(): Promise<void> {

@@ -2,11 +2,11 @@ import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntim
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import type { TensorSpec } from '../tensor/tensor.ts';
 import { type OnProviderSkipped, ProviderChain } from './execution-providers.ts';
-import { checkedFeeds, fetchedIndices } from './feeds.ts';
-import { createError, runError } from './ort-errors.ts';
+import { findFetchIndices, orderFeeds } from './feeds.ts';
+import { toLoadError, toRunError } from './ort-errors.ts';
 import { dataTypeOfOrt, tensorFromOrt, tensorToOrt } from './ort-node-tensor.ts';
 import type { Engine, EngineMemory, Feeds, Fetches, RuntimeIdentity, Session } from './types.ts';
-import { type WholeModel, wholeModel } from './weights.ts';
+import { readWholeModel, type WholeModel } from './weights.ts';
 
 export interface OrtNodeOptions {
   /**
@@ -111,7 +111,7 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNode
     version: ortNodeVersion,
     memory: (): EngineMemory => ({ usedBytes, capBytes: Number.POSITIVE_INFINITY }),
     providers: () => chain.usable(),
-    createSession: async (source) => createWhole(await wholeModel(source)),
+    createSession: async (source) => createWhole(await readWholeModel(source)),
     createWhole,
   };
 }
@@ -132,7 +132,7 @@ function sessionMaker(
         externalData,
       });
     } catch (error) {
-      throw createError({ text: textOf(error) });
+      throw toLoadError({ text: textOf(error) });
     }
   };
 }
@@ -186,8 +186,8 @@ class OrtNodeSession implements Session {
   }
 
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Fetches> {
-    const tensors = checkedFeeds(this.inputs, feeds);
-    const wanted = fetchedIndices(this.outputs, fetches).map((index) => this.outputs[index]?.name ?? '');
+    const tensors = orderFeeds(this.inputs, feeds);
+    const wanted = findFetchIndices(this.outputs, fetches).map((index) => this.outputs[index]?.name ?? '');
     if (this.#session === undefined) {
       throw new EdgewiseError('internal', 'the session is released');
     }
@@ -227,7 +227,7 @@ async function runNative(
       ? await runPastPrototypes(session, feeds, fetches, options)
       : await session.run(feeds, fetches, options);
   } catch (error) {
-    throw runError({ text: textOf(error) });
+    throw toRunError({ text: textOf(error) });
   }
 }
 

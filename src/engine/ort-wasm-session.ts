@@ -1,14 +1,14 @@
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
-import { checkedFeeds, fetchedIndices } from './feeds.ts';
-import { runError } from './ort-errors.ts';
+import { findFetchIndices, orderFeeds } from './feeds.ts';
+import { toRunError } from './ort-errors.ts';
 import type { OrtRuntime } from './ort-wasm-runtime.ts';
 import {
   type Allocations,
-  copyTensor,
+  copyTensorOut,
+  createOrtValue,
   type HeapTensor,
   locateTensor,
-  tensorToOrt,
 } from './ort-wasm-tensor.ts';
 import type { Feeds, Fetches, RuntimeIdentity, Session } from './types.ts';
 
@@ -47,8 +47,8 @@ export class OrtWasmSession implements Session {
   }
 
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Fetches> {
-    const tensors = checkedFeeds(this.inputs, feeds);
-    const wanted = fetchedIndices(this.outputs, fetches);
+    const tensors = orderFeeds(this.inputs, feeds);
+    const wanted = findFetchIndices(this.outputs, fetches);
     while (this.#runtime.unsettled !== undefined) {
       await this.#runtime.unsettled;
     }
@@ -68,9 +68,9 @@ export class OrtWasmSession implements Session {
     const stack = module.stackSave();
     try {
       for (const tensor of tensors) {
-        const value = tensorToOrt(this.#runtime, tensor, allocations);
+        const value = createOrtValue(this.#runtime, tensor, allocations);
         if (value === 0) {
-          throw runError(this.#runtime.lastFailure());
+          throw toRunError(this.#runtime.lastFailure());
         }
         inputValues.push(value);
       }
@@ -99,7 +99,7 @@ export class OrtWasmSession implements Session {
         this.#runtime.runOptions,
       );
       if (code !== 0) {
-        throw runError(this.#runtime.lastFailure());
+        throw toRunError(this.#runtime.lastFailure());
       }
       const scratch = outputWords + wanted.length * wordBytes;
       const located = wanted.map((_, index) =>
@@ -109,7 +109,7 @@ export class OrtWasmSession implements Session {
       return new Map(
         located.map((tensor, index) => [
           this.outputs[wanted[index] ?? -1]?.name ?? '',
-          copyTensor(this.#runtime, tensor),
+          copyTensorOut(this.#runtime, tensor),
         ]),
       );
     } catch (error) {

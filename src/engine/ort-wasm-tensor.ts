@@ -17,7 +17,7 @@ const onCpu = 1;
 export type Allocations = number[];
 
 /** An `OrtValue` over a copy of `tensor` in the heap. The caller releases it, and then frees `allocations`. */
-export function tensorToOrt(runtime: OrtRuntime, tensor: Tensor, allocations: Allocations): number {
+export function createOrtValue(runtime: OrtRuntime, tensor: Tensor, allocations: Allocations): number {
   const { heap, module } = runtime;
   const data = tensor.datatype === 'BYTES' ? copyStrings(runtime, tensor) : heap.copyIn(tensorBytes(tensor));
   allocations.push(data);
@@ -116,7 +116,10 @@ function textBytes({ heap }: OrtRuntime, data: number, count: number): number {
 }
 
 /** A copy of what was located. */
-export function copyTensor(runtime: OrtRuntime, { datatype, shape, data, byteLength }: HeapTensor): Tensor {
+export function copyTensorOut(
+  runtime: OrtRuntime,
+  { datatype, shape, data, byteLength }: HeapTensor,
+): Tensor {
   if (datatype === 'BYTES') {
     return readStrings(runtime, shape, data);
   }

@@ -1,12 +1,12 @@
 import type { Clock } from '../async/clock.ts';
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
-import type { Lease } from './ort-wasm-lane.ts';
+import type { CreateLease } from './ort-wasm-create-lane.ts';
 import { externalDataResult } from './ort-wasm-module.ts';
 import type { LoadExternalData, OrtRuntime } from './ort-wasm-runtime.ts';
 import type { WeightSource } from './types.ts';
 
 interface LoadLimits {
-  readonly lease: Lease;
+  readonly lease: CreateLease;
   readonly clock: Clock;
   readonly readTimeoutMs: number;
 }
@@ -23,7 +23,7 @@ export interface WeightsLoad {
  * Answers the runtime's requests for weights: each piece goes from the source into the heap as it comes, so none of them
  * is ever held in JavaScript longer than that.
  */
-export function weightsLoader(
+export function createWeightsLoader(
   runtime: OrtRuntime,
   weights: WeightSource | undefined,
   limits: LoadLimits,

@@ -1,12 +1,12 @@
 import { type Clock, systemClock } from '../async/clock.ts';
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
-import { createError } from './ort-errors.ts';
-import { Lane, type Lease } from './ort-wasm-lane.ts';
+import { toLoadError } from './ort-errors.ts';
+import { CreateLane, type CreateLease } from './ort-wasm-create-lane.ts';
 import { describeSession } from './ort-wasm-metadata.ts';
 import { externalDataResult, type OrtBuild } from './ort-wasm-module.ts';
 import { type LoadExternalData, OrtRuntime, wasmPageBytes } from './ort-wasm-runtime.ts';
 import { OrtWasmSession } from './ort-wasm-session.ts';
-import { weightsLoader } from './ort-wasm-weights.ts';
+import { createWeightsLoader } from './ort-wasm-weights.ts';
 import type { Engine, EngineMemory, ModelSource, RuntimeIdentity, Session } from './types.ts';
 import { gatherWeights } from './weights.ts';
 
@@ -57,7 +57,7 @@ class OrtWasmEngine implements Engine {
   readonly #capBytes: number;
   readonly #takenElsewhere: () => number;
   readonly #maxOutputBytes: number;
-  readonly #lane: Lane;
+  readonly #lane: CreateLane;
   #runtime: OrtRuntime | undefined;
   /** Of the create that holds the lane. */
   #loadExternalData: LoadExternalData | undefined;
@@ -84,7 +84,7 @@ class OrtWasmEngine implements Engine {
     this.#clock = clock ?? systemClock;
     this.#readTimeoutMs = readTimeoutMs ?? defaultReadTimeoutMs;
     this.#capBytes = Math.floor(capBytes / wasmPageBytes) * wasmPageBytes;
-    this.#lane = new Lane({ clock: this.#clock, stallMs: this.#readTimeoutMs * stallPerReadTimeout });
+    this.#lane = new CreateLane({ clock: this.#clock, stallMs: this.#readTimeoutMs * stallPerReadTimeout });
   }
 
   memory(): EngineMemory {
@@ -132,9 +132,9 @@ class OrtWasmEngine implements Engine {
     );
   }
 
-  async #create(runtime: OrtRuntime, source: ModelSource, lease: Lease): Promise<Session> {
+  async #create(runtime: OrtRuntime, source: ModelSource, lease: CreateLease): Promise<Session> {
     const { module, heap } = runtime;
-    const load = weightsLoader(runtime, source.weights, {
+    const load = createWeightsLoader(runtime, source.weights, {
       lease,
       clock: this.#clock,
       readTimeoutMs: this.#readTimeoutMs,
@@ -151,7 +151,7 @@ class OrtWasmEngine implements Engine {
       ]);
       if (handle === 0) {
         const failure = runtime.lastFailure();
-        throw load.error() ?? createError(failure);
+        throw load.error() ?? toLoadError(failure);
       }
       return new OrtWasmSession(
         runtime,

@@ -14,7 +14,7 @@ export interface WholeModel {
 }
 
 /** @throws what `gatherWeights` throws. */
-export async function wholeModel({ graph, weights, folder }: ModelSource): Promise<WholeModel> {
+export async function readWholeModel({ graph, weights, folder }: ModelSource): Promise<WholeModel> {
   return weights === undefined
     ? { graph, ...(folder !== undefined && { folder }) }
     : { graph, weights: { path: weights.path, bytes: await gatherWeights(weights) } };

@@ -6,7 +6,7 @@ import { type BatchJob, BatchMember, type MemberOptions } from './batch-member.t
 import { type BatchLimits, BatchQueue } from './batch-queue.ts';
 import { pickFetches, unionOfFetches } from './batch-tensors.ts';
 
-export interface LaneOptions extends MemberOptions {
+export interface BatchLaneOptions extends MemberOptions {
   /** Requests that may wait for one model, those of a run at work not counted. */
   readonly maxQueuePerKey: number;
   /** Runs of one model at the same time. */
@@ -17,7 +17,7 @@ export interface LaneOptions extends MemberOptions {
   readonly onOtherRows: (key: string, error: EdgewiseError) => void;
 }
 
-export interface LaneSnapshot {
+export interface BatchLaneSnapshot {
   readonly queued: number;
   readonly running: number;
   /** Since the start: runs that began, and rows that went through them. */
@@ -37,7 +37,7 @@ const rememberedSizes = 16;
 const faultsOfOne: ReadonlySet<ErrorCode> = new Set(['invalid_request', 'shape_mismatch']);
 
 export class BatchLane {
-  readonly #options: LaneOptions;
+  readonly #options: BatchLaneOptions;
   readonly #queue: BatchQueue<BatchMember>;
   readonly #lastSizes: number[] = [];
   #running = 0;
@@ -49,7 +49,7 @@ export class BatchLane {
   #cancelWake: () => void = () => undefined;
   #gathering = false;
 
-  constructor(options: LaneOptions) {
+  constructor(options: BatchLaneOptions) {
     this.#options = options;
     this.#queue = new BatchQueue(options.maxQueuePerKey);
   }
@@ -58,7 +58,7 @@ export class BatchLane {
     return this.#running === 0 && this.#queue.length === 0;
   }
 
-  snapshot(): LaneSnapshot {
+  snapshot(): BatchLaneSnapshot {
     return {
       queued: this.#queue.length,
       running: this.#running,

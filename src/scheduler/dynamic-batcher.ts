@@ -12,7 +12,7 @@
 import type { Clock } from '../async/clock.ts';
 import type { RunResult } from '../engine/types.ts';
 import type { EdgewiseError } from '../errors.ts';
-import { BatchLane, type LaneOptions, type LaneSnapshot } from './batch-lane.ts';
+import { BatchLane, type BatchLaneOptions, type BatchLaneSnapshot } from './batch-lane.ts';
 import type { BatchJob } from './batch-member.ts';
 
 export type { BatchJob, BatchPolicy } from './batch-member.ts';
@@ -41,14 +41,14 @@ export interface DynamicBatcherOptions {
 }
 
 export interface BatcherSnapshot {
-  readonly models: readonly (LaneSnapshot & { readonly key: string })[];
+  readonly models: readonly (BatchLaneSnapshot & { readonly key: string })[];
 }
 
 /** Models whose figures are kept after they fell idle. */
 const maxLanes = 256;
 
 export class DynamicBatcher {
-  readonly #options: LaneOptions;
+  readonly #options: BatchLaneOptions;
   /** The least recently made first. */
   readonly #lanes = new Map<string, BatchLane>();
 

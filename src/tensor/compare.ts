@@ -33,7 +33,7 @@ export interface Agreement {
 }
 
 /** Undefined when an expected output is missing, or of another datatype or shape. What is there besides is left aside. */
-export function agreement(expected: NamedTensors, actual: NamedTensors): Agreement | undefined {
+export function measureAgreement(expected: NamedTensors, actual: NamedTensors): Agreement | undefined {
   if (firstShapeDifference(expected, actual) !== undefined) return undefined;
   const found = { exact: true, near: true, maxDifference: 0, rows: 0, sameTopRows: 0 };
   for (const [name, tensor] of expected) {

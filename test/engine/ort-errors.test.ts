@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createError, runError } from '../../src/engine/ort-errors.ts';
+import { toLoadError, toRunError } from '../../src/engine/ort-errors.ts';
 
 /** Texts as ONNX Runtime's CUDA provider gives them. */
 const outOfMemory = [
@@ -9,15 +9,15 @@ const outOfMemory = [
   'CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&cublas_handle_);',
 ];
 
-describe('createError()', () => {
+describe('toLoadError()', () => {
   it.each(outOfMemory)('is no_capacity for %j', (text) => {
-    expect(createError({ text }).code).toBe('no_capacity');
+    expect(toLoadError({ text }).code).toBe('no_capacity');
   });
 });
 
-describe('runError()', () => {
+describe('toRunError()', () => {
   it.each(outOfMemory)('is no_capacity for %j', (text) => {
-    expect(runError({ text }).code).toBe('no_capacity');
+    expect(toRunError({ text }).code).toBe('no_capacity');
   });
 
   it.each([
@@ -35,7 +35,7 @@ describe('runError()', () => {
     ],
     ['WebGPU: the device was lost: unknown', 'device was lost'],
   ])('is not the caller’s fault for %j', (text, said) => {
-    const error = runError({ text });
+    const error = toRunError({ text });
     expect([error.code, error.message]).toEqual(['internal', 'the engine failed']);
     expect(error.cause).toEqual(
       new Error(`ONNX Runtime error, ${said}, with a text of ${text.length} characters`),
@@ -45,7 +45,7 @@ describe('runError()', () => {
   it('says which node of the model failed, and nothing of what it was given', () => {
     const text =
       "Non-zero status code returned while running Gather node. Name:'pick' Status Message: indices element out of data bounds, idx=7310459 must be within the inclusive range [-3,2]";
-    const { cause } = runError({ code: 6, text });
+    const { cause } = toRunError({ code: 6, text });
     expect(cause).toEqual(
       new Error("ONNX Runtime error 6, in the Gather node 'pick', with a text of 174 characters"),
     );
@@ -55,6 +55,6 @@ describe('runError()', () => {
     'Non-zero status code returned while running Reshape node. Input shape:{3}, requested shape:{2,2}',
     'CUDNN failure 3000: CUDNN_STATUS_NOT_SUPPORTED ; GPU=0',
   ])('is the caller’s for %j', (text) => {
-    expect(runError({ text }).code).toBe('invalid_request');
+    expect(toRunError({ text }).code).toBe('invalid_request');
   });
 });

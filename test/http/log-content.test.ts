@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
-import { runError } from '../../src/engine/ort-errors.ts';
+import { toRunError } from '../../src/engine/ort-errors.ts';
 import { EdgewiseError } from '../../src/errors.ts';
 import type { Endpoint } from '../../src/routing/types.ts';
 import { endpointAt } from '../routing/servers.ts';
@@ -22,10 +22,10 @@ let originAnswers: ((quoted: string) => Response | Promise<Response>) | undefine
 const ortText = (quoted: string) =>
   `Non-zero status code returned while running Gather node. Name:'pick' Status Message: indices element out of data bounds, idx=${quoted}`;
 const engineFailures: readonly ((quoted: string) => unknown)[] = [
-  (quoted) => runError({ code: 2, text: ortText(quoted) }),
-  (quoted) => runError({ code: 3, text: ortText(quoted) }),
-  (quoted) => runError({ code: 11, text: `bad_alloc while computing ${quoted}` }),
-  (quoted) => runError({ text: `CUDA failure 700: an illegal access ; expr=${quoted}` }),
+  (quoted) => toRunError({ code: 2, text: ortText(quoted) }),
+  (quoted) => toRunError({ code: 3, text: ortText(quoted) }),
+  (quoted) => toRunError({ code: 11, text: `bad_alloc while computing ${quoted}` }),
+  (quoted) => toRunError({ text: `CUDA failure 700: an illegal access ; expr=${quoted}` }),
 ];
 const json = (body: unknown, status = 200, headers: Record<string, string> = {}) =>
   Response.json(body, { status, headers });

@@ -23,10 +23,7 @@ const unresolved: readonly string[] = [
   'Finding: src/governance/replay/types.ts, src/repository/onnx/cost/step.ts',
   'GrantChange: src/client/account-client.ts, src/governance/accounts/account-store.ts',
   'IssuedKey: src/client/account-client.ts, src/governance/accounts/account-store.ts',
-  'LaneOptions: src/engine/ort-wasm-lane.ts, src/scheduler/batch-lane.ts',
-  'Lease: src/engine/ort-wasm-lane.ts, src/routing/pooled-endpoint.ts',
   'LeaseRequest: src/governance/quota/meter-state.ts, src/routing/endpoint-pool.ts',
-  'Message: src/engine/ort-node-process-protocol.ts, src/repository/onnx/wire.ts',
   'ModelStatistics: src/client/inference-client.ts, src/protocol/oip/statistics.ts',
   'NamedTensors: src/governance/receipt/canonical-tensors.ts, src/tensor/compare.ts',
   'NewGrant: src/client/account-client.ts, src/governance/accounts/account-store.ts',
@@ -52,7 +49,6 @@ const unresolved: readonly string[] = [
   'refused: src/governance/policy/refusal.ts, src/governance/quota/account.ts',
   'sealedOverheadBytes: src/governance/vault/sealed-receipt.ts, src/governance/vault/sealed.ts',
   'signStatement: src/governance/statement/statement.ts, src/repository/signing/bundle.ts',
-  'tensorToOrt: src/engine/ort-node-tensor.ts, src/engine/ort-wasm-tensor.ts',
 ];
 
 const files = globSync('src/**/*.ts').sort();

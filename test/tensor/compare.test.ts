@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { agreement, firstDifference, firstShapeDifference } from '../../src/tensor/compare.ts';
+import { firstDifference, firstShapeDifference, measureAgreement } from '../../src/tensor/compare.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
 const fp32 = (...data: number[]) =>
@@ -64,7 +64,7 @@ const text = (...data: string[]) =>
 const same = { exact: true, near: true, maxDifference: 0, rows: 0, sameTopRows: 0 };
 const apart = { ...same, exact: false, near: false };
 
-describe('agreement()', () => {
+describe('measureAgreement()', () => {
   it.each([
     ['equal values', fp32(1, 0, -3), fp32(1, 0, -3), same],
     ['NaN and infinities in the same places', fp32(Number.NaN, Infinity), fp32(Number.NaN, Infinity), same],
@@ -77,13 +77,13 @@ describe('agreement()', () => {
     ['large whole numbers', int64(2n ** 62n), int64(2n ** 62n + 1n), { ...apart, maxDifference: 1 }],
     ['strings', text('1', 'b'), text('2', 'b'), apart],
   ])('tells of %s', (_, expected, actual, wanted) => {
-    expect(agreement(expected, actual)).toEqual(wanted);
+    expect(measureAgreement(expected, actual)).toEqual(wanted);
   });
 
   it('counts the rows with the same top class, the first among equals, NaN left out', () => {
     const expected = matrix(4, 1, 2, 3, /**/ 5, 5, 0, /**/ Number.NaN, 1, 0, /**/ 0, 0, 1);
     const actual = matrix(4, 1, 2, 4, /**/ 5, 5, 0, /**/ 9, 1, 0, /**/ 0, 2, 1);
-    expect(agreement(expected, actual)).toMatchObject({ rows: 4, sameTopRows: 2 });
+    expect(measureAgreement(expected, actual)).toMatchObject({ rows: 4, sameTopRows: 2 });
   });
 
   it('sees no classes in one column, in one dimension and in whole numbers', () => {
@@ -91,15 +91,17 @@ describe('agreement()', () => {
       ['y', { datatype: 'INT32', shape: [1, 2], data: Int32Array.of(1, 2) }],
     ]);
     for (const answer of [matrix(2, 1, 2), fp32(1, 2), whole]) {
-      expect(agreement(answer, answer)).toEqual(same);
+      expect(measureAgreement(answer, answer)).toEqual(same);
     }
   });
 
   it('is undefined for a missing output, another shape or datatype, and leaves more outputs aside', () => {
-    expect(agreement(fp32(1), new Map())).toBeUndefined();
-    expect(agreement(fp32(1), fp32(1, 1))).toBeUndefined();
-    expect(agreement(fp32(1), fp16(1))).toBeUndefined();
-    expect(agreement(fp32(1), new Map([...fp32(1), ['more', fp16(1).get('y') as Tensor]]))).toEqual(same);
+    expect(measureAgreement(fp32(1), new Map())).toBeUndefined();
+    expect(measureAgreement(fp32(1), fp32(1, 1))).toBeUndefined();
+    expect(measureAgreement(fp32(1), fp16(1))).toBeUndefined();
+    expect(measureAgreement(fp32(1), new Map([...fp32(1), ['more', fp16(1).get('y') as Tensor]]))).toEqual(
+      same,
+    );
   });
 
   it('takes the worst of all outputs, and is near where firstDifference() finds none', () => {
@@ -120,7 +122,7 @@ describe('agreement()', () => {
               ]),
             );
           const [expected, actual] = [named(() => 0), named((by) => by)];
-          const found = agreement(expected, actual);
+          const found = measureAgreement(expected, actual);
           expect(found?.near).toBe(firstDifference(expected, actual) === undefined);
           const greatest = Math.max(0, ...outputs.map(([, by]) => Math.abs(by)));
           expect(found?.maxDifference).toBeCloseTo(greatest, 10);

@@ -17,7 +17,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import type { ShadowFigures, ShadowTarget } from '../../telemetry/shadow-figures.ts';
 import { heldBytes } from '../../tensor/bytes.ts';
 import { checkFeeds } from '../../tensor/check.ts';
-import { agreement } from '../../tensor/compare.ts';
+import { measureAgreement } from '../../tensor/compare.ts';
 import { toHttpError } from '../error-response.ts';
 
 /** A copy that is not back by then has died with the request that it was deferred to. */
@@ -129,7 +129,7 @@ export class Shadows {
       checkFeeds(answered.feeds, shadow.manifest.inputs, shadow.manifest);
       const outputs = await run(shadow, tier, answered.feeds, answered);
       if (!this.#inFlight.delete(copy)) return;
-      const agreed = agreement(answered.outputs, outputs);
+      const agreed = measureAgreement(answered.outputs, outputs);
       if (agreed === undefined) this.figures.unlike(copy.target);
       else this.figures.compared(copy.target, agreed);
     } catch (error) {

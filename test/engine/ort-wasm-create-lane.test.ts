@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/async/clock.ts';
 import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
-import { Lane } from '../../src/engine/ort-wasm-lane.ts';
+import { CreateLane } from '../../src/engine/ort-wasm-create-lane.ts';
 import { loadNodeBuild } from '../../src/engine/ort-wasm-node.ts';
 import { ManualClock } from '../support/clock.ts';
 import { externalModel, inlineModel } from '../support/onnx-models.ts';
@@ -11,9 +11,9 @@ import { codeOf, feeds, fp32 } from './contract.ts';
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 const never = new Promise<never>(() => {});
 
-describe('Lane', () => {
+describe('CreateLane', () => {
   it('enter() lets one in at a time, the others in their order', async () => {
-    const lane = new Lane({ clock: new ManualClock(), stallMs: 1000 });
+    const lane = new CreateLane({ clock: new ManualClock(), stallMs: 1000 });
     const order: string[] = [];
     const visit = async (name: string) => {
       const lease = await lane.enter();
@@ -28,7 +28,7 @@ describe('Lane', () => {
 
   it('a holder that stands still is passed over, one that moves is not', async () => {
     const clock = new ManualClock();
-    const lane = new Lane({ clock, stallMs: 1000 });
+    const lane = new CreateLane({ clock, stallMs: 1000 });
     const lease = await lane.enter();
     const next = lane.enter();
     clock.advance(900);

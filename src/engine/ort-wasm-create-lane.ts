@@ -1,7 +1,7 @@
 import type { Clock } from '../async/clock.ts';
 
 /** The right to be the one create on the WASM stack. */
-export interface Lease {
+export interface CreateLease {
   /** Says that the holder is alive: called whenever it moves on. */
   touch(): void;
   /** True once another creator took the lane because the holder had stood still: it must never resume. */
@@ -9,7 +9,7 @@ export interface Lease {
   release(): void;
 }
 
-export interface LaneOptions {
+export interface CreateLaneOptions {
   readonly clock: Clock;
   /** A holder that has not moved for this long is taken to be gone with its request. */
   readonly stallMs: number;
@@ -26,13 +26,13 @@ interface Holder {
  * wakes every waiter, of whom the first that is still alive goes next; and a holder that died is passed over once it has
  * stood still for `stallMs`.
  */
-export class Lane {
-  readonly #options: LaneOptions;
+export class CreateLane {
+  readonly #options: CreateLaneOptions;
   readonly #wakers = new Set<() => void>();
   #holder: Holder | undefined;
   #lostCount = 0;
 
-  constructor(options: LaneOptions) {
+  constructor(options: CreateLaneOptions) {
     this.#options = options;
   }
 
@@ -41,7 +41,7 @@ export class Lane {
     return this.#lostCount;
   }
 
-  async enter(): Promise<Lease> {
+  async enter(): Promise<CreateLease> {
     const { clock } = this.#options;
     while (this.#holder !== undefined) {
       await this.#changeOf(this.#holder);
