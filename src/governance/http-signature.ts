@@ -14,7 +14,7 @@ import {
 } from 'structured-headers';
 import { type Bytes, equalBytes } from '../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
-import type { SigningKey, VerifyingKeys } from './receipt/keys.ts';
+import type { ServerSigningKey, VerifyingKeys } from './receipt/keys.ts';
 
 /** Marks signatures of this kind, so that none made for something else is taken for one (RFC 9421 §7.2.7). */
 export const answerTag = 'edgewise-answer';
@@ -126,7 +126,7 @@ function nonceOf(parameters: Parameters, keyId: string): string | undefined {
 export async function signAnswer(
   wanted: WantedSignature,
   exchange: Exchange,
-  { kid, key }: SigningKey,
+  { kid, key }: ServerSigningKey,
   atMs: number,
 ): Promise<Readonly<Record<string, string>>> {
   const digest = await contentDigest(exchange.body);

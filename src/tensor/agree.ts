@@ -1,12 +1,6 @@
 /** Agreement of two answers by a rule for each output: for models whose values differ between engines and mean the same. */
-import {
-  firstDifference,
-  firstShapeDifference,
-  type NamedTensors,
-  rootMeanSquare,
-  valuesOf,
-} from './compare.ts';
-import type { Tensor } from './tensor.ts';
+import { firstDifference, firstShapeDifference, rootMeanSquare, valuesOf } from './compare.ts';
+import type { NamedTensors, Tensor } from './tensor.ts';
 
 /** What has to hold for one output. Rows lie along the last axis. What is left out is not asked. */
 export interface AgreementRule {

@@ -1,13 +1,11 @@
 /** Whether two answers to the same feeds agree: of two engines, two versions, two tiers. */
-import type { Tensor } from './tensor.ts';
+import type { NamedTensors, Tensor } from './tensor.ts';
 
 /**
  * How far two engines may be apart on one value: `absolute` plus `relative` of the larger of the value and the tensor's
  * root mean square. The latter, because what is summed from large terms can come out near zero with their error.
  */
 export const tolerance = { relative: 1e-3, absolute: 1e-5 } as const;
-
-export type NamedTensors = ReadonlyMap<string, Tensor>;
 
 /** What differs first, in words; undefined when the answers agree. Whole numbers and strings have to be equal. */
 export function firstDifference(expected: NamedTensors, actual: NamedTensors): string | undefined {

@@ -1,7 +1,7 @@
 /** How far two answers are apart, by the value that uses most of what it may. */
-import { type NamedTensors, rootMeanSquare, valuesOf } from './compare.ts';
+import { rootMeanSquare, valuesOf } from './compare.ts';
 import type { DataType } from './datatype.ts';
-import type { Tensor } from './tensor.ts';
+import type { NamedTensors, Tensor } from './tensor.ts';
 
 /**
  * How far a value may be from another: `absolute` plus `relative` of the larger of the two and the tensor's root mean

@@ -3,12 +3,10 @@ import { EdgewiseError } from '../errors.ts';
 import { zeroTensor } from './allocate.ts';
 import { tensorBytes } from './bytes.ts';
 import { elementCount } from './shape.ts';
-import type { BytesTensor, FixedTensor, Tensor } from './tensor.ts';
-
-export type TensorsByName = ReadonlyMap<string, Tensor>;
+import type { BytesTensor, FixedTensor, NamedTensors, Tensor } from './tensor.ts';
 
 /** The first dimension that all tensors have. Undefined if they differ in it, or if it is 0. */
-export function commonRows(tensors: TensorsByName): number | undefined {
+export function commonRows(tensors: NamedTensors): number | undefined {
   let rows: number | undefined;
   for (const { shape } of tensors.values()) {
     const [first] = shape;
@@ -22,7 +20,7 @@ export function commonRows(tensors: TensorsByName): number | undefined {
  * Joins tensors that agree in name, datatype and every dimension but the first; the rows of the first one come first. One
  * copy of each, none of a single one.
  */
-export function joinRows(all: readonly TensorsByName[]): TensorsByName {
+export function joinRows(all: readonly NamedTensors[]): NamedTensors {
   const [first] = all;
   if (first === undefined || all.length === 1) return first ?? new Map();
   return new Map(
@@ -64,7 +62,7 @@ function isBytes(tensor: Tensor): tensor is BytesTensor {
  *
  * @throws EdgewiseError `internal` naming the tensor that does not have exactly as many rows as went in.
  */
-export function splitRows(whole: TensorsByName, counts: readonly number[]): TensorsByName[] {
+export function splitRows(whole: NamedTensors, counts: readonly number[]): NamedTensors[] {
   const total = counts.reduce((sum, each) => sum + each, 0);
   const wrong = describeOtherRows(whole, total);
   if (wrong !== undefined) throw new EdgewiseError('internal', wrong);
@@ -77,7 +75,7 @@ export function splitRows(whole: TensorsByName, counts: readonly number[]): Tens
 }
 
 /** Says which tensor has another first dimension than `rows`; undefined if none has. */
-export function describeOtherRows(tensors: TensorsByName, rows: number): string | undefined {
+export function describeOtherRows(tensors: NamedTensors, rows: number): string | undefined {
   for (const [name, { shape }] of tensors) {
     if (shape[0] !== rows) {
       return `output ${JSON.stringify(name)} has the shape [${shape.join(',')}] for ${rows === 1 ? '1 row' : `${rows} rows`}`;

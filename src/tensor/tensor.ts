@@ -19,6 +19,9 @@ export interface BytesTensor {
 
 export type Tensor = FixedTensor | BytesTensor;
 
+/** The inputs of a request, or the outputs of its answer, by name. */
+export type NamedTensors = ReadonlyMap<string, Tensor>;
+
 /** A declared input or output: what model metadata shows. */
 export interface TensorSpec {
   readonly name: string;

@@ -17,7 +17,7 @@ import { importVerifyingKeys, type VerifyingKeys } from '../../src/governance/re
 import { peekReceipt, readReceipt } from '../../src/governance/receipt/read.ts';
 import { verdictSchema } from '../../src/governance/receipt/schema.ts';
 import { replay } from '../../src/governance/replay/replay.ts';
-import type { Finding, ReplayMeans } from '../../src/governance/replay/types.ts';
+import type { ReplayFinding, ReplayMeans } from '../../src/governance/replay/types.ts';
 import { createNodeReplay } from '../../src/platform/node-cli.ts';
 import { attributeTypes, tensorTypes } from '../../src/repository/onnx/proto.ts';
 import { trustedPublishersSchema, trustPublishers } from '../../src/repository/signing/publishers.ts';
@@ -104,7 +104,10 @@ async function askAll(
   return asked;
 }
 
-async function replayed({ inputs, outputs, receipt, salt }: KeptAnswer, shown = false): Promise<Finding> {
+async function replayed(
+  { inputs, outputs, receipt, salt }: KeptAnswer,
+  shown = false,
+): Promise<ReplayFinding> {
   const { receipt: read } = await readReceipt(receipt, keys);
   return replay({ receipt: read, salt, inputs, outputs: shown ? outputs : undefined }, means);
 }

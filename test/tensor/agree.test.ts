@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type AgreementRules, findAgreement } from '../../src/tensor/agree.ts';
-import type { NamedTensors } from '../../src/tensor/compare.ts';
+import type { NamedTensors } from '../../src/tensor/tensor.ts';
 
 const floats = (values: readonly number[], shape: readonly number[] = [values.length]): NamedTensors =>
   new Map([['y', { datatype: 'FP32', shape, data: Float32Array.from(values) }]]);

@@ -1,6 +1,6 @@
 /** Receipts for people. */
 import type { Receipt } from '../../governance/receipt/schema.ts';
-import type { Finding } from '../../governance/replay/types.ts';
+import type { ReplayFinding } from '../../governance/replay/types.ts';
 import type { Outcome, Verification } from '../../governance/verify/verify-receipt.ts';
 import { table } from './tables.ts';
 
@@ -24,7 +24,7 @@ export function verificationText({ receipt, good, ...levels }: Verification): st
 /** What was found on running an answer again. */
 export function findingText(
   receipt: Receipt,
-  { verdict, detail, maxDifference, tolerance }: Finding,
+  { verdict, detail, maxDifference, tolerance }: ReplayFinding,
 ): string {
   const apart =
     maxDifference === undefined

@@ -8,7 +8,7 @@ import { decodeStored } from '../../repository/documents.ts';
 import { digestSchema } from '../../repository/schema.ts';
 import { digestHex, digestOf } from '../../storage/digest.ts';
 import type { StateStore } from '../../storage/types.ts';
-import type { SigningKey } from '../receipt/keys.ts';
+import type { ServerSigningKey } from '../receipt/keys.ts';
 import { canonicalJson } from '../receipt/parts.ts';
 import { accountIdForm, accountIdSchema, type Grant } from './schema.ts';
 
@@ -31,7 +31,7 @@ export type GrantRevision = z.output<typeof grantRevisionSchema>;
 
 export interface GrantRevisionsOptions {
   readonly state: StateStore;
-  readonly signing: SigningKey;
+  readonly signing: ServerSigningKey;
   readonly issuer: string;
   /** Milliseconds since 1970. */
   readonly now: () => number;

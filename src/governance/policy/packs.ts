@@ -8,7 +8,7 @@ import { CompactSign, type CryptoKey, compactVerify } from 'jose';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
-import type { SigningKey, VerifyingKeys } from '../receipt/keys.ts';
+import type { ServerSigningKey, VerifyingKeys } from '../receipt/keys.ts';
 import { type PolicyPack, packSchema } from './schema.ts';
 import type { PackInForce } from './types.ts';
 
@@ -24,7 +24,7 @@ export interface SignedPack extends PackInForce {
 }
 
 /** @throws EdgewiseError `invalid_request` naming the field of `pack` that is not as wanted. */
-export async function signPack(pack: unknown, { kid, key }: SigningKey): Promise<string> {
+export async function signPack(pack: unknown, { kid, key }: ServerSigningKey): Promise<string> {
   const text = canonicalize(parsePack(pack, 'the policy pack'));
   if (text === undefined) throw new EdgewiseError('internal', 'the policy pack has no JSON form');
   return new CompactSign(new TextEncoder().encode(text))

@@ -17,11 +17,10 @@
 import type { Bytes } from '../../bytes.ts';
 import { blockSize, writeBlock } from '../../protocol/oip/binary-data.ts';
 import { tensorBytes } from '../../tensor/bytes.ts';
-import type { FixedTensor, Tensor } from '../../tensor/tensor.ts';
+import type { FixedTensor, NamedTensors, Tensor } from '../../tensor/tensor.ts';
 import { byCodePoints } from './code-points.ts';
 import { withoutNanPayloads } from './nan.ts';
 
-export type NamedTensors = ReadonlyMap<string, Tensor>;
 /** Data up to this length stands in the form itself. */
 export const maxInlineBytes = 65_536;
 

@@ -19,8 +19,9 @@
 import { base64url } from 'jose';
 import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
+import type { NamedTensors } from '../../tensor/tensor.ts';
 import { sha256Of, sha256Sync } from '../sha256.ts';
-import { canonicalTensors, type NamedTensors } from './canonical-tensors.ts';
+import { canonicalTensors } from './canonical-tensors.ts';
 
 export type Side = 'inputs' | 'outputs';
 export const saltBytes = 32;

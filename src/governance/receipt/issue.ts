@@ -6,22 +6,22 @@
 
 import { base64url } from 'jose';
 import type { Bytes } from '../../bytes.ts';
+import type { NamedTensors } from '../../tensor/tensor.ts';
 import type { Caller } from '../accounts/caller.ts';
 import { entryOf } from '../log/entry.ts';
 import type { LogEntry } from '../log/types.ts';
 import type { Permit, Refusal } from '../policy/types.ts';
-import type { NamedTensors } from './canonical-tensors.ts';
 import { commit, deriveSalt, saltBytes, saltsForm } from './commitment.ts';
 import { idBytes, receiptId } from './id.ts';
 import { receiptSigner } from './jws.ts';
-import type { SigningKey } from './keys.ts';
+import type { ServerSigningKey } from './keys.ts';
 import type { MeterTagger } from './meter-tag.ts';
 import {
-  callerOf,
   callerPart,
   canonicalJson,
   type DecisionFacts,
   decisionPart,
+  describeCaller,
   type ModelFacts,
   marksPart,
   modelPartsOf,
@@ -32,7 +32,7 @@ import {
 import { type AcceptanceReceipt, canonicalForm, receiptSchemaId, type VerdictReceipt } from './schema.ts';
 
 export interface ReceiptIssuerOptions {
-  readonly signing: SigningKey;
+  readonly signing: ServerSigningKey;
   /** Who answers for it: the operator's name or address. */
   readonly issuer: string;
   /** Origin of the log that its entries go into. */
@@ -104,7 +104,7 @@ export function createReceiptIssuer(options: ReceiptIssuerOptions): ReceiptIssue
   async function rare(facts: CommonFacts, own: Readonly<Record<string, unknown>>): Promise<Issued> {
     const { atMs, meter } = facts;
     const id = receiptId(atMs, crypto.getRandomValues(new Uint8Array(idBytes)));
-    const caller = callerOf(facts.caller);
+    const caller = describeCaller(facts.caller);
     const tag = await meters.tag(meter, atMs);
     const receipt = {
       schema: receiptSchemaId,
@@ -132,7 +132,7 @@ export function createReceiptIssuer(options: ReceiptIssuerOptions): ReceiptIssue
       const tag = tagging instanceof Promise ? await tagging : tagging;
       const deciding = decisionPart(facts);
       const decision = deciding instanceof Promise ? await deciding : deciding;
-      const caller = callerOf(facts.caller);
+      const caller = describeCaller(facts.caller);
       const parts = modelPartsOf(model);
       const marks = marksPart(facts.decision, model);
       const route = routePart(facts.route, code);
@@ -150,7 +150,7 @@ export function createReceiptIssuer(options: ReceiptIssuerOptions): ReceiptIssue
     async refusal(facts) {
       const { atMs } = facts;
       const id = receiptId(atMs, crypto.getRandomValues(new Uint8Array(idBytes)));
-      const caller = callerOf(facts.caller);
+      const caller = describeCaller(facts.caller);
       const parts = modelPartsOf(facts.model);
       const [decision, tag] = await Promise.all([decisionPart(facts), meters.tag(facts.meter, atMs)]);
       const compact = await sign(

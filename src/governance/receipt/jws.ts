@@ -2,7 +2,7 @@
 
 import { base64url } from 'jose';
 import type { Bytes } from '../../bytes.ts';
-import { ed25519, type SigningKey } from './keys.ts';
+import { ed25519, type ServerSigningKey } from './keys.ts';
 import { receiptType } from './schema.ts';
 
 const encoder = new TextEncoder();
@@ -18,7 +18,7 @@ export function receiptHeader(kid: string): string {
   return `{"alg":"EdDSA","kid":${JSON.stringify(kid)},"typ":"${receiptType}"}`;
 }
 
-export function receiptSigner({ kid, key }: SigningKey): SignReceipt {
+export function receiptSigner({ kid, key }: ServerSigningKey): SignReceipt {
   const header = `${base64url.encode(receiptHeader(kid))}.`;
   return async (payload) => {
     const input = header + base64url.encode(utf8(payload));

@@ -30,13 +30,13 @@ export interface PrivateJwk extends PublicJwk {
 /** By `kid`. */
 export type VerifyingKeys = ReadonlyMap<string, CryptoKey>;
 
-export interface SigningKey {
+export interface ServerSigningKey {
   readonly kid: string;
   readonly key: CryptoKey;
 }
 
 export interface KeyRing {
-  readonly signing: SigningKey;
+  readonly signing: ServerSigningKey;
   readonly verifying: VerifyingKeys;
   readonly publicJwks: PublicJwks;
 }

@@ -9,10 +9,10 @@ import { EdgewiseError } from '../../errors.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
+import type { NamedTensors } from '../../tensor/tensor.ts';
 import type { Caller } from '../accounts/caller.ts';
 import type { Action, Grant } from '../accounts/schema.ts';
 import type { Decision, PackInForce, Permit } from '../policy/types.ts';
-import type { NamedTensors } from './canonical-tensors.ts';
 import { byCodePoints } from './code-points.ts';
 import type { InferenceReceipt, ReceiptRoute, Reproducibility } from './schema.ts';
 
@@ -82,7 +82,7 @@ export function modelPartsOf({ manifest, manifestDigest, signed }: ModelFacts): 
   return parts;
 }
 
-export function callerOf(caller: Caller): InferenceReceipt['caller'] {
+export function describeCaller(caller: Caller): InferenceReceipt['caller'] {
   switch (caller.kind) {
     case 'anonymous':
       return {};

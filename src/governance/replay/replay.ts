@@ -8,11 +8,11 @@ import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import { checkFeeds } from '../../tensor/check.ts';
 import { distanceBetween } from '../../tensor/distance.ts';
-import type { NamedTensors } from '../receipt/canonical-tensors.ts';
+import type { NamedTensors } from '../../tensor/tensor.ts';
 import { opens, type Side, saltOf } from '../receipt/commitment.ts';
 import type { InferenceReceipt } from '../receipt/schema.ts';
 import { replayTolerance } from './tolerances.ts';
-import type { Computed, DisputedAnswer, Finding, Missing, Refused, ReplayMeans } from './types.ts';
+import type { Computed, DisputedAnswer, Missing, Refused, ReplayFinding, ReplayMeans } from './types.ts';
 
 type Committed = NonNullable<NonNullable<InferenceReceipt['data']>['outputs']>;
 type Salt = Uint8Array<ArrayBuffer>;
@@ -28,7 +28,7 @@ interface Claim extends Omit<DisputedAnswer, 'salt'> {
  * @throws EdgewiseError `invalid_request` for a receipt of no answer, a salt that cannot be read, or inputs or outputs that
  * do not open the receipt's commitment; what `means` throws where the model could not be run this time.
  */
-export async function replay(disputed: DisputedAnswer, means: ReplayMeans): Promise<Finding> {
+export async function replay(disputed: DisputedAnswer, means: ReplayMeans): Promise<ReplayFinding> {
   const { receipt, inputs, outputs } = disputed;
   if (receipt.kind !== 'inference') {
     throw new EdgewiseError(
@@ -62,12 +62,12 @@ export async function replay(disputed: DisputedAnswer, means: ReplayMeans): Prom
   return 'refused' in computed ? refusedBy(computed, route) : judge(claim, computed);
 }
 
-const notReproducible: Finding = {
+const notReproducible: ReplayFinding = {
   verdict: 'class_not_reproducible',
   detail: 'the receipt promises no answer that can be reproduced',
 };
 
-function lacks(missing: string): Finding {
+function lacks(missing: string): ReplayFinding {
   return { verdict: 'evidence_missing', detail: missing.slice(0, 500) };
 }
 
@@ -130,7 +130,7 @@ export async function unlessRefused<T>(
 }
 
 /** What a runtime refuses today it refused then; of another one nothing follows. Its reason may quote an input: not on record. */
-function refusedBy({ runtime }: Refused, route: Claim['route']): Finding {
+function refusedBy({ runtime }: Refused, route: Claim['route']): ReplayFinding {
   const isSame = runtime !== undefined && isNamed(runtime, route);
   return isSame && route.reproducibility === 'exact'
     ? { verdict: 'not_reproduced', detail: 'the runtime refuses these inputs' }
@@ -141,7 +141,7 @@ function isNamed({ wasm }: RuntimeIdentity, { runtime }: Claim['route']): boolea
   return wasm !== undefined && wasm === runtime?.wasm;
 }
 
-async function judge(claim: Claim, { outputs, runtime }: Computed): Promise<Finding> {
+async function judge(claim: Claim, { outputs, runtime }: Computed): Promise<ReplayFinding> {
   const { committed, outputSalt, route } = claim;
   const isExact = route.reproducibility === 'exact';
   // Another runtime may round otherwise, so what it computes speaks neither for nor against bytes.
@@ -155,7 +155,7 @@ async function judge(claim: Claim, { outputs, runtime }: Computed): Promise<Find
   return isExact ? contradicted(claim, outputs) : within(claim, outputs);
 }
 
-function contradicted({ outputs: original }: Claim, outputs: NamedTensors): Finding {
+function contradicted({ outputs: original }: Claim, outputs: NamedTensors): ReplayFinding {
   const distance = original && distanceBetween(original, outputs, () => undefined);
   return {
     verdict: 'not_reproduced',
@@ -164,7 +164,7 @@ function contradicted({ outputs: original }: Claim, outputs: NamedTensors): Find
   };
 }
 
-function within({ outputs: original }: Claim, outputs: NamedTensors): Finding {
+function within({ outputs: original }: Claim, outputs: NamedTensors): ReplayFinding {
   if (original === undefined) {
     return lacks(
       'an answer of this class is compared within a tolerance, which takes the outputs themselves',

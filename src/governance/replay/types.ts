@@ -1,7 +1,7 @@
 /** What a re-run is asked for, what it needs, and what it finds. */
 import type { RuntimeIdentity } from '../../engine/types.ts';
 import type { StoredManifest } from '../../repository/documents.ts';
-import type { NamedTensors } from '../receipt/canonical-tensors.ts';
+import type { NamedTensors } from '../../tensor/tensor.ts';
 import type { InferenceReceipt, Receipt, ReceiptModel, VerdictReceipt } from '../receipt/schema.ts';
 
 /** An answer that is doubted, as its caller kept it. */
@@ -54,4 +54,4 @@ export interface ReplayMeans {
 }
 
 /** What a verdict receipt says of the re-run. */
-export type Finding = Omit<VerdictReceipt['dispute'], 'receipt' | 'hash'>;
+export type ReplayFinding = Omit<VerdictReceipt['dispute'], 'receipt' | 'hash'>;

@@ -3,7 +3,7 @@ import { base64url, CompactSign, type CryptoKey, compactVerify } from 'jose';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { Grant } from '../accounts/schema.ts';
-import type { SigningKey, VerifyingKeys } from '../receipt/keys.ts';
+import type { ServerSigningKey, VerifyingKeys } from '../receipt/keys.ts';
 import { canonicalJson } from '../receipt/parts.ts';
 import { type Count, joined, type Tally } from './count.ts';
 import { times } from './decimal.ts';
@@ -51,7 +51,7 @@ export function sumOf({ tallies }: Count, tags: readonly string[]): Tally {
   return joined([...new Set(tags)].map((tag) => tallies.get(tag)));
 }
 
-export function signStatement(statement: Statement, { kid, key }: SigningKey): Promise<string> {
+export function signStatement(statement: Statement, { kid, key }: ServerSigningKey): Promise<string> {
   return new CompactSign(new TextEncoder().encode(canonicalJson(statement)))
     .setProtectedHeader({ alg: 'EdDSA', kid, typ: statementType })
     .sign(key);

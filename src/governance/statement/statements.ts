@@ -6,7 +6,7 @@ import type { Grant } from '../accounts/schema.ts';
 import { openCheckpoint } from '../log/checkpoint.ts';
 import { parseVerifierKey } from '../log/note.ts';
 import { checkpointPath, type ReadFile } from '../log/tiles.ts';
-import type { SigningKey } from '../receipt/keys.ts';
+import type { ServerSigningKey } from '../receipt/keys.ts';
 import { type MeterTagger, monthOf } from '../receipt/meter-tag.ts';
 import { countTo } from './count.ts';
 import { monthSchema } from './schema.ts';
@@ -16,7 +16,7 @@ import { requireRoot } from './verify.ts';
 
 export interface StatementsOptions {
   readonly issuer: string;
-  readonly signing: SigningKey;
+  readonly signing: ServerSigningKey;
   readonly tagger: MeterTagger;
   /** Verifier key of the log. */
   readonly logKey: string;

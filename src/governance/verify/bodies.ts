@@ -2,7 +2,7 @@
 import { EdgewiseError } from '../../errors.ts';
 import { parseInferResponse } from '../../protocol/oip/infer-client.ts';
 import { parseInferRequest } from '../../protocol/oip/infer-request.ts';
-import type { NamedTensors } from '../receipt/canonical-tensors.ts';
+import type { NamedTensors } from '../../tensor/tensor.ts';
 
 const noModel = { inputs: [], maxBatchSize: 0 };
 

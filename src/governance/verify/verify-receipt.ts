@@ -5,12 +5,12 @@
  */
 import { parseBase64 } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
+import type { NamedTensors } from '../../tensor/tensor.ts';
 import { type Checkpoint, openCheckpoint } from '../log/checkpoint.ts';
 import { encodeEntry, receiptHashOf } from '../log/entry.ts';
 import { type NoteVerifier, parseVerifierKey } from '../log/note.ts';
 import { decodeProof, type ProvenInclusion, verifyProof } from '../log/proof.ts';
 import { verifyConsistency } from '../log/verify.ts';
-import type { NamedTensors } from '../receipt/canonical-tensors.ts';
 import { type GivenSalts, opens, type Side, saltOf } from '../receipt/commitment.ts';
 import { importVerifyingKeys } from '../receipt/keys.ts';
 import { tagOf } from '../receipt/meter-tag.ts';

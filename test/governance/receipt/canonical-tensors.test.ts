@@ -1,16 +1,12 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  canonicalTensors,
-  maxInlineBytes,
-  type NamedTensors,
-} from '../../../src/governance/receipt/canonical-tensors.ts';
+import { canonicalTensors, maxInlineBytes } from '../../../src/governance/receipt/canonical-tensors.ts';
 import { encodeInferRequest, parseInferResponse } from '../../../src/protocol/oip/infer-client.ts';
 import { parseInferRequest } from '../../../src/protocol/oip/infer-request.ts';
 import { encodeInferResponse } from '../../../src/protocol/oip/infer-response.ts';
 import { fixedDataTypes } from '../../../src/tensor/datatype.ts';
-import type { Tensor } from '../../../src/tensor/tensor.ts';
+import type { NamedTensors, Tensor } from '../../../src/tensor/tensor.ts';
 import { jsonDataTypes, tensors } from '../../protocol/oip/arbitrary.ts';
 
 const nothing = new Uint8Array(0);
