@@ -121,14 +121,14 @@ function choiceText(values: readonly unknown[], given: unknown): string {
 }
 
 function boundText(origin: string, relation: string, bound: number | bigint): string {
-  if (origin === 'string') return `${relation} ${counted(bound, 'character')}`;
-  if (origin === 'array' || origin === 'set') return `${relation} ${counted(bound, 'item')}`;
+  if (origin === 'string') return `${relation} ${formatCount(bound, 'character')}`;
+  if (origin === 'array' || origin === 'set') return `${relation} ${formatCount(bound, 'item')}`;
   if (origin === 'object' || origin === 'record' || origin === 'map')
-    return `${relation} ${counted(bound, 'key')}`;
+    return `${relation} ${formatCount(bound, 'key')}`;
   return `${relation} ${bound}`;
 }
 
-function counted(count: number | bigint, unit: string): string {
+function formatCount(count: number | bigint, unit: string): string {
   return `${count} ${unit}${Number(count) === 1 ? '' : 's'}`;
 }
 

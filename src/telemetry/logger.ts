@@ -1,6 +1,6 @@
 /**
  * One line of JSON for each event. What a line may say is a closed list: names, codes, digests, times, and the causes of
- * failures. A cause is the text of an error, clipped; errors that quote a request are refusals, which are logged by their
+ * failures. A cause is the text of an error, clip; errors that quote a request are refusals, which are logged by their
  * code and given no cause.
  */
 import { isEdgewiseError } from '../errors.ts';
@@ -54,13 +54,13 @@ function lineOf(event: LogEvent): Record<string, string | number | string[] | un
   return {
     level: event.level,
     event: event.event,
-    requestId: clipped(event.requestId),
-    method: clipped(event.method),
-    route: clipped(event.route),
+    requestId: clip(event.requestId),
+    method: clip(event.method),
+    route: clip(event.route),
     status: event.status,
     code: event.code,
-    model: clipped(event.model),
-    version: clipped(event.version),
+    model: clip(event.model),
+    version: clip(event.version),
     tier: event.tier,
     operation: event.operation,
     endpoint: event.endpoint,
@@ -82,9 +82,9 @@ function causesOf(error: unknown): string[] {
 function nameOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error;
   const name = isEdgewiseError(error) ? error.code : error.name;
-  return clipped(`${name}: ${error.message}`) ?? name;
+  return clip(`${name}: ${error.message}`) ?? name;
 }
 
-function clipped(text: string | undefined): string | undefined {
+function clip(text: string | undefined): string | undefined {
   return text !== undefined && text.length > maxTextLength ? `${text.slice(0, maxTextLength)}…` : text;
 }

@@ -44,23 +44,23 @@ export class ShadowFigures {
     this.#counts = new Lru({ maxBytes: maxTargets });
   }
 
-  sent(target: ShadowTarget): void {
+  countSent(target: ShadowTarget): void {
     this.#of(target).sent += 1;
   }
 
-  skipped(target: ShadowTarget): void {
+  countSkipped(target: ShadowTarget): void {
     this.#of(target).skipped += 1;
   }
 
-  failed(target: ShadowTarget): void {
+  countFailed(target: ShadowTarget): void {
     this.#of(target).failed += 1;
   }
 
-  unlike(target: ShadowTarget): void {
+  countUnlike(target: ShadowTarget): void {
     this.#of(target).unlike += 1;
   }
 
-  compared(target: ShadowTarget, agreement: Agreement): void {
+  addComparison(target: ShadowTarget, agreement: Agreement): void {
     const counts = this.#of(target);
     counts.compared += 1;
     if (agreement.exact) counts.exact += 1;

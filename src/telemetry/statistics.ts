@@ -65,7 +65,7 @@ export class Statistics {
     this.#now = options.now ?? Date.now;
   }
 
-  success(name: string, version: string, times: SuccessTimes): void {
+  recordSuccess(name: string, version: string, times: SuccessTimes): void {
     const figures = this.#of(name, version);
     figures.lastInferenceMs = this.#now();
     figures.rows += times.batchSize;
@@ -79,7 +79,7 @@ export class Statistics {
     }
   }
 
-  fail(name: string, version: string, ms: number): void {
+  recordFailure(name: string, version: string, ms: number): void {
     const figures = this.#of(name, version);
     figures.lastInferenceMs = this.#now();
     add(figures.fail, ms);
@@ -88,11 +88,11 @@ export class Statistics {
   /** Undefined for a model version that was not asked yet. */
   of(name: string, version: string): ModelStatistics | undefined {
     const figures = this.#figures.get(name)?.get(version);
-    return figures === undefined ? undefined : shown(figures);
+    return figures === undefined ? undefined : formatFigures(figures);
   }
 
   all(): readonly ModelStatistics[] {
-    return [...this.#each()].map(shown);
+    return [...this.#each()].map(formatFigures);
   }
 
   #of(name: string, version: string): Figures {
@@ -154,13 +154,13 @@ function addCompute(compute: Compute, times: SuccessTimes): Compute {
   return compute;
 }
 
-function shown(figures: Figures): ModelStatistics {
+function formatFigures(figures: Figures): ModelStatistics {
   const none = newDuration();
   const stages: Record<InferenceStage, StatisticDuration> = {
     success: { ...figures.success },
     fail: { ...figures.fail },
     queue: { ...figures.queue },
-    ...shownCompute(figures),
+    ...formatCompute(figures),
     cache_hit: none,
     cache_miss: none,
   };
@@ -174,12 +174,12 @@ function shown(figures: Figures): ModelStatistics {
     response_stats: {},
     batch_stats: [...figures.batches].map(([size, compute]) => ({
       batch_size: size,
-      ...shownCompute(compute),
+      ...formatCompute(compute),
     })),
     memory_usage: [],
   };
 }
 
-function shownCompute({ input, infer, output }: Compute): Omit<BatchStatistics, 'batch_size'> {
+function formatCompute({ input, infer, output }: Compute): Omit<BatchStatistics, 'batch_size'> {
   return { compute_input: { ...input }, compute_infer: { ...infer }, compute_output: { ...output } };
 }

@@ -43,7 +43,7 @@ function misaligned(datatype: FixedDataType, shape: Shape, bytes: Uint8Array): F
 }
 
 /** What the data of `tensors` takes in memory, about: a string its UTF-16 units and 24 bytes. */
-export function heldBytes(tensors: ReadonlyMap<string, Tensor>): number {
+export function estimateBytes(tensors: ReadonlyMap<string, Tensor>): number {
   let bytes = 0;
   for (const tensor of tensors.values()) {
     bytes +=

@@ -97,7 +97,7 @@ describe('GET /admin/models/{name}/shadows', () => {
     const none = await service.fetch('/admin/models/any/shadows', { headers: bearer(adminKey) });
     expect(await none.json()).toEqual({ shadows: [] });
     const figures = new ShadowFigures();
-    for (const model of ['any', 'other']) figures.skipped({ model, alias: 'stable', version: '2' });
+    for (const model of ['any', 'other']) figures.countSkipped({ model, alias: 'stable', version: '2' });
     const { services } = service;
     const shadows = new Shadows({
       clock: services.clock,

@@ -19,12 +19,12 @@ const agreement = { exact: false, near: true, maxDifference: 0.5, rows: 4, sameT
 describe('ShadowFigures', () => {
   it('sums what copies of one target showed, and keeps the greatest difference', () => {
     const figures = new ShadowFigures();
-    figures.skipped(canary);
-    for (let copy = 0; copy < 4; copy += 1) figures.sent(canary);
-    figures.failed(canary);
-    figures.unlike(canary);
-    figures.compared(canary, agreement);
-    figures.compared(canary, { exact: true, near: true, maxDifference: 0, rows: 1, sameTopRows: 1 });
+    figures.countSkipped(canary);
+    for (let copy = 0; copy < 4; copy += 1) figures.countSent(canary);
+    figures.countFailed(canary);
+    figures.countUnlike(canary);
+    figures.addComparison(canary, agreement);
+    figures.addComparison(canary, { exact: true, near: true, maxDifference: 0, rows: 1, sameTopRows: 1 });
     expect(figures.of('mlp')).toEqual([
       {
         ...canary,
@@ -50,22 +50,22 @@ describe('ShadowFigures', () => {
       { ...canary, version: '3' },
       { ...canary, tier: 'origin' },
     ];
-    for (const target of [...targets, { ...canary, model: 'other' }]) figures.sent(target);
+    for (const target of [...targets, { ...canary, model: 'other' }]) figures.countSent(target);
     expect(figures.of('mlp')).toEqual(targets.map((target) => ({ ...target, ...none, sent: 1 })));
     expect(figures.of('nobody')).toEqual([]);
   });
 
   it('gives figures that later counts leave as they are', () => {
     const figures = new ShadowFigures();
-    figures.sent(canary);
+    figures.countSent(canary);
     const [before] = figures.of('mlp');
-    figures.sent(canary);
+    figures.countSent(canary);
     expect(before?.sent).toBe(1);
   });
 
   it('forgets the target that was counted least recently when there are too many', () => {
     const figures = new ShadowFigures({ maxTargets: 2 });
-    for (const version of ['1', '2', '1', '3']) figures.sent({ ...canary, version });
+    for (const version of ['1', '2', '1', '3']) figures.countSent({ ...canary, version });
     expect(figures.of('mlp').map(({ version }) => version)).toEqual(['1', '3']);
   });
 });

@@ -6,9 +6,9 @@ const times = { batchSize: 1, queueMs: 1, inputMs: 0.5, inferMs: 2, outputMs: 0.
 describe('Statistics', () => {
   it('sums counts and nanoseconds of each stage, in all and by batch size', () => {
     const statistics = new Statistics({ now: () => 1234 });
-    statistics.success('mlp', '1', times);
-    statistics.success('mlp', '1', { ...times, batchSize: 4, inferMs: 3 });
-    statistics.fail('mlp', '1', 10);
+    statistics.recordSuccess('mlp', '1', times);
+    statistics.recordSuccess('mlp', '1', { ...times, batchSize: 4, inferMs: 3 });
+    statistics.recordFailure('mlp', '1', 10);
     expect(statistics.of('mlp', '1')).toEqual({
       name: 'mlp',
       version: '1',
@@ -46,28 +46,28 @@ describe('Statistics', () => {
 
   it('keeps versions apart, and knows nothing of those that were not asked', () => {
     const statistics = new Statistics();
-    statistics.success('mlp', '1', times);
-    statistics.success('mlp', '2', times);
+    statistics.recordSuccess('mlp', '1', times);
+    statistics.recordSuccess('mlp', '2', times);
     expect(statistics.all().map(({ version }) => version)).toEqual(['1', '2']);
     expect(statistics.of('mlp', '3')).toBeUndefined();
   });
 
   it('answers with figures that later requests do not change', () => {
     const statistics = new Statistics();
-    statistics.success('mlp', '1', times);
+    statistics.recordSuccess('mlp', '1', times);
     const before = statistics.of('mlp', '1');
     const copy = structuredClone(before);
-    statistics.success('mlp', '1', times);
+    statistics.recordSuccess('mlp', '1', times);
     expect(before).toEqual(copy);
   });
 
   it('forgets the model that was asked least recently, and counts on in sums for batch sizes beyond its list', () => {
     let now = 0;
     const statistics = new Statistics({ maxModels: 2, now: () => ++now });
-    for (const name of ['a', 'b', 'a', 'c']) statistics.success(name, '1', times);
+    for (const name of ['a', 'b', 'a', 'c']) statistics.recordSuccess(name, '1', times);
     expect(statistics.all().map(({ name }) => name)).toEqual(['a', 'c']);
     for (let batchSize = 1; batchSize <= 100; batchSize++)
-      statistics.success('c', '1', { ...times, batchSize });
+      statistics.recordSuccess('c', '1', { ...times, batchSize });
     const figures = statistics.of('c', '1');
     expect([figures?.batch_stats.length, figures?.execution_count]).toEqual([64, 101]);
   });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { heldBytes, tensorBytes, tensorFromBytes } from '../../src/tensor/bytes.ts';
+import { estimateBytes, tensorBytes, tensorFromBytes } from '../../src/tensor/bytes.ts';
 import { elementBytes, fixedDataTypes } from '../../src/tensor/datatype.ts';
 import { elementCount, shapeMatches } from '../../src/tensor/shape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -56,14 +56,14 @@ describe('tensorFromBytes()', () => {
   });
 });
 
-describe('heldBytes()', () => {
+describe('estimateBytes()', () => {
   it('sums the data of numbers and of strings', () => {
     const numbers = { datatype: 'INT64', shape: [3], data: new BigInt64Array(3) } as const;
     const strings = { datatype: 'BYTES', shape: [2], data: ['', 'four'] } as const;
-    expect(heldBytes(new Map())).toBe(0);
-    expect(heldBytes(new Map([['n', numbers]]))).toBe(24);
+    expect(estimateBytes(new Map())).toBe(0);
+    expect(estimateBytes(new Map([['n', numbers]]))).toBe(24);
     expect(
-      heldBytes(
+      estimateBytes(
         new Map<string, Tensor>([
           ['n', numbers],
           ['s', strings],

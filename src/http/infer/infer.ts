@@ -13,7 +13,7 @@ import type { ModelRepository, ResolvedModel } from '../../repository/model-repo
 import type { Manifest, TrafficTarget } from '../../repository/schema.ts';
 import type { PlacementFacts, Tier } from '../../routing/place.ts';
 import { schedulePolicy } from '../../scheduler/schedule-policy.ts';
-import { heldBytes } from '../../tensor/bytes.ts';
+import { estimateBytes } from '../../tensor/bytes.ts';
 import { checkFeeds } from '../../tensor/check.ts';
 import { keepOfBody, readBodyOrRest } from '../body/request-body.ts';
 import { requireUse } from '../caller/access.ts';
@@ -52,7 +52,7 @@ export async function infer(c: AppContext, services: Services): Promise<Response
     const admitted = passed instanceof Promise ? await passed : passed;
     return await answer(c, services, { caller, model, admitted, split: target?.tier, startedMs });
   } catch (error) {
-    statistics.fail(model.manifest.name, model.manifest.version, clock.now() - startedMs);
+    statistics.recordFailure(model.manifest.name, model.manifest.version, clock.now() - startedMs);
     throw error;
   }
 }
@@ -102,7 +102,7 @@ async function answer(c: AppContext, services: Services, asked: Asked): Promise<
   if (!(body instanceof Uint8Array)) return await streamOverlong(c, services, streamable, body);
   const request = parseInferRequest(body, { headerLength, model: manifest, limits: settings.json });
   // Tensors of JSON are not views of the body.
-  if (headerLength === undefined) keepOfBody(c, heldBytes(request.inputs));
+  if (headerLength === undefined) keepOfBody(c, estimateBytes(request.inputs));
   checkFeeds(request.inputs, manifest.inputs, manifest);
   checkRequestedOutputs(request, manifest.outputs);
   const edgeCostMs = services.runCosts.expectedMs(model, elementsOf(request.inputs));
@@ -173,7 +173,7 @@ async function computed(
   const parseMs = parsedMs - startedMs - bodyMs;
   const encodeMs = clock.now() - ranMs;
   const { timings } = ran;
-  statistics.success(manifest.name, manifest.version, {
+  statistics.recordSuccess(manifest.name, manifest.version, {
     batchSize: units,
     queueMs: timings?.queueMs ?? 0,
     inputMs: parseMs,

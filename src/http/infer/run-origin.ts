@@ -2,7 +2,7 @@
 import type { Fetches } from '../../engine/types.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { continueTrace } from '../../telemetry/trace.ts';
-import { heldBytes } from '../../tensor/bytes.ts';
+import { estimateBytes } from '../../tensor/bytes.ts';
 import type { Services } from '../services.ts';
 import type { Job } from './job.ts';
 
@@ -35,5 +35,5 @@ export async function runAtOrigin(services: Services, job: Job): Promise<Fetches
 
 /** What stands in memory until the origin has answered: the body as it came, or the tensors and what is sent of them. */
 function bytesAtHop({ original, request }: Job): number {
-  return original === undefined ? 2 * heldBytes(request.inputs) : original.body.byteLength;
+  return original === undefined ? 2 * estimateBytes(request.inputs) : original.body.byteLength;
 }

@@ -15,7 +15,7 @@ import { ShareSampler } from '../../routing/share-sampler.ts';
 import type { Defer } from '../../storage/types.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { ShadowFigures, ShadowTarget } from '../../telemetry/shadow-figures.ts';
-import { heldBytes } from '../../tensor/bytes.ts';
+import { estimateBytes } from '../../tensor/bytes.ts';
 import { checkFeeds } from '../../tensor/check.ts';
 import { measureAgreement } from '../../tensor/compare.ts';
 import { toHttpError } from '../error-response.ts';
@@ -89,14 +89,14 @@ export class Shadows {
     const { version, tier, percent } = shadow;
     const target = { model: manifest.name, alias, version, ...(tier && { tier }) };
     if (!this.#samplerOf(target).pick(percent / 100)) return;
-    const bytes = heldBytes(answered.feeds) + heldBytes(answered.outputs);
+    const bytes = estimateBytes(answered.feeds) + estimateBytes(answered.outputs);
     if (!this.#hasRoom(bytes)) {
-      this.figures.skipped(target);
+      this.figures.countSkipped(target);
       return;
     }
     const copy: Copy = { target, beganAt: this.#options.clock.now(), bytes };
     this.#inFlight.add(copy);
-    this.figures.sent(target);
+    this.figures.countSent(target);
     this.#options.defer(this.#send(copy, answered));
   }
 
@@ -114,7 +114,7 @@ export class Shadows {
     let held = bytes;
     for (const copy of this.#inFlight) {
       if (clock.now() - copy.beganAt < patienceMs) held += copy.bytes;
-      else if (this.#inFlight.delete(copy)) this.figures.failed(copy.target);
+      else if (this.#inFlight.delete(copy)) this.figures.countFailed(copy.target);
     }
     return this.#inFlight.size < maxInFlight && held <= maxHeldBytes && mayRun();
   }
@@ -130,11 +130,11 @@ export class Shadows {
       const outputs = await run(shadow, tier, answered.feeds, answered);
       if (!this.#inFlight.delete(copy)) return;
       const agreed = measureAgreement(answered.outputs, outputs);
-      if (agreed === undefined) this.figures.unlike(copy.target);
-      else this.figures.compared(copy.target, agreed);
+      if (agreed === undefined) this.figures.countUnlike(copy.target);
+      else this.figures.addComparison(copy.target, agreed);
     } catch (error) {
       if (!this.#inFlight.delete(copy)) return;
-      this.figures.failed(copy.target);
+      this.figures.countFailed(copy.target);
       const { code, status } = toHttpError(error);
       logger.write({
         level: 'info',

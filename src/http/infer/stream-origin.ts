@@ -145,7 +145,7 @@ async function stream(
     )
     .finally(() => permit.release());
   const headMs = clock.now() - startedMs;
-  statistics.success(manifest.name, manifest.version, {
+  statistics.recordSuccess(manifest.name, manifest.version, {
     // The body was not read, so its rows are not known.
     batchSize: 1,
     queueMs: 0,
