@@ -1,6 +1,6 @@
 /** What a request that no endpoint answered is told. Which endpoints failed and how is in the cause, for the log. */
 import { EdgewiseError } from '../errors.ts';
-import type { EndpointPool, EndpointWanted } from './endpoint-pool.ts';
+import type { EndpointCriteria, EndpointPool } from './endpoint-pool.ts';
 import type { AttemptError, AttemptOutcome, Endpoint } from './types.ts';
 
 export interface FailedAttempt {
@@ -9,7 +9,7 @@ export interface FailedAttempt {
 }
 
 export interface Unanswered {
-  readonly wanted: EndpointWanted;
+  readonly wanted: EndpointCriteria;
   readonly tried: readonly Endpoint[];
   readonly failed: readonly FailedAttempt[];
   /** Why no further endpoint was tried, where one may have been left. */
@@ -76,7 +76,7 @@ export function callerLeft(reason: unknown): EdgewiseError {
   });
 }
 
-function nobody(pool: EndpointPool, wanted: EndpointWanted): EdgewiseError {
+function nobody(pool: EndpointPool, wanted: EndpointCriteria): EdgewiseError {
   if (wanted.jurisdiction !== undefined) {
     const { model, protocol } = wanted;
     if (pool.ability(wanted) === 'none' && pool.ability({ model, protocol }) !== 'none') {
@@ -112,7 +112,7 @@ function messageFor(failed: readonly FailedAttempt[], isBusy: boolean): string {
 /** The soonest that an endpoint named itself, else when one may be free. */
 function retryAfterSeconds(
   pool: EndpointPool,
-  wanted: EndpointWanted,
+  wanted: EndpointCriteria,
   busy: readonly FailedAttempt[],
 ): number {
   const named = busy.flatMap(({ error }) => error.error.retryAfterSeconds ?? []);

@@ -4,7 +4,7 @@
  */
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import { callerLeft, type FailedAttempt, reasonOf, tooLate, unanswered } from './dispatch-errors.ts';
-import type { EndpointPool, EndpointWanted, Lease } from './endpoint-pool.ts';
+import type { AttemptLease, EndpointCriteria, EndpointPool } from './endpoint-pool.ts';
 import type { PickTerms } from './picker.ts';
 import {
   type Attempt,
@@ -15,7 +15,7 @@ import {
   type Endpoint,
 } from './types.ts';
 
-export interface DispatchRequest<T> extends EndpointWanted {
+export interface DispatchRequest<T> extends EndpointCriteria {
   /** Whether it may be sent to more than one endpoint. */
   readonly replayable: boolean;
   /** Whether it may be sent to a second endpoint while the first is only late. Wants `replayable`. */
@@ -58,7 +58,7 @@ const patienceMs = 5000;
 
 /** An attempt on its way. */
 interface Flight {
-  readonly lease: Lease;
+  readonly lease: AttemptLease;
   readonly controller: AbortController;
   readonly cancelTimer: () => void;
 }

@@ -10,15 +10,15 @@ import type { EndpointState } from './endpoint-health.ts';
 import { ModelBook } from './model-book.ts';
 import { type HoldReason, type PickTerms, pick } from './picker.ts';
 import {
+  type AttemptLease,
+  type EndpointHealthChange,
   type EndpointSnapshot,
-  type Lease,
   PooledEndpoint,
   type ProbeFinding,
-  type StateChange,
 } from './pooled-endpoint.ts';
 import type { AttemptOutcome, Endpoint, LeaseEnd } from './types.ts';
 
-export type { EndpointSnapshot, Lease } from './pooled-endpoint.ts';
+export type { AttemptLease, EndpointSnapshot } from './pooled-endpoint.ts';
 
 export interface EndpointChange {
   /** Its configured name. */
@@ -44,7 +44,7 @@ export interface EndpointPoolOptions {
 }
 
 /** Which endpoints can have a request. */
-export interface EndpointWanted {
+export interface EndpointCriteria {
   /** Our name of the model. */
   readonly model: string;
   /** Absent: what an endpoint does with the model is counted for all versions together. */
@@ -54,7 +54,7 @@ export interface EndpointWanted {
   readonly jurisdiction?: string | undefined;
 }
 
-export interface LeaseRequest extends EndpointWanted, Pick<PickTerms, 'purpose' | 'metBusy'> {
+export interface AttemptRequest extends EndpointCriteria, Pick<PickTerms, 'purpose' | 'metBusy'> {
   readonly tried: readonly Endpoint[];
   readonly replayable: boolean;
 }
@@ -103,7 +103,7 @@ export class EndpointPool {
    * What the pool has for a request, as far as it knows; asks nobody. `able`: an endpoint that is well and takes requests,
    * or one that is to be probed. `failing`: only others. `none`: none is configured for it.
    */
-  ability(wanted: EndpointWanted): 'able' | 'failing' | 'none' {
+  ability(wanted: EndpointCriteria): 'able' | 'failing' | 'none' {
     const nowMs = this.clock.now();
     const matching = this.#endpoints.filter(({ endpoint }) => isConfiguredFor(endpoint.config, wanted));
     for (const one of matching) one.takeBack(nowMs);
@@ -153,7 +153,7 @@ export class EndpointPool {
   }
 
   /** Counts a request, of which the budgets are shares. */
-  arrive(wanted: Pick<EndpointWanted, 'model' | 'version'>): void {
+  arrive(wanted: Pick<EndpointCriteria, 'model' | 'version'>): void {
     const nowMs = this.clock.now();
     this.#requests.add(nowMs);
     this.#bookOf(keyOf(wanted)).requests.add(nowMs);
@@ -163,14 +163,14 @@ export class EndpointPool {
    * What pays for a second attempt after one that ended so. A model, or a request, that fails is paid for by its own
    * model, so that it leaves the others' retries alone.
    */
-  retriesAfter(outcome: AttemptOutcome, wanted: Pick<EndpointWanted, 'model' | 'version'>): Budget {
+  retriesAfter(outcome: AttemptOutcome, wanted: Pick<EndpointCriteria, 'model' | 'version'>): Budget {
     return outcome === 'model-failure' || outcome === 'unclear'
       ? this.#bookOf(keyOf(wanted)).retries
       : this.retries;
   }
 
   /** Chooses an endpoint and begins an attempt there, to be ended with `end`; undefined where none can take it. */
-  begin({ tried, replayable, purpose, metBusy, ...wanted }: LeaseRequest): Lease | undefined {
+  begin({ tried, replayable, purpose, metBusy, ...wanted }: AttemptRequest): AttemptLease | undefined {
     const nowMs = this.clock.now();
     const candidates: PooledEndpoint[] = [];
     for (const one of this.#endpoints) {
@@ -187,7 +187,7 @@ export class EndpointPool {
   }
 
   /** Idempotent. */
-  end(lease: Lease, end: LeaseEnd): void {
+  end(lease: AttemptLease, end: LeaseEnd): void {
     const one = this.#endpoints.find(({ endpoint }) => endpoint === lease.endpoint);
     if (one === undefined) return;
     const nowMs = this.clock.now();
@@ -201,7 +201,7 @@ export class EndpointPool {
    * After how many milliseconds without an answer a request is late enough to be sent again; undefined: it is not. A model
    * that fails is not asked for twice: it would spend what others have for hedges.
    */
-  hedgeDelayMs(wanted: Pick<EndpointWanted, 'model' | 'version'>): number | undefined {
+  hedgeDelayMs(wanted: Pick<EndpointCriteria, 'model' | 'version'>): number | undefined {
     if (!this.#hedging) return undefined;
     const key = keyOf(wanted);
     const delayMs = this.#books.peek(key)?.p95Ms;
@@ -212,13 +212,13 @@ export class EndpointPool {
   }
 
   /** Whether the attempt takes longer than its model's do as a rule. */
-  isLate({ key, beganMs }: Lease): boolean {
+  isLate({ key, beganMs }: AttemptLease): boolean {
     return this.clock.now() - beganMs >= (this.#books.peek(key)?.p95Ms ?? lateAfterMs);
   }
 
   /** Why endpoints that were not tried cannot have the request. */
   passedOver(
-    wanted: EndpointWanted,
+    wanted: EndpointCriteria,
     tried: readonly Endpoint[],
   ): readonly { readonly endpoint: string; readonly outcome: HoldReason }[] {
     const nowMs = this.clock.now();
@@ -231,7 +231,7 @@ export class EndpointPool {
   }
 
   /** Milliseconds until some endpoint may take the request, 0 where one may now. */
-  freeInMs(wanted: EndpointWanted): number {
+  freeInMs(wanted: EndpointCriteria): number {
     const nowMs = this.clock.now();
     const key = keyOf(wanted);
     let soonestMs = Number.POSITIVE_INFINITY;
@@ -252,7 +252,7 @@ export class EndpointPool {
     return others + 1 <= Math.floor(all.length / 2);
   }
 
-  #report({ endpoint }: PooledEndpoint, change: StateChange | undefined): void {
+  #report({ endpoint }: PooledEndpoint, change: EndpointHealthChange | undefined): void {
     if (change !== undefined) this.#onChange?.({ endpoint: endpoint.config.name, ...change });
   }
 
@@ -266,7 +266,7 @@ export class EndpointPool {
 }
 
 /** Names and versions have no `@`. */
-function keyOf({ model, version }: Pick<EndpointWanted, 'model' | 'version'>): string {
+function keyOf({ model, version }: Pick<EndpointCriteria, 'model' | 'version'>): string {
   return version === undefined ? model : `${model}@${version}`;
 }
 
@@ -275,7 +275,10 @@ function nameOf(key: string): string {
   return at < 0 ? key : key.slice(0, at);
 }
 
-function isConfiguredFor(config: EndpointConfig, { model, protocol, jurisdiction }: EndpointWanted): boolean {
+function isConfiguredFor(
+  config: EndpointConfig,
+  { model, protocol, jurisdiction }: EndpointCriteria,
+): boolean {
   return (
     config.protocol === protocol &&
     (jurisdiction === undefined || config.jurisdiction === jurisdiction) &&

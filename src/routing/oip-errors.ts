@@ -15,10 +15,10 @@ export interface RefusedAnswer {
 }
 
 /** `caller`: the request is at fault and would be anywhere. The others: `AttemptError.outcome`. */
-export type Verdict = 'caller' | 'deadline' | AttemptError['outcome'];
+export type AnswerVerdict = 'caller' | 'deadline' | AttemptError['outcome'];
 
 /** Of an origin of our own, which names its code in `Edgewise-Error`. */
-const verdictOfCode: { readonly [C in ErrorCode]: Verdict } = {
+const verdictOfCode: { readonly [C in ErrorCode]: AnswerVerdict } = {
   invalid_request: 'caller',
   shape_mismatch: 'caller',
   unsupported_datatype: 'caller',
@@ -148,7 +148,7 @@ function codeOfStatus(status: number): ErrorCode {
  * brought about by one model or one request (a queue that is full at Triton is 503, a firewall that dislikes a body 403):
  * `failure` is what cannot.
  */
-export function verdictOfStatus(status: number, text?: string): Exclude<Verdict, 'deadline'> {
+export function verdictOfStatus(status: number, text?: string): Exclude<AnswerVerdict, 'deadline'> {
   if (text !== undefined && unknownModel.test(text)) return 'lacks-model';
   if (text !== undefined && modelNotReady.test(text)) return 'busy';
   switch (status) {

@@ -27,7 +27,7 @@ export interface OriginPoolOptions {
 }
 
 /** Which endpoints a request may go to. */
-export interface OriginWanted {
+export interface OriginCriteria {
   /** Our name of the model. */
   readonly model: string;
   readonly version: string;
@@ -62,7 +62,7 @@ export class OriginPool {
   }
 
   /** What the pool has for the model, as far as this isolate knows; asks nobody. */
-  ability({ model, version, jurisdiction }: OriginWanted): OriginAbility {
+  ability({ model, version, jurisdiction }: OriginCriteria): OriginAbility {
     const { pool } = this.#options;
     const ability = pool.ability({ model, version, protocol: 'oip', jurisdiction });
     if (ability !== 'none' || jurisdiction === undefined) return ability;

@@ -7,20 +7,20 @@ import { capabilitiesSchema } from './capabilities.ts';
 
 export const poolHealthSchemaId = 'edgewise.pool-health.v1';
 
-const endpointHealthSchema = z.object({
+const endpointStatusSchema = z.object({
   state: z.enum(['up', 'down']),
   /** When it was first found in this state. */
   since: z.iso.datetime(),
   /** As last read from it; absent where it never was. */
   capabilities: capabilitiesSchema.optional(),
 });
-export type EndpointHealth = z.output<typeof endpointHealthSchema>;
+export type EndpointStatus = z.output<typeof endpointStatusSchema>;
 
 const poolHealthSchema = z.object({
   schema: z.literal(poolHealthSchemaId),
   checkedAt: z.iso.datetime(),
   /** By the endpoint's name. */
-  endpoints: z.record(z.string(), endpointHealthSchema),
+  endpoints: z.record(z.string(), endpointStatusSchema),
 });
 export type PoolHealth = z.output<typeof poolHealthSchema>;
 
@@ -45,7 +45,7 @@ export function changed(before: PoolHealth | undefined, after: PoolHealth): bool
   );
 }
 
-function differs(before: EndpointHealth | undefined, after: EndpointHealth | undefined): boolean {
+function differs(before: EndpointStatus | undefined, after: EndpointStatus | undefined): boolean {
   return (
     before?.state !== after?.state ||
     before?.capabilities?.binary !== after?.capabilities?.binary ||

@@ -14,7 +14,7 @@ import type { Candidate, HoldReason } from './picker.ts';
 import type { AttemptOutcome, Endpoint, LeaseEnd } from './types.ts';
 
 /** One attempt at the endpoint, in flight until it ends. */
-export interface Lease {
+export interface AttemptLease {
   readonly endpoint: Endpoint;
   readonly model: string;
   /** What the endpoint holds against the model is held against this version alone. */
@@ -26,7 +26,7 @@ export interface Lease {
 }
 
 /** A change of the endpoint's state, or of one model's at it. */
-export interface StateChange extends HealthChange {
+export interface EndpointHealthChange extends HealthChange {
   readonly model?: string;
 }
 
@@ -86,7 +86,7 @@ export class PooledEndpoint implements Candidate {
   readonly #latency = new PeakEwma();
   readonly #latencies = new LatencyWindow();
   /** The oldest first. */
-  readonly #leases = new Set<Lease>();
+  readonly #leases = new Set<AttemptLease>();
   readonly #holds = new Holds();
   #report: { readonly utilisation: number; readonly atMs: number } | undefined;
   #requests = 0;
@@ -155,7 +155,7 @@ export class PooledEndpoint implements Candidate {
     return this.#latency.at(nowMs);
   }
 
-  begin(model: string, key: string, nowMs: number): Lease {
+  begin(model: string, key: string, nowMs: number): AttemptLease {
     const lease = {
       endpoint: this.endpoint,
       model,
@@ -174,7 +174,12 @@ export class PooledEndpoint implements Candidate {
    *
    * @returns the changes of state that it led to.
    */
-  end(lease: Lease, end: LeaseEnd, nowMs: number, mayEject: MayEject): readonly StateChange[] {
+  end(
+    lease: AttemptLease,
+    end: LeaseEnd,
+    nowMs: number,
+    mayEject: MayEject,
+  ): readonly EndpointHealthChange[] {
     if (!this.#leases.delete(lease)) return [];
     const { key } = lease;
     const { outcome, load } = end;
@@ -195,7 +200,7 @@ export class PooledEndpoint implements Candidate {
   }
 
   #endForEndpoint(
-    lease: Lease,
+    lease: AttemptLease,
     { outcome, reason }: LeaseEnd,
     nowMs: number,
     mayEject: MayEject,

@@ -2,7 +2,7 @@
 import type { Clock } from '../async/clock.ts';
 import { type EndpointCapabilities, readCapabilities } from './capabilities.ts';
 import { failure, release, sendToEndpoint } from './endpoint-request.ts';
-import { type EndpointHealth, type PoolHealth, poolHealthSchemaId } from './pool-snapshot.ts';
+import { type EndpointStatus, type PoolHealth, poolHealthSchemaId } from './pool-snapshot.ts';
 import type { ProbeFinding } from './pooled-endpoint.ts';
 import { AttemptError, type Endpoint } from './types.ts';
 
@@ -28,7 +28,7 @@ export async function probeEndpoints(
 ): Promise<PoolHealth> {
   const { before, wallClock = Date.now } = options;
   const checkedAt = new Date(wallClock()).toISOString();
-  const found = new Map<string, EndpointHealth>();
+  const found = new Map<string, EndpointStatus>();
   const left = [...endpoints];
   const worker = async () => {
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
@@ -41,15 +41,15 @@ export async function probeEndpoints(
 }
 
 interface Finding {
-  readonly state: EndpointHealth['state'];
+  readonly state: EndpointStatus['state'];
   readonly capabilities?: EndpointCapabilities | undefined;
 }
 
 function healthOf(
   { state, capabilities }: Finding,
-  before: EndpointHealth | undefined,
+  before: EndpointStatus | undefined,
   checkedAt: string,
-): EndpointHealth {
+): EndpointStatus {
   const known = capabilities ?? before?.capabilities;
   return {
     state,

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import type { EndpointPool, Lease, LeaseRequest } from '../../src/routing/endpoint-pool.ts';
+import type { AttemptLease, AttemptRequest, EndpointPool } from '../../src/routing/endpoint-pool.ts';
 import type { LeaseEnd } from '../../src/routing/types.ts';
 import { testPool } from './pool-support.ts';
 
-function begin(pool: EndpointPool, request: Partial<LeaseRequest> = {}): Lease | undefined {
+function begin(pool: EndpointPool, request: Partial<AttemptRequest> = {}): AttemptLease | undefined {
   return pool.begin({
     model: 'm',
     protocol: 'oip',
@@ -19,7 +19,7 @@ function begin(pool: EndpointPool, request: Partial<LeaseRequest> = {}): Lease |
 function pass(
   pool: EndpointPool,
   end: LeaseEnd = { outcome: 'success' },
-  request: Partial<LeaseRequest> = {},
+  request: Partial<AttemptRequest> = {},
 ): string | undefined {
   const lease = begin(pool, request);
   if (lease !== undefined) pool.end(lease, end);
@@ -29,7 +29,7 @@ function pass(
 /** Attempts at the endpoint until it is not healthy any more. */
 function putOut(pool: EndpointPool, name: string): void {
   for (let round = 0; round < 5; round += 1) {
-    const tried: Lease['endpoint'][] = [];
+    const tried: AttemptLease['endpoint'][] = [];
     for (
       let lease = begin(pool, { tried, purpose: 'retry' });
       lease;
@@ -44,8 +44,8 @@ function putOut(pool: EndpointPool, name: string): void {
 }
 
 /** The endpoint of that name. */
-function endpointCalled(pool: EndpointPool, name: string): Lease['endpoint'] {
-  const tried: Lease['endpoint'][] = [];
+function endpointCalled(pool: EndpointPool, name: string): AttemptLease['endpoint'] {
+  const tried: AttemptLease['endpoint'][] = [];
   for (let lease = begin(pool, { tried }); lease; lease = begin(pool, { tried })) {
     pool.end(lease, { outcome: 'abandoned' });
     if (lease.endpoint.config.name === name) return lease.endpoint;
@@ -137,7 +137,7 @@ describe('EndpointPool', () => {
       { protocol: 'openai' },
       { jurisdiction: 'us' },
     ]);
-    const may = (request: Partial<LeaseRequest>) => pass(pool, { outcome: 'success' }, request);
+    const may = (request: Partial<AttemptRequest>) => pass(pool, { outcome: 'success' }, request);
     expect(may({ model: 'x', jurisdiction: 'eu' })).toBe('a');
     expect(may({ model: 'org/x', jurisdiction: 'eu' })).toBe('a');
     expect(may({ jurisdiction: 'eu' })).toBeUndefined();

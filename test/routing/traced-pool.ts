@@ -1,12 +1,12 @@
 /** A pool that watches itself: every promise it makes is checked at each attempt, on accounts that the test keeps. */
 import { expect } from 'vitest';
 import {
+  type AttemptLease,
+  type AttemptRequest,
+  type EndpointCriteria,
   EndpointPool,
   type EndpointPoolOptions,
   type EndpointSnapshot,
-  type EndpointWanted,
-  type Lease,
-  type LeaseRequest,
 } from '../../src/routing/endpoint-pool.ts';
 import type { AttemptOutcome, LeaseEnd } from '../../src/routing/types.ts';
 import { ManualClock } from '../support/clock.ts';
@@ -52,8 +52,8 @@ export class TracedPool extends EndpointPool {
   #payer: string | undefined;
   readonly #hedges: number[] = [];
   /** Of each endpoint that is out: the attempt on which its return hangs. */
-  readonly #probes = new Map<string, Lease>();
-  readonly #inFlight = new Set<Lease>();
+  readonly #probes = new Map<string, AttemptLease>();
+  readonly #inFlight = new Set<AttemptLease>();
 
   constructor(options: EndpointPoolOptions) {
     super({
@@ -81,18 +81,18 @@ export class TracedPool extends EndpointPool {
     return this.#retries.length;
   }
 
-  override arrive(wanted: Pick<EndpointWanted, 'model' | 'version'>): void {
+  override arrive(wanted: Pick<EndpointCriteria, 'model' | 'version'>): void {
     this.#arrivals.push({ atMs: this.clock.now(), model: wanted.model });
     super.arrive(wanted);
   }
 
-  override retriesAfter(outcome: AttemptOutcome, wanted: Pick<EndpointWanted, 'model' | 'version'>) {
+  override retriesAfter(outcome: AttemptOutcome, wanted: Pick<EndpointCriteria, 'model' | 'version'>) {
     const budget = super.retriesAfter(outcome, wanted);
     this.#payer = budget === this.retries ? undefined : wanted.model;
     return budget;
   }
 
-  override begin(request: LeaseRequest): Lease | undefined {
+  override begin(request: AttemptRequest): AttemptLease | undefined {
     const before = this.snapshot();
     const lease = super.begin(request);
     if (lease === undefined) return undefined;
@@ -107,7 +107,7 @@ export class TracedPool extends EndpointPool {
     return lease;
   }
 
-  override end(lease: Lease, end: LeaseEnd): void {
+  override end(lease: AttemptLease, end: LeaseEnd): void {
     expect(this.#inFlight.delete(lease)).toBe(true);
     for (const [what, probe] of this.#probes) if (probe === lease) this.#probes.delete(what);
     super.end(lease, end);
@@ -120,8 +120,8 @@ export class TracedPool extends EndpointPool {
   /** An endpoint that is out, or at which the model is, is taken for its one probe, or where nothing better is left. */
   #checkOut(
     taken: EndpointSnapshot,
-    lease: Lease,
-    request: LeaseRequest,
+    lease: AttemptLease,
+    request: AttemptRequest,
     before: readonly EndpointSnapshot[],
   ): void {
     const { model } = request;
@@ -147,7 +147,7 @@ export class TracedPool extends EndpointPool {
     expect(request.purpose).not.toBe('hedge');
   }
 
-  #checkBudgets(purpose: LeaseRequest['purpose']): void {
+  #checkBudgets(purpose: AttemptRequest['purpose']): void {
     const nowMs = this.clock.now();
     const inWindow = (times: readonly number[]) => times.filter((atMs) => atMs > nowMs - windowMs).length;
     const arrivals = this.#arrivals.filter(({ atMs }) => atMs > nowMs - windowMs);
