@@ -1,4 +1,4 @@
-import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
+import type { NamedTensors, TensorSpec } from '../tensor/tensor.ts';
 
 /**
  * An ONNX model on its way into an engine: the graph file, and the weights that it names as external data
@@ -31,8 +31,10 @@ export interface EngineMemory {
   readonly capBytes: number;
 }
 
-export type Feeds = ReadonlyMap<string, Tensor>;
-export type Fetches = ReadonlyMap<string, Tensor>;
+/** Input tensors of a run. */
+export type Feeds = NamedTensors;
+/** Output tensors of a run. */
+export type Fetches = NamedTensors;
 
 /** What computes a session's answers. Receipts name it, so that an answer can be computed again by the same. */
 export interface RuntimeIdentity {

@@ -54,7 +54,7 @@ export function createOrigin(config: NodeConfig): Origin {
       clock,
       maxQueuePerKey: config.maxQueuePerModel,
       gather: (wake) => void setImmediate(wake),
-      onOtherRows: (digest, cause) =>
+      onRowMismatch: (digest, cause) =>
         logger.write({ level: 'error', event: 'other_rows_than_published', digest, cause }),
     }),
     limiter: new GradientLimit({

@@ -14,7 +14,7 @@ export interface BatchLaneOptions extends MemberOptions {
   /** Calls `wake` once all has been read that has come in already. */
   readonly gather: (wake: () => void) => void;
   /** Called when a run of a row-wise model gave an output without a row for each row that went in. */
-  readonly onOtherRows: (key: string, error: EdgewiseError) => void;
+  readonly onRowMismatch: (key: string, error: EdgewiseError) => void;
 }
 
 export interface BatchLaneSnapshot {
@@ -180,7 +180,7 @@ export class BatchLane {
       return splitRows(outputs, rows);
     } catch (error) {
       this.#know(1, Number.POSITIVE_INFINITY);
-      this.#options.onOtherRows(key, toEdgewiseError(error));
+      this.#options.onRowMismatch(key, toEdgewiseError(error));
       return undefined;
     }
   }

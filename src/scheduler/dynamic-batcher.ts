@@ -37,7 +37,7 @@ export interface DynamicBatcherOptions {
    * Called when a run of a row-wise model gave an output without a row for each row that went in: the model's manifest is
    * wrong. Its requests run alone from then on.
    */
-  readonly onOtherRows?: (key: string, error: EdgewiseError) => void;
+  readonly onRowMismatch?: (key: string, error: EdgewiseError) => void;
 }
 
 export interface BatcherSnapshot {
@@ -57,7 +57,7 @@ export class DynamicBatcher {
       maxConcurrentRuns: 1,
       defaultPriority: 100,
       gather: (wake) => wake(),
-      onOtherRows: () => undefined,
+      onRowMismatch: () => undefined,
       ...options,
     };
   }

@@ -1,5 +1,5 @@
 /** Agreement of two answers by a rule for each output: for models whose values differ between engines and mean the same. */
-import { firstDifference, firstShapeDifference, rootMeanSquare, valuesOf } from './compare.ts';
+import { findDifference, findShapeDifference, rootMeanSquare, valuesOf } from './compare.ts';
 import type { NamedTensors, Tensor } from './tensor.ts';
 
 /** What has to hold for one output. Rows lie along the last axis. What is left out is not asked. */
@@ -24,7 +24,7 @@ export interface AgreementFound {
   readonly figures: readonly string[];
 }
 
-/** Outputs without a rule have to agree as `firstDifference` says. */
+/** Outputs without a rule have to agree as `findDifference` says. */
 export function findAgreement(
   expected: NamedTensors,
   actual: NamedTensors,
@@ -36,7 +36,7 @@ export function findAgreement(
     const only = new Map([[name, tensor]]);
     const other = actual.get(name);
     const rule = byName.get(name) ?? byName.get('*');
-    const unlike = rule === undefined ? firstDifference(only, actual) : firstShapeDifference(only, actual);
+    const unlike = rule === undefined ? findDifference(only, actual) : findShapeDifference(only, actual);
     if (unlike !== undefined) return { difference: unlike, figures };
     if (rule === undefined || other === undefined) continue;
     for (const { found, holds, text } of checksOf(rule, tensor, other)) {

@@ -8,12 +8,12 @@ import type { NamedTensors, Tensor } from './tensor.ts';
 export const tolerance = { relative: 1e-3, absolute: 1e-5 } as const;
 
 /** What differs first, in words; undefined when the answers agree. Whole numbers and strings have to be equal. */
-export function firstDifference(expected: NamedTensors, actual: NamedTensors): string | undefined {
+export function findDifference(expected: NamedTensors, actual: NamedTensors): string | undefined {
   return differenceBy(tensorDifference, expected, actual);
 }
 
-/** As `firstDifference`, values aside: for models whose answers are random. */
-export function firstShapeDifference(expected: NamedTensors, actual: NamedTensors): string | undefined {
+/** As `findDifference`, values aside: for models whose answers are random. */
+export function findShapeDifference(expected: NamedTensors, actual: NamedTensors): string | undefined {
   return differenceBy(kindDifference, expected, actual);
 }
 
@@ -32,7 +32,7 @@ export interface Agreement {
 
 /** Undefined when an expected output is missing, or of another datatype or shape. What is there besides is left aside. */
 export function measureAgreement(expected: NamedTensors, actual: NamedTensors): Agreement | undefined {
-  if (firstShapeDifference(expected, actual) !== undefined) return undefined;
+  if (findShapeDifference(expected, actual) !== undefined) return undefined;
   const found = { exact: true, near: true, maxDifference: 0, rows: 0, sameTopRows: 0 };
   for (const [name, tensor] of expected) {
     const other = actual.get(name);

@@ -25,7 +25,7 @@ export interface Distance {
  * Undefined when an expected output is missing, one is there that is not expected, or one is of another datatype or shape.
  * NaN is equal to NaN, and to nothing else.
  */
-export function distanceBetween(
+export function measureDistance(
   expected: NamedTensors,
   actual: NamedTensors,
   toleranceOf: (datatype: DataType) => Tolerance | undefined,

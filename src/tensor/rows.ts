@@ -64,7 +64,7 @@ function isBytes(tensor: Tensor): tensor is BytesTensor {
  */
 export function splitRows(whole: NamedTensors, counts: readonly number[]): NamedTensors[] {
   const total = counts.reduce((sum, each) => sum + each, 0);
-  const wrong = describeOtherRows(whole, total);
+  const wrong = describeRowMismatch(whole, total);
   if (wrong !== undefined) throw new EdgewiseError('internal', wrong);
   let begin = 0;
   return counts.map((count) => {
@@ -75,7 +75,7 @@ export function splitRows(whole: NamedTensors, counts: readonly number[]): Named
 }
 
 /** Says which tensor has another first dimension than `rows`; undefined if none has. */
-export function describeOtherRows(tensors: NamedTensors, rows: number): string | undefined {
+export function describeRowMismatch(tensors: NamedTensors, rows: number): string | undefined {
   for (const [name, { shape }] of tensors) {
     if (shape[0] !== rows) {
       return `output ${JSON.stringify(name)} has the shape [${shape.join(',')}] for ${rows === 1 ? '1 row' : `${rows} rows`}`;

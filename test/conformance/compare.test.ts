@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Tensor } from '../../src/tensor/tensor.ts';
-import { exactly, firstDifference, tolerance } from './compare.ts';
+import { exactly, findDifference, tolerance } from './compare.ts';
 
 const inf = Number.POSITIVE_INFINITY;
 
@@ -9,10 +9,10 @@ function fp32(...values: number[]): Tensor {
 }
 
 function difference(expected: Tensor, actual: Tensor, allowed = tolerance): string | undefined {
-  return firstDifference(new Map([['y', expected]]), new Map([['y', actual]]), allowed);
+  return findDifference(new Map([['y', expected]]), new Map([['y', actual]]), allowed);
 }
 
-describe('firstDifference', () => {
+describe('findDifference', () => {
   it('allows floats a thousandth of the expected value and no more', () => {
     expect(difference(fp32(1, -100), fp32(1.0009, -100.09))).toBeUndefined();
     expect(difference(fp32(1, -100), fp32(1, -100.2))).toMatch('differs at element 1');
@@ -50,6 +50,6 @@ describe('firstDifference', () => {
     expect(difference(text('a'), text('b'))).toMatch('b instead of a');
     expect(difference(fp32(1), { ...fp32(1), shape: [] })).toMatch('is FP32[] instead of FP32[1]');
     expect(difference(fp32(1), int(1n))).toMatch('is INT64[1] instead of FP32[1]');
-    expect(firstDifference(new Map([['y', fp32(1)]]), new Map(), tolerance)).toMatch('"y" is missing');
+    expect(findDifference(new Map([['y', fp32(1)]]), new Map(), tolerance)).toMatch('"y" is missing');
   });
 });

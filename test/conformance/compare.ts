@@ -13,7 +13,7 @@ export const exactly: Tolerance = { relative: 0, absolute: 0 };
 const floats = new Set(['FP16', 'FP32', 'FP64']);
 
 /** What differs first, in words. NaN equals NaN; whole numbers, booleans and strings have to be equal. */
-export function firstDifference(
+export function findDifference(
   expected: ReadonlyMap<string, Tensor>,
   actual: ReadonlyMap<string, Tensor>,
   allowed: Tolerance,

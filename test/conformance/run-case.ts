@@ -8,7 +8,7 @@ import { engineText } from '../../src/repository/publish/reference.ts';
 import type { SigningKey } from '../../src/repository/signing/private-key.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { type BackendCase, readModel, readTensors } from './cases.ts';
-import { exactly, firstDifference, tolerance } from './compare.ts';
+import { exactly, findDifference, tolerance } from './compare.ts';
 import { publishCase } from './publish.ts';
 
 /** How far the case came where it did not pass. */
@@ -49,7 +49,7 @@ export async function runCase(
     stage = 'infer';
     const binary = await inference.infer({ name }, inputs);
     stage = 'compare';
-    const difference = firstDifference(expected, binary.outputs, tolerance);
+    const difference = findDifference(expected, binary.outputs, tolerance);
     if (difference !== undefined) {
       return { passed: false, stage, reason: difference };
     }
@@ -57,7 +57,7 @@ export async function runCase(
     const json = tensors.every(([, { datatype }]) => datatype !== 'FP16');
     if (json) {
       const answer = await inference.infer({ name }, inputs, { binary: false });
-      const changed = firstDifference(binary.outputs, answer.outputs, exactly);
+      const changed = findDifference(binary.outputs, answer.outputs, exactly);
       if (changed !== undefined) {
         return { passed: false, stage, reason: changed };
       }

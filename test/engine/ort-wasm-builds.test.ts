@@ -8,7 +8,7 @@ import { loadNodeBuild } from '../../src/engine/ort-wasm-node.ts';
 import type { Fetches } from '../../src/engine/types.ts';
 import { replayTolerance } from '../../src/governance/replay/tolerances.ts';
 import { tensorBytes } from '../../src/tensor/bytes.ts';
-import { distanceBetween } from '../../src/tensor/distance.ts';
+import { measureDistance } from '../../src/tensor/distance.ts';
 import { readModel } from '../support/native-run.ts';
 import { isExtreme, questionCounts, replayCorpus } from '../support/replay-corpus.ts';
 
@@ -49,7 +49,7 @@ describe.each(Object.keys(questionCounts))('%s', (model) => {
         throw new Error('wanted three answers');
       expect(bytesOf(one)).toEqual(bytesOf(other));
       if (isExtreme(question)) continue;
-      const { within, difference, tolerance } = distanceBetween(third, one, replayTolerance) ?? {};
+      const { within, difference, tolerance } = measureDistance(third, one, replayTolerance) ?? {};
       expect(within).toBe(true);
       expect(difference).toBeLessThanOrEqual((tolerance ?? 0) / 10);
     }

@@ -5,7 +5,7 @@ import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import type { Feeds } from '../../src/engine/types.ts';
 import { parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
 import { headerLengthName } from '../../src/protocol/oip/types.ts';
-import { firstDifference } from '../../src/tensor/compare.ts';
+import { findDifference } from '../../src/tensor/compare.ts';
 import { feeds, fp32 } from '../engine/contract.ts';
 import { binaryRequest } from '../support/binary-request.ts';
 import { measureGraph } from '../support/measured-answers.ts';
@@ -84,7 +84,7 @@ describe('callers of one model at an origin', () => {
           const { answers, mostRows } = await askTogether(graph, rowWise, all);
           const session = await native.createSession({ graph });
           for (const [index, given] of all.entries()) {
-            expect(firstDifference(await session.run(given), answers[index] ?? new Map())).toBeUndefined();
+            expect(findDifference(await session.run(given), answers[index] ?? new Map())).toBeUndefined();
           }
           await session.release();
           if (mostRows > Math.max(...rows.map(({ length }) => length))) shared += 1;

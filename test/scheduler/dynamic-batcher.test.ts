@@ -376,8 +376,8 @@ describe('DynamicBatcher.run() of a run that fails', () => {
 
   it('runs each alone from then on where an output has no row for each row, and says so', async () => {
     const told: [string, string][] = [];
-    const onOtherRows = (key: string, { message }: Error) => told.push([key, message]);
-    const { runs, results, ask } = await batchOf(2, { onOtherRows });
+    const onRowMismatch = (key: string, { message }: Error) => told.push([key, message]);
+    const { runs, results, ask } = await batchOf(2, { onRowMismatch });
     await runs[1]?.finish(feeds({ y: fp32([1], [7]) }));
     await runs[2]?.finish(feeds({ y: fp32([1], [1]) }));
     await runs[3]?.finish(feeds({ y: fp32([1], [2]) }));

@@ -9,7 +9,7 @@ import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createInferenceClient } from '../../src/client/inference-client.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import type { Feeds } from '../../src/engine/types.ts';
-import { firstDifference } from '../../src/tensor/compare.ts';
+import { findDifference } from '../../src/tensor/compare.ts';
 import { startService } from '../support/dev-service.ts';
 import { startOriginService } from '../support/origin-service.ts';
 import { type Mixer, rowModel, width } from '../support/row-models.ts';
@@ -46,7 +46,7 @@ async function wrongAnswers(server: { url: string; key?: string }, name: (typeof
   const answers = await Promise.all(callers.map((feeds) => client.infer({ name }, feeds, { binary: true })));
   const wrong: string[] = [];
   for (const [index, { outputs }] of answers.entries()) {
-    const difference = firstDifference(await session.run(callers[index] ?? new Map()), outputs);
+    const difference = findDifference(await session.run(callers[index] ?? new Map()), outputs);
     if (difference !== undefined) wrong.push(`caller ${index}: ${difference}`);
   }
   await session.release();

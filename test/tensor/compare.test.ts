@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { firstDifference, firstShapeDifference, measureAgreement } from '../../src/tensor/compare.ts';
+import { findDifference, findShapeDifference, measureAgreement } from '../../src/tensor/compare.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
 const fp32 = (...data: number[]) =>
@@ -12,7 +12,7 @@ const int64 = (...data: bigint[]) =>
 const fp16 = (...data: number[]) =>
   new Map<string, Tensor>([['y', { datatype: 'FP16', shape: [data.length], data: Uint16Array.from(data) }]]);
 
-describe('firstDifference()', () => {
+describe('findDifference()', () => {
   it.each([
     ['equal values', fp32(1, 0, -3), fp32(1, 0, -3)],
     ['a thousandth of the value', fp32(1000, 2), fp32(1000.9, 2)],
@@ -25,7 +25,7 @@ describe('firstDifference()', () => {
     ['neighbouring half floats', fp16(0x3c00), fp16(0x3c01)],
     ['equal whole numbers', int64(2n ** 62n), int64(2n ** 62n)],
   ])('lets pass %s', (_, a, b) => {
-    expect(firstDifference(a, b)).toBeUndefined();
+    expect(findDifference(a, b)).toBeUndefined();
   });
 
   it.each([
@@ -44,14 +44,14 @@ describe('firstDifference()', () => {
     ['another type', fp32(1), fp16(1), /FP16\[1\] instead of FP32\[1\]/],
     ['a missing output', fp32(1), new Map<string, Tensor>(), /"y" is missing/],
   ])('names %s', (_, a, b, message) => {
-    expect(firstDifference(a, b)).toMatch(message);
+    expect(findDifference(a, b)).toMatch(message);
   });
 });
 
-describe('firstShapeDifference()', () => {
+describe('findShapeDifference()', () => {
   it('looks at shapes and types alone', () => {
-    expect(firstShapeDifference(fp32(1), fp32(9))).toBeUndefined();
-    expect(firstShapeDifference(fp32(1), fp32(1, 2))).toMatch(/instead of FP32\[1\]/);
+    expect(findShapeDifference(fp32(1), fp32(9))).toBeUndefined();
+    expect(findShapeDifference(fp32(1), fp32(1, 2))).toMatch(/instead of FP32\[1\]/);
   });
 });
 
@@ -104,7 +104,7 @@ describe('measureAgreement()', () => {
     );
   });
 
-  it('takes the worst of all outputs, and is near where firstDifference() finds none', () => {
+  it('takes the worst of all outputs, and is near where findDifference() finds none', () => {
     const values = fc.array(fc.float({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 6 });
     fc.assert(
       fc.property(
@@ -123,7 +123,7 @@ describe('measureAgreement()', () => {
             );
           const [expected, actual] = [named(() => 0), named((by) => by)];
           const found = measureAgreement(expected, actual);
-          expect(found?.near).toBe(firstDifference(expected, actual) === undefined);
+          expect(found?.near).toBe(findDifference(expected, actual) === undefined);
           const greatest = Math.max(0, ...outputs.map(([, by]) => Math.abs(by)));
           expect(found?.maxDifference).toBeCloseTo(greatest, 10);
           expect(found?.exact).toBe(found?.maxDifference === 0);

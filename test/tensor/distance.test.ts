@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { distanceBetween } from '../../src/tensor/distance.ts';
+import { measureDistance } from '../../src/tensor/distance.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
 const tolerance = { relative: 1e-3, absolute: 1e-5 };
 const floats = (...values: number[]): Map<string, Tensor> =>
   new Map([['y', { datatype: 'FP32', shape: [values.length], data: Float32Array.from(values) }]]);
 const between = (one: Map<string, Tensor>, other: Map<string, Tensor>) =>
-  distanceBetween(one, other, (datatype) => (datatype === 'FP32' ? tolerance : undefined));
+  measureDistance(one, other, (datatype) => (datatype === 'FP32' ? tolerance : undefined));
 
-describe('distanceBetween()', () => {
+describe('measureDistance()', () => {
   it('is that of the value that uses most of its tolerance, not of the one that is furthest', () => {
     const found = between(floats(1000, 1, 0), floats(1000.1, 1.5, 0.2));
     expect(found).toMatchObject({ within: true });

@@ -7,7 +7,7 @@ import type { RuntimeIdentity } from '../../engine/types.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import { checkFeeds } from '../../tensor/check.ts';
-import { distanceBetween } from '../../tensor/distance.ts';
+import { measureDistance } from '../../tensor/distance.ts';
 import type { NamedTensors } from '../../tensor/tensor.ts';
 import { opens, type Side, saltOf } from '../receipt/commitment.ts';
 import type { InferenceReceipt } from '../receipt/schema.ts';
@@ -156,7 +156,7 @@ async function judge(claim: Claim, { outputs, runtime }: Computed): Promise<Repl
 }
 
 function contradicted({ outputs: original }: Claim, outputs: NamedTensors): ReplayFinding {
-  const distance = original && distanceBetween(original, outputs, () => undefined);
+  const distance = original && measureDistance(original, outputs, () => undefined);
   return {
     verdict: 'not_reproduced',
     detail: 'the same model in the same runtime gives other bytes',
@@ -170,7 +170,7 @@ function within({ outputs: original }: Claim, outputs: NamedTensors): ReplayFind
       'an answer of this class is compared within a tolerance, which takes the outputs themselves',
     );
   }
-  const distance = distanceBetween(original, outputs, replayTolerance);
+  const distance = measureDistance(original, outputs, replayTolerance);
   if (distance === undefined) {
     return {
       verdict: 'not_reproduced',

@@ -2,7 +2,7 @@
 import { type Clock, systemClock } from '../../async/clock.ts';
 import type { Feeds, Fetches, ModelSource, Session } from '../../engine/types.ts';
 import { findAgreement } from '../../tensor/agree.ts';
-import { firstShapeDifference } from '../../tensor/compare.ts';
+import { findShapeDifference } from '../../tensor/compare.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { ModelConfig } from '../schema.ts';
 import { type DimensionNames, otherSizes, type Shapes, totalElements } from './free-sizes.ts';
@@ -123,7 +123,7 @@ export class AnswersTrial {
     return judgeRows(rows, {
       run: (feeds) => this.#run(feeds),
       difference: random
-        ? firstShapeDifference
+        ? findShapeDifference
         : (expected, actual) => findAgreement(expected, actual, config.agreement).difference,
       maxRows,
     });

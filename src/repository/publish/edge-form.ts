@@ -3,7 +3,7 @@ import { systemClock } from '../../async/clock.ts';
 import type { Engine, Feeds, Fetches, ModelSource } from '../../engine/types.ts';
 import { EdgewiseError, isEdgewiseError, toEdgewiseError } from '../../errors.ts';
 import { findAgreement } from '../../tensor/agree.ts';
-import { firstShapeDifference } from '../../tensor/compare.ts';
+import { findShapeDifference } from '../../tensor/compare.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { MeasuredRun } from '../edge-profile.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
@@ -98,7 +98,7 @@ function compare(
   for (const [index, { name, fetches }] of reference.cases.entries()) {
     const answer = answers[index] ?? new Map();
     const { difference, figures } = random
-      ? { difference: firstShapeDifference(fetches, answer), figures: [] }
+      ? { difference: findShapeDifference(fetches, answer), figures: [] }
       : findAgreement(fetches, answer, config.agreement);
     if (figures.length > 0) onProgress?.('measure', `${name}: ${figures.join(', ')}`);
     if (difference !== undefined) return reference.cases.length > 1 ? `${difference} (${name})` : difference;

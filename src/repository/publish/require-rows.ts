@@ -1,6 +1,6 @@
 import type { Feeds, Fetches } from '../../engine/types.ts';
 import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
-import { describeOtherRows } from '../../tensor/rows.ts';
+import { describeRowMismatch } from '../../tensor/rows.ts';
 import type { ModelConfig } from '../schema.ts';
 
 type Batching = Pick<ModelConfig, 'name' | 'maxBatchSize'>;
@@ -19,7 +19,7 @@ export async function requireRows(
   for (const rows of [1, 2].filter((rows) => rows <= config.maxBatchSize)) {
     let seen: string | undefined;
     try {
-      seen = describeOtherRows(await run(feeds(rows)), rows);
+      seen = describeRowMismatch(await run(feeds(rows)), rows);
     } catch (thrown) {
       const error = toEdgewiseError(thrown);
       // Whatever else went wrong says nothing of the model.

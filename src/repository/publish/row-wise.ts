@@ -4,7 +4,7 @@
  */
 import type { Feeds, Fetches } from '../../engine/types.ts';
 import { toEdgewiseError } from '../../errors.ts';
-import { describeOtherRows, joinRows, splitRows } from '../../tensor/rows.ts';
+import { describeRowMismatch, joinRows, splitRows } from '../../tensor/rows.ts';
 import { engineText } from './reference.ts';
 
 export type RowVerdict =
@@ -38,7 +38,7 @@ export async function judgeRows(samples: readonly Feeds[], trial: RowTrial): Pro
       refusal ??= answer.refusal;
       continue;
     }
-    const seen = describeOtherRows(answer.fetches, 1);
+    const seen = describeRowMismatch(answer.fetches, 1);
     if (seen !== undefined) return { rowWise: false, seen };
     rows.push({ feeds, fetches: answer.fetches });
   }
@@ -111,7 +111,7 @@ async function judgeBatch(batch: readonly Row[], trial: RowTrial): Promise<RowVe
         }
       : { rowWise: undefined, why: answer.refusal };
   }
-  const seen = describeOtherRows(answer.fetches, batch.length);
+  const seen = describeRowMismatch(answer.fetches, batch.length);
   if (seen !== undefined) return { rowWise: false, seen };
   const parts = splitRows(
     answer.fetches,

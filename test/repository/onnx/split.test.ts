@@ -22,7 +22,7 @@ import {
   weightSource,
 } from '../../../src/repository/onnx/split.ts';
 import { rawBytes } from '../../../src/repository/onnx/tensor-data.ts';
-import { firstDifference } from '../../../src/tensor/compare.ts';
+import { findDifference } from '../../../src/tensor/compare.ts';
 import { branches, floats, matMul, model, value } from './models.ts';
 
 async function weightsOf({ weights }: SplitModel): Promise<Uint8Array<ArrayBuffer>> {
@@ -196,7 +196,7 @@ describe('hoistInitializers()', () => {
       [0, 0],
     ] as const) {
       const wanted = await native.run(feeds(first, second));
-      expect(firstDifference(wanted, await edge.run(feeds(first, second)))).toBeUndefined();
+      expect(findDifference(wanted, await edge.run(feeds(first, second)))).toBeUndefined();
       answers.add(String(wanted.get('y')?.data[0]));
     }
     expect(answers.size).toBe(3);

@@ -16,7 +16,7 @@ import { splitModel, weightSource } from '../../../src/repository/onnx/split.ts'
 import { buildForEdge } from '../../../src/repository/publish/edge-form.ts';
 import { optimise } from '../../../src/repository/publish/optimise.ts';
 import type { PublishEngines } from '../../../src/repository/publish/types.ts';
-import { firstDifference } from '../../../src/tensor/compare.ts';
+import { findDifference } from '../../../src/tensor/compare.ts';
 import { floats, matMul, model, value } from '../onnx/models.ts';
 
 const mebibyte = 2 ** 20;
@@ -108,7 +108,7 @@ describe('optimise()', () => {
       expect(inspectWeights(optimised)).toBeLessThan(inspectWeights(source) + 1024);
       expect(inspectWeights(source) * 3).toBeGreaterThan(4 * 300 * 64);
       const { fetches } = await edgeAnswer(optimised, ids);
-      expect(firstDifference(await nativeAnswer(source, ids), fetches)).toBeUndefined();
+      expect(findDifference(await nativeAnswer(source, ids), fetches)).toBeUndefined();
     },
   );
 
@@ -135,7 +135,7 @@ describe('optimise()', () => {
     expect(inspectWeights(optimised)).toBeLessThan(inspectWeights(source) + 1024);
     const x = { datatype: 'FP16', shape: [1, width], data: new Uint16Array(width).fill(0x3c00) } as const;
     const { fetches } = await edgeAnswer(optimised, new Map([['x', x]]));
-    expect(firstDifference(await nativeAnswer(source, new Map([['x', x]])), fetches)).toBeUndefined();
+    expect(findDifference(await nativeAnswer(source, new Map([['x', x]])), fetches)).toBeUndefined();
   });
 
   it('folds nothing where a few numbers would become many', async () => {
