@@ -1,11 +1,11 @@
 /** The one place that counts a meter: a Durable Object of that name, with its SQLite. */
 import { DurableObject } from 'cloudflare:workers';
 import {
-  type Exchange,
-  type Exchanged,
-  exchange,
+  type MeterAnswer,
+  type MeterRequest,
   type MeterStore,
   type StoredLease,
+  settleAndLease,
   sweep,
 } from '../governance/quota/meter-state.ts';
 
@@ -24,14 +24,14 @@ export class GrantMeter extends DurableObject<Env> {
   }
 
   /** One transaction; the answer leaves once it is durable. */
-  exchange(request: Exchange): Exchanged {
+  exchange(request: MeterRequest): MeterAnswer {
     const nowMs = Date.now();
     return this.#storage.transactionSync(() => {
       if (nowMs - this.#sweptAtMs > sweepEveryMs) {
         this.#sweptAtMs = nowMs;
         sweep(this.#store, nowMs);
       }
-      return exchange(this.#store, request, nowMs);
+      return settleAndLease(this.#store, request, nowMs);
     });
   }
 }

@@ -21,7 +21,7 @@ export const answerTag = 'edgewise-answer';
 const algorithm = 'ed25519';
 
 /** One request, and the answer to it with the headers that it goes out with. */
-export interface Exchange {
+export interface HttpExchange {
   readonly method: string;
   /** The whole address, as the caller wrote it. */
   readonly targetUri: string;
@@ -125,7 +125,7 @@ function nonceOf(parameters: Parameters, keyId: string): string | undefined {
  */
 export async function signAnswer(
   wanted: WantedSignature,
-  exchange: Exchange,
+  exchange: HttpExchange,
   { kid, key }: ServerSigningKey,
   atMs: number,
 ): Promise<Readonly<Record<string, string>>> {
@@ -164,7 +164,7 @@ export interface VerifyAnswerOptions {
  * @throws EdgewiseError `signature_invalid`
  */
 export async function verifyAnswer(
-  exchange: Exchange,
+  exchange: HttpExchange,
   { keys, nonce }: VerifyAnswerOptions,
 ): Promise<{ readonly kid: string; readonly atMs: number }> {
   if (!(await matchesContentDigest(exchange.headers.get('content-digest'), exchange.body))) {
@@ -234,7 +234,7 @@ async function isDigest(hash: string, digest: Bytes, body: Bytes): Promise<boole
   return equalBytes(wanted, digest);
 }
 
-function messageOf({ method, targetUri, requestHeaders, status, headers }: Exchange) {
+function messageOf({ method, targetUri, requestHeaders, status, headers }: HttpExchange) {
   return {
     kind: 'response',
     status,

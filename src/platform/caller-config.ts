@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { toEdgewiseError } from '../errors.ts';
 import { type Issuer, parseIssuers } from '../governance/accounts/issuers.ts';
 import type { Rate } from '../governance/accounts/schema.ts';
-import { commonPurposes } from '../governance/policy/purpose.ts';
+import { defaultPurposes } from '../governance/policy/purpose.ts';
 import { purposeSchema } from '../repository/terms.ts';
 import { listOr, whole } from './variables.ts';
 
@@ -21,7 +21,7 @@ const issuers = z
 
 export const callerVariables = {
   /** Words that `Edgewise-Purpose` takes, beside those that the model's terms, a grant or the key names: the record has no other. */
-  EDGEWISE_PURPOSES: listOr(commonPurposes.join(',')).pipe(z.array(purposeSchema).max(256)),
+  EDGEWISE_PURPOSES: listOr(defaultPurposes.join(',')).pipe(z.array(purposeSchema).max(256)),
   /** Issuers of bearer tokens (JWT, OpenID Connect) as JSON (`governance/accounts/issuers.ts`). Empty: no token is believed. */
   EDGEWISE_JWT_ISSUERS: issuers,
   /** Requests a minute that one key or token may make at one place, where its scopes say nothing else. 0: any number. */

@@ -13,7 +13,7 @@ import type { StateEntry, StateStore } from './types.ts';
  * Makes the next value of the present one; undefined: nothing is stored. The same value: nothing is to be written. May be
  * called several times, so it has no effect of its own but on what its caller reads when all is done.
  */
-export type StateChange = (value: string | undefined) => string | undefined | Promise<string | undefined>;
+export type NextValue = (value: string | undefined) => string | undefined | Promise<string | undefined>;
 
 export interface ChangeStateOptions {
   /** For messages: `tenant acme`. */
@@ -31,7 +31,7 @@ const maxPauseMs = 1000;
 const maxFailedWrites = 5;
 
 interface Waiting {
-  readonly change: StateChange;
+  readonly change: NextValue;
   outcome: { readonly error?: unknown } | undefined;
 }
 
@@ -49,7 +49,7 @@ const linesOfStore = new WeakMap<StateStore, Map<string, Line>>();
 export async function changeState(
   state: StateStore,
   key: string,
-  change: StateChange,
+  change: NextValue,
   { what, isGrouped = false, clock = systemClock }: ChangeStateOptions,
 ): Promise<void> {
   const lines = linesOfStore.get(state) ?? new Map<string, Line>();

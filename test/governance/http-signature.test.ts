@@ -3,7 +3,7 @@ import { isEdgewiseError } from '../../src/errors.ts';
 import {
   answerTag,
   contentDigest,
-  type Exchange,
+  type HttpExchange,
   matchesContentDigest,
   signAnswer,
   verifyAnswer,
@@ -20,7 +20,7 @@ beforeAll(async () => {
 const bytes = (text: string) => new Uint8Array(new TextEncoder().encode(text));
 const atMs = Date.parse('2026-11-24T10:11:12.345Z');
 
-async function exchange(changes: Partial<Exchange> = {}): Promise<Exchange> {
+async function exchange(changes: Partial<HttpExchange> = {}): Promise<HttpExchange> {
   return {
     method: 'POST',
     targetUri: 'https://edge.test/v2/models/mlp/infer?x=1',
@@ -32,7 +32,7 @@ async function exchange(changes: Partial<Exchange> = {}): Promise<Exchange> {
   };
 }
 
-async function signed(field = 'sig=()', given?: Exchange): Promise<Exchange> {
+async function signed(field = 'sig=()', given?: HttpExchange): Promise<HttpExchange> {
   const wanted = wantedSignature(field, ring.signing.kid);
   if (wanted === undefined) throw new Error('nothing was wanted');
   const unsigned = given ?? (await exchange());
@@ -42,7 +42,7 @@ async function signed(field = 'sig=()', given?: Exchange): Promise<Exchange> {
   return { ...unsigned, headers };
 }
 
-async function outcome(given: Exchange, nonce?: string): Promise<string> {
+async function outcome(given: HttpExchange, nonce?: string): Promise<string> {
   try {
     await verifyAnswer(given, { keys: ring.verifying, ...(nonce !== undefined && { nonce }) });
     return 'good';
@@ -165,7 +165,7 @@ describe('signAnswer() and verifyAnswer()', () => {
       ...given,
       requestHeaders: headersWith(given.requestHeaders, name, value),
     });
-    const cases: Record<string, Exchange> = {
+    const cases: Record<string, HttpExchange> = {
       status: { ...given, status: 201 },
       body: { ...given, body: bytes('{"outputs":[1]}') },
       method: { ...given, method: 'PUT' },

@@ -20,7 +20,7 @@ export function unknownKey(): EdgewiseError {
  * @throws EdgewiseError `unauthenticated`; `forbidden` for a tenant that is not served. Only who holds the secret learns
  * which of the two, and why.
  */
-export function callerOfKey(account: Account | undefined, hash: string, now: number): Caller {
+export function authenticateKey(account: Account | undefined, hash: string, now: number): Caller {
   const key = account?.key;
   const isCurrent = equalInConstantTime(hash, key?.hash ?? noHash);
   const isPrevious = equalInConstantTime(hash, key?.previous?.hash ?? noHash);
@@ -30,15 +30,15 @@ export function callerOfKey(account: Account | undefined, hash: string, now: num
   if (!isCurrent && isOver(key.previous?.until, now)) {
     throw ended(key.id, `has had a new secret, and the old one ended on ${key.previous?.until}`);
   }
-  return callerOf(key.id, account.tenant, key.scopes);
+  return createTenantCaller(key.id, account.tenant, key.scopes);
 }
 
 /** @throws EdgewiseError `forbidden` for a tenant that is not there, suspended or erased. */
-export function callerOf(id: string, tenant: Tenant | undefined, scopes: Scopes): Caller {
+export function createTenantCaller(id: string, tenant: Tenant | undefined, scopes: Scopes): Caller {
   return { kind: 'tenant', id, tenant: requireActive(tenant), scopes };
 }
 
-/** @throws EdgewiseError as `callerOf` */
+/** @throws EdgewiseError as `createTenantCaller` */
 export function requireActive(tenant: Tenant | undefined): Tenant {
   if (tenant?.status !== 'active') {
     const why = tenant === undefined ? 'is not known here' : `is ${tenant.status}`;

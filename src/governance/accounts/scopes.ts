@@ -20,7 +20,7 @@ export function coversAccount({ account }: Scopes, wanted: AccountAccess): boole
 }
 
 /** The lesser of two. */
-export function commonAccount(a: AccountAccess, b: AccountAccess): AccountAccess {
+export function lesserAccess(a: AccountAccess, b: AccountAccess): AccountAccess {
   return rankOf(a) <= rankOf(b) ? a : b;
 }
 
@@ -29,7 +29,7 @@ function rankOf(access: AccountAccess): number {
 }
 
 /** Model patterns that cover exactly what both lists cover. */
-export function commonModels(a: readonly string[], b: readonly string[]): string[] {
+export function intersectModels(a: readonly string[], b: readonly string[]): string[] {
   const common = a.flatMap((one) => b.flatMap((other) => narrower(one, other) ?? []));
   return [...new Set(common)];
 }
@@ -46,7 +46,7 @@ function isWithin(inner: string, outer: string): boolean {
 }
 
 /** Purposes that are in both choices. */
-export function commonPurposes(a: Scopes['purposes'], b: Scopes['purposes']): Scopes['purposes'] {
+export function intersectPurposes(a: Scopes['purposes'], b: Scopes['purposes']): Scopes['purposes'] {
   if (a === '*') return b;
   return b === '*' ? a : a.filter((purpose) => b.includes(purpose));
 }

@@ -20,7 +20,7 @@ import {
   modelPatternSchema,
   type Scopes,
 } from './schema.ts';
-import { commonAccount, commonModels, commonPurposes } from './scopes.ts';
+import { intersectModels, intersectPurposes, lesserAccess } from './scopes.ts';
 
 const maxKeptMs = 300_000;
 const maxKept = 4096;
@@ -191,9 +191,9 @@ async function identityOf(payload: JWTPayload, issuer: Issuer): Promise<TokenIde
     tenant: issuer.tenant ?? tenantOf(payload, issuer),
     scopes: {
       ...scopes,
-      ...(models && { models: commonModels(scopes.models, models) }),
-      ...(purposes && { purposes: commonPurposes(scopes.purposes, purposes) }),
-      ...(account && { account: commonAccount(scopes.account, account) }),
+      ...(models && { models: intersectModels(scopes.models, models) }),
+      ...(purposes && { purposes: intersectPurposes(scopes.purposes, purposes) }),
+      ...(account && { account: lesserAccess(scopes.account, account) }),
     },
   };
 }

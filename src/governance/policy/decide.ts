@@ -4,10 +4,10 @@
  */
 import type { Acceptance, Grant } from '../accounts/schema.ts';
 import { coversAction, coversModel, coversPurpose } from '../accounts/scopes.ts';
-import { type Bounds, boundsOf, placed, timeOf } from './bounds.ts';
-import { boundsBar, type Use, usableGrants } from './grants.ts';
+import { checkRestrictions, type Use, usableGrants } from './grants.ts';
 import { violationAt, violationsOf } from './pack-rules.ts';
-import { type Bar, refused } from './refusal.ts';
+import { type Bar, createRefusal } from './refusal.ts';
+import { checkTerritory, type Restrictions, restrictionsOf, timeOf } from './restrictions.ts';
 import type { Decision, GateFacts, MeterOf } from './types.ts';
 
 /** The order is the one in which what is missing is named. The quota is asked afterwards, by `meter`. */
@@ -21,36 +21,36 @@ export function decide(facts: GateFacts): Decision {
     scopeBar(facts, purpose) ??
     tenantBar(facts) ??
     termsBar(facts);
-  if (early !== undefined) return refused(early, facts, { purpose });
+  if (early !== undefined) return createRefusal(early, facts, { purpose });
 
   const usable = usableGrants(facts);
   if (terms.grant === 'required' && usable.bar !== undefined) {
-    return refused(usable.bar, facts, { purpose, grant: usable.bar.grant });
+    return createRefusal(usable.bar, facts, { purpose, grant: usable.bar.grant });
   }
   const accepted = acceptanceOf(facts);
-  if ('code' in accepted) return refused(accepted, facts, { purpose, grant: usable.grants[0] });
+  if ('code' in accepted) return createRefusal(accepted, facts, { purpose, grant: usable.grants[0] });
 
-  const bounds = boundsOf(terms);
+  const restrictions = restrictionsOf(terms);
   const use = useOf(facts, purpose);
-  const { territory } = placed(bounds.places, use.whereabouts);
-  const bar = boundsBar(bounds, use, 'terms');
-  if (bar !== undefined) return refused(bar, facts, { purpose, territory, grant: usable.grants[0] });
+  const { territory } = checkTerritory(restrictions.places, use.whereabouts);
+  const bar = checkRestrictions(restrictions, use, 'terms');
+  if (bar !== undefined) return createRefusal(bar, facts, { purpose, territory, grant: usable.grants[0] });
   const chosen = chosenGrant(usable.grants, use);
   if (chosen.grant === undefined && terms.grant === 'required') {
     const { bar: grantBar = noGrant, nearest } = chosen;
-    return refused(grantBar, facts, { purpose, territory, grant: nearest });
+    return createRefusal(grantBar, facts, { purpose, territory, grant: nearest });
   }
   return {
     permitted: true,
     purpose,
-    territory: territory ?? territoryOf(chosen.bounds, use),
+    territory: territory ?? territoryOf(chosen.restrictions, use),
     grant: chosen.grant,
     acceptance: accepted.id,
     duties: terms.duties,
     meter: meterOf(facts, chosen.grant),
     fallbacks: chosen.others?.map((grant) => ({
       grant,
-      territory: territory ?? territoryOf(boundsOf(grant), use),
+      territory: territory ?? territoryOf(restrictionsOf(grant), use),
       meter: meterOf(facts, grant),
     })),
   };
@@ -118,7 +118,7 @@ function tenantBar({ caller }: GateFacts): Bar | undefined {
 }
 
 function termsBar({ action, terms, now }: GateFacts): Bar | undefined {
-  const time = timeOf(boundsOf(terms), now);
+  const time = timeOf(restrictionsOf(terms), now);
   if (time !== 'within') {
     const when = time === 'after' ? `ended on ${terms.notAfter}` : `begins on ${terms.notBefore}`;
     return { code: 'grant_expired', right: `a licence that is in force: this one ${when}`, at: 'terms' };
@@ -162,7 +162,7 @@ const noGrant: Bar = { code: 'grant_missing', right: 'a grant for this model', a
 
 interface ChosenGrant {
   readonly grant?: Grant;
-  readonly bounds?: Bounds;
+  readonly restrictions?: Restrictions;
   /** Of one with a quota: those behind it that permit the use, too. */
   readonly others?: readonly Grant[];
   /** Set where none of them permits the use: what the first lacks. */
@@ -174,20 +174,20 @@ interface ChosenGrant {
 function chosenGrant(grants: readonly Grant[], use: Use): ChosenGrant {
   let first: ChosenGrant = {};
   for (const [at, grant] of grants.entries()) {
-    const bounds = boundsOf(grant);
-    const bar = boundsBar(bounds, use, `grant ${grant.id}`);
+    const restrictions = restrictionsOf(grant);
+    const bar = checkRestrictions(restrictions, use, `grant ${grant.id}`);
     if (bar === undefined) {
-      if (grant.quota === undefined || at + 1 === grants.length) return { grant, bounds };
-      const permits = (other: Grant) => boundsBar(boundsOf(other), use, '') === undefined;
-      return { grant, bounds, others: grants.slice(at + 1).filter(permits) };
+      if (grant.quota === undefined || at + 1 === grants.length) return { grant, restrictions };
+      const permits = (other: Grant) => checkRestrictions(restrictionsOf(other), use, '') === undefined;
+      return { grant, restrictions, others: grants.slice(at + 1).filter(permits) };
     }
     if (first.bar === undefined) first = { bar, nearest: grant };
   }
   return first;
 }
 
-function territoryOf(bounds: Bounds | undefined, { whereabouts }: Use): string | undefined {
-  return bounds && placed(bounds.places, whereabouts).territory;
+function territoryOf(restrictions: Restrictions | undefined, { whereabouts }: Use): string | undefined {
+  return restrictions && checkTerritory(restrictions.places, whereabouts).territory;
 }
 
 function meterOf({ caller, manifest, terms }: GateFacts, grant: Grant | undefined): MeterOf {

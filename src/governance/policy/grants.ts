@@ -1,7 +1,15 @@
 /** Which of a tenant's grants permit a use, and what is missing where none does. */
 import type { Grant } from '../accounts/schema.ts';
-import { type Bounds, boundsOf, type Placed, permits, placed, timeOf, type Whereabouts } from './bounds.ts';
 import type { Bar } from './refusal.ts';
+import {
+  checkTerritory,
+  permits,
+  type Restrictions,
+  restrictionsOf,
+  type TerritoryCheck,
+  timeOf,
+  type Whereabouts,
+} from './restrictions.ts';
 import type { GateFacts } from './types.ts';
 
 /** Of several grants that all fall short, the one that got furthest is named: it is the nearest to what is wanted. */
@@ -43,7 +51,7 @@ function inForce(grant: Grant, { action, now, root, terms }: GateFacts): Shortfa
   const { id, status, notBefore, notAfter, target, actions, assigner, passOnTerms } = grant;
   if (status === 'revoked') return short(0, 'grant_revoked', `a grant in place of ${id}, which was revoked`);
   if (status !== 'active') return short(1, 'grant_revoked', `that grant ${id} is no longer suspended`);
-  const time = timeOf(boundsOf(grant), now);
+  const time = timeOf(restrictionsOf(grant), now);
   if (time === 'after')
     return short(2, 'grant_expired', `a grant in place of ${id}, which ended on ${notAfter}`);
   if (time === 'before')
@@ -82,24 +90,24 @@ export interface Use {
 }
 
 /** Where and for what a model may be used, by terms or by a grant. @returns What is missing; undefined: nothing. */
-export function boundsBar(
-  bounds: Bounds,
+export function checkRestrictions(
+  restrictions: Restrictions,
   { whereabouts, purpose, fields }: Use,
   by: string,
 ): Bar | undefined {
   return (
-    placeBar(placed(bounds.places, whereabouts), bounds.places.basis, by) ??
-    purposeBar(bounds, purpose, by) ??
-    fieldBar(bounds, fields, by)
+    placeBar(checkTerritory(restrictions.places, whereabouts), restrictions.places.basis, by) ??
+    purposeBar(restrictions, purpose, by) ??
+    fieldBar(restrictions, fields, by)
   );
 }
 
-function placeBar(at: Placed, basis: string, by: string): Bar | undefined {
+function placeBar(at: TerritoryCheck, basis: string, by: string): Bar | undefined {
   if (at.permitted) return undefined;
   return { code: 'territory_not_allowed', right: `${rightOfPlace(at, basis)} (${by})`, at: 'terms' };
 }
 
-function rightOfPlace(at: Extract<Placed, { permitted: false }>, basis: string): string {
+function rightOfPlace(at: Extract<TerritoryCheck, { permitted: false }>, basis: string): string {
   switch (at.why) {
     case 'unknown':
       return `use in a permitted territory, told by ${basis}, which is not known`;
@@ -111,9 +119,13 @@ function rightOfPlace(at: Extract<Placed, { permitted: false }>, basis: string):
 }
 
 /** What is not declared may be anything, so it is permitted only where everything is. */
-function purposeBar({ purposes, fields }: Bounds, purpose: string | undefined, by: string): Bar | undefined {
+function purposeBar(
+  { purposes, fields }: Restrictions,
+  purpose: string | undefined,
+  by: string,
+): Bar | undefined {
   if (purpose === undefined) {
-    if (!purposes.isBounded) return undefined;
+    if (!purposes.isRestricted) return undefined;
     return {
       code: 'purpose_not_allowed',
       right: `a declared purpose that is permitted (${by})`,
@@ -126,8 +138,12 @@ function purposeBar({ purposes, fields }: Bounds, purpose: string | undefined, b
 }
 
 /** A tenant's record names every field that it works in: none of them may be denied, and all have to be permitted. */
-function fieldBar({ fields }: Bounds, ofTenant: readonly string[] | undefined, by: string): Bar | undefined {
-  if (!fields.isBounded) return undefined;
+function fieldBar(
+  { fields }: Restrictions,
+  ofTenant: readonly string[] | undefined,
+  by: string,
+): Bar | undefined {
+  if (!fields.isRestricted) return undefined;
   const code = 'purpose_not_allowed';
   if (ofTenant === undefined || (ofTenant.length === 0 && fields.permitted !== undefined)) {
     return {

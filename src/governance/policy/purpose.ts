@@ -10,7 +10,7 @@ import type { Caller } from '../accounts/caller.ts';
 export const purposeHeader = 'Edgewise-Purpose';
 
 /** The words that may be declared where the configuration says nothing else (`EDGEWISE_PURPOSES`). */
-export const commonPurposes: readonly string[] = [
+export const defaultPurposes: readonly string[] = [
   'research',
   'education',
   'evaluation',

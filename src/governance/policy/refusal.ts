@@ -28,7 +28,11 @@ interface Circumstances {
   readonly grant?: Grant | undefined;
 }
 
-export function refused(bar: Bar, { action, manifest }: GateFacts, circumstances: Circumstances): Refusal {
+export function createRefusal(
+  bar: Bar,
+  { action, manifest }: GateFacts,
+  circumstances: Circumstances,
+): Refusal {
   const right = bar.right.length > maxRightLength ? `${bar.right.slice(0, maxRightLength - 1)}…` : bar.right;
   const { purpose, territory, grant } = circumstances;
   return {

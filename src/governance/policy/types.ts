@@ -60,7 +60,7 @@ export interface MeterOf {
   readonly quota: Quota | undefined;
 }
 
-export interface Permit {
+export interface Permission {
   readonly permitted: true;
   readonly purpose: string | undefined;
   /** The place that was judged; undefined where the terms bind to none. */
@@ -76,7 +76,7 @@ export interface Permit {
 }
 
 /** What of a permit is one grant's. */
-export type GrantedUse = Pick<Permit, 'grant' | 'territory' | 'meter'>;
+export type GrantedUse = Pick<Permission, 'grant' | 'territory' | 'meter'>;
 
 export interface Refusal {
   readonly permitted: false;
@@ -92,4 +92,4 @@ export interface Refusal {
   readonly grant: Grant | undefined;
 }
 
-export type Decision = Permit | Refusal;
+export type Decision = Permission | Refusal;

@@ -10,24 +10,24 @@ import { EdgewiseError } from '../../errors.ts';
 import type { Quota } from '../../repository/terms.ts';
 import type { Defer } from '../../storage/types.ts';
 import {
-  type Account,
   type Block,
   closeBlocks,
   firstSurplus,
-  newAccount,
+  newLedger,
   putBack,
-  refused,
+  type QuotaLedger,
+  refuseUnits,
   returnSeconds,
   takeFromBlock,
   unitsAtHand,
   type Waiter,
-} from './account.ts';
-import { type Exchange, type Exchanged, maxSurplus } from './meter-state.ts';
+} from './ledger.ts';
+import { type MeterAnswer, type MeterRequest, maxSurplus } from './meter-state.ts';
 import { isWithin, periodOf, secondsLeft } from './period.ts';
 import type { GrantedUnits, Meters, Taken } from './types.ts';
 
 /** Asks the one place that counts `meter`. What is asked may be repeated: it is done once, by the ids in it. */
-export type ExchangeUnits = (meter: string, request: Exchange) => Promise<Exchanged>;
+export type ExchangeUnits = (meter: string, request: MeterRequest) => Promise<MeterAnswer>;
 
 export interface LeaseBookOptions {
   readonly exchange: ExchangeUnits;
@@ -53,87 +53,93 @@ const maxBlockMs = 5 * 60_000;
 const maxSettlements = 1024;
 
 export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptions): Meters {
-  const accounts = new Map<string, Account[]>();
+  const ledgers = new Map<string, QuotaLedger[]>();
   let prefix: string | undefined;
   let leases = 0;
 
-  function accountOf(meter: string, quota: Quota, atMs: number, nowMs: number): Account {
-    const found = accounts.get(meter)?.find(({ per, period }) => per === quota.per && isWithin(period, atMs));
+  function ledgerOf(meter: string, quota: Quota, atMs: number, nowMs: number): QuotaLedger {
+    const found = ledgers.get(meter)?.find(({ per, period }) => per === quota.per && isWithin(period, atMs));
     if (found !== undefined && !isStuck(found, nowMs)) return found;
-    const account = newAccount(meter, quota, periodOf(quota.per, atMs));
+    const ledger = newLedger(meter, quota, periodOf(quota.per, atMs));
     if (found !== undefined) {
-      account.blocks = found.blocks;
+      ledger.blocks = found.blocks;
       found.blocks = [];
       letGo(found);
     }
-    accounts.set(meter, [...(accounts.get(meter) ?? []), account]);
-    return account;
+    ledgers.set(meter, [...(ledgers.get(meter) ?? []), ledger]);
+    return ledger;
   }
 
-  function granted(account: Account, block: Block, quota: Quota, units: number, atMs: number): GrantedUnits {
+  function granted(
+    ledger: QuotaLedger,
+    block: Block,
+    quota: Quota,
+    units: number,
+    atMs: number,
+  ): GrantedUnits {
     let isGivenBack = false;
     return {
       granted: true,
       quota,
-      remaining: account.free + unitsAtHand(account),
-      resetSeconds: secondsLeft(account.period, atMs),
+      remaining: ledger.free + unitsAtHand(ledger),
+      resetSeconds: secondsLeft(ledger.period, atMs),
       giveBack() {
         if (isGivenBack) return;
         isGivenBack = true;
-        putBack(account, block, units);
-        account.refusal = undefined;
-        if (block.isClosed) flush(account);
+        putBack(ledger, block, units);
+        ledger.refusal = undefined;
+        if (block.isClosed) flush(ledger);
       },
     };
   }
 
-  /** One exchange of an account at a time: who wants units meanwhile waits for the next. */
+  /** One exchange of an ledger at a time: who wants units meanwhile waits for the next. */
   async function run(
-    account: Account,
+    ledger: QuotaLedger,
     asked: readonly Waiter[],
     limit: number,
     surplus?: number,
   ): Promise<void> {
     prefix ??= name();
     const id = `${prefix}-${leases++}`;
-    const { period, settlements } = account;
-    account.settlements = new Map();
-    account.isOwing = false;
-    account.exchangingSinceMs = clock.now();
+    const { period, settlements } = ledger;
+    ledger.settlements = new Map();
+    ledger.isOwing = false;
+    ledger.exchangingSinceMs = clock.now();
     try {
-      const answer = await exchange(account.meter, {
+      const answer = await exchange(ledger.meter, {
         period: { key: period.key, endsAtMs: period.endsAtMs },
         limit,
         settlements: [...settlements.values()],
         lease: surplus === undefined ? undefined : { id, needs: asked.map(({ units }) => units), surplus },
       });
-      if (surplus !== undefined) land(account, asked, { id, limit }, answer);
-      if (account.isLetGo) closeBlocks(account);
-      account.exchangingSinceMs = undefined;
-      serve(account);
-      if (account.isOwing) flush(account);
+      if (surplus !== undefined) land(ledger, asked, { id, limit }, answer);
+      if (ledger.isLetGo) closeBlocks(ledger);
+      ledger.exchangingSinceMs = undefined;
+      serve(ledger);
+      if (ledger.isOwing) flush(ledger);
     } catch (cause) {
       // Whether it was done is not known: what was said is said again, and the lease is not used.
       const again = new Map(settlements);
       if (surplus !== undefined) again.set(id, { id, returned: 'all', isClosed: true });
-      for (const [of, settlement] of account.settlements) again.set(of, settlement);
-      account.settlements = new Map([...again].slice(-maxSettlements));
-      account.isOwing = true;
-      for (const { settled } of asked) settled(unavailable(account, cause));
-      account.exchangingSinceMs = undefined;
-      serve(account);
+      for (const [of, settlement] of ledger.settlements) again.set(of, settlement);
+      ledger.settlements = new Map([...again].slice(-maxSettlements));
+      ledger.isOwing = true;
+      for (const { settled } of asked) settled(unavailable(ledger, cause));
+      ledger.exchangingSinceMs = undefined;
+      serve(ledger);
     }
   }
 
   /** Hands out a new lease, in the order that the units were asked for: as they were counted (`fitting`). */
   function land(
-    account: Account,
+    ledger: QuotaLedger,
     asked: readonly Waiter[],
     { id, limit }: Pick<Block, 'id' | 'limit'>,
-    answer: Exchanged,
+    answer: MeterAnswer,
   ): void {
     const nowMs = clock.now();
-    account.free = answer.free;
+    ledger.free = answer.free;
     const needed = asked.reduce((sum, { units }) => sum + units, 0);
     const block: Block = {
       id,
@@ -144,100 +150,100 @@ export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptio
       isOpen: answer.granted > needed,
       leasedAtMs: nowMs,
     };
-    account.blocks.push(block);
+    ledger.blocks.push(block);
     for (const { units, settled, quota, atMs } of asked) {
       const isServed = block.left >= units;
       if (isServed) {
         block.left -= units;
         settled(block);
       } else {
-        account.refusal = { ...answer, limit, untilMs: nowMs + refusalMs };
-        settled(refused(account, quota, atMs, answer));
+        ledger.refusal = { ...answer, limit, untilMs: nowMs + refusalMs };
+        settled(refuseUnits(ledger, quota, atMs, answer));
       }
     }
-    resize(account, block, nowMs);
+    resize(ledger, block, nowMs);
   }
 
-  function resize(account: Account, block: Block, nowMs: number): void {
-    account.lastSurplus = block.left;
+  function resize(ledger: QuotaLedger, block: Block, nowMs: number): void {
+    ledger.lastSurplus = block.left;
     if (block.left === 0) {
       // The end of the quota is near: what comes back of it is to be had by all at once.
-      closeBlocks(account, (known) => known === block);
+      closeBlocks(ledger, (known) => known === block);
       return;
     }
-    const lastedMs = nowMs - account.surplusAtMs;
-    if (lastedMs < shortMs) account.surplus = Math.min(maxSurplus, account.surplus * 2);
-    else if (lastedMs > longMs) account.surplus = Math.max(firstSurplus, account.surplus / 2);
-    account.surplusAtMs = nowMs;
+    const lastedMs = nowMs - ledger.surplusAtMs;
+    if (lastedMs < shortMs) ledger.surplus = Math.min(maxSurplus, ledger.surplus * 2);
+    else if (lastedMs > longMs) ledger.surplus = Math.max(firstSurplus, ledger.surplus / 2);
+    ledger.surplusAtMs = nowMs;
   }
 
-  function serve(account: Account): void {
+  function serve(ledger: QuotaLedger): void {
     const unserved: Waiter[] = [];
-    for (const waiter of account.waiting) {
-      const block = takeFromBlock(account, waiter.units, waiter.quota.units);
+    for (const waiter of ledger.waiting) {
+      const block = takeFromBlock(ledger, waiter.units, waiter.quota.units);
       if (block === undefined) unserved.push(waiter);
       else waiter.settled(block);
     }
-    account.waiting = unserved;
+    ledger.waiting = unserved;
     const [first] = unserved;
-    if (account.exchangingSinceMs !== undefined || first === undefined) return;
+    if (ledger.exchangingSinceMs !== undefined || first === undefined) return;
     // Those of another quota, as it was before a change or in another version of the model, are the next ones.
     const limit = first.quota.units;
-    account.waiting = unserved.filter(({ quota }) => quota.units !== limit);
+    ledger.waiting = unserved.filter(({ quota }) => quota.units !== limit);
     const asked = unserved.filter(({ quota }) => quota.units === limit);
     // What is at hand is not enough for any of them: the place that counts puts it together with what others left.
-    closeBlocks(account);
-    defer(run(account, asked, limit, account.surplus));
+    closeBlocks(ledger);
+    defer(run(ledger, asked, limit, ledger.surplus));
   }
 
-  function refill(account: Account, limit: number): void {
-    closeBlocks(account, ({ left }) => left === 0);
-    defer(run(account, [], limit, account.surplus));
+  function refill(ledger: QuotaLedger, limit: number): void {
+    closeBlocks(ledger, ({ left }) => left === 0);
+    defer(run(ledger, [], limit, ledger.surplus));
   }
 
   /** Tells what there is to tell, where nothing else is going to soon. */
-  function flush(account: Account): void {
-    if (account.exchangingSinceMs !== undefined || !account.isOwing) return;
-    defer(run(account, [], 0));
+  function flush(ledger: QuotaLedger): void {
+    if (ledger.exchangingSinceMs !== undefined || !ledger.isOwing) return;
+    defer(run(ledger, [], 0));
   }
 
-  function wait(account: Account, quota: Quota, units: number, atMs: number): Promise<Taken> {
+  function wait(ledger: QuotaLedger, quota: Quota, units: number, atMs: number): Promise<Taken> {
     return new Promise((resolve, reject) => {
       let isGone = false;
       const cancel = clock.after(patienceMs, () => {
         isGone = true;
-        reject(unavailable(account, undefined));
+        reject(unavailable(ledger, undefined));
       });
       const settled: Waiter['settled'] = (result) => {
         cancel();
         if (result instanceof Error) reject(result);
         else if ('granted' in result) resolve(result);
-        else if (isGone) putBack(account, result, units);
-        else resolve(granted(account, result, quota, units, atMs));
+        else if (isGone) putBack(ledger, result, units);
+        else resolve(granted(ledger, result, quota, units, atMs));
       };
-      account.waiting.push({ units, quota, atMs, settled });
-      serve(account);
+      ledger.waiting.push({ units, quota, atMs, settled });
+      serve(ledger);
     });
   }
 
-  /** Begins anew while the account is used, so that each watch outlives a request that may have been the last. */
-  function watch(account: Account, nowMs: number): void {
-    if (nowMs - account.watchedAtMs < watchAgainMs) return;
-    account.watchedAtMs = nowMs;
-    closeBlocks(account, ({ leasedAtMs }) => nowMs - leasedAtMs > maxBlockMs);
+  /** Begins anew while the ledger is used, so that each watch outlives a request that may have been the last. */
+  function watch(ledger: QuotaLedger, nowMs: number): void {
+    if (nowMs - ledger.watchedAtMs < watchAgainMs) return;
+    ledger.watchedAtMs = nowMs;
+    closeBlocks(ledger, ({ leasedAtMs }) => nowMs - leasedAtMs > maxBlockMs);
     const over = new Promise<void>((resolve) => {
       clock.after(watchMs, resolve);
     });
-    defer(over.then(() => (account.watchedAtMs === nowMs ? letGo(account) : undefined)));
+    defer(over.then(() => (ledger.watchedAtMs === nowMs ? letGo(ledger) : undefined)));
   }
 
-  function letGo(account: Account): void {
-    const others = accounts.get(account.meter)?.filter((other) => other !== account) ?? [];
-    if (others.length === 0) accounts.delete(account.meter);
-    else accounts.set(account.meter, others);
-    account.isLetGo = true;
-    closeBlocks(account);
-    flush(account);
+  function letGo(ledger: QuotaLedger): void {
+    const others = ledgers.get(ledger.meter)?.filter((other) => other !== ledger) ?? [];
+    if (others.length === 0) ledgers.delete(ledger.meter);
+    else ledgers.set(ledger.meter, others);
+    ledger.isLetGo = true;
+    closeBlocks(ledger);
+    flush(ledger);
   }
 
   return {
@@ -246,29 +252,29 @@ export function createLeaseBook({ exchange, clock, defer, name }: LeaseBookOptio
         throw new EdgewiseError('internal', `${units} units of ${meter} cannot be taken, wanted 1 at least`);
       }
       const nowMs = clock.now();
-      const account = accountOf(meter, quota, atMs, nowMs);
-      watch(account, nowMs);
-      const block = account.waiting.length === 0 ? takeFromBlock(account, units, quota.units) : undefined;
+      const ledger = ledgerOf(meter, quota, atMs, nowMs);
+      watch(ledger, nowMs);
+      const block = ledger.waiting.length === 0 ? takeFromBlock(ledger, units, quota.units) : undefined;
       if (block !== undefined) {
-        const isLow = unitsAtHand(account) * 2 < account.lastSurplus;
-        if (isLow && account.exchangingSinceMs === undefined) refill(account, quota.units);
-        return granted(account, block, quota, units, atMs);
+        const isLow = unitsAtHand(ledger) * 2 < ledger.lastSurplus;
+        if (isLow && ledger.exchangingSinceMs === undefined) refill(ledger, quota.units);
+        return granted(ledger, block, quota, units, atMs);
       }
-      const { refusal } = account;
+      const { refusal } = ledger;
       if (refusal?.limit === quota.units && nowMs < refusal.untilMs && units > refusal.free) {
-        return refused(account, quota, atMs, refusal);
+        return refuseUnits(ledger, quota, atMs, refusal);
       }
-      return wait(account, quota, units, atMs);
+      return wait(ledger, quota, units, atMs);
     },
   };
 }
 
 /** The request that asked may have been ended by the platform, and its exchange with it. */
-function isStuck({ exchangingSinceMs }: Account, nowMs: number): boolean {
+function isStuck({ exchangingSinceMs }: QuotaLedger, nowMs: number): boolean {
   return exchangingSinceMs !== undefined && nowMs - exchangingSinceMs > patienceMs;
 }
 
-function unavailable({ meter }: Account, cause: unknown): EdgewiseError {
+function unavailable({ meter }: QuotaLedger, cause: unknown): EdgewiseError {
   return new EdgewiseError('records_unavailable', `what is left of the quota of ${meter} could not be read`, {
     cause,
     retryAfterSeconds: 1,

@@ -1,10 +1,10 @@
 /** A meter in the memory of the process: for tests, and for a server that counts by itself. */
 import {
-  type Exchange,
-  type Exchanged,
-  exchange,
+  type MeterAnswer,
+  type MeterRequest,
   type MeterStore,
   type StoredLease,
+  settleAndLease,
   sweep,
 } from './meter-state.ts';
 
@@ -35,12 +35,14 @@ export function memoryMeterStore(): MeterStore {
 }
 
 /** @param now Milliseconds since 1970. */
-export function memoryMeters(now: () => number): (meter: string, request: Exchange) => Promise<Exchanged> {
+export function memoryMeters(
+  now: () => number,
+): (meter: string, request: MeterRequest) => Promise<MeterAnswer> {
   const stores = new Map<string, MeterStore>();
   return async (meter, request) => {
     const store = stores.get(meter) ?? memoryMeterStore();
     stores.set(meter, store);
     sweep(store, now());
-    return exchange(store, request, now());
+    return settleAndLease(store, request, now());
   };
 }

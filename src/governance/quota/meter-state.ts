@@ -33,14 +33,14 @@ export interface MeterStore {
 }
 
 /** What a holder says of a lease: in all so many units came back. Saying it again, or an older thing later, changes nothing. */
-export interface Settlement {
+export interface LeaseReport {
   readonly id: string;
   /** `all` of a lease that its holder never got to know of. */
   readonly returned: number | 'all';
   readonly isClosed: boolean;
 }
 
-export interface LeaseRequest {
+export interface RequestedLease {
   /** Made up by the holder. The same id gets the same lease. */
   readonly id: string;
   /** Units that requests wait for, in the order of the requests: each gets all of its units or none. */
@@ -49,15 +49,15 @@ export interface LeaseRequest {
   readonly surplus: number;
 }
 
-export interface Exchange {
+export interface MeterRequest {
   readonly period: { readonly key: string; readonly endsAtMs: number };
   /** Units of the quota. */
   readonly limit: number;
-  readonly settlements: readonly Settlement[];
-  readonly lease: LeaseRequest | undefined;
+  readonly settlements: readonly LeaseReport[];
+  readonly lease: RequestedLease | undefined;
 }
 
-export interface Exchanged {
+export interface MeterAnswer {
   readonly granted: number;
   /** Units that nobody has, afterwards. */
   readonly free: number;
@@ -79,7 +79,7 @@ const periodLifeMs = 2 * latestRequestMs;
  *
  * @param nowMs Milliseconds since 1970, by the clock of the place that counts: only for what to forget.
  */
-export function exchange(store: MeterStore, request: Exchange, nowMs: number): Exchanged {
+export function settleAndLease(store: MeterStore, request: MeterRequest, nowMs: number): MeterAnswer {
   for (const settlement of request.settlements) settle(store, settlement);
   const { period, limit } = request;
   // It may be forgotten, and would count from zero.
@@ -99,7 +99,12 @@ export function sweep(store: MeterStore, nowMs: number): void {
   store.forgetPeriods(nowMs - periodLifeMs);
 }
 
-function lease(store: MeterStore, { period, limit }: Exchange, wanted: LeaseRequest, nowMs: number): number {
+function lease(
+  store: MeterStore,
+  { period, limit }: MeterRequest,
+  wanted: RequestedLease,
+  nowMs: number,
+): number {
   const known = store.lease(wanted.id);
   if (known !== undefined) return known.units;
   const taken = store.taken(period.key);
@@ -133,7 +138,7 @@ function surplusOf(free: number, wanted: number): number {
   return Math.min(wanted, maxSurplus, Math.max(0, Math.floor(free / partsOfFree) - 1));
 }
 
-function settle(store: MeterStore, { id, returned, isClosed }: Settlement): void {
+function settle(store: MeterStore, { id, returned, isClosed }: LeaseReport): void {
   const known = store.lease(id);
   if (known === undefined) return;
   const inAll = Math.min(returned === 'all' ? known.units : returned, known.units);

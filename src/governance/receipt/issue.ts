@@ -10,7 +10,7 @@ import type { NamedTensors } from '../../tensor/tensor.ts';
 import type { Caller } from '../accounts/caller.ts';
 import { entryOf } from '../log/entry.ts';
 import type { LogEntry } from '../log/types.ts';
-import type { Permit, Refusal } from '../policy/types.ts';
+import type { Permission, Refusal } from '../policy/types.ts';
 import { commit, deriveSalt, saltBytes, saltsForm } from './commitment.ts';
 import { idBytes, receiptId } from './id.ts';
 import { receiptSigner } from './jws.ts';
@@ -50,12 +50,12 @@ interface CommonFacts {
   readonly meter: string;
 }
 
-interface GateOutcome<D extends Permit | Refusal> extends CommonFacts, DecisionFacts {
+interface GateOutcome<D extends Permission | Refusal> extends CommonFacts, DecisionFacts {
   readonly model: ModelFacts;
   readonly decision: D;
 }
 
-export interface InferenceFacts extends GateOutcome<Permit> {
+export interface InferenceFacts extends GateOutcome<Permission> {
   readonly units: number;
   readonly route: RouteFacts;
   /** Both undefined where the request was passed through unread; outputs where the answer alone was. */

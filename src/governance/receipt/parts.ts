@@ -12,7 +12,7 @@ import type { Digest } from '../../storage/types.ts';
 import type { NamedTensors } from '../../tensor/tensor.ts';
 import type { Caller } from '../accounts/caller.ts';
 import type { Action, Grant } from '../accounts/schema.ts';
-import type { Decision, PackInForce, Permit } from '../policy/types.ts';
+import type { Decision, PackInForce, Permission } from '../policy/types.ts';
 import { byCodePoints } from './code-points.ts';
 import type { InferenceReceipt, ReceiptRoute, Reproducibility } from './schema.ts';
 
@@ -146,7 +146,7 @@ const runtimePart = once(({ name, version, wasm, threads }: RuntimeIdentity) =>
   canonicalJson({ name, version, wasm, threads }),
 );
 
-export function marksPart({ duties }: Pick<Permit, 'duties'>, { manifest }: ModelFacts): Fragment {
+export function marksPart({ duties }: Pick<Permission, 'duties'>, { manifest }: ModelFacts): Fragment {
   const attribution = duties.includes('attribute') ? manifest.terms.attribution : undefined;
   return `{"aiLabel":${duties.includes('ai-label')}${more('attribution', attribution)}}`;
 }

@@ -5,7 +5,7 @@
 import { toHex } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { receiptIdForm } from '../receipt/schema.ts';
-import { sealedOverheadBytes as vaultOverheadBytes } from './sealed.ts';
+import { sealedOverheadBytes } from './sealed.ts';
 import { anonymousSubject, type Subject, tenantSubject } from './subject.ts';
 import type { Seal, Vault } from './vault.ts';
 
@@ -40,7 +40,7 @@ export function receiptTimeMs(id: string): number {
 }
 
 /** What a receipt weighs sealed, beyond its own length. */
-export const sealedOverheadBytes = idBytes + vaultOverheadBytes;
+export const sealedReceiptOverheadBytes = idBytes + sealedOverheadBytes;
 
 /** Makes of a compact JWS the receipt as it is to be kept (`LogRecord.sealed`). */
 export type SealReceipt = (jws: string) => Promise<Uint8Array<ArrayBuffer>>;

@@ -1,7 +1,12 @@
 /** Finds out who calls, from the `Authorization` header. */
 import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
 import type { Accounts } from '../../governance/accounts/accounts.ts';
-import { callerOf, callerOfKey, requireActive, unknownKey } from '../../governance/accounts/authenticate.ts';
+import {
+  authenticateKey,
+  createTenantCaller,
+  requireActive,
+  unknownKey,
+} from '../../governance/accounts/authenticate.ts';
 import type { Caller } from '../../governance/accounts/caller.ts';
 import { credentialHash, equalInConstantTime, keyIdOf } from '../../governance/accounts/key-format.ts';
 import { isTokenForm } from '../../governance/accounts/tokens.ts';
@@ -56,13 +61,13 @@ async function callerOfAccount(
   const keyId = keyIdOf(credential);
   if (keyId !== undefined) {
     if (!directory.knows(keyId)) beforeLookup();
-    return callerOfKey(await directory.account(keyId), hash, now());
+    return authenticateKey(await directory.account(keyId), hash, now());
   }
   if (tokens === undefined || !isTokenForm(credential)) throw unknownKey();
   if (!tokens.knows(hash)) beforeLookup();
   const { holder, scopes, tenant: tenantId } = await tokens.verify(credential, hash);
   const tenant = requireActive(await directory.tenant(tenantId));
-  return callerOf(`jwt-${await pseudonym(tenant.id, holder)}`, tenant, scopes);
+  return createTenantCaller(`jwt-${await pseudonym(tenant.id, holder)}`, tenant, scopes);
 }
 
 /** Compares every hash, so that the time taken does not tell which one matched. */

@@ -4,7 +4,7 @@ import type { Caller } from '../../governance/accounts/caller.ts';
 import type { Action } from '../../governance/accounts/schema.ts';
 import { decide } from '../../governance/policy/decide.ts';
 import { declaredPurpose } from '../../governance/policy/purpose.ts';
-import type { GateFacts, Permit, Refusal, Stop } from '../../governance/policy/types.ts';
+import type { GateFacts, Permission, Refusal, Stop } from '../../governance/policy/types.ts';
 import type { ResolvedModel } from '../../repository/model-repository.ts';
 import { matchesModel } from '../../repository/name.ts';
 import { limitRefusals } from '../caller/identify.ts';
@@ -31,7 +31,7 @@ export interface Entrance {
 /** A request that passed. */
 export interface Admitted extends Entrance {
   /** Owned by `takeUnits`, which puts that of a later grant in the place of one whose quota is used up. */
-  permit: Permit;
+  permit: Permission;
 }
 
 /**

@@ -14,7 +14,7 @@ import type { Statements } from '../../governance/statement/statements.ts';
 import {
   receiptSealer,
   type SealReceipt,
-  sealedOverheadBytes,
+  sealedReceiptOverheadBytes,
   sealReceipt,
 } from '../../governance/vault/sealed-receipt.ts';
 import type { Vault } from '../../governance/vault/vault.ts';
@@ -67,7 +67,7 @@ async function recorded(governance: Governance, issued: Issued): Promise<void> {
 function dueRecord(governance: Governance, issued: Issued, seal: SealReceipt | undefined): DueRecord {
   const { id, compact } = issued;
   return {
-    byteLength: entryBytes + sealedOverheadBytes + compact.length,
+    byteLength: entryBytes + sealedReceiptOverheadBytes + compact.length,
     async make() {
       const entry = encodeEntry(await issued.entry());
       return { id, entry, sealed: await seal?.(compact).catch(notKept(governance)) };

@@ -7,36 +7,36 @@ import {
   scopesSchema,
 } from '../../../src/governance/accounts/schema.ts';
 import {
-  commonAccount,
-  commonModels,
-  commonPurposes,
   coversAccount,
   coversAction,
   coversModel,
   coversPurpose,
+  intersectModels,
+  intersectPurposes,
+  lesserAccess,
 } from '../../../src/governance/accounts/scopes.ts';
 
 const scopesOf = (changes: object = {}): Scopes => scopesSchema.parse(changes);
 const names = ['mlp', 'digits', 'acme/one', 'acme/two', 'other/one'];
 const patterns = fc.subarray([...names, 'acme/*', 'other/*', 'nobody/*', '*'], { minLength: 1 });
 
-describe('commonModels()', () => {
+describe('intersectModels()', () => {
   it('covers exactly what both lists cover', () => {
     fc.assert(
       fc.property(patterns, patterns, fc.constantFrom(...names), (a, b, name) => {
         const covers = (models: string[]) => coversModel({ ...scopesOf(), models }, name);
-        expect(covers(commonModels(a, b))).toBe(covers(a) && covers(b));
+        expect(covers(intersectModels(a, b))).toBe(covers(a) && covers(b));
       }),
     );
   });
 
   it('does not take an organisation for a model of that name', () => {
-    expect(commonModels(['acme/*'], ['acme'])).toEqual([]);
-    expect(commonModels(['acme/*'], ['acme2/one'])).toEqual([]);
+    expect(intersectModels(['acme/*'], ['acme'])).toEqual([]);
+    expect(intersectModels(['acme/*'], ['acme2/one'])).toEqual([]);
   });
 });
 
-describe('commonPurposes()', () => {
+describe('intersectPurposes()', () => {
   const purposes = fc.oneof(fc.constant('*' as const), fc.subarray(['research', 'teaching', 'sales']));
 
   it('covers exactly what both choices cover', () => {
@@ -44,20 +44,20 @@ describe('commonPurposes()', () => {
       fc.property(purposes, purposes, fc.constantFrom('research', 'teaching', 'sales'), (a, b, purpose) => {
         const covers = (choice: Scopes['purposes']) =>
           coversPurpose({ ...scopesOf(), purposes: choice }, purpose);
-        expect(covers(commonPurposes(a, b))).toBe(covers(a) && covers(b));
+        expect(covers(intersectPurposes(a, b))).toBe(covers(a) && covers(b));
       }),
     );
   });
 });
 
-describe('commonAccount()', () => {
+describe('lesserAccess()', () => {
   const access = fc.constantFrom(...accountAccessSchema.options);
 
   it('covers exactly what both cover', () => {
     fc.assert(
       fc.property(access, access, access, (a, b, wanted) => {
         const covers = (account: Scopes['account']) => coversAccount({ ...scopesOf(), account }, wanted);
-        expect(covers(commonAccount(a, b))).toBe(covers(a) && covers(b));
+        expect(covers(lesserAccess(a, b))).toBe(covers(a) && covers(b));
       }),
     );
   });

@@ -1,7 +1,7 @@
 /** What every `Meters` driver does. The same in Node, and in workerd over the real Durable Object. */
 import { describe, expect, it } from 'vitest';
 import type { ExchangeUnits } from '../../../src/governance/quota/lease-book.ts';
-import type { Exchange } from '../../../src/governance/quota/meter-state.ts';
+import type { MeterRequest } from '../../../src/governance/quota/meter-state.ts';
 import type { GrantedUnits, Meters, Taken } from '../../../src/governance/quota/types.ts';
 import type { Quota } from '../../../src/repository/terms.ts';
 
@@ -151,7 +151,7 @@ export function metersContract(name: string, set: () => MetersUnderTest | Promis
 /** What the place that counts does, asked by a process. */
 export function exchangeContract(name: string, exchange: ExchangeUnits): void {
   const nothing = { granted: 0, free: 0, mayReturn: false };
-  const total: Exchange = {
+  const total: MeterRequest = {
     period: { key: 'total', endsAtMs: Infinity },
     limit: 1000,
     settlements: [],

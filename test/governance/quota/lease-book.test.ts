@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createLeaseBook, type ExchangeUnits } from '../../../src/governance/quota/lease-book.ts';
 import { memoryMeters } from '../../../src/governance/quota/memory-store.ts';
-import type { Exchange, Exchanged } from '../../../src/governance/quota/meter-state.ts';
+import type { MeterAnswer, MeterRequest } from '../../../src/governance/quota/meter-state.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { noonMs, quotaOf } from './contract.ts';
 
@@ -11,8 +11,8 @@ const meter = 'grant:g';
 function process() {
   const count = memoryMeters(() => noonMs);
   const clock = new ManualClock();
-  const asked: Exchange[] = [];
-  const next: { on: (ask: () => Promise<Exchanged>) => Promise<Exchanged> } = { on: (ask) => ask() };
+  const asked: MeterRequest[] = [];
+  const next: { on: (ask: () => Promise<MeterAnswer>) => Promise<MeterAnswer> } = { on: (ask) => ask() };
   const exchange: ExchangeUnits = (of, request) => {
     asked.push(request);
     return next.on(() => count(of, request));

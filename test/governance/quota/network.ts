@@ -1,7 +1,12 @@
 /** Processes, a meter and a network between them in which anything may happen to a message, at any time. */
 import { createLeaseBook } from '../../../src/governance/quota/lease-book.ts';
 import { memoryMeterStore } from '../../../src/governance/quota/memory-store.ts';
-import { type Exchange, type Exchanged, exchange, sweep } from '../../../src/governance/quota/meter-state.ts';
+import {
+  type MeterAnswer,
+  type MeterRequest,
+  settleAndLease,
+  sweep,
+} from '../../../src/governance/quota/meter-state.ts';
 import { periodOf } from '../../../src/governance/quota/period.ts';
 import type { GrantedUnits, Meters } from '../../../src/governance/quota/types.ts';
 import type { Quota } from '../../../src/repository/terms.ts';
@@ -11,11 +16,11 @@ const meter = 'grant:g';
 
 interface Message {
   readonly from: number;
-  readonly request: Exchange;
-  readonly resolve: (answer: Exchanged) => void;
+  readonly request: MeterRequest;
+  readonly resolve: (answer: MeterAnswer) => void;
   readonly reject: (error: Error) => void;
   /** Undefined on the way to the meter. */
-  answer: Exchanged | undefined;
+  answer: MeterAnswer | undefined;
 }
 
 interface Process {
@@ -39,7 +44,7 @@ export class Network {
   readonly #quota: Quota;
   readonly #processes: Process[];
   readonly #messages: Message[] = [];
-  readonly #seen: Exchange[] = [];
+  readonly #seen: MeterRequest[] = [];
   #nowMs: number;
   refusals = 0;
 
@@ -164,9 +169,9 @@ export class Network {
     for (let turn = 0; turn < 12; turn += 1) await Promise.resolve();
   }
 
-  #counted(request: Exchange): Exchanged {
+  #counted(request: MeterRequest): MeterAnswer {
     sweep(this.#store, this.#nowMs);
-    return exchange(this.#store, request, this.#nowMs);
+    return settleAndLease(this.#store, request, this.#nowMs);
   }
 
   #remove(message: Message): void {

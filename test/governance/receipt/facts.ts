@@ -1,7 +1,7 @@
 /** What receipts of tests are made from. */
 import type { Grant } from '../../../src/governance/accounts/schema.ts';
 import { grantSchema, scopesSchema, tenantSchema } from '../../../src/governance/accounts/schema.ts';
-import type { Permit, Refusal } from '../../../src/governance/policy/types.ts';
+import type { Permission, Refusal } from '../../../src/governance/policy/types.ts';
 import {
   createReceiptIssuer,
   type InferenceFacts,
@@ -32,7 +32,7 @@ export const grant: Grant = grantSchema.parse({
   createdAt: '2026-11-01T00:00:00.000Z',
 });
 
-export const permit: Permit = {
+export const permit: Permission = {
   permitted: true,
   purpose: 'research',
   territory: 'DE',

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createAccounts } from '../../../src/governance/accounts/accounts.ts';
-import { callerOfKey } from '../../../src/governance/accounts/authenticate.ts';
+import { authenticateKey } from '../../../src/governance/accounts/authenticate.ts';
 import { parseIssuers } from '../../../src/governance/accounts/issuers.ts';
 import { credentialHash } from '../../../src/governance/accounts/key-format.ts';
 import { type Rate, scopesSchema } from '../../../src/governance/accounts/schema.ts';
@@ -32,7 +32,7 @@ beforeEach(async () => {
 
 async function known({ directory, now }: Isolate, id: string, text: string): Promise<string> {
   try {
-    return callerOfKey(await directory.account(id), await credentialHash(text), now()).kind;
+    return authenticateKey(await directory.account(id), await credentialHash(text), now()).kind;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

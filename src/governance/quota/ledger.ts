@@ -1,6 +1,6 @@
 /** What a process holds of one meter in one period. Everything here happens at once; waiting is `lease-book.ts`'s. */
 import type { Quota } from '../../repository/terms.ts';
-import type { Settlement } from './meter-state.ts';
+import type { LeaseReport } from './meter-state.ts';
 import { type Period, secondsLeft } from './period.ts';
 import type { RefusedUnits } from './types.ts';
 
@@ -27,7 +27,7 @@ export interface Waiter {
   readonly settled: (result: Block | RefusedUnits | Error) => void;
 }
 
-export interface Refusal {
+export interface RecentRefusal {
   readonly limit: number;
   readonly free: number;
   readonly mayReturn: boolean;
@@ -35,13 +35,13 @@ export interface Refusal {
 }
 
 /** One meter in one period; `lease-book.ts` and `keeper.ts` own it. */
-export interface Account {
+export interface QuotaLedger {
   readonly meter: string;
   readonly per: Quota['per'];
   readonly period: Period;
   blocks: Block[];
   /** What is to be said of leases, the latest for each. */
-  settlements: Map<string, Settlement>;
+  settlements: Map<string, LeaseReport>;
   waiting: Waiter[];
   /** When the exchange began that is on its way; undefined: none is. */
   exchangingSinceMs: number | undefined;
@@ -56,14 +56,14 @@ export interface Account {
   /** How many of these were had last; 0: it is the end of the quota, and each request asks for its own. */
   lastSurplus: number;
   surplusAtMs: number;
-  refusal: Refusal | undefined;
+  refusal: RecentRefusal | undefined;
   /** When the last watch over it began. */
   watchedAtMs: number;
 }
 
 export const firstSurplus = 8;
 
-export function newAccount(meter: string, quota: Quota, period: Period): Account {
+export function newLedger(meter: string, quota: Quota, period: Period): QuotaLedger {
   return {
     meter,
     per: quota.per,
@@ -83,14 +83,14 @@ export function newAccount(meter: string, quota: Quota, period: Period): Account
   };
 }
 
-export function unitsAtHand({ blocks }: Account): number {
+export function unitsAtHand({ blocks }: QuotaLedger): number {
   let left = 0;
   for (const block of blocks) left += block.left;
   return left;
 }
 
 /** A block that had as many units for a quota of `limit`; they are out of it now. */
-export function takeFromBlock({ blocks }: Account, units: number, limit: number): Block | undefined {
+export function takeFromBlock({ blocks }: QuotaLedger, units: number, limit: number): Block | undefined {
   for (const block of blocks) {
     if (block.left >= units && block.limit <= limit) {
       block.left -= units;
@@ -101,28 +101,28 @@ export function takeFromBlock({ blocks }: Account, units: number, limit: number)
 }
 
 /** Units of a block that were not used after all: to hand again, or, where the block went back, to go after it. */
-export function putBack(account: Account, block: Block, units: number): void {
+export function putBack(ledger: QuotaLedger, block: Block, units: number): void {
   if (!block.isClosed) {
     block.left += units;
     return;
   }
   block.returned += units;
-  owe(account, block);
+  owe(ledger, block);
 }
 
-function owe(account: Account, { id, returned }: Block): void {
-  account.settlements.set(id, { id, returned, isClosed: true });
-  account.isOwing = true;
+function owe(ledger: QuotaLedger, { id, returned }: Block): void {
+  ledger.settlements.set(id, { id, returned, isClosed: true });
+  ledger.isOwing = true;
 }
 
 /** What these blocks hold is to go back, and is not at hand any more. */
-export function closeBlocks(account: Account, isMeant: (block: Block) => boolean = () => true): void {
-  account.blocks = account.blocks.filter((block) => {
+export function closeBlocks(ledger: QuotaLedger, isMeant: (block: Block) => boolean = () => true): void {
+  ledger.blocks = ledger.blocks.filter((block) => {
     if (!isMeant(block)) return true;
     block.returned += block.left;
     block.left = 0;
     block.isClosed = true;
-    if (block.isOpen || block.returned > 0) owe(account, block);
+    if (block.isOpen || block.returned > 0) owe(ledger, block);
     return false;
   });
 }
@@ -130,13 +130,13 @@ export function closeBlocks(account: Account, isMeant: (block: Block) => boolean
 /** Other processes give back what they do not use within so many seconds. */
 export const returnSeconds = 15;
 
-export function refused(
-  account: Account,
+export function refuseUnits(
+  ledger: QuotaLedger,
   quota: Quota,
   atMs: number,
-  { free, mayReturn }: Pick<Refusal, 'free' | 'mayReturn'>,
+  { free, mayReturn }: Pick<RecentRefusal, 'free' | 'mayReturn'>,
 ): RefusedUnits {
-  const left = secondsLeft(account.period, atMs);
+  const left = secondsLeft(ledger.period, atMs);
   const resetSeconds = mayReturn ? Math.min(returnSeconds, left ?? returnSeconds) : left;
-  return { granted: false, quota, remaining: free + unitsAtHand(account), resetSeconds };
+  return { granted: false, quota, remaining: free + unitsAtHand(ledger), resetSeconds };
 }

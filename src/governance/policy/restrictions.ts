@@ -8,14 +8,14 @@ export interface Choice {
   readonly permitted: ReadonlySet<string> | undefined;
   readonly denied: ReadonlySet<string>;
   /** Whether there is anything that it does not permit. */
-  readonly isBounded: boolean;
+  readonly isRestricted: boolean;
 }
 
 export interface Places extends Choice {
   readonly basis: Territories['basis'];
 }
 
-export interface Bounds {
+export interface Restrictions {
   /** Milliseconds since 1970. */
   readonly notBefore: number;
   readonly notAfter: number;
@@ -24,7 +24,7 @@ export interface Bounds {
   readonly places: Places;
 }
 
-interface Bounded {
+interface Restricted {
   readonly notBefore?: string | undefined;
   readonly notAfter?: string | undefined;
   readonly purposes: Listed;
@@ -36,29 +36,29 @@ interface Listed {
   readonly deny: readonly string[];
 }
 
-const known = new WeakMap<Bounded, Bounds>();
+const known = new WeakMap<Restricted, Restrictions>();
 
 /** Of terms or of a grant. */
-export function boundsOf(bounded: Bounded): Bounds {
-  const held = known.get(bounded);
+export function restrictionsOf(restricted: Restricted): Restrictions {
+  const held = known.get(restricted);
   if (held !== undefined) return held;
-  const { notBefore, notAfter, purposes, fieldsOfUse, territories } = bounded;
-  const bounds: Bounds = {
+  const { notBefore, notAfter, purposes, fieldsOfUse, territories } = restricted;
+  const restrictions: Restrictions = {
     notBefore: notBefore === undefined ? Number.NEGATIVE_INFINITY : Date.parse(notBefore),
     notAfter: notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(notAfter),
     purposes: choiceOf(purposes),
     fields: choiceOf(fieldsOfUse),
     places: { ...choiceOf(territories, countriesOf), basis: territories.basis },
   };
-  known.set(bounded, bounds);
-  return bounds;
+  known.set(restricted, restrictions);
+  return restrictions;
 }
 
 function choiceOf({ permit, deny }: Listed, membersOf = (item: string): readonly string[] => [item]): Choice {
   return {
     permitted: permit === '*' ? undefined : new Set(permit.flatMap(membersOf)),
     denied: new Set(deny.flatMap(membersOf)),
-    isBounded: permit !== '*' || deny.length > 0,
+    isRestricted: permit !== '*' || deny.length > 0,
   };
 }
 
@@ -66,8 +66,8 @@ export function permits({ permitted, denied }: Choice, item: string): boolean {
   return !denied.has(item) && (permitted === undefined || permitted.has(item));
 }
 
-/** Before, within or after the time of `bounds`; a time that nobody can read counts as before. */
-export function timeOf({ notBefore, notAfter }: Bounds, now: number): 'before' | 'within' | 'after' {
+/** Before, within or after the time of `restrictions`; a time that nobody can read counts as before. */
+export function timeOf({ notBefore, notAfter }: Restrictions, now: number): 'before' | 'within' | 'after' {
   if (!(now >= notBefore)) return 'before';
   return now < notAfter ? 'within' : 'after';
 }
@@ -79,7 +79,7 @@ export interface Whereabouts {
   readonly connection: string | undefined;
 }
 
-export type Placed =
+export type TerritoryCheck =
   | { readonly permitted: true; readonly territory: string | undefined }
   | {
       readonly permitted: false;
@@ -98,8 +98,8 @@ export type Placed =
  * otherwise, and the connection a second signal: one that is known to come from where the model may not be used conflicts
  * with it. Of the bases `connection` and `both` the connection has to be known.
  */
-export function placed(places: Places, { establishment, connection }: Whereabouts): Placed {
-  if (!places.isBounded) return { permitted: true, territory: undefined };
+export function checkTerritory(places: Places, { establishment, connection }: Whereabouts): TerritoryCheck {
+  if (!places.isRestricted) return { permitted: true, territory: undefined };
   const country = connection !== undefined && isCountry(connection) ? connection : undefined;
   const basis = places.basis === 'connection' ? country : establishment;
   if (basis === undefined) return { permitted: false, territory: undefined, why: 'unknown' };
