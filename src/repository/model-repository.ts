@@ -7,6 +7,7 @@
 import type { Clock } from '../async/clock.ts';
 import { Lru } from '../async/lru.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
+import { DocumentCache } from '../storage/document-cache.ts';
 import type { Defer, Digest, StateStore, VerifiedBlobStore } from '../storage/types.ts';
 import { decodeIndex, readManifest, type StoredManifest } from './documents.ts';
 import { ModelListing, type ModelPage, type PageOptions } from './index/listing.ts';
@@ -69,45 +70,35 @@ type Verdict = { readonly bundle: Digest | undefined } & (
   | { readonly refusal: string }
 );
 
-interface CachedIndex extends ServedIndex {
-  readonly etag: string;
-  readonly textLength: number;
-  readonly readAt: number;
-  /** Owned by `#usable`: when the deferred read that replaces this entry began. */
-  refreshStartedAt: number | undefined;
-}
-
 export class ModelRepository {
-  readonly #state: StateStore;
   readonly #blobs: VerifiedBlobStore;
   readonly #clock: Clock;
   readonly #defer: Defer;
   readonly #maxAgeMs: number;
   readonly #maxStaleMs: number;
-  readonly #indexes = new Lru<string, CachedIndex>({ maxBytes: maxIndexBytes });
-  /** Name → when it was found to have no model. */
-  readonly #unknown = new Lru<string, number>({ maxBytes: maxUnknownNames });
+  readonly #indexes: DocumentCache<ServedIndex>;
   readonly #manifests = new Lru<Digest, HeldManifest>({ maxBytes: maxManifestBytes });
   /** Whose signatures count. */
   readonly publishers: Publishers;
   readonly #listing: ModelListing;
-  /** Counts invalidations: a read that began before one does not fill the caches after it. */
-  #epoch = 0;
 
   constructor(options: ModelRepositoryOptions) {
-    this.#state = options.state;
-    this.#blobs = options.blobs;
-    this.#clock = options.clock;
-    this.#defer = options.defer;
+    const { state, blobs, clock, defer } = options;
+    this.#blobs = blobs;
+    this.#clock = clock;
+    this.#defer = defer;
     this.publishers = trustPublishers(options.publishers);
     this.#maxAgeMs = options.indexMaxAgeMs ?? 5000;
-    this.#listing = new ModelListing({
-      state: options.state,
-      clock: options.clock,
-      defer: options.defer,
-      maxAgeMs: this.#maxAgeMs,
-    });
     this.#maxStaleMs = this.#maxAgeMs + (options.staleWhileRevalidateMs ?? 60_000);
+    this.#indexes = new DocumentCache({
+      state,
+      clock,
+      keyOf: indexKey,
+      decode: (name, text) => serveIndex(decodeIndex(name, text)),
+      maxTextLength: maxIndexBytes,
+      maxUnknown: maxUnknownNames,
+    });
+    this.#listing = new ModelListing({ state, clock, defer, maxAgeMs: this.#maxAgeMs });
   }
 
   /**
@@ -118,7 +109,7 @@ export class ModelRepository {
    * repository cannot be read; `signature_invalid` when no trusted publisher has signed exactly this version.
    */
   resolve(name: string, versionOrAlias?: string): ResolvedModel | Promise<ResolvedModel> {
-    const cached = this.#usable(name);
+    const cached = this.#findIndex(name);
     if (cached === undefined) return this.#resolveFromStore(name, versionOrAlias);
     const entry = findServedEntry(cached, versionOrAlias);
     const held = this.#manifests.get(entry.manifestDigest);
@@ -137,7 +128,7 @@ export class ModelRepository {
 
   /** @throws EdgewiseError `model_not_found`, `model_not_ready` */
   index(name: string): ModelIndex | Promise<ModelIndex> {
-    return this.#usable(name)?.index ?? this.#readIndex(name).then(({ index }) => index);
+    return this.#findIndex(name)?.index ?? this.#readIndex(name).then(({ index }) => index);
   }
 
   /**
@@ -146,7 +137,7 @@ export class ModelRepository {
    * @throws EdgewiseError `model_not_found`, `version_not_found`, `model_not_ready`
    */
   async version(name: string, versionOrAlias: string): Promise<StoredVersion> {
-    const { index } = this.#usable(name) ?? (await this.#readIndex(name));
+    const { index } = this.#findIndex(name) ?? (await this.#readIndex(name));
     const version = resolveAlias(index, versionOrAlias);
     const entry = index.versions.find((each) => each.version === version);
     if (entry === undefined) throw noSuchVersion(index, versionOrAlias);
@@ -200,31 +191,28 @@ export class ModelRepository {
 
   /** Forgets what is known of `name`, so that this isolate sees a change at once. Others see it within the age. */
   invalidate(name: string): void {
-    this.#epoch += 1;
-    this.#indexes.delete(name);
-    this.#unknown.delete(name);
+    this.#indexes.forget(name);
     this.#listing.invalidate();
   }
 
-  /** What memory holds of `name`, if it may be answered from; begins the deferred read where it is due. */
-  #usable(name: string): CachedIndex | undefined {
+  /** Returns the index in memory if it may be answered from, and begins the deferred read when it is due. */
+  #findIndex(name: string): ServedIndex | undefined {
     const now = this.#clock.now();
-    const cached = this.#indexes.get(name);
+    const cached = this.#indexes.find(name);
     if (cached === undefined) {
-      const unknownSince = this.#unknown.get(name);
-      if (unknownSince !== undefined && now - unknownSince < this.#maxAgeMs) throw noSuchModel(name);
+      if (this.#indexes.isAbsent(name, now, this.#maxAgeMs)) throw noSuchModel(name);
       return undefined;
     }
-    const age = now - cached.readAt;
-    if (age < this.#maxAgeMs) return cached;
-    if (age >= this.#maxStaleMs) return undefined;
+    const ageMs = now - cached.readAt;
+    if (ageMs < this.#maxAgeMs) return cached.value;
+    if (ageMs >= this.#maxStaleMs) return undefined;
     const { refreshStartedAt } = cached;
     if (refreshStartedAt === undefined || now - refreshStartedAt >= refreshPatienceMs) {
       cached.refreshStartedAt = now;
-      // The caller has its answer; a failure is met again, by the caller who finds the entry too old.
+      // The caller has its answer; a failure is met again, by the caller that finds the entry too old.
       this.#defer(this.#readIndex(name).then(ignore, ignore));
     }
-    return cached;
+    return cached.value;
   }
 
   async #resolveFromStore(
@@ -232,7 +220,7 @@ export class ModelRepository {
     versionOrAlias: string | undefined,
     entryOf = findServedEntry,
   ): Promise<ResolvedModel> {
-    const cached = this.#usable(name) ?? (await this.#readIndex(name));
+    const cached = this.#findIndex(name) ?? (await this.#readIndex(name));
     const entry = entryOf(cached, versionOrAlias);
     try {
       return await this.#verified(cached.index, entry);
@@ -264,40 +252,16 @@ export class ModelRepository {
     }
   }
 
-  /** Reads the index and keeps it. */
-  async #readIndex(name: string): Promise<CachedIndex> {
+  async #readIndex(name: string): Promise<ServedIndex> {
     if (!isModelName(name)) throw noSuchModel(name);
-    const epoch = this.#epoch;
-    const readAt = this.#clock.now();
-    let read: CachedIndex | undefined;
+    let served: ServedIndex | undefined;
     try {
-      read = await this.#fetchIndex(name, readAt);
+      served = await this.#indexes.read(name);
     } catch (error) {
       throw toNotReadyError(error);
     }
-    const standing = this.#indexes.peek(name);
-    const newest = epoch === this.#epoch && (standing === undefined || standing.readAt <= readAt);
-    if (newest) this.#indexes.delete(name);
-    if (newest) this.#unknown.delete(name);
-    if (read === undefined) {
-      if (newest) this.#unknown.set(name, readAt, 1);
-      throw noSuchModel(name);
-    }
-    if (newest) this.#indexes.set(name, read, read.textLength);
-    return read;
-  }
-
-  /** Moves the index only where it is not the one that is known. */
-  async #fetchIndex(name: string, readAt: number): Promise<CachedIndex | undefined> {
-    const key = indexKey(name);
-    const known = this.#indexes.peek(name);
-    const entry =
-      known === undefined ? await this.#state.get(key) : await this.#state.getIfChanged(key, known.etag);
-    if (entry === undefined) return undefined;
-    const fresh = { readAt, refreshStartedAt: undefined };
-    if (entry === 'unchanged') return known && { ...known, ...fresh };
-    const served = serveIndex(decodeIndex(name, entry.value));
-    return { ...served, ...fresh, etag: entry.etag, textLength: entry.value.length };
+    if (served === undefined) throw noSuchModel(name);
+    return served;
   }
 
   async #manifest(name: string, digest: Digest): Promise<HeldManifest> {
