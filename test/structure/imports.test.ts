@@ -35,6 +35,7 @@ const storage = [
   'src/storage/digest.ts',
   'src/storage/compare-and-swap.ts',
   'src/storage/cached-documents.ts',
+  'src/storage/document-cache.ts',
 ];
 const contracts = ['src/engine/types.ts', ...storage, 'protocol'];
 const capabilities = ['tasks', 'governance', 'routing', 'scheduler', 'repository', 'telemetry'];
