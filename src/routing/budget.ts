@@ -1,19 +1,19 @@
-/** What may be done beside the requests themselves, as a share of them: retries and hedges. */
+/** Budgets for retries and hedges, as a share of the requests. */
 import type { Clock } from '../async/clock.ts';
 
 export const budgetWindowMs = 10_000;
 
 const slotMs = 500;
-/** One more than the window has: the oldest is in the window in part. */
+/** One slot more than the window holds: the oldest slot is only partly within the window. */
 const slotCount = budgetWindowMs / slotMs + 1;
 
 /**
- * Counts what happened in the last 10 s, in slots of half a second. So it never knows exactly: `atLeast` leaves out the
- * slot that reaches beyond the window, `atMost` takes it in.
+ * Counts events of the last 10 s in slots of half a second. The count is never exact: `atLeast` excludes the slot that
+ * reaches beyond the window, `atMost` includes it.
  */
 export class SlidingCount {
   readonly #slots = new Int32Array(slotCount);
-  /** The slot of now, counted from the beginning of the clock. */
+  /** The current slot, counted from the clock's zero. */
   #newest = 0;
   #sum = 0;
 
@@ -24,13 +24,13 @@ export class SlidingCount {
     this.#sum += 1;
   }
 
-  /** Of the last 10 s, and up to half a second more. */
+  /** Returns the count of the last 10 to 10.5 s. */
   atMost(nowMs: number): number {
     this.#roll(nowMs);
     return this.#sum;
   }
 
-  /** Of the last 9.5 to 10 s. */
+  /** Returns the count of the last 9.5 to 10 s. */
   atLeast(nowMs: number): number {
     this.#roll(nowMs);
     return this.#sum - (this.#slots[(this.#newest + 1) % slotCount] ?? 0);
@@ -55,17 +55,17 @@ export class SlidingCount {
 
 export interface BudgetOptions {
   readonly clock: Clock;
-  /** What it is a share of. */
+  /** The requests that the budget is a share of. */
   readonly requests: SlidingCount;
-  /** Of the requests of the last 10 s. */
+  /** Percentage of the requests of the last 10 s. */
   readonly percent: number;
-  /** What may be spent in 10 s however few requests there are. */
+  /** What may be spent in 10 s, however few requests there are. */
   readonly floor: number;
 }
 
 /**
- * Whenever something is spent, what was spent in the last 10 s, itself included, is within the larger of `floor` and
- * `percent` of the requests of the last 10 s (Finagle's RetryBudget, Envoy's retry_budget).
+ * A budget of retries or hedges: what is spent within 10 s stays within the larger of `floor` and `percent` of the
+ * requests of the same 10 s (Finagle's RetryBudget, Envoy's retry_budget).
  */
 export class Budget {
   readonly #options: BudgetOptions;
@@ -89,12 +89,12 @@ export class Budget {
     return this.hasRoomWithin(1);
   }
 
-  /** Whether one more may be spent by who leaves the rest to others. `share`: of the limit, 0 to 1. */
+  /** Whether one more may be spent within `share` (0 to 1) of the limit, which leaves the rest to other spenders. */
   hasRoomWithin(share: number): boolean {
     return this.spent < Math.ceil(this.limit * share);
   }
 
-  /** Spends one; whether there is room is for the spender to ask before. */
+  /** Spends one. The caller checks `hasRoom` before. */
   spend(): void {
     this.#spent.add(this.#options.clock.now());
   }

@@ -1,11 +1,11 @@
 const capacity = 128;
 
-/** The last 128 latencies, in order of time and of size: reading a quantile costs nothing. */
+/** The last 128 latencies, sorted by time and by size, so that reading a quantile is one array access. */
 export class LatencyWindow {
   readonly #byTime = new Float64Array(capacity);
   readonly #sorted = new Float64Array(capacity);
   #size = 0;
-  /** Where the next one goes in `#byTime`: where the oldest is, once it is full. */
+  /** Index in `#byTime` of the next latency; of the oldest, once the window is full. */
   #next = 0;
 
   get size(): number {
@@ -22,7 +22,7 @@ export class LatencyWindow {
     this.#size += 1;
   }
 
-  /** The smallest latency that `share` of them do not exceed, 0 to 1; undefined where there is none. */
+  /** Returns the smallest latency that a `share` (0 to 1) of the latencies does not exceed; undefined if there is none. */
   quantile(share: number): number | undefined {
     if (this.#size === 0) return undefined;
     return this.#sorted[Math.max(0, Math.ceil(share * this.#size) - 1)];
@@ -34,7 +34,7 @@ export class LatencyWindow {
     this.#size -= 1;
   }
 
-  /** Of the first that is not smaller. */
+  /** Returns the index in `#sorted` of the first latency that is not smaller. */
   #position(latencyMs: number): number {
     let low = 0;
     let high = this.#size;

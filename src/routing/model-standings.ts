@@ -1,9 +1,9 @@
-/** How the models do at one endpoint. A model that keeps failing there is kept from the endpoint, and others are not. */
+/** The health of each model at one endpoint. A model that keeps failing is kept out of the endpoint; other models are not. */
 import { Lru } from '../async/lru.ts';
 import { EndpointHealth, type HealthChange, type HealthTicket } from './endpoint-health.ts';
 import type { AttemptOutcome, LeaseEnd } from './types.ts';
 
-/** Models that failed at an endpoint; beyond, the one that was asked for least recently is forgotten. */
+/** Most models that are remembered as failed at an endpoint; the least recently requested one is forgotten first. */
 const maxStandings = 64;
 
 export interface StandingSnapshot {
@@ -14,10 +14,10 @@ export interface StandingSnapshot {
 }
 
 export class ModelStandings {
-  /** A model has an entry from its first failure. */
+  /** A model has an entry from its first failure on. */
   readonly #standings = new Lru<string, EndpointHealth>({ maxBytes: maxStandings });
 
-  /** Undefined while the model has not failed here. */
+  /** Returns the model's health; undefined if the model has not failed here. */
   of(model: string): EndpointHealth | undefined {
     return this.#standings.peek(model);
   }
@@ -26,7 +26,7 @@ export class ModelStandings {
     return this.#standings.get(model)?.begin(nowMs);
   }
 
-  /** @returns the change of the model's standing that it led to. */
+  /** Records the end of an attempt. @returns the change of the model's health that it caused. */
   end(
     model: string,
     ticket: HealthTicket | undefined,
@@ -43,7 +43,7 @@ export class ModelStandings {
     return standing.end(ticket ?? standing.begin(nowMs), { outcome, nowMs, reason, mayEject });
   }
 
-  /** Those that are out. */
+  /** Returns the models that are not healthy here. */
   snapshot(nowMs: number): readonly StandingSnapshot[] {
     return [...this.#standings].flatMap(([model, standing]) => {
       const { state } = standing;
@@ -52,7 +52,7 @@ export class ModelStandings {
   }
 }
 
-/** A request that is wrong says nothing of the model, and neither does an endpoint that fails. */
+/** An invalid request says nothing about the model, and neither does an endpoint that fails. */
 function outcomeOfModel({ outcome, answered }: LeaseEnd): AttemptOutcome {
   if (outcome === 'model-failure') return 'failure';
   return outcome === 'success' && answered === true ? 'success' : 'abandoned';

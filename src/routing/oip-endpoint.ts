@@ -10,7 +10,7 @@ import type { Capabilities } from './capabilities.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
 import { modelFailure, readAnswer, sendToEndpoint } from './endpoint-request.ts';
 import { refusalOf } from './oip-errors.ts';
-import { asDeclared, withDimensions } from './scalars.ts';
+import { withDimensions, withoutDimension } from './scalars.ts';
 import { type Attempt, type AttemptContext, AttemptError, type Endpoint } from './types.ts';
 
 export interface OipRequest {
@@ -208,5 +208,5 @@ function checkedOutput(
   if (answered.datatype !== datatype) {
     throw modelFailure(`output "${name}" of its answer is ${answered.datatype}, the model's is ${datatype}`);
   }
-  return maxBatchSize === undefined ? answered : asDeclared(answered, spec, maxBatchSize);
+  return maxBatchSize === undefined ? answered : withoutDimension(answered, spec, maxBatchSize);
 }

@@ -1,6 +1,6 @@
 /**
- * A moving average of latencies that believes bad news at once and good news slowly (Finagle's PeakEwma). While nothing
- * is observed it decays towards 0, so that what was slow once is tried again.
+ * A moving average of latencies that rises at once and falls slowly (Finagle's PeakEwma). Without observations it decays
+ * towards 0, so that an endpoint that was slow once is tried again.
  */
 const decayMs = 10_000;
 
@@ -8,7 +8,7 @@ export class PeakEwma {
   #ms = 0;
   #atMs = 0;
 
-  /** Milliseconds; 0 before the first observation. */
+  /** Returns the average in milliseconds; 0 before the first observation. */
   at(nowMs: number): number {
     return this.#ms * this.#weight(nowMs);
   }
@@ -19,12 +19,12 @@ export class PeakEwma {
     this.#atMs = nowMs;
   }
 
-  /** Takes in a latency that is only known to be at least so long. */
+  /** Records a latency of which only a lower bound is known. */
   observeAtLeast(latencyMs: number, nowMs: number): void {
     if (latencyMs > this.at(nowMs)) this.observe(latencyMs, nowMs);
   }
 
-  /** Of what was known at the last observation, by now. */
+  /** Returns the weight that the last average still has. */
   #weight(nowMs: number): number {
     return Math.exp(-Math.max(0, nowMs - this.#atMs) / decayMs);
   }

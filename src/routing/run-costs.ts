@@ -1,4 +1,4 @@
-/** The corrections of one isolate, by version. */
+/** The cost corrections of one isolate, by model version. */
 import { Lru } from '../async/lru.ts';
 import type { RunTimings } from '../engine/types.ts';
 import type { EdgeProfile } from '../repository/schema.ts';
@@ -11,44 +11,46 @@ import {
   predictRunMs,
 } from './cost.ts';
 
-/** More than an isolate could load. */
+/** More versions than an isolate could load. */
 const maxVersions = 1024;
 
 interface UnreadRun {
   readonly correction: CostCorrection;
   readonly profileMs: number;
-  /** By the clock, which stood still from here until the next event. */
+  /** Time of the clock, which stands still from here until the next event. */
   readonly beganMs: number;
 }
 
-/** A version, by the digest of its manifest. */
+/** A model version, identified by the digest of its manifest. */
 export interface CostSubject {
   readonly manifestDigest: string;
   readonly manifest: {
     readonly edgeProfile?: EdgeProfile | undefined;
-    /** Bounds of values that may decide the cost: the profile is that of the dearest, and cheap requests say nothing of it. */
+    /** Bounds of input values that may decide the cost: the profile is that of the most expensive ones, and cheap requests say nothing about it. */
     readonly values?: unknown;
   };
 }
 
 /**
- * On Cloudflare the clock stands still while an isolate computes: a run reads as nothing. What is seen there is the time at
- * the next event, the isolate's next request, which is after the run, so the time between is the most that it took. Such
- * bounds lower a prediction; nothing there can show that one is too low.
+ * Predicts run times and corrects the predictions.
+ *
+ * On Cloudflare the clock stands still while an isolate computes, so a run measures as 0 ms. The clock advances at the next
+ * event, the isolate's next request, which comes after the run: the time between is an upper bound of the run. Such bounds
+ * lower a prediction; nothing on Cloudflare can show that a prediction is too low.
  */
 export class RunCosts {
   readonly #corrections = new Lru<string, CostCorrection>({ maxBytes: maxVersions });
   #unread: UnreadRun | undefined;
 
-  /** Returns what a run over `inputElements` is expected to take; 0 for a version without a profile. */
+  /** Returns the expected milliseconds of a run over `inputElements`; 0 for a version without a profile. */
   expectedMs({ manifest, manifestDigest }: CostSubject, inputElements: number): number {
     if (manifest.edgeProfile === undefined) return 0;
     const correction = this.#corrections.peek(manifestDigest);
     return predictRunMs(manifest.edgeProfile, inputElements) * (correction?.factor ?? 1);
   }
 
-  /** Takes in a run that has just ended, at `nowMs`. A cold one also planned its memory, so it took no less than others will. */
-  ran(
+  /** Records a run that ended at `nowMs`. A cold run also planned its memory, so it is an upper bound for later runs. */
+  recordRun(
     subject: CostSubject,
     inputElements: number,
     { runMs, cold }: Pick<RunTimings, 'runMs' | 'cold'>,
@@ -65,8 +67,8 @@ export class RunCosts {
     else this.#unread = { correction, profileMs, beganMs: nowMs };
   }
 
-  /** Takes in that a request came at `nowMs`. */
-  eventAt(nowMs: number): void {
+  /** Records that a request arrived at `nowMs`, which bounds the run before it. */
+  recordArrival(nowMs: number): void {
     if (this.#unread === undefined) return;
     const { correction, profileMs, beganMs } = this.#unread;
     this.#unread = undefined;
@@ -81,7 +83,7 @@ export class RunCosts {
   }
 
   #correctionOf({ manifestDigest }: CostSubject): CostCorrection {
-    // Not `get`, which makes it the most recently used one: that costs more than all else here.
+    // `peek`, because `get` also marks the entry as most recently used, which costs more than everything else here.
     const known = this.#corrections.peek(manifestDigest);
     if (known !== undefined) return known;
     const made = newCorrection();

@@ -1,37 +1,37 @@
-/** What the parts of routing tell one another. */
+/** Types that the modules of routing share. */
 import type { EdgewiseError } from '../errors.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
 
-/** A configured endpoint with the means to reach it. `platform/` makes them, once. */
+/** A configured endpoint with the means to reach it. `platform/` creates each endpoint once. */
 export interface Endpoint {
   readonly config: EndpointConfig;
-  /** `fetch`, or that of the binding the configuration names. */
+  /** The global `fetch`, or the `fetch` of the binding that the configuration names. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
-  /** Sent with every request: `Authorization`. */
+  /** Headers sent with every request: `Authorization`. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** What an endpoint says of its load with an answer (ORCA, cncf/xds orca_load_report.proto). */
+/** The load that an endpoint reports with an answer (ORCA, cncf/xds orca_load_report.proto). */
 export interface LoadReport {
   /** 0 idle, 1 full; above 1 overloaded. */
   readonly utilisation: number;
-  /** Requests that wait at the endpoint, where it says so. */
+  /** Requests that wait at the endpoint; absent if the endpoint does not report it. */
   readonly queued?: number;
 }
 
 /**
- * How an attempt at one endpoint ended. The health of the endpoint counts `failure` and `overtaken` alone: a model or a
- * request that goes wrong must not take the endpoint from other models (docs/decisions/0020-whose-fault.md).
- * - `success`: it answered, or it said that the request is wrong.
- * - `failure`: the endpoint's own: not reached, 502, a wrong key, another protocol.
- * - `model-failure`: it failed for this model or this request, and may be well for others: 500, an answer that is not the
- *   model's, no answer within the endpoint's time. Counted for each model at the endpoint.
- * - `unclear`: no answer, where the caller may be the reason: the caller's time was shorter than the endpoint's, or the
- *   connection broke while a large body was sent. Counted against nothing; the endpoint is probed.
- * - `busy`: alive and working, but does not take this request now (429, a model that is being loaded).
- * - `lacks-model`: alive, but does not have the model.
+ * How an attempt at one endpoint ended. Only `failure` and `overtaken` count against the health of the endpoint: a failing
+ * model or request must not take the endpoint away from other models (docs/decisions/0020-whose-fault.md).
+ * - `success`: the endpoint answered, or rejected the request as invalid.
+ * - `failure`: the endpoint itself failed: not reached, 502, a wrong key, another protocol.
+ * - `model-failure`: the endpoint failed for this model or this request, and may work for others: 500, an answer that does
+ *   not match the model, no answer within the endpoint's timeout. Counted per model at the endpoint.
+ * - `unclear`: no answer, and the caller may be the cause: the caller's deadline was shorter than the endpoint's timeout,
+ *   or the connection broke while a large body was sent. Counted against nothing; the endpoint is probed.
+ * - `busy`: the endpoint works, but does not take this request now (429, a model that is being loaded).
+ * - `lacks-model`: the endpoint works, but does not have the model.
  * - `overtaken`: another attempt of the same request answered first, after this one was already late.
- * - `abandoned`: given up for a reason that says nothing about it (the caller left).
+ * - `abandoned`: cancelled for a reason that says nothing about the endpoint (the caller left).
  */
 export type AttemptOutcome =
   | 'success'
@@ -43,28 +43,28 @@ export type AttemptOutcome =
   | 'overtaken'
   | 'abandoned';
 
-/** How an attempt ended. */
+/** The end of an attempt, as the pool counts it. */
 export interface LeaseEnd {
   readonly outcome: AttemptOutcome;
-  /** Why, for the log. */
+  /** Why the attempt failed, for the log. */
   readonly reason?: string | undefined;
   readonly load?: LoadReport | undefined;
-  /** `Retry-After`, where it said so. */
+  /** `Retry-After` of the answer, if it had one. */
   readonly retryAfterSeconds?: number | undefined;
-  /** Whether only this model is concerned by it. */
+  /** True if `busy` or `failure` concerns this model only, not the whole endpoint. */
   readonly ofModel?: boolean;
-  /** Whether there is an answer, as against an error that is the answer: its latency is one to expect. */
+  /** True if the endpoint returned a result, not an error: only then is the latency typical of the model. */
   readonly answered?: boolean;
 }
 
-/** What an attempt throws when another endpoint may do better. Any other error is the answer to the caller. */
+/** Thrown by an attempt when another endpoint may succeed. Any other error is returned to the caller. */
 export class AttemptError extends Error {
   override readonly name = 'AttemptError';
   readonly outcome: Extract<AttemptOutcome, 'failure' | 'model-failure' | 'unclear' | 'busy' | 'lacks-model'>;
-  /** What the caller is told when no other endpoint does better. Its cause is for the log. */
+  /** The error for the caller if no other endpoint succeeds. Its cause is for the log. */
   readonly error: EdgewiseError;
   readonly load: LoadReport | undefined;
-  /** Whether nothing of the request was sent: another endpoint may have it even where it can be sent only once. */
+  /** True if nothing of the request was sent: even a request that can be sent only once may go to another endpoint. */
   readonly unsent: boolean;
 
   constructor(outcome: AttemptError['outcome'], error: EdgewiseError, load?: LoadReport, unsent = false) {
@@ -74,15 +74,20 @@ export class AttemptError extends Error {
     this.load = load;
     this.unsent = unsent;
   }
+
+  /** Why the attempt failed, for the log. */
+  get reason(): string {
+    return this.error.cause instanceof Error ? this.error.cause.message : this.error.message;
+  }
 }
 
 export interface AttemptContext {
   /**
-   * Aborted when the attempt is not wanted any more, or its time is over. Once the attempt has resolved it means nothing
-   * to it: a stream that it answered with lives on, under the caller's own signal.
+   * Aborted when the attempt is no longer needed or has timed out. It has no effect once the attempt has resolved: a
+   * streamed answer continues under the caller's own signal.
    */
   readonly signal: AbortSignal;
-  /** What is left for the whole request when the attempt begins, in milliseconds. */
+  /** Time left for the whole request when the attempt begins. */
   readonly remainingMs: number;
 }
 
@@ -90,11 +95,11 @@ export interface AttemptAnswer<T> {
   readonly value: T;
   readonly load?: LoadReport | undefined;
   /**
-   * To be called where the answer is not used, because another attempt was first or the caller has left: it lets go of
-   * what the answer holds open (the body of a stream). Absent: nothing is.
+   * Releases what the answer holds open (the body of a stream). Call it if the answer is not used, because another attempt
+   * was first or the caller has left. Absent if the answer holds nothing open.
    */
   readonly discard?: (() => void) | undefined;
 }
 
-/** One request at one endpoint. @throws AttemptError, or an EdgewiseError that is the answer to the caller. */
+/** Sends one request to one endpoint. @throws AttemptError, or an EdgewiseError that is returned to the caller. */
 export type Attempt<T> = (endpoint: Endpoint, context: AttemptContext) => Promise<AttemptAnswer<T>>;

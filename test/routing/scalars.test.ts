@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { asDeclared, withDimensions } from '../../src/routing/scalars.ts';
+import { withDimensions, withoutDimension } from '../../src/routing/scalars.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
 const tensor = (...shape: number[]): Tensor => ({
@@ -28,7 +28,7 @@ describe('withDimensions()', () => {
   });
 });
 
-describe('asDeclared()', () => {
+describe('withoutDimension()', () => {
   it.each([
     { maxBatchSize: 0, declared: [], given: [1], to: [] },
     { maxBatchSize: 0, declared: [], given: [], to: [] },
@@ -37,6 +37,6 @@ describe('asDeclared()', () => {
     { maxBatchSize: 8, declared: [-1], given: [3, 2], to: [3, 2] },
     { maxBatchSize: 8, declared: [-1, 1], given: [3, 1], to: [3, 1] },
   ])('takes $given for $to where [$declared] is declared', ({ maxBatchSize, declared, given, to }) => {
-    expect(asDeclared(tensor(...given), spec(...declared), maxBatchSize).shape).toEqual(to);
+    expect(withoutDimension(tensor(...given), spec(...declared), maxBatchSize).shape).toEqual(to);
   });
 });

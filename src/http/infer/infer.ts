@@ -37,7 +37,7 @@ import { tryEdge } from './try-edge.ts';
 export async function infer(c: AppContext, services: Services): Promise<Response> {
   const { clock, repository, settings, statistics } = services;
   const startedMs = clock.now();
-  services.runCosts.eventAt(startedMs);
+  services.runCosts.recordArrival(startedMs);
   const name = c.req.param('name') ?? '';
   const version = c.req.param('version');
   const identified = identifyCaller(c, services);

@@ -45,7 +45,7 @@ export async function runLocally(services: Services, job: Job): Promise<RunResul
     latencyMs = queueMs + runMs;
     measuredRuns?.observe(pooled.key, runMs, sharedBy);
     if (tier === 'edge') {
-      services.runCosts.ran(model, elementsOf(request.inputs), result.timings, services.clock.now());
+      services.runCosts.recordRun(model, elementsOf(request.inputs), result.timings, services.clock.now());
     }
     return result;
   } catch (error) {
