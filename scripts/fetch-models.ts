@@ -11,7 +11,7 @@ import { findPackageJSON } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { EdgewiseError } from '../src/errors.ts';
-import { type ModelConfig, modelConfigSchema } from '../src/repository/schema.ts';
+import { type ModelConfig, modelConfigSchema } from '../src/repository/config-schema.ts';
 
 export const modelsDirectory = join(import.meta.dirname, '..', 'models');
 

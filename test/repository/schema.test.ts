@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { manifestSchema, modelConfigSchema } from '../../src/repository/schema.ts';
+import { modelConfigSchema } from '../../src/repository/config-schema.ts';
+import { manifestSchema } from '../../src/repository/schema.ts';
 import { openSourceTerms } from '../support/terms.ts';
 import { miniature } from './fixtures.ts';
 

@@ -65,6 +65,7 @@ const allowed: Record<string, readonly string[]> = {
     ...leaves,
     'protocol',
     'src/repository/schema.ts',
+    'src/repository/common-schema.ts',
     'src/repository/keys.ts',
     'src/governance/accounts/schema.ts',
     'src/governance/policy/schema.ts',

@@ -1,6 +1,7 @@
 /** A graph measured as a push does it, by native ONNX Runtime alone. */
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import type { Feeds } from '../../src/engine/types.ts';
+import { modelConfigSchema } from '../../src/repository/config-schema.ts';
 import { findValueDependentBranch } from '../../src/repository/onnx/branches.ts';
 import { inspectModel } from '../../src/repository/onnx/inspect.ts';
 import { decodeModel } from '../../src/repository/onnx/proto.ts';
@@ -8,7 +9,6 @@ import { drawsRandomNumbers } from '../../src/repository/onnx/random.ts';
 import { dimensionNames } from '../../src/repository/publish/free-sizes.ts';
 import { type MeasuredAnswers, measureAnswers } from '../../src/repository/publish/measure-answers.ts';
 import type { PublishEngines } from '../../src/repository/publish/types.ts';
-import { modelConfigSchema } from '../../src/repository/schema.ts';
 import { openSourceTerms } from './terms.ts';
 
 const origin = createOrtNodeEngine({ threads: 1 });

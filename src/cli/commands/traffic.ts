@@ -2,7 +2,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { type Shadow, type SplitArm, splitSchema, targetName, tierSchema } from '../../repository/schema.ts';
+import { tierSchema } from '../../repository/common-schema.ts';
+import { type Shadow, type SplitArm, splitSchema, targetName } from '../../repository/schema.ts';
 import { type CommonOptions, connect, misuse, print, target } from '../command.ts';
 import { armsText, shadowFigures } from '../render/tables.ts';
 

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import type { VersionPolicy } from '../../repository/common-schema.ts';
 import { isModelVersion } from '../../repository/name.ts';
-import type { VersionPolicy } from '../../repository/schema.ts';
 import { type CommonOptions, connect, misuse, print, target } from '../command.ts';
 
 /** `edgewise model versions`: which versions of a model are served. */

@@ -1,7 +1,10 @@
 /** What a push is about to change, said before it does. Pure. */
+
+import type { VersionPolicy } from '../../repository/common-schema.ts';
+import type { ModelConfig } from '../../repository/config-schema.ts';
 import { entryOfVersion, withAlias, withVersionPolicy } from '../../repository/index/changes.ts';
 import { defaultVersion, servedVersions } from '../../repository/index/version-policy.ts';
-import type { Manifest, ModelConfig, ModelIndex, VersionPolicy } from '../../repository/schema.ts';
+import type { Manifest, ModelIndex } from '../../repository/schema.ts';
 import type { Terms } from '../../repository/terms.ts';
 
 export interface PushedVersion {

@@ -3,11 +3,11 @@ import { readdir, readFile, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
+import { type ModelConfig, modelConfigSchema } from '../../repository/config-schema.ts';
 import { compareVersions, isModelVersion } from '../../repository/name.ts';
 import type { ByteSource } from '../../repository/onnx/byte-source.ts';
 import { modelFileName } from '../../repository/onnx/read-model.ts';
 import type { PackageInput, SampleFile } from '../../repository/publish/types.ts';
-import { type ModelConfig, modelConfigSchema } from '../../repository/schema.ts';
 import { fileSource, fileWithin } from './file-source.ts';
 
 /**

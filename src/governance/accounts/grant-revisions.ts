@@ -4,8 +4,8 @@
  */
 import { CompactSign } from 'jose';
 import { z } from 'zod';
+import { digestSchema } from '../../repository/common-schema.ts';
 import { decodeStored } from '../../repository/documents.ts';
-import { digestSchema } from '../../repository/schema.ts';
 import { digestHex, digestOf } from '../../storage/digest.ts';
 import type { StateStore } from '../../storage/types.ts';
 import type { ServerSigningKey } from '../receipt/keys.ts';

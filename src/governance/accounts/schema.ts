@@ -3,8 +3,8 @@
  * acceptances, so that one read tells all that a decision needs; a key's document names its tenant.
  */
 import { z } from 'zod';
+import { digestSchema } from '../../repository/common-schema.ts';
 import { isModelName, isModelPattern } from '../../repository/name.ts';
-import { digestSchema } from '../../repository/schema.ts';
 import {
   purposeSchema,
   purposesSchema,

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { errorCodes } from '../../errors.ts';
-import { digestSchema, tierSchema } from '../../repository/schema.ts';
+import { digestSchema, tierSchema } from '../../repository/common-schema.ts';
 import { actionSchema } from '../accounts/schema.ts';
 import { saltsForm } from './commitment.ts';
 

@@ -5,9 +5,10 @@
 import { Hono } from 'hono';
 import { z } from 'zod';
 import { EdgewiseError } from '../../errors.ts';
+import { versionPolicySchema } from '../../repository/common-schema.ts';
 import { servedVersions } from '../../repository/index/version-policy.ts';
 import { isAliasName, isModelVersion } from '../../repository/name.ts';
-import { type Manifest, manifestSchema, versionPolicySchema } from '../../repository/schema.ts';
+import { type Manifest, manifestSchema } from '../../repository/schema.ts';
 import { maxBundleBytes } from '../../repository/signing/bundle.ts';
 import { hasUnstatedRoyalty } from '../../repository/terms.ts';
 import { parseDigest } from '../../storage/digest.ts';

@@ -1,6 +1,7 @@
 /** What can be done to a model's index, as pure functions from one index to the next. */
 import { EdgewiseError } from '../../errors.ts';
 import type { Digest } from '../../storage/types.ts';
+import type { VersionPolicy } from '../common-schema.ts';
 import {
   indexSchemaId,
   type Manifest,
@@ -9,7 +10,6 @@ import {
   type Split,
   targetName,
   type VersionEntry,
-  type VersionPolicy,
 } from '../schema.ts';
 import { findShadow, findSplit, noSuchVersion } from './served.ts';
 

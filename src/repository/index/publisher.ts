@@ -5,8 +5,9 @@
 import { EdgewiseError, type ErrorCode, isEdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { Digest, StateStore, VerifiedBlobStore } from '../../storage/types.ts';
+import type { VersionPolicy } from '../common-schema.ts';
 import { encodeManifest, missingBlob, readManifest } from '../documents.ts';
-import type { Manifest, ModelIndex, Shadow, Split, VersionEntry, VersionPolicy } from '../schema.ts';
+import type { Manifest, ModelIndex, Shadow, Split, VersionEntry } from '../schema.ts';
 import { verifyStored } from '../signed-version.ts';
 import { type Publishers, type TrustedPublisher, trustPublishers } from '../signing/publishers.ts';
 import { checkPushedSignature } from '../signing/pushed.ts';

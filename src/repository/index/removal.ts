@@ -10,9 +10,9 @@
 import { z } from 'zod';
 import { EdgewiseError } from '../../errors.ts';
 import type { Digest, StateStore, VerifiedBlobStore } from '../../storage/types.ts';
+import { digestSchema } from '../common-schema.ts';
 import { decodeStored, readReferences } from '../documents.ts';
 import { indexPrefix, nameOfIndexKey, removalKey, removalPrefix } from '../keys.ts';
-import { digestSchema } from '../schema.ts';
 import { readIndex } from './store.ts';
 
 const leaseMs = 30_000;

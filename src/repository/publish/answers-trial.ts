@@ -4,7 +4,7 @@ import type { Feeds, Fetches, ModelSource, Session } from '../../engine/types.ts
 import { findAgreement } from '../../tensor/agree.ts';
 import { findShapeDifference } from '../../tensor/compare.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
-import type { ModelConfig } from '../schema.ts';
+import type { ModelConfig } from '../config-schema.ts';
 import { type DimensionNames, otherSizes, type Shapes, totalElements } from './free-sizes.ts';
 import type { RunShapes } from './measured-shapes.ts';
 import { judgeRows, type RowVerdict } from './row-wise.ts';

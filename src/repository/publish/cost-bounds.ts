@@ -1,9 +1,9 @@
 /** Where a model may run by what bounds its cost, and what a publisher is told of it. */
 import { EdgewiseError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
+import type { ModelConfig } from '../config-schema.ts';
 import { analyseCost, type CostBounds, type UnboundedCost } from '../onnx/cost/analyse.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
-import type { ModelConfig } from '../schema.ts';
 
 /** At most so many causes are told. */
 const toldCauses = 3;

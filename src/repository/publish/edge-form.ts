@@ -5,6 +5,7 @@ import { EdgewiseError, isEdgewiseError, toEdgewiseError } from '../../errors.ts
 import { findAgreement } from '../../tensor/agree.ts';
 import { findShapeDifference } from '../../tensor/compare.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
+import type { ModelConfig } from '../config-schema.ts';
 import type { MeasuredRun } from '../edge-profile.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
 import {
@@ -14,7 +15,7 @@ import {
   splitModel,
   weightSource,
 } from '../onnx/split.ts';
-import type { EdgeProfile, ModelConfig } from '../schema.ts';
+import type { EdgeProfile } from '../schema.ts';
 import { optimise } from './optimise.ts';
 import { type EdgeMeasurement, measureEdge } from './profile.ts';
 import { engineText, type Reference } from './reference.ts';

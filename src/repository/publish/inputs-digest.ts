@@ -2,7 +2,7 @@ import canonicalize from 'canonicalize';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
-import type { ModelConfig } from '../schema.ts';
+import type { ModelConfig } from '../config-schema.ts';
 import type { Terms } from '../terms.ts';
 
 /** Raised when the same source would be published in another form. */

@@ -2,7 +2,7 @@
 import type { Session } from '../../engine/types.ts';
 import { toEdgewiseError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
-import type { ModelConfig } from '../schema.ts';
+import type { ModelConfig } from '../config-schema.ts';
 import { AnswersTrial, fewRows, type MeasureAnswersInput } from './answers-trial.ts';
 import { correctShapes, type RunShapes } from './measured-shapes.ts';
 import { engineText } from './reference.ts';

@@ -1,7 +1,7 @@
 import type { Feeds, Fetches, ModelSource, Session } from '../../engine/types.ts';
 import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
-import type { ModelConfig } from '../schema.ts';
+import type { ModelConfig } from '../config-schema.ts';
 import { runtimeReason } from './load-reason.ts';
 import { requireRows } from './require-rows.ts';
 import { type SampleKind, sampleFeeds, sampleKinds, sampleShapes } from './sample.ts';

@@ -1,7 +1,7 @@
 import type { Feeds, Fetches } from '../../engine/types.ts';
 import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
 import { describeRowMismatch } from '../../tensor/rows.ts';
-import type { ModelConfig } from '../schema.ts';
+import type { ModelConfig } from '../config-schema.ts';
 
 type Batching = Pick<ModelConfig, 'name' | 'maxBatchSize'>;
 

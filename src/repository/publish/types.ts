@@ -1,8 +1,9 @@
 import type { Clock } from '../../async/clock.ts';
 import type { Engine } from '../../engine/types.ts';
 import type { Digest } from '../../storage/types.ts';
+import type { ModelConfig } from '../config-schema.ts';
 import type { ByteSource } from '../onnx/byte-source.ts';
-import type { Manifest, ModelConfig } from '../schema.ts';
+import type { Manifest } from '../schema.ts';
 
 /** ONNX Runtime's levels whose result does not depend on the machine that made it. */
 export type OptimisationLevel = 'basic' | 'extended';

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import type { VersionPolicy } from '../../../src/repository/common-schema.ts';
 import { emptyIndex } from '../../../src/repository/index/changes.ts';
 import {
   defaultVersion,
   policyVersions,
   servedVersions,
 } from '../../../src/repository/index/version-policy.ts';
-import type { ModelIndex, VersionPolicy } from '../../../src/repository/schema.ts';
+import type { ModelIndex } from '../../../src/repository/schema.ts';
 
 function indexOf(versions: readonly string[], versionPolicy: VersionPolicy, aliases = {}): ModelIndex {
   return {

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../../src/engine/types.ts';
 import { EdgewiseError } from '../../../src/errors.ts';
 import { createPublishEngines } from '../../../src/platform/node-cli.ts';
+import { modelConfigSchema } from '../../../src/repository/config-schema.ts';
 import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
 import { inspectModel } from '../../../src/repository/onnx/inspect.ts';
 import {
@@ -17,7 +18,7 @@ import { buildPackage } from '../../../src/repository/publish/build.ts';
 import { inputsDigestOf } from '../../../src/repository/publish/inputs-digest.ts';
 import { readSource } from '../../../src/repository/publish/source.ts';
 import type { PackageInput, PublishEngines } from '../../../src/repository/publish/types.ts';
-import { manifestSchema, modelConfigSchema } from '../../../src/repository/schema.ts';
+import { manifestSchema } from '../../../src/repository/schema.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
 import { licenceBytes, openSourceTerms, openTerms } from '../../support/terms.ts';
 import { deepMatMul, matMul, model, unknownOperator, value } from '../onnx/models.ts';

@@ -1,12 +1,13 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, Feeds } from '../../../src/engine/types.ts';
 import { createPublishEngines } from '../../../src/platform/node-cli.ts';
+import { modelConfigSchema } from '../../../src/repository/config-schema.ts';
 import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
 import { encodeModel, type ModelProto, tensorTypes } from '../../../src/repository/onnx/proto.ts';
 import { buildPackage } from '../../../src/repository/publish/build.ts';
 import type { PackageInput, PublishEngines } from '../../../src/repository/publish/types.ts';
 import { extremeValues, slowestValues, worstProfile } from '../../../src/repository/publish/worst-values.ts';
-import { type EdgeProfile, modelConfigSchema } from '../../../src/repository/schema.ts';
+import type { EdgeProfile } from '../../../src/repository/schema.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { licenceBytes, openSourceTerms } from '../../support/terms.ts';
 import { graphAttribute, op, truth } from '../onnx/cost/graphs.ts';

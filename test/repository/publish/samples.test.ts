@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, Feeds } from '../../../src/engine/types.ts';
 import { createPublishEngines } from '../../../src/platform/node-cli.ts';
+import { modelConfigSchema } from '../../../src/repository/config-schema.ts';
 import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
 import {
   attributeTypes,
@@ -12,7 +13,6 @@ import { makeWeightsUnsigned } from '../../../src/repository/onnx/unsigned-weigh
 import { buildPackage } from '../../../src/repository/publish/build.ts';
 import { readSource } from '../../../src/repository/publish/source.ts';
 import type { PackageInput, PublishEngines, SampleFile } from '../../../src/repository/publish/types.ts';
-import { modelConfigSchema } from '../../../src/repository/schema.ts';
 import { licenceBytes, openSourceTerms } from '../../support/terms.ts';
 import { floats, matMul, model, value } from '../onnx/models.ts';
 

@@ -1,0 +1,132 @@
+/** Fields and rules that the schemas of `config.json`, of the manifest and of the index share. */
+import { z } from 'zod';
+import type { Digest } from '../storage/types.ts';
+import { type DataType, isDataType } from '../tensor/datatype.ts';
+import { maxTensorNameLength } from '../tensor/limits.ts';
+import { isAliasName, isModelName, isModelVersion } from './name.ts';
+
+export const digestSchema = z
+  .string()
+  .regex(/^sha256:[0-9a-f]{64}$/)
+  .transform((value) => value as Digest);
+
+export const nameSchema = z.string().refine(isModelName, 'expected "model" or "org/model"');
+export const versionSchema = z.string().refine(isModelVersion, 'expected a positive whole number');
+export const aliasSchema = z.string().refine(isAliasName, 'expected lower-case letters, digits and dashes');
+export const bytesSchema = z.int().nonnegative();
+const datatypeSchema = z
+  .string()
+  .refine(isDataType, 'expected a datatype of the Open Inference Protocol')
+  .transform((value) => value as DataType);
+
+export const tensorSpecSchema = z.strictObject({
+  name: z.string().min(1).max(maxTensorNameLength),
+  datatype: datatypeSchema,
+  /** -1 marks a free dimension. */
+  shape: z.array(z.int().min(-1)).max(32),
+});
+
+/**
+ * An object whose keys are a stranger's names. Each is a plain key of it, `constructor` and `__proto__` too: what it does not
+ * have is undefined, and nothing is taken from a prototype.
+ */
+export function byName<T extends z.ZodType>(item: T) {
+  return z
+    .preprocess(
+      (value) =>
+        typeof value === 'object' && value !== null && !Array.isArray(value)
+          ? new Map(Object.entries(value))
+          : value,
+      z.map(z.string(), item),
+    )
+    .transform((entries): Record<string, z.output<T>> => {
+      const named: Record<string, z.output<T>> = Object.create(null);
+      for (const [name, value] of entries) named[name] = value;
+      return named;
+    });
+}
+
+/** Which versions are served: Triton's version_policy. */
+export const versionPolicySchema = z.union([
+  z.strictObject({ latest: z.strictObject({ numVersions: z.int().min(1) }) }),
+  z.strictObject({ all: z.strictObject({}) }),
+  z.strictObject({ specific: z.strictObject({ versions: z.array(versionSchema).min(1) }) }),
+]);
+export type VersionPolicy = z.infer<typeof versionPolicySchema>;
+
+/** Where a model may run: `auto` lets placement decide. */
+export const tierPolicySchema = z.enum(['edge', 'origin', 'auto']);
+export type TierPolicy = z.infer<typeof tierPolicySchema>;
+
+export const tierSchema = z.enum(['edge', 'origin']);
+
+/** How an origin gathers requests into batches: Triton's dynamic_batching. */
+export const dynamicBatchingSchema = z.strictObject({
+  /** Longest time that a request waits for others to join it. 0: a batch is what gathered during the run before it. */
+  maxQueueDelayMicroseconds: z.int().min(0).max(10_000_000).default(0),
+  /** Batch sizes that are sent without waiting for more; empty: as large as `maxBatchSize` allows. */
+  preferredBatchSizes: z.array(z.int().positive()).max(32).default([]),
+});
+export type DynamicBatching = z.infer<typeof dynamicBatchingSchema>;
+
+interface BatchingChoice {
+  readonly maxBatchSize: number;
+  readonly dynamicBatching?: DynamicBatching | undefined;
+}
+export function batchesFit({ maxBatchSize, dynamicBatching }: BatchingChoice): boolean {
+  if (dynamicBatching === undefined) return true;
+  return maxBatchSize > 0 && dynamicBatching.preferredBatchSizes.every((size) => size <= maxBatchSize);
+}
+export const fittingBatches = {
+  path: ['dynamicBatching'],
+  error: 'expected a maxBatchSize above 0, and no preferred batch size above it',
+};
+
+interface TierChoice {
+  readonly tier: TierPolicy;
+  readonly edgePermitted?: boolean | undefined;
+}
+export function tierIsPermitted({ tier, edgePermitted }: TierChoice): boolean {
+  return tier !== 'edge' || edgePermitted !== false;
+}
+export const permittedTier = {
+  path: ['tier'],
+  error:
+    'expected "origin" or "auto" for a model whose weights may not be used at the edge (edgePermitted: false)',
+};
+
+interface LeavingChoice {
+  readonly edgePermitted?: boolean | undefined;
+  readonly terms: { readonly weightsMayLeave: boolean };
+}
+export function leavingIsPermitted({ edgePermitted, terms }: LeavingChoice): boolean {
+  return edgePermitted !== false || !terms.weightsMayLeave;
+}
+export const permittedLeaving = {
+  path: ['terms', 'weightsMayLeave'],
+  error: 'expected false for a model whose weights may not even be used at the edge (edgePermitted: false)',
+};
+
+/** Input name → the least and the largest that each of its elements may be; checked before each run. */
+export const valueBoundsSchema = byName(
+  z
+    .strictObject({ min: z.number(), max: z.number() })
+    .refine(({ min, max }) => min <= max, 'expected min to be at most max'),
+);
+
+/** What has to agree between the edge's answer and the exact one, by output; `*` stands for those that are not named. */
+export const agreementSchema = byName(
+  z
+    .strictObject({
+      values: z
+        .strictObject({ relative: z.number().nonnegative(), absolute: z.number().nonnegative() })
+        .optional(),
+      /** The least cosine between a row, along the last axis, and the expected one. */
+      cosine: z.number().min(-1).max(1).optional(),
+      /** The least share of rows whose greatest value is in the expected place. */
+      sameTop: z.number().min(0).max(1).optional(),
+      /** The greatest mean Kullback-Leibler divergence of rows taken as logits, in nats. */
+      divergence: z.number().nonnegative().optional(),
+    })
+    .refine((rule) => Object.keys(rule).length > 0, 'expected values, cosine, sameTop or divergence'),
+);
