@@ -1,6 +1,7 @@
 /** Whether a graph takes another path for other values: what was seen of one path says nothing of the other. */
 import type { ModelProto, NodeProto } from './proto-types.ts';
-import { type Scope, scopesOf } from './walk.ts';
+import { inputValues } from './value-types.ts';
+import { type Scope, scopesOf, subgraphsOf } from './walk.ts';
 
 /** Their outputs depend on the shape of what goes in, not on its values. */
 const shapeOperators: ReadonlySet<string> = new Set(['Shape', 'Size']);
@@ -27,8 +28,7 @@ export function findValueDependentBranch(model: ModelProto): string | undefined 
 /** A name that several scopes use counts as dependent where it is in one of them. */
 function namesThatDependOnValues(model: ModelProto, scopes: readonly Scope[]): ReadonlySet<string> {
   const dependent = new Set<string>();
-  const constants = new Set(model.graph?.initializer?.map(({ name }) => name));
-  for (const { name = '' } of model.graph?.input ?? []) if (!constants.has(name)) dependent.add(name);
+  for (const { name = '' } of inputValues(model.graph ?? {})) dependent.add(name);
   for (const { input = [] } of model.functions ?? []) for (const name of input) dependent.add(name);
   for (const { nodes } of scopes) {
     for (const { opType, attribute = [] } of nodes) {
@@ -56,6 +56,6 @@ function dependsOnValues(
 ) {
   if (shapeOperators.has(opType)) return false;
   // What a subgraph takes from outside is not among the node's inputs.
-  if (attribute.some(({ g, graphs = [] }) => g !== undefined || graphs.length > 0)) return true;
+  if (attribute.some((each) => subgraphsOf(each).length > 0)) return true;
   return input.some((name) => dependent.has(name));
 }

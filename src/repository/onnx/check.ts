@@ -6,7 +6,7 @@ import { EdgewiseError } from '../../errors.ts';
 import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from './proto-types.ts';
 import { checkByteLength, declaredElements, isExternal, rawBytes, tensorLabel } from './tensor-data.ts';
 import { checkInterface } from './value-types.ts';
-import { scopesOf, tensorsOf } from './walk.ts';
+import { constantTensor, scopesOf, subgraphsOf, tensorsOf } from './walk.ts';
 
 export const modelLimits = {
   /** Subgraphs within subgraphs. */
@@ -114,10 +114,8 @@ function checkDepthAndSize(model: ModelProto): void {
         sizes.set(key, known);
         size += known;
       }
-      for (const { g, graphs = [] } of attribute) {
-        for (const graph of g === undefined ? graphs : [g, ...graphs]) {
-          size += sizeOf(graph.node ?? [], calls, depth + 1);
-        }
+      for (const graph of attribute.flatMap(subgraphsOf)) {
+        size += sizeOf(graph.node ?? [], calls, depth + 1);
       }
       if (size > modelLimits.maxNodes) {
         refuse(`the model has more than ${modelLimits.maxNodes} nodes, functions expanded`);
@@ -145,11 +143,9 @@ const shapeAttribute = new Set(['RandomNormal', 'RandomUniform']);
 
 function checkConstants(nodes: readonly NodeProto[], initializers: readonly TensorProto[]): void {
   const constants = new Map(initializers.map((tensor) => [tensor.name ?? '', tensor]));
-  for (const { opType, output = [], attribute = [] } of nodes) {
-    const value = attribute.find(({ name }) => name === 'value')?.t;
-    if (opType === 'Constant' && value !== undefined) {
-      constants.set(output[0] ?? '', value);
-    }
+  for (const node of nodes) {
+    const tensor = constantTensor(node);
+    if (tensor !== undefined) constants.set(node.output?.[0] ?? '', tensor);
   }
   for (const { opType = '', input = [], attribute = [] } of nodes) {
     const at = shapeInput.get(opType);

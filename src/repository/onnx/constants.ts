@@ -1,5 +1,6 @@
-import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from './proto-types.ts';
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from './proto-types.ts';
 import { checkByteLength } from './tensor-data.ts';
+import { constantTensor, isStandardDomain, mapSubgraphs } from './walk.ts';
 
 /**
  * Makes initializers of Constant nodes whose tensor has at least `minBytes`: an attribute cannot leave the graph, an
@@ -16,11 +17,12 @@ function convert(graph: GraphProto, minBytes: number): GraphProto {
   const node: NodeProto[] = [];
   for (const each of graph.node ?? []) {
     const [name = ''] = each.output ?? [];
-    const tensor = outputs.has(name) ? undefined : constantTensor(each);
+    const isMovable = isStandardDomain(each.domain) && !outputs.has(name);
+    const tensor = isMovable ? constantTensor(each) : undefined;
     if (tensor !== undefined && (checkByteLength(tensor) ?? 0) >= minBytes) {
       initializer.push({ ...tensor, name });
     } else {
-      node.push(convertSubgraphs(each, minBytes));
+      node.push(mapSubgraphs(each, (inner) => convert(inner, minBytes)));
     }
   }
   return {
@@ -28,23 +30,4 @@ function convert(graph: GraphProto, minBytes: number): GraphProto {
     ...(graph.node && { node }),
     ...(initializer.length > 0 && { initializer: [...(graph.initializer ?? []), ...initializer] }),
   };
-}
-
-function constantTensor({ opType, domain = '', attribute = [] }: NodeProto): TensorProto | undefined {
-  const own = opType === 'Constant' && (domain === '' || domain === 'ai.onnx');
-  return own ? attribute.find(({ name }) => name === 'value')?.t : undefined;
-}
-
-function convertSubgraphs(node: NodeProto, minBytes: number): NodeProto {
-  if (!node.attribute?.some(({ g, graphs }) => g !== undefined || graphs !== undefined)) {
-    return node;
-  }
-  const attribute = node.attribute.map(
-    (each): AttributeProto => ({
-      ...each,
-      ...(each.g && { g: convert(each.g, minBytes) }),
-      ...(each.graphs && { graphs: each.graphs.map((graph) => convert(graph, minBytes)) }),
-    }),
-  );
-  return { ...node, attribute };
 }

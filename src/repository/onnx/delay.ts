@@ -14,6 +14,7 @@ import {
   tensorTypes,
 } from './proto-types.ts';
 import { elementBits, presentBytes } from './tensor-data.ts';
+import { subgraphsOf } from './walk.ts';
 
 /** @param minBytes Smaller weights are left as they are. */
 export function delayWeights(model: ModelProto, minBytes: number): ModelProto {
@@ -55,7 +56,7 @@ class Plan {
       const { opType, input = [], output = [], attribute = [] } = node;
       if (opType === 'Constant') for (const name of output) this.#constants.add(name);
       const isConstant = input.every((name) => this.#isConstant(name));
-      const isPlain = attribute.every(({ g, graphs = [] }) => g === undefined && graphs.length === 0);
+      const isPlain = attribute.every((each) => subgraphsOf(each).length === 0);
       const isFree = output.every((name) => !outputs.has(name) && !inner.has(name));
       if (isConstant && isPlain && isFree && input.length > 0) {
         for (const name of output) this.#waiting.set(name, node);
@@ -129,9 +130,10 @@ class Plan {
 
 function* namesInSubgraphs(graph: GraphProto): Generator<string> {
   for (const { attribute = [] } of graph.node ?? []) {
-    for (const { g, graphs = [], type } of attribute) {
+    for (const each of attribute) {
+      const { type } = each;
       if (type !== undefined && type !== attributeTypes.GRAPH && type !== attributeTypes.GRAPHS) continue;
-      for (const inner of g === undefined ? graphs : [g, ...graphs]) {
+      for (const inner of subgraphsOf(each)) {
         for (const { name = '' } of inner.output ?? []) yield name;
         for (const { input = [] } of inner.node ?? []) yield* input;
         yield* namesInSubgraphs(inner);

@@ -4,6 +4,7 @@
  */
 import { nameMaker, namesUsed } from './names-used.ts';
 import type { GraphProto, ModelProto, NodeProto } from './proto-types.ts';
+import { isStandardDomain } from './walk.ts';
 
 /** Operators that compute each element from the elements at the same place. */
 const elementwise: ReadonlySet<string> = new Set(['Mul', 'Sub', 'Add', 'Div']);
@@ -41,9 +42,9 @@ function lookUp(gather: NodeProto, constants: ConstantValues, fresh: () => strin
   return [...before, { ...producer, name: fresh(), input: inputs, output: gather.output ?? [] }];
 }
 
-function isGatherOfRows({ opType, domain = '', attribute = [] }: NodeProto): boolean {
+function isGatherOfRows({ opType, domain, attribute = [] }: NodeProto): boolean {
   const axis = attribute.find(({ name }) => name === 'axis')?.i ?? 0n;
-  return opType === 'Gather' && (domain === '' || domain === 'ai.onnx') && axis === 0n;
+  return opType === 'Gather' && isStandardDomain(domain) && axis === 0n;
 }
 
 type Dims = readonly bigint[];
@@ -83,14 +84,8 @@ class ConstantValues {
     return dims.length === expected.length && dims[0] === expected[0] ? true : undefined;
   }
 
-  #shapeOf({
-    opType = '',
-    domain = '',
-    input = [],
-    output = [],
-    attribute = [],
-  }: NodeProto): Dims | undefined {
-    if ((domain !== '' && domain !== 'ai.onnx') || output.length !== 1) return undefined;
+  #shapeOf({ opType = '', domain, input = [], output = [], attribute = [] }: NodeProto): Dims | undefined {
+    if (!isStandardDomain(domain) || output.length !== 1) return undefined;
     const shapes = input.map((name) => this.#dims.get(name));
     const [first] = shapes;
     if (first === undefined || shapes.includes(undefined)) return undefined;

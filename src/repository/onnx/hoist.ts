@@ -3,8 +3,9 @@
  * outer scope. ONNX Runtime resolves external data in memory for the outermost graph only, so this is what lets the
  * weights inside an If or a Loop be published as chunks too.
  */
-import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from './proto-types.ts';
+import type { GraphProto, ModelProto, NodeProto, TensorProto } from './proto-types.ts';
 import { checkByteLength } from './tensor-data.ts';
+import { mapSubgraphs, subgraphsOf } from './walk.ts';
 
 type Renames = ReadonlyMap<string, string>;
 
@@ -33,11 +34,7 @@ export function hoistInitializers(model: ModelProto, minBytes: number): ModelPro
 function* definedNames(graph: GraphProto): Generator<string> {
   yield* localNames(graph);
   for (const { attribute = [] } of graph.node ?? []) {
-    for (const { g, graphs = [] } of attribute) {
-      for (const inner of g === undefined ? graphs : [g, ...graphs]) {
-        yield* definedNames(inner);
-      }
-    }
+    for (const inner of attribute.flatMap(subgraphsOf)) yield* definedNames(inner);
   }
 }
 
@@ -92,18 +89,4 @@ function renameInputs(node: NodeProto, renames: Renames): NodeProto {
   return node.input?.some((name) => renames.has(name))
     ? { ...node, input: node.input.map((name) => renames.get(name) ?? name) }
     : node;
-}
-
-function mapSubgraphs(node: NodeProto, map: (graph: GraphProto) => GraphProto): NodeProto {
-  if (!node.attribute?.some(({ g, graphs }) => g !== undefined || graphs !== undefined)) {
-    return node;
-  }
-  const attribute = node.attribute.map(
-    (each): AttributeProto => ({
-      ...each,
-      ...(each.g && { g: map(each.g) }),
-      ...(each.graphs && { graphs: each.graphs.map(map) }),
-    }),
-  );
-  return { ...node, attribute };
 }

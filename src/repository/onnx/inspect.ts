@@ -3,7 +3,7 @@ import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { GraphProto, ModelProto, ValueInfoProto } from './proto-types.ts';
 import { presentBytes } from './tensor-data.ts';
 import { datatypeOf, inputValues } from './value-types.ts';
-import { scopesOf, tensorsOf } from './walk.ts';
+import { isStandardDomain, scopesOf, tensorsOf } from './walk.ts';
 
 export interface OperatorUse {
   /** Empty for ONNX's own operators. */
@@ -41,7 +41,7 @@ export function inspectModel(model: ModelProto, ranks = noRanks): ModelInspectio
   for (const scope of scopesOf(model)) {
     for (const node of scope.nodes) {
       nodeCount += 1;
-      const domain = node.domain === 'ai.onnx' ? '' : (node.domain ?? '');
+      const domain = isStandardDomain(node.domain) ? '' : (node.domain ?? '');
       const opType = node.opType ?? '';
       const count = (operators.get(`${domain}:${opType}`)?.count ?? 0) + 1;
       operators.set(`${domain}:${opType}`, { domain, opType, count });

@@ -1,9 +1,9 @@
 /** Whether a graph draws random numbers: it need not answer the same request the same way twice, also with a seed. */
 import { type ModelProto, type NodeProto, type TensorProto, tensorTypes } from './proto-types.ts';
-import { type Scope, scopesOf } from './walk.ts';
+import { constantTensor, type Scope, scopesOf } from './walk.ts';
 
 /** Of ONNX, and `Sampling` of ONNX Runtime. Domains are not looked at: a function of such a name is taken for one. */
-const randomOperators: ReadonlySet<string> = new Set([
+export const randomOperators: ReadonlySet<string> = new Set([
   'Bernoulli',
   'Multinomial',
   'RandomNormal',
@@ -45,9 +45,9 @@ function constantFalse(scopes: readonly Scope[]): (name: string) => boolean {
     for (const tensor of initialisers) define(tensor.name ?? '', isFalseTensor(tensor));
     // An input can be given another value than its initialiser's.
     for (const { name } of graph?.input ?? []) define(name ?? '', false);
-    for (const { opType, attribute = [], output = [] } of nodes) {
-      const value = opType === 'Constant' ? attribute.find(({ name }) => name === 'value')?.t : undefined;
-      for (const name of output) define(name, value !== undefined && isFalseTensor(value));
+    for (const node of nodes) {
+      const tensor = constantTensor(node);
+      for (const name of node.output ?? []) define(name, tensor !== undefined && isFalseTensor(tensor));
     }
   }
   return (name) => known.get(name) === true;

@@ -40,14 +40,35 @@ function* nodeScopes(nodes: readonly NodeProto[], depth: number): Generator<Scop
 }
 
 function* attributeScopes(attributes: readonly AttributeProto[], depth: number): Generator<Scope> {
-  for (const { g, graphs } of attributes) {
-    if (g !== undefined) {
-      yield* graphScopes(g, depth + 1);
-    }
-    for (const graph of graphs ?? []) {
-      yield* graphScopes(graph, depth + 1);
-    }
-  }
+  for (const graph of attributes.flatMap(subgraphsOf)) yield* graphScopes(graph, depth + 1);
+}
+
+/** Returns the graphs that the attribute holds. */
+export function subgraphsOf({ g, graphs = [] }: AttributeProto): readonly GraphProto[] {
+  return g === undefined ? graphs : [g, ...graphs];
+}
+
+/** Returns the node with every subgraph mapped; the same node if it has none. */
+export function mapSubgraphs(node: NodeProto, map: (graph: GraphProto) => GraphProto): NodeProto {
+  if (!node.attribute?.some(({ g, graphs }) => g !== undefined || graphs !== undefined)) return node;
+  const attribute = node.attribute.map(
+    (each): AttributeProto => ({
+      ...each,
+      ...(each.g && { g: map(each.g) }),
+      ...(each.graphs && { graphs: each.graphs.map(map) }),
+    }),
+  );
+  return { ...node, attribute };
+}
+
+/** Returns the tensor that a Constant node holds in its attribute `value`. */
+export function constantTensor({ opType, attribute = [] }: NodeProto): TensorProto | undefined {
+  return opType === 'Constant' ? attribute.find(({ name }) => name === 'value')?.t : undefined;
+}
+
+/** Reports whether `domain` is the one of ONNX's own operators, which has two names. */
+export function isStandardDomain(domain = ''): boolean {
+  return domain === '' || domain === 'ai.onnx';
 }
 
 /** The tensors that stand in the scope itself: initializers, sparse ones, and those in attributes of its nodes. */

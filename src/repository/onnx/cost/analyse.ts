@@ -4,6 +4,7 @@
  * nothing more is learned of what they carry.
  */
 import { type ModelProto, type NodeProto, tensorTypes } from '../proto-types.ts';
+import { inputValues } from '../value-types.ts';
 import { Environment, isWholeType } from './environment.ts';
 import { Interpreter } from './interpreter.ts';
 import { limited, shapeFixed } from './knowledge.ts';
@@ -32,8 +33,7 @@ const patientRounds = 24;
 /** @param bounded Inputs whose values are kept within bounds. */
 export function analyseCost(model: ModelProto, bounded: ReadonlySet<string> = new Set()): CostBounds {
   const { graph = {} } = model;
-  const initialised = new Set(graph.initializer?.map(({ name }) => name));
-  const given = (graph.input ?? []).filter(({ name }) => !initialised.has(name));
+  const given = inputValues(graph);
   const interpreter = new Interpreter(model);
   let isDue = true;
   for (let round = 0; isDue; round += 1) {

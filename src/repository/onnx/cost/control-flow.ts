@@ -1,5 +1,6 @@
 /** Operators that run graphs: how often they do, and what their bodies are given. */
 import type { GraphProto } from '../proto-types.ts';
+import { subgraphsOf } from '../walk.ts';
 import { Environment } from './environment.ts';
 import {
   above,
@@ -114,8 +115,7 @@ export function runBodies(step: Step): void {
   const { node, inputs, environment } = step;
   const sources = inputs.reduce((all, known) => all | (known?.sources ?? 0n), 0n);
   for (const attribute of node.attribute ?? []) {
-    const { g, graphs = [] } = environment.resolve(attribute) ?? {};
-    for (const body of g === undefined ? graphs : [g, ...graphs]) {
+    for (const body of subgraphsOf(environment.resolve(attribute) ?? {})) {
       const anything: Knowledge = { ...unknown, shape: shapeLimited, sources };
       runBody(step, body, new Array<Knowledge>(body.input?.length ?? 0).fill(anything));
     }

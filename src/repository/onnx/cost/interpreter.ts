@@ -1,5 +1,7 @@
 /** One graph gone through node by node, with what is known in place of values. */
 import type { FunctionProto, GraphProto, ModelProto, NodeProto } from '../proto-types.ts';
+import { randomOperators } from '../random.ts';
+import { isStandardDomain } from '../walk.ts';
 import { runBodies, runIf, runLoop, runScan } from './control-flow.ts';
 import { constantNode, constantTensor, Environment, isWholeType } from './environment.ts';
 import {
@@ -20,15 +22,6 @@ import {
 import { isKnownDomain, type SizingInput, shapingInputs, sizingInputs } from './operators.ts';
 import { isWholeOutput, rangeOf } from './ranges.ts';
 import { type Finding, Place, type Step, type Surroundings } from './step.ts';
-
-const randomOperators: ReadonlySet<string> = new Set([
-  'RandomNormal',
-  'RandomNormalLike',
-  'RandomUniform',
-  'RandomUniformLike',
-  'Bernoulli',
-  'Multinomial',
-]);
 
 export class Interpreter implements Surroundings {
   readonly #functions: ReadonlyMap<string, FunctionProto>;
@@ -200,7 +193,7 @@ export class Interpreter implements Surroundings {
 }
 
 function functionKey(domain = '', name = '', overload = ''): string {
-  return `${domain === 'ai.onnx' ? '' : domain}:${name}:${overload}`;
+  return `${isStandardDomain(domain) ? '' : domain}:${name}:${overload}`;
 }
 
 function outputAt(outputs: readonly Knowledge[]): (index: number) => Knowledge {

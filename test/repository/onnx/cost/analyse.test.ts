@@ -108,6 +108,12 @@ const unboundedCases: [string, string, string[], NodeProto[]][] = [
     [op('RandomUniform', [], ['r']), cast('r', 'k'), op('ConstantOfShape', ['k'], ['y'])],
   ],
   [
+    'what ONNX Runtime samples',
+    'the size of the output',
+    [],
+    [op('Sampling', ['[1]', '1'], ['k'], [], 'com.microsoft'), op('ConstantOfShape', ['k'], ['y'])],
+  ],
+  [
     'a quotient of a fraction',
     'the size of the output',
     ['f', 'byte'],
