@@ -75,7 +75,7 @@ describe('edgewise receipt verify', { timeout: 60_000 }, () => {
     const { code, stdout, stderr } = await verify(
       ...[at('receipt'), '--jwks', at('jwks'), '--proof', at('proof'), '--log-key', testLogVerifierKey],
       ...['--older', at('older'), '--log', at('log'), '--salt', issued.salt ?? ''],
-      ...['--input', at('input.json'), '--output', at('output.json')],
+      ...['--request', at('input.json'), '--answer', at('output.json')],
     );
     expect(stderr).toBe('');
     expect(stdout).toMatch(
@@ -133,7 +133,7 @@ describe('edgewise receipt verify', { timeout: 60_000 }, () => {
     const missing = await verify(
       ...[at('receipt'), '--jwks', at('jwks'), '--output-salt', outputs, '--input', at('input.json')],
     );
-    expect(missing.stderr).toContain('--input was given without its salt');
+    expect(missing.stderr).toContain('the body of the request was given without its salt');
   });
 
   it('ends with 1 where something is bad, and says what', async () => {

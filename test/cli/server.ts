@@ -1,5 +1,5 @@
 /** The whole service behind a real HTTP server, with connections that can be cut. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { adminKey, type TestService, type TestServicesOptions, testService } from '../support/services.ts';
 
 export { adminKey };
@@ -15,6 +15,12 @@ export interface TestServer {
   /** Of the requests from now on. */
   cut(cut: Cut): void;
   close(): Promise<void>;
+}
+
+function forwardedHeaders(headers: IncomingHttpHeaders): [string, string][] {
+  return Object.entries(headers).flatMap(([name, value]) =>
+    value === undefined || name === 'connection' ? [] : [[name, String(value)] satisfies [string, string]],
+  );
 }
 
 export async function startTestServer(options: TestServicesOptions = {}): Promise<TestServer> {
@@ -42,9 +48,11 @@ export async function startTestServer(options: TestServicesOptions = {}): Promis
     }
     const { method = 'GET', url = '/', headers } = request;
     const body = chunks.length === 0 ? {} : { body: new Uint8Array(Buffer.concat(chunks)) };
-    const { authorization } = headers;
-    const known = authorization === undefined ? {} : { headers: { authorization } };
-    const answered = await service.fetch(url, { method, ...known, ...body });
+    const answered = await service.fetch(`http://${headers.host}${url}`, {
+      method,
+      headers: new Headers(forwardedHeaders(headers)),
+      ...body,
+    });
     handled.push(`${method} ${url}`);
     if (cut === 'after') {
       request.socket.destroy();

@@ -58,6 +58,7 @@ export interface TestServicesOptions {
 export interface TestService {
   readonly services: Services;
   readonly logLines: readonly string[];
+  /** @param path On `http://edge.test`, or a whole address. */
   fetch(path: string, init?: RequestInit): Promise<Response>;
 }
 
@@ -115,7 +116,8 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
   return {
     services,
     logLines,
-    fetch: async (path, init) => app.fetch(new Request(`http://edge.test${path}`, init)),
+    fetch: async (path, init) =>
+      app.fetch(new Request(/^https?:/.test(path) ? path : `http://edge.test${path}`, init)),
   };
 }
 

@@ -34,6 +34,11 @@ export function several(value: string, previous: readonly string[] = []): readon
   return [...previous, ...items];
 }
 
+/** Collects the values of an option that may be given several times. */
+export function repeated(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value];
+}
+
 const secondsOf = { s: 1, m: 60, h: 3600, d: 86_400 } as const;
 
 /** `90s`, `15m`, `24h`, `7d`, or `0`: in seconds. */

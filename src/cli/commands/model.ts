@@ -18,6 +18,7 @@ import { pullModel } from '../transfer/pull.ts';
 import { pushInProcess } from '../transfer/push-process.ts';
 import { pullForTriton } from '../transfer/triton.ts';
 import { verifyFolder } from '../transfer/verify-folder.ts';
+import { repeated } from './account.ts';
 import { addInitCommand } from './init.ts';
 import { addStopCommands } from './policy.ts';
 import { addTrafficCommands } from './traffic.ts';
@@ -81,10 +82,6 @@ export function addModelCommands(program: Command): void {
 
 const trustedKeyHelp =
   'PEM of a public key to verify the signature with; may be given several times (default: EDGEWISE_TRUSTED_PUBLISHERS, else .edgewise/publisher.pub.pem)';
-
-function repeated(value: string, previous: readonly string[]): readonly string[] {
-  return [...previous, value];
-}
 
 function alias(value: string, previous: readonly string[]): readonly string[] {
   if (!isAliasName(value)) {

@@ -1,14 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { createStatementClient, type StatementClient } from '../../client/statement-client.ts';
-import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
+import { isEdgewiseError } from '../../errors.ts';
 import { parseVerifierKey } from '../../governance/log/note.ts';
 import { importVerifyingKeys } from '../../governance/receipt/keys.ts';
 import { peekStatement } from '../../governance/statement/statement.ts';
 import { verifyStatement } from '../../governance/statement/verify.ts';
 import { type CommonOptions, print } from '../command.ts';
 import { connection } from '../connection.ts';
-import { filesOf, textAt } from '../evidence/places.ts';
+import { filesOf, jsonAt, textAt } from '../evidence/places.ts';
+import { compactIn } from '../evidence/receipt-file.ts';
 import { listedText, statementText, statementVerificationText } from '../render/statement.ts';
 import { nounOf, several } from './account.ts';
 
@@ -72,12 +73,12 @@ interface VerifyOptions extends CommonOptions {
 async function verify(place: string, options: VerifyOptions): Promise<void> {
   const { jwks, logKey, log, receipt = [], witness = [] } = options;
   const verification = await verifyStatement({
-    statement: memberOr(await textAt(place), 'statement'),
-    keys: await importVerifyingKeys(jsonOf(await textAt(jwks), jwks)),
+    statement: compactIn(await textAt(place), 'statement'),
+    keys: await importVerifyingKeys(await jsonAt(jwks)),
     log: await parseVerifierKey(logKey),
     read: filesOf(log),
     witnesses: await Promise.all(witness.map(parseVerifierKey)),
-    receipts: await Promise.all(receipt.map(async (file) => memberOr(await textAt(file), 'receipt'))),
+    receipts: await Promise.all(receipt.map(async (file) => compactIn(await textAt(file), 'receipt'))),
   });
   print(options, verification, statementVerificationText(verification));
   if (verification.differences.length > 0) process.exitCode = 1;
@@ -86,22 +87,4 @@ async function verify(place: string, options: VerifyOptions): Promise<void> {
 function client(options: CommonOptions): StatementClient {
   const { url, adminKey } = connection(options.url, process.env, process.cwd());
   return createStatementClient({ url, key: adminKey });
-}
-
-/** The compact JWS alone, or the server's answer with it. */
-function memberOr(text: string, member: 'statement' | 'receipt'): string {
-  const trimmed = text.trim();
-  if (!trimmed.startsWith('{')) return trimmed;
-  const document = jsonOf(trimmed, `the ${member}`);
-  const value: unknown =
-    typeof document === 'object' && document !== null ? Reflect.get(document, member) : undefined;
-  return typeof value === 'string' ? value : trimmed;
-}
-
-function jsonOf(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new EdgewiseError('invalid_request', `${what} is not JSON`, { cause });
-  }
 }

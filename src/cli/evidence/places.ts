@@ -1,4 +1,4 @@
-/** What is given to verify with: files, addresses, stdin. */
+/** Reads evidence from a file, an address or stdin (`-`). */
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,25 +9,45 @@ import type { ReadFile } from '../../governance/log/tiles.ts';
 
 const addressForm = /^https?:\/\//;
 
-/** @throws EdgewiseError `invalid_request` where there is nothing at `place`, a file, an address or `-` for stdin. */
-export async function bytesAt(place: string): Promise<Bytes> {
-  const bytes = await tryBytesAt(place);
+/**
+ * @param place A file, an address, or `-` for stdin.
+ * @param key Sent to an address as a bearer token.
+ * @throws EdgewiseError `invalid_request` if there is nothing at `place`; `origin_unavailable` if the server fails.
+ */
+export async function bytesAt(place: string, key?: string): Promise<Bytes> {
+  const bytes = await tryBytesAt(place, key);
   if (bytes === undefined) throw new EdgewiseError('invalid_request', `there is nothing at ${place}`);
   return bytes;
 }
 
-export async function textAt(place: string): Promise<string> {
-  return new TextDecoder().decode(await bytesAt(place));
+export async function textAt(place: string, key?: string): Promise<string> {
+  return new TextDecoder().decode(await bytesAt(place, key));
 }
 
-/** The files of a log, in a folder or below an address. */
+/** @throws EdgewiseError `invalid_request` also if the text is not JSON. */
+export async function jsonAt(place: string): Promise<unknown> {
+  return parseJson(await textAt(place), place);
+}
+
+/** @param what Names the text in messages. @throws EdgewiseError `invalid_request` */
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? `: ${cause.message}` : '';
+    throw new EdgewiseError('invalid_request', `${what} is not JSON${reason}`, { cause });
+  }
+}
+
+/** Returns a reader of the log's files, in a folder or below an address. */
 export function filesOf(log: string): ReadFile {
   const base = log.replace(/\/+$/, '');
   return (path) => tryBytesAt(addressForm.test(base) ? `${base}/${path}` : join(base, path));
 }
 
-async function tryBytesAt(place: string): Promise<Bytes | undefined> {
-  if (addressForm.test(place)) return fetched(place);
+/** As `bytesAt`; undefined if there is nothing at `place`. */
+export async function tryBytesAt(place: string, key?: string): Promise<Bytes | undefined> {
+  if (addressForm.test(place)) return fetchBytes(place, key);
   try {
     return new Uint8Array(place === '-' ? await buffer(process.stdin) : await readFile(place));
   } catch (cause) {
@@ -36,10 +56,10 @@ async function tryBytesAt(place: string): Promise<Bytes | undefined> {
   }
 }
 
-async function fetched(address: string): Promise<Bytes | undefined> {
+async function fetchBytes(address: string, key: string | undefined): Promise<Bytes | undefined> {
   let answer: Response;
   try {
-    answer = await fetch(address);
+    answer = await fetch(address, key === undefined ? {} : { headers: { Authorization: `Bearer ${key}` } });
   } catch (cause) {
     throw new EdgewiseError('origin_unavailable', `${address} did not answer`, { cause });
   }

@@ -1,24 +1,32 @@
-/** Receipts as they lie in files, and what lies beside them. */
-import { EdgewiseError } from '../../errors.ts';
+/** Receipts and statements in files. */
+import { parseJson } from './places.ts';
 
-/** The compact JWS alone, or with its proof as `/v1/receipts/{id}` answers. */
-export function receiptIn(text: string): { readonly receipt: string; readonly proof?: string } {
-  const trimmed = text.trim();
-  if (!trimmed.startsWith('{')) return { receipt: trimmed };
-  const shown = jsonOf(trimmed, 'the receipt');
-  const member = (name: string) => {
-    const value: unknown = typeof shown === 'object' && shown !== null ? Reflect.get(shown, name) : undefined;
-    return typeof value === 'string' ? value : undefined;
-  };
-  const proof = member('proof');
-  return { receipt: member('receipt') ?? trimmed, ...(proof !== undefined && { proof }) };
+export interface ReceiptFile {
+  /** Compact JWS. */
+  readonly receipt: string;
+  /** The inclusion proof (C2SP tlog-proof), if the file has one. */
+  readonly proof?: string | undefined;
 }
 
-/** @throws EdgewiseError `invalid_request` */
-export function jsonOf(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new EdgewiseError('invalid_request', `${what} is not JSON`, { cause });
-  }
+/** Reads a compact JWS alone, or the JSON that `/v1/receipts/{id}` answers. */
+export function receiptIn(text: string): ReceiptFile {
+  const members = jsonMembers(text, 'the receipt');
+  if (members === undefined) return { receipt: text.trim() };
+  return { receipt: members('receipt') ?? text.trim(), proof: members('proof') };
+}
+
+/** Reads a compact JWS alone, or from the `member` of the JSON that a server answered. */
+export function compactIn(text: string, member: 'statement' | 'receipt'): string {
+  return jsonMembers(text, `the ${member}`)?.(member) ?? text.trim();
+}
+
+/** Returns a getter of the text members of a JSON object; undefined if `text` is not an object. */
+function jsonMembers(text: string, what: string): ((name: string) => string | undefined) | undefined {
+  if (!text.trimStart().startsWith('{')) return undefined;
+  const document = parseJson(text, what);
+  return (name) => {
+    const value: unknown =
+      typeof document === 'object' && document !== null ? Reflect.get(document, name) : undefined;
+    return typeof value === 'string' ? value : undefined;
+  };
 }

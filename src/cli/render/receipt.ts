@@ -2,6 +2,7 @@
 import type { Receipt } from '../../governance/receipt/schema.ts';
 import type { ReplayFinding } from '../../governance/replay/types.ts';
 import type { Outcome, Verification } from '../../governance/verify/verify-receipt.ts';
+import type { SignedAnswerLevels } from '../../governance/verify/verify-signed-answer.ts';
 import { table } from './tables.ts';
 
 const outcomes: { readonly [O in Outcome]: string } = {
@@ -10,14 +11,18 @@ const outcomes: { readonly [O in Outcome]: string } = {
   'not-given': 'not given',
 };
 
-/** What the receipt says, then how far it is to be believed. */
-export function verificationText({ receipt, good, ...levels }: Verification): string {
+/** The receipt's content, one line for each level, and the verdict. */
+export function verificationText(verification: Verification & Partial<SignedAnswerLevels>): string {
+  const { receipt, good, ...levels } = verification;
   const rows = Object.entries(levels).map(([level, { outcome, reason }]) => [
-    level,
+    level.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`),
     outcomes[outcome],
     reason,
   ]);
-  const verdict = good ? 'The receipt holds, as far as it could be checked.' : 'The receipt does NOT hold.';
+  const subject = levels.contentDigest === undefined ? 'receipt' : 'answer';
+  const verdict = good
+    ? `The ${subject} holds, as far as it could be checked.`
+    : `The ${subject} does NOT hold.`;
   return [...(receipt === undefined ? [] : [receiptText(receipt), '']), table(rows), '', verdict].join('\n');
 }
 
