@@ -1,9 +1,9 @@
-/** A session went away in the middle: the process that held it ended, by this run or by another one. */
+/** A session disappeared during a load or run: the process that held it ended. */
 export class SessionLostError extends Error {
   override readonly name = 'SessionLostError';
-  /** `true`: this run, or this load, is why. `false`: it was not begun, and may be made again over a new session. */
+  /** `true`: this run or load ended the process. `false`: it had not begun, and may be repeated on a new session. */
   readonly isCulprit: boolean;
-  /** Whether it was ended from outside, because it took longer than it may. */
+  /** True if the process was killed because the run or load exceeded its time limit. */
   readonly isOverdue: boolean;
 
   constructor(message: string, options: { readonly isCulprit: boolean; readonly isOverdue: boolean }) {
@@ -12,3 +12,6 @@ export class SessionLostError extends Error {
     this.isOverdue = options.isOverdue;
   }
 }
+
+/** How often a request or load starts over because another one ended the engine. */
+export const maxSessionLosses = 3;

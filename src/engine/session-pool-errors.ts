@@ -1,14 +1,13 @@
-/** What callers of a session pool hear. */
+/** Errors of the session pool, as its callers see them. */
 import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
 import type { SessionLostError } from './session-lost.ts';
-import type { RunOptions } from './types.ts';
 
 export function codeOf(error: unknown): ErrorCode {
   return toEdgewiseError(error).code;
 }
 
-/** A model that the engine refuses is not the fault of whoever asks for it. */
-export function loadError(thrown: unknown): unknown {
+/** Returns what a failed load is reported as: a model that the engine rejects is not the caller's fault. */
+export function toCallerError(thrown: unknown): unknown {
   return codeOf(thrown) === 'invalid_request'
     ? new EdgewiseError('model_not_ready', 'the model could not be loaded', {
         cause: thrown,
@@ -17,38 +16,28 @@ export function loadError(thrown: unknown): unknown {
     : thrown;
 }
 
-export function cancelled(options: RunOptions): EdgewiseError {
-  return new EdgewiseError('deadline_exceeded', 'the caller left before its run began', {
-    cause: options.signal?.reason,
-  });
-}
-
-export function late(deadlineMs: number): EdgewiseError {
-  return new EdgewiseError(
-    'deadline_exceeded',
-    `the run did not begin within the ${deadlineMs} ms that it had`,
-  );
-}
-
-/** What the request, or the load, that stopped the engine hears. */
-export function stopped(cause: SessionLostError): EdgewiseError {
+/** The error of the request, or the load, that stopped the engine. */
+export function engineStoppedError(cause: SessionLostError): EdgewiseError {
   return cause.isOverdue
-    ? new EdgewiseError('deadline_exceeded', 'the run took longer than it may and was ended', { cause })
+    ? new EdgewiseError('deadline_exceeded', 'the run exceeded the longest time allowed and was ended', {
+        cause,
+      })
     : new EdgewiseError('internal', 'the engine failed', { cause });
 }
 
-export function restarting(): EdgewiseError {
-  return new EdgewiseError('model_not_ready', 'the engine ended again and again, and is about to start', {
+/** The error of a request whose engine other requests stopped `maxSessionLosses` times. */
+export function engineRestartingError(): EdgewiseError {
+  return new EdgewiseError('model_not_ready', 'the engine stopped several times and is restarting', {
     retryAfterSeconds: 2,
   });
 }
 
-export function slowLoad(): EdgewiseError {
+export function slowLoadError(): EdgewiseError {
   return new EdgewiseError('model_not_ready', 'the model is still being loaded', { retryAfterSeconds: 2 });
 }
 
-export function busy(): EdgewiseError {
-  return new EdgewiseError('overloaded', 'the model is busy: the wait for it was too long', {
+export function modelBusyError(): EdgewiseError {
+  return new EdgewiseError('overloaded', 'the model is busy: this request waited too long for its turn', {
     retryAfterSeconds: 1,
   });
 }

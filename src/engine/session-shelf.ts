@@ -1,6 +1,6 @@
 /**
- * Which sessions an isolate holds, by their expected bytes, and which go when room is wanted. A session is released by
- * whoever has the turn in its queue, or when nobody stands there; never under anybody's hands.
+ * Holds an isolate's sessions within a budget of expected bytes, and evicts idle ones to make room. A session is released
+ * only by the task that has the turn in its queue, or while its queue is empty, so never during a run.
  */
 import type { Clock } from '../async/clock.ts';
 import { settledWithin } from '../async/deadline.ts';
@@ -10,13 +10,13 @@ import { EdgewiseError } from '../errors.ts';
 import type { ModelSource, Session } from './types.ts';
 
 export interface PoolModel {
-  /** Digest of the manifest: what it names never changes. */
+  /** Digest of the manifest, which is immutable. */
   readonly key: string;
   readonly name: string;
   readonly version: string;
   /** Expected memory of the session. */
   readonly bytes: number;
-  /** What its largest run takes beyond that, and gives back. Default 0. */
+  /** Extra memory of the largest run, freed when the run ends. Default 0. */
   readonly scratchBytes?: number;
   load(): Promise<ModelSource>;
 }
@@ -26,23 +26,24 @@ export interface ShelfEntry {
   readonly queue: Mutex;
   session: Session | undefined;
   loadedAtMs: number;
-  /** Why the load failed; the entry is out of the pool then. */
+  /** Why the load failed; the entry has then left the pool. */
   failure: unknown;
-  /** Released and out of the pool: whoever still waits for it starts again. */
-  gone: boolean;
-  running: boolean;
+  /** True once released and removed from the pool: tasks in its queue start over with a new entry. */
+  isGone: boolean;
+  /** True during a run. Still true at the next turn if the run's request was cut off. */
+  isRunning: boolean;
 }
 
 export interface SessionShelfOptions {
   readonly budgetBytes: number;
   readonly clock: Clock;
-  /** Longest wait for room. */
+  /** Longest wait until there is room for a session. */
   readonly waitTimeoutMs: number;
 }
 
 export class SessionShelf {
   readonly #options: SessionShelfOptions;
-  /** All that is loaded or being loaded. An entry weighs nothing until room has been made for it. */
+  /** Sessions that are loaded or being loaded. An entry weighs 0 until there is room for it. */
   readonly #entries: Lru<string, ShelfEntry>;
   #releases = 0;
 
@@ -60,22 +61,22 @@ export class SessionShelf {
     return this.#releases;
   }
 
-  /** The model's entry, which becomes the most recently used one. */
+  /** Returns the model's entry and makes it the most recently used one. */
   get(key: string): ShelfEntry | undefined {
     return this.#entries.get(key);
   }
 
-  /** The model's entry, its age unchanged. */
+  /** Returns the model's entry without changing its age. */
   peek(key: string): ShelfEntry | undefined {
     return this.#entries.peek(key);
   }
 
-  /** The least recently used first. */
+  /** Yields the entries, the least recently used first. */
   *entries(): Iterable<ShelfEntry> {
     for (const [, entry] of this.#entries) yield entry;
   }
 
-  /** A new entry, without a session and without weight. */
+  /** Adds an entry without a session and with weight 0. */
   add(model: PoolModel): ShelfEntry {
     const entry: ShelfEntry = {
       model,
@@ -83,24 +84,24 @@ export class SessionShelf {
       session: undefined,
       loadedAtMs: 0,
       failure: undefined,
-      gone: false,
-      running: false,
+      isGone: false,
+      isRunning: false,
     };
     this.#entries.set(model.key, entry, 0);
     return entry;
   }
 
-  /** Takes an entry away whose load failed. */
+  /** Removes an entry whose load failed. */
   fail(entry: ShelfEntry, error: unknown): void {
     entry.failure = error;
     this.#entries.delete(entry.model.key);
   }
 
   /**
-   * Gives the entry its weight, and room for it: idle sessions are released, the least recently used first, until it
-   * fits. Where those that are left are all busy, waits for them.
+   * Makes room for the entry's session and gives the entry its weight. Releases idle sessions, the least recently used
+   * first, until it fits; if all sessions left are busy, waits for them.
    *
-   * @throws EdgewiseError `no_capacity` when they took too long.
+   * @throws EdgewiseError `no_capacity` if there is still no room after `waitTimeoutMs`.
    */
   async makeRoom(entry: ShelfEntry): Promise<void> {
     const { model } = entry;
@@ -119,17 +120,15 @@ export class SessionShelf {
       if ((await settledWithin(drained, { clock, ms: untilMs - clock.now() })) !== 'settled') {
         throw new EdgewiseError(
           'no_capacity',
-          'no room for the model: those that are loaded are all at work',
-          {
-            retryAfterSeconds: 1,
-          },
+          'there is no memory for the model: all loaded models are busy; try again later',
+          { retryAfterSeconds: 1 },
         );
       }
     }
     this.#entries.set(model.key, entry, model.bytes);
   }
 
-  /** Releases all sessions that are idle, and says whether there was any. */
+  /** Releases all idle sessions. Returns whether there was one. */
   async releaseIdle(): Promise<boolean> {
     let any = false;
     for (let idle = this.#oldestIdle(); idle !== undefined; idle = this.#oldestIdle()) {
@@ -139,10 +138,10 @@ export class SessionShelf {
     return any;
   }
 
-  /** Idempotent. For whoever has the turn in the entry's queue. */
+  /** Releases the entry's session. Idempotent. The caller must have the turn in the entry's queue, or the queue is empty. */
   async release(entry: ShelfEntry): Promise<void> {
-    if (entry.gone || entry.failure !== undefined) return;
-    entry.gone = true;
+    if (entry.isGone || entry.failure !== undefined) return;
+    entry.isGone = true;
     this.#entries.delete(entry.model.key);
     const { session } = entry;
     entry.session = undefined;
@@ -151,11 +150,11 @@ export class SessionShelf {
     try {
       await session.release();
     } catch {
-      // Nothing is left to do for this session; memory that stays taken shows in the engine's own figures.
+      // Nothing more can be done for this session. Memory that it still holds shows in the engine's own figures.
     }
   }
 
-  /** Runs follow one another on the engine's one thread, so the largest scratch serves them all. */
+  /** The engine runs one model at a time, so the largest scratch of all models is enough. */
   #scratchBytes(): number {
     let largest = 0;
     for (const { model } of this.entries()) largest = Math.max(largest, model.scratchBytes ?? 0);

@@ -1,19 +1,21 @@
 /**
- * Models that took the engine with them: a run, or a load, that did not end in its time, or that ended the engine's
- * process. The third time a model is kept out, until an operator lets it in.
+ * Models that stopped the engine: a run or load exceeded its time limit, or ended the engine's process. After the third
+ * stop a model is kept out until an operator lets it in.
  */
+import type { Clock } from '../async/clock.ts';
 import { Lru } from '../async/lru.ts';
 import { EdgewiseError } from '../errors.ts';
+import type { SessionLostError } from './session-lost.ts';
 
 const maxStops = 3;
-/** One that stopped the engine longer ago than that begins anew: an engine may also end by a driver, or for want of memory. */
+/** Older stops no longer count: an engine may also end because of a driver, or for lack of memory. */
 const forgivenAfterMs = 3_600_000;
-/** Models of which it is remembered; beyond, the one that stopped the engine least recently is forgotten. */
+/** Beyond this number, the model that stopped the engine least recently is forgotten. */
 const maxModels = 1024;
 const retryAfterSeconds = 60;
 
 export interface StoppedModel {
-  /** Digest of its manifest. */
+  /** Digest of the model's manifest. */
   readonly key: string;
   readonly name: string;
   readonly version: string;
@@ -21,38 +23,50 @@ export interface StoppedModel {
   readonly isKeptOut: boolean;
 }
 
+export interface StoppedModelsOptions {
+  readonly clock: Clock;
+  /** Called for each stop, for the log. */
+  readonly onStopped?: ((model: StoppedModel, cause: SessionLostError) => void) | undefined;
+}
+
 export class StoppedModels {
+  readonly #options: StoppedModelsOptions;
   readonly #models = new Lru<string, StoppedModel & { readonly atMs: number }>({ maxBytes: maxModels });
   #stops = 0;
 
-  /** Since the start, of all models. */
+  constructor(options: StoppedModelsOptions) {
+    this.#options = options;
+  }
+
+  /** Stops since the start, by all models. */
   get stops(): number {
     return this.#stops;
   }
 
-  /** Counts that the model stopped the engine. */
-  add({ key, name, version }: Pick<StoppedModel, 'key' | 'name' | 'version'>, nowMs: number): StoppedModel {
+  /** Records that the model stopped the engine. */
+  add({ key, name, version }: Pick<StoppedModel, 'key' | 'name' | 'version'>, cause: SessionLostError): void {
     this.#stops += 1;
+    const nowMs = this.#options.clock.now();
     const before = this.#models.peek(key);
     const isRecent = before !== undefined && nowMs - before.atMs < forgivenAfterMs;
     const stops = (isRecent ? before.stops : 0) + 1;
     const model = { key, name, version, stops, isKeptOut: stops >= maxStops };
     this.#models.set(key, { ...model, atMs: nowMs }, 1);
-    return model;
+    this.#options.onStopped?.(model, cause);
   }
 
-  /** @throws EdgewiseError `model_not_ready` where the model is kept out. */
+  /** @throws EdgewiseError `model_not_ready` if the model is kept out. */
   check(key: string): void {
     const model = this.#models.size === 0 ? undefined : this.#models.peek(key);
     if (model?.isKeptOut !== true) return;
     throw new EdgewiseError(
       'model_not_ready',
-      `version ${model.version} of the model is kept out of this server: ${model.stops} times a run of it did not end in its time, or ended the engine; publish a version that does, or let it in with POST /v2/repository/models/${model.name}/load`,
+      `version ${model.version} of the model is kept out of this server: it stopped the engine ${model.stops} times; publish a version that does not, or let it in with POST /v2/repository/models/${model.name}/load`,
       { retryAfterSeconds },
     );
   }
 
-  /** Forgets what all versions of the model did. */
+  /** Forgets the stops of all versions of the model. */
   letIn(name: string): void {
     for (const { key } of this.list()) if (this.#models.peek(key)?.name === name) this.#models.delete(key);
   }

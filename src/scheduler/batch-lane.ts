@@ -1,6 +1,7 @@
 /** The queue of one model and its runs: gathers, runs, divides, and keeps what one request does from the others. */
+import { queueFullError } from '../engine/run-errors.ts';
 import type { Fetches, RunResult } from '../engine/types.ts';
-import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
+import { type EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
 import { joinRows, splitRows } from '../tensor/rows.ts';
 import { type BatchJob, BatchMember, type MemberOptions } from './batch-member.ts';
 import { type BatchLimits, BatchQueue } from './batch-queue.ts';
@@ -74,7 +75,7 @@ export class BatchLane {
     const member = new BatchMember(job, this.#options);
     if (!member.settled) {
       member.onLeave = () => this.#queue.remove(member);
-      this.#queue.push(member)?.reject(crowded(this.#queue.length));
+      this.#queue.push(member)?.reject(queueFullError(this.#queue.length));
       this.#gather(job);
     }
     return member.result;
@@ -225,12 +226,6 @@ export class BatchLane {
     this.#lastSizes.push(size);
     if (this.#lastSizes.length > rememberedSizes) this.#lastSizes.shift();
   }
-}
-
-function crowded(queued: number): EdgewiseError {
-  return new EdgewiseError('overloaded', `${queued} requests wait for the model already`, {
-    retryAfterSeconds: 1,
-  });
 }
 
 /** What the member that has the most time has left; undefined where one has no limit. */

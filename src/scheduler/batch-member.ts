@@ -1,7 +1,8 @@
 /** One request on its way through a lane, which it may leave until its run begins. */
 import type { Clock } from '../async/clock.ts';
+import { callerLeftError, runDeadlineError } from '../engine/run-errors.ts';
 import type { Feeds, RunOptions, RunResult } from '../engine/types.ts';
-import { EdgewiseError } from '../errors.ts';
+import type { EdgewiseError } from '../errors.ts';
 import { commonRows } from '../tensor/rows.ts';
 import type { QueueEntry } from './batch-queue.ts';
 import { batchGroup } from './batch-tensors.ts';
@@ -95,18 +96,12 @@ export class BatchMember implements QueueEntry {
   /** Its deadline has passed. */
   expire(): void {
     const { deadlineMs } = this.job.options;
-    this.#leave(
-      new EdgewiseError('deadline_exceeded', `the run did not begin within the ${deadlineMs} ms that it had`),
-    );
+    this.#leave(runDeadlineError(deadlineMs ?? 0));
   }
 
   /** Its caller has left. */
   cancel(): void {
-    this.#leave(
-      new EdgewiseError('deadline_exceeded', 'the caller left before its run began', {
-        cause: this.job.options.signal?.reason,
-      }),
-    );
+    this.#leave(callerLeftError(this.job.options.signal));
   }
 
   resolve(result: RunResult): void {

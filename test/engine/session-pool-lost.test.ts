@@ -106,7 +106,7 @@ describe('SessionPool whose engine ends', () => {
     await engine.end();
     expect(await bad).toMatchObject({
       code: 'deadline_exceeded',
-      message: 'the run took longer than it may and was ended',
+      message: 'the run exceeded the longest time allowed and was ended',
     });
     for (let left = 0; left < 4; left += 1) await engine.answer();
     expect(await Promise.all(others)).toEqual([0, 0, 0, 0]);

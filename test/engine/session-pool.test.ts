@@ -334,19 +334,19 @@ describe('the memory that runs take', () => {
   });
 });
 
-describe('SessionPool.waits()', () => {
+describe('SessionPool.mustWait()', () => {
   it('is true before a load, during it, and while others run; else false', async () => {
     const { pool, model, hold } = harness();
     const a = model('a', 1);
-    expect(pool.waits('a')).toBe(true);
+    expect(pool.mustWait('a')).toBe(true);
     const create = hold('create a');
     const first = pool.run(a, feeds, undefined);
-    expect(pool.waits('a')).toBe(true);
+    expect(pool.mustWait('a')).toBe(true);
     const run = hold('run a');
     await create.letGo();
-    expect(pool.waits('a')).toBe(true);
+    expect(pool.mustWait('a')).toBe(true);
     await run.letGo();
     await first;
-    expect(pool.waits('a')).toBe(false);
+    expect(pool.mustWait('a')).toBe(false);
   });
 });

@@ -182,7 +182,7 @@ describe('DynamicBatcher.run() of a request that will not wait', () => {
     clock.advance(10);
     const error = await errorOf(late);
     expect(error.code).toBe('deadline_exceeded');
-    expect(error.message).toBe('the run did not begin within the 10 ms that it had');
+    expect(error.message).toBe('the run did not begin within its deadline of 10 ms');
     await runs[0]?.finish();
     expect(runs[1]?.values).toEqual([2]);
     await runs[1]?.finish();

@@ -106,7 +106,7 @@ describe('src/node.ts with a run that never ends', () => {
     expect(refused).toMatchObject({
       status: 503,
       code: 'model_not_ready',
-      error: expect.stringContaining('is kept out of this server: 3 times'),
+      error: expect.stringContaining('is kept out of this server: it stopped the engine 3 times'),
     });
     expect((await get('/v2/models/loop/ready')).status).toBe(503);
     const { engine } = (await (await get('/admin/pool', adminKey)).json()) as { engine: object };

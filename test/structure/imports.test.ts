@@ -37,7 +37,7 @@ const storage = [
   'src/storage/cached-documents.ts',
   'src/storage/document-cache.ts',
 ];
-const contracts = ['src/engine/types.ts', ...storage, 'protocol'];
+const contracts = ['src/engine/types.ts', 'src/engine/run-errors.ts', ...storage, 'protocol'];
 const capabilities = ['tasks', 'governance', 'routing', 'scheduler', 'repository', 'telemetry'];
 
 /** Folder (or root file) → what it may import from src/, besides itself. */

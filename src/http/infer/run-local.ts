@@ -23,7 +23,7 @@ export async function runLocally(services: Services, job: Job): Promise<RunResul
   try {
     const options: RunOptions = {
       // Whoever waits may leave. Only then is the signal asked for.
-      signal: batcher !== undefined || pool.waits(pooled.key) ? signal() : undefined,
+      signal: batcher !== undefined || pool.mustWait(pooled.key) ? signal() : undefined,
       deadlineMs: schedule.deadlineMs,
       totalMs: schedule.totalMs,
     };
