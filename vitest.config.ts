@@ -30,6 +30,7 @@ const long = [
   'test/service/damage.test.ts',
   'test/service/endless-run.test.ts',
   'test/service/erasure.test.ts',
+  'test/service/examples.test.ts',
   'test/service/faults.test.ts',
   'test/service/nothing-kept.test.ts',
   'test/service/origin.test.ts',
