@@ -9,7 +9,7 @@ const key = 'accounts/tenants/acme.json';
 const append = (word: string) => (value: string | undefined) => `${value ?? ''}${word};`;
 const words = (value: string | undefined) => (value ?? '').split(';').filter((word) => word !== '');
 
-/** A clock on which every pause is over at once. */
+/** Returns a clock on which every pause ends at once. */
 function impatientClock(): Clock {
   let now = 0;
   return {
@@ -22,7 +22,7 @@ function impatientClock(): Clock {
   };
 }
 
-function counted(state: StateStore): StateStore & { writes: number } {
+function countWrites(state: StateStore): StateStore & { writes: number } {
   const store = {
     ...state,
     writes: 0,
@@ -35,8 +35,36 @@ function counted(state: StateStore): StateStore & { writes: number } {
 }
 
 describe('changeState()', () => {
-  it('makes 30 grouped changes at once in two writes', async () => {
-    const state = counted(memoryStateStore());
+  it('returns the entry that stands afterwards, undefined for a deleted key', async () => {
+    const state = memoryStateStore();
+    const written = await changeState(state, key, append('a'), { what: 'it' });
+    expect(written).toEqual(await state.get(key));
+    expect(await changeState(state, key, (value) => value, { what: 'it' })).toEqual(written);
+    expect(await changeState(state, key, () => undefined, { what: 'it' })).toBeUndefined();
+    expect(await state.get(key)).toBeUndefined();
+  });
+
+  it('starts from the entry that the caller has read, and reads again if that has changed since', async () => {
+    const state = memoryStateStore();
+    let reads = 0;
+    const counting: StateStore = {
+      ...state,
+      get: (asked) => {
+        reads += 1;
+        return state.get(asked);
+      },
+    };
+    const clock = impatientClock();
+    const firstRead = { entry: undefined };
+    await changeState(counting, key, append('a'), { what: 'it', firstRead, clock });
+    expect(reads).toBe(0);
+    await changeState(counting, key, append('b'), { what: 'it', firstRead, clock });
+    expect(reads).toBe(1);
+    expect((await state.get(key))?.value).toBe('a;b;');
+  });
+
+  it('makes 30 concurrent grouped changes in two writes', async () => {
+    const state = countWrites(memoryStateStore());
     const all = Array.from({ length: 30 }, (_, at) => `w${at}`);
     await Promise.all(
       all.map((word) => changeState(state, key, append(word), { what: 'it', isGrouped: true })),
@@ -45,7 +73,7 @@ describe('changeState()', () => {
     expect(state.writes).toBe(2);
   });
 
-  it('refuses one of a group alone, with its own reason', async () => {
+  it('rejects only the failing change of a group, with its own error', async () => {
     const state = memoryStateStore();
     const refuse = () => {
       throw new EdgewiseError('conflict', 'no');
@@ -60,7 +88,7 @@ describe('changeState()', () => {
     expect((await state.get(key))?.value).toBe('a;b;c;');
   });
 
-  it('makes the changes of those in line when the request that led them failed', async () => {
+  it('makes the queued changes when the change at the head of the queue failed', async () => {
     const inner = memoryStateStore();
     let reads = 0;
     const state: StateStore = {
@@ -77,7 +105,7 @@ describe('changeState()', () => {
     expect(words((await inner.get(key))?.value)).toContain('c');
   });
 
-  it('tries again when a write was refused and left nothing', async () => {
+  it('retries a write that failed and stored nothing', async () => {
     const inner = memoryStateStore();
     let refusals = 3;
     const state: StateStore = {
@@ -91,7 +119,7 @@ describe('changeState()', () => {
     expect((await inner.get(key))?.value).toBe('a;');
   });
 
-  it('does not make a change twice when the write was made and its answer lost', async () => {
+  it('does not make a change twice when the write succeeded but its answer was lost', async () => {
     const inner = memoryStateStore();
     let losing = true;
     const state: StateStore = {
@@ -109,7 +137,7 @@ describe('changeState()', () => {
     expect((await inner.get(key))?.value).toBe('a;');
   });
 
-  it('says why when the store keeps failing, and gives up on a key that others always change first', async () => {
+  it('rejects with the error of a store that keeps failing, and with overloaded for a key that others keep changing', async () => {
     const inner = memoryStateStore();
     const clock = impatientClock();
     const failing = { ...inner, put: () => Promise.reject(new Error('the bucket is gone')) };

@@ -4,7 +4,7 @@ import type { Clock } from '../../async/clock.ts';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
-import { changeState } from '../../storage/compare-and-swap.ts';
+import { changeStored } from '../../storage/compare-and-swap.ts';
 import type { StateStore } from '../../storage/types.ts';
 import {
   type ApiKey,
@@ -92,12 +92,11 @@ export async function createDocument<T extends { readonly id: string }>(
 }
 
 /**
- * Changes a document by compare-and-swap. `change` may be called several times; what it gives is stored, the same value
- * for "no change".
+ * Changes a document by compare-and-swap. `change` may be called several times; if it returns the same object, nothing is
+ * written.
  *
- * @returns what stands afterwards.
- * @throws EdgewiseError `not_found`; `overloaded` when others change it all the time; `records_unavailable`; what
- * `change` throws.
+ * @returns The document after this change.
+ * @throws EdgewiseError `not_found`; `overloaded` if others keep changing it; `records_unavailable`; what `change` throws.
  */
 export async function changeDocument<T extends { readonly id: string }>(
   state: StateStore,
@@ -107,22 +106,16 @@ export async function changeDocument<T extends { readonly id: string }>(
   clock?: Clock,
 ): Promise<T> {
   if (!isId(id)) throw notFound(kind, id);
-  let after: T | undefined;
-  await reached(
-    changeState(
-      state,
-      documentKey(kind, id),
-      (value) => {
-        if (value === undefined) throw notFound(kind, id);
-        const before = decodeDocument(kind, id, value);
-        after = change(before);
-        return after === before ? value : encode(kind, after);
-      },
-      { what: `${kind.what} ${id}`, isGrouped: true, clock },
-    ),
-  );
-  if (after === undefined) throw new EdgewiseError('internal', `${kind.what} ${id} was changed to nothing`);
-  return after;
+  const form = {
+    decode: (text: string) => decodeDocument(kind, id, text),
+    encode: (document: T) => encode(kind, document),
+  };
+  const changeFound = (document: T | undefined) => {
+    if (document === undefined) throw notFound(kind, id);
+    return change(document);
+  };
+  const options = { what: `${kind.what} ${id}`, isGrouped: true, clock };
+  return reached(changeStored(state, documentKey(kind, id), form, changeFound, options));
 }
 
 /** What could not be read again is not written. */

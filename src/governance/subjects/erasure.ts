@@ -6,6 +6,7 @@
  */
 import { EdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
+import { changeStored } from '../../storage/compare-and-swap.ts';
 import type { StateStore } from '../../storage/types.ts';
 import { documentKey, keyDocuments } from '../accounts/account-documents.ts';
 import type { AccountStore } from '../accounts/account-store.ts';
@@ -37,7 +38,6 @@ export interface Settling {
 export const erasedName = 'erased';
 
 const dayMs = 86_400_000;
-const maxAttempts = 20;
 
 function erasureKey(tenant: string): string {
   return `erasures/${tenant}.json`;
@@ -119,20 +119,13 @@ async function keep(
   tenant: string,
   change: (time: string, before: Erasure | undefined) => Omit<Erasure, 'schema' | 'tenant'>,
 ): Promise<Erasure> {
-  for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-    const entry = await state.get(erasureKey(tenant));
-    const before = entry && decode(tenant, entry.value);
+  const form = { decode: (text: string) => decode(tenant, text), encode: JSON.stringify };
+  const recordUnlessErased = (before: Erasure | undefined): Erasure => {
     if (before?.erasedAt !== undefined) return before;
-    const next: Erasure = {
-      schema: erasureSchemaId,
-      tenant,
-      ...change(new Date(now()).toISOString(), before),
-    };
-    const condition = entry === undefined ? { ifAbsent: true as const } : { ifMatch: entry.etag };
-    if ((await state.put(erasureKey(tenant), JSON.stringify(next), condition)) !== undefined) return next;
-  }
-  throw new EdgewiseError('overloaded', `the erasure of ${tenant} is being recorded by too many at once`, {
-    retryAfterSeconds: 1,
+    return { schema: erasureSchemaId, tenant, ...change(new Date(now()).toISOString(), before) };
+  };
+  return changeStored(state, erasureKey(tenant), form, recordUnlessErased, {
+    what: `the erasure of ${tenant}`,
   });
 }
 

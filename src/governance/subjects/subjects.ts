@@ -1,5 +1,5 @@
 /** What those whose data it is can ask for. */
-import type { Rewrapped } from '../vault/vault.ts';
+import type { RewrapCount } from '../vault/subject-keys.ts';
 import { type ErasureParts, eraseTenant } from './erasure.ts';
 import { type ExportParts, exportTenant } from './export.ts';
 import type { Erasure, PrivacyNotice, TenantExport } from './schema.ts';
@@ -11,7 +11,7 @@ export interface Subjects {
   /** For good; doing it again says when it was done. @throws EdgewiseError as `export` */
   erase(tenant: string): Promise<Erasure>;
   /** Has the first records key wrap all that others wrap. @throws EdgewiseError `internal` */
-  rewrapKeys(): Promise<Rewrapped>;
+  rewrapKeys(): Promise<RewrapCount>;
 }
 
 export function createSubjects(parts: ExportParts & ErasureParts): Subjects {

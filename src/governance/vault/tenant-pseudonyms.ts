@@ -3,15 +3,15 @@ import type { PseudonymOf } from '../accounts/accounts.ts';
 import { tenantSubject } from './subject.ts';
 import type { Vault } from './vault.ts';
 
-/** Pseudonyms of the holders of tokens, under the key of their tenant: erasing the tenant destroys it. */
+/** Returns the pseudonyms of token holders, made under their tenant's key, which erasing the tenant destroys. */
 export function tenantPseudonyms(vault: Vault): PseudonymOf {
   return (tenant, holder) => {
     const pseudonym = vault.pseudonym(tenantSubject(tenant), holder);
-    return typeof pseudonym === 'string' ? pseudonym : waitedFor(tenant, pseudonym);
+    return typeof pseudonym === 'string' ? pseudonym : requirePseudonym(tenant, pseudonym);
   };
 }
 
-async function waitedFor(
+async function requirePseudonym(
   tenant: string,
   pseudonym: undefined | Promise<string | undefined>,
 ): Promise<string> {
@@ -20,10 +20,14 @@ async function waitedFor(
     made = await pseudonym;
   } catch (cause) {
     if (isEdgewiseError(cause)) throw cause;
-    throw new EdgewiseError('records_unavailable', 'the records of the tenant cannot be read now', {
-      cause,
-      retryAfterSeconds: 1,
-    });
+    throw new EdgewiseError(
+      'records_unavailable',
+      'the records of the tenant cannot be read at the moment, try again',
+      {
+        cause,
+        retryAfterSeconds: 1,
+      },
+    );
   }
   if (made === undefined) throw new EdgewiseError('forbidden', `tenant ${tenant} was erased`);
   return made;

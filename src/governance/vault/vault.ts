@@ -1,294 +1,110 @@
 /**
- * Records that can be erased by destroying a key: each subject has a data key, stored wrapped by a records key
- * (`wrapped-key.ts`), and its records are encrypted under keys derived from it (`sealed.ts`).
+ * Records that are erased by destroying a key: each subject has a data key (`subject-keys.ts`), and its records are
+ * encrypted under keys derived from it (`sealed.ts`).
  *
- * An isolate trusts a data key that it has unwrapped for `maxAgeMs`, counted from before it was read. So after `destroy` a
- * record opens nowhere once that time is over, and in the isolate that destroyed it not at all.
+ * An isolate trusts an unwrapped data key for `maxAgeMs`, counted from before it was read. So once that time has passed
+ * after `destroy`, the subject's records open nowhere; in the isolate that called it, they stop opening at once.
  */
-
-import type { CryptoKey } from 'jose';
-import type { Clock } from '../../async/clock.ts';
-import { Lru } from '../../async/lru.ts';
-import { toHex } from '../../bytes.ts';
+import { type Bytes, toHex, utf8 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { decodeStored } from '../../repository/documents.ts';
-import type { StateEntry, StateStore, WriteCondition } from '../../storage/types.ts';
-import { hkdf, type RecordsKeys } from './records-keys.ts';
+import { hkdf } from './records-keys.ts';
 import * as sealed from './sealed.ts';
-import { type Subject, subjectOfVaultKey, vaultKey, vaultPrefix } from './subject.ts';
-import {
-  type DestroyedEntry,
-  importDataKey,
-  newDataKey,
-  unwrapped,
-  type VaultEntry,
-  vaultEntrySchema,
-  vaultSchemaId,
-  wrapped,
-} from './wrapped-key.ts';
+import type { Subject } from './subject.ts';
+import { type RewrapCount, type SubjectKey, SubjectKeys, type VaultOptions } from './subject-keys.ts';
+import type { DestroyedEntry } from './wrapped-key.ts';
 
-export interface VaultOptions {
-  readonly state: StateStore;
-  readonly keys: RecordsKeys;
-  readonly clock: Clock;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-  /** How long an unwrapped key is used before its subject is looked at again. Default 5 s. */
-  readonly maxAgeMs?: number;
-}
+/** Encrypts `bytes`; they open only with the same `context`. */
+export type Seal = (bytes: Bytes, context: string) => Promise<Bytes>;
 
-/** A subject as this isolate knows it. */
-interface Known {
-  readonly etag: string;
-  /** Undefined: destroyed. */
-  readonly base: CryptoKey | undefined;
-  readonly days: Lru<number, sealed.DayKey>;
-  /** By the name that they stand for; gone with the key. */
-  readonly pseudonyms: Lru<string, string>;
-  /** Owned by `pseudonymUnder`. */
-  pseudonymKey: CryptoKey | undefined;
-  /** By the clock, before it was read. */
-  askedAtMs: number;
-}
-
-/** `bytes` encrypted, to be opened with the same `context` alone. */
-export type Seal = (bytes: Uint8Array<ArrayBuffer>, context: string) => Promise<Uint8Array<ArrayBuffer>>;
-
-export interface Rewrapped {
-  /** Keys that stand. */
-  readonly live: number;
-  /** Of them those that the first records key wraps only now. */
-  readonly rewrapped: number;
-}
-
-const defaultMaxAgeMs = 5000;
-const maxSubjects = 1024;
-const maxDays = 32;
-const maxPseudonyms = 1024;
 const pseudonymBytes = 16;
-/** Each lost round means that another writer has won one. */
-const maxAttempts = 20;
 
 export class Vault {
-  readonly #options: VaultOptions;
-  readonly #maxAgeMs: number;
-  readonly #known = new Lru<Subject, Known>({ maxBytes: maxSubjects });
+  readonly #now: () => number;
+  readonly #keys: SubjectKeys;
 
   constructor(options: VaultOptions) {
-    this.#options = options;
-    this.#maxAgeMs = options.maxAgeMs ?? defaultMaxAgeMs;
+    this.#now = options.now;
+    this.#keys = new SubjectKeys(options);
   }
 
   /**
-   * `bytes` encrypted for `subject`, to be opened with the same `context` (what the record is: its id) alone. A subject
-   * without a key is given one. Undefined where its key was destroyed: nothing of it is to be kept any more.
+   * Encrypts `bytes` for `subject`; they open only with the same `context` (the record's id). Makes a key for a subject
+   * that has none.
    *
-   * @throws EdgewiseError `internal` when its key cannot be unwrapped; `overloaded` when too many change it at once.
+   * @returns Undefined if the subject's key was destroyed: nothing about the subject may be stored any more.
+   * @throws EdgewiseError `internal` if its key cannot be unwrapped; `overloaded` if others keep changing it.
    */
-  async seal(
-    subject: Subject,
-    bytes: Uint8Array<ArrayBuffer>,
-    context: string,
-  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async seal(subject: Subject, bytes: Bytes, context: string): Promise<Bytes | undefined> {
     const seal = await this.sealer(subject);
     return seal && (await seal(bytes, context));
   }
 
   /**
-   * What seals for `subject` as it stands now. Used later than that, after its key was destroyed, it makes what nobody can
-   * open. Undefined where its key was destroyed. No promise where the key is at hand, which is nearly always.
+   * Returns the function that seals under the subject's present key, without a promise if the key is held, which is nearly
+   * always. Used after the key was destroyed, it makes records that do not open. Undefined if the key is destroyed.
    *
    * @throws EdgewiseError (by the promise) as `seal` does.
    */
   sealer(subject: Subject): Seal | undefined | Promise<Seal | undefined> {
-    const day = sealed.dayOf(this.#options.now());
-    const known = this.#known.get(subject);
-    if (known !== undefined && this.#isFresh(known)) {
-      if (known.base === undefined) return undefined;
-      const key = known.days.get(day);
-      if (key !== undefined) return sealWith(key, subject);
-    }
-    return this.#readSealer(subject, day);
+    const day = sealed.dayOf(this.#now());
+    const held = this.#keys.fresh(subject);
+    if (held === 'destroyed') return undefined;
+    const key = held?.days.get(day);
+    return key === undefined ? this.#readSealer(subject, day) : sealWith(key, subject);
   }
 
   async #readSealer(subject: Subject, day: number): Promise<Seal | undefined> {
-    const known = await this.#current(subject, true);
-    const key = known && (await dayKeyOf(known, day));
-    return key && sealWith(key, subject);
+    const key = await this.#keys.getOrCreate(subject);
+    return key && sealWith(await deriveDayKey(key, day), subject);
   }
 
   /**
-   * What `name` is called in the subject's records: an HMAC under a key that is derived from the subject's own and is gone
-   * with it, so that afterwards nobody can tell whether a pseudonym is of a name. Undefined when its key was destroyed. No
-   * promise when it was asked for before.
+   * Returns the pseudonym of `name` in the subject's records: an HMAC under a key derived from the subject's data key. With
+   * that key destroyed, a pseudonym can no longer be matched to a name. No promise if the same name was asked for before;
+   * undefined if the key was destroyed.
    *
    * @throws EdgewiseError (by the promise) as `seal` does.
    */
   pseudonym(subject: Subject, name: string): string | undefined | Promise<string | undefined> {
-    const known = this.#known.get(subject);
-    return known?.pseudonyms.get(name) ?? this.#makePseudonym(subject, name);
+    const held = this.#keys.held(subject);
+    const made = held === 'destroyed' ? undefined : held?.pseudonyms.get(name);
+    return made ?? this.#makePseudonym(subject, name);
   }
 
   async #makePseudonym(subject: Subject, name: string): Promise<string | undefined> {
-    const known = await this.#current(subject, true);
-    return known && pseudonymUnder(known, name);
+    const key = await this.#keys.getOrCreate(subject);
+    return key && derivePseudonym(key, name);
   }
 
   /**
-   * What was sealed. Undefined where `subject` has no key, its key was destroyed, or the record is labelled as another's.
+   * Decrypts a record. Undefined if `subject` has no key, its key was destroyed, or the record is labelled as another
+   * subject's.
    *
-   * @throws EdgewiseError `internal` when the record was changed, or is of another `context`.
+   * @throws EdgewiseError `internal` if the record was changed or sealed with another `context`.
    */
-  async open(
-    subject: Subject,
-    record: Uint8Array<ArrayBuffer>,
-    context: string,
-  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async open(subject: Subject, record: Bytes, context: string): Promise<Bytes | undefined> {
     const day = sealed.dayOfSealed(record);
     if (day === undefined) {
-      throw new EdgewiseError('internal', `a record of ${record.byteLength} bytes is none that was sealed`);
+      throw new EdgewiseError('internal', `a record of ${record.byteLength} bytes is not a sealed record`);
     }
-    const known = await this.#current(subject, false);
-    const key = known && (await dayKeyOf(known, day));
-    if (key === undefined || !sealed.isLabelled(record, key)) return undefined;
-    return sealed.open(key, subject, context, record);
+    const key = await this.#keys.get(subject);
+    const dayKey = key && (await deriveDayKey(key, day));
+    if (dayKey === undefined || !sealed.isLabelled(record, dayKey)) return undefined;
+    return sealed.open(dayKey, subject, context, record);
   }
 
   /**
-   * Destroys the subject's key, for good: nothing that was sealed for it opens again, nothing more is sealed. Idempotent.
+   * Destroys the subject's key for good: none of its records opens again, and no more are sealed. Idempotent.
    *
-   * @returns when it was destroyed, the first time.
+   * @returns The entry of the first call: when the key was destroyed.
    */
-  async destroy(subject: Subject): Promise<DestroyedEntry> {
-    const { clock, state, now } = this.#options;
-    const key = vaultKey(subject);
-    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-      const askedAtMs = clock.now();
-      const entry = await state.get(key);
-      const before = entry && read(subject, entry.value);
-      if (entry !== undefined && before?.status === 'destroyed') {
-        this.#keep(subject, entry, undefined, askedAtMs);
-        return before;
-      }
-      const after: DestroyedEntry = {
-        schema: vaultSchemaId,
-        status: 'destroyed',
-        destroyedAt: new Date(now()).toISOString(),
-      };
-      const condition = entry === undefined ? { ifAbsent: true as const } : { ifMatch: entry.etag };
-      const etag = await state.put(key, JSON.stringify(after), condition);
-      if (etag !== undefined) {
-        this.#keep(subject, { etag }, undefined, askedAtMs);
-        return after;
-      }
-    }
-    throw crowded(subject);
+  destroy(subject: Subject): Promise<DestroyedEntry> {
+    return this.#keys.destroy(subject);
   }
 
-  /**
-   * Has the first records key wrap every key that another one wraps, so that the others can be taken out of the
-   * configuration.
-   *
-   * @throws EdgewiseError `internal` naming a key that none of the configured ones wraps.
-   */
-  async rewrapAll(): Promise<Rewrapped> {
-    const { keys, state } = this.#options;
-    let live = 0;
-    let rewrapped = 0;
-    for (const stored of await state.list(vaultPrefix)) {
-      const subject = subjectOfVaultKey(stored);
-      const entry = subject && (await state.get(stored));
-      const found = subject && entry && read(subject, entry.value);
-      if (subject === undefined || found?.status !== 'live') continue;
-      live += 1;
-      if (found.wrappedBy === keys[0].id) continue;
-      await this.#read(subject, false);
-      rewrapped += 1;
-    }
-    return { live, rewrapped };
-  }
-
-  /** The subject's key as it stands, no older than `maxAgeMs`; undefined where it has none, or none any more. */
-  async #current(subject: Subject, make: boolean): Promise<Known | undefined> {
-    const { clock, state } = this.#options;
-    const known = this.#known.get(subject);
-    const askedAtMs = clock.now();
-    if (known !== undefined) {
-      if (this.#isFresh(known)) return usable(known);
-      const entry = await state.getIfChanged(vaultKey(subject), known.etag);
-      if (entry === 'unchanged' && this.#known.peek(subject) === known) {
-        known.askedAtMs = Math.max(known.askedAtMs, askedAtMs);
-        return usable(known);
-      }
-    }
-    return usable(await this.#read(subject, make));
-  }
-
-  /** What is destroyed stays so. */
-  #isFresh({ base, askedAtMs }: Known): boolean {
-    return base === undefined || this.#options.clock.now() - askedAtMs < this.#maxAgeMs;
-  }
-
-  async #read(subject: Subject, make: boolean): Promise<Known | undefined> {
-    const { clock, keys, now, state } = this.#options;
-    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-      const askedAtMs = clock.now();
-      const entry = await state.get(vaultKey(subject));
-      if (entry === undefined) {
-        if (!make) return undefined;
-        const createdAt = new Date(now()).toISOString();
-        const made = await this.#store(subject, newDataKey(), createdAt, { ifAbsent: true }, askedAtMs);
-        if (made !== undefined) return made;
-        continue;
-      }
-      const found = read(subject, entry.value);
-      if (found.status === 'destroyed') return this.#keep(subject, entry, undefined, askedAtMs);
-      const raw = await unwrapped(found, subject, keys);
-      if (found.wrappedBy === keys[0].id) {
-        return this.#keep(subject, entry, await importDataKey(raw), askedAtMs);
-      }
-      const unless = { ifMatch: entry.etag };
-      const rewrapped = await this.#store(subject, raw, found.createdAt, unless, askedAtMs);
-      if (rewrapped !== undefined) return rewrapped;
-    }
-    throw crowded(subject);
-  }
-
-  /** Stores the key as the first records key wraps it: nothing is sealed under it before. Undefined: another was first. */
-  async #store(
-    subject: Subject,
-    raw: Uint8Array<ArrayBuffer>,
-    createdAt: string,
-    condition: WriteCondition,
-    askedAtMs: number,
-  ): Promise<Known | undefined> {
-    const { keys, state } = this.#options;
-    const entry = await wrapped(raw, subject, keys, createdAt);
-    const etag = await state.put(vaultKey(subject), JSON.stringify(entry), condition);
-    return etag === undefined
-      ? undefined
-      : this.#keep(subject, { etag }, await importDataKey(raw), askedAtMs);
-  }
-
-  #keep(
-    subject: Subject,
-    { etag }: Pick<StateEntry, 'etag'>,
-    base: CryptoKey | undefined,
-    askedAtMs: number,
-  ): Known {
-    const standing = this.#known.peek(subject);
-    // A read that began before the key was destroyed may end after it.
-    if (standing !== undefined && standing.base === undefined) return standing;
-    const known: Known = {
-      etag,
-      base,
-      days: new Lru({ maxBytes: maxDays }),
-      pseudonyms: new Lru({ maxBytes: maxPseudonyms }),
-      pseudonymKey: undefined,
-      askedAtMs,
-    };
-    this.#known.set(subject, known, 1);
-    return known;
+  /** As `SubjectKeys.rewrapAll`. */
+  rewrapAll(): Promise<RewrapCount> {
+    return this.#keys.rewrapAll();
   }
 }
 
@@ -296,41 +112,25 @@ function sealWith(key: sealed.DayKey, subject: Subject): Seal {
   return (bytes, context) => sealed.seal(key, subject, context, bytes);
 }
 
-function usable(known: Known | undefined): Known | undefined {
-  return known?.base === undefined ? undefined : known;
+async function deriveDayKey({ base, days }: SubjectKey, day: number): Promise<sealed.DayKey> {
+  const held = days.get(day);
+  if (held !== undefined) return held;
+  const derived = await sealed.deriveDayKey(base, day);
+  days.set(day, derived, 1);
+  return derived;
 }
 
-async function dayKeyOf({ base, days }: Known, day: number): Promise<sealed.DayKey | undefined> {
-  const kept = days.get(day);
-  if (kept !== undefined || base === undefined) return kept;
-  const made = await sealed.dayKey(base, day);
-  days.set(day, made, 1);
-  return made;
-}
-
-/** 32 hex digits. */
-async function pseudonymUnder(known: Known, name: string): Promise<string | undefined> {
-  const { base, pseudonyms } = known;
-  if (base === undefined) return undefined;
-  known.pseudonymKey ??= await crypto.subtle.deriveKey(
+/** Returns 32 hex digits. */
+async function derivePseudonym(key: SubjectKey, name: string): Promise<string> {
+  key.pseudonymKey ??= await crypto.subtle.deriveKey(
     hkdf('edgewise.vault.v1\0pseudonym'),
-    base,
+    key.base,
     { name: 'HMAC', hash: 'SHA-256', length: 256 },
     false,
     ['sign'],
   );
-  const mac = await crypto.subtle.sign('HMAC', known.pseudonymKey, new TextEncoder().encode(name));
+  const mac = await crypto.subtle.sign('HMAC', key.pseudonymKey, utf8(name));
   const pseudonym = toHex(new Uint8Array(mac, 0, pseudonymBytes));
-  pseudonyms.set(name, pseudonym, 1);
+  key.pseudonyms.set(name, pseudonym, 1);
   return pseudonym;
-}
-
-function read(subject: Subject, text: string): VaultEntry {
-  return decodeStored(vaultEntrySchema, text, `the key of ${subject}`);
-}
-
-function crowded(subject: Subject): EdgewiseError {
-  return new EdgewiseError('overloaded', `the key of ${subject} is being changed by too many at once`, {
-    retryAfterSeconds: 1,
-  });
 }
