@@ -22,7 +22,7 @@ const unresolved: readonly string[] = [
   'NewGrant: src/client/account-client.ts, src/governance/accounts/account-store.ts',
   'NewKey: src/client/account-client.ts, src/governance/accounts/account-store.ts, src/repository/signing/private-key.ts',
   'NewTenant: src/client/account-client.ts, src/governance/accounts/account-store.ts',
-  'PublishStatus: src/client/admin-client.ts, src/repository/index/publisher.ts',
+  'PublishStatus: src/client/admin-client.ts, src/repository/index/publish-version.ts',
   'ShadowFigure: src/client/admin-client.ts, src/telemetry/shadow-figures.ts',
   'Statement: src/governance/statement/schema.ts, src/repository/signing/statement.ts',
   'readDocument: src/governance/accounts/account-documents.ts, src/http/routes/admin-request.ts',

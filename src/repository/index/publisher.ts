@@ -2,50 +2,33 @@
  * The writing side of the model repository. Everything is idempotent, and nothing is visible before it is whole: blobs
  * and manifest are stored first, under their digests, and one compare-and-swap of the index makes a version exist.
  */
-import { EdgewiseError, type ErrorCode, isEdgewiseError } from '../../errors.ts';
+import type { Bytes } from '../../bytes.ts';
+import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { Digest, StateStore, VerifiedBlobStore } from '../../storage/types.ts';
 import type { VersionPolicy } from '../common-schema.ts';
-import { encodeManifest, missingBlob, readManifest } from '../documents.ts';
-import type { Manifest, ModelIndex, Shadow, Split, VersionEntry } from '../schema.ts';
-import { verifyStored } from '../signed-version.ts';
-import { type Publishers, type TrustedPublisher, trustPublishers } from '../signing/publishers.ts';
-import { checkPushedSignature } from '../signing/pushed.ts';
+import type { Manifest, ModelIndex, Shadow, Split } from '../schema.ts';
+import { type TrustedPublisher, trustPublishers } from '../signing/publishers.ts';
 import {
-  emptyIndex,
-  entryOfVersion,
-  type NewVersion,
-  versionConflict,
   withAlias,
-  withdrawVersion,
   withoutAlias,
   withoutShadow,
   withoutSplit,
-  withoutVersion,
   withShadow,
   withSplit,
-  withVersion,
   withVersionPolicy,
-  withVersionReplaced,
 } from './changes.ts';
 import {
-  beginRemoval,
-  completeRemoval,
-  isRemovalInProgress,
-  type Removal,
-  type RemovalStores,
-} from './removal.ts';
+  type PublishOptions,
+  type PublishStatus,
+  type PublishStores,
+  publishVersion,
+} from './publish-version.ts';
+import { removeVersions } from './removal.ts';
 import { noSuchModel } from './served.ts';
-import { changeIndex, readIndex } from './store.ts';
+import { changeIndex } from './store.ts';
 
 export const maxUploadBytes = 16 * 1024 * 1024;
-
-/** What makes a signature that stands worthless: it is not valid, not there, or damaged. */
-const unacceptable: ReadonlySet<ErrorCode> = new Set([
-  'signature_invalid',
-  'model_not_ready',
-  'digest_mismatch',
-]);
 
 export interface PublisherOptions {
   readonly state: StateStore;
@@ -56,26 +39,12 @@ export interface PublisherOptions {
   readonly wallClock?: () => number;
 }
 
-export interface PublishOptions {
-  /** Set to the published version together with it. */
-  readonly aliases?: readonly string[];
-  readonly versionPolicy?: VersionPolicy;
-}
-
-/**
- * `unchanged`: the version stands, and remains. `replaced`: it stood without a signature that is trusted here, and was not
- * served; what was sent now, from the same inputs, stands in its place.
- */
-export type PublishStatus = 'created' | 'unchanged' | 'replaced';
-
 export class Publisher {
-  readonly #stores: RemovalStores;
-  readonly #publishers: Publishers;
+  readonly #stores: PublishStores;
 
   constructor(options: PublisherOptions) {
     const { state, blobs, wallClock = Date.now } = options;
-    this.#stores = { state, blobs, wallClock };
-    this.#publishers = trustPublishers(options.publishers);
+    this.#stores = { state, blobs, wallClock, publishers: trustPublishers(options.publishers) };
   }
 
   /** In the durable tier. */
@@ -84,7 +53,7 @@ export class Publisher {
   }
 
   /** @throws EdgewiseError `too_large`; `invalid_request` when the bytes do not have the digest. */
-  async putBlob(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  async putBlob(digest: Digest, bytes: Bytes): Promise<void> {
     if (bytes.byteLength > maxUploadBytes) {
       throw new EdgewiseError(
         'too_large',
@@ -113,53 +82,10 @@ export class Publisher {
    */
   async publishVersion(
     manifest: Manifest,
-    signature: Uint8Array<ArrayBuffer>,
+    signature: Bytes,
     options: PublishOptions = {},
   ): Promise<PublishStatus> {
-    const { state, blobs, wallClock } = this.#stores;
-    const { name, version } = manifest;
-    const { bytes, digest } = await encodeManifest(manifest);
-    await checkPushedSignature(signature, this.#publishers, { manifest, manifestDigest: digest });
-    await this.#checkBlobs(manifest);
-    const added: NewVersion = {
-      manifest,
-      manifestDigest: digest,
-      signature: await digestOf(signature),
-      publishedAt: new Date(wallClock()).toISOString(),
-    };
-    const published = await readIndex(state, name);
-    const standing = published && entryOfVersion(published, version);
-    let status = await this.#statusOf(standing, added);
-    if (status !== 'unchanged') {
-      await blobs.put(digest, bytes);
-      await blobs.put(added.signature, signature);
-    }
-    const removal = status === 'replaced' ? await this.#removalOf(name, standing, added) : undefined;
-
-    let before: ModelIndex | undefined;
-    await changeIndex(state, name, async (index) => {
-      before = index;
-      const base = index ?? emptyIndex(name);
-      status = await this.#statusOf(entryOfVersion(base, version), added);
-      let next = base;
-      if (status === 'created') next = withVersion(base, added);
-      if (status === 'replaced') next = withVersionReplaced(base, added);
-      if (options.versionPolicy !== undefined) next = withVersionPolicy(next, options.versionPolicy);
-      for (const alias of options.aliases ?? []) next = withAlias(next, alias, version);
-      return next;
-    });
-    if (removal !== undefined) await completeRemoval(this.#stores, removal);
-    if (status === 'unchanged') return status;
-
-    const intact = !(await isRemovalInProgress(this.#stores)) && (await this.#isWhole(added));
-    if (intact) return status;
-    // What was replaced was not served, and neither is this while blobs of it are missing.
-    if (status === 'created') await this.#withdraw(manifest, before);
-    throw new EdgewiseError(
-      'overloaded',
-      `${name}@${version} was not published: blobs are being removed at the same time, push again`,
-      { retryAfterSeconds: 1 },
-    );
+    return publishVersion(this.#stores, manifest, signature, options);
   }
 
   /** @throws EdgewiseError `model_not_found`, `version_not_found` */
@@ -207,12 +133,12 @@ export class Publisher {
    * published anew meanwhile.
    */
   async removeVersion(name: string, version: string): Promise<void> {
-    await this.#remove(name, (published) => published === version);
+    await removeVersions(this.#stores, name, (published) => published === version);
   }
 
   /** As `removeVersion`, for every version. */
   async removeModel(name: string): Promise<void> {
-    await this.#remove(name, () => true);
+    await removeVersions(this.#stores, name, () => true);
   }
 
   async #change(name: string, change: (index: ModelIndex) => ModelIndex): Promise<void> {
@@ -220,91 +146,5 @@ export class Publisher {
       if (index === undefined) throw noSuchModel(name);
       return change(index);
     });
-  }
-
-  async #checkBlobs(manifest: Manifest): Promise<void> {
-    const missing = await missingBlob(this.#stores.blobs, manifest);
-    if (missing === undefined) return;
-    throw new EdgewiseError(
-      'invalid_request',
-      `${manifest.name}@${manifest.version} cannot be published: blob ${missing.digest} is not stored with its ` +
-        `${missing.byteLength} bytes, wanted all blobs before the manifest`,
-    );
-  }
-
-  /**
-   * What publishing `added` means where `standing` is what the index has under its number.
-   *
-   * @throws EdgewiseError `conflict`
-   */
-  async #statusOf(
-    standing: VersionEntry | undefined,
-    { manifest, manifestDigest }: NewVersion,
-  ): Promise<PublishStatus> {
-    if (standing === undefined) return 'created';
-    let held: Manifest | undefined = manifest;
-    if (standing.manifestDigest !== manifestDigest) {
-      held = (await readManifest(this.#stores.blobs, standing.manifestDigest))?.manifest;
-      if (held?.inputsDigest !== manifest.inputsDigest) throw versionConflict(manifest);
-    }
-    return (await this.#isAccepted(held, standing)) ? 'unchanged' : 'replaced';
-  }
-
-  async #isAccepted(manifest: Manifest, { manifestDigest, signature }: VersionEntry): Promise<boolean> {
-    try {
-      await verifyStored(this.#stores.blobs, this.#publishers, { manifest, manifestDigest }, signature);
-      return true;
-    } catch (error) {
-      if (isEdgewiseError(error) && unacceptable.has(error.code)) return false;
-      throw error;
-    }
-  }
-
-  /** The journal for what `standing` leaves behind when `added` takes its place. */
-  async #removalOf(
-    name: string,
-    standing: VersionEntry | undefined,
-    added: NewVersion,
-  ): Promise<Removal | undefined> {
-    if (standing === undefined) return undefined;
-    const { manifestDigest, signature } = standing;
-    return beginRemoval(this.#stores, name, {
-      manifests: manifestDigest === added.manifestDigest ? [] : [manifestDigest],
-      signatures: signature === undefined ? [] : [signature],
-    });
-  }
-
-  async #isWhole({ manifest, manifestDigest, signature }: NewVersion): Promise<boolean> {
-    const { blobs } = this.#stores;
-    if (!(await blobs.has(manifestDigest)) || !(await blobs.has(signature))) return false;
-    return (await missingBlob(blobs, manifest)) === undefined;
-  }
-
-  /** Takes back a version that was made visible, and gives its aliases back to the versions that had them. */
-  async #withdraw({ name, version }: Manifest, before: ModelIndex | undefined): Promise<void> {
-    await changeIndex(this.#stores.state, name, (index) => index && withdrawVersion(index, version, before));
-  }
-
-  async #remove(name: string, selects: (version: string) => boolean): Promise<void> {
-    const { state } = this.#stores;
-    const selected = (index: ModelIndex | undefined) =>
-      (index?.versions ?? []).filter(({ version }) => selects(version));
-    const going = selected(await readIndex(state, name));
-    const removal = await beginRemoval(this.#stores, name, {
-      manifests: going.map(({ manifestDigest }) => manifestDigest),
-      signatures: going.map(({ signature }) => signature).filter((signature) => signature !== undefined),
-    });
-    if (removal === undefined) return;
-    await changeIndex(state, name, (index) => {
-      let next = index;
-      for (const { version, manifestDigest } of selected(index)) {
-        if (!removal.manifests.includes(manifestDigest)) {
-          throw new EdgewiseError('conflict', `${name}@${version} was published anew during its removal`);
-        }
-        next = next && withoutVersion(next, version);
-      }
-      return next;
-    });
-    await completeRemoval(this.#stores, removal);
   }
 }

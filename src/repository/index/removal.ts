@@ -13,7 +13,9 @@ import type { Digest, StateStore, VerifiedBlobStore } from '../../storage/types.
 import { digestSchema } from '../common-schema.ts';
 import { decodeStored, readReferences } from '../documents.ts';
 import { indexPrefix, nameOfIndexKey, removalKey, removalPrefix } from '../keys.ts';
-import { readIndex } from './store.ts';
+import type { ModelIndex } from '../schema.ts';
+import { withoutVersion } from './changes.ts';
+import { changeIndex, readIndex } from './store.ts';
 
 const leaseMs = 30_000;
 /** No deletion begins in the last part of a lease, so that none is under way when it ends. */
@@ -109,6 +111,38 @@ export async function completeRemoval(stores: RemovalStores, removal: Removal): 
     await remove(digest);
   }
   await state.delete(removal.key, { ifMatch: removal.etag });
+}
+
+/**
+ * Takes the selected versions out of the index, then deletes the blobs that nothing else needs.
+ *
+ * @throws EdgewiseError as `Publisher.removeVersion`
+ */
+export async function removeVersions(
+  stores: RemovalStores,
+  name: string,
+  selects: (version: string) => boolean,
+): Promise<void> {
+  const { state } = stores;
+  const select = (index: ModelIndex | undefined) =>
+    (index?.versions ?? []).filter(({ version }) => selects(version));
+  const going = select(await readIndex(state, name));
+  const removal = await beginRemoval(stores, name, {
+    manifests: going.map(({ manifestDigest }) => manifestDigest),
+    signatures: going.map(({ signature }) => signature).filter((signature) => signature !== undefined),
+  });
+  if (removal === undefined) return;
+  await changeIndex(state, name, (index) => {
+    let next = index;
+    for (const { version, manifestDigest } of select(index)) {
+      if (!removal.manifests.includes(manifestDigest)) {
+        throw new EdgewiseError('conflict', `${name}@${version} was published anew during its removal`);
+      }
+      next = next && withoutVersion(next, version);
+    }
+    return next;
+  });
+  await completeRemoval(stores, removal);
 }
 
 /** Whether any removal may be deleting now. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodeManifest, missingBlob, readManifest } from '../../../src/repository/documents.ts';
-import { Publisher, type PublishOptions } from '../../../src/repository/index/publisher.ts';
+import type { PublishOptions } from '../../../src/repository/index/publish-version.ts';
+import { Publisher } from '../../../src/repository/index/publisher.ts';
 import { readIndex } from '../../../src/repository/index/store.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
 import type { StateStore, VerifiedBlobStore } from '../../../src/storage/types.ts';

@@ -59,7 +59,7 @@ export function isWholeType(elemType: number | undefined): boolean {
   return elemType !== undefined && wholeTypes.has(elemType);
 }
 
-export function constantTensor(tensor: TensorProto): Knowledge {
+export function knowledgeOfTensor(tensor: TensorProto): Knowledge {
   return constant(isWholeType(tensor.dataType), scalarOf(tensor));
 }
 
@@ -87,12 +87,12 @@ function scalarOf({
 }
 
 /** What a `Constant` holds, in whichever attribute. */
-export function constantNode(environment: Environment, node: NodeProto): Knowledge {
+export function knowledgeOfConstant(environment: Environment, node: NodeProto): Knowledge {
   for (const name of ['value', 'value_int', 'value_float']) {
     const attribute = environment.attribute(node, name);
     if (attribute === undefined) continue;
     const { t, i, f } = attribute;
-    if (t !== undefined) return constantTensor(t);
+    if (t !== undefined) return knowledgeOfTensor(t);
     return name === 'value_int' ? constant(true, Number(i ?? 0n)) : constant(false, f ?? 0);
   }
   return constant(environment.attribute(node, 'value_ints') !== undefined);

@@ -3,7 +3,7 @@ import type { FunctionProto, GraphProto, ModelProto, NodeProto } from '../proto-
 import { randomOperators } from '../random.ts';
 import { isStandardDomain } from '../walk.ts';
 import { runBodies, runIf, runLoop, runScan } from './control-flow.ts';
-import { constantNode, constantTensor, Environment, isWholeType } from './environment.ts';
+import { Environment, isWholeType, knowledgeOfConstant, knowledgeOfTensor } from './environment.ts';
 import {
   above,
   below,
@@ -63,7 +63,7 @@ export class Interpreter implements Surroundings {
     place: Place,
   ): Knowledge[] {
     // Over inputs of the same name: what has an initialiser is not for callers to give.
-    for (const tensor of initializer) environment.define(tensor.name ?? '', constantTensor(tensor));
+    for (const tensor of initializer) environment.define(tensor.name ?? '', knowledgeOfTensor(tensor));
     for (const { values } of sparseInitializer) {
       environment.define(values?.name ?? '', constant(isWholeType(values?.dataType)));
     }
@@ -120,7 +120,7 @@ export class Interpreter implements Surroundings {
     if (!isKnownDomain(node)) return () => ({ ...unknown, sources: sourcesOf(inputs) });
     switch (node.opType) {
       case 'Constant':
-        return () => constantNode(environment, node);
+        return () => knowledgeOfConstant(environment, node);
       case 'If':
         return outputAt(runIf(step));
       case 'Loop':
