@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { privateKeyFile, publicKeyFile } from '../src/cli/publisher-keys.ts';
-import { generateKey, readSigningKey } from '../src/repository/signing/private-key.ts';
+import { generatePublisherKey, readSigningKey } from '../src/cli/signing-key.ts';
 import { publicKeyPem } from '../src/repository/signing/public-key.ts';
 import { root } from './process-group.ts';
 
@@ -18,7 +18,7 @@ export async function localPublisher(): Promise<LocalPublisher> {
   const file = join(root, privateKeyFile);
   if (!existsSync(file)) {
     mkdirSync(dirname(file), { recursive: true });
-    const { privatePem } = await generateKey();
+    const { privatePem } = generatePublisherKey();
     try {
       writeFileSync(file, privatePem, { flag: 'wx', mode: 0o600 });
     } catch (error) {

@@ -15,7 +15,7 @@ import { createReceiptIssuer, type InferenceFacts } from '../../src/governance/r
 import { peekReceipt } from '../../src/governance/receipt/read.ts';
 import { encodeInferRequest, parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
 import { encodeInferResponse } from '../../src/protocol/oip/infer-response.ts';
-import { generateKey } from '../../src/repository/signing/private-key.ts';
+import { generatePublisherKey } from '../../src/cli/signing-key.ts';
 import { publicKeyPem } from '../../src/repository/signing/public-key.ts';
 import { parseDigest } from '../../src/storage/digest.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -213,7 +213,7 @@ describe('edgewise receipt replay', { timeout: 60_000 }, () => {
     writeFileSync(join(at('damaged'), 'weights.bin'), weights);
     const damaged = await replay([at('receipt'), ...kept(), ...offline('damaged')]);
     expect([damaged.code, damaged.stderr]).toEqual([1, expect.stringContaining('digest_mismatch')]);
-    const { publicKey } = await generateKey();
+    const { publicKey } = generatePublisherKey();
     writeFileSync(at('stranger.pem'), publicKeyPem(publicKey));
     const stranger = await verdictOf(at('receipt'), ...kept(), ...offline(), '--key', at('stranger.pem'));
     expect(stranger).toMatchObject({ code: 3, verdict: 'evidence_missing' });

@@ -21,7 +21,7 @@ import { pushModel } from '../../src/cli/transfer/push.ts';
 import { verifyFolder } from '../../src/cli/transfer/verify-folder.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { splitModel, weightBytes } from '../../src/repository/onnx/split.ts';
-import { generateKey } from '../../src/repository/signing/private-key.ts';
+import { generatePublisherKey } from '../../src/cli/signing-key.ts';
 import { parsePublicKey, publicKeyPem } from '../../src/repository/signing/public-key.ts';
 import { trustPublishers } from '../../src/repository/signing/publishers.ts';
 import { digestOf } from '../../src/storage/digest.ts';
@@ -116,7 +116,7 @@ describe('pushModel()', { timeout: 60_000 }, () => {
       state: memoryStateStore(),
       durable: verified(memoryBlobStore({ maxBytes: 64 * 1024 * 1024 }), { defer: () => undefined }),
     };
-    const acme = await generateKey('P-384');
+    const acme = generatePublisherKey('P-384');
     const trust = JSON.stringify([{ name: 'acme', key: publicKeyPem(acme.publicKey) }]);
     const before = await startTestServer(stores);
     const after = await startTestServer({

@@ -4,7 +4,7 @@ import { createAdminClient } from '../../src/client/admin-client.ts';
 import { createInferenceClient } from '../../src/client/inference-client.ts';
 import { createPublishEngines } from '../../src/platform/node-cli.ts';
 import { defaultEdgeCapBytes } from '../../src/repository/publish/edge-form.ts';
-import { readSigningKey } from '../../src/repository/signing/private-key.ts';
+import { readSigningKey } from '../../src/cli/signing-key.ts';
 import { startService } from '../support/dev-service.ts';
 import { backendCases } from './cases.ts';
 import { causeOf } from './expected.ts';

@@ -20,7 +20,7 @@ import {
   manifestSchemaId,
 } from '../../src/repository/schema.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
-import type { SigningKey } from '../../src/repository/signing/private-key.ts';
+import type { PublisherSigningKey } from '../../src/repository/signing/bundle.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { licenceBytes, openSourceTerms } from '../support/terms.ts';
 
@@ -30,7 +30,7 @@ const roomBytes = 256 * 1024;
 
 export interface PublishCaseOptions {
   readonly client: AdminClient;
-  readonly signingKey: SigningKey;
+  readonly signingKey: PublisherSigningKey;
   /** The worker's build of ONNX Runtime: refuses what the worker could not load, and says why. */
   readonly engine: Engine;
   /** Name in the repository. */

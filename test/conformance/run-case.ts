@@ -5,7 +5,7 @@ import type { Engine } from '../../src/engine/types.ts';
 import { toEdgewiseError } from '../../src/errors.ts';
 import { decodeModel } from '../../src/repository/onnx/proto.ts';
 import { engineText } from '../../src/repository/publish/reference.ts';
-import type { SigningKey } from '../../src/repository/signing/private-key.ts';
+import type { PublisherSigningKey } from '../../src/repository/signing/bundle.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { type BackendCase, readModel, readTensors } from './cases.ts';
 import { exactly, findDifference, tolerance } from './compare.ts';
@@ -21,7 +21,7 @@ export type Outcome =
 export interface CaseServices {
   readonly engine: Engine;
   readonly admin: AdminClient;
-  readonly signingKey: SigningKey;
+  readonly signingKey: PublisherSigningKey;
   readonly inference: InferenceClient;
 }
 

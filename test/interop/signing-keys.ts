@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { localPublisher } from '../../scripts/local-publisher.ts';
 import { curveNames } from '../../src/repository/signing/curve.ts';
-import { generateKey } from '../../src/repository/signing/private-key.ts';
+import { generatePublisherKey } from '../../src/cli/signing-key.ts';
 import { publicKeyPem } from '../../src/repository/signing/public-key.ts';
 
 export interface InteropPublisher {
@@ -24,7 +24,7 @@ export async function writeSigningKeys(folder: string): Promise<InteropPublisher
   const trusted: unknown[] = JSON.parse((await localPublisher()).trustedPublishers);
   for (const curve of curveNames) {
     const name = curve.replace('-', '').toLowerCase();
-    const { privatePem, publicKey } = await generateKey(curve);
+    const { privatePem, publicKey } = generatePublisherKey(curve);
     const key = publicKeyPem(publicKey);
     writeFileSync(join(folder, `${name}.pem`), privatePem, { mode: 0o600 });
     writeFileSync(join(folder, `${name}.pub.pem`), key);

@@ -7,7 +7,7 @@ import { changeIndex, readIndex } from '../../src/repository/index/store.ts';
 import { ModelRepository } from '../../src/repository/model-repository.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
-import { generateKey, readSigningKey } from '../../src/repository/signing/private-key.ts';
+import { generatePublisherKey, readSigningKey } from '../../src/cli/signing-key.ts';
 import type { TrustedPublisher } from '../../src/repository/signing/publishers.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import type { Digest } from '../../src/storage/types.ts';
@@ -15,7 +15,7 @@ import { publishers, signed } from '../support/publisher.ts';
 import { tamperings } from '../support/tampering.ts';
 import { gated, ManualClock, type MiniatureModel, memoryStores, miniature } from './fixtures.ts';
 
-const acmeKey = await generateKey('P-384');
+const acmeKey = generatePublisherKey('P-384');
 const acme: TrustedPublisher = { name: 'acme', key: acmeKey.publicKey };
 
 async function signedByAcme(manifest: Manifest): Promise<Bytes> {

@@ -6,7 +6,7 @@ import type { DevServer } from '../../scripts/dev-server.ts';
 import { type AdminClient, createAdminClient } from '../../src/client/admin-client.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
-import { readSigningKey } from '../../src/repository/signing/private-key.ts';
+import { readSigningKey } from '../../src/cli/signing-key.ts';
 import { startService } from '../support/dev-service.ts';
 import { constantModel, fillModel, identityModel, reshapeModel } from '../support/onnx-models.ts';
 import { licenceBytes, licenceDigest } from '../support/terms.ts';

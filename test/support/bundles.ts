@@ -1,7 +1,7 @@
 /** Bundles that no honest signer makes: any payload, truly signed with the key that services under test trust. */
 import { encodeBase64 } from '../../src/bytes.ts';
 import { preAuthenticationEncoding } from '../../src/repository/signing/envelope.ts';
-import { readSigningKey } from '../../src/repository/signing/private-key.ts';
+import { readSigningKey } from '../../src/cli/signing-key.ts';
 import { publisherKey } from './publisher.ts';
 
 export type Json = Record<string, unknown>;
@@ -38,7 +38,7 @@ export async function bundleOf(
   } = options;
   const signingKey = await readSigningKey(key);
   const payload = bytesOf(typeof statement === 'string' ? statement : JSON.stringify(statement));
-  const signature = await signingKey.sign(preAuthenticationEncoding(payloadType, payload));
+  const signature = signingKey.sign(preAuthenticationEncoding(payloadType, payload));
   return bytesOf(
     JSON.stringify(change(plainBundle(signingKey.fingerprint, payload, payloadType, signature))),
   );

@@ -3,7 +3,7 @@ import { encodeManifest } from '../../src/repository/documents.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import type { Signed } from '../../src/repository/signed-version.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
-import { readSigningKey } from '../../src/repository/signing/private-key.ts';
+import { readSigningKey } from '../../src/cli/signing-key.ts';
 import { publicKeyPem } from '../../src/repository/signing/public-key.ts';
 import type { TrustedPublisher } from '../../src/repository/signing/publishers.ts';
 import type { Digest } from '../../src/storage/types.ts';

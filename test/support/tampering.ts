@@ -3,7 +3,7 @@ import type { Bytes } from '../../src/bytes.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
-import { generateKey, readSigningKey } from '../../src/repository/signing/private-key.ts';
+import { generatePublisherKey, readSigningKey } from '../../src/cli/signing-key.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { bundleOf, type Json, statementIn } from './bundles.ts';
 import { publisherKey, signed } from './publisher.ts';
@@ -20,7 +20,7 @@ interface Predicate {
   readonly serialization: Json;
 }
 
-const stranger = (await generateKey('P-256')).privatePem;
+const stranger = generatePublisherKey('P-256').privatePem;
 const zeros = '0'.repeat(64);
 
 /** Truly signed by the trusted publisher, with the statement changed. The root is made to fit unless it is what is wrong. */

@@ -3,10 +3,10 @@ import { dirname } from 'node:path';
 import { type Command, Option } from 'commander';
 import { EdgewiseError } from '../../errors.ts';
 import { type CurveName, curveNames } from '../../repository/signing/curve.ts';
-import { generateKey } from '../../repository/signing/private-key.ts';
 import { fingerprintOf, publicKeyPem } from '../../repository/signing/public-key.ts';
 import { print } from '../command.ts';
 import { privateKeyFile } from '../publisher-keys.ts';
+import { generatePublisherKey } from '../signing-key.ts';
 
 /** Every verb of `edgewise publisher`. */
 export function addPublisherCommands(program: Command): void {
@@ -34,7 +34,7 @@ function publicFileOf(privateFile: string): string {
 }
 
 async function keygen({ out, name, curve, json = false }: KeygenOptions): Promise<void> {
-  const { privatePem, publicKey } = await generateKey(curve);
+  const { privatePem, publicKey } = generatePublisherKey(curve);
   const publicPem = publicKeyPem(publicKey);
   const publicFile = publicFileOf(out);
   await mkdir(dirname(out), { recursive: true });

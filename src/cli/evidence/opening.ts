@@ -1,10 +1,10 @@
 /** The inputs and outputs that a receipt's commitments are opened with. */
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
-import type { NamedTensors } from '../../governance/receipt/canonical-tensors.ts';
 import type { GivenSalts, Side } from '../../governance/receipt/commitment.ts';
 import { peekReceipt } from '../../governance/receipt/read.ts';
 import { inputsOfBody, outputsOfBody } from '../../governance/verify/bodies.ts';
 import type { Level } from '../../governance/verify/verify-receipt.ts';
+import type { NamedTensors } from '../../tensor/tensor.ts';
 import type { KeptAnswer } from './kept-answer.ts';
 import { bytesAt } from './places.ts';
 

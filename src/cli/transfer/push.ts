@@ -16,7 +16,7 @@ import { type ModelFile, readSource } from '../../repository/publish/source.ts';
 import type { PackageBlob, PublishEngines, PublishStep } from '../../repository/publish/types.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import { signModel } from '../../repository/signing/model-signature.ts';
-import { readSigningKey } from '../../repository/signing/private-key.ts';
+import { readSigningKey } from '../signing-key.ts';
 import {
   comparedVersion,
   conflictReasons,

@@ -1,6 +1,6 @@
 /** Verifies an answer as HTTP delivered it: its `Content-Digest`, and its message signature. */
 import { isEdgewiseError } from '../../errors.ts';
-import { contentDigest, type Exchange, matchesContentDigest, verifyAnswer } from '../http-signature.ts';
+import { contentDigest, type HttpExchange, matchesContentDigest, verifyAnswer } from '../http-signature.ts';
 import { importVerifyingKeys } from '../receipt/keys.ts';
 import type { Level } from './verify-receipt.ts';
 
@@ -11,10 +11,10 @@ export interface SignedAnswerLevels {
   readonly httpSignature: Level;
 }
 
-export interface SignedAnswerEvidence extends Omit<Exchange, 'targetUri'> {
+export interface SignedAnswerEvidence extends Omit<HttpExchange, 'targetUri'> {
   /** The address that the request was sent to; without a path, the address is unknown and the signature is not verified. */
   readonly targetUri: string | undefined;
-  readonly requestBody: Exchange['body'] | undefined;
+  readonly requestBody: HttpExchange['body'] | undefined;
   /** The document at `/.well-known/jwks.json`. */
   readonly jwks: unknown;
   /** The nonce of the request's `Accept-Signature`. The answer must be signed with it. */

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { type Bytes, decodeBase64, encodeBase64 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { type Envelope, preAuthenticationEncoding } from './envelope.ts';
-import type { SigningKey } from './private-key.ts';
+import type { PublicKey } from './public-key.ts';
 import { encodeStatement, parseStrictly, payloadType, type Statement } from './statement.ts';
 
 /** A statement names a handful of files; far larger ones are not read. */
@@ -59,9 +59,17 @@ export function parseBundle(bytes: Uint8Array): Bundle {
   };
 }
 
-export async function signStatement(statement: Statement, key: SigningKey): Promise<Bytes> {
+/** A publisher's private key. */
+export interface PublisherSigningKey {
+  readonly publicKey: PublicKey;
+  readonly fingerprint: string;
+  /** Returns the signature as DER. */
+  sign(message: Bytes): Bytes;
+}
+
+export async function signStatement(statement: Statement, key: PublisherSigningKey): Promise<Bytes> {
   const payload = encodeStatement(statement);
-  const signature = await key.sign(preAuthenticationEncoding(payloadType, payload));
+  const signature = key.sign(preAuthenticationEncoding(payloadType, payload));
   const bundle: z.input<typeof bundleSchema> = {
     mediaType,
     verificationMaterial: { publicKey: { hint: key.fingerprint }, tlogEntries: [] },

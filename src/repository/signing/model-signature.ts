@@ -3,9 +3,8 @@ import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { Digest } from '../../storage/types.ts';
 import type { Manifest } from '../schema.ts';
-import { type Bundle, signStatement } from './bundle.ts';
+import { type Bundle, type PublisherSigningKey, signStatement } from './bundle.ts';
 import { isSignedWith } from './envelope.ts';
-import type { SigningKey } from './private-key.ts';
 import type { Signer } from './publishers.ts';
 import { createStatement, parseStatement, type Resource } from './statement.ts';
 
@@ -34,7 +33,7 @@ export function modelFiles({ manifest, manifestDigest }: SignedVersion): readonl
 }
 
 /** @returns The bundle: the bytes of `model.sig`. */
-export async function signModel(version: SignedVersion, key: SigningKey): Promise<Bytes> {
+export async function signModel(version: SignedVersion, key: PublisherSigningKey): Promise<Bytes> {
   const { name, version: number } = version.manifest;
   return signStatement(await createStatement(`${name}@${number}`, modelFiles(version)), key);
 }

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { decodeBase64, encodeBase64 } from '../../../src/bytes.ts';
 import { curveNames, curves, derSignature, rawSignature } from '../../../src/repository/signing/curve.ts';
 import { readDer, writeDer } from '../../../src/repository/signing/der.ts';
-import { generateKey, readSigningKey } from '../../../src/repository/signing/private-key.ts';
+import { generatePublisherKey, readSigningKey } from '../../../src/cli/signing-key.ts';
 import { parsePublicKey, publicKeyPem } from '../../../src/repository/signing/public-key.ts';
 import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
 import { bytesOf } from '../fixtures.ts';
@@ -86,7 +86,7 @@ describe.each(curveNames)('a key on %s', (name) => {
   it.each(['pkcs8', 'sec1'] as const)('is read as OpenSSL writes it in %s, and signs', async (type) => {
     const key = await readSigningKey(pair.privateKey.export({ type, format: 'pem' }).toString());
     expect(publicKeyPem(key.publicKey)).toBe(publicPem);
-    const signature = await key.sign(message);
+    const signature = key.sign(message);
     expect(nodeVerify(curves[name].hash, message, pair.publicKey, signature)).toBe(true);
   });
 
@@ -98,7 +98,7 @@ describe.each(curveNames)('a key on %s', (name) => {
   });
 
   it('that is made here is one', async () => {
-    const made = await generateKey(name);
+    const made = generatePublisherKey(name);
     const read = await readSigningKey(made.privatePem);
     expect(read.publicKey).toEqual(made.publicKey);
     expect(await trustPublishers([{ name, key: made.publicKey }]).find(read.fingerprint)).toMatchObject({

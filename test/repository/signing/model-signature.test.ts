@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { encodeManifest } from '../../../src/repository/documents.ts';
 import { verifySignature } from '../../../src/repository/signed-version.ts';
 import { signModel } from '../../../src/repository/signing/model-signature.ts';
-import { generateKey, readSigningKey } from '../../../src/repository/signing/private-key.ts';
+import { generatePublisherKey, readSigningKey } from '../../../src/cli/signing-key.ts';
 import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
 import {
   createStatement,
@@ -25,7 +25,7 @@ describe('verifySignature()', () => {
   it.each(['P-256', 'P-384', 'P-521'] as const)(
     'accepts what signModel() made on %s, from its publisher alone',
     async (curve) => {
-      const { privatePem, publicKey } = await generateKey(curve);
+      const { privatePem, publicKey } = generatePublisherKey(curve);
       const bundle = await signModel(version, await readSigningKey(privatePem));
       const accepted = await verifySignature(
         bundle,

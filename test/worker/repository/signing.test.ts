@@ -6,7 +6,7 @@ import { parseBundle } from '../../../src/repository/signing/bundle.ts';
 import { curveNames } from '../../../src/repository/signing/curve.ts';
 import { isSignedWith } from '../../../src/repository/signing/envelope.ts';
 import { signModel } from '../../../src/repository/signing/model-signature.ts';
-import { generateKey, readSigningKey } from '../../../src/repository/signing/private-key.ts';
+import { generatePublisherKey, readSigningKey } from '../../../src/cli/signing-key.ts';
 import { parsePublicKey } from '../../../src/repository/signing/public-key.ts';
 import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
 import { parseStatement } from '../../../src/repository/signing/statement.ts';
@@ -40,7 +40,7 @@ describe.each([
 it.each(curveNames)('signs and verifies on %s, and refuses every tampering', async (curve) => {
   const { manifest } = await miniature();
   const version = { manifest, manifestDigest: (await encodeManifest(manifest)).digest };
-  const { privatePem, publicKey } = await generateKey(curve);
+  const { privatePem, publicKey } = generatePublisherKey(curve);
   const key = await readSigningKey(privatePem);
   const trusted = trustPublishers([...publishers, { name: 'acme', key: publicKey }]);
   const { signer } = await verifySignature(await signModel(version, key), trusted, version);
