@@ -9,13 +9,8 @@ import { DurableObject } from 'cloudflare:workers';
 import { systemClock } from '../async/clock.ts';
 import { type ErrorCode, isEdgewiseError } from '../errors.ts';
 import { readLogKeys } from '../governance/log/keys.ts';
-import { createSequencer } from '../governance/log/sequencer.ts';
-import {
-  createLogService,
-  type KeptSealed,
-  type LogLocation,
-  type LogService,
-} from '../governance/log/service.ts';
+import { Sequencer } from '../governance/log/sequencer.ts';
+import { type KeptSealed, type LogLocation, LogService } from '../governance/log/service.ts';
 import type { LogRecord } from '../governance/log/types.ts';
 import { r2LogObjects } from './log-objects.ts';
 import { durableObjectLogState } from './log-state.ts';
@@ -105,9 +100,9 @@ export class TransparencyLog extends DurableObject<Env> {
     const isWaiting = state.end() > (state.head()?.size ?? 0);
     this.#isAlarmSet ||= (await this.ctx.storage.getAlarm()) !== null;
     if (isWaiting && !this.#isAlarmSet) await this.#setAlarm(roundIntervalMs);
-    return createLogService({
+    return new LogService({
       state,
-      sequencer: createSequencer({ state, objects: r2LogObjects(RECORDS), ...keys }),
+      sequencer: new Sequencer({ state, objects: r2LogObjects(RECORDS), ...keys }),
       clock: systemClock,
       // In the same turn as the entries' rows, so that both are written, or neither.
       schedule: () => void (this.#isAlarmSet || this.#setAlarm(roundIntervalMs)),

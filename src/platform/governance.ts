@@ -1,7 +1,7 @@
 /** Puts together what an edge accounts for its answers with. */
 import type { Clock } from '../async/clock.ts';
 import { createGrantRevisions } from '../governance/accounts/grant-revisions.ts';
-import { createAppender } from '../governance/log/appender.ts';
+import { BatchingAppender } from '../governance/log/appender.ts';
 import type { ReceiptLog } from '../governance/log/types.ts';
 import type { SignedPack } from '../governance/policy/packs.ts';
 import { Stops } from '../governance/policy/stops.ts';
@@ -73,7 +73,7 @@ export function createGovernance(
     vault: new Vault({ state: records, keys: keys.records, clock, now }),
     receipts,
     logKey: keys.log,
-    appender: createAppender({ log: receipts, clock }),
+    appender: new BatchingAppender({ log: receipts, clock }),
     defer,
     logger,
   };

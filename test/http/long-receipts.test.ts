@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { EdgewiseError } from '../../src/errors.ts';
+import type { LazyRecord } from '../../src/governance/log/appender.ts';
 import { memoryLog } from '../../src/governance/log/memory-log.ts';
 import type { LogRecord, ReceiptLog } from '../../src/governance/log/types.ts';
 import { createApp } from '../../src/http/app.ts';
@@ -119,7 +120,11 @@ describe('what cannot be accounted for', () => {
     const flush = async () => {
       flushed += 1;
     };
-    const full = { ...governance.appender, hasRoom: () => false, flush };
+    const full = {
+      add: (receipt: LazyRecord) => governance.appender.add(receipt),
+      hasRoom: () => false,
+      flush,
+    };
     const app = createApp({ ...service.services, governance: { ...governance, appender: full } });
     const answer = await app.fetch(new Request(`http://edge.test${path}`, wanted));
     expect(answer.status).toBe(503);

@@ -1,28 +1,28 @@
 /**
  * Gathers the records of one isolate's requests into batches for the log.
  *
- * Made for isolates whose requests may end in the middle of anything. Each `add` is the work of its own request, which
- * hands the promise to `waitUntil`; whichever request wakes first sends what all have added. None depends on that one
- * living on: a batch that was sent and not heard of for a while is taken back and sent again by whoever comes next.
- * Sending twice is harmless, since the log knows a receipt by its hash. What a request adds and what it holds of the
- * memory is counted where the batch is settled, not where the request goes on, for it may never go on.
+ * A Worker may end a request at any moment, so no record depends on the request that added it. Each request hands the
+ * promise of its `add` to `waitUntil`; the first request to wake sends the records of all. If that request ends before
+ * its batch is answered, the next request takes the batch back and sends it again. Sending twice is harmless, because the
+ * log knows a receipt by its hash. Memory is released where a batch is settled, not where a request resumes, because the
+ * request may never resume.
  */
 import type { Clock } from '../../async/clock.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { LogRecord, ReceiptLog } from './types.ts';
 
 /**
- * A record that is made when its batch is sent, some milliseconds after the answer: hashing and sealing take as long as
- * signing did, and whoever asks again is not to wait for that.
+ * A record that is made when its batch is sent, some milliseconds after the answer. Hashing and sealing take as long as
+ * signing did, and the caller's next request must not wait for them.
  */
-export interface DueRecord {
-  /** About what it will weigh. */
+export interface LazyRecord {
+  /** Approximate size of the record. */
   readonly byteLength: number;
-  /** Called again where it has not come to its end: the request that waited for it may be no more. */
+  /** Called again if the first call never settles, because the request that awaited it has ended. */
   make(): LogRecord | Promise<LogRecord>;
 }
 
-export function madeRecord(record: LogRecord): DueRecord {
+export function wrapRecord(record: LogRecord): LazyRecord {
   return { byteLength: record.entry.length + (record.sealed?.length ?? 0), make: () => record };
 }
 
@@ -30,17 +30,17 @@ export interface LogAppender {
   /**
    * Resolves when the log has the record, durably.
    *
-   * @throws EdgewiseError `records_unavailable` when it could not be put there: the receipt's holder can hand it in.
+   * @throws EdgewiseError `records_unavailable` when the log did not take the record. The receipt's holder can submit it later.
    */
-  add(record: DueRecord): Promise<void>;
+  add(record: LazyRecord): Promise<void>;
   /**
-   * Whether what is answered now will find room here. A quarter is kept back for what is being answered already: what finds
-   * none is given to its caller, and missing to everybody else until handed in.
+   * Reports whether the record of a request that starts now will find room. A quarter of the memory is reserved for
+   * requests in progress. A receipt that finds no room still reaches its caller, but the log lacks it until it is submitted.
    */
   hasRoom(): boolean;
   /**
-   * Sends of what waits as much as goes at once, unless something is under way: for requests that are turned away for want of
-   * room, since those that added it may be no more. Does not reject.
+   * Sends one batch of the queued records, unless a batch is in flight. Called by requests that are refused because there
+   * is no room: the requests that added the records may have ended. Does not reject.
    */
   flush(): Promise<void>;
 }
@@ -48,27 +48,28 @@ export interface LogAppender {
 export interface AppenderOptions {
   readonly log: Pick<ReceiptLog, 'append'>;
   readonly clock: Clock;
-  /** How long a record waits for others to go with it. */
+  /** How long a record waits for others to join its batch. */
   readonly windowMs?: number;
   readonly maxBatchRecords?: number;
-  /** Of the records that are not in the log yet, together. */
+  /** Limit for all records that are not in the log yet, together. */
   readonly maxHeldBytes?: number;
   readonly maxAttempts?: number;
-  /** Before the second attempt; doubles with each further one. */
+  /** Delay before the second attempt; doubles with each further one. */
   readonly backoffMs?: number;
-  /** A batch that is not answered for so long is sent again. */
+  /** A batch without an answer after this time is sent again. */
   readonly patienceMs?: number;
 }
 
+/** One record on its way into the log. */
 interface Slot {
-  readonly due: DueRecord;
+  readonly source: LazyRecord;
   record: LogRecord | undefined;
   readonly bytes: number;
   attempts: number;
-  /** Waits to be sent, as against: is under way, or settled. */
-  isHeld: boolean;
+  /** True while queued; false once sent or settled. */
+  isQueued: boolean;
   outcome: { readonly failure: unknown } | 'appended' | undefined;
-  /** Wakes the request that added it. */
+  /** Wakes the request that added the record. */
   wake: () => void;
 }
 
@@ -77,155 +78,169 @@ interface Batch {
   readonly sentMs: number;
 }
 
+const defaults = {
+  windowMs: 50,
+  maxBatchRecords: 256,
+  maxHeldBytes: 8 * 1024 * 1024,
+  maxAttempts: 7,
+  backoffMs: 200,
+  patienceMs: 5000,
+};
 const roomShare = 0.75;
-/** What a record weighs beside its bytes: objects, strings, a promise and a timer. */
+/** Memory of a queued record beside its bytes: objects, strings, a promise and a timer. */
 const recordOverheadBytes = 500;
 
-export function createAppender(options: AppenderOptions): LogAppender {
-  const {
-    log,
-    clock,
-    windowMs = 50,
-    maxBatchRecords = 256,
-    maxHeldBytes = 8 * 1024 * 1024,
-    maxAttempts = 7,
-    backoffMs = 200,
-    patienceMs = 5000,
-  } = options;
-  const held = new Set<Slot>();
-  const underway = new Set<Batch>();
-  let heldBytes = 0;
+export class BatchingAppender implements LogAppender {
+  readonly #options: Required<AppenderOptions>;
+  readonly #queued = new Set<Slot>();
+  readonly #inFlight = new Set<Batch>();
+  #heldBytes = 0;
 
-  /** Until it is woken, or the time is over. The timer is of the request that waits, so only that one cancels it. */
-  async function wait(slot: Slot, ms: number): Promise<void> {
+  constructor(options: AppenderOptions) {
+    this.#options = { ...defaults, ...options };
+  }
+
+  hasRoom(): boolean {
+    return this.#heldBytes < this.#options.maxHeldBytes * roomShare;
+  }
+
+  async flush(): Promise<void> {
+    this.#takeBack();
+    if (this.#queued.size === 0 || this.#inFlight.size > 0) return;
+    await this.#send(this.#dequeue([...this.#queued].slice(0, this.#options.maxBatchRecords)));
+  }
+
+  async add(source: LazyRecord): Promise<void> {
+    const slot = this.#enqueue(source);
+    if (this.#queued.size < this.#options.maxBatchRecords) await this.#wait(slot, this.#options.windowMs);
+    for (this.#takeBack(); slot.outcome === undefined; this.#takeBack()) {
+      // Not awaited: if its answer never comes, the batch is sent again.
+      if (slot.isQueued) void this.#send(this.#batchWith(slot));
+      await this.#wait(slot, this.#options.patienceMs);
+      if (slot.isQueued) await this.#wait(slot, this.#options.backoffMs * 2 ** (slot.attempts - 1));
+    }
+    if (slot.outcome !== 'appended') {
+      throw notRecorded(`${slot.attempts} attempts failed`, slot.outcome.failure);
+    }
+  }
+
+  #enqueue(source: LazyRecord): Slot {
+    const bytes = source.byteLength + recordOverheadBytes;
+    if (this.#heldBytes + bytes > this.#options.maxHeldBytes) {
+      throw notRecorded(
+        `the queue holds ${this.#heldBytes} bytes, and its limit is ${this.#options.maxHeldBytes} bytes`,
+      );
+    }
+    this.#heldBytes += bytes;
+    const slot: Slot = {
+      source,
+      record: undefined,
+      bytes,
+      attempts: 0,
+      isQueued: true,
+      outcome: undefined,
+      wake: () => {},
+    };
+    this.#queued.add(slot);
+    return slot;
+  }
+
+  /** Waits until the slot is woken or the time is over. The timer belongs to the waiting request, so only it cancels it. */
+  async #wait(slot: Slot, ms: number): Promise<void> {
     let cancel = () => {};
     await new Promise<void>((resolve) => {
       slot.wake = resolve;
-      cancel = clock.after(ms, resolve);
+      cancel = this.#options.clock.after(ms, resolve);
     });
     cancel();
   }
 
-  function settle(slot: Slot, outcome: NonNullable<Slot['outcome']>): void {
+  #settle(slot: Slot, outcome: NonNullable<Slot['outcome']>): void {
     if (slot.outcome !== undefined) return;
     slot.outcome = outcome;
-    slot.isHeld = false;
-    held.delete(slot);
-    heldBytes -= slot.bytes;
+    slot.isQueued = false;
+    this.#queued.delete(slot);
+    this.#heldBytes -= slot.bytes;
   }
 
-  function hold(slot: Slot): void {
-    slot.isHeld = true;
-    held.add(slot);
-  }
-
-  function attempted(slot: Slot, failure: unknown, isFinal: boolean): void {
+  /** Counts a failed attempt: queues the slot again, or settles it after the last attempt. */
+  #failAttempt(slot: Slot, failure: unknown, isFinal: boolean): void {
     if (slot.outcome !== undefined) return;
     slot.attempts += 1;
-    if (isFinal || slot.attempts >= maxAttempts) settle(slot, { failure });
-    else hold(slot);
-  }
-
-  /** Takes back what was sent by a request that may be no more. */
-  function takeBack(): void {
-    for (const batch of underway) {
-      if (clock.now() - batch.sentMs < patienceMs) continue;
-      underway.delete(batch);
-      for (const slot of batch.slots) attempted(slot, new Error('no answer in time'), false);
+    if (isFinal || slot.attempts >= this.#options.maxAttempts) {
+      this.#settle(slot, { failure });
+    } else {
+      slot.isQueued = true;
+      this.#queued.add(slot);
     }
   }
 
-  function batchWith(slot: Slot): Batch {
-    const others = [...held].filter((other) => other !== slot);
-    return batchOf([slot, ...others.slice(0, maxBatchRecords - 1)]);
+  /** Queues batches again that have no answer in time: the request that sent them may have ended. */
+  #takeBack(): void {
+    for (const batch of this.#inFlight) {
+      if (this.#options.clock.now() - batch.sentMs < this.#options.patienceMs) continue;
+      this.#inFlight.delete(batch);
+      for (const slot of batch.slots) this.#failAttempt(slot, new Error('no answer in time'), false);
+    }
   }
 
-  function batchOf(slots: readonly Slot[]): Batch {
+  #batchWith(slot: Slot): Batch {
+    const others = [...this.#queued].filter((other) => other !== slot);
+    return this.#dequeue([slot, ...others.slice(0, this.#options.maxBatchRecords - 1)]);
+  }
+
+  #dequeue(slots: readonly Slot[]): Batch {
     for (const slot of slots) {
-      slot.isHeld = false;
-      held.delete(slot);
+      slot.isQueued = false;
+      this.#queued.delete(slot);
     }
-    return { slots, sentMs: clock.now() };
+    return { slots, sentMs: this.#options.clock.now() };
   }
 
-  /** Makes them one after another. One that cannot be made does not take the others with it. */
-  async function recordsOf(batch: Batch): Promise<LogRecord[]> {
+  /** Does not reject: each slot is settled, or queued again. */
+  async #send(batch: Batch): Promise<void> {
+    const { slots } = batch;
+    this.#inFlight.add(batch);
+    try {
+      const records = await this.#makeRecords(batch);
+      if (records.length > 0) await this.#options.log.append(records);
+      for (const slot of slots) this.#settle(slot, 'appended');
+    } catch (error) {
+      // A batch that was taken back meanwhile is in the hands of another request.
+      if (this.#inFlight.has(batch)) await this.#failBatch(slots, error);
+    } finally {
+      this.#inFlight.delete(batch);
+      for (const slot of slots) slot.wake();
+    }
+  }
+
+  /** Makes the records one after another. A record that cannot be made does not fail the others. */
+  async #makeRecords(batch: Batch): Promise<LogRecord[]> {
     const records: LogRecord[] = [];
     for (const slot of batch.slots) {
       try {
-        slot.record ??= await slot.due.make();
+        slot.record ??= await slot.source.make();
         records.push(slot.record);
       } catch (cause) {
-        // Of a batch that was taken back, somebody else makes it again.
-        if (underway.has(batch)) attempted(slot, cause, true);
+        // If the batch was taken back, another request makes the record again.
+        if (this.#inFlight.has(batch)) this.#failAttempt(slot, cause, true);
         slot.wake();
       }
     }
     return records;
   }
 
-  /** Does not reject: each slot has its outcome, or is held again. */
-  async function send(batch: Batch): Promise<void> {
-    const { slots } = batch;
-    underway.add(batch);
-    try {
-      const records = await recordsOf(batch);
-      if (records.length > 0) await log.append(records);
-      for (const slot of slots) settle(slot, 'appended');
-    } catch (error) {
-      // A batch that was taken back meanwhile is others' business.
-      if (underway.has(batch)) await failed(slots, error);
-    } finally {
-      underway.delete(batch);
-      for (const slot of slots) slot.wake();
-    }
-  }
-
-  async function failed(slots: readonly Slot[], error: unknown): Promise<void> {
+  async #failBatch(slots: readonly Slot[], error: unknown): Promise<void> {
     const isRefused = isEdgewiseError(error) && error.code === 'invalid_request';
     if (isRefused && slots.length > 1) {
-      // One record that the log refuses does not take the others with it.
-      await Promise.all(slots.map((slot) => send(batchOf([slot]))));
+      // Each record is sent alone, so that only the one that the log refuses fails.
+      await Promise.all(slots.map((slot) => this.#send(this.#dequeue([slot]))));
       return;
     }
-    for (const slot of slots) attempted(slot, error, isRefused);
+    for (const slot of slots) this.#failAttempt(slot, error, isRefused);
   }
-
-  return {
-    hasRoom: () => heldBytes < maxHeldBytes * roomShare,
-    async flush() {
-      takeBack();
-      if (held.size > 0 && underway.size === 0) await send(batchOf([...held].slice(0, maxBatchRecords)));
-    },
-    async add(due) {
-      const bytes = due.byteLength + recordOverheadBytes;
-      if (heldBytes + bytes > maxHeldBytes)
-        throw notRecorded(`${heldBytes} bytes wait for it, wanted ${maxHeldBytes} at most`);
-      heldBytes += bytes;
-      const slot: Slot = {
-        due,
-        record: undefined,
-        bytes,
-        attempts: 0,
-        isHeld: false,
-        outcome: undefined,
-        wake: () => {},
-      };
-      hold(slot);
-      if (held.size < maxBatchRecords) await wait(slot, windowMs);
-      for (takeBack(); slot.outcome === undefined; takeBack()) {
-        // Not waited for itself: should its answer never come, the batch is sent again.
-        if (slot.isHeld) void send(batchWith(slot));
-        await wait(slot, patienceMs);
-        if (slot.isHeld) await wait(slot, backoffMs * 2 ** (slot.attempts - 1));
-      }
-      if (slot.outcome !== 'appended') {
-        throw notRecorded(`${slot.attempts} attempts failed`, slot.outcome.failure);
-      }
-    },
-  };
 }
 
-function notRecorded(why: string, cause?: unknown): EdgewiseError {
-  return new EdgewiseError('records_unavailable', `receipt is not put on record: ${why}`, { cause });
+function notRecorded(reason: string, cause?: unknown): EdgewiseError {
+  return new EdgewiseError('records_unavailable', `the receipt was not put on record: ${reason}`, { cause });
 }

@@ -3,8 +3,8 @@ import type { Clock } from '../../async/clock.ts';
 import { type LogKeyTexts, readLogKeys } from './keys.ts';
 import { memoryLogObjects, memoryLogState } from './memory-store.ts';
 import { receiptLog } from './receipt-log.ts';
-import { createSequencer } from './sequencer.ts';
-import { createLogService } from './service.ts';
+import { Sequencer } from './sequencer.ts';
+import { LogService } from './service.ts';
 import type { LogObjects, LogState } from './store.ts';
 import type { ReceiptLog } from './types.ts';
 
@@ -27,10 +27,10 @@ const defaultIntervalMs = 1000;
 export async function memoryLog(options: MemoryLogOptions): Promise<MemoryLog> {
   const { clock, intervalMs = defaultIntervalMs } = options;
   const { state = memoryLogState(), objects = memoryLogObjects() } = options;
-  const sequencer = createSequencer({ state, objects, ...(await readLogKeys(options)) });
+  const sequencer = new Sequencer({ state, objects, ...(await readLogKeys(options)) });
   let isDue = false;
 
-  const service = createLogService({ state, sequencer, clock, schedule });
+  const service = new LogService({ state, sequencer, clock, schedule });
 
   function schedule(): void {
     if (isDue) return;

@@ -1,15 +1,15 @@
 /**
- * One round of sequencing after another: entries that wait become part of the tree.
+ * The sequencer makes waiting entries part of the tree, one round after another.
  *
- * The order of an entry is fixed when it is appended, so what a round writes follows from the state alone, and a round
- * that broke off anywhere is repaired by running it again:
+ * The position of an entry is fixed when it is appended, so the state alone determines what a round writes, and a round
+ * that was interrupted anywhere is repaired by running it again:
  *
- * 1. Files first. Each is created once; one that is there already must hold the same bytes.
- * 2. Then the state commits to size, root and signed checkpoint, in one transaction.
- * 3. Then the checkpoint is published, over the one that was published before and no other.
+ * 1. Write the files. Each is created once; a file that exists already must hold the same bytes.
+ * 2. Commit size, root and signed checkpoint to the state, in one transaction.
+ * 3. Publish the checkpoint, replacing only the one that was published before.
  *
- * What is published is compared with the state before anything is written: a state that was set back (a restored
- * backup) must not give new entries to places that have been shown, nor sign a second root for a size.
+ * The published checkpoint is compared with the state before anything is written: a state that was rolled back (a
+ * restored backup) must not give published positions to new entries, nor sign a second root for a size.
  */
 import { equalBytes, utf8 } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
@@ -27,7 +27,7 @@ import {
 import { emptyTree, rangeRoot, rootOf } from './merkle.ts';
 import { formatNote, type NoteSigner, type NoteVerifier, parseVerifierKey } from './note.ts';
 import type { LogHead, LogObjects, LogRow, LogState } from './store.ts';
-import { checkpointPath, type TileRef, tileNodes, tilePath, tileWidth } from './tiles.ts';
+import { checkpointPath, type ReadFile, type TileRef, tileNodes, tilePath, tileWidth } from './tiles.ts';
 
 export interface SequencerOptions {
   readonly state: LogState;
@@ -35,130 +35,145 @@ export interface SequencerOptions {
   /** Its name is the log's origin. */
   readonly signer: NoteSigner;
   readonly witnesses: readonly NoteVerifier[];
-  /** Bounds the memory and the time of a round; what is beyond waits for the next. */
+  /** Limits the memory and the time of a round; further entries wait for the next one. */
   readonly maxRoundEntries?: number | undefined;
-  /** Of sealed receipts; a bundle more at most. A Durable Object has 128 MB, and they stand in it twice. */
+  /**
+   * Limits the sealed receipts of a round, which may exceed it by one bundle. A Durable Object has 128 MB and holds them
+   * twice during a round.
+   */
   readonly maxRoundBytes?: number | undefined;
 }
 
-export interface Sequencer {
-  /** Makes entries that wait part of the tree. @returns whether more of them wait. */
-  round(): Promise<boolean>;
-  /** Repairs what a crash left undone, and says how large the published tree is. */
-  ready(): Promise<number>;
-  /** See `ReceiptLog.cosign`. */
-  cosign(note: string): Promise<void>;
-}
-
-/** What holds between rounds; read anew after any failure. */
+/** What is known between rounds; read again after any failure. */
 interface Loaded {
   readonly frontier: Frontier;
-  /** Undefined for a log that has not committed to anything. */
+  /** Undefined until the log has committed to a tree. */
   readonly head: LogHead | undefined;
-  /** Of the published checkpoint; undefined where none is. */
+  /** Etag of the published checkpoint; undefined if none is published. */
   readonly etag: string | undefined;
 }
 
 const defaultMaxRoundEntries = 4096;
 const defaultMaxRoundBytes = 8 * 1024 * 1024;
 /** Files written at a time: as many connections as a Worker may have open. */
-const writesAtOnce = 6;
+const concurrentWrites = 6;
 
-export function createSequencer(options: SequencerOptions): Sequencer {
-  const { state, objects, signer, maxRoundEntries = defaultMaxRoundEntries } = options;
-  const { maxRoundBytes = defaultMaxRoundBytes } = options;
-  const verifier = parseVerifierKey(signer.verifierKey);
-  let loaded: Loaded | undefined;
-  let last: Promise<unknown> = Promise.resolve();
+export class Sequencer {
+  readonly #options: SequencerOptions;
+  readonly #verifier: Promise<NoteVerifier>;
+  readonly #read: ReadFile;
+  #loaded: Loaded | undefined;
+  #last: Promise<unknown> = Promise.resolve();
 
-  /** One at a time. A failure leaves it open what happened, so everything is read anew the next time. */
-  function alone<T>(task: (known: Loaded) => Promise<T>): Promise<T> {
-    const result = last.then(async () => {
+  constructor(options: SequencerOptions) {
+    this.#options = options;
+    this.#verifier = parseVerifierKey(options.signer.verifierKey);
+    this.#read = async (path) => (await options.objects.get(path))?.bytes;
+  }
+
+  /** Makes waiting entries part of the tree. @returns whether more of them wait. */
+  round(): Promise<boolean> {
+    return this.#exclusive((known) => this.#runRound(known));
+  }
+
+  /** Repairs what a crash left undone. @returns the size of the published tree. */
+  ready(): Promise<number> {
+    return this.#exclusive(async ({ head }) => head?.size ?? 0);
+  }
+
+  /** See `ReceiptLog.cosign`. */
+  cosign(note: string): Promise<void> {
+    return this.#exclusive((known) => this.#addCosignatures(note, known));
+  }
+
+  /** Runs one task at a time. After a failure it is unknown what was done, so the next task reads everything again. */
+  #exclusive<T>(task: (known: Loaded) => Promise<T>): Promise<T> {
+    const result = this.#last.then(async () => {
       try {
-        loaded ??= await load();
-        return await task(loaded);
+        this.#loaded ??= await this.#load();
+        return await task(this.#loaded);
       } catch (error) {
-        if (!isRefusal(error)) loaded = undefined;
+        if (!isRejectedInput(error)) this.#loaded = undefined;
         throw error;
       }
     });
-    last = result.catch(() => undefined);
+    this.#last = result.catch(() => undefined);
     return result;
   }
 
-  const read = async (path: string) => (await objects.get(path))?.bytes;
-
-  async function load(): Promise<Loaded> {
+  async #load(): Promise<Loaded> {
+    const { state, objects } = this.#options;
     const head = state.head();
     const stored = await objects.get(checkpointPath);
     const published =
-      stored === undefined
-        ? undefined
-        : {
-            etag: stored.etag,
-            ...(await openCheckpoint(new TextDecoder().decode(stored.bytes), await verifier)),
-          };
+      stored && (await openCheckpoint(new TextDecoder().decode(stored.bytes), await this.#verifier));
     const size = head?.size ?? 0;
-    const root = head?.root ?? rootOf(emptyTree);
     const frontier =
-      head === undefined ? emptyFrontier : await loadFrontier(head, state.rows(firstLoose(size), size), read);
-    if (published !== undefined && published.size >= size) {
-      if (published.size > size || !equalBytes(published.root, root)) {
-        throw new EdgewiseError(
-          'internal',
-          `the log's state is at size ${size}, but a checkpoint of size ${published.size} is published that it does not lead to: it was set back, and goes no further`,
-        );
-      }
-      return { frontier, head, etag: published.etag };
+      head === undefined
+        ? emptyFrontier
+        : await loadFrontier(head, state.rows(firstLoose(size), size), this.#read);
+    const loaded = { frontier, head, etag: stored?.etag };
+    if (published === undefined || published.size < size) {
+      // Committed, but not published yet.
+      if (published !== undefined) await this.#requirePrefix(published, size);
+      return this.#publish(loaded);
     }
-    // Committed, not published.
-    if (published !== undefined && published.size > 0) {
-      const former = await rangeRoot({ start: 0, end: published.size }, tileNodes(size, read));
-      if (!equalBytes(former, published.root)) {
-        throw new EdgewiseError(
-          'internal',
-          `the log's tree of size ${size} does not go on from the published one of size ${published.size}`,
-        );
-      }
+    if (published.size > size || !equalBytes(published.root, head?.root ?? rootOf(emptyTree))) {
+      throw new EdgewiseError(
+        'internal',
+        `the log's state was rolled back: it is at size ${size}, and the published checkpoint of size ${published.size} does not match it; the log is stopped`,
+      );
     }
-    return publish({ frontier, head, etag: published?.etag });
+    return loaded;
   }
 
-  async function publish(known: Loaded): Promise<Loaded> {
+  async #requirePrefix(published: { readonly size: number; readonly root: Uint8Array }, size: number) {
+    if (published.size === 0) return;
+    const root = await rangeRoot({ start: 0, end: published.size }, tileNodes(size, this.#read));
+    if (equalBytes(root, published.root)) return;
+    throw new EdgewiseError(
+      'internal',
+      `the log's tree of size ${size} does not extend the published tree of size ${published.size}`,
+    );
+  }
+
+  async #publish(known: Loaded): Promise<Loaded> {
     if (known.head === undefined) return known;
-    const etag = await objects.replace(checkpointPath, utf8(known.head.note), known.etag);
+    const { note, size } = known.head;
+    const etag = await this.#options.objects.replace(checkpointPath, utf8(note), known.etag);
     if (etag === undefined) {
       throw new EdgewiseError(
         'internal',
-        `checkpoint of size ${known.head.size} is not published: another one was, meanwhile`,
+        `the checkpoint of size ${size} was not published: another one was published meanwhile`,
       );
     }
     return { ...known, etag };
   }
 
-  async function round(known: Loaded): Promise<boolean> {
+  async #runRound(known: Loaded): Promise<boolean> {
+    const { state, maxRoundEntries = defaultMaxRoundEntries } = this.#options;
     const from = known.frontier.tree.size;
     const end = state.end();
     if (end === from) return false;
-    const rows = roundRows(firstLoose(from), Math.min(end, from + maxRoundEntries));
-    const to = firstLoose(from) + rows.length;
+    const rows = this.#readRows(firstLoose(from), Math.min(end, from + maxRoundEntries));
     const next = advance(known.frontier, rows);
-    await writeFiles(next.files);
-    const head = await sign(next);
+    await this.#writeFiles(next.files);
+    const head = await this.#sign(next);
     if (state.head()?.size !== known.head?.size) {
       throw new EdgewiseError(
         'internal',
-        `round from size ${from} is not committed: another one was, meanwhile`,
+        `the round from size ${from} was not committed: another one was committed meanwhile`,
       );
     }
     state.commit(head, firstLoose(head.size));
-    loaded = await publish({ frontier: next.frontier, head, etag: known.etag });
-    await dropPartial(next.filled);
-    return state.end() > to;
+    this.#loaded = await this.#publish({ frontier: next.frontier, head, etag: known.etag });
+    await this.#deletePartial(next.filled);
+    return state.end() > head.size;
   }
 
-  /** Bundle by bundle, the first of which has new entries: each round makes some headway. */
-  function roundRows(from: number, to: number): readonly LogRow[] {
+  /** Reads whole bundles. The first one has new entries, so each round makes progress. */
+  #readRows(from: number, to: number): readonly LogRow[] {
+    const { state, maxRoundBytes = defaultMaxRoundBytes } = this.#options;
     const rows: LogRow[] = [];
     let bytes = 0;
     for (let at = from; at < to && bytes < maxRoundBytes; at += tileWidth) {
@@ -169,31 +184,31 @@ export function createSequencer(options: SequencerOptions): Sequencer {
     return rows;
   }
 
-  async function sign({ frontier, root }: Advance): Promise<LogHead> {
+  async #sign({ frontier, root }: Advance): Promise<LogHead> {
+    const { signer } = this.#options;
     const { size } = frontier.tree;
     const text = formatCheckpoint({ origin: signer.name, size, root });
     return { size, root, note: formatNote({ text, signatures: [await signer.sign(text)] }) };
   }
 
-  async function writeFiles(files: readonly LogFile[]): Promise<void> {
-    for (let at = 0; at < files.length; at += writesAtOnce) {
-      await Promise.all(files.slice(at, at + writesAtOnce).map(writeOnce));
+  async #writeFiles(files: readonly LogFile[]): Promise<void> {
+    for (let at = 0; at < files.length; at += concurrentWrites) {
+      await Promise.all(files.slice(at, at + concurrentWrites).map((file) => this.#createFile(file)));
     }
   }
 
-  async function writeOnce({ path, bytes }: LogFile): Promise<void> {
+  async #createFile({ path, bytes }: LogFile): Promise<void> {
+    const { objects } = this.#options;
     if (await objects.create(path, bytes)) return;
-    const standing = await objects.get(path);
-    if (standing === undefined || !equalBytes(standing.bytes, bytes)) {
-      throw new EdgewiseError(
-        'internal',
-        `log file ${path} is there with other bytes: the log goes no further`,
-      );
+    const existing = await objects.get(path);
+    if (existing === undefined || !equalBytes(existing.bytes, bytes)) {
+      throw new EdgewiseError('internal', `the log file ${path} exists with other bytes; the log is stopped`);
     }
   }
 
-  /** Partial files that a full one has replaced. Left-over ones are harmless, so a failure here is none of the round. */
-  async function dropPartial(filled: readonly TileRef[]): Promise<void> {
+  /** Deletes partial files that a full one has replaced. Left-over files are harmless, so a failure does not fail the round. */
+  async #deletePartial(filled: readonly TileRef[]): Promise<void> {
+    const { objects } = this.#options;
     try {
       const partial = await Promise.all(filled.map((ref) => objects.list(`${tilePath(ref)}.p/`)));
       if (partial.flat().length > 0) await objects.delete(partial.flat());
@@ -202,27 +217,18 @@ export function createSequencer(options: SequencerOptions): Sequencer {
     }
   }
 
-  async function cosign(note: string, known: Loaded): Promise<void> {
-    const { kept, size } = await mergeCosignatures(note, {
-      state,
-      head: known.head,
-      witnesses: options.witnesses,
-    });
-    // What is there already costs no write: anybody can send it.
+  async #addCosignatures(note: string, known: Loaded): Promise<void> {
+    const { state, witnesses } = this.#options;
+    const { kept, size } = await mergeCosignatures(note, { state, head: known.head, witnesses });
+    // Known signatures cost no write: any client can send them.
     if (state.noteOf(size)?.note === kept.note) return;
     state.renote(size, kept);
     if (size !== known.head?.size) return;
-    loaded = await publish({ ...known, head: { ...known.head, note: kept.note } });
+    this.#loaded = await this.#publish({ ...known, head: { ...known.head, note: kept.note } });
   }
-
-  return {
-    round: () => alone(round),
-    ready: () => alone((known) => Promise.resolve(known.head?.size ?? 0)),
-    cosign: (note) => alone((known) => cosign(note, known)),
-  };
 }
 
-/** What is refused was not begun. */
-function isRefusal(error: unknown): boolean {
+/** Reports whether the input was rejected before anything was done. */
+function isRejectedInput(error: unknown): boolean {
   return isEdgewiseError(error) && (error.code === 'invalid_request' || error.code === 'conflict');
 }

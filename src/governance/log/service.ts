@@ -1,4 +1,4 @@
-/** What runs beside the state: taking entries, the rounds, and the waiting for them. One for each state. */
+/** Takes entries, runs rounds, and lets callers wait for a round. One service for each state. */
 
 import type { Clock } from '../../async/clock.ts';
 import type { Bytes } from '../../bytes.ts';
@@ -12,120 +12,132 @@ import type { LogRecord } from './types.ts';
 
 export interface LogLocation {
   readonly index: number;
-  /** Signed note of a published checkpoint that holds the entry. */
+  /** Signed note of a published checkpoint that covers the entry. */
   readonly checkpoint: string;
-}
-
-/** What needs the state; all else of a `ReceiptLog` comes out of the files. */
-export interface LogCore {
-  append(records: readonly LogRecord[]): Promise<void>;
-  locate(receiptHash: Bytes, waitMs: number): Promise<LogLocation | undefined>;
-  find(id: string): Promise<{ readonly index: number; readonly sealed: Bytes | undefined } | undefined>;
-  /** Sealed receipts of the rows that are still there, from `index` to the end of its bundle; and one past the last entry. */
-  kept(index: number): Promise<KeptSealed>;
-  cosign(note: string): Promise<void>;
 }
 
 export interface KeptSealed {
   readonly sealed: readonly (Bytes | undefined)[];
+  /** One past the last entry of the log. */
   readonly end: number;
+}
+
+/** The part of a `ReceiptLog` that needs the state; the files answer the rest. */
+export interface LogCore {
+  append(records: readonly LogRecord[]): Promise<void>;
+  locate(receiptHash: Bytes, waitMs: number): Promise<LogLocation | undefined>;
+  find(id: string): Promise<{ readonly index: number; readonly sealed: Bytes | undefined } | undefined>;
+  /** Sealed receipts of the rows that the state still has, from `index` to the end of its bundle. */
+  kept(index: number): Promise<KeptSealed>;
+  cosign(note: string): Promise<void>;
 }
 
 export interface LogServiceOptions {
   readonly state: LogState;
   readonly sequencer: Sequencer;
   readonly clock: Clock;
-  /** Asks for a round, soon. Called again for each batch of new entries. */
+  /** Requests a round, soon. Called again for each batch of new entries. */
   readonly schedule: () => void;
-  /** Entries that may wait for their round; beyond, the log takes no more. */
+  /** Limit for entries that wait for their round; beyond it, `append` throws `overloaded`. */
   readonly maxPending?: number | undefined;
-}
-
-export interface LogService extends LogCore {
-  /** Runs one round and wakes who waits for it. @returns whether more entries wait. */
-  round(): Promise<boolean>;
 }
 
 const defaultMaxPending = 200_000;
 /** A row of a Durable Object's storage holds 2 MB; receipts are far below. */
 const maxSealedBytes = 64 * 1024;
 const maxIdLength = 128;
-/** Longest wait that is heeded, so that nobody holds a connection for good. */
+/** Longest wait that a caller may ask for, so that no caller holds a connection forever. */
 const maxWaitMs = 30_000;
 /**
- * Who asks for a receipt that the log has not seen may ask for anything; that many of them are waited with, the others are
- * answered at once. Those whose receipt waits for its round always wait.
+ * Callers that may wait for a receipt that the log has not seen, which may not exist. Further ones are answered at once.
+ * Callers whose receipt waits for its round always wait.
  */
 const maxWaitingUnknown = 256;
 
-export function createLogService(options: LogServiceOptions): LogService {
-  const { state, sequencer, clock, schedule, maxPending = defaultMaxPending } = options;
-  const waiting = new Set<() => void>();
-  let waitingUnknown = 0;
+export class LogService implements LogCore {
+  readonly #options: LogServiceOptions;
+  readonly #waiting = new Set<() => void>();
+  #waitingUnknown = 0;
 
-  function nextRound(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = () => {
-        cancel();
-        waiting.delete(wake);
-        resolve();
-      };
-      const cancel = clock.after(ms, wake);
-      waiting.add(wake);
-    });
+  constructor(options: LogServiceOptions) {
+    this.#options = options;
   }
 
-  async function unknownUntil(round: Promise<void>): Promise<void> {
-    waitingUnknown += 1;
-    await round;
-    waitingUnknown -= 1;
+  async append(records: readonly LogRecord[]): Promise<void> {
+    const { state, schedule, maxPending = defaultMaxPending } = this.#options;
+    for (const record of records) checkRecord(record);
+    const pending = state.end() - (state.head()?.size ?? 0);
+    if (pending + records.length > maxPending) {
+      throw new EdgewiseError(
+        'overloaded',
+        `${pending} entries wait for their place in the log; with ${records.length} new ones they would exceed the limit of ${maxPending}`,
+        { retryAfterSeconds: 1 },
+      );
+    }
+    if (state.append(records) > 0) schedule();
   }
 
-  function placeOf(receiptHash: Bytes, published: number): LogLocation | undefined {
+  async locate(receiptHash: Bytes, waitMs: number): Promise<LogLocation | undefined> {
+    const { state, sequencer, clock } = this.#options;
+    const untilMs = clock.now() + Math.min(waitMs, maxWaitMs);
+    for (;;) {
+      const location = this.#locationOf(receiptHash, await sequencer.ready());
+      const leftMs = untilMs - clock.now();
+      if (location !== undefined || !(leftMs > 0)) return location;
+      if (state.indexOf(receiptHash) !== undefined) await this.#nextRound(leftMs);
+      else if (this.#waitingUnknown >= maxWaitingUnknown) return undefined;
+      else await this.#nextRoundForUnknown(leftMs);
+    }
+  }
+
+  async find(
+    id: string,
+  ): Promise<{ readonly index: number; readonly sealed: Bytes | undefined } | undefined> {
+    return this.#options.state.find(id);
+  }
+
+  async kept(index: number): Promise<KeptSealed> {
+    const { state } = this.#options;
+    const end = state.end();
+    const rows = state.rows(index, Math.min(end, firstLoose(index) + tileWidth));
+    return { sealed: rows.map(({ sealed }) => sealed), end };
+  }
+
+  cosign(note: string): Promise<void> {
+    return this.#options.sequencer.cosign(note);
+  }
+
+  /** Runs one round and wakes all callers that wait for it. @returns whether more entries wait. */
+  async round(): Promise<boolean> {
+    const more = await this.#options.sequencer.round();
+    for (const wake of [...this.#waiting]) wake();
+    return more;
+  }
+
+  #locationOf(receiptHash: Bytes, publishedSize: number): LogLocation | undefined {
+    const { state } = this.#options;
     const index = state.indexOf(receiptHash);
-    const checkpoint = index === undefined ? undefined : state.bestNote(index, published);
+    const checkpoint = index === undefined ? undefined : state.bestNote(index, publishedSize);
     return index === undefined || checkpoint === undefined ? undefined : { index, checkpoint };
   }
 
-  return {
-    async append(records) {
-      for (const record of records) checkRecord(record);
-      const pending = state.end() - (state.head()?.size ?? 0);
-      if (pending + records.length > maxPending) {
-        throw new EdgewiseError(
-          'overloaded',
-          `${pending} entries wait for their place in the log, wanted ${maxPending} at most with the ${records.length} new ones`,
-          { retryAfterSeconds: 1 },
-        );
-      }
-      if (state.append(records) > 0) schedule();
-    },
-    async locate(receiptHash, waitMs) {
-      const untilMs = clock.now() + Math.min(waitMs, maxWaitMs);
-      for (;;) {
-        const place = placeOf(receiptHash, await sequencer.ready());
-        const leftMs = untilMs - clock.now();
-        if (place !== undefined || !(leftMs > 0)) return place;
-        if (state.indexOf(receiptHash) !== undefined) await nextRound(leftMs);
-        else if (waitingUnknown >= maxWaitingUnknown) return undefined;
-        else await unknownUntil(nextRound(leftMs));
-      }
-    },
-    async find(id) {
-      return state.find(id);
-    },
-    async kept(index) {
-      const end = state.end();
-      const rows = state.rows(index, Math.min(end, firstLoose(index) + tileWidth));
-      return { sealed: rows.map(({ sealed }) => sealed), end };
-    },
-    cosign: (note) => sequencer.cosign(note),
-    async round() {
-      const more = await sequencer.round();
-      for (const wake of [...waiting]) wake();
-      return more;
-    },
-  };
+  #nextRound(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        cancel();
+        this.#waiting.delete(wake);
+        resolve();
+      };
+      const cancel = this.#options.clock.after(ms, wake);
+      this.#waiting.add(wake);
+    });
+  }
+
+  async #nextRoundForUnknown(ms: number): Promise<void> {
+    this.#waitingUnknown += 1;
+    await this.#nextRound(ms);
+    this.#waitingUnknown -= 1;
+  }
 }
 
 /** @throws EdgewiseError `invalid_request` */
@@ -134,13 +146,13 @@ function checkRecord({ id, entry, sealed }: LogRecord): void {
   if (id === '' || id.length > maxIdLength) {
     throw new EdgewiseError(
       'invalid_request',
-      `receipt id of ${id.length} characters is not usable, wanted 1 to ${maxIdLength}`,
+      `the receipt id has ${id.length} characters; expected 1 to ${maxIdLength}`,
     );
   }
   if (sealed !== undefined && (sealed.length === 0 || sealed.length > maxSealedBytes)) {
     throw new EdgewiseError(
       'invalid_request',
-      `sealed receipt of ${sealed.length} bytes is not usable, wanted 1 to ${maxSealedBytes}`,
+      `the sealed receipt has ${sealed.length} bytes; expected 1 to ${maxSealedBytes}`,
     );
   }
 }

@@ -6,7 +6,7 @@ import type { TenantCaller } from '../../governance/accounts/caller.ts';
 import { newId } from '../../governance/accounts/key-format.ts';
 import type { Acceptance } from '../../governance/accounts/schema.ts';
 import { coversModel } from '../../governance/accounts/scopes.ts';
-import { madeRecord } from '../../governance/log/appender.ts';
+import { wrapRecord } from '../../governance/log/appender.ts';
 import type { Issued } from '../../governance/receipt/issue.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import type { Digest } from '../../storage/types.ts';
@@ -29,7 +29,7 @@ export function acceptanceRecorder(governance: Governance): RecordAcceptance {
       meter: `acceptance:${caller.tenant.id}:${model}`,
       acceptance: { id, model, spdx, text, by, method, outcome },
     });
-    await governance.appender.add(madeRecord(await logRecord(governance, issued)));
+    await governance.appender.add(wrapRecord(await logRecord(governance, issued)));
     return issued;
   };
 }

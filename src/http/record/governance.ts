@@ -1,6 +1,6 @@
 /** What an edge accounts for its answers with. An origin has none of it: it answers to edges alone. */
 import type { GrantRevisions } from '../../governance/accounts/grant-revisions.ts';
-import type { DueRecord, LogAppender } from '../../governance/log/appender.ts';
+import type { LazyRecord, LogAppender } from '../../governance/log/appender.ts';
 import { encodeEntry, entryBytes } from '../../governance/log/entry.ts';
 import type { LogRecord, ReceiptLog } from '../../governance/log/types.ts';
 import type { SignedPack } from '../../governance/policy/packs.ts';
@@ -64,7 +64,7 @@ async function recorded(governance: Governance, issued: Issued): Promise<void> {
   }
 }
 
-function dueRecord(governance: Governance, issued: Issued, seal: SealReceipt | undefined): DueRecord {
+function dueRecord(governance: Governance, issued: Issued, seal: SealReceipt | undefined): LazyRecord {
   const { id, compact } = issued;
   return {
     byteLength: entryBytes + sealedReceiptOverheadBytes + compact.length,

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { EdgewiseError } from '../../../src/errors.ts';
-import { type AppenderOptions, createAppender, madeRecord } from '../../../src/governance/log/appender.ts';
+import { type AppenderOptions, BatchingAppender, wrapRecord } from '../../../src/governance/log/appender.ts';
 import { hashInEntry } from '../../../src/governance/log/entry.ts';
 import type { LogRecord } from '../../../src/governance/log/types.ts';
 import { ManualClock } from '../../support/clock.ts';
@@ -17,7 +17,7 @@ function harness(options: Partial<AppenderOptions> = {}) {
     batches.push(records);
     return new Promise<void>((resolve, reject) => answers.push({ resolve, reject }));
   };
-  const appender = createAppender({ log: { append }, clock, windowMs: 10, ...options });
+  const appender = new BatchingAppender({ log: { append }, clock, windowMs: 10, ...options });
   /** Lets what was resolved go on; there are no timers but the clock's. */
   const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
   const advance = async (ms: number) => {
@@ -36,11 +36,11 @@ const outcomeOf = (promise: Promise<void>) => {
   return outcome;
 };
 
-describe('createAppender()', () => {
+describe('BatchingAppender', () => {
   it('sends what was added within the window as one batch', async () => {
     const { appender, batches, answers, advance, settle, clock } = harness();
     const records = await recordsOf(0, 3);
-    const outcomes = records.map((record) => outcomeOf(appender.add(madeRecord(record))));
+    const outcomes = records.map((record) => outcomeOf(appender.add(wrapRecord(record))));
     await advance(9);
     expect(batches).toEqual([]);
     await advance(1);
@@ -54,7 +54,7 @@ describe('createAppender()', () => {
 
   it('sends a full batch at once, and the rest with the next', async () => {
     const { appender, batches, answers, advance, settle } = harness({ maxBatchRecords: 4 });
-    const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(madeRecord(record))));
+    const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(wrapRecord(record))));
     await settle();
     expect(batches.map((batch) => batch.length)).toEqual([4]);
     await advance(10);
@@ -67,7 +67,7 @@ describe('createAppender()', () => {
   it('tries a failed batch again, together, each time after twice the wait', async () => {
     const { appender, batches, answers, advance, settle } = harness({ backoffMs: 100 });
     const records = await recordsOf(0, 2);
-    const outcomes = records.map((record) => outcomeOf(appender.add(madeRecord(record))));
+    const outcomes = records.map((record) => outcomeOf(appender.add(wrapRecord(record))));
     await advance(10);
     for (const [attempt, waitMs] of [100, 200, 400].entries()) {
       answers[attempt]?.reject(new Error('no'));
@@ -86,9 +86,9 @@ describe('createAppender()', () => {
   it('gives up after its last attempt, says why, and holds nothing then', async () => {
     const clock = new ManualClock();
     const append = vi.fn(() => Promise.reject(new Error('down')));
-    const appender = createAppender({ log: { append }, clock, maxAttempts: 3, maxHeldBytes: 1000 });
+    const appender = new BatchingAppender({ log: { append }, clock, maxAttempts: 3, maxHeldBytes: 1000 });
     for (let round = 0; round < 5; round += 1) {
-      const adding = appender.add(madeRecord(await recordOf(round)));
+      const adding = appender.add(wrapRecord(await recordOf(round)));
       const failure = expect(adding).rejects.toMatchObject({
         code: 'records_unavailable',
         cause: { message: 'down' },
@@ -111,9 +111,9 @@ describe('createAppender()', () => {
         throw new EdgewiseError('invalid_request', 'not an entry');
       had.push(...records);
     };
-    const appender = createAppender({ log: { append }, clock, windowMs: 10 });
+    const appender = new BatchingAppender({ log: { append }, clock, windowMs: 10 });
     if (bad === undefined) return;
-    const outcomes = [bad, ...good].map((record) => outcomeOf(appender.add(madeRecord(record))));
+    const outcomes = [bad, ...good].map((record) => outcomeOf(appender.add(wrapRecord(record))));
     clock.advance(10);
     await vi.waitFor(() => expect(outcomes.map(({ value }) => value)).not.toContain('pending'));
     expect(outcomes.map(({ value }) => value)).toEqual([
@@ -178,7 +178,7 @@ describe('createAppender()', () => {
       code: 'records_unavailable',
       cause: { message: 'no key' },
     });
-    const good = outcomeOf(appender.add(madeRecord(record)));
+    const good = outcomeOf(appender.add(wrapRecord(record)));
     await advance(10);
     await failure;
     expect(batches).toEqual([[record]]);
@@ -189,7 +189,7 @@ describe('createAppender()', () => {
 
   it('sends again what was sent by a request that is no more', async () => {
     const { appender, batches, answers, advance, settle } = harness({ patienceMs: 1000 });
-    const outcomes = (await recordsOf(0, 2)).map((record) => outcomeOf(appender.add(madeRecord(record))));
+    const outcomes = (await recordsOf(0, 2)).map((record) => outcomeOf(appender.add(wrapRecord(record))));
     await advance(10);
     expect(batches).toHaveLength(1);
     // Its answer never comes. The next that adds takes the whole batch along.
@@ -215,7 +215,7 @@ describe('createAppender()', () => {
     // The clock of a request that has ended never wakes it.
     const dead = { now: () => clock.now(), after: () => () => {} };
     let current: Pick<ManualClock, 'now' | 'after'> = dead;
-    const appender = createAppender({
+    const appender = new BatchingAppender({
       windowMs: 10,
       log: { append },
       clock: { now: () => current.now(), after: (ms, wake) => current.after(ms, wake) },
@@ -223,9 +223,9 @@ describe('createAppender()', () => {
     });
     for (let round = 0; round < 5; round += 1) {
       current = dead;
-      for (const record of await recordsOf(10 * round, 10 * round + 3)) void appender.add(madeRecord(record));
+      for (const record of await recordsOf(10 * round, 10 * round + 3)) void appender.add(wrapRecord(record));
       current = clock;
-      const alive = outcomeOf(appender.add(madeRecord(await recordOf(10 * round + 3))));
+      const alive = outcomeOf(appender.add(wrapRecord(await recordOf(10 * round + 3))));
       clock.advance(10);
       await vi.waitFor(() => expect(alive.value).toBe('appended'));
       expect(batches.at(-1)).toHaveLength(4);
@@ -236,13 +236,13 @@ describe('createAppender()', () => {
     const { appender, answers, advance, settle } = harness({ maxHeldBytes: 1300 });
     const [one, two, three] = await recordsOf(0, 3);
     if (one === undefined || two === undefined || three === undefined) return;
-    const outcomes = [one, two].map((record) => outcomeOf(appender.add(madeRecord(record))));
-    await expect(appender.add(madeRecord(three))).rejects.toMatchObject({ code: 'records_unavailable' });
+    const outcomes = [one, two].map((record) => outcomeOf(appender.add(wrapRecord(record))));
+    await expect(appender.add(wrapRecord(three))).rejects.toMatchObject({ code: 'records_unavailable' });
     await advance(10);
     answers[0]?.resolve();
     await settle();
     expect(outcomes.map(({ value }) => value)).toEqual(['appended', 'appended']);
-    const later = outcomeOf(appender.add(madeRecord(three)));
+    const later = outcomeOf(appender.add(wrapRecord(three)));
     await advance(10);
     answers[1]?.resolve();
     await settle();
@@ -258,10 +258,10 @@ describe('createAppender()', () => {
       if (calls % 3 === 0) throw new Error('not now');
       for (const { entry } of records) had.add(hashInEntry(entry).join());
     };
-    const appender = createAppender({ log: { append }, clock, maxBatchRecords: 16 });
+    const appender = new BatchingAppender({ log: { append }, clock, maxBatchRecords: 16 });
     const adding: Promise<void>[] = [];
     for (const [n, record] of (await recordsOf(0, 500)).entries()) {
-      adding.push(appender.add(madeRecord(record)));
+      adding.push(appender.add(wrapRecord(record)));
       if (n % 7 === 0) clock.advance(3);
       if (n % 11 === 0) await Promise.resolve();
     }
@@ -276,10 +276,10 @@ describe('createAppender()', () => {
   it('says when there is no more room, and keeps some back for what is answered already', async () => {
     const { appender, answers, advance, settle } = harness({ maxHeldBytes: 4000 });
     expect(appender.hasRoom()).toBe(true);
-    const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(madeRecord(record))));
+    const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(wrapRecord(record))));
     expect(appender.hasRoom()).toBe(false);
     expect(
-      (await recordsOf(6, 7)).map((record) => outcomeOf(appender.add(madeRecord(record))).value),
+      (await recordsOf(6, 7)).map((record) => outcomeOf(appender.add(wrapRecord(record))).value),
     ).toEqual(['pending']);
     await advance(10);
     for (const { resolve } of answers) resolve();
@@ -290,7 +290,7 @@ describe('createAppender()', () => {
 
   it('frees the room of requests that never go on, by those that are turned away', async () => {
     const { appender, batches, answers, settle } = harness({ maxHeldBytes: 4000, windowMs: 1e9 });
-    for (const record of await recordsOf(0, 6)) void appender.add(madeRecord(record)).catch(() => undefined);
+    for (const record of await recordsOf(0, 6)) void appender.add(wrapRecord(record)).catch(() => undefined);
     expect(appender.hasRoom()).toBe(false);
     void appender.flush();
     void appender.flush();

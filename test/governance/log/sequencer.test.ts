@@ -4,7 +4,7 @@ import { toHex, utf8 } from '../../../src/bytes.ts';
 import { readLogKeys } from '../../../src/governance/log/keys.ts';
 import { memoryLogObjects, memoryLogState } from '../../../src/governance/log/memory-store.ts';
 import { formatSignatureLine, parseCosignerKey, parseNote } from '../../../src/governance/log/note.ts';
-import { createSequencer } from '../../../src/governance/log/sequencer.ts';
+import { Sequencer } from '../../../src/governance/log/sequencer.ts';
 import type { LogObjects, LogState } from '../../../src/governance/log/store.ts';
 import { bundleEntries, newTiles, tileHashes } from '../../../src/governance/log/tiles.ts';
 import type { LogRecord } from '../../../src/governance/log/types.ts';
@@ -15,7 +15,7 @@ import { hashOf, recordsOf } from './records.ts';
 
 const keys = readLogKeys({ logKey: testLogKey, witnesses: testGovernanceBindings.EDGEWISE_WITNESSES });
 const sequencerOver = async (state: LogState, objects: LogObjects, maxRoundEntries = 4096) =>
-  createSequencer({ state, objects, ...(await keys), maxRoundEntries });
+  new Sequencer({ state, objects, ...(await keys), maxRoundEntries });
 
 const records = recordsOf(0, 560);
 const oracle = records.then((all) => oracleOf(all.map(({ entry }) => entry)));
@@ -177,7 +177,7 @@ describe('a sequencer whose state was set back', () => {
     const first = await filled(10, objects);
     await first.sequencer.round();
     const empty = await filled(2, objects, 100);
-    await expect(empty.sequencer.round()).rejects.toThrow(/was set back/);
+    await expect(empty.sequencer.round()).rejects.toThrow(/was rolled back/);
   });
 
   it('does not write over a file that is there with other bytes', async () => {
@@ -217,7 +217,7 @@ describe('a checkpoint that others published in the middle of a round', () => {
     };
     const overtaken = await sequencerOver(stores.state, meddled);
     stores.state.append(await recordsOf(2, 4));
-    await expect(overtaken.round()).rejects.toThrow(/another one was/);
+    await expect(overtaken.round()).rejects.toThrow(/another one was published meanwhile/);
     expect(await checkpointIn(stores.objects)).toBe(foreign);
     // Committed, though: it is published as soon as what stands there is known to lead to it.
     await overtaken.ready();
@@ -254,7 +254,7 @@ describe('two sequencers over one state', () => {
   });
 });
 
-describe('createSequencer()', () => {
+describe('Sequencer', () => {
   it('takes a bounded number of entries in a round', async () => {
     const { faultyState: state, faultyObjects: objects, published } = faultyStores([]);
     const sequencer = await sequencerOver(state, objects, 100);
@@ -303,7 +303,7 @@ describe('a sequencer with long receipts', () => {
         return rows;
       },
     };
-    const sequencer = createSequencer({ state: counting, objects, ...(await keys), maxRoundBytes: 60_000 });
+    const sequencer = new Sequencer({ state: counting, objects, ...(await keys), maxRoundBytes: 60_000 });
     state.append((await records).map((record) => ({ ...record, sealed: new Uint8Array(200).fill(1) })));
     const rounds: (number | undefined)[] = [];
     for (let more = true; more; ) {

@@ -9,7 +9,7 @@ import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/async/clock.ts';
 import { TransparencyLog } from '../../../src/durable-objects/log.ts';
 import { durableObjectLog } from '../../../src/durable-objects/log-driver.ts';
-import { createAppender, madeRecord } from '../../../src/governance/log/appender.ts';
+import { BatchingAppender, wrapRecord } from '../../../src/governance/log/appender.ts';
 import { openCheckpoint } from '../../../src/governance/log/checkpoint.ts';
 import { inclusionPath, leafHash } from '../../../src/governance/log/merkle.ts';
 import { verifyProof } from '../../../src/governance/log/proof.ts';
@@ -94,8 +94,8 @@ describe('the log in a Durable Object', () => {
   it('takes a thousand and more through appenders, while it is evicted again and again', async () => {
     const { log, stub } = await emptyLog('thousand');
     const records = await recordsOf(0, 1200);
-    const appenders = Array.from({ length: 4 }, () => createAppender({ log, clock: systemClock }));
-    const adding = records.map((record, n) => appenders[n % 4]?.add(madeRecord(record)));
+    const appenders = Array.from({ length: 4 }, () => new BatchingAppender({ log, clock: systemClock }));
+    const adding = records.map((record, n) => appenders[n % 4]?.add(wrapRecord(record)));
     // As if the same receipts were handed in by who holds them, too.
     const handedIn = log.append(records.slice(500, 600));
     for (let times = 0; times < 5; times += 1) {
