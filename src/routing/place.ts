@@ -89,7 +89,7 @@ interface Bar {
   readonly passing?: true;
 }
 
-export function place(facts: PlacementFacts): Placement {
+export function decidePlacement(facts: PlacementFacts): Placement {
   const { wish } = facts;
   const bars = { edge: edgeBar(facts), origin: originBar(facts) };
   const { edge, origin } = bars;
@@ -214,7 +214,7 @@ function refused({ code, because }: Pick<Bar, 'code' | 'because'>): Placement {
 
 /**
  * Whether a request that failed in its tier with `code` may be answered by the other one, and the reason that the answer
- * then carries. Undefined: no. A bar stands here as it does in `place`.
+ * then carries. Undefined: no. A bar stands here as it does in `decidePlacement`.
  */
 export function fallback(from: Tier, code: ErrorCode, facts: PlacementFacts): PlacementReason | undefined {
   if (from === 'origin') {

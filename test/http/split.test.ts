@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
 import { authenticate } from '../../src/http/caller/authenticate.ts';
 import type { AppEnv } from '../../src/http/context.ts';
-import { splitOf, stickyKeyOf } from '../../src/http/infer/split.ts';
+import { splitTarget, stickyKeyOf } from '../../src/http/infer/resolve.ts';
 import { readConfig } from '../../src/platform/config.ts';
 import { emptyIndex } from '../../src/repository/index/changes.ts';
 import type { ResolvedModel } from '../../src/repository/model-repository.ts';
@@ -66,37 +66,39 @@ const halves = {
 };
 const callers = Array.from({ length: 400 }, (_, index) => `caller ${index}`);
 
-describe('splitOf()', () => {
+describe('splitTarget()', () => {
   it('divides callers by the split of the alias they name, with its tier', () => {
     const split = model({ splits: { canary: halves } });
-    const targets = callers.map((caller) => splitOf(split, 'canary', caller));
+    const targets = callers.map((caller) => splitTarget(split, 'canary', caller));
     expect(new Set(targets)).toEqual(new Set(halves.arms));
   });
 
   it('goes by that of stable for callers that name nothing', () => {
     const split = model({ splits: { stable: halves } });
     for (const caller of callers) {
-      expect(splitOf(split, undefined, caller)).toBe(splitOf(split, 'stable', caller));
+      expect(splitTarget(split, undefined, caller)).toBe(splitTarget(split, 'stable', caller));
     }
   });
 
   it('leaves aside versions, other aliases, and models without splits', () => {
-    expect(splitOf(model({}), undefined, 'caller')).toBeUndefined();
+    expect(splitTarget(model({}), undefined, 'caller')).toBeUndefined();
     const split = model({ splits: { canary: halves } });
     for (const alias of [undefined, 'stable', '1', '2', 'constructor']) {
-      expect(splitOf(split, alias, 'caller')).toBeUndefined();
+      expect(splitTarget(split, alias, 'caller')).toBeUndefined();
     }
   });
 
   it('divides callers anew for each model and alias', () => {
     const splits = { stable: halves, canary: halves };
-    const mine = callers.map((caller) => splitOf(model({ splits }), 'stable', caller)?.version);
+    const mine = callers.map((caller) => splitTarget(model({ splits }), 'stable', caller)?.version);
     const same = (others: readonly (string | undefined)[]) =>
       others.filter((version, index) => version === mine[index]).length;
-    expect(same(callers.map((caller) => splitOf(model({ splits }), 'stable', caller)?.version))).toBe(400);
+    expect(same(callers.map((caller) => splitTarget(model({ splits }), 'stable', caller)?.version))).toBe(
+      400,
+    );
     for (const other of [
-      callers.map((caller) => splitOf(model({ splits }), 'canary', caller)?.version),
-      callers.map((caller) => splitOf(model({ splits }, 'other'), 'stable', caller)?.version),
+      callers.map((caller) => splitTarget(model({ splits }), 'canary', caller)?.version),
+      callers.map((caller) => splitTarget(model({ splits }, 'other'), 'stable', caller)?.version),
     ]) {
       // Of two fair divisions half the callers agree: 200 ± 5 standard deviations.
       expect(same(other)).toBeGreaterThan(150);

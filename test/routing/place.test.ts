@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { errorCodes } from '../../src/errors.ts';
-import { fallback, type Placement, type PlacementFacts, place } from '../../src/routing/place.ts';
+import { decidePlacement, fallback, type Placement, type PlacementFacts } from '../../src/routing/place.ts';
 
 const facts: PlacementFacts = {
   policy: 'auto',
@@ -173,13 +173,13 @@ const edgeStands = (given: PlacementFacts) =>
 const originStands = (given: PlacementFacts) =>
   given.policy !== 'edge' && (given.origin === 'able' || given.origin === 'failing');
 const placedIn = (given: PlacementFacts) => {
-  const placement = place(given);
+  const placement = decidePlacement(given);
   return 'tier' in placement ? placement.tier : undefined;
 };
 
-describe('place()', () => {
+describe('decidePlacement()', () => {
   it.each([...rules, ...conflicts])('%s', (_, changes, wanted) => {
-    expect(place(Object.assign({}, facts, ...changes))).toMatchObject(wanted);
+    expect(decidePlacement(Object.assign({}, facts, ...changes))).toMatchObject(wanted);
   });
 
   it('never chooses a tier that residency, licence, policy or memory bar', () => {

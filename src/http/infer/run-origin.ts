@@ -3,29 +3,28 @@ import type { Fetches } from '../../engine/types.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { continueTrace } from '../../telemetry/trace.ts';
 import { estimateBytes } from '../../tensor/bytes.ts';
-import type { Services } from '../services.ts';
-import type { Job } from './job.ts';
+import type { RunRequest } from './request.ts';
 
-/** @throws EdgewiseError `origin_unavailable`, `overloaded`, `residency_unavailable`, `deadline_exceeded`; what an endpoint finds wrong with the request. */
-export async function runAtOrigin(services: Services, job: Job): Promise<Fetches> {
+/** @throws EdgewiseError `origin_unavailable`, `overloaded`, `residency_unavailable`, `deadline_exceeded`; what an endpoint finds wrong with the request */
+export async function runAtOrigin(request: RunRequest): Promise<Fetches> {
+  const { input, jurisdiction, model, original, requestId, schedule, services, startedMs } = request;
   const { clock, hops, origin, settings } = services;
-  const { model, request, original, schedule, jurisdiction, startedMs, requestId } = job;
   if (origin === undefined) {
     throw new EdgewiseError('origin_unavailable', 'this deployment has no origin server');
   }
-  const permit = hops.acquire(0, bytesAtHop(job));
+  const permit = hops.acquire(0, bytesAtHop(request));
   try {
     const limitMs = Math.min(schedule.totalMs ?? Number.POSITIVE_INFINITY, settings.requestTimeoutMs);
     const { outputs } = await origin.infer(
       {
         manifest: model.manifest,
-        request,
+        request: input,
         original,
         requestId,
-        traceparent: continueTrace(job.traceparent),
+        traceparent: continueTrace(request.traceparent),
         maxAnswerBytes: settings.maxAnswerBytes,
       },
-      { jurisdiction, deadlineMs: limitMs - (clock.now() - startedMs), signal: job.signal() },
+      { jurisdiction, deadlineMs: limitMs - (clock.now() - startedMs), signal: request.signal() },
     );
     return outputs;
   } finally {
@@ -33,7 +32,7 @@ export async function runAtOrigin(services: Services, job: Job): Promise<Fetches
   }
 }
 
-/** What stands in memory until the origin has answered: the body as it came, or the tensors and what is sent of them. */
-function bytesAtHop({ original, request }: Job): number {
-  return original === undefined ? 2 * estimateBytes(request.inputs) : original.body.byteLength;
+/** Returns what stays in memory until the origin answers: the body as it came, or the tensors and their encoded form. */
+function bytesAtHop({ input, original }: RunRequest): number {
+  return original === undefined ? 2 * estimateBytes(input.inputs) : original.body.byteLength;
 }

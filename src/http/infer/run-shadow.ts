@@ -4,18 +4,18 @@ import type { ResolvedModel } from '../../repository/model-repository.ts';
 import type { Tier } from '../../routing/place.ts';
 import type { Services } from '../services.ts';
 import { elementsOf } from './elements.ts';
-import { runIn } from './execute.ts';
-import { placed, placementFacts } from './placement.ts';
+import { chooseTier, placementFacts } from './place.ts';
+import { runIn } from './run.ts';
 import type { Answered } from './shadow.ts';
 
 /** After every level that a caller is likely to use. */
 const lowestPriority = 1000;
 
 /**
- * All outputs of one inference that nobody waits for: in `tier`, or where placement has it run, and nowhere else should
- * that fail. Bound to the jurisdiction of the request that it copies.
+ * Returns all outputs of a copy of a request: computed in `tier`, or in the tier that placement chooses, and in no other
+ * should that fail. The copy is bound to the jurisdiction of the request.
  *
- * @throws EdgewiseError what placement and the tier throw.
+ * @throws EdgewiseError as placement and the tier
  */
 export async function runShadow(
   services: Services,
@@ -26,13 +26,11 @@ export async function runShadow(
 ): Promise<Fetches> {
   const edgeCostMs = services.runCosts.expectedMs(model, elementsOf(feeds));
   const facts = placementFacts(services, model, { wish: tier, jurisdiction }, edgeCostMs);
-  const placement = placed(services, model, facts);
   const { outputs } = await runIn(
-    placement.tier,
-    services,
     {
+      services,
       model,
-      request: { parameters: noParameters, inputs: feeds, binaryOutput: true },
+      input: { parameters: noParameters, inputs: feeds, binaryOutput: true },
       original: undefined,
       schedule: { priority: lowestPriority, deadlineMs: undefined, totalMs: undefined },
       jurisdiction,
@@ -42,7 +40,7 @@ export async function runShadow(
       traceparent: undefined,
       signal: () => undefined,
     },
-    placement.reason,
+    chooseTier(services, model, facts),
   );
   return outputs;
 }

@@ -50,7 +50,7 @@ export async function logRecord({ vault }: Governance, issued: Issued): Promise<
 }
 
 /** Puts a receipt on record behind the answer: who holds it can hand it in again, should this isolate die before. */
-export function record(governance: Governance, issued: Issued): void {
+export function recordBehindAnswer(governance: Governance, issued: Issued): void {
   governance.defer(recorded(governance, issued));
 }
 

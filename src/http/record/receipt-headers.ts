@@ -1,22 +1,22 @@
-/** How a receipt reaches its caller: in the answer's headers; where it is too long for them, by its id, and from the log. */
+/** How a receipt reaches its caller: in the answer's headers; if it is too long for them, by its id, and from the log. */
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { LogRecord } from '../../governance/log/types.ts';
 import type { Issued } from '../../governance/receipt/issue.ts';
 import { type Governance, logRecord } from './governance.ts';
 
 /**
- * Clients and servers on the way bound what they take of headers, Node 16 KiB for all together. A receipt names every
- * tensor, so that of a model with hundreds of outputs is longer.
+ * Clients and servers on the way limit headers: Node takes 16 KiB for all of them. A receipt names every tensor, so the
+ * receipt of a model with hundreds of outputs is longer.
  */
 export const maxReceiptHeaderLength = 8 * 1024;
-/** Sealed, a little longer, within what the log keeps (`maxSealedBytes`). */
+/** Sealed, a receipt of this length is within what the log keeps (`maxSealedBytes`). */
 export const maxKeptReceiptLength = 60 * 1024;
 
 export function isTooLongForHeader({ compact }: Issued): boolean {
   return compact.length > maxReceiptHeaderLength;
 }
 
-/** Where it is the id alone, `recordFirst` comes before. */
+/** Returns the receipt, or its id alone if it is too long for a header: then call `recordFirst` first. */
 export function receiptHeaders(issued: Issued): Record<string, string> {
   const { id, compact, salt } = issued;
   const receipt: Record<string, string> = isTooLongForHeader(issued)
@@ -29,14 +29,14 @@ export function receiptHeaders(issued: Issued): Record<string, string> {
 /**
  * Puts a receipt on record before the answer leaves.
  *
- * @param onRecord Told once the log has it, or may have it: from then on its units count.
- * @throws EdgewiseError `records_unavailable` where it is not there for certain, or would not be kept; `too_large` for one
- * that the log cannot keep; `overloaded`.
+ * @param charge Kept once the log has the receipt, or may have it: from then on its units count.
+ * @throws EdgewiseError `records_unavailable` if it is not certain that the log has the receipt, or would keep it;
+ * `too_large` for a receipt that the log cannot keep; `overloaded`
  */
 export async function recordFirst(
   governance: Governance,
   issued: Issued,
-  onRecord: () => void = () => undefined,
+  charge?: { keep(): void },
 ): Promise<LogRecord> {
   if (issued.compact.length > maxKeptReceiptLength) {
     throw new EdgewiseError(
@@ -51,14 +51,14 @@ export async function recordFirst(
   try {
     await governance.receipts.append([record]);
   } catch (cause) {
-    // A refusal of the log's took nothing; of anything else nobody knows.
+    // A refusal of the log took nothing; after any other failure the log may have the receipt.
     if (isEdgewiseError(cause)) throw cause;
-    onRecord();
+    charge?.keep();
     throw new EdgewiseError('records_unavailable', 'it is not known whether the log has the receipt', {
       cause,
       retryAfterSeconds: 1,
     });
   }
-  onRecord();
+  charge?.keep();
   return record;
 }

@@ -21,7 +21,7 @@ import type { AppContext, AppEnv } from '../context.ts';
 import { bodyHeaders, inferBodyLimits } from '../infer/body-limits.ts';
 import { elementsOf } from '../infer/elements.ts';
 import { poolModel } from '../infer/pool-model.ts';
-import { type Governance, record } from '../record/governance.ts';
+import { type Governance, recordBehindAnswer } from '../record/governance.ts';
 import type { Services } from '../services.ts';
 import { governanceOf, ownReceipt } from './receipts.ts';
 
@@ -61,7 +61,7 @@ export function disputeRoutes(services: Services): Hono<AppEnv> {
         hash: await digestOf(new Uint8Array(encoder.encode(compact))),
       },
     });
-    record(governance, issued);
+    recordBehindAnswer(governance, issued);
     return c.json({ ...finding, receipt: issued.compact }, 200, {
       'Cache-Control': 'private, no-store',
       'Edgewise-Receipt': issued.compact,

@@ -17,9 +17,9 @@ import { requireUse } from '../caller/access.ts';
 import { identifyCaller } from '../caller/identify.ts';
 import { residencyOf } from '../caller/residency.ts';
 import type { AppContext, AppEnv } from '../context.ts';
-import { pass } from '../infer/gate.ts';
-import { modelHeader } from '../infer/served-headers.ts';
-import { settle } from '../infer/settle.ts';
+import { admit } from '../infer/admit.ts';
+import { modelHeader } from '../infer/finish-answer.ts';
+import { record } from '../infer/record.ts';
 import type { Services } from '../services.ts';
 
 /** Mounted under `/v1/models`. */
@@ -36,15 +36,15 @@ async function sendFile(c: AppContext, services: Services): Promise<Response> {
   requireUse(caller, name, settings);
   const jurisdiction = residencyOf(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
   const model = await repository.published(name, version);
-  const admitted = await pass(c, services, caller, 'download', model);
+  const use = await admit({ c, services, caller, model, action: 'download' });
   const found = await fileOf(model, file, services);
-  if (admitted === undefined || found === undefined) {
+  if (use === undefined || found === undefined) {
     throw new EdgewiseError(
       'not_found',
       `${name}@${version} has no file of this name, its signature names those it has`,
     );
   }
-  const account = await settle(c, admitted, {
+  const recordHeaders = await record(use, {
     tier,
     reason: 'download',
     units: 0,
@@ -59,7 +59,7 @@ async function sendFile(c: AppContext, services: Services): Promise<Response> {
     // Whose answer it is stands on it.
     'Cache-Control': 'private, no-transform',
     'Edgewise-Model': modelHeader(model),
-    ...account,
+    ...recordHeaders,
   });
 }
 

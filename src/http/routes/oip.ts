@@ -24,7 +24,7 @@ import { identifyCaller } from '../caller/identify.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 import { toHttpError } from '../error-response.ts';
 import { infer } from '../infer/infer.ts';
-import { placed, placementFacts } from '../infer/placement.ts';
+import { chooseTier, placementFacts } from '../infer/place.ts';
 import type { Services } from '../services.ts';
 
 /** What is implemented, and nothing else. The edge keeps to timeouts, but gathers no queue that priorities could order. */
@@ -158,7 +158,7 @@ async function modelReady(c: AppContext, services: Services): Promise<Response> 
         retryAfterSeconds: 1,
       });
     }
-    placed(services, model, placementFacts(services, model, {}, 0));
+    chooseTier(services, model, placementFacts(services, model, {}, 0));
     services.pool.checkKeptOut(model.manifestDigest);
     if (!services.pool.has(model.manifestDigest)) await services.readable.check(model);
     return c.json(modelReadyBody(model.manifest.name, true));

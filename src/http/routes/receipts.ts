@@ -13,7 +13,7 @@ import { requireAccount } from '../caller/account-access.ts';
 import { identifyCaller } from '../caller/identify.ts';
 import { requireHere } from '../caller/residency.ts';
 import type { AppContext, AppEnv } from '../context.ts';
-import { proofPatienceMs, wantsLogged } from '../infer/settle.ts';
+import { maxProofWaitMs, wantsLogged } from '../infer/record.ts';
 import type { Governance } from '../record/governance.ts';
 import type { Services } from '../services.ts';
 
@@ -52,11 +52,11 @@ export function receiptRoutes(services: Services): Hono<AppEnv> {
     await requireKept(services, receipt);
     await append(governance, compact, receipt);
     const isWanted = wantsLogged(c);
-    const answer = await shown(governance, compact, isWanted ? proofPatienceMs : 0);
+    const answer = await shown(governance, compact, isWanted ? maxProofWaitMs : 0);
     if (isWanted && answer.proof === undefined) {
       throw new EdgewiseError(
         'records_unavailable',
-        `the receipt was not in the log within ${proofPatienceMs} ms; it is on its way, ask again for its proof`,
+        `the receipt was not in the log within ${maxProofWaitMs} ms; it is on its way, ask again for its proof`,
       );
     }
     return c.json(answer, answer.proof === undefined ? 202 : 200, {
