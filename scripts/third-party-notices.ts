@@ -84,7 +84,9 @@ function textsWithTitles(notices: readonly Notice[]): readonly string[] {
 function noticeOf({ name, version, folder, licence = 'no licence stated' }: LockedPackage): Notice {
   const path = join(root, folder);
   if (!existsSync(path)) throw new Error(`${folder} is not installed: run npm install`);
-  const files = readdirSync(path).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file));
+  const files = readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isFile() && /^(licen[cs]e|copying|notice)/i.test(entry.name))
+    .map(({ name: file }) => file);
   const texts =
     files.length > 0
       ? files.map((file) => readFileSync(join(path, file), 'utf8').replaceAll('\r\n', '\n'))
