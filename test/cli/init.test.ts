@@ -45,8 +45,8 @@ function readmeCommands(): readonly string[] {
     /## Your own model\n\n```sh\n([\s\S]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? [];
   return block
     .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => line.replace(/^npm run edgewise -- /, ''));
+    .filter((line) => line.startsWith('npm run edgewise -- '))
+    .map((line) => line.replace('npm run edgewise -- ', ''));
 }
 
 describe('the README on a model of your own', { timeout: 120_000 }, () => {

@@ -2,19 +2,35 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const pages = [
-  'README.md',
-  'CHANGELOG.md',
-  ...globSync('docs/**/*.md'),
-  ...globSync('{bench,models}/**/*.md'),
-];
+const pages = globSync(['*.md', '{docs,bench,deploy,examples,models,scripts,.github}/**/*.md'], {
+  exclude: (path) => path.includes('node_modules') || path.includes('.venv'),
+});
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function anchorsOf(page: string): readonly string[] {
+  return [...readFileSync(page, 'utf8').matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
 
 describe('the documentation', () => {
-  it.each(pages)('of %s links to what is there', (page) => {
-    const links = [...readFileSync(page, 'utf8').matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(
-      (match) => match[1] ?? '',
-    );
-    const broken = links.filter((link) => !/^https?:/.test(link) && !existsSync(join(dirname(page), link)));
+  it('is found', () => {
+    expect(pages).toEqual(expect.arrayContaining(['README.md', 'docs/protocol.md', 'bench/README.md']));
+  });
+
+  it.each(pages)('links from %s to pages and headings that exist', (page) => {
+    const broken = [...readFileSync(page, 'utf8').matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, link = '']) => link)
+      .filter((link) => {
+        if (/^(https?:|mailto:)/.test(link)) return false;
+        const [path = '', anchor] = link.split('#');
+        const target = path === '' ? page : join(dirname(page), path);
+        if (!existsSync(target)) return true;
+        return anchor !== undefined && target.endsWith('.md') && !anchorsOf(target).includes(anchor);
+      });
     expect(broken).toEqual([]);
   });
 
