@@ -12,7 +12,7 @@ import { splitModel } from '../../src/repository/onnx/split.ts';
 import { defaultEdgeCapBytes } from '../../src/repository/publish/edge-form.ts';
 import { readSource } from '../../src/repository/publish/source.ts';
 import type { PackageBlob, PackageInput } from '../../src/repository/publish/types.ts';
-import { digestWeights } from '../../src/repository/publish/whole-digest.ts';
+import { digestWeights } from '../../src/repository/publish/weight-digests.ts';
 import {
   type EdgeProfile,
   type Manifest,

@@ -267,7 +267,7 @@ describe('buildPackage()', () => {
     [
       'labels for no output',
       { ...packageInput(matMul(2, 2)), labels: { z: ['a'] } },
-      /labels for "z".*outputs are y/,
+      /labels for "z"; expected an output of the graph: y/,
     ],
     [
       'too few labels',
