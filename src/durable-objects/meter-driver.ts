@@ -1,5 +1,5 @@
 /** Asks the objects that count meters. */
-import type { ExchangeUnits } from '../governance/quota/lease-book.ts';
+import type { ExchangeUnits } from '../governance/quota/lease-exchange.ts';
 import type { GrantMeter } from './meter.ts';
 
 /** Errors of the platform that say so may be tried again, on a new stub. An exchange is done once, by the ids in it. */

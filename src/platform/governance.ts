@@ -5,7 +5,8 @@ import { BatchingAppender } from '../governance/log/appender.ts';
 import type { ReceiptLog } from '../governance/log/types.ts';
 import type { SignedPack } from '../governance/policy/packs.ts';
 import { Stops } from '../governance/policy/stops.ts';
-import { createLeaseBook, type ExchangeUnits } from '../governance/quota/lease-book.ts';
+import { LeaseBook } from '../governance/quota/lease-book.ts';
+import type { ExchangeUnits } from '../governance/quota/lease-exchange.ts';
 import { createReceiptIssuer } from '../governance/receipt/issue.ts';
 import { createFinalStatements } from '../governance/statement/final-statements.ts';
 import { createStatements } from '../governance/statement/statements.ts';
@@ -61,7 +62,7 @@ export function createGovernance(
     tagger: keys.tagger,
     packs,
     stops: new Stops({ state: records, clock, defer, now }),
-    meters: createLeaseBook({ exchange: units, clock, defer, name: () => crypto.randomUUID() }),
+    meters: new LeaseBook({ exchange: units, clock, defer, name: () => crypto.randomUUID() }),
     statements,
     finalStatements: createFinalStatements({ state: records, statements, now }),
     grantRevisions: createGrantRevisions({

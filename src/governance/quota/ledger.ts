@@ -1,32 +1,33 @@
-/** What a process holds of one meter in one period. Everything here happens at once; waiting is `lease-book.ts`'s. */
+/** What one process holds of one meter in one period. These functions do not wait; `lease-book.ts` does. */
 import type { Quota } from '../../repository/terms.ts';
 import type { LeaseReport } from './meter-state.ts';
 import { type Period, secondsLeft } from './period.ts';
 import type { RefusedUnits } from './types.ts';
 
-/** Units of one lease. */
+/** The units of one lease. */
 export interface Block {
   readonly id: string;
   /** Units at hand. */
   left: number;
-  /** Units that went back, or are about to. */
+  /** Units that were returned or are about to be. */
   returned: number;
   isClosed: boolean;
-  /** Units of the quota that it was leased from: a smaller quota, as one that was lowered, has none of it. */
+  /** Units of the quota that the block was leased under. A smaller quota (one that was lowered) takes nothing from it. */
   readonly limit: number;
-  /** Whether the place that counts expects some of it back. */
+  /** Whether the meter expects some of it back. */
   readonly isOpen: boolean;
   readonly leasedAtMs: number;
 }
 
-/** A request that waits to know what is left. */
+/** A request that waits for units. */
 export interface Waiter {
   readonly units: number;
   readonly quota: Quota;
   readonly atMs: number;
-  readonly settled: (result: Block | RefusedUnits | Error) => void;
+  readonly settle: (result: Block | RefusedUnits | Error) => void;
 }
 
+/** The meter's last refusal, repeated until `untilMs` without asking again. */
 export interface RecentRefusal {
   readonly limit: number;
   readonly free: number;
@@ -34,30 +35,30 @@ export interface RecentRefusal {
   readonly untilMs: number;
 }
 
-/** One meter in one period; `lease-book.ts` and `keeper.ts` own it. */
+/** Owned by `LeaseBook` and `LeaseExchange`. */
 export interface QuotaLedger {
   readonly meter: string;
   readonly per: Quota['per'];
   readonly period: Period;
   blocks: Block[];
-  /** What is to be said of leases, the latest for each. */
-  settlements: Map<string, LeaseReport>;
+  /** Reports to send to the meter: the latest for each lease. */
+  reports: Map<string, LeaseReport>;
   waiting: Waiter[];
-  /** When the exchange began that is on its way; undefined: none is. */
+  /** When the exchange under way began; undefined if there is none. */
   exchangingSinceMs: number | undefined;
-  /** Whether units went back that the place that counts has not been told of. */
+  /** Whether units were returned that the meter does not know of. */
   isOwing: boolean;
-  /** No request finds it any more: what still comes to it goes back at once. */
+  /** No request finds this ledger any more: units that still arrive are returned at once. */
   isLetGo: boolean;
-  /** Units that nobody had when it was last asked. */
+  /** Units of the quota that no process held, by the meter's last answer. */
   free: number;
-  /** Units to ask for beyond those that are waited for. */
+  /** Units to lease beyond those that requests wait for. */
   surplus: number;
-  /** How many of these were had last; 0: it is the end of the quota, and each request asks for its own. */
+  /** Surplus of the last lease; 0 at the end of the quota, when each request leases its own units. */
   lastSurplus: number;
   surplusAtMs: number;
   refusal: RecentRefusal | undefined;
-  /** When the last watch over it began. */
+  /** When the last watch over this ledger began. */
   watchedAtMs: number;
 }
 
@@ -69,7 +70,7 @@ export function newLedger(meter: string, quota: Quota, period: Period): QuotaLed
     per: quota.per,
     period,
     blocks: [],
-    settlements: new Map(),
+    reports: new Map(),
     waiting: [],
     exchangingSinceMs: undefined,
     isOwing: false,
@@ -89,7 +90,7 @@ export function unitsAtHand({ blocks }: QuotaLedger): number {
   return left;
 }
 
-/** A block that had as many units for a quota of `limit`; they are out of it now. */
+/** Takes `units` out of one block that has them and was leased under a quota of at most `limit`. Returns that block. */
 export function takeFromBlock({ blocks }: QuotaLedger, units: number, limit: number): Block | undefined {
   for (const block of blocks) {
     if (block.left >= units && block.limit <= limit) {
@@ -100,7 +101,7 @@ export function takeFromBlock({ blocks }: QuotaLedger, units: number, limit: num
   return undefined;
 }
 
-/** Units of a block that were not used after all: to hand again, or, where the block went back, to go after it. */
+/** Puts unused units back into their block, or, if the block is closed, returns them to the meter. */
 export function putBack(ledger: QuotaLedger, block: Block, units: number): void {
   if (!block.isClosed) {
     block.left += units;
@@ -111,11 +112,11 @@ export function putBack(ledger: QuotaLedger, block: Block, units: number): void 
 }
 
 function owe(ledger: QuotaLedger, { id, returned }: Block): void {
-  ledger.settlements.set(id, { id, returned, isClosed: true });
+  ledger.reports.set(id, { id, returned, isClosed: true });
   ledger.isOwing = true;
 }
 
-/** What these blocks hold is to go back, and is not at hand any more. */
+/** Closes these blocks, by default all: their units are no longer at hand, and are returned with the next exchange. */
 export function closeBlocks(ledger: QuotaLedger, isMeant: (block: Block) => boolean = () => true): void {
   ledger.blocks = ledger.blocks.filter((block) => {
     if (!isMeant(block)) return true;
@@ -127,7 +128,7 @@ export function closeBlocks(ledger: QuotaLedger, isMeant: (block: Block) => bool
   });
 }
 
-/** Other processes give back what they do not use within so many seconds. */
+/** Other processes return unused units within this time. */
 export const returnSeconds = 15;
 
 export function refuseUnits(

@@ -1,4 +1,4 @@
-/** A meter in the memory of the process: for tests, and for a server that counts by itself. */
+/** Meters in the memory of the process: for tests, and for a single server. */
 import {
   type MeterAnswer,
   type MeterRequest,

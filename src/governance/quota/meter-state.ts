@@ -1,27 +1,27 @@
 /**
- * What the one place decides that counts a meter. Processes lease units from it and answer for them by themselves; what
- * they say of a lease later can only give units back that they had and did not use.
+ * The decisions of a meter: the single place that counts one meter. Processes lease units from it and hand them out by
+ * themselves. A later report on a lease can only return units that the process held and did not use.
  *
- * No clock decides whether a unit may be used: a lease is for the units of one period, a request belongs to the period of
- * its receipt's time, and a unit that is out counts as used until its holder, who has forgotten it by then, says that it
- * was not. A holder that dies says nothing: what it held stays used. So whatever clocks, networks and processes do, no more
- * than the quota is used; what they can do is to have some of it used by nobody.
+ * No clock decides whether a unit may be used. A lease is for units of one period, a request belongs to the period of its
+ * receipt's time, and a leased unit counts as used until its holder, which no longer has it, reports it as unused. A holder
+ * that dies reports nothing, so its units stay used. Whatever clocks, networks and processes do, no more than the quota is
+ * used; at worst, some units of it are lost.
  */
 
 export interface StoredLease {
   readonly period: string;
   readonly units: number;
-  /** Of these, units that came back. */
+  /** Units of it that were returned. */
   readonly returned: number;
-  /** Whether some more may be expected to come back soon. */
+  /** Whether the holder may return more units soon. */
   readonly isOpen: boolean;
-  /** By the clock of the place that counts. */
+  /** By the meter's clock. */
   readonly leasedAtMs: number;
 }
 
-/** Small, transactional storage. Drivers: memory, and a Durable Object's SQLite. */
+/** Small, transactional storage. Drivers: memory, and the SQLite of a Durable Object. */
 export interface MeterStore {
-  /** Units of the period that are leased or used; 0 where nothing is known of it. */
+  /** Returns the units of the period that are leased or used; 0 for an unknown period. */
   taken(period: string): number;
   take(period: string, units: number, endsAtMs: number): void;
   giveBack(period: string, units: number): void;
@@ -32,20 +32,20 @@ export interface MeterStore {
   forgetPeriods(endedBeforeMs: number): void;
 }
 
-/** What a holder says of a lease: in all so many units came back. Saying it again, or an older thing later, changes nothing. */
+/** A holder's report on a lease. A repeated report, or an older one that arrives later, changes nothing. */
 export interface LeaseReport {
   readonly id: string;
-  /** `all` of a lease that its holder never got to know of. */
+  /** Units returned in total; `all` for a lease whose answer never reached its holder. */
   readonly returned: number | 'all';
   readonly isClosed: boolean;
 }
 
 export interface RequestedLease {
-  /** Made up by the holder. The same id gets the same lease. */
+  /** Chosen by the holder. The same id gets the same lease. */
   readonly id: string;
-  /** Units that requests wait for, in the order of the requests: each gets all of its units or none. */
+  /** Units that requests wait for, in the order of the requests. Each request gets all of its units or none. */
   readonly needs: readonly number[];
-  /** Units that the holder would like beyond these. */
+  /** Units that the holder asks for beyond `needs`. */
   readonly surplus: number;
 }
 
@@ -59,30 +59,30 @@ export interface MeterRequest {
 
 export interface MeterAnswer {
   readonly granted: number;
-  /** Units that nobody has, afterwards. */
+  /** Units that no process holds after this exchange. */
   readonly free: number;
-  /** Whether units that somebody else has may come back soon; only said where some were wanted in vain. */
+  /** Whether other processes may return units soon. Only true if some needed units were not granted. */
   readonly mayReturn: boolean;
 }
 
-/** As many parts of what is free are a surplus at most: what lies with one holder is missing to the others. */
+/** A surplus is at most one of this many parts of the free units: units that one process holds are missing to the others. */
 const partsOfFree = 64;
 export const maxSurplus = 256;
-/** So long a lease is known by its id; what is said of it later counts for nothing. Longer than any request runs. */
+/** How long a lease is known by its id; later reports are ignored. Longer than any request runs. */
 const leaseLifeMs = 10 * 60_000;
-/** After its end, a period takes requests that came before it; it is forgotten well after it takes none. */
+/** How long after its end a period accepts requests that arrived before its end; it is forgotten well after that. */
 const latestRequestMs = 24 * 3_600_000;
 const periodLifeMs = 2 * latestRequestMs;
 
 /**
- * Settles, then leases, as one step.
+ * Takes in the reports of a request, then leases units to it, in one step.
  *
- * @param nowMs Milliseconds since 1970, by the clock of the place that counts: only for what to forget.
+ * @param nowMs Milliseconds since 1970, by the meter's clock. Decides only what may be forgotten.
  */
 export function settleAndLease(store: MeterStore, request: MeterRequest, nowMs: number): MeterAnswer {
   for (const settlement of request.settlements) settle(store, settlement);
   const { period, limit } = request;
-  // It may be forgotten, and would count from zero.
+  // The period may be forgotten already, and would count from zero.
   if (period.endsAtMs < nowMs - latestRequestMs) return { granted: 0, free: 0, mayReturn: false };
   const granted = request.lease === undefined ? 0 : lease(store, request, request.lease, nowMs);
   const needed = request.lease?.needs.reduce((sum, units) => sum + units, 0) ?? 0;
@@ -93,7 +93,7 @@ export function settleAndLease(store: MeterStore, request: MeterRequest, nowMs: 
   };
 }
 
-/** Forgets what nothing depends on any more. Cheap, but not for every exchange. */
+/** Removes leases and periods that nothing depends on any more. Cheap, but not for every request. */
 export function sweep(store: MeterStore, nowMs: number): void {
   store.forgetLeases(nowMs - leaseLifeMs);
   store.forgetPeriods(nowMs - periodLifeMs);
@@ -102,18 +102,18 @@ export function sweep(store: MeterStore, nowMs: number): void {
 function lease(
   store: MeterStore,
   { period, limit }: MeterRequest,
-  wanted: RequestedLease,
+  requested: RequestedLease,
   nowMs: number,
 ): number {
-  const known = store.lease(wanted.id);
+  const known = store.lease(requested.id);
   if (known !== undefined) return known.units;
   const taken = store.taken(period.key);
-  const { needed, isAll } = fitting(wanted.needs, limit - taken);
-  const surplus = isAll ? surplusOf(limit - taken - needed, wanted.surplus) : 0;
+  const { needed, isAll } = fitNeeds(requested.needs, limit - taken);
+  const surplus = isAll ? surplusOf(limit - taken - needed, requested.surplus) : 0;
   const units = needed + surplus;
   if (units === 0) return 0;
   store.take(period.key, units, period.endsAtMs);
-  store.putLease(wanted.id, {
+  store.putLease(requested.id, {
     period: period.key,
     units,
     returned: 0,
@@ -123,8 +123,8 @@ function lease(
   return units;
 }
 
-/** Units of the requests that get theirs, first come, first served. The holder hands them out in the same way. */
-function fitting(needs: readonly number[], free: number): { needed: number; isAll: boolean } {
+/** Adds up the needs that fit into `free`, first come, first served. The holder hands the units out in the same way. */
+function fitNeeds(needs: readonly number[], free: number): { needed: number; isAll: boolean } {
   let needed = 0;
   let isAll = true;
   for (const units of needs) {
@@ -134,8 +134,8 @@ function fitting(needs: readonly number[], free: number): { needed: number; isAl
   return { needed, isAll };
 }
 
-function surplusOf(free: number, wanted: number): number {
-  return Math.min(wanted, maxSurplus, Math.max(0, Math.floor(free / partsOfFree) - 1));
+function surplusOf(free: number, requested: number): number {
+  return Math.min(requested, maxSurplus, Math.max(0, Math.floor(free / partsOfFree) - 1));
 }
 
 function settle(store: MeterStore, { id, returned, isClosed }: LeaseReport): void {

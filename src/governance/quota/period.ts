@@ -1,8 +1,8 @@
-/** The spans of time that quotas are for: calendar days and months in UTC, or all time. */
+/** The periods that quotas are for: calendar days and months in UTC, or all time. */
 import type { Quota } from '../../repository/terms.ts';
 
 export interface Period {
-  /** `day 2026-11-17`, `month 2026-11`, `total`: what is counted under it is of one period. */
+  /** `day 2026-11-17`, `month 2026-11`, `total`. Identifies the period at the meter. */
   readonly key: string;
   /** Milliseconds since 1970; the start belongs to the period, the end to the next one. */
   readonly startsAtMs: number;
@@ -12,7 +12,7 @@ export interface Period {
 const dayMs = 86_400_000;
 const allTime: Period = { key: 'total', startsAtMs: Number.NEGATIVE_INFINITY, endsAtMs: Infinity };
 
-/** @throws RangeError for a time that is no date. */
+/** Returns the period that `atMs` lies in. @throws RangeError if `atMs` is not a valid time. */
 export function periodOf(per: Quota['per'], atMs: number): Period {
   if (per === 'total') return allTime;
   const at = new Date(atMs);
@@ -34,7 +34,7 @@ export function isWithin({ startsAtMs, endsAtMs }: Period, atMs: number): boolea
   return startsAtMs <= atMs && atMs < endsAtMs;
 }
 
-/** Whole seconds, 1 at least, until the period ends; undefined where it does not. */
+/** Returns whole seconds, at least 1, until the period ends; undefined if it does not end. */
 export function secondsLeft({ endsAtMs }: Period, atMs: number): number | undefined {
   return endsAtMs === Infinity ? undefined : Math.max(1, Math.ceil((endsAtMs - atMs) / 1000));
 }

@@ -1,21 +1,21 @@
-/** What counts use against quotas. Every driver passes the contract suite in `test/governance/quota/`. */
+/** Meters count use against quotas. Every driver passes the contract suite in `test/governance/quota/`. */
 import type { Quota } from '../../repository/terms.ts';
 
-/** How a quota stands after a request asked for some of it. */
+/** The state of a quota after a request asked for units. */
 export interface QuotaStanding {
   readonly quota: Quota;
   /**
-   * Units that are left of the period, as far as this process knows: other processes take from them too. Never the reason
-   * for a refusal by itself.
+   * Units left in the period, as far as this process knows; other processes take units too. Never by itself the reason for
+   * a refusal.
    */
   readonly remaining: number;
-  /** Whole seconds, 1 at least, until there are more units; undefined where there will not be. */
+  /** Whole seconds, at least 1, until there are more units; undefined if there will be none. */
   readonly resetSeconds: number | undefined;
 }
 
 export interface GrantedUnits extends QuotaStanding {
   readonly granted: true;
-  /** Of a run that failed on our side: an answer that nobody got is not charged. A second call does nothing. */
+  /** Returns the units of a run that failed on our side: an undelivered answer is not charged. A second call does nothing. */
   giveBack(): void;
 }
 
@@ -27,14 +27,14 @@ export type Taken = GrantedUnits | RefusedUnits;
 
 export interface Meters {
   /**
-   * Takes `units` of what `meter` may use in the period that `atMs` lies in, all of them or none. Over all processes no
-   * more than the quota is ever granted for one period. Not a promise where units are at hand, which is nearly always.
+   * Takes `units` from the quota of `meter` for the period that `atMs` lies in: all of them or none. All processes together
+   * are never granted more than the quota for one period. Returns no promise if units are at hand, which is nearly always.
    *
    * @param meter `grant:<id>`, `licence:<who>:<model>`.
-   * @param units A whole number, 1 at least.
-   * @param atMs Milliseconds since 1970: when the request arrived, as its receipt says, so that the receipts of a period
-   * are the ones that were counted in it.
-   * @throws EdgewiseError `records_unavailable` where it cannot be known what is left.
+   * @param units A whole number, at least 1.
+   * @param atMs Milliseconds since 1970: when the request arrived, by its receipt, so that the receipts of a period are the
+   * requests counted in it.
+   * @throws EdgewiseError `records_unavailable` if the meter cannot be asked.
    */
   take(meter: string, quota: Quota, units: number, atMs: number): Taken | Promise<Taken>;
 }

@@ -1,6 +1,6 @@
 /** What every `Meters` driver does. The same in Node, and in workerd over the real Durable Object. */
 import { describe, expect, it } from 'vitest';
-import type { ExchangeUnits } from '../../../src/governance/quota/lease-book.ts';
+import type { ExchangeUnits } from '../../../src/governance/quota/lease-exchange.ts';
 import type { MeterRequest } from '../../../src/governance/quota/meter-state.ts';
 import type { GrantedUnits, Meters, Taken } from '../../../src/governance/quota/types.ts';
 import type { Quota } from '../../../src/repository/terms.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createLeaseBook, type ExchangeUnits } from '../../../src/governance/quota/lease-book.ts';
+import { LeaseBook } from '../../../src/governance/quota/lease-book.ts';
+import type { ExchangeUnits } from '../../../src/governance/quota/lease-exchange.ts';
 import { memoryMeters } from '../../../src/governance/quota/memory-store.ts';
 import type { MeterAnswer, MeterRequest } from '../../../src/governance/quota/meter-state.ts';
 import { ManualClock } from '../../support/clock.ts';
@@ -17,13 +18,13 @@ function process() {
     asked.push(request);
     return next.on(() => count(of, request));
   };
-  const book = createLeaseBook({ exchange, clock, defer: () => {}, name: () => 'one' });
+  const book = new LeaseBook({ exchange, clock, defer: () => {}, name: () => 'one' });
   return { book, clock, asked, next, count };
 }
 
 const turns = () => new Promise((resolve) => setImmediate(resolve));
 
-describe('createLeaseBook()', () => {
+describe('LeaseBook', () => {
   it('gives what it leased and did not use back after 15 seconds', async () => {
     const { book, clock, count, asked } = process();
     await book.take(meter, quotaOf(10_000), 1, noonMs);

@@ -1,4 +1,4 @@
-import { createLeaseBook } from '../../../src/governance/quota/lease-book.ts';
+import { LeaseBook } from '../../../src/governance/quota/lease-book.ts';
 import { memoryMeters } from '../../../src/governance/quota/memory-store.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { exchangeContract, metersContract, noonMs } from './contract.ts';
@@ -11,7 +11,7 @@ metersContract('memory', () => {
     process() {
       processes += 1;
       const name = `process-${processes}`;
-      return createLeaseBook({ exchange, clock, defer: () => {}, name: () => name });
+      return new LeaseBook({ exchange, clock, defer: () => {}, name: () => name });
     },
     settled: () => new Promise((resolve) => setImmediate(resolve)),
   };

@@ -1,5 +1,5 @@
 /** Processes, a meter and a network between them in which anything may happen to a message, at any time. */
-import { createLeaseBook } from '../../../src/governance/quota/lease-book.ts';
+import { LeaseBook } from '../../../src/governance/quota/lease-book.ts';
 import { memoryMeterStore } from '../../../src/governance/quota/memory-store.ts';
 import {
   type MeterAnswer,
@@ -59,7 +59,7 @@ export class Network {
   }
 
   #book(from: number, life: number, clock: ManualClock): Meters {
-    return createLeaseBook({
+    return new LeaseBook({
       clock,
       defer: () => {},
       name: () => `${from}.${life}`,

@@ -4,7 +4,8 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/async/clock.ts';
 import { durableObjectMeters } from '../../../src/durable-objects/meter-driver.ts';
-import { createLeaseBook, type ExchangeUnits } from '../../../src/governance/quota/lease-book.ts';
+import { LeaseBook } from '../../../src/governance/quota/lease-book.ts';
+import type { ExchangeUnits } from '../../../src/governance/quota/lease-exchange.ts';
 import {
   exchangeContract,
   isGranted,
@@ -21,7 +22,7 @@ function processes() {
   let deferred: Promise<unknown>[] = [];
   return {
     process: (through: ExchangeUnits = exchange) =>
-      createLeaseBook({
+      new LeaseBook({
         exchange: through,
         // The watch over what lies unused is no part of this: it would outlast the test.
         clock: { now: () => systemClock.now(), after: () => () => {} },
