@@ -39,7 +39,7 @@ export async function readSigningKey(pem: string): Promise<PublisherSigningKey> 
   return {
     publicKey,
     fingerprint: await fingerprintOf(publicKey),
-    sign: (message) => new Uint8Array(sign(hash, message, { key, dsaEncoding: 'der' })),
+    sign: async (message) => new Uint8Array(sign(hash, message, { key, dsaEncoding: 'der' })),
   };
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { generatePublisherKey } from '../../src/cli/signing-key.ts';
 import { pullModel } from '../../src/cli/transfer/pull.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
@@ -15,7 +16,6 @@ import { createReceiptIssuer, type InferenceFacts } from '../../src/governance/r
 import { peekReceipt } from '../../src/governance/receipt/read.ts';
 import { encodeInferRequest, parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
 import { encodeInferResponse } from '../../src/protocol/oip/infer-response.ts';
-import { generatePublisherKey } from '../../src/cli/signing-key.ts';
 import { publicKeyPem } from '../../src/repository/signing/public-key.ts';
 import { parseDigest } from '../../src/storage/digest.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';

@@ -1,13 +1,13 @@
 /** What a repository and a publisher make of signatures. */
 import { describe, expect, it } from 'vitest';
 import type { Bytes } from '../../src/bytes.ts';
+import { generatePublisherKey, readSigningKey } from '../../src/cli/signing-key.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
 import { Publisher } from '../../src/repository/index/publisher.ts';
 import { changeIndex, readIndex } from '../../src/repository/index/store.ts';
 import { ModelRepository } from '../../src/repository/model-repository.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
-import { generatePublisherKey, readSigningKey } from '../../src/cli/signing-key.ts';
 import type { TrustedPublisher } from '../../src/repository/signing/publishers.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import type { Digest } from '../../src/storage/types.ts';

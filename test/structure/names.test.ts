@@ -20,7 +20,7 @@ const unresolved: readonly string[] = [
   'IssuedKey: src/client/account-client.ts, src/governance/accounts/account-store.ts',
   'ModelStatistics: src/client/inference-client.ts, src/protocol/oip/statistics.ts',
   'NewGrant: src/client/account-client.ts, src/governance/accounts/account-store.ts',
-  'NewKey: src/client/account-client.ts, src/governance/accounts/account-store.ts, src/cli/signing-key.ts',
+  'NewKey: src/client/account-client.ts, src/governance/accounts/account-store.ts',
   'NewTenant: src/client/account-client.ts, src/governance/accounts/account-store.ts',
   'PublishStatus: src/client/admin-client.ts, src/repository/index/publish-version.ts',
   'ShadowFigure: src/client/admin-client.ts, src/telemetry/shadow-figures.ts',

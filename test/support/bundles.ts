@@ -1,14 +1,11 @@
 /** Bundles that no honest signer makes: any payload, truly signed with the key that services under test trust. */
 import { encodeBase64 } from '../../src/bytes.ts';
 import { preAuthenticationEncoding } from '../../src/repository/signing/envelope.ts';
-import { readSigningKey } from '../../src/cli/signing-key.ts';
-import { publisherKey } from './publisher.ts';
+import { signingKey } from './publisher.ts';
 
 export type Json = Record<string, unknown>;
 
 export interface BundleOptions {
-  /** PEM. Default: the trusted publisher's. */
-  readonly key?: string;
   /** What is signed, and what the envelope says. */
   readonly payloadType?: string;
   /** Of the bundle as JSON, before it is written. */
@@ -31,14 +28,9 @@ export async function bundleOf(
   statement: unknown,
   options: BundleOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const {
-    key = publisherKey,
-    payloadType = 'application/vnd.in-toto+json',
-    change = (same) => same,
-  } = options;
-  const signingKey = await readSigningKey(key);
+  const { payloadType = 'application/vnd.in-toto+json', change = (same) => same } = options;
   const payload = bytesOf(typeof statement === 'string' ? statement : JSON.stringify(statement));
-  const signature = signingKey.sign(preAuthenticationEncoding(payloadType, payload));
+  const signature = await signingKey.sign(preAuthenticationEncoding(payloadType, payload));
   return bytesOf(
     JSON.stringify(change(plainBundle(signingKey.fingerprint, payload, payloadType, signature))),
   );

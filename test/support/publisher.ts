@@ -3,10 +3,10 @@ import { encodeManifest } from '../../src/repository/documents.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import type { Signed } from '../../src/repository/signed-version.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
-import { readSigningKey } from '../../src/cli/signing-key.ts';
 import { publicKeyPem } from '../../src/repository/signing/public-key.ts';
 import type { TrustedPublisher } from '../../src/repository/signing/publishers.ts';
 import type { Digest } from '../../src/storage/types.ts';
+import { importSigningKey } from './web-signing-key.ts';
 
 export const publisherName = 'tests';
 
@@ -17,7 +17,7 @@ EJt+U60kOmM0n8IB92bskp4HrLlHzm4ySUUNS453uaJNDzqmYB0IpQvn
 -----END PRIVATE KEY-----
 `;
 
-const signingKey = await readSigningKey(publisherKey);
+export const signingKey = await importSigningKey('P-256', publisherKey);
 
 export const publishers: readonly TrustedPublisher[] = [{ name: publisherName, key: signingKey.publicKey }];
 

@@ -2,11 +2,12 @@
 import type { Bytes } from '../../src/bytes.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
+import type { PublisherSigningKey } from '../../src/repository/signing/bundle.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
-import { generatePublisherKey, readSigningKey } from '../../src/cli/signing-key.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { bundleOf, type Json, statementIn } from './bundles.ts';
-import { publisherKey, signed } from './publisher.ts';
+import { signed, signingKey } from './publisher.ts';
+import { generateSigningKey } from './web-signing-key.ts';
 
 export interface Tampering {
   readonly name: string;
@@ -20,7 +21,7 @@ interface Predicate {
   readonly serialization: Json;
 }
 
-const stranger = generatePublisherKey('P-256').privatePem;
+const stranger = await generateSigningKey('P-256');
 const zeros = '0'.repeat(64);
 
 /** Truly signed by the trusted publisher, with the statement changed. The root is made to fit unless it is what is wrong. */
@@ -103,9 +104,9 @@ function rebundled(name: string, change: (bundle: Json) => unknown): Tampering {
   };
 }
 
-async function signedWith(pem: string, manifest: Manifest): Promise<Bytes> {
+async function signedWith(key: PublisherSigningKey, manifest: Manifest): Promise<Bytes> {
   const { digest: manifestDigest } = await encodeManifest(manifest);
-  return signModel({ manifest, manifestDigest }, await readSigningKey(pem));
+  return signModel({ manifest, manifestDigest }, key);
 }
 
 export const tamperings: readonly Tampering[] = [
@@ -118,7 +119,7 @@ export const tamperings: readonly Tampering[] = [
     name: 'the key of a stranger under the name of a trusted one',
     pushCode: 'invalid_request',
     async make(manifest) {
-      const { fingerprint } = await readSigningKey(publisherKey);
+      const { fingerprint } = signingKey;
       const bundle: Json = JSON.parse(new TextDecoder().decode(await signedWith(stranger, manifest)));
       const verificationMaterial = { publicKey: { hint: fingerprint }, tlogEntries: [] };
       return bytesOf(JSON.stringify({ ...bundle, verificationMaterial }));

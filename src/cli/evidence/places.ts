@@ -26,11 +26,11 @@ export async function textAt(place: string, key?: string): Promise<string> {
 
 /** @throws EdgewiseError `invalid_request` also if the text is not JSON. */
 export async function jsonAt(place: string): Promise<unknown> {
-  return parseJson(await textAt(place), place);
+  return parseJsonText(await textAt(place), place);
 }
 
 /** @param what Names the text in messages. @throws EdgewiseError `invalid_request` */
-export function parseJson(text: string, what: string): unknown {
+export function parseJsonText(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {

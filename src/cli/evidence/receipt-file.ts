@@ -1,5 +1,5 @@
 /** Receipts and statements in files. */
-import { parseJson } from './places.ts';
+import { parseJsonText } from './places.ts';
 
 export interface ReceiptFile {
   /** Compact JWS. */
@@ -23,7 +23,7 @@ export function compactIn(text: string, member: 'statement' | 'receipt'): string
 /** Returns a getter of the text members of a JSON object; undefined if `text` is not an object. */
 function jsonMembers(text: string, what: string): ((name: string) => string | undefined) | undefined {
   if (!text.trimStart().startsWith('{')) return undefined;
-  const document = parseJson(text, what);
+  const document = parseJsonText(text, what);
   return (name) => {
     const value: unknown =
       typeof document === 'object' && document !== null ? Reflect.get(document, name) : undefined;

@@ -64,12 +64,12 @@ export interface PublisherSigningKey {
   readonly publicKey: PublicKey;
   readonly fingerprint: string;
   /** Returns the signature as DER. */
-  sign(message: Bytes): Bytes;
+  sign(message: Bytes): Promise<Bytes>;
 }
 
 export async function signStatement(statement: Statement, key: PublisherSigningKey): Promise<Bytes> {
   const payload = encodeStatement(statement);
-  const signature = key.sign(preAuthenticationEncoding(payloadType, payload));
+  const signature = await key.sign(preAuthenticationEncoding(payloadType, payload));
   const bundle: z.input<typeof bundleSchema> = {
     mediaType,
     verificationMaterial: { publicKey: { hint: key.fingerprint }, tlogEntries: [] },

@@ -1,5 +1,5 @@
 /** The curves that models are signed on (OpenSSF Model Signing v1.0), and how a signature on each is written. */
-import { type Bytes, joinBytes } from '../../bytes.ts';
+import type { Bytes } from '../../bytes.ts';
 import { derTag, readDerSequence, writeDer } from './der.ts';
 
 export const curveNames = ['P-256', 'P-384', 'P-521'] as const;
@@ -44,17 +44,4 @@ export function rawSignature(der: Bytes, { bytes }: Curve): Bytes | undefined {
     raw.set(digits, (index + 1) * bytes - digits.length);
   }
   return raw;
-}
-
-/** The other way: what WebCrypto gives, as DER. */
-export function derSignature(raw: Uint8Array): Bytes {
-  const half = raw.length / 2;
-  return writeDer(derTag.sequence, derNumber(raw.subarray(0, half)), derNumber(raw.subarray(half)));
-}
-
-function derNumber(digits: Uint8Array): Bytes {
-  const begin = digits.findIndex((byte) => byte !== 0);
-  const significant = begin < 0 ? new Uint8Array(1) : digits.subarray(begin);
-  const negative = (significant[0] ?? 0) >= 0x80;
-  return writeDer(derTag.integer, negative ? joinBytes([new Uint8Array(1), significant]) : significant);
 }

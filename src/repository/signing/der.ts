@@ -4,11 +4,8 @@ import { type Bytes, joinBytes } from '../../bytes.ts';
 export const derTag = {
   integer: 0x02,
   bitString: 0x03,
-  octetString: 0x04,
   oid: 0x06,
   sequence: 0x30,
-  /** Of a field with the number 1, constructed. */
-  field1: 0xa1,
 } as const;
 
 export interface DerElement {

@@ -2,11 +2,12 @@ import { generateKeyPairSync, verify as nodeVerify } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeBase64, encodeBase64 } from '../../../src/bytes.ts';
-import { curveNames, curves, derSignature, rawSignature } from '../../../src/repository/signing/curve.ts';
-import { readDer, writeDer } from '../../../src/repository/signing/der.ts';
 import { generatePublisherKey, readSigningKey } from '../../../src/cli/signing-key.ts';
+import { curveNames, curves, rawSignature } from '../../../src/repository/signing/curve.ts';
+import { readDer, writeDer } from '../../../src/repository/signing/der.ts';
 import { parsePublicKey, publicKeyPem } from '../../../src/repository/signing/public-key.ts';
 import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
+import { derSignature } from '../../support/web-signing-key.ts';
 import { bytesOf } from '../fixtures.ts';
 
 const bytes = fc.uint8Array({ maxLength: 400 });
@@ -86,7 +87,7 @@ describe.each(curveNames)('a key on %s', (name) => {
   it.each(['pkcs8', 'sec1'] as const)('is read as OpenSSL writes it in %s, and signs', async (type) => {
     const key = await readSigningKey(pair.privateKey.export({ type, format: 'pem' }).toString());
     expect(publicKeyPem(key.publicKey)).toBe(publicPem);
-    const signature = key.sign(message);
+    const signature = await key.sign(message);
     expect(nodeVerify(curves[name].hash, message, pair.publicKey, signature)).toBe(true);
   });
 

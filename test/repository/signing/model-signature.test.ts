@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { generatePublisherKey, readSigningKey } from '../../../src/cli/signing-key.ts';
 import { encodeManifest } from '../../../src/repository/documents.ts';
 import { verifySignature } from '../../../src/repository/signed-version.ts';
 import { signModel } from '../../../src/repository/signing/model-signature.ts';
-import { generatePublisherKey, readSigningKey } from '../../../src/cli/signing-key.ts';
 import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
 import {
   createStatement,

@@ -6,7 +6,6 @@ import { parseBundle } from '../../../src/repository/signing/bundle.ts';
 import { curveNames } from '../../../src/repository/signing/curve.ts';
 import { isSignedWith } from '../../../src/repository/signing/envelope.ts';
 import { signModel } from '../../../src/repository/signing/model-signature.ts';
-import { generatePublisherKey, readSigningKey } from '../../../src/cli/signing-key.ts';
 import { parsePublicKey } from '../../../src/repository/signing/public-key.ts';
 import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
 import { parseStatement } from '../../../src/repository/signing/statement.ts';
@@ -19,6 +18,7 @@ import p521 from '../../repository/signing/vectors/p521.model.sig?raw';
 import p521Key from '../../repository/signing/vectors/p521.pub.pem?raw';
 import { publishers } from '../../support/publisher.ts';
 import { tamperings } from '../../support/tampering.ts';
+import { generateSigningKey } from '../../support/web-signing-key.ts';
 
 describe.each([
   ['P-256', p256, p256Key],
@@ -40,9 +40,8 @@ describe.each([
 it.each(curveNames)('signs and verifies on %s, and refuses every tampering', async (curve) => {
   const { manifest } = await miniature();
   const version = { manifest, manifestDigest: (await encodeManifest(manifest)).digest };
-  const { privatePem, publicKey } = generatePublisherKey(curve);
-  const key = await readSigningKey(privatePem);
-  const trusted = trustPublishers([...publishers, { name: 'acme', key: publicKey }]);
+  const key = await generateSigningKey(curve);
+  const trusted = trustPublishers([...publishers, { name: 'acme', key: key.publicKey }]);
   const { signer } = await verifySignature(await signModel(version, key), trusted, version);
   expect(signer).toMatchObject({ name: 'acme', fingerprint: key.fingerprint });
   for (const { make } of tamperings) {
