@@ -1,15 +1,15 @@
-/** Which of the wanted execution providers a machine has, and which of them a model runs on. Knows no runtime. */
+/** Finds the configured execution providers that a machine has, and those that a model runs on. Knows no runtime. */
 import { EdgewiseError } from '../errors.ts';
 
-/** Called for each provider that is left out, with the reason: once for the engine's life, or for one model. */
+/** Called with the reason for each skipped provider: once for the engine's life, or for one model. */
 export type OnProviderSkipped = (provider: string, reason: Error) => void;
 
 export interface ProviderChainOptions {
-  /** In the order of preference. */
-  readonly wanted: readonly string[];
-  /** Whether `cpu` is the last resort where it is not wanted by name. */
+  /** In order of preference. */
+  readonly configured: readonly string[];
+  /** True if `cpu` is the last resort when it is not configured by name. */
   readonly cpuFallback: boolean;
-  /** Computes something small with this provider alone; rejects where this machine cannot. */
+  /** Computes a small graph with this provider alone; rejects if this machine cannot. */
   readonly probe: (provider: string) => Promise<void>;
   readonly onSkipped?: OnProviderSkipped | undefined;
 }
@@ -23,10 +23,10 @@ export class ProviderChain {
   }
 
   /**
-   * The wanted providers that this machine has, in their order. Found out once: a model that fails says nothing certain
-   * about the provider, so each is tried with something that cannot be at fault. `cpu` is always there.
+   * Returns the configured providers that this machine has, in order of preference. Each is probed once, with a graph that
+   * is known to be valid: a model that fails says nothing certain about the provider. `cpu` is always available.
    *
-   * @throws EdgewiseError `internal` when there is none, with the reason of each in its cause.
+   * @throws EdgewiseError `internal` if there is none; its cause has the reason for each provider.
    */
   usable(): Promise<readonly string[]> {
     this.#usable ??= this.#findUsable();
@@ -34,10 +34,10 @@ export class ProviderChain {
   }
 
   async #findUsable(): Promise<readonly string[]> {
-    const { wanted, cpuFallback, probe, onSkipped } = this.#options;
+    const { configured, cpuFallback, probe, onSkipped } = this.#options;
     const usable: string[] = [];
     const reasons: string[] = [];
-    for (const provider of new Set(cpuFallback ? [...wanted, 'cpu'] : wanted)) {
+    for (const provider of new Set(cpuFallback ? [...configured, 'cpu'] : configured)) {
       try {
         if (provider !== 'cpu') await probe(provider);
         usable.push(provider);
@@ -48,36 +48,40 @@ export class ProviderChain {
       }
     }
     if (usable.length > 0) return usable;
-    throw new EdgewiseError('internal', 'none of the configured execution providers can be used here', {
-      cause: new Error(reasons.length === 0 ? 'none is configured' : reasons.join('; ')),
-    });
+    throw new EdgewiseError(
+      'internal',
+      'none of the configured execution providers is usable on this machine',
+      {
+        cause: new Error(reasons.length === 0 ? 'none is configured' : reasons.join('; ')),
+      },
+    );
   }
 
   /**
-   * Makes a session with all that is usable. Where that fails it leaves out the first, for this model alone, and so on.
-   * What the last one throws is the truth about the model, and the failures before it are then of no interest.
+   * Creates a session with all usable providers. If that fails, leaves out the first one for this model and tries again,
+   * and so on. The last provider's error is thrown, since it is the one about the model itself.
    *
-   * @param ends Whether a failure is not to be tried with the rest.
+   * @param isFinal Reports whether a failure must not be retried with the remaining providers.
    */
   async create<S>(
     make: (providers: readonly string[]) => Promise<S>,
-    ends: (error: unknown) => boolean,
+    isFinal: (error: unknown) => boolean,
   ): Promise<S> {
-    return this.#createWith(await this.usable(), make, ends);
+    return this.#createWith(await this.usable(), make, isFinal);
   }
 
   async #createWith<S>(
     providers: readonly string[],
     make: (providers: readonly string[]) => Promise<S>,
-    ends: (error: unknown) => boolean,
+    isFinal: (error: unknown) => boolean,
   ): Promise<S> {
     try {
       return await make(providers);
     } catch (error) {
       const [first, ...rest] = providers;
-      if (first === undefined || rest.length === 0 || ends(error)) throw error;
-      const made = await this.#createWith(rest, make, ends);
-      const text = `a model could not be loaded with it, and runs on ${rest.join(', ')}`;
+      if (first === undefined || rest.length === 0 || isFinal(error)) throw error;
+      const made = await this.#createWith(rest, make, isFinal);
+      const text = `a model could not be loaded with this provider and runs on ${rest.join(', ')}`;
       this.#options.onSkipped?.(first, new Error(text, { cause: error }));
       return made;
     }

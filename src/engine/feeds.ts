@@ -4,11 +4,11 @@ import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 import type { Feeds } from './types.ts';
 
 /**
- * The feeds in the order of `inputs`, checked so that a driver may copy them without looking again: every input there, of
- * the right datatype, a shape that is allowed, and as many elements as the shape says.
+ * Checks the feeds and returns them in the order of `inputs`. Drivers copy the result without further checks: every input
+ * is present and has the declared datatype, an allowed shape, and as many elements as its shape.
  *
- * @throws EdgewiseError `invalid_request` for a missing or unknown input or another datatype, `shape_mismatch` for a shape
- * or a number of elements.
+ * @throws EdgewiseError `invalid_request` for a missing or unknown input or a wrong datatype; `shape_mismatch` for a wrong
+ * shape or number of elements.
  */
 export function orderFeeds(inputs: readonly TensorSpec[], feeds: Feeds): readonly Tensor[] {
   const tensors = inputs.map((spec) => {
@@ -32,29 +32,30 @@ function checkFeed(spec: TensorSpec, tensor: Tensor): void {
   if (tensor.datatype !== spec.datatype) {
     throw new EdgewiseError(
       'invalid_request',
-      `input ${name} is ${tensor.datatype}, the model wants ${spec.datatype}`,
+      `input ${name} is ${tensor.datatype}; the model expects ${spec.datatype}`,
     );
   }
   const count = elementCount(tensor.shape);
-  // Engines report an input of unknown rank as one without dimensions, so only a declared rank is held against the feed.
+  // Engines report an input of unknown rank as a scalar, so a shape without dimensions is not checked.
   if (spec.shape.length > 0 && !shapeMatches(spec.shape, tensor.shape)) {
     throw new EdgewiseError(
       'shape_mismatch',
-      `input ${name} has the shape [${tensor.shape.join(',')}], the model wants [${spec.shape.join(',')}]`,
+      `input ${name} has shape [${tensor.shape.join(',')}]; the model expects [${spec.shape.join(',')}]`,
     );
   }
   if (tensor.data.length !== count) {
     throw new EdgewiseError(
       'shape_mismatch',
-      `input ${name} has ${tensor.data.length} elements, its shape [${tensor.shape.join(',')}] wants ${count}`,
+      `input ${name} has ${tensor.data.length} elements; its shape [${tensor.shape.join(',')}] requires ${count}`,
     );
   }
 }
 
 /**
- * Positions in `outputs` of the outputs to compute: all of them where `fetches` is absent. A name given twice counts once.
+ * Returns the positions in `outputs` of the outputs to compute; all positions if `fetches` is absent. Repeated names count
+ * once.
  *
- * @throws EdgewiseError `invalid_request` for a name that the model does not have.
+ * @throws EdgewiseError `invalid_request` for a name that is not an output of the model.
  */
 export function findFetchIndices(
   outputs: readonly TensorSpec[],

@@ -1,4 +1,4 @@
-/** Messages out of a stream of chunks that begin and end anywhere. */
+/** Reads messages from a stream of chunks, whose boundaries are arbitrary. */
 import {
   type ProcessReply,
   parseProcessHeader,
@@ -8,7 +8,7 @@ import {
 
 export class MessageReader<H extends ProcessReply> {
   readonly #onMessage: (header: H, payload: Uint8Array) => void;
-  /** What is being read: the prefix, then the header, then the payload, which gets a buffer of its own. */
+  /** The part being read. A message is prefix, header and payload; the payload gets its own buffer. */
   #part: 'prefix' | 'header' | 'payload' = 'prefix';
   #bytes = new Uint8Array(prefixBytes);
   #at = 0;

@@ -1,53 +1,53 @@
 import { EdgewiseError } from '../errors.ts';
 
-/** What ONNX Runtime said of a failed call. Its text is for the operator only: it goes into `cause`. */
+/** A failed call of ONNX Runtime. The text is for the operator only, so it goes into `cause`. */
 export interface OrtFailure {
-  /** `OrtErrorCode` of onnxruntime_c_api.h where the engine gives it. */
+  /** `OrtErrorCode` of onnxruntime_c_api.h, if the engine provides it. */
   readonly code?: number;
   readonly text: string;
 }
 
 const outOfMemory =
   /bad_alloc|out of memory|failed to allocate|not enough memory|is smaller than requested bytes|STATUS_ALLOC_FAILED/i;
-/** A GPU, its driver or its libraries failed, whatever the feeds: after some of these nothing runs in the process any more. */
+/** Failures of a GPU, its driver or its libraries, whatever the feeds. After some of them no run in the process succeeds. */
 const deviceFailure =
   /\b(?:CUDA|CUDNN|CUBLAS|CUFFT|CURAND) failure|cudaError|device (?:is |was )?(?:lost|removed|hung)|DXGI_ERROR/i;
-/** Said of feeds that the library does not take. */
+/** Device errors that mean the library rejected the feeds. */
 const deviceRefusal = /_(?:BAD_PARAM|NOT_SUPPORTED|INVALID_VALUE)\b/;
 // "No Op registered for Foo with domain_version of 13", "com.acme:Foo(-1) is not a registered function/op",
 // "Could not find an implementation for Foo(13) node with name 'x'".
 const unknownOperator =
   /No Op registered for ([\w.-]+) with|([\w.:-]+)\(-?\d+\) is not a registered function\/op|Could not find an implementation for ([\w.:-]+)\(-?\d+\)/;
 const longestOperatorName = 100;
-/** onnxruntime-node's refusal of an input or output type, which it lists by its number in onnx.proto. */
+/** onnxruntime-node's error for an unsupported input or output type; the number is that of onnx.proto. */
 const unknownType = /^Unsupported data type: (\d+)$/;
 
-/** Codes that say "this model on these feeds": FAIL, INVALID_ARGUMENT, RUNTIME_EXCEPTION, NOT_IMPLEMENTED. */
+/** Codes that blame this model on these feeds: FAIL, INVALID_ARGUMENT, RUNTIME_EXCEPTION, NOT_IMPLEMENTED. */
 const refusals: ReadonlySet<number> = new Set([1, 2, 6, 9]);
 
 export function isOutOfMemory(text: string): boolean {
   return outOfMemory.test(text);
 }
 
-/** The runtime has no kernel for a node: another build of it may have one. Stands as the cause of what is thrown. */
+/** The runtime has no kernel for a node; another build may have one. Used as the cause of an EdgewiseError. */
 export class MissingKernelError extends Error {
   override readonly name = 'MissingKernelError';
 }
 
-/** The runtime refused a model. Its own words; stands as the cause of what is thrown. */
+/** The runtime rejected a model. Carries the runtime's own text; used as the cause of an EdgewiseError. */
 export class OrtLoadError extends Error {
   override readonly name = 'OrtLoadError';
 }
 
 const notImplemented = 9;
 
-function causeOf({ code, text }: OrtFailure): Error {
+function toLoadCause({ code, text }: OrtFailure): Error {
   return new OrtLoadError(code === undefined ? text : `ONNX Runtime error ${code}: ${text}`);
 }
 
-/** The error of a session that could not be made from the given bytes. */
+/** Returns the error of a session that could not be created from the given bytes. */
 export function toLoadError(failure: OrtFailure): EdgewiseError {
-  const cause = causeOf(failure);
+  const cause = toLoadCause(failure);
   if (isOutOfMemory(failure.text)) {
     return new EdgewiseError('no_capacity', "the model does not fit into the engine's memory", { cause });
   }
@@ -65,12 +65,12 @@ export function toLoadError(failure: OrtFailure): EdgewiseError {
   if (type !== undefined) {
     return new EdgewiseError(
       'invalid_request',
-      `an input or output of the model is of the ONNX type ${type}, which cannot be served`,
+      `an input or output of the model has ONNX type ${type}, which cannot be served`,
       { cause },
     );
   }
   if (failure.code === notImplemented) {
-    return new EdgewiseError('invalid_request', 'the model uses what this engine lacks', {
+    return new EdgewiseError('invalid_request', 'the model uses a feature that this engine lacks', {
       cause: new MissingKernelError(cause.message),
     });
   }
@@ -84,27 +84,27 @@ const deviceWords =
   /\b(?:CUDA|CUDNN|CUBLAS|CUFFT|CURAND) failure \d+|\bcudaError\w*|device (?:is |was )?(?:lost|removed|hung)|DXGI_ERROR\w*/i;
 const failedNode = /while running (\w+) node\.(?: Name:'([^']*)')?/;
 
-/** Where a run failed: of ONNX Runtime's text only what is the model's, since the rest quotes the feeds. */
-function runCause({ code, text }: OrtFailure): Error {
+/** Returns where a run failed. Keeps only the model's parts of ONNX Runtime's text, since the rest quotes the feeds. */
+function toRunCause({ code, text }: OrtFailure): Error {
   const [, operator, name] = failedNode.exec(text) ?? [];
   const known = [
     code === undefined ? 'ONNX Runtime error' : `ONNX Runtime error ${code}`,
     outOfMemory.exec(text)?.[0] ?? deviceWords.exec(text)?.[0],
     operator && `in the ${operator} node${name === undefined ? '' : ` '${name}'`}`,
-    `with a text of ${text.length} characters`,
+    `with a message of ${text.length} characters`,
   ];
   return new Error(known.filter((part) => part !== undefined).join(', '));
 }
 
-/** The error of a run that failed inside the graph. */
+/** Returns the error of a run that failed inside the graph. */
 export function toRunError(failure: OrtFailure): EdgewiseError {
-  const cause = runCause(failure);
+  const cause = toRunCause(failure);
   if (isOutOfMemory(failure.text)) {
     return new EdgewiseError('no_capacity', 'the run needs more memory than the engine has', { cause });
   }
-  const refused = failure.code === undefined || refusals.has(failure.code);
-  const broken = deviceFailure.test(failure.text) && !deviceRefusal.test(failure.text);
-  return refused && !broken
+  const isRefusal = failure.code === undefined || refusals.has(failure.code);
+  const isDeviceFailure = deviceFailure.test(failure.text) && !deviceRefusal.test(failure.text);
+  return isRefusal && !isDeviceFailure
     ? new EdgewiseError('invalid_request', 'the model cannot compute with these inputs', { cause })
     : new EdgewiseError('internal', 'the engine failed', { cause });
 }

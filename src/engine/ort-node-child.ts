@@ -1,4 +1,4 @@
-/** The engine's process as the process that asks it sees it: what was asked, in its order, and what it takes to end it. */
+/** The engine's process as its parent sees it: the pending requests in order, and the time limit of the current one. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ import {
   type ProcessAnswer,
   type ProcessReply,
   type ProcessRequest,
-  receivedError,
+  unpackError,
 } from './ort-node-process-protocol.ts';
 import { SessionLostError } from './session-lost.ts';
 
@@ -19,23 +19,23 @@ export interface EngineProcessOptions {
   readonly onProviderSkipped: OrtNodeOptions['onProviderSkipped'];
   readonly clock: Clock;
   readonly main: URL;
-  /** Told when it has ended, once, after all that it was asked is settled. */
+  /** Called once when the process has ended, after all pending requests are settled. */
   readonly onEnd: () => void;
 }
 
-/** How long a request may be at work. */
+/** How long the process may work on one request. */
 export interface WorkLimit {
-  /** From its begin, after which the process is ended. */
+  /** Time from the start of the work after which the process is killed. */
   readonly ms: number;
-  /** Of them those at the end in which the engine is said to be unavailable. */
+  /** The last part of `ms`, during which the engine is reported as unavailable. */
   readonly graceMs: number;
 }
 
 export interface ProcessReplied {
   readonly answer: ProcessAnswer;
-  /** A buffer of its own. */
+  /** Has its own buffer. */
   readonly payload: Uint8Array;
-  /** Time at work. */
+  /** Duration of the work. */
   readonly ms: number;
 }
 
@@ -47,14 +47,14 @@ interface Pending {
 
 export class EngineProcess {
   usedBytes = 0;
-  /** Why it ended. */
+  /** Why the process ended; undefined while it runs. */
   failure: Error | undefined;
-  /** False until it has answered for the first time. */
+  /** False until the first answer. */
   hasAnswered = false;
   readonly #options: EngineProcessOptions;
   readonly #child: ChildProcess;
   readonly #channel: Socket;
-  /** The first is at work, the others wait behind it. */
+  /** The process works on the first; the others wait. */
   readonly #pending: Pending[] = [];
   #begunMs = 0;
   #cancelTimer: () => void = () => undefined;
@@ -64,17 +64,18 @@ export class EngineProcess {
     this.#options = options;
     const { engine, main } = options;
     this.#child = spawn(process.execPath, [fileURLToPath(main), JSON.stringify(engine)], {
-      // A terminal's signals reach a whole group, this process too while it starts and ignores none yet.
+      // A terminal sends signals to the whole process group, including a child that does not ignore them yet.
       detached: true,
-      // What a library prints must not come between the lines of the log.
+      // Output of libraries must not mix with the log on stdout.
       stdio: ['ignore', 2, 2, 'pipe', 'pipe'],
     });
     const [, , , channel, life] = this.#child.stdio;
-    if (!(channel instanceof Socket && life instanceof Socket)) throw new Error('the engine has no channel');
+    if (!(channel instanceof Socket && life instanceof Socket))
+      throw new Error('the engine process has no channel');
     this.#channel = channel;
-    const reader = new MessageReader<ProcessReply>((header, payload) => this.#take(header, payload));
+    const reader = new MessageReader<ProcessReply>((header, payload) => this.#receive(header, payload));
     channel.on('data', (chunk) => reader.push(chunk));
-    // What fails here is that the process has ended, which is told by its exit.
+    // A socket fails only because the process ended, which its exit event reports.
     for (const socket of [channel, life]) socket.on('error', () => undefined);
     life.unref();
     this.#child.on('error', (error) => this.#end(error, false));
@@ -85,11 +86,11 @@ export class EngineProcess {
     this.#idle();
   }
 
-  get ended(): boolean {
+  get hasEnded(): boolean {
     return this.failure !== undefined;
   }
 
-  /** False while what is at work has used up its time, its grace excepted. */
+  /** False once the current request has used up its time without the grace. */
   get isInTime(): boolean {
     const [head] = this.#pending;
     if (head === undefined) return true;
@@ -98,10 +99,10 @@ export class EngineProcess {
 
   /**
    * @throws EdgewiseError what the engine throws.
-   * @throws SessionLostError when the process ended before it answered; for the request at work then, as the culprit.
+   * @throws SessionLostError if the process ended before it answered. The request it was working on is the culprit.
    */
   call(header: ProcessRequest, payload: readonly Uint8Array[], limit: WorkLimit): Promise<ProcessReplied> {
-    if (this.failure !== undefined) return Promise.reject(lost(this.failure, false, false));
+    if (this.failure !== undefined) return Promise.reject(toLostError(this.failure, false, false));
     const parts = encodeProcessMessage({ header, payload });
     return new Promise<ProcessReplied>((resolve, reject) => {
       this.#pending.push({ limit, resolve, reject });
@@ -116,9 +117,9 @@ export class EngineProcess {
     });
   }
 
-  #take(reply: ProcessReply, payload: Uint8Array): void {
+  #receive(reply: ProcessReply, payload: Uint8Array): void {
     if (reply.kind === 'skipped') {
-      this.#options.onProviderSkipped?.(reply.provider, receivedError(reply.reason));
+      this.#options.onProviderSkipped?.(reply.provider, unpackError(reply.reason));
       return;
     }
     this.hasAnswered = true;
@@ -129,17 +130,20 @@ export class EngineProcess {
     if (this.#pending.length === 0) this.#idle();
     else this.#begin();
     if (reply.kind === 'answer') head?.resolve({ answer: reply.answer, payload, ms });
-    else head?.reject(receivedError(reply.error));
+    else head?.reject(unpackError(reply.error));
   }
 
-  /** The first of what is pending begins. */
+  /** Starts the timer of the first pending request. */
   #begin(): void {
     const [head] = this.#pending;
     if (head === undefined) return;
     const { ms } = head.limit;
     this.#begunMs = this.#options.clock.now();
     this.#cancelTimer = this.#options.clock.after(ms, () =>
-      this.#end(new Error(`it was at work for ${Math.round(ms)} ms, the longest that it may`), true),
+      this.#end(
+        new Error(`it worked on one request for ${Math.round(ms)} ms, the longest time allowed`),
+        true,
+      ),
     );
   }
 
@@ -156,13 +160,13 @@ export class EngineProcess {
     this.#kill();
     process.off('exit', this.#kill);
     const [head, ...waiting] = this.#pending.splice(0);
-    head?.reject(lost(failure, true, isOverdue));
-    for (const { reject } of waiting) reject(lost(failure, false, false));
+    head?.reject(toLostError(failure, true, isOverdue));
+    for (const { reject } of waiting) reject(toLostError(failure, false, false));
     this.#idle();
     this.#options.onEnd();
   }
 }
 
-function lost({ message }: Error, isCulprit: boolean, isOverdue: boolean): SessionLostError {
+function toLostError({ message }: Error, isCulprit: boolean, isOverdue: boolean): SessionLostError {
   return new SessionLostError(message, { isCulprit, isOverdue });
 }

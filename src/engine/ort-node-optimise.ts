@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 import { toLoadError } from './ort-errors.ts';
 
-/** Native ONNX Runtime's graph optimiser: levels whose result does not depend on the machine. */
+/** Levels of native ONNX Runtime's graph optimiser whose result does not depend on the machine. */
 export type NodeOptimisationLevel = 'basic' | 'extended';
 
 const fatalOnly = 4;
 
 /**
- * The model with constants folded, unless `fold` is false, and, at `extended`, nodes fused, as one `.onnx` file.
+ * Returns the model as one `.onnx` file, with constants folded unless `fold` is false, and with nodes fused at `extended`.
  *
- * @throws EdgewiseError `invalid_request` when ONNX Runtime refuses the model.
+ * @throws EdgewiseError `invalid_request` if ONNX Runtime rejects the model.
  */
 export async function optimiseWithOrtNode(
   model: Uint8Array,
@@ -27,7 +27,7 @@ export async function optimiseWithOrtNode(
       optimizedModelFilePath,
       logSeverityLevel: fatalOnly,
       executionProviders: ['cpu'],
-      // A graph may name files as its weights; here none may be found.
+      // A graph may name files as its weights; none must be found here.
       extra: {
         session: { load_model_format: 'ONNX', model_external_initializers_file_folder_path: folder },
         ...(!fold && { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),

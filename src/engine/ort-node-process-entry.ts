@@ -1,4 +1,4 @@
-/** What `ort-node-process.ts` starts; its options are the one argument. */
+/** Entry of the process that `ort-node-process.ts` starts. The only argument is the engine's options as JSON. */
 import { serveEngine } from './ort-node-process-main.ts';
 
 await serveEngine(JSON.parse(process.argv[2] ?? '{}'));

@@ -1,15 +1,15 @@
 /**
- * A thread of the engine's process that ends the process when the one that started it is gone. The engine's own thread may
- * be in a run that never ends, and would find out never.
+ * A thread of the engine's process that kills the process when its parent is gone. The engine's own thread cannot watch
+ * the parent, since it may be in a run that never ends.
  */
 import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 
-/** Nothing is ever written to it: a read returns when the other end is closed. */
+/** A pipe that is never written to: a read returns when the parent's end is closed. */
 const life = 4;
 
 parentPort?.postMessage('watching');
-// The message is on its way; the thread can block now.
+// The message must be sent before the thread blocks.
 setImmediate(() => {
   for (;;) {
     try {

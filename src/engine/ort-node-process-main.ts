@@ -1,30 +1,28 @@
 /**
- * The process of `ort-node-process.ts`: one engine, and its sessions by their numbers. One request after the other, read
- * and answered by calls that block: nothing else goes on here, and a large tensor takes one call instead of an event for
- * each 64 KiB.
+ * The process that `ort-node-process.ts` starts: one engine, and its sessions by number. It serves one request at a time
+ * with blocking reads and writes, so that a large tensor takes one call instead of an event for each 64 KiB.
  */
-
 import { once } from 'node:events';
 import { readSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
-import { createOrtNodeEngine, type OrtNodeOptions } from './ort-node.ts';
+import { createOrtNodeEngine, type DirectOrtNodeEngine, type OrtNodeOptions } from './ort-node.ts';
 import {
   encodeProcessMessage,
   type ProcessAnswer,
   type ProcessMessage,
   type ProcessReply,
   type ProcessRequest,
+  packError,
   packTensors,
   parseProcessHeader,
   prefixBytes,
   readPrefix,
-  sentError,
   unpackTensors,
 } from './ort-node-process-protocol.ts';
 import type { Session } from './types.ts';
 
-/** Of the process that asks. */
+/** File descriptor of the channel to the parent process. */
 const channel = 3;
 
 interface Load {
@@ -32,79 +30,102 @@ interface Load {
   readonly weights?: { readonly path: string; readonly bytes: Uint8Array<ArrayBuffer> };
 }
 
-/** @param onRequest Told of each request before it is served. */
+/** @param onRequest Called with each request before it is served. */
 export async function serveEngine(
   options: OrtNodeOptions,
   onRequest: (request: Received) => void = () => undefined,
 ): Promise<never> {
-  // The process that asks says when this one ends.
+  // The parent process decides when this one ends.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
-  // Node would wait for the thread below, which waits for the other process.
+  // Without this, Node would wait for the thread below, which waits for the parent.
   process.on('exit', () => process.kill(process.pid, 'SIGKILL'));
-  // It ends this process when the other one is gone, also in the middle of a run.
+  // Kills this process when the parent is gone, even during a run.
   await once(new Worker(new URL('./ort-node-process-life.ts', import.meta.url)), 'message');
-  const sessions = new Map<number, Session>();
-  const loads = new Map<number, Load>();
-  const engine = createOrtNodeEngine({
-    ...options,
-    onProviderSkipped: (provider, reason) =>
-      send({ header: { kind: 'skipped', provider, reason: sentError(reason) }, payload: [] }),
-  });
-  const answerTo = async ({ header, payload }: Received): Promise<Answered> => {
+  const server = new EngineServer(options);
+  for (;;) {
+    const request = receive();
+    onRequest(request);
+    const { header, payload } = await server.serve(request);
+    send({ header, payload });
+  }
+}
+
+class EngineServer {
+  readonly #engine: DirectOrtNodeEngine;
+  readonly #sessions = new Map<number, Session>();
+  readonly #loads = new Map<number, Load>();
+
+  constructor(options: OrtNodeOptions) {
+    this.#engine = createOrtNodeEngine({
+      ...options,
+      onProviderSkipped: (provider, reason) =>
+        send({ header: { kind: 'skipped', provider, reason: packError(reason) }, payload: [] }),
+    });
+  }
+
+  /** Never rejects: a failure is a reply too. */
+  async serve(request: Received): Promise<ProcessMessage<ProcessReply>> {
+    try {
+      const { answer, payload = [] } = await this.#answer(request);
+      return { header: { kind: 'answer', usedBytes: this.#usedBytes, answer }, payload };
+    } catch (error) {
+      const header = {
+        kind: 'failure',
+        usedBytes: this.#usedBytes,
+        error: packError(toEdgewiseError(error)),
+      } as const;
+      return { header, payload: [] };
+    }
+  }
+
+  get #usedBytes(): number {
+    return this.#engine.memory().usedBytes;
+  }
+
+  async #answer({ header, payload }: Received): Promise<Answered> {
     switch (header.operation) {
       case 'providers':
-        return { answer: { providers: await engine.providers() } };
+        return { answer: { providers: await this.#engine.providers() } };
       case 'open': {
         const { session, weights } = header;
-        loads.set(session, {
+        this.#loads.set(session, {
           graph: payload,
           ...(weights && { weights: { path: weights.path, bytes: new Uint8Array(weights.byteLength) } }),
         });
         return { answer: {} };
       }
       case 'piece':
-        loads.get(header.session)?.weights?.bytes.set(payload, header.at);
+        this.#loads.get(header.session)?.weights?.bytes.set(payload, header.at);
         return { answer: {} };
       case 'create': {
-        const load = loads.get(header.session);
-        loads.delete(header.session);
-        if (load === undefined) throw new EdgewiseError('internal', 'the load was not begun');
-        const session = await engine.createWhole(load);
-        sessions.set(header.session, session);
+        const load = this.#loads.get(header.session);
+        this.#loads.delete(header.session);
+        if (load === undefined) throw new EdgewiseError('internal', 'a create came without an open');
+        const session = await this.#engine.createWhole(load);
+        this.#sessions.set(header.session, session);
         return { answer: { inputs: session.inputs, outputs: session.outputs } };
       }
       case 'run': {
-        const session = sessions.get(header.session);
+        const session = this.#sessions.get(header.session);
         if (session === undefined) throw new EdgewiseError('internal', 'the session is released');
         const fetches = await session.run(unpackTensors(header.feeds, payload), header.fetches);
-        const { sent, payload: bytes } = packTensors(fetches);
-        return { answer: { fetches: sent }, payload: bytes };
+        const { tensors, payload: bytes } = packTensors(fetches);
+        return { answer: { fetches: tensors }, payload: bytes };
       }
       case 'release': {
-        const session = sessions.get(header.session);
-        loads.delete(header.session);
-        sessions.delete(header.session);
+        const session = this.#sessions.get(header.session);
+        this.#loads.delete(header.session);
+        this.#sessions.delete(header.session);
         await session?.release();
         return { answer: {} };
       }
-    }
-  };
-  for (;;) {
-    const request = receive();
-    onRequest(request);
-    try {
-      const { answer, payload = [] } = await answerTo(request);
-      send({ header: { kind: 'answer', usedBytes: engine.memory().usedBytes, answer }, payload });
-    } catch (error) {
-      const { usedBytes } = engine.memory();
-      send({ header: { kind: 'failure', usedBytes, error: sentError(toEdgewiseError(error)) }, payload: [] });
     }
   }
 }
 
 export interface Received {
   readonly header: ProcessRequest;
-  /** Its own buffer. */
+  /** Has its own buffer. */
   readonly payload: Uint8Array<ArrayBuffer>;
 }
 
@@ -122,8 +143,8 @@ function receive(): Received {
 function read(byteLength: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(byteLength);
   for (let at = 0; at < byteLength; ) {
-    const count = patiently(() => readSync(channel, bytes, at, byteLength - at, null));
-    // The other side is gone.
+    const count = retryWhileBusy(() => readSync(channel, bytes, at, byteLength - at, null));
+    // The parent is gone.
     if (count === 0) process.kill(process.pid, 'SIGKILL');
     at += count;
   }
@@ -133,14 +154,14 @@ function read(byteLength: number): Uint8Array<ArrayBuffer> {
 function send(message: ProcessMessage<ProcessReply>): void {
   for (const part of encodeProcessMessage(message)) {
     for (let at = 0; at < part.byteLength; )
-      at += patiently(() => writeSync(channel, part, at, part.byteLength - at, null));
+      at += retryWhileBusy(() => writeSync(channel, part, at, part.byteLength - at, null));
   }
 }
 
 const nap = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
-/** Where the platform does not let calls block, they are made again a millisecond later. */
-function patiently(call: () => number): number {
+/** Repeats a call every millisecond while it fails with EAGAIN: some platforms do not let calls on pipes block. */
+function retryWhileBusy(call: () => number): number {
   for (;;) {
     try {
       return call();

@@ -1,26 +1,25 @@
 /**
- * What `ort-node-process.ts` and its process say to each other. A message is two lengths (32 bits each, little-endian), a
- * header in JSON and a payload of bytes.
+ * The protocol between `ort-node-process.ts` and the process that it starts. A message is two lengths (32 bits each,
+ * little-endian), a header in JSON and a payload of bytes.
  */
 import { EdgewiseError, type ErrorCode, isEdgewiseError } from '../errors.ts';
 import { tensorBytes, tensorFromBytes } from '../tensor/bytes.ts';
 import { elementBytes, type FixedDataType } from '../tensor/datatype.ts';
 import { elementCount, type Shape } from '../tensor/shape.ts';
-import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
-import type { Feeds } from './types.ts';
+import type { NamedTensors, Tensor, TensorSpec } from '../tensor/tensor.ts';
 
-/** What the process can be asked, by the name of the operation. Sessions have numbers, given by the one who asks. */
+/** A request to the process. The parent numbers the sessions. */
 export type ProcessRequest =
   | { readonly operation: 'providers' }
-  /** Begins a load; the payload is the graph. */
+  /** Starts a load; the payload is the graph. */
   | {
       readonly operation: 'open';
       readonly session: number;
       readonly weights?: { readonly path: string; readonly byteLength: number } | undefined;
     }
-  /** Of the weights, from `at` on; the payload is the piece. */
+  /** Adds weights from offset `at` on; the payload is the piece. */
   | { readonly operation: 'piece'; readonly session: number; readonly at: number }
-  /** Ends a load: makes the session. */
+  /** Ends a load: creates the session. */
   | { readonly operation: 'create'; readonly session: number }
   | {
       readonly operation: 'run';
@@ -28,24 +27,24 @@ export type ProcessRequest =
       readonly feeds: readonly PackedTensor[];
       readonly fetches: readonly string[] | undefined;
     }
-  /** Of a session, or of a load that goes no further. */
+  /** Releases a session, or abandons a load. */
   | { readonly operation: 'release'; readonly session: number };
 
-/** One `answer` or `failure` for each request, in their order; `usedBytes` as the engine's memory is now. */
+/** Each request gets one `answer` or `failure`, in order. `usedBytes` is the engine's current memory. */
 export type ProcessReply =
   | { readonly kind: 'answer'; readonly usedBytes: number; readonly answer: ProcessAnswer }
-  | { readonly kind: 'failure'; readonly usedBytes: number; readonly error: SentError }
-  | { readonly kind: 'skipped'; readonly provider: string; readonly reason: SentError };
+  | { readonly kind: 'failure'; readonly usedBytes: number; readonly error: PackedError }
+  | { readonly kind: 'skipped'; readonly provider: string; readonly reason: PackedError };
 
 export interface ProcessAnswer {
   readonly providers?: readonly string[];
   readonly inputs?: readonly TensorSpec[];
   readonly outputs?: readonly TensorSpec[];
-  /** Of a run, in the payload. */
+  /** Outputs of a run; their elements are in the payload. */
   readonly fetches?: readonly PackedTensor[];
 }
 
-/** A tensor's elements are in the payload, those of the datatype BYTES here. */
+/** A tensor as a header lists it. Elements are in the payload, except those of BYTES tensors. */
 export type PackedTensor =
   | { readonly name: string; readonly datatype: FixedDataType; readonly shape: Shape }
   | {
@@ -60,13 +59,17 @@ export interface ProcessMessage<H> {
   readonly payload: readonly Uint8Array[];
 }
 
-/** Both lengths. */
+/** Bytes of the two lengths. */
 export const prefixBytes = 8;
 const maxPayloadBytes = 2 ** 32 - 1;
-/** Every tensor begins at a multiple of it, so that the other side reads it where it is. */
+/** Every tensor starts at a multiple of this, so that the receiver can read it in place. */
 const alignment = 8;
 
-/** The parts of a message in their order, none of them a copy of the payload. */
+/**
+ * Returns the message as consecutive parts, without copying the payload.
+ *
+ * @throws EdgewiseError `no_capacity` for a payload of 4 GiB or more.
+ */
 export function encodeProcessMessage({
   header,
   payload,
@@ -95,38 +98,38 @@ export function readPrefix(prefix: Uint8Array): {
   return { headerBytes: view.getUint32(0, true), payloadBytes: view.getUint32(4, true) };
 }
 
-/** Both sides are of one version and write nothing but these messages: the header is what its sender says it is. */
+/** Parses a header without validation: both processes run the same version and write only these messages. */
 export function parseProcessHeader<H extends ProcessRequest | ProcessReply>(text: Uint8Array): H {
   return JSON.parse(new TextDecoder().decode(text)) as H;
 }
 
-/** Tensors as a header lists them, and their payload. */
-export function packTensors(tensors: Iterable<readonly [name: string, tensor: Tensor]>): {
-  readonly sent: readonly PackedTensor[];
+/** Returns the tensors as a header lists them, and their payload. */
+export function packTensors(named: Iterable<readonly [name: string, tensor: Tensor]>): {
+  readonly tensors: readonly PackedTensor[];
   readonly payload: readonly Uint8Array[];
 } {
-  const sent: PackedTensor[] = [];
+  const tensors: PackedTensor[] = [];
   const payload: Uint8Array[] = [];
-  for (const [name, tensor] of tensors) {
+  for (const [name, tensor] of named) {
     const { shape } = tensor;
     if (tensor.datatype === 'BYTES') {
-      sent.push({ name, datatype: 'BYTES', shape, data: tensor.data });
+      tensors.push({ name, datatype: 'BYTES', shape, data: tensor.data });
       continue;
     }
-    sent.push({ name, datatype: tensor.datatype, shape });
+    tensors.push({ name, datatype: tensor.datatype, shape });
     const bytes = tensorBytes(tensor);
     payload.push(bytes);
     const padding = -bytes.byteLength & (alignment - 1);
     if (padding > 0) payload.push(new Uint8Array(padding));
   }
-  return { sent, payload };
+  return { tensors, payload };
 }
 
-/** The tensors as views of `payload`, whose owner the caller is. */
-export function unpackTensors(sent: readonly PackedTensor[], payload: Uint8Array): Feeds {
+/** Returns the tensors as views of `payload`, which the caller owns. */
+export function unpackTensors(tensors: readonly PackedTensor[], payload: Uint8Array): NamedTensors {
   let at = 0;
   return new Map(
-    sent.map((tensor): [string, Tensor] => {
+    tensors.map((tensor): [string, Tensor] => {
       if (tensor.datatype === 'BYTES') {
         return [tensor.name, { datatype: 'BYTES', shape: tensor.shape, data: tensor.data }];
       }
@@ -138,20 +141,19 @@ export function unpackTensors(sent: readonly PackedTensor[], payload: Uint8Array
   );
 }
 
-/** An error field by field: JSON keeps neither its class nor its message. */
-export interface SentError {
+/** An error's fields: JSON keeps neither the class nor the message of an Error. */
+export interface PackedError {
   readonly name: string;
   readonly message: string;
-  /** Of an EdgewiseError. */
   readonly code: ErrorCode | undefined;
   readonly retryAfterSeconds: number | undefined;
-  readonly cause: SentError | undefined;
+  readonly cause: PackedError | undefined;
 }
 
-/** Longer chains of causes are cut: nobody reads them, and one may run in a circle. */
+/** Limits the chain of causes, which may be circular. */
 const maxCauses = 8;
 
-export function sentError(error: unknown, causes: number = maxCauses): SentError {
+export function packError(error: unknown, causes: number = maxCauses): PackedError {
   const { name, message, cause } = error instanceof Error ? error : new Error(String(error));
   const edgewise = isEdgewiseError(error) ? error : undefined;
   return {
@@ -159,12 +161,12 @@ export function sentError(error: unknown, causes: number = maxCauses): SentError
     message,
     code: edgewise?.code,
     retryAfterSeconds: edgewise?.retryAfterSeconds,
-    cause: cause === undefined || causes === 0 ? undefined : sentError(cause, causes - 1),
+    cause: cause === undefined || causes === 0 ? undefined : packError(cause, causes - 1),
   };
 }
 
-export function receivedError({ name, message, code, retryAfterSeconds, cause }: SentError): Error {
-  const options = cause === undefined ? {} : { cause: receivedError(cause) };
+export function unpackError({ name, message, code, retryAfterSeconds, cause }: PackedError): Error {
+  const options = cause === undefined ? {} : { cause: unpackError(cause) };
   if (code !== undefined) {
     return new EdgewiseError(
       code,

@@ -1,7 +1,7 @@
 /**
- * Native ONNX Runtime in a process of its own. A run computes on the thread that calls it, for as long as it takes, and
- * nothing but the end of its process ends it (docs/decisions/0034-runtime-in-a-process.md): here the caller's process goes
- * on meanwhile, and a run that takes longer than it may is ended with the process, which another one replaces.
+ * Native ONNX Runtime in a separate process. A run blocks its thread, and only the end of its process can stop it
+ * (docs/decisions/0034-runtime-in-a-process.md). In a separate process the caller continues meanwhile, and a run that
+ * exceeds its time limit is stopped by killing the process, which is then replaced.
  */
 import { type Clock, systemClock } from '../async/clock.ts';
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
@@ -15,24 +15,24 @@ import type { Feeds, Fetches, ModelSource, RunLimits, RuntimeIdentity, Session }
 
 export interface ProcessHost {
   readonly clock?: Clock;
-  /** The process's module. */
+  /** Module that the process runs. */
   readonly main?: URL;
   /** Longest run. Default 20 s. */
   readonly maxRunMs?: number;
-  /** How much longer than its request a run may take. Default 5 s. */
+  /** Time that a run may take beyond its request's. Default 5 s. */
   readonly runGraceMs?: number;
-  /** Longest load of a model that has arrived. Default 5 minutes. */
+  /** Longest load of a model once its bytes have arrived. Default 5 minutes. */
   readonly maxLoadMs?: number;
 }
 
-/** A process that ended is replaced so long after its start at the earliest, so that none ends again and again in a row. */
+/** Shortest time between two starts of a process, so that a failing one does not restart in a loop. */
 const restartPauseMs = 1000;
-/** A run may take so many times the longest that ended well: a large input is no fault. */
-const longestRuns = 3;
+/** A run may take this many times the longest successful one: a large input is not a fault. */
+const longestRunFactor = 3;
 
 /**
- * The process is started by the first call, and again at once when it ended. It takes one request after the other, in
- * their order. It keeps this process alive only while there is a request, and ends with it.
+ * Creates an engine whose process is started by the first call, and restarted when it ends. The process serves one request
+ * at a time, in order. It keeps this process alive only while a request is pending, and ends with it.
  */
 export function createOrtNodeProcessEngine(
   { onProviderSkipped, ...engine }: OrtNodeOptions = {},
@@ -51,36 +51,37 @@ export function createOrtNodeProcessEngine(
     if (pauseMs > 0) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
     startedMs = clock.now();
     const onEnd = () => {
-      // One that never answered would never do: the next call tries again.
+      // A process that never answered would fail again at once; the next call starts another.
       if (current === started && started.hasAnswered) restart().catch(() => undefined);
     };
     const started: EngineProcess = new EngineProcess({ engine, onProviderSkipped, clock, main, onEnd });
     current = started;
     return started;
   };
-  const running = (): Promise<EngineProcess> => {
-    if (current !== undefined && !current.ended) return Promise.resolve(current);
+  const getProcess = (): Promise<EngineProcess> => {
+    if (current !== undefined && !current.hasEnded) return Promise.resolve(current);
     starting ??= start().finally(() => {
       starting = undefined;
     });
     return starting;
   };
   const restart = async () => {
-    const process = await running();
+    const process = await getProcess();
     await process.call({ operation: 'providers' }, [], forLoads);
   };
   return {
     name: 'ort-node',
     version: ortNodeVersion,
     memory: () => ({ usedBytes: current?.usedBytes ?? 0, capBytes: Number.POSITIVE_INFINITY }),
-    isAvailable: () => current === undefined || (!current.ended && current.hasAnswered && current.isInTime),
+    isAvailable: () =>
+      current === undefined || (!current.hasEnded && current.hasAnswered && current.isInTime),
     async providers() {
-      const process = await running();
+      const process = await getProcess();
       const { answer } = await process.call({ operation: 'providers' }, [], forLoads);
       return answer.providers ?? [];
     },
     async createSession(source) {
-      const process = await running();
+      const process = await getProcess();
       const session = sessions++;
       const specs = await load(process, session, source, forLoads);
       return new ProcessSession(process, session, { ...specs, runtime }, { maxRunMs, graceMs: runGraceMs });
@@ -88,7 +89,7 @@ export function createOrtNodeProcessEngine(
   };
 }
 
-/** Sends the model piece by piece: the weights never stand in this process as a whole. */
+/** Sends the model piece by piece: the weights are never in this process as a whole. */
 async function load(
   process: EngineProcess,
   session: number,
@@ -96,8 +97,8 @@ async function load(
   limit: WorkLimit,
 ): Promise<{ readonly inputs: readonly TensorSpec[]; readonly outputs: readonly TensorSpec[] }> {
   const { path = '', byteLength = 0 } = weights ?? {};
-  const named = weights === undefined ? undefined : { path, byteLength };
-  await process.call({ operation: 'open', session, weights: named }, [graph], limit);
+  const outline = weights === undefined ? undefined : { path, byteLength };
+  await process.call({ operation: 'open', session, weights: outline }, [graph], limit);
   try {
     if (weights !== undefined) {
       let at = 0;
@@ -142,11 +143,11 @@ class ProcessSession implements Session {
 
   async run(feeds: Feeds, fetches?: readonly string[], limits: RunLimits = {}): Promise<Fetches> {
     const tensors = orderFeeds(this.inputs, feeds);
-    const { sent, payload } = packTensors(
+    const { tensors: packed, payload } = packTensors(
       tensors.map((tensor, index) => [this.inputs[index]?.name ?? '', tensor] as const),
     );
     const replied = await this.#process.call(
-      { operation: 'run', session: this.#session, feeds: sent, fetches },
+      { operation: 'run', session: this.#session, feeds: packed, fetches },
       payload,
       this.#limit(limits),
     );
@@ -164,19 +165,19 @@ class ProcessSession implements Session {
         graceMs,
       });
     } catch (error) {
-      // What ended has released all.
-      if (!this.#process.ended) throw error;
+      // A process that ended has released everything.
+      if (!this.#process.hasEnded) throw error;
     }
   }
 
   /**
-   * The request's time and a grace, at most the longest that a run may take. A caller must not be able to end a process by
-   * a short time of its own: before a run of the model has ended well, and up to three times the longest, its time does
-   * not count.
+   * Returns the request's remaining time plus the grace, at most `maxRunMs`. A caller must not be able to end a process by
+   * asking for a short time, so the limit is at least three times the model's longest successful run, and `maxRunMs` before
+   * the first one.
    */
   #limit({ remainingMs = Number.POSITIVE_INFINITY, longestMs }: RunLimits): WorkLimit {
     const { maxRunMs, graceMs } = this.#limits;
-    const usualMs = longestMs === undefined ? maxRunMs : longestRuns * longestMs;
+    const usualMs = longestMs === undefined ? maxRunMs : longestRunFactor * longestMs;
     return { ms: Math.min(maxRunMs, Math.max(remainingMs + graceMs, usualMs)), graceMs };
   }
 }

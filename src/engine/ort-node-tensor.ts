@@ -4,7 +4,7 @@ import { tensorFromBytes } from '../tensor/bytes.ts';
 import type { DataType, FixedDataType } from '../tensor/datatype.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
-/** ONNX Runtime's own names of the types that the protocol shares with it. */
+/** ONNX Runtime's names for the protocol's datatypes. */
 const names: { readonly [D in DataType]: OrtTensor.Type } = {
   BOOL: 'bool',
   UINT8: 'uint8',
@@ -26,7 +26,7 @@ const byName: ReadonlyMap<string, DataType> = new Map(
   (Object.keys(names) as DataType[]).map((datatype) => [names[datatype], datatype]),
 );
 
-/** Undefined for types that the protocol has no name for. */
+/** Returns the datatype of ONNX Runtime's `type`; undefined if the protocol has no name for it. */
 export function dataTypeOfOrt(type: string): DataType | undefined {
   return byName.get(type);
 }
@@ -37,19 +37,22 @@ export function tensorToOrt(tensor: Tensor): OrtTensor {
   }
   const value = new OrtTensor(names[tensor.datatype], tensor.data, tensor.shape);
   if (tensor.datatype === 'FP16') {
-    // The constructor turned the bits into a Float16Array, which Node-API does not know: the native side would see no
-    // bytes at all. It takes the bits themselves.
+    // The constructor made a Float16Array of the bits. Node-API does not know that class and would pass no bytes at all, so
+    // pass the bits themselves.
     Object.defineProperty(value, 'data', { value: tensor.data });
   }
   return value;
 }
 
-/** @throws EdgewiseError `unsupported_datatype` for a type that the protocol has no name for. */
+/** @throws EdgewiseError `unsupported_datatype` if the protocol has no name for the value's type. */
 export function tensorFromOrt(value: OrtTensor): Tensor {
   const datatype = dataTypeOfOrt(value.type);
   const { data, dims } = value;
   if (datatype === undefined) {
-    throw new EdgewiseError('unsupported_datatype', `an output is of the type ${value.type}`);
+    throw new EdgewiseError(
+      'unsupported_datatype',
+      `an output has type ${value.type}, which the protocol has no name for`,
+    );
   }
   if (Array.isArray(data)) {
     return { datatype: 'BYTES', shape: dims, data: data.map(String) };

@@ -10,33 +10,33 @@ import { readWholeModel, type WholeModel } from './weights.ts';
 
 export interface OrtNodeOptions {
   /**
-   * In the order of preference: `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`, `cpu`, as onnxruntime-node names them.
-   * Those that this machine lacks are left out. Default `cpu`.
+   * In order of preference, by onnxruntime-node's names: `cuda`, `tensorrt`, `webgpu`, `dml`, `coreml`, `cpu`. Providers
+   * that this machine lacks are skipped. Default `cpu`.
    */
   readonly executionProviders?: readonly string[];
-  /** Whether `cpu` is the last resort where it is not named. Default true. */
+  /** True if `cpu` is the last resort when it is not named. Default true. */
   readonly cpuFallback?: boolean;
   readonly onProviderSkipped?: OnProviderSkipped;
   /**
-   * Computes each node as the graph has it: no fusion, nothing folded, no second copy of the weights. Slower, and what
-   * other forms of the model are compared with. Default false.
+   * Computes each node as it is in the graph: without fusion, constant folding or prepacked weights. Slower; the reference
+   * that other forms of the model are compared with. Default false.
    */
   readonly exact?: boolean;
-  /** Threads of one run; ONNX Runtime's own choice where absent. */
+  /** Threads of one run; if absent, ONNX Runtime chooses. */
   readonly threads?: number | undefined;
 }
 
 export interface OrtNodeEngine extends Engine {
   /**
-   * What models run on, in the order of preference: tried out on the first call, or with the first model.
+   * Returns the usable execution providers in order of preference. They are probed on the first call or by the first load.
    *
-   * @throws EdgewiseError `internal` when there is none.
+   * @throws EdgewiseError `internal` if there is none.
    */
   providers(): Promise<readonly string[]>;
 }
 
 export interface DirectOrtNodeEngine extends OrtNodeEngine {
-  /** `createSession` of what stands in memory already. */
+  /** As `createSession`, for a model that is already in memory. */
   createWhole(model: WholeModel): Promise<Session>;
 }
 
@@ -46,21 +46,21 @@ export function ortNodeRuntime({ threads }: Pick<OrtNodeOptions, 'threads'>): Ru
   return { name: 'onnxruntime-node', version: ortNodeVersion, ...(threads !== undefined && { threads }) };
 }
 
-/** ONNX Runtime's own log is silent: every failure comes back with its text. */
+/** Silences ONNX Runtime's own log: every failure is returned with its text. */
 const fatalOnly = 4;
 
 /**
- * A folder where no file is. A graph may name files as its external data, which ONNX Runtime would look for relative to
- * the working directory: what is not among the given weights must not be found.
+ * A folder without files. A graph may name files as its external data, which ONNX Runtime would look for relative to the
+ * working directory; only the given weights may be found.
  */
 const noFolder = '/nonexistent';
 
 /**
- * Native ONNX Runtime. Its memory has no cap of its own; `usedBytes` counts the bytes of the loaded models. Loads and
- * runs compute on the calling thread, where nothing else goes on meanwhile: a server wants `ort-node-process.ts`.
+ * Creates an engine on native ONNX Runtime. Its memory has no cap; `usedBytes` is the size of the loaded models. Loads and
+ * runs block the calling thread: a server uses `ort-node-process.ts`.
  */
 export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNodeEngine {
-  // What does not belong to a session is logged under this level, allocation failures for one.
+  // Level of messages that belong to no session, for example allocation failures.
   env.logLevel = 'fatal';
   const sessionOptions: InferenceSession.SessionOptions = {
     logSeverityLevel: fatalOnly,
@@ -69,7 +69,7 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNode
       session: {
         load_model_format: 'ONNX',
         model_external_initializers_file_folder_path: noFolder,
-        // Signed eight-bit weights are made unsigned where their products would be cut off at sixteen bits.
+        // Makes signed 8-bit weights unsigned where their products would saturate at 16 bits.
         x64quantprecision: '1',
         ...(options.exact && { disable_prepacking: '1' }),
       },
@@ -77,7 +77,7 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNode
     ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
   };
   const chain = new ProviderChain({
-    wanted: options.executionProviders ?? ['cpu'],
+    configured: options.executionProviders ?? ['cpu'],
     cpuFallback: options.cpuFallback ?? true,
     probe: (provider) => probe(provider, sessionOptions),
     onSkipped: options.onProviderSkipped,
@@ -85,26 +85,26 @@ export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNode
   const runtime = ortNodeRuntime(options);
   let usedBytes = 0;
   let sessions = 0;
-  // Where others hold memory, room can be made; alone, the model is too large for the device.
-  const roomCanBeMade = (error: unknown) => sessions > 0 && toEdgewiseError(error).code === 'no_capacity';
+  // While other sessions hold memory, room can be made; otherwise the model is too large for the device.
+  const canMakeRoom = (error: unknown) => sessions > 0 && toEdgewiseError(error).code === 'no_capacity';
   const createWhole = async (model: WholeModel): Promise<Session> => {
-    const session = await chain.create(sessionMaker(model, sessionOptions), roomCanBeMade);
+    const session = await chain.create(sessionMaker(model, sessionOptions), canMakeRoom);
     const bytes = model.graph.byteLength + (model.weights?.bytes.byteLength ?? 0);
     const onRelease = () => {
       usedBytes -= bytes;
       sessions -= 1;
     };
-    let served: OrtNodeSession;
+    let wrapped: OrtNodeSession;
     try {
-      served = new OrtNodeSession(session, runtime, onRelease);
+      wrapped = new OrtNodeSession(session, runtime, onRelease);
     } catch (error) {
-      // Its inputs or outputs cannot be served: nobody would release it.
+      // An input or output cannot be served; no caller gets the session, so release it here.
       await session.release();
       throw error;
     }
     usedBytes += bytes;
     sessions += 1;
-    return served;
+    return wrapped;
   };
   return {
     name: 'ort-node',
@@ -148,15 +148,15 @@ function withFolder(
   return { ...options, extra: { ...options.extra, session } };
 }
 
-/** `y` = `x` + `x`, FP32 [n], opset 13: an ONNX model as small as they come that makes a device compute. */
+/** A minimal ONNX model that makes a device compute, base64: `y` = `x` + `x`, FP32 [n], opset 13. */
 export const probeGraph =
   'CAg6NwoOCgF4CgF4EgF5IgNBZGQSAWdaEAoBeBILCgkIARIFCgMSAW5iEAoBeRILCgkIARIFCgMSAW5CBAoAEA0=';
 
-/** @throws Error where this machine cannot compute with the provider, saying why. */
+/** @throws Error with the reason if this machine cannot compute with the provider. */
 async function probe(provider: string, options: InferenceSession.SessionOptions): Promise<void> {
   const built = listSupportedBackends().map(({ name }) => name);
   if (!built.includes(provider)) {
-    throw new Error(`this build of ONNX Runtime does not have it, it has ${built.join(', ')}`);
+    throw new Error(`this build of ONNX Runtime lacks it; it has ${built.join(', ')}`);
   }
   const graph = Uint8Array.from(atob(probeGraph), (character) => character.charCodeAt(0));
   const session = await InferenceSession.create(graph, { ...options, executionProviders: [provider] });
@@ -164,7 +164,7 @@ async function probe(provider: string, options: InferenceSession.SessionOptions)
     const { y } = await session.run({ x: new Tensor('float32', new Float32Array([1.5, -2]), [2]) });
     const sums = y === undefined ? [] : [...y.data];
     if (sums[0] !== 3 || sums[1] !== -4)
-      throw new Error(`it computes wrongly: 1.5 + 1.5 and -2 - 2 gave ${sums}`);
+      throw new Error(`wrong results: 1.5 + 1.5 and -2 - 2 gave ${sums}; expected 3,-4`);
   } finally {
     await session.release();
   }
@@ -187,19 +187,19 @@ class OrtNodeSession implements Session {
 
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Fetches> {
     const tensors = orderFeeds(this.inputs, feeds);
-    const wanted = findFetchIndices(this.outputs, fetches).map((index) => this.outputs[index]?.name ?? '');
+    const names = findFetchIndices(this.outputs, fetches).map((index) => this.outputs[index]?.name ?? '');
     if (this.#session === undefined) {
       throw new EdgewiseError('internal', 'the session is released');
     }
     const ortFeeds = Object.fromEntries(
       tensors.map((tensor, index) => [this.inputs[index]?.name ?? '', tensorToOrt(tensor)]),
     );
-    const results = await runNative(this.#session, ortFeeds, wanted);
+    const results = await runNative(this.#session, ortFeeds, names);
     return new Map(
-      wanted.map((name) => {
+      names.map((name) => {
         const value = results[name];
         if (value === undefined) {
-          throw new EdgewiseError('internal', `the engine gave no output ${JSON.stringify(name)}`);
+          throw new EdgewiseError('internal', `the engine returned no output ${JSON.stringify(name)}`);
         }
         return [name, tensorFromOrt(value)];
       }),
@@ -224,14 +224,14 @@ async function runNative(
   const options: InferenceSession.RunOptions = { logSeverityLevel: fatalOnly };
   try {
     return fetches.includes('__proto__')
-      ? await runPastPrototypes(session, feeds, fetches, options)
+      ? await runWithProtoOutput(session, feeds, fetches, options)
       : await session.run(feeds, fetches, options);
   } catch (error) {
     throw toRunError({ text: textOf(error) });
   }
 }
 
-/** What an InferenceSession hands its calls to. */
+/** The backend object that an InferenceSession delegates to. */
 interface SessionHandler {
   run(
     feeds: InferenceSession.FeedsType,
@@ -241,18 +241,19 @@ interface SessionHandler {
 }
 
 /**
- * Runs a session that has an output named `__proto__`: onnxruntime-common gathers the names of outputs in a plain object,
- * where that is no key, and its handler takes them in any. What comes back under that name is the result's prototype, and so
- * is found under it.
+ * Runs a session that has an output named `__proto__`. onnxruntime-common collects output names in a plain object, where
+ * `__proto__` is not an own key; its handler accepts an object without a prototype. The output becomes the prototype of the
+ * result, so reading `__proto__` finds it.
  */
-async function runPastPrototypes(
+async function runWithProtoOutput(
   session: InferenceSession,
   feeds: InferenceSession.FeedsType,
   fetches: readonly string[],
   options: InferenceSession.RunOptions,
 ): Promise<InferenceSession.ReturnType> {
   const handler: unknown = Reflect.get(session, 'handler');
-  if (!isSessionHandler(handler)) throw new Error('this ONNX Runtime cannot give an output named __proto__');
+  if (!isSessionHandler(handler))
+    throw new Error('this ONNX Runtime cannot return an output named __proto__');
   const names: Record<string, null> = Object.create(null);
   for (const name of fetches) names[name] = null;
   return handler.run(feeds, names, options);
@@ -262,11 +263,11 @@ function isSessionHandler(value: unknown): value is SessionHandler {
   return typeof value === 'object' && value !== null && 'run' in value && typeof value.run === 'function';
 }
 
-/** @throws EdgewiseError `invalid_request` for what is no tensor or of a type that the protocol has no name for. */
+/** @throws EdgewiseError `invalid_request` for a value that is not a tensor, or whose type the protocol has no name for. */
 function specOf(metadata: InferenceSession.ValueMetadata): TensorSpec {
   const datatype = metadata.isTensor ? dataTypeOfOrt(metadata.type) : undefined;
   if (!metadata.isTensor || datatype === undefined) {
-    const what = metadata.isTensor ? `of the type ${metadata.type}` : 'not a tensor';
+    const what = metadata.isTensor ? `of type ${metadata.type}` : 'not a tensor';
     throw new EdgewiseError(
       'invalid_request',
       `${JSON.stringify(metadata.name)} of the model is ${what}, which cannot be served`,

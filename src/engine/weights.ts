@@ -1,19 +1,19 @@
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import type { ModelSource, WeightSource } from './types.ts';
 
-/** A model for runtimes that cannot wait: all of it in memory. */
+/** A model for runtimes that cannot wait for weights: all of it is in memory. */
 export interface WholeModel {
   readonly graph: Uint8Array;
   readonly weights?: {
-    /** The `location` under which the graph refers to them. */
+    /** The `location` under which the graph refers to the weights. */
     readonly path: string;
     readonly bytes: Uint8Array<ArrayBuffer>;
   };
-  /** Where the files stand that the graph names, in place of `weights`: the runtime maps them into memory itself. */
+  /** Instead of `weights`: the folder of the graph's external data, which the runtime maps into memory. */
   readonly folder?: string;
 }
 
-/** @throws what `gatherWeights` throws. */
+/** Throws what `gatherWeights` throws. */
 export async function readWholeModel({ graph, weights, folder }: ModelSource): Promise<WholeModel> {
   return weights === undefined
     ? { graph, ...(folder !== undefined && { folder }) }
@@ -21,9 +21,9 @@ export async function readWholeModel({ graph, weights, folder }: ModelSource): P
 }
 
 /**
- * All weights in one array, which is the caller's own.
+ * Reads all weights into one array.
  *
- * @throws EdgewiseError that of the source, or `internal` when it gives more or fewer bytes than it says.
+ * @throws EdgewiseError the source's own; `internal` if the source yields more or fewer bytes than it declares.
  */
 export async function gatherWeights(weights: WeightSource): Promise<Uint8Array<ArrayBuffer>> {
   const all = new Uint8Array(weights.byteLength);
@@ -37,7 +37,7 @@ export async function gatherWeights(weights: WeightSource): Promise<Uint8Array<A
     throw toEdgewiseError(cause, 'the weights could not be read');
   }
   if (at !== all.byteLength) {
-    throw new EdgewiseError('internal', `the weights have ${at} bytes, wanted ${all.byteLength}`);
+    throw new EdgewiseError('internal', `the weights have ${at} bytes; expected ${all.byteLength}`);
   }
   return all;
 }

@@ -4,11 +4,11 @@ import { EdgewiseError } from '../../src/errors.ts';
 import { errorOf } from './contract.ts';
 
 /** A machine that has `has`, and models that load with sets of providers for which `loads` is true. */
-function chainOf(wanted: readonly string[], has: readonly string[], cpuFallback = true) {
+function chainOf(configured: readonly string[], has: readonly string[], cpuFallback = true) {
   const probed: string[] = [];
   const skipped: (readonly [string, Error])[] = [];
   const chain = new ProviderChain({
-    wanted,
+    configured,
     cpuFallback,
     probe: async (provider) => {
       probed.push(provider);
@@ -73,7 +73,7 @@ describe('ProviderChain.create()', () => {
     expect(await chain.create(stubborn, never)).toEqual(['cpu']);
     expect(skipped.map(([provider]) => provider)).toEqual(['cuda', 'tensorrt']);
     expect(skipped.map(([, reason]) => reason.cause)).toEqual([failure, failure]);
-    expect(skipped[0]?.[1].message).toBe('a model could not be loaded with it, and runs on cpu');
+    expect(skipped[0]?.[1].message).toBe('a model could not be loaded with this provider and runs on cpu');
     expect(await chain.create(async (providers) => providers, never)).toEqual(['tensorrt', 'cuda', 'cpu']);
   });
 

@@ -38,7 +38,7 @@ describe('toRunError()', () => {
     const error = toRunError({ text });
     expect([error.code, error.message]).toEqual(['internal', 'the engine failed']);
     expect(error.cause).toEqual(
-      new Error(`ONNX Runtime error, ${said}, with a text of ${text.length} characters`),
+      new Error(`ONNX Runtime error, ${said}, with a message of ${text.length} characters`),
     );
   });
 
@@ -47,7 +47,7 @@ describe('toRunError()', () => {
       "Non-zero status code returned while running Gather node. Name:'pick' Status Message: indices element out of data bounds, idx=7310459 must be within the inclusive range [-3,2]";
     const { cause } = toRunError({ code: 6, text });
     expect(cause).toEqual(
-      new Error("ONNX Runtime error 6, in the Gather node 'pick', with a text of 174 characters"),
+      new Error("ONNX Runtime error 6, in the Gather node 'pick', with a message of 174 characters"),
     );
   });
 

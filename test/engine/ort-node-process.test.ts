@@ -127,7 +127,7 @@ describe('createOrtNodeProcessEngine()', () => {
       onProviderSkipped: (provider, { message }) => skipped.set(provider, message),
     };
     expect(await createOrtNodeProcessEngine(options).providers()).toEqual(['cpu']);
-    expect(skipped.get('no-such')).toMatch(/^this build of ONNX Runtime does not have it/);
+    expect(skipped.get('no-such')).toMatch(/^this build of ONNX Runtime lacks it/);
     const none = createOrtNodeProcessEngine({
       ...options,
       executionProviders: ['nor-this'],

@@ -37,9 +37,9 @@ describe('createOrtNodeEngine()', () => {
   it('names what a provider lacks: the build, or a library', async () => {
     const { engine, skipped } = eagerEngine({ executionProviders: ['no-such', 'tensorrt'] });
     await engine.providers();
-    expect(skipped.get('no-such')).toMatch(/^this build of ONNX Runtime does not have it, it has .*cpu/);
+    expect(skipped.get('no-such')).toMatch(/^this build of ONNX Runtime lacks it; it has .*cpu/);
     if (skipped.has('tensorrt'))
-      expect(skipped.get('tensorrt')).toMatch(/library|CUDA|GPU|does not have it/i);
+      expect(skipped.get('tensorrt')).toMatch(/library|CUDA|GPU|lacks it/i);
   });
 
   it('tries nothing out for cpu alone', async () => {
