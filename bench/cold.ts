@@ -7,7 +7,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, wr
 import { cp } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { freePort } from '../scripts/dev-server.ts';
+import { findFreePort } from '../scripts/dev-server.ts';
 import { binaryBody, type Input, jsonBody, type RequestBody, randomInput } from './bodies.ts';
 import { matrixChain } from './generated-models.ts';
 import { Connection, requestBytes, sendOk } from './load.ts';
@@ -134,7 +134,7 @@ function stampStarts(): void {
 async function processStart(each: Model, states: Awaited<ReturnType<typeof prepare>>): Promise<number> {
   const state = stateOf('r2', states);
   rmSync(stampFile, { force: true });
-  const port = await freePort();
+  const port = await findFreePort();
   const starting = startWorkerd({ bundle: worker, state, bindings, port });
   const answered = untilAnswered(new URL(`http://127.0.0.1:${port}`), each);
   const server = await starting;

@@ -3,7 +3,7 @@
  * that does nothing but hand the request on. One connection each, slices in an order drawn anew each time, every process
  * started anew each round. `npm run bench -- hop`
  */
-import { freePort } from '../scripts/dev-server.ts';
+import { findFreePort } from '../scripts/dev-server.ts';
 import { type OriginServer, startOrigin } from '../scripts/origin-server.ts';
 import { trustedPublishers } from '../test/support/publisher.ts';
 import { binaryBody, jsonBody, type RequestBody, randomInput } from './bodies.ts';
@@ -66,7 +66,7 @@ async function start({
   edgewise,
   forward,
 }: Readonly<Record<'edgewise' | 'forward', Bundle>>): Promise<Servers> {
-  const port = await freePort();
+  const port = await findFreePort();
   const origin = await startOrigin({
     upstream: { url: `http://127.0.0.1:${port}`, adminKey },
     cacheDirectory,

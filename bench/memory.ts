@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sampleFolders } from '../scripts/publish-samples.ts';
+import { findSampleFolders } from '../scripts/publish-samples.ts';
 import { createOrtNodeEngine } from '../src/engine/ort-node.ts';
 import { createOrtWasmEngine } from '../src/engine/ort-wasm.ts';
 import { loadNodeBuild } from '../src/engine/ort-wasm-node.ts';
@@ -60,7 +60,7 @@ function plainHeap(file: string): number {
 async function samples(worker: Bundle) {
   const server = await startWorkerd({ bundle: worker, bindings: edgewiseBindings() });
   const results = [];
-  for (const folder of sampleFolders()) {
+  for (const folder of findSampleFolders()) {
     const name = folder.slice('models/'.length);
     await edgewise(server.url, ['model', 'push', folder]);
     const out = join(temporaryFolder('pulled'), 'model');

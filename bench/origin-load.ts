@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { root } from '../scripts/dev-server.ts';
 import { startOrigin } from '../scripts/origin-server.ts';
-import { pythonEnvironment } from '../scripts/python-environment.ts';
+import { ensurePythonEnvironment } from '../scripts/python-environment.ts';
 import { trustedPublishers } from '../test/support/publisher.ts';
 import { jsonBody, randomInput } from './bodies.ts';
 import { Connection, requestBytes } from './load.ts';
@@ -29,7 +29,7 @@ interface Server {
   readonly stop: () => Promise<void>;
 }
 
-async function freePort(): Promise<number> {
+async function findFreePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -55,7 +55,7 @@ async function startEdgewise(): Promise<Server> {
 
 /** @throws Error when it does not answer within half a minute. */
 async function startByHand(name: string, program: string, ...args: readonly string[]): Promise<Server> {
-  const port = await freePort();
+  const port = await findFreePort();
   const child = spawn(program, [...args, model, String(port)], { stdio: ['ignore', 'ignore', 'inherit'] });
   const url = new URL(`http://127.0.0.1:${port}`);
   const stop = () => end(child);
@@ -121,7 +121,7 @@ async function load({ name, url }: Server, seconds: number): Promise<Round> {
   return { server: name, perSecond: latenciesMs.length / took, refused: (100 * refused) / total, p50, p99 };
 }
 
-const python = await pythonEnvironment({
+const python = await ensurePythonEnvironment({
   folder: join(root, '.venv-bench'),
   requirements: join(import.meta.dirname, 'origin-load/requirements.txt'),
 });

@@ -5,8 +5,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
-import { freePort, root } from '../scripts/dev-server.ts';
-import { foreignEnvironment } from '../scripts/origin-server.ts';
+import { findFreePort, root } from '../scripts/dev-server.ts';
+import { inheritEnvironment } from '../scripts/origin-server.ts';
 import { testGovernanceBindings } from '../test/support/governance-keys.ts';
 import { publisherKey, trustedPublishers } from '../test/support/publisher.ts';
 
@@ -56,12 +56,12 @@ export interface Workerd {
 }
 
 export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
-  const port = options.port || (await freePort());
+  const port = options.port || (await findFreePort());
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       log: new Log(LogLevel.WARN),
-      port: await freePort(),
-      ...(options.inspector ? { inspectorPort: await freePort() } : {}),
+      port: await findFreePort(),
+      ...(options.inspector ? { inspectorPort: await findFreePort() } : {}),
       ...(options.state === undefined ? {} : { resourcePersistencePath: options.state }),
       ...(options.onLog === undefined ? {} : { handleStructuredLogs: logHandler(options.onLog) }),
       cf: false,
@@ -173,7 +173,7 @@ async function command(
 ): Promise<void> {
   const child = spawn(program, args, {
     cwd,
-    env: { ...foreignEnvironment(), ...environment },
+    env: { ...inheritEnvironment(), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -20,7 +20,7 @@ interface OrtPackage {
   readonly directory: string;
 }
 
-export function installedOrt(): OrtPackage {
+export function findInstalledOrt(): OrtPackage {
   const directory = dirname(
     createRequire(import.meta.url).resolve('onnxruntime-web/ort-wasm-simd-threaded.wasm'),
   );
@@ -55,7 +55,7 @@ function writeWhole(path: string, content: string | Uint8Array): void {
 
 /** True when files were written, false when they were up to date. */
 export function buildOrt(): boolean {
-  const ort = installedOrt();
+  const ort = findInstalledOrt();
   const wanted = stamp(ort);
   const stampPath = join(outDirectory, 'stamp');
   if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === wanted) {
@@ -77,5 +77,5 @@ export function buildOrt(): boolean {
 }
 
 if (import.meta.main && buildOrt()) {
-  console.log(`build/ort: patched ONNX Runtime ${installedOrt().version}`);
+  console.log(`build/ort: patched ONNX Runtime ${findInstalledOrt().version}`);
 }

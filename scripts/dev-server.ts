@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateSecrets } from '../src/governance/generate-secrets.ts';
 import { drainWorkerd } from './drain-workerd.ts';
-import { localPublisher } from './local-publisher.ts';
+import { ensureLocalPublisher } from './local-publisher.ts';
 import { type Group, root, startGroup } from './process-group.ts';
-import { untilUnreachable } from './until-unreachable.ts';
+import { waitUntilUnreachable } from './until-unreachable.ts';
 
 export { root };
 
@@ -47,7 +47,7 @@ export interface DevServer {
 }
 
 /** The admin key of this checkout: made once, readable by its owner only; the worker is given its hash. */
-export function localAdminKey(): string {
+export function ensureLocalAdminKey(): string {
   if (!existsSync(adminKeyFile)) {
     mkdirSync(join(root, '.edgewise'), { recursive: true });
     writeFileSync(adminKeyFile, `ewa_${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 });
@@ -58,7 +58,7 @@ export function localAdminKey(): string {
 const keysFile = join(root, '.edgewise', 'keys.json');
 
 /** The keys of this checkout that answers are accounted for with: made once, readable by their owner only. */
-async function localKeys(): Promise<Readonly<Record<string, string>>> {
+async function ensureLocalKeys(): Promise<Readonly<Record<string, string>>> {
   if (!existsSync(keysFile)) {
     mkdirSync(join(root, '.edgewise'), { recursive: true });
     const keys = await generateSecrets('localhost/edgewise');
@@ -77,9 +77,9 @@ const drainPatienceMs = 8000;
 
 /** @throws Error with the worker's output when it does not come up. */
 export async function startDevServer(options: DevServerOptions = {}): Promise<DevServer> {
-  const port = await freePort(options.port);
-  const adminKey = localAdminKey();
-  const { publisherKey, trustedPublishers } = await localPublisher();
+  const port = await findFreePort(options.port);
+  const adminKey = ensureLocalAdminKey();
+  const { publisherKey, trustedPublishers } = await ensureLocalPublisher();
   const vars = {
     EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
     EDGEWISE_ADMIN_KEY_SHA256: createHash('sha256').update(adminKey).digest('hex'),
@@ -88,10 +88,10 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '0',
     ...options.vars,
   };
-  const secrets = writeSecrets({ ...(await localKeys()), ...options.secrets });
+  const secrets = writeSecrets({ ...(await ensureLocalKeys()), ...options.secrets });
   const connections = writeConnections(options.country);
   const args = [
-    ...['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(await freePort())],
+    ...['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(await findFreePort())],
     ...['--log-level', options.output ?? 'error', '--show-interactive-dev-session=false'],
     ...(options.persistTo === undefined ? [] : ['--persist-to', options.persistTo]),
     ...Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
@@ -121,7 +121,7 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
   });
   const url = `http://127.0.0.1:${port}`;
   try {
-    await untilLive(url, group);
+    await waitUntilLive(url, group);
   } catch (error) {
     await group.stop();
     throw new Error(`the worker did not start on ${url}\n${output}`, { cause: error });
@@ -135,14 +135,14 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     untilDead: () =>
       Promise.race([
         group.ended.then((how) => `wrangler ended ${how}`),
-        untilUnreachable(url).then((why) => `nothing answers at ${url}: ${why}`),
+        waitUntilUnreachable(url).then((why) => `nothing answers at ${url}: ${why}`),
       ]),
     drain: () => drainWorkerd(group.pid, port, drainPatienceMs),
     stop: group.stop,
   };
 }
 
-async function untilLive(url: string, group: Group): Promise<void> {
+async function waitUntilLive(url: string, group: Group): Promise<void> {
   const deadline = Date.now() + startTimeoutMs;
   while (Date.now() < deadline) {
     if (group.hasEnded()) {
@@ -194,7 +194,7 @@ function writeConnections(country: string | undefined): {
  * @param wanted 0: any.
  * @throws Error when it is taken: what answers there is another server.
  */
-export async function freePort(wanted = 0): Promise<number> {
+export async function findFreePort(wanted = 0): Promise<number> {
   const server = createServer();
   return new Promise((resolve, reject) => {
     server.once('error', (cause) =>

@@ -3,7 +3,7 @@
  * kills it before it could, or starts it again. So wrangler is held meanwhile.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type GroupMember, membersOf } from './group-members.ts';
+import { type GroupMember, listGroupMembers } from './group-members.ts';
 
 const everyMs = 25;
 
@@ -14,11 +14,11 @@ const everyMs = 25;
 export async function drainWorkerd(group: number, port: number, patienceMs: number): Promise<void> {
   const isEntry = ({ args }: GroupMember) => args.includes(`--socket-addr=entry=127.0.0.1:${port}`);
   const isWrangler = ({ args }: GroupMember) => args.includes('wrangler-dist/cli.js');
-  const members = await membersOf(group);
+  const members = await listGroupMembers(group);
   for (const member of members.filter(isWrangler)) signal(member, 'SIGSTOP');
   for (const member of members.filter(isEntry)) signal(member, 'SIGTERM');
   const deadline = performance.now() + patienceMs;
-  while (performance.now() < deadline && (await membersOf(group)).some(isEntry)) await sleep(everyMs);
+  while (performance.now() < deadline && (await listGroupMembers(group)).some(isEntry)) await sleep(everyMs);
 }
 
 function signal({ pid }: GroupMember, name: NodeJS.Signals): void {

@@ -74,7 +74,7 @@ export async function evaluate(session: Session, digits: readonly Digit[]): Prom
 }
 
 /** How many of `some` stand pixel for pixel among `others`. */
-export function sharedDigits(some: readonly Digit[], others: readonly Digit[]): number {
+export function countSharedDigits(some: readonly Digit[], others: readonly Digit[]): number {
   const fingerprint = ({ image }: Digit) =>
     createHash('sha256').update(new Uint8Array(image.buffer)).digest('base64');
   const known = new Set(others.map(fingerprint));
@@ -104,5 +104,7 @@ if (import.meta.main) {
     console.log(`mistakes: ${[...mistakes].map(([kind, count]) => `${kind} ×${count}`).join(', ')}`);
     await session.release();
   }
-  console.log(`held-out digits that stand pixel for pixel in training: ${sharedDigits(heldOut, training)}`);
+  console.log(
+    `held-out digits that stand pixel for pixel in training: ${countSharedDigits(heldOut, training)}`,
+  );
 }

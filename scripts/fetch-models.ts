@@ -22,7 +22,7 @@ export interface FetchedFile {
 }
 
 /** The sample models: every directory of `models/` with a config.json, by name. */
-export async function sampleModels(directory = modelsDirectory): Promise<readonly ModelConfig[]> {
+export async function readSampleModels(directory = modelsDirectory): Promise<readonly ModelConfig[]> {
   const entries = await readdir(directory, { withFileTypes: true });
   const paths = entries
     .filter((entry) => entry.isDirectory())
@@ -42,14 +42,16 @@ export async function sampleModels(directory = modelsDirectory): Promise<readonl
  */
 export async function fetchModels(directory = modelsDirectory): Promise<readonly FetchedFile[]> {
   const fetched: FetchedFile[] = [];
-  for (const { name, package: shipped } of await sampleModels(directory)) {
+  for (const { name, package: shipped } of await readSampleModels(directory)) {
     if (shipped === undefined) continue;
     const versionDirectory = join(directory, name, '1');
     const model = await readShipped(name, shipped.name, shipped.file, shipped.sha256);
     fetched.push(await place(join(versionDirectory, 'model.onnx'), model));
     if (shipped.ctcKeys === undefined) continue;
     const keys = await readShipped(name, shipped.name, shipped.ctcKeys.file, shipped.ctcKeys.sha256);
-    fetched.push(await place(join(versionDirectory, 'labels.txt'), Buffer.from(ctcLabels(keys.toString()))));
+    fetched.push(
+      await place(join(versionDirectory, 'labels.txt'), Buffer.from(makeCtcLabels(keys.toString()))),
+    );
   }
   return fetched;
 }
@@ -58,7 +60,7 @@ export async function fetchModels(directory = modelsDirectory): Promise<readonly
  * Label lines of a CTC recogniser from its key file: class 0 is the blank, then the keys in order, last the space
  * (PaddleOCR, ppocr/postprocess/rec_postprocess.py with use_space_char).
  */
-export function ctcLabels(keys: string): string {
+export function makeCtcLabels(keys: string): string {
   return `<blank>\n${keys.replace(/\r?\n$/, '')}\n \n`;
 }
 

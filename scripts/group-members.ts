@@ -11,7 +11,7 @@ export interface GroupMember {
 }
 
 /** By Linux's own list where there is one, since a container may lack `ps`. */
-export async function membersOf(group: number): Promise<readonly GroupMember[]> {
+export async function listGroupMembers(group: number): Promise<readonly GroupMember[]> {
   const processes = process.platform === 'linux' ? await listProc() : await listByPs();
   return processes.filter((each) => each.group === group);
 }

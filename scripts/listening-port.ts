@@ -1,16 +1,16 @@
 /** Where `npm start` listens. */
-import { freePort } from './dev-server.ts';
+import { findFreePort } from './dev-server.ts';
 
 /**
  * @param text PORT as it is given.
  * @throws Error in one sentence when it is no port, or another program listens there.
  */
-export async function listeningPort(text = '8787'): Promise<number> {
+export async function checkListeningPort(text = '8787'): Promise<number> {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port < 1 || port > 65_535) {
     throw new Error(`PORT is "${text}"; expected a number from 1 to 65535`);
   }
-  return freePort(port).catch((cause: unknown) => {
+  return findFreePort(port).catch((cause: unknown) => {
     if (!String(cause).includes('EADDRINUSE')) throw cause;
     throw new Error(
       `port ${port} is in use by another program: stop that one, or choose another port, as in PORT=${port + 1} npm start`,

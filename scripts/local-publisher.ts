@@ -14,7 +14,7 @@ export interface LocalPublisher {
 }
 
 /** Its key is made once, readable by its owner only. Where two make it at once, the first one's stands. */
-export async function localPublisher(): Promise<LocalPublisher> {
+export async function ensureLocalPublisher(): Promise<LocalPublisher> {
   const file = join(root, privateKeyFile);
   if (!existsSync(file)) {
     mkdirSync(dirname(file), { recursive: true });

@@ -32,7 +32,7 @@ export interface LockedPackage {
 }
 
 /** Returns all locked packages, Edgewise itself first. */
-export function lockedPackages(): readonly LockedPackage[] {
+export function readLockedPackages(): readonly LockedPackage[] {
   const lock = lockSchema.parse(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')));
   return Object.entries(lock.packages).map(([folder, entry]) => ({
     folder,

@@ -15,13 +15,13 @@ import type { ModelConfig } from '../src/repository/config-schema.ts';
 import { typedArrays } from '../src/tensor/datatype.ts';
 import { elementCount } from '../src/tensor/shape.ts';
 import type { FixedTensor, TensorSpec } from '../src/tensor/tensor.ts';
-import { fetchModels, modelsDirectory, sampleModels } from './fetch-models.ts';
+import { fetchModels, modelsDirectory, readSampleModels } from './fetch-models.ts';
 
 const rounds = 5;
 const roundMs = 1000;
 
 /** A feed of the model's sample shape (free dimensions 1 where it names none), filled with its sample value or 0.1. */
-function sampleFeed({ name, datatype, shape }: TensorSpec, config: ModelConfig): FixedTensor {
+function makeSampleFeed({ name, datatype, shape }: TensorSpec, config: ModelConfig): FixedTensor {
   if (datatype === 'BYTES') throw new Error(`input "${name}" is BYTES: not measured`);
   const full = config.sampleShapes[name] ?? shape.map((dimension) => Math.max(dimension, 1));
   const value = config.sampleValues[name] ?? 0.1;
@@ -38,7 +38,7 @@ async function measure(engine: Engine, graph: Uint8Array, config: ModelConfig) {
     const began = performance.now();
     const session = await engine.createSession({ graph });
     createMs = Math.min(createMs, performance.now() - began);
-    const feeds: Feeds = new Map(session.inputs.map((spec) => [spec.name, sampleFeed(spec, config)]));
+    const feeds: Feeds = new Map(session.inputs.map((spec) => [spec.name, makeSampleFeed(spec, config)]));
     for (const start = performance.now(); performance.now() - start < roundMs; ) {
       const before = performance.now();
       await session.run(feeds);
@@ -54,7 +54,7 @@ const chosen = new Set(process.argv.slice(2));
 const wasmBuild = await loadNodeBuild('plain');
 console.log('| model | file | native: create, run | WASM: create, run | WASM memory |');
 console.log('| --- | --- | --- | --- | --- |');
-for (const config of await sampleModels()) {
+for (const config of await readSampleModels()) {
   if (chosen.size > 0 && !chosen.has(config.name)) continue;
   const graph = await readFile(join(modelsDirectory, config.name, '1', 'model.onnx'));
   const native = await measure(createOrtNodeEngine({ threads: 1 }), graph, config);

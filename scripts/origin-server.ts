@@ -1,6 +1,6 @@
 /** Starts the origin (`src/node.ts`) as a process and stops it again: for `npm start`, the service tests and the benchmarks. */
 import { createHash, randomBytes } from 'node:crypto';
-import { localPublisher } from './local-publisher.ts';
+import { ensureLocalPublisher } from './local-publisher.ts';
 import { startGroup } from './process-group.ts';
 
 export interface OriginServerOptions {
@@ -35,13 +35,13 @@ const stopPatienceMs = 30_000;
 
 /** @throws Error with its output when it does not come up. */
 export async function startOrigin(options: OriginServerOptions = {}): Promise<OriginServer> {
-  const { upstream, cacheDirectory, key = newKey(), port = 0, onOutput } = options;
-  const { trustedPublishers } = await localPublisher();
+  const { upstream, cacheDirectory, key = generateCallerKey(), port = 0, onOutput } = options;
+  const { trustedPublishers } = await ensureLocalPublisher();
   let output = '';
   let onAddress: (url: string) => void = () => undefined;
   const group = startGroup(['src/node.ts'], {
     env: {
-      ...foreignEnvironment(),
+      ...inheritEnvironment(),
       EDGEWISE_PORT: String(port),
       EDGEWISE_CALLER_KEYS_SHA256: createHash('sha256').update(key).digest('hex'),
       EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
@@ -74,11 +74,11 @@ export async function startOrigin(options: OriginServerOptions = {}): Promise<Or
 }
 
 /** A caller key as the documentation recommends them: long and random. */
-export function newKey(): string {
+export function generateCallerKey(): string {
   return `ew_${randomBytes(32).toString('base64url')}`;
 }
 
 /** What this process was started with, our own configuration left out. */
-export function foreignEnvironment(): Readonly<Record<string, string | undefined>> {
+export function inheritEnvironment(): Readonly<Record<string, string | undefined>> {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDGEWISE_')));
 }

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { type DevServer, root } from './dev-server.ts';
 
 /** Returns the folders of the sample models, sorted by name. */
-export function sampleFolders(): readonly string[] {
+export function findSampleFolders(): readonly string[] {
   return globSync('models/**/config.json', { cwd: root })
     .map((file) => dirname(file))
     .sort();
@@ -14,7 +14,7 @@ export function sampleFolders(): readonly string[] {
 /** @throws Error when a model cannot be published; the command line has printed the reason. */
 export async function publishSamples(
   { url, adminKey, publisherKey }: DevServer,
-  folders = sampleFolders(),
+  folders = findSampleFolders(),
 ): Promise<void> {
   for (const [index, folder] of folders.entries()) {
     console.log(`Publishing ${folder} (${index + 1} of ${folders.length}) …`);

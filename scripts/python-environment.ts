@@ -15,7 +15,7 @@ export interface PythonEnvironment {
 }
 
 /** The interpreter. Quick when it is there with the right packages. @throws Error when they cannot be installed. */
-export async function pythonEnvironment({
+export async function ensurePythonEnvironment({
   folder,
   requirements,
   complete = false,
@@ -27,8 +27,8 @@ export async function pythonEnvironment({
     return python;
   }
   console.log(`Installing ${requirements} into ${folder} …`);
-  await succeed('python3', ['-m', 'venv', '--clear', folder]);
-  await succeed(python, [
+  await runOrThrow('python3', ['-m', 'venv', '--clear', folder]);
+  await runOrThrow(python, [
     ...['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-compile'],
     ...(complete ? ['--no-deps'] : []),
     ...['--requirement', requirements],
@@ -56,7 +56,7 @@ export async function runProgram(
 }
 
 /** @throws Error when the program ends with another code than 0. */
-export async function succeed(file: string, args: readonly string[]): Promise<void> {
+export async function runOrThrow(file: string, args: readonly string[]): Promise<void> {
   const code = await runProgram(file, args);
   if (code !== 0) {
     throw new Error(`${file} ${args.join(' ')} ended with ${code}`);

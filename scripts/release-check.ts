@@ -46,7 +46,7 @@ function readGroups(text: string): ReadonlyMap<string, readonly string[]> {
 }
 
 /** Returns what stands against a release of `version`, in sentences. */
-export function releaseProblems(changelog: string, version: string): readonly string[] {
+export function findReleaseProblems(changelog: string, version: string): readonly string[] {
   const [unreleased, latest] = readChangelog(changelog);
   const problems: string[] = [];
   if (unreleased?.name !== 'Unreleased') problems.push('CHANGELOG.md must begin with "## Unreleased"');
@@ -62,13 +62,16 @@ export function releaseProblems(changelog: string, version: string): readonly st
 }
 
 /** The version in package.json. */
-export function packageVersion(): string {
+export function readPackageVersion(): string {
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   return z.object({ version: z.string() }).parse(manifest).version;
 }
 
 if (import.meta.main) {
-  const problems = releaseProblems(readFileSync(join(root, 'CHANGELOG.md'), 'utf8'), packageVersion());
+  const problems = findReleaseProblems(
+    readFileSync(join(root, 'CHANGELOG.md'), 'utf8'),
+    readPackageVersion(),
+  );
   for (const problem of problems) console.error(`release: ${problem}`);
   if (problems.length > 0) process.exitCode = 1;
 }

@@ -7,8 +7,8 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { modelsDirectory, sampleModels } from './fetch-models.ts';
-import { type LockedPackage, lockedPackages } from './locked-packages.ts';
+import { modelsDirectory, readSampleModels } from './fetch-models.ts';
+import { type LockedPackage, readLockedPackages } from './locked-packages.ts';
 import { root } from './process-group.ts';
 
 export interface SpdxPackage {
@@ -58,7 +58,7 @@ const unknown = {
 
 /** @param created When the document was made. */
 export async function createSbom(created: Date): Promise<SpdxDocument> {
-  const locked = lockedPackages();
+  const locked = readLockedPackages();
   const idOfFolder = new Map(locked.map((each) => [each.folder, idOf(each)]));
   // A package that is installed in several folders is one package.
   const packages = new Map(locked.map((each) => [idOf(each), describePackage(each)]));
@@ -130,7 +130,7 @@ function describePackage(each: LockedPackage): SpdxPackage {
 }
 
 async function describeModels(): Promise<readonly SpdxPackage[]> {
-  const models = await sampleModels();
+  const models = await readSampleModels();
   return models.map(({ name, terms, package: shipped }) => ({
     SPDXID: `SPDXRef-Model-${name}`,
     name: `model ${name}`,

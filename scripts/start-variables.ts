@@ -38,7 +38,9 @@ const ofBoth: ReadonlySet<string> = new Set(['EDGEWISE_JURISDICTION', 'EDGEWISE_
  *
  * @throws Error naming each key that `npm start` sets itself, or a country that is none.
  */
-export function startVariables(environment: Readonly<Record<string, string | undefined>>): StartVariables {
+export function assignStartVariables(
+  environment: Readonly<Record<string, string | undefined>>,
+): StartVariables {
   const given = Object.entries(environment).flatMap(([name, value]): [string, string][] =>
     name.startsWith('EDGEWISE_') && value !== undefined ? [[name, value]] : [],
   );

@@ -4,19 +4,19 @@
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { type DevServer, localAdminKey, root, startDevServer } from './dev-server.ts';
+import { type DevServer, ensureLocalAdminKey, root, startDevServer } from './dev-server.ts';
 import { keepRunning } from './keep-running.ts';
-import { listeningPort } from './listening-port.ts';
-import { newKey, type OriginServer, startOrigin } from './origin-server.ts';
+import { checkListeningPort } from './listening-port.ts';
+import { generateCallerKey, type OriginServer, startOrigin } from './origin-server.ts';
 import { publishSamples } from './publish-samples.ts';
-import { type StartVariables, startVariables } from './start-variables.ts';
+import { assignStartVariables, type StartVariables } from './start-variables.ts';
 import { stopOnSignal } from './stop-on-signal.ts';
 
 let worker: DevServer | undefined;
 let origin: { stop(): Promise<void> } | undefined;
 let stopping = false;
 
-const port = await listeningPort(process.env['PORT']).catch(fail);
+const port = await checkListeningPort(process.env['PORT']).catch(fail);
 const given = await readVariables().catch(fail);
 for (const warning of given.warnings) console.error(`npm start: ${warning}`);
 
@@ -39,13 +39,13 @@ async function stopAll(): Promise<void> {
 
 stopOnSignal(stopAll);
 
-const key = newKey();
+const key = generateCallerKey();
 
 function startOriginAt(originPort: number): Promise<OriginServer> {
   return startOrigin({
     port: originPort,
     key,
-    upstream: { url: `http://127.0.0.1:${port}`, adminKey: localAdminKey() },
+    upstream: { url: `http://127.0.0.1:${port}`, adminKey: ensureLocalAdminKey() },
     cacheDirectory: join(state ?? join(root, '.edgewise'), 'origin-cache'),
     vars: {
       EDGEWISE_EXECUTION_PROVIDERS: 'cpu',
@@ -105,7 +105,7 @@ Ctrl-C stops both.`);
 
 /** Its failures are said as all others are. */
 async function readVariables(): Promise<StartVariables> {
-  return startVariables(process.env);
+  return assignStartVariables(process.env);
 }
 
 /** Says why in one line, stops what runs and ends with 1; a failure because this process is being stopped is none. */

@@ -6,8 +6,8 @@
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { sampleModels } from './fetch-models.ts';
-import { type LockedPackage, lockedPackages } from './locked-packages.ts';
+import { readSampleModels } from './fetch-models.ts';
+import { type LockedPackage, readLockedPackages } from './locked-packages.ts';
 import { root } from './process-group.ts';
 
 export const noticesFile = join(root, 'THIRD_PARTY_NOTICES');
@@ -39,8 +39,8 @@ interface Notice {
 }
 
 /** @throws Error if the licence text of a package is not known: add its copyright line to `holders`. */
-export async function thirdPartyNotices(): Promise<string> {
-  const packages = lockedPackages()
+export async function createNotices(): Promise<string> {
+  const packages = readLockedPackages()
     .filter(({ folder, isDev }) => folder !== '' && !isDev)
     .map(noticeOf);
   const models = await modelNotices();
@@ -109,7 +109,7 @@ function standardText(name: string, licence: string): string {
 }
 
 async function modelNotices(): Promise<readonly Notice[]> {
-  const models = await sampleModels();
+  const models = await readSampleModels();
   return models.flatMap(({ name, terms, package: shipped }) =>
     shipped === undefined
       ? []
@@ -123,4 +123,4 @@ async function modelNotices(): Promise<readonly Notice[]> {
   );
 }
 
-if (import.meta.main) writeFileSync(noticesFile, await thirdPartyNotices());
+if (import.meta.main) writeFileSync(noticesFile, await createNotices());

@@ -10,7 +10,7 @@ const failuresInARow = 6;
  * Resolves with the reason once connections to `url` have failed several times in a row. A server that is slow to answer
  * is none of that: a run holds the worker's thread.
  */
-export async function untilUnreachable(url: string): Promise<string> {
+export async function waitUntilUnreachable(url: string): Promise<string> {
   for (let failures = 0, why = ''; ; ) {
     if (failures === failuresInARow) return why;
     await sleep(everyMs, undefined, { ref: false });

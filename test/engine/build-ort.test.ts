@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { buildOrt, installedOrt } from '../../scripts/build-ort.ts';
+import { buildOrt, findInstalledOrt } from '../../scripts/build-ort.ts';
 import { clearSharedMemory, patchGlue, sources } from '../../scripts/ort-patches.ts';
 import { loadNodeBuild } from '../../src/engine/ort-wasm-node.ts';
 
-const { version, directory } = installedOrt();
+const { version, directory } = findInstalledOrt();
 const flavours = ['jspi', 'plain'] as const;
 const identity = { version, wasmDigest: `sha256:${'ab'.repeat(32)}` } as const;
 

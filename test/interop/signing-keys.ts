@@ -1,9 +1,9 @@
 /** Publishers whose keys the reference implementation of model signing is given, one a curve; the worker trusts them, too. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { localPublisher } from '../../scripts/local-publisher.ts';
-import { curveNames } from '../../src/repository/signing/curve.ts';
+import { ensureLocalPublisher } from '../../scripts/local-publisher.ts';
 import { generatePublisherKey } from '../../src/cli/signing-key.ts';
+import { curveNames } from '../../src/repository/signing/curve.ts';
 import { publicKeyPem } from '../../src/repository/signing/public-key.ts';
 
 export interface InteropPublisher {
@@ -21,7 +21,7 @@ export interface InteropPublishers {
 /** Writes `<name>.pem` and `<name>.pub.pem` of each into `folder`. */
 export async function writeSigningKeys(folder: string): Promise<InteropPublishers> {
   const publishers: InteropPublisher[] = [];
-  const trusted: unknown[] = JSON.parse((await localPublisher()).trustedPublishers);
+  const trusted: unknown[] = JSON.parse((await ensureLocalPublisher()).trustedPublishers);
   for (const curve of curveNames) {
     const name = curve.replace('-', '').toLowerCase();
     const { privatePem, publicKey } = generatePublisherKey(curve);

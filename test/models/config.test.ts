@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { fetchModels, modelsDirectory, sampleModels } from '../../scripts/fetch-models.ts';
+import { fetchModels, modelsDirectory, readSampleModels } from '../../scripts/fetch-models.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import type { Session } from '../../src/engine/types.ts';
 import { shapeMatches } from '../../src/tensor/shape.ts';
@@ -9,7 +9,7 @@ import { readModel } from '../support/native-run.ts';
 import { fp32, fp32Output } from '../support/run.ts';
 
 await fetchModels();
-const models = await sampleModels();
+const models = await readSampleModels();
 
 async function withSession(name: string, use: (session: Session) => Promise<void>): Promise<void> {
   const session = await createOrtNodeEngine().createSession({ graph: await readModel(name) });

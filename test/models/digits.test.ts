@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { evaluate, loadDigits, sharedDigits } from '../../scripts/evaluate-digits.ts';
+import { countSharedDigits, evaluate, loadDigits } from '../../scripts/evaluate-digits.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import { inspectModel } from '../../src/repository/onnx/inspect.ts';
 import { decodeModel } from '../../src/repository/onnx/proto.ts';
@@ -29,7 +29,7 @@ describe('the digits models', () => {
 
   it('were held to digits that they had not been trained on', () => {
     expect(training).toHaveLength(8000);
-    expect(sharedDigits(heldOut, training)).toBe(0);
+    expect(countSharedDigits(heldOut, training)).toBe(0);
   });
 
   it('were held to the same share of every class', () => {

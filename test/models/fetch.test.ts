@@ -2,13 +2,13 @@ import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ctcLabels, fetchModels, modelsDirectory, sampleModels } from '../../scripts/fetch-models.ts';
+import { fetchModels, makeCtcLabels, modelsDirectory, readSampleModels } from '../../scripts/fetch-models.ts';
 
 let directory: string;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'models-'));
-  for (const { name } of await sampleModels()) {
+  for (const { name } of await readSampleModels()) {
     await cp(join(modelsDirectory, name, 'config.json'), join(directory, name, 'config.json'));
   }
 });
@@ -59,10 +59,10 @@ describe('fetchModels', () => {
   });
 });
 
-describe('ctcLabels', () => {
+describe('makeCtcLabels', () => {
   it('puts the blank first and the space last, whether the key file ends in a line break or not', () => {
-    expect(ctcLabels('a\nb')).toBe('<blank>\na\nb\n \n');
-    expect(ctcLabels('a\nb\n')).toBe('<blank>\na\nb\n \n');
+    expect(makeCtcLabels('a\nb')).toBe('<blank>\na\nb\n \n');
+    expect(makeCtcLabels('a\nb\n')).toBe('<blank>\na\nb\n \n');
   });
 });
 

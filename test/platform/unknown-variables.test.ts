@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { startVariables } from '../../scripts/start-variables.ts';
+import { assignStartVariables } from '../../scripts/start-variables.ts';
 import { readConfig } from '../../src/platform/config.ts';
 import { readNodeConfig } from '../../src/platform/node-config.ts';
 import { testGovernanceBindings } from '../support/governance-keys.ts';
@@ -52,7 +52,7 @@ describe('what npm start is given', () => {
       EDGEWISE_STATE: '/tmp/state',
       EDGEWISE_COUNTRY: 'DE',
     };
-    expect(startVariables(given)).toEqual({
+    expect(assignStartVariables(given)).toEqual({
       worker: {
         EDGEWISE_CORS_ORIGINS: 'https://app.example',
         EDGEWISE_MAX_JSON_MIB: '4',
@@ -66,19 +66,19 @@ describe('what npm start is given', () => {
   });
 
   it('is refused by name where npm start sets it itself', () => {
-    expect(() => startVariables({ EDGEWISE_ORIGIN_POOL: '[]', EDGEWISE_PORT: '1' })).toThrow(
+    expect(() => assignStartVariables({ EDGEWISE_ORIGIN_POOL: '[]', EDGEWISE_PORT: '1' })).toThrow(
       'EDGEWISE_ORIGIN_POOL cannot be set for npm start: the pool is the origin that it starts; EDGEWISE_PORT cannot be set for npm start: the port of the worker is PORT. Unset it',
     );
   });
 
   it('is refused where it is no country', () => {
-    expect(() => startVariables({ EDGEWISE_COUNTRY: 'UK' })).toThrow(
+    expect(() => assignStartVariables({ EDGEWISE_COUNTRY: 'UK' })).toThrow(
       'EDGEWISE_COUNTRY is "UK", expected a country as ISO 3166 has it, e.g. DE',
     );
   });
 
   it('is warned of where it means nothing', () => {
-    expect(startVariables({ EDGEWISE_CORS_ORIGIN: '*' }).warnings).toEqual([
+    expect(assignStartVariables({ EDGEWISE_CORS_ORIGIN: '*' }).warnings).toEqual([
       'EDGEWISE_CORS_ORIGIN is no configuration key of this server and has no effect; did you mean EDGEWISE_CORS_ORIGINS?',
     ]);
   });

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort, root } from '../../scripts/dev-server.ts';
+import { findFreePort, root } from '../../scripts/dev-server.ts';
 import { fetchLargeModel } from '../../scripts/fetch-large-model.ts';
 import { fetchModels, modelsDirectory } from '../../scripts/fetch-models.ts';
 import { pullModel } from '../../src/cli/transfer/pull.ts';
@@ -38,10 +38,10 @@ await fetchModels();
 step('the servers and the large model are there');
 
 const ports = {
-  triton: await freePort(),
-  mlserver: await freePort(),
-  ray: await freePort(),
-  dead: await freePort(),
+  triton: await findFreePort(),
+  mlserver: await findFreePort(),
+  ray: await findFreePort(),
+  dead: await findFreePort(),
 };
 const scratch = mkdtempSync(join(tmpdir(), 'edgewise-servers-'));
 const folders = Object.fromEntries(

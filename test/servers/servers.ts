@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort, root } from '../../scripts/dev-server.ts';
-import { pythonEnvironment } from '../../scripts/python-environment.ts';
+import { findFreePort, root } from '../../scripts/dev-server.ts';
+import { ensurePythonEnvironment } from '../../scripts/python-environment.ts';
 import type { ServerOptions } from './child.ts';
 
 export type ServerName = 'triton' | 'mlserver' | 'ray';
@@ -17,7 +17,7 @@ const requirements: Readonly<Record<ServerName, string>> = {
 
 /** The interpreter with the server in it. */
 export function serverPython(name: ServerName): Promise<string> {
-  return pythonEnvironment({
+  return ensurePythonEnvironment({
     folder: join(root, '.venv', name),
     requirements: requirements[name],
     complete: true,
@@ -113,8 +113,8 @@ export async function mlserver(python: string, models: string, port: number): Pr
       PYTHONDONTWRITEBYTECODE: '1',
       MLSERVER_HOST: '127.0.0.1',
       MLSERVER_HTTP_PORT: String(port),
-      MLSERVER_GRPC_PORT: String(await freePort()),
-      MLSERVER_METRICS_PORT: String(await freePort()),
+      MLSERVER_GRPC_PORT: String(await findFreePort()),
+      MLSERVER_METRICS_PORT: String(await findFreePort()),
       MLSERVER_PARALLEL_WORKERS: '0',
     },
     readyUrl: `http://127.0.0.1:${port}/v2/health/ready`,

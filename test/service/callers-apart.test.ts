@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type DevServer, freePort, localAdminKey } from '../../scripts/dev-server.ts';
-import { newKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
+import { type DevServer, ensureLocalAdminKey, findFreePort } from '../../scripts/dev-server.ts';
+import { generateCallerKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createInferenceClient } from '../../src/client/inference-client.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
@@ -63,11 +63,11 @@ describe('a worker and the origin of its pool', () => {
   };
 
   beforeAll(async () => {
-    const port = await freePort();
-    const key = newKey();
+    const port = await findFreePort();
+    const key = generateCallerKey();
     origin = await startOrigin({
       key,
-      upstream: { url: `http://127.0.0.1:${port}`, adminKey: localAdminKey() },
+      upstream: { url: `http://127.0.0.1:${port}`, adminKey: ensureLocalAdminKey() },
       cacheDirectory: join(folder, 'cache'),
       vars: { EDGEWISE_EXECUTION_PROVIDERS: 'cpu' },
     });

@@ -12,8 +12,13 @@ import { join } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { type DevServer, freePort, localAdminKey, startDevServer } from '../../scripts/dev-server.ts';
-import { newKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
+import {
+  type DevServer,
+  ensureLocalAdminKey,
+  findFreePort,
+  startDevServer,
+} from '../../scripts/dev-server.ts';
+import { generateCallerKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createAccountClient } from '../../src/client/account-client.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
@@ -97,11 +102,11 @@ const rudeModels = ['rude-fails', 'rude-refuses', 'rude-babbles', 'rude-busy', '
 
 beforeAll(async () => {
   mkdirSync(cacheDirectory, { recursive: true });
-  const port = await freePort();
-  const key = newKey();
+  const port = await findFreePort();
+  const key = generateCallerKey();
   origin = await startOrigin({
     key,
-    upstream: { url: `http://127.0.0.1:${port}`, adminKey: localAdminKey() },
+    upstream: { url: `http://127.0.0.1:${port}`, adminKey: ensureLocalAdminKey() },
     cacheDirectory,
     vars: { EDGEWISE_EXECUTION_PROVIDERS: 'cpu', EDGEWISE_LOG: 'all', EDGEWISE_THREADS: '1' },
     onOutput: (text) => {

@@ -3,7 +3,7 @@ import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type DevServer, freePort, startDevServer } from '../../scripts/dev-server.ts';
+import { type DevServer, findFreePort, startDevServer } from '../../scripts/dev-server.ts';
 import { modelsDirectory } from '../../scripts/fetch-models.ts';
 import { type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
@@ -27,7 +27,7 @@ const feedsOf: Readonly<Record<string, Feeds>> = {
 const native = await nativeRun();
 const folder = mkdtempSync(join(tmpdir(), 'edgewise-origin-'));
 const cacheDirectory = join(folder, 'cache');
-const port = await freePort();
+const port = await findFreePort();
 let worker: DevServer;
 let origin: OriginServer;
 let output = '';

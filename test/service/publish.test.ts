@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type DevServer, freePort } from '../../scripts/dev-server.ts';
+import { type DevServer, findFreePort } from '../../scripts/dev-server.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { createInferenceClient } from '../../src/client/inference-client.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
@@ -279,7 +279,7 @@ describe('edgewise says what is wrong', () => {
   });
 
   it('when the server is down', async () => {
-    const url = `http://127.0.0.1:${await freePort()}`;
+    const url = `http://127.0.0.1:${await findFreePort()}`;
     const { code, stderr } = await startCommand(['model', 'list'], { ...server, url }).ended;
     expect(stderr).toMatch(
       /cannot be reached \(ECONNREFUSED.*\n.*origin_unavailable\n {2}next: is the worker running\?/,

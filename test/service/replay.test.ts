@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { type DevServer, freePort, localAdminKey } from '../../scripts/dev-server.ts';
-import { newKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
+import { type DevServer, ensureLocalAdminKey, findFreePort } from '../../scripts/dev-server.ts';
+import { generateCallerKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
 import { publishSamples } from '../../scripts/publish-samples.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
@@ -47,11 +47,11 @@ const widenModel = model({
 });
 
 beforeAll(async () => {
-  const port = await freePort();
-  const key = newKey();
+  const port = await findFreePort();
+  const key = generateCallerKey();
   origin = await startOrigin({
     key,
-    upstream: { url: `http://127.0.0.1:${port}`, adminKey: localAdminKey() },
+    upstream: { url: `http://127.0.0.1:${port}`, adminKey: ensureLocalAdminKey() },
     cacheDirectory: join(folder, 'cache'),
     vars: { EDGEWISE_EXECUTION_PROVIDERS: 'cpu' },
   });

@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { freePort, root } from '../../scripts/dev-server.ts';
+import { findFreePort, root } from '../../scripts/dev-server.ts';
 import { inlineModel } from '../support/onnx-models.ts';
 import { publishInto } from '../support/origin-service.ts';
 import { trustedPublishers } from '../support/publisher.ts';
@@ -96,7 +96,7 @@ const linux = process.platform === 'linux';
 
 describe.runIf(linux)('npm run origin', () => {
   it.each(ends)('answers what is under way and leaves no process: %s', async (...end) => {
-    const port = await freePort();
+    const port = await findFreePort();
     await expectOrderlyEnd(await startOrigin(port), port, '/v2/models/chain/infer', end);
   });
 });
@@ -104,7 +104,7 @@ describe.runIf(linux)('npm run origin', () => {
 describe.runIf(linux)('npm start', () => {
   // The samples are published once, so that each start takes seconds.
   beforeAll(async () => {
-    const { npm, ended } = await start(await freePort());
+    const { npm, ended } = await start(await findFreePort());
     signal(npm.pid, 'SIGTERM');
     await ended;
   }, 600_000);
@@ -112,7 +112,7 @@ describe.runIf(linux)('npm start', () => {
   it.each(ends)(
     'answers what is under way and leaves no process: %s',
     async (...end) => {
-      const port = await freePort();
+      const port = await findFreePort();
       const script = await start(port);
       const warm = { method: 'POST', body: mlpBody };
       expect((await fetch(`http://127.0.0.1:${port}/v2/models/mlp/infer`, warm)).status).toBe(200);
@@ -122,7 +122,7 @@ describe.runIf(linux)('npm start', () => {
   );
 
   it('leaves no process when it is killed, and starts again at the same port', async () => {
-    const port = await freePort();
+    const port = await findFreePort();
     const killed = await start(port);
     signal(killed.script(), 'SIGKILL');
     await vi.waitFor(() => expect(killed.left()).toEqual([]), { timeout: 20_000, interval: 50 });
@@ -133,7 +133,7 @@ describe.runIf(linux)('npm start', () => {
   }, 240_000);
 
   it('starts the origin again when that ends, and ends with 1 when the worker does, saying why', async () => {
-    const port = await freePort();
+    const port = await findFreePort();
     const { npm: _, ...script } = await start(port);
     const origins = () =>
       processes((each) => each.args.includes('src/node.ts') && each.environment.includes(state));
@@ -165,7 +165,7 @@ describe.runIf(linux)('npm start', () => {
   }, 240_000);
 
   it('leaves no process when it is stopped while it starts', async () => {
-    const port = await freePort();
+    const port = await findFreePort();
     const child = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
       cwd: root,
       stdio: 'ignore',

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
-import { freePort, root } from '../../scripts/dev-server.ts';
+import { findFreePort, root } from '../../scripts/dev-server.ts';
 
 const state = mkdtempSync(join(tmpdir(), 'edgewise-start-'));
 afterAll(() => rmSync(state, { recursive: true, force: true }));
@@ -24,7 +24,7 @@ interface Started {
 
 /** Runs until it says that it is ready. */
 async function start(): Promise<Started> {
-  const port = await freePort();
+  const port = await findFreePort();
   const child = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
     cwd: root,
     env: { ...process.env, PORT: String(port), EDGEWISE_STATE: state },

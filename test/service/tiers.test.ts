@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type DevServer, freePort, localAdminKey } from '../../scripts/dev-server.ts';
+import { type DevServer, ensureLocalAdminKey, findFreePort } from '../../scripts/dev-server.ts';
 import { modelsDirectory } from '../../scripts/fetch-models.ts';
-import { newKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
+import { generateCallerKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createInferenceClient, type InferenceClient } from '../../src/client/inference-client.ts';
 import type { Feeds, Fetches } from '../../src/engine/types.ts';
@@ -21,11 +21,11 @@ let client: InferenceClient;
 let workerOutput = '';
 
 beforeAll(async () => {
-  const port = await freePort();
-  const key = newKey();
+  const port = await findFreePort();
+  const key = generateCallerKey();
   origin = await startOrigin({
     key,
-    upstream: { url: `http://127.0.0.1:${port}`, adminKey: localAdminKey() },
+    upstream: { url: `http://127.0.0.1:${port}`, adminKey: ensureLocalAdminKey() },
     cacheDirectory: cache,
     vars: { EDGEWISE_EXECUTION_PROVIDERS: 'cpu' },
   });

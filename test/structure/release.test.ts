@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { readAuditReport } from '../../scripts/audit.ts';
-import { lockedPackages } from '../../scripts/locked-packages.ts';
-import { packageVersion, readChangelog, releaseProblems } from '../../scripts/release-check.ts';
+import { readLockedPackages } from '../../scripts/locked-packages.ts';
+import { findReleaseProblems, readChangelog, readPackageVersion } from '../../scripts/release-check.ts';
 import { createSbom, type SpdxDocument } from '../../scripts/sbom.ts';
-import { noticesFile, thirdPartyNotices } from '../../scripts/third-party-notices.ts';
+import { createNotices, noticesFile } from '../../scripts/third-party-notices.ts';
 
 const registries = /registry\.|npmjs\.(com|org)|pythonhosted|pypi\.org/;
 
@@ -13,11 +13,11 @@ describe('THIRD_PARTY_NOTICES', () => {
   const committed = readFileSync(noticesFile, 'utf8');
 
   it('is what `npm run notices` writes', async () => {
-    expect(committed, 'THIRD_PARTY_NOTICES is stale: run npm run notices').toBe(await thirdPartyNotices());
+    expect(committed, 'THIRD_PARTY_NOTICES is stale: run npm run notices').toBe(await createNotices());
   });
 
   it('names every package that is needed at run time, the model authors and the attribution of CC-BY data', () => {
-    const needed = lockedPackages().filter(({ folder, isDev }) => folder !== '' && !isDev);
+    const needed = readLockedPackages().filter(({ folder, isDev }) => folder !== '' && !isDev);
     expect(needed.length).toBeGreaterThan(30);
     for (const { name, version, licence } of needed)
       expect(committed).toContain(`\n${name} ${version}: ${licence}\n`);
@@ -39,7 +39,7 @@ describe('the bill of materials', async () => {
       spdxVersion: 'SPDX-2.3',
       dataLicense: 'CC0-1.0',
       SPDXID: 'SPDXRef-DOCUMENT',
-      name: `edgewise-${packageVersion()}`,
+      name: `edgewise-${readPackageVersion()}`,
       documentNamespace: expect.stringMatching(/^https:\/\/[^#]+$/),
       creationInfo: { created: '2026-12-01T10:00:00Z', creators: ['Tool: edgewise-sbom'] },
     } satisfies Partial<SpdxDocument>);
@@ -54,7 +54,7 @@ describe('the bill of materials', async () => {
 
   it('has every locked package, with its licence and digest', () => {
     const listed = new Map(sbom.packages.map((each) => [`${each.name}@${each.versionInfo}`, each]));
-    const locked = lockedPackages();
+    const locked = readLockedPackages();
     expect(locked.length).toBeGreaterThan(100);
     for (const { name, version, licence = 'NOASSERTION', integrity } of locked) {
       const found = listed.get(`${name}@${version}`);
@@ -93,16 +93,16 @@ describe('CHANGELOG.md', () => {
 
   it('has a section for the version in package.json, unless no version was released yet', () => {
     const released = readChangelog(text).slice(1);
-    if (released.length === 0) expect(packageVersion()).toBe('0.1.0');
-    else expect(released[0]?.name).toBe(packageVersion());
+    if (released.length === 0) expect(readPackageVersion()).toBe('0.1.0');
+    else expect(released[0]?.name).toBe(readPackageVersion());
   });
 });
 
-describe('releaseProblems()', () => {
+describe('findReleaseProblems()', () => {
   const ready = '# Changelog\n\n## Unreleased\n\n## 1.2.0 - 2026-12-31\n\n### Added\n- a\n';
 
   it('finds nothing in a changelog with an empty Unreleased and a section for the version', () => {
-    expect(releaseProblems(ready, '1.2.0')).toEqual([]);
+    expect(findReleaseProblems(ready, '1.2.0')).toEqual([]);
   });
 
   it.each([
@@ -115,7 +115,7 @@ describe('releaseProblems()', () => {
     ['a missing date', ready.replace(' - 2026-12-31', ''), /no section "## 1\.2\.0/],
     ['a missing Unreleased', ready.replace('## Unreleased\n\n', ''), /must begin with "## Unreleased"/],
   ])('names %s', (_, text, expected) => {
-    expect(releaseProblems(text, '1.2.0').join('\n')).toMatch(expected);
+    expect(findReleaseProblems(text, '1.2.0').join('\n')).toMatch(expected);
   });
 });
 

@@ -2,8 +2,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { freePort, root } from '../../scripts/dev-server.ts';
-import { newKey } from '../../scripts/origin-server.ts';
+import { findFreePort, root } from '../../scripts/dev-server.ts';
+import { generateCallerKey } from '../../scripts/origin-server.ts';
 import type { Command, Fault, Message, Received } from './faulty-origin.ts';
 import { publisherKey, trustedPublishers } from './publisher.ts';
 
@@ -35,8 +35,8 @@ export class FaultyOrigin {
   private constructor({ name, repository, serviceMs, vars }: FaultyOriginOptions, port: number) {
     this.name = name;
     this.url = `http://127.0.0.1:${port}`;
-    this.key = newKey();
-    this.adminKey = newKey().replace('ew_', 'ewa_');
+    this.key = generateCallerKey();
+    this.adminKey = generateCallerKey().replace('ew_', 'ewa_');
     const { PATH } = process.env;
     this.#environment = {
       PATH,
@@ -53,7 +53,7 @@ export class FaultyOrigin {
   }
 
   static async start(options: FaultyOriginOptions): Promise<FaultyOrigin> {
-    const origin = new FaultyOrigin(options, await freePort());
+    const origin = new FaultyOrigin(options, await findFreePort());
     await origin.restart();
     return origin;
   }
