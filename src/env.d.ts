@@ -1,4 +1,4 @@
-/** Bindings and variables of wrangler.toml. Values are checked once, in `platform/config.ts`. */
+/** Bindings and variables of wrangler.toml. `platform/config.ts` checks the values once. */
 declare namespace Cloudflare {
   interface Env {
     readonly MODELS: R2Bucket;

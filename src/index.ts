@@ -9,14 +9,14 @@ import { importPolicyPacks } from './platform/policy-config.ts';
 export { TransparencyLog } from './durable-objects/log.ts';
 export { GrantMeter } from './durable-objects/meter.ts';
 
-/** Read while the Worker starts, so that one that is not usable fails the deployment and not its callers. */
+/** Read while the Worker starts, so that an unusable configuration fails the deployment and not its callers. */
 const config = readConfig({ ...startEnv });
 const keys = {
   keys: await importGovernanceKeys(config.governance),
   packs: await importPolicyPacks(config.policy),
 };
 
-/** One per isolate: sessions, indexes and counters live in it. */
+/** One app per isolate; it holds sessions, indexes and counters. */
 let app: ReturnType<typeof createApp> | undefined;
 
 export default {

@@ -1,4 +1,4 @@
-/** The origin: the same service on Node, beside a GPU. Its configuration, from the environment: docs/configuration.md. */
+/** Entry of the origin: the same service on Node, on a machine with a GPU. Configured by the environment: docs/configuration.md. */
 import { createApp } from './http/app.ts';
 import { createOrigin, processMemoryBytes } from './platform/node.ts';
 import { readNodeConfig } from './platform/node-config.ts';

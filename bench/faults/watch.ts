@@ -1,5 +1,5 @@
 /** What the worker says of its pool while it is under load: its log lines, and `GET /admin/pool` again and again. */
-import type { BudgetsSnapshot, EndpointSnapshot } from '../../src/routing/endpoint-pool.ts';
+import type { BudgetsSnapshot, EndpointSnapshot } from '../../src/routing/endpoint-snapshot.ts';
 import { adminKey } from '../workerd.ts';
 
 export interface PoolSample {

@@ -1,4 +1,4 @@
-/** Who is believed to call, and how often anyone may: the keys of an edge. */
+/** Configuration of callers at an edge: token issuers, purposes and rate limits. */
 import { z } from 'zod';
 import { toEdgewiseError } from '../errors.ts';
 import { type Issuer, parseIssuers } from '../governance/accounts/issuers.ts';
@@ -20,13 +20,13 @@ const issuers = z
   });
 
 export const callerVariables = {
-  /** Words that `Edgewise-Purpose` takes, beside those that the model's terms, a grant or the key names: the record has no other. */
+  /** Values that `Edgewise-Purpose` accepts, besides those that the model's terms, a grant or the key names. Receipts record no other value. */
   EDGEWISE_PURPOSES: listOr(defaultPurposes.join(',')).pipe(z.array(purposeSchema).max(256)),
-  /** Issuers of bearer tokens (JWT, OpenID Connect) as JSON (`governance/accounts/issuers.ts`). Empty: no token is believed. */
+  /** Issuers of bearer tokens (JWT, OpenID Connect) as JSON (`governance/accounts/issuers.ts`). Empty: no token is accepted. */
   EDGEWISE_JWT_ISSUERS: issuers,
-  /** Requests a minute that one key or token may make at one place, where its scopes say nothing else. 0: any number. */
+  /** Requests per minute for one key or token at one location, unless its scopes set another rate. 0: unlimited. */
   EDGEWISE_RATE_PER_MINUTE: whole(0, 1_000_000).default(6000),
-  /** As above, of one address, for callers without a key. */
+  /** Requests per minute for one address of unauthenticated callers at one location. 0: unlimited. */
   EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: whole(0, 1_000_000).default(600),
 };
 
@@ -34,7 +34,7 @@ type CallerValues = z.output<z.ZodObject<typeof callerVariables>>;
 
 export interface CallerConfig {
   readonly issuers: readonly Issuer[];
-  /** Undefined: not limited. */
+  /** Undefined: unlimited. */
   readonly keyRate: Rate | undefined;
   readonly anonymousRate: Rate | undefined;
 }

@@ -1,21 +1,21 @@
 /**
- * Durable Objects in a jurisdiction: objects of a namespace that is bound to one are made there, and keep what they store
- * there. They are other objects than those of the same name without it, so the jurisdiction of a deployment is chosen
- * before its first day. R2 buckets are bound where they are created (`wrangler r2 bucket create --jurisdiction`, and
- * `jurisdiction` of the binding in wrangler.toml).
+ * Durable Objects in a jurisdiction. Objects of a namespace restricted to a jurisdiction are created there and store their
+ * data there. They are different objects from those of the same name without the restriction, so choose the jurisdiction
+ * of a deployment before its first use. R2 buckets are restricted when they are created (`wrangler r2 bucket create
+ * --jurisdiction`, and `jurisdiction` of the binding in wrangler.toml).
  */
 
-/** Those that Durable Objects have, by the names that the configuration uses. */
+/** Jurisdictions of Durable Objects, by the names that the configuration uses. */
 const offered = ['eu', 'us', 'fedramp', 'fedramp-high'] as const;
 
-/** workerd by itself, as under `wrangler dev`, has no places: it says so in these words, and Cloudflare never does. */
-const notHere = /not implemented in workerd/;
+/** Error of workerd on its own, as under `wrangler dev`, which has no jurisdictions. Cloudflare never throws it. */
+const notInWorkerd = /not implemented in workerd/;
 
 /**
- * The namespace, its objects bound to the jurisdiction where the platform has it; as it is where none is configured, or
- * one that the platform does not know: where its objects are is not promised then.
+ * Returns the namespace restricted to the jurisdiction. Returns it unchanged, so that the location of its objects is not
+ * guaranteed, if no jurisdiction is configured or the platform does not offer it.
  *
- * @throws what the platform throws: without the bond nothing is stored.
+ * @throws what the platform throws: without the restriction nothing may be stored.
  */
 export function inJurisdiction<T extends Rpc.DurableObjectBranded | undefined>(
   namespace: DurableObjectNamespace<T>,
@@ -26,7 +26,7 @@ export function inJurisdiction<T extends Rpc.DurableObjectBranded | undefined>(
   try {
     return namespace.jurisdiction(known);
   } catch (error) {
-    if (error instanceof Error && notHere.test(error.message)) return namespace;
+    if (error instanceof Error && notInWorkerd.test(error.message)) return namespace;
     throw error;
   }
 }

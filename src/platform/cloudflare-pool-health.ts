@@ -1,6 +1,6 @@
-/** What the probes of the origin pool find, kept in KV: written by the cron trigger, read by isolates as a hint. */
+/** Probe results of the origin pool in KV: written by the cron trigger, read by isolates as a hint. */
 import { systemClock } from '../async/clock.ts';
-import { changed, isCurrent, type PoolHealth, parsePoolHealth } from '../routing/pool-snapshot.ts';
+import { isCurrent, isWorthWriting, type PoolHealth, parsePoolHealth } from '../routing/pool-health.ts';
 import { probeEndpoints } from '../routing/probe.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import type { Config } from './config.ts';
@@ -8,11 +8,11 @@ import { toConsole } from './console-log.ts';
 import { connectEndpoints } from './endpoints.ts';
 
 const key = 'pool/health.json';
-/** The probes run once a minute; KV keeps what it read for at least 30 s. */
+/** The probes run once a minute; KV caches a read for at least 30 s. */
 const cacheTtlSeconds = 60;
 const probeTimeoutMs = 5000;
 
-/** Undefined where nothing is stored, nothing that can be read, or what is too old: it is a hint. Never rejects. */
+/** Reads the stored results; undefined if there are none, or they are unreadable or too old. Never rejects: they are a hint. */
 export async function readPoolHealth(namespace: KVNamespace): Promise<PoolHealth | undefined> {
   try {
     const value = await namespace.get(key, { type: 'json', cacheTtl: cacheTtlSeconds });
@@ -23,7 +23,7 @@ export async function readPoolHealth(namespace: KVNamespace): Promise<PoolHealth
   }
 }
 
-/** Probes every endpoint and stores what is new. For the cron trigger. */
+/** Probes every endpoint and stores changed results. For the cron trigger. */
 export async function probePool(env: Env, config: Config): Promise<void> {
   if (config.originPool.length === 0) return;
   const logger = createLogger({ level: config.log, write: toConsole });
@@ -35,5 +35,5 @@ export async function probePool(env: Env, config: Config): Promise<void> {
     onDown: ({ endpoint, reason }) =>
       logger.write({ level: 'error', event: 'endpoint_down', endpoint, cause: new Error(reason) }),
   });
-  if (changed(before, after)) await env.BLOBS.put(key, JSON.stringify(after));
+  if (isWorthWriting(before, after)) await env.BLOBS.put(key, JSON.stringify(after));
 }

@@ -1,7 +1,7 @@
 /**
- * Counters of Cloudflare's rate-limit binding: shared by the isolates of one location, approximate. A binding has one limit
- * and one period, set where it is bound; each key has a rate of its own. So the limit is taken for units, of which a request
- * costs as many as its key's rate divides them by.
+ * Request counters over Cloudflare's rate-limit binding, shared by the isolates of one location and approximate. A binding
+ * has one fixed limit and period, but each key has its own rate. So the limit is divided into units, and a request takes
+ * `unitsOfPeriod / rate` of them.
  */
 import type { SharedCounter } from '../governance/accounts/rate.ts';
 
@@ -9,7 +9,7 @@ import type { SharedCounter } from '../governance/accounts/rate.ts';
 export const unitsOfPeriod = 10_000;
 
 export interface RateBindings {
-  /** By period in seconds: the two that there are. */
+  /** The binding of each period in seconds. Cloudflare offers these two periods. */
   readonly 10: RateLimit;
   readonly 60: RateLimit;
 }

@@ -22,7 +22,7 @@ import { connectEndpoints } from './endpoints.ts';
 import type { GovernanceParts } from './governance.ts';
 import { createOriginPool } from './origin-pool.ts';
 
-/** Imported while the Worker starts, since no request may wait for another's. */
+/** Keys imported while the Worker starts, because a request must not await a promise of another request. */
 export type CloudflareKeys = Pick<GovernanceParts, 'keys' | 'packs'>;
 
 export function cloudflareServices(env: Env, config: Config, keys: CloudflareKeys): Services {
@@ -50,7 +50,7 @@ export function cloudflareServices(env: Env, config: Config, keys: CloudflareKey
       units: durableObjectMeters(inJurisdiction(env.METERS, jurisdiction)),
     },
     sharedCounter: rateBindings(env),
-    // Cloudflare writes it over whatever a caller sends.
+    // Cloudflare overwrites what a caller sends in it.
     addressHeader: 'cf-connecting-ip',
     durable: verified(durable, tiers),
     blobs: tiered([cacheBlobStore(caches.default), kvBlobStore(env.BLOBS), durable], tiers),
@@ -68,7 +68,7 @@ export function cloudflareServices(env: Env, config: Config, keys: CloudflareKey
   });
 }
 
-/** Without the bindings each isolate counts by itself. */
+/** Returns the shared counter; undefined without the bindings: then each isolate counts by itself. */
 function rateBindings({ RATE_10_SECONDS, RATE_60_SECONDS }: Env): SharedCounter | undefined {
   return RATE_10_SECONDS && RATE_60_SECONDS && rateLimitCounter({ 10: RATE_10_SECONDS, 60: RATE_60_SECONDS });
 }

@@ -1,3 +1,4 @@
+/** Composes the services of one isolate or process from its configuration and its platform's drivers. */
 import type { Clock } from '../async/clock.ts';
 import { Lru } from '../async/lru.ts';
 import { SessionPool } from '../engine/session-pool.ts';
@@ -35,37 +36,37 @@ import type { CallerConfig } from './caller-config.ts';
 import { createGovernance, type GovernanceParts } from './governance.ts';
 import { composeSubjects } from './subjects.ts';
 
-/** What the WASM engine takes of its memory before any model: the 256 pages that the module asks for at its start. */
+/** Memory that the WASM engine uses before it loads a model: the 256 pages that the module starts with. */
 export const wasmBaseBytes = 256 * 65_536;
 
-/** How much longer than its time a request to the origin may be at it. */
+/** Time after its timeout at which a request to the origin no longer counts as in flight. */
 const hopSlackMs = 10_000;
 
-/** Models that are remembered to have run out of memory: more than an isolate could load. */
+/** Models that are remembered as out of memory: more than an isolate could load. */
 const maxOutOfMemory = 1024;
-/** Versions that the log has called too old to be batched. */
+/** Versions that were logged as published before batching was measured. */
 const maxUnmeasured = 4096;
 
-/** Work that an origin takes on in any case, in milliseconds: less than this is no queue that anybody would notice. */
+/** Milliseconds of work that an origin accepts in any case: a shorter queue is not noticeable. */
 const minWorkMs = 50;
 
-/** A model that has not run yet is let in as if so many requests to it were that much work. */
+/** A model that has not run yet is admitted as if so many of its requests were `minWorkMs` of work. */
 const requestsOfUnknownCost = 64;
 
-/** Copies that nobody waits for are made while so much of what may be in flight is not. */
+/** Shadow copies run only while less than this share of the admission limit is in use. */
 const shadowUtilisation = 0.5;
 
-/** What every platform is configured with. */
+/** Configuration of every platform. */
 export interface ServiceConfig {
-  /** What is wrong with the configuration and does not keep the server from starting. */
+  /** Problems of the configuration that do not prevent the start. */
   readonly warnings?: readonly string[];
   readonly http: HttpSettings;
   readonly placement: PlacementSettings;
   readonly memoryCapBytes: number;
-  /** What request bodies may take together, and the least pace of an upload. */
+  /** Memory for all request bodies together, and the least speed of an upload. */
   readonly bodies: { readonly maxBytes: number; readonly pace: Pace };
   readonly maxInFlight: number;
-  /** Of an edge; an origin sends nothing on. */
+  /** Set for an edge; an origin forwards nothing. */
   readonly maxOriginInFlight?: number;
   readonly maxOriginHeldBytes?: number;
   readonly maxQueuePerModel: number;
@@ -73,55 +74,54 @@ export interface ServiceConfig {
   readonly loadTimeoutMs: number;
   readonly indexMaxAgeMs: number;
   readonly publishers: readonly TrustedPublisher[];
-  /** Of an edge: an origin is called by edges. */
+  /** Set for an edge; an origin is called by edges only. */
   readonly callers?: CallerConfig;
-  /** Of an edge: what it says of what is done with whose data. */
+  /** Set for an edge: its privacy notice. */
   readonly subjects?: NoticeOptions;
 }
 
-/** What differs from platform to platform. */
+/** The parts that differ between platforms. */
 export interface Platform {
   readonly tier: Tier;
   readonly engine: Engine;
-  /** What the engine takes of its memory before any model. */
+  /** Memory that the engine uses before it loads a model. */
   readonly engineBaseBytes: number;
   readonly state: StateStore;
-  /** Where accounts are kept; undefined where this server keeps none. */
+  /** Store of accounts; undefined if this server has none. */
   readonly records?: StateStore | undefined;
-  /** What answers are accounted for with; undefined of an origin. */
+  /** Undefined for an origin, which issues no receipts. */
   readonly governance?: GovernanceParts | undefined;
-  /** What the isolates of one place count rates by together; undefined: each counts by itself. */
+  /** Rate counter shared by the isolates of one location; undefined: each isolate counts by itself. */
   readonly sharedCounter?: SharedCounter | undefined;
-  /** The header in which the platform, and nobody else, writes where a connection comes from. */
+  /** Header with the caller's address, which only the platform can set. */
   readonly addressHeader?: string | undefined;
-  /** Where models are published to. */
+  /** Store that models are published to. */
   readonly durable: VerifiedBlobStore;
-  /** Where they are read from: the durable tier behind faster ones. */
+  /** Store that models are read from: faster tiers in front of the durable store. */
   readonly blobs: VerifiedBlobStore;
   readonly clock: Clock;
   /** Milliseconds since 1970. Default: the system's. */
   readonly now?: (() => number) | undefined;
   readonly defer: Defer;
   readonly logger: Logger;
-  /** Of an edge. */
+  /** Set for an edge with a pool. */
   readonly origin?: OriginPool | undefined;
-  /** Of an origin. */
+  /** Set for an origin, as are the next two. */
   readonly batcher?: DynamicBatcher | undefined;
   readonly limiter?: GradientLimit | undefined;
   readonly lifecycle?: Lifecycle | undefined;
 }
 
-/** The services of one isolate or process over `platform`. */
 export function composeServices(config: ServiceConfig, platform: Platform): Services {
-  const { engine, engineBaseBytes, state, durable, blobs, clock, defer, limiter, logger } = platform;
-  const { publishers, indexMaxAgeMs } = config;
-  const { records, now = Date.now } = platform;
+  const { state, durable, blobs, clock, defer, logger, records, now = Date.now } = platform;
+  const { publishers, indexMaxAgeMs, memoryCapBytes } = config;
+  for (const warning of config.warnings ?? []) {
+    logger.write({ level: 'error', event: 'configuration', cause: new Error(warning) });
+  }
   const governance =
     platform.governance &&
     records &&
     createGovernance(platform.governance, { records, clock, now, defer, logger });
-  for (const warning of config.warnings ?? [])
-    logger.write({ level: 'error', event: 'configuration', cause: new Error(warning) });
   const services: Services = {
     settings: config.http,
     tier: platform.tier,
@@ -141,31 +141,11 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
         pseudonym: governance && tenantPseudonyms(governance.vault),
       }),
     rates: config.callers && createRates(config.callers, platform),
-    bodies: {
-      budget: new ByteBudget({ maxBytes: config.bodies.maxBytes, key: 'EDGEWISE_MAX_BODIES_MIB', clock }),
-      pace: config.bodies.pace,
-      leaseMs: config.http.requestTimeoutMs + hopSlackMs,
-      endsWithCaller: platform.tier === 'edge',
-      clock,
-    },
     repository: new ModelRepository({ state, blobs, clock, defer, publishers, indexMaxAgeMs }),
     publisher: new Publisher({ state, blobs: durable, publishers }),
     readable: new ReadableVersions({ blobs, clock }),
     blobs,
-    pool: new SessionPool({
-      engine,
-      budgetBytes: config.memoryCapBytes - engineBaseBytes,
-      clock,
-      defer,
-      waitTimeoutMs: config.waitTimeoutMs,
-      loadTimeoutMs: config.loadTimeoutMs,
-      maxQueuePerSession: config.maxQueuePerModel,
-      onStopped: ({ key, name, version, isKeptOut }, cause) => {
-        const what = { level: 'error', model: name, version, digest: key } as const;
-        logger.write({ ...what, event: cause.isOverdue ? 'run_stopped' : 'engine_ended', cause });
-        if (isKeptOut) logger.write({ ...what, event: 'model_kept_out' });
-      },
-    }),
+    pool: createSessionPool(config, platform),
     measuredRuns:
       platform.tier === 'origin'
         ? new MeasuredRuns({ unknownMs: minWorkMs / requestsOfUnknownCost })
@@ -174,8 +154,53 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
     outOfMemory: new Lru({ maxBytes: maxOutOfMemory }),
     runCosts: new RunCosts(),
     unmeasured: new Lru({ maxBytes: maxUnmeasured }),
-    edgeCapBytes: config.memoryCapBytes,
-    engineBaseBytes,
+    edgeCapBytes: memoryCapBytes,
+    engineBaseBytes: platform.engineBaseBytes,
+    ...createLimits(config, platform),
+    statistics: new Statistics(),
+    logger,
+    clock,
+  };
+  return {
+    ...services,
+    subjects: composeSubjects(config.subjects, { ...services, records, now }),
+    shadows: createShadows(services, platform),
+  };
+}
+
+function createSessionPool(config: ServiceConfig, platform: Platform): SessionPool {
+  const { engine, engineBaseBytes, clock, defer, logger } = platform;
+  return new SessionPool({
+    engine,
+    budgetBytes: config.memoryCapBytes - engineBaseBytes,
+    clock,
+    defer,
+    waitTimeoutMs: config.waitTimeoutMs,
+    loadTimeoutMs: config.loadTimeoutMs,
+    maxQueuePerSession: config.maxQueuePerModel,
+    onStopped: ({ key, name, version, isKeptOut }, cause) => {
+      const what = { level: 'error', model: name, version, digest: key } as const;
+      logger.write({ ...what, event: cause.isOverdue ? 'run_stopped' : 'engine_ended', cause });
+      if (isKeptOut) logger.write({ ...what, event: 'model_kept_out' });
+    },
+  });
+}
+
+/** Creates what limits requests in flight: memory of bodies, admission to local runs, and hops to the origin. */
+function createLimits(
+  config: ServiceConfig,
+  { tier, clock, limiter }: Platform,
+): Pick<Services, 'bodies' | 'admission' | 'hops'> {
+  // A request that is cancelled on Cloudflare releases nothing.
+  const leaseMs = config.http.requestTimeoutMs + hopSlackMs;
+  return {
+    bodies: {
+      budget: new ByteBudget({ maxBytes: config.bodies.maxBytes, key: 'EDGEWISE_MAX_BODIES_MIB', clock }),
+      pace: config.bodies.pace,
+      leaseMs,
+      endsWithCaller: tier === 'edge',
+      clock,
+    },
     admission: new Admission({
       maxInFlight: config.maxInFlight,
       maxWaitMs: config.waitTimeoutMs,
@@ -185,29 +210,24 @@ export function composeServices(config: ServiceConfig, platform: Platform): Serv
     hops: new Admission({
       maxInFlight: config.maxOriginInFlight ?? 0,
       maxBytes: config.maxOriginHeldBytes ?? 0,
-      // A request that is cancelled on Cloudflare gives nothing back.
-      leaseMs: config.http.requestTimeoutMs + hopSlackMs,
+      leaseMs,
       clock,
     }),
-    statistics: new Statistics(),
-    logger,
-    clock,
   };
+}
+
+function createShadows(services: Services, { clock, defer, logger }: Platform): Shadows {
   const { admission, repository } = services;
-  return {
-    ...services,
-    subjects: composeSubjects(config.subjects, { ...services, records, now }),
-    shadows: new Shadows({
-      clock,
-      random: Math.random,
-      defer,
-      logger,
-      figures: new ShadowFigures(),
-      resolve: (name, version) => repository.resolve(name, version),
-      run: (...shadow) => runShadow(services, ...shadow),
-      mayRun: () => admission.utilisation < shadowUtilisation,
-    }),
-  };
+  return new Shadows({
+    clock,
+    random: Math.random,
+    defer,
+    logger,
+    figures: new ShadowFigures(),
+    resolve: (name, version) => repository.resolve(name, version),
+    run: (...shadow) => runShadow(services, ...shadow),
+    mayRun: () => admission.utilisation < shadowUtilisation,
+  });
 }
 
 function createRates({ keyRate, anonymousRate }: CallerConfig, platform: Platform): Rates {

@@ -1,6 +1,6 @@
 /**
- * Every configuration key of the worker, with its reason and its default. Read once from variables and secrets; a value
- * that is not usable fails the start with the key, the value and what was wanted.
+ * Every configuration key of the worker, with its purpose and its default. Read once from variables and secrets; an
+ * unusable value fails the start with the key, the value and what was expected.
  */
 import { z } from 'zod';
 import { toEdgewiseError } from '../errors.ts';
@@ -40,29 +40,29 @@ const workerVariables = z.object({
   ...callerVariables,
   ...policyVariables,
   ...subjectVariables,
-  /** Cap of the WASM memory: what a model may take of the isolate's 128 MB. The rest is JavaScript's. */
+  /** Cap of the WASM memory: the share of the isolate's 128 MB for models. JavaScript uses the rest. */
   EDGEWISE_MEMORY_CAP_MIB: whole(32, 4096).default(96),
-  /** The origin pool as JSON, one entry an endpoint (`routing/endpoint-config.ts`). Empty: all runs at the edge. */
+  /** The origin pool as JSON, one entry per endpoint (`routing/endpoint-config.ts`). Empty: all requests run at the edge. */
   EDGEWISE_ORIGIN_POOL: originPool,
-  /** Whether a replayable request may be sent to a second endpoint when the first is late: at most 2 % more requests. */
+  /** Whether a replayable request may be sent to a second endpoint if the first is late: at most 2 % more requests. */
   EDGEWISE_HEDGING: z.enum(['on', 'off']).default('on'),
-  /** Longest time that a request may take at the origin, retries included, where its caller sets no shorter one. */
+  /** Longest time of a request at the origin, retries included, unless its caller sets a shorter time. */
   EDGEWISE_REQUEST_TIMEOUT_MS: whole(10, 600_000).default(60_000),
-  /** Requests that may be at the origin from one isolate. Beyond, the edge answers or 429. */
+  /** Requests from one isolate that may be in flight at the origin. Beyond it, the edge answers, or refuses with 429. */
   EDGEWISE_MAX_ORIGIN_IN_FLIGHT: whole(1, 10_000).default(512),
-  /** What they may hold of the isolate's 128 MB together, for a second attempt. Beyond, as above. */
+  /** Memory of the isolate's 128 MB that they may hold together, for a second attempt. Beyond it, the same. */
   EDGEWISE_MAX_ORIGIN_HELD_MIB: whole(1, 512).default(32),
-  /** Time that one request may take at the edge where an origin can answer it: a run blocks every other request of its isolate. */
+  /** Longest run of one request at the edge if an origin can answer it: a run blocks every other request of its isolate. */
   EDGEWISE_EDGE_BUDGET_MS: whole(1, 300_000).default(1000),
-  /** Time that a request may be expected to wait at the edge where an origin can answer it. */
+  /** Longest expected wait of a request at the edge if an origin can answer it. */
   EDGEWISE_EDGE_WAIT_MS: whole(0, 300_000).default(500),
-  /** Largest body that is held for a second attempt at the origin; larger ones, for models of the origin, are streamed to it once. */
+  /** Largest body that is held in memory for a second attempt at the origin; larger bodies are streamed to it once, for models that run there. */
   EDGEWISE_MAX_REPLAY_MIB: whole(1, 512).default(4),
-  /** Largest body that is streamed to the origin: it does not stand in this isolate's memory. */
+  /** Largest body that is streamed to the origin. It is not held in this isolate's memory. */
   EDGEWISE_MAX_STREAMED_MIB: whole(1, 5120).default(64),
 });
 
-/** The keys of the worker. */
+/** Names of the worker's configuration keys. */
 export const workerVariableNames: ReadonlySet<string> = new Set(Object.keys(workerVariables.shape));
 
 export interface Config extends ServiceConfig {
@@ -74,7 +74,7 @@ export interface Config extends ServiceConfig {
   readonly log: 'off' | 'errors' | 'all';
 }
 
-/** @throws Error naming each wrong key, its value and what was wanted; the values of secrets are not repeated. */
+/** @throws Error naming each wrong key, its value and what was expected; values of secrets are not repeated. */
 export function readConfig(variables: Variables): Config {
   const values = parseVariables(workerVariables, variables);
   const known = new Set([...workerVariableNames, ...secretNames(values.EDGEWISE_ORIGIN_POOL)]);
@@ -108,7 +108,7 @@ export function readConfig(variables: Variables): Config {
   };
 }
 
-/** Secrets that the pool's configuration names: they may be called anything. */
+/** Returns the names of secrets in the pool's configuration; they may be any names. */
 function secretNames(pool: readonly EndpointConfig[]): readonly string[] {
   return pool.flatMap(({ auth }) => (auth === undefined ? [] : Object.values(auth)));
 }

@@ -1,4 +1,4 @@
-/** The endpoints of the pool with what reaches them: secrets and bindings, by the names that the configuration gives. */
+/** Connects the configured endpoints of the pool to their secrets and bindings. */
 import type { EndpointConfig } from '../routing/endpoint-config.ts';
 import type { Endpoint } from '../routing/types.ts';
 
@@ -8,7 +8,7 @@ interface Fetcher {
   fetch(url: string, init: RequestInit): Promise<Response>;
 }
 
-/** @throws Error naming the endpoint, what it names and what was found there. */
+/** @throws Error naming the endpoint, the missing secret or binding, and what was expected. */
 export function connectEndpoints(
   configs: readonly EndpointConfig[],
   environment: Environment,
@@ -23,13 +23,13 @@ export function connectEndpoints(
 function fetchOf(config: EndpointConfig, environment: Environment): Endpoint['fetch'] {
   const { auth } = config;
   if (auth === undefined || 'bearerSecret' in auth) {
-    // Called as a plain function: workerd refuses its own fetch as the method of another object.
+    // A plain function call: workerd's fetch throws when called as a method of another object.
     return (url, init) => fetch(url, init);
   }
   const binding = 'mtlsBinding' in auth ? auth.mtlsBinding : auth.vpcBinding;
   const value = environment[binding];
   if (!isFetcher(value)) {
-    throw missing(config, `the binding ${binding}`, 'wanted one that requests can be sent through');
+    throw missing(config, `the binding ${binding}`, 'expected a binding that requests can be sent through');
   }
   return (url, init) => value.fetch(url, init);
 }
@@ -38,14 +38,14 @@ function headersOf({ auth, ...config }: EndpointConfig, environment: Environment
   if (auth === undefined || !('bearerSecret' in auth)) return {};
   const secret = environment[auth.bearerSecret];
   if (typeof secret !== 'string' || !/^[\x21-\x7e]+$/.test(secret)) {
-    throw missing(config, `the secret ${auth.bearerSecret}`, 'wanted the key as a text without spaces');
+    throw missing(config, `the secret ${auth.bearerSecret}`, 'expected the key as a text without spaces');
   }
   return { Authorization: `Bearer ${secret}` };
 }
 
-function missing({ name }: { readonly name: string }, what: string, wanted: string): Error {
+function missing({ name }: { readonly name: string }, what: string, expected: string): Error {
   return new Error(
-    `configuration EDGEWISE_ORIGIN_POOL: endpoint ${JSON.stringify(name)} names ${what}, which is not set: ${wanted}`,
+    `configuration EDGEWISE_ORIGIN_POOL: endpoint ${JSON.stringify(name)} names ${what}, which is not set: ${expected}`,
   );
 }
 

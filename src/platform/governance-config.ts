@@ -1,6 +1,6 @@
 /**
- * What an edge accounts for its answers with: keys that sign, keep and count, and who answers for it. Secrets without a
- * default, since an edge that answers without them could not say what it did.
+ * Governance configuration of an edge: its issuer, and the keys that sign receipts, encrypt records and tag meters. The
+ * secrets have no default, because an edge without them could not prove its answers.
  */
 import { z } from 'zod';
 import { parseSignerKey, parseVerifierKey } from '../governance/log/note.ts';
@@ -9,18 +9,18 @@ import { createMeterTagger, type MeterTagger } from '../governance/receipt/meter
 import { importRecordsKeys, type RecordsKeys } from '../governance/vault/records-keys.ts';
 import { list } from './variables.ts';
 
-const generated = 'wanted as `edgewise secrets generate` makes it';
+const generated = 'expected the value that `edgewise secrets generate` prints';
 
 export const governanceVariables = {
-  /** Who answers for what this deployment says: a name or an address, on every receipt. */
+  /** Who is responsible for this deployment: a name or an address, on every receipt. */
   EDGEWISE_ISSUER: z.string().min(1).max(200).default('edgewise'),
   /** Secret. The keys that sign receipts, as a JWKS of Ed25519 keys: the first signs, the others only verify. */
   EDGEWISE_SIGNING_KEYS: z.string({ error: generated }).min(1, generated),
-  /** Secret. The key that signs the log's checkpoints; its name is the log's. */
+  /** Secret. The key that signs the log's checkpoints; its name is the log's name. */
   EDGEWISE_LOG_KEY: z.string({ error: generated }).min(1, generated),
-  /** Secret. The keys that what is kept is encrypted under, separated by commas: the first encrypts, the others only decrypt. */
+  /** Secret. The keys that encrypt stored records, separated by commas: the first encrypts, the others only decrypt. */
   EDGEWISE_RECORDS_KEYS: list.pipe(z.array(z.string()).min(1, generated)),
-  /** Verifier keys of the witnesses whose signatures under a checkpoint are taken, separated by commas. */
+  /** Verifier keys of the witnesses whose signatures under a checkpoint are accepted, separated by commas. */
   EDGEWISE_WITNESSES: list,
 };
 
@@ -49,11 +49,11 @@ export interface GovernanceKeys {
   readonly ring: KeyRing;
   readonly records: RecordsKeys;
   readonly tagger: MeterTagger;
-  /** Name of the log, and the key that its checkpoints are verified with. */
+  /** Name of the log, and the key that verifies its checkpoints. */
   readonly log: { readonly origin: string; readonly verifierKey: string };
 }
 
-/** @throws EdgewiseError `invalid_request` naming the key that is not usable, never its value. */
+/** @throws EdgewiseError `invalid_request` naming the unusable key, never its value. */
 export async function importGovernanceKeys(config: GovernanceConfig): Promise<GovernanceKeys> {
   const [ring, records, tagger, signer] = await Promise.all([
     importSigningKeys(config.signingKeys),

@@ -1,4 +1,4 @@
-/** Puts together what an edge accounts for its answers with. */
+/** Composes the governance services of an edge. */
 import type { Clock } from '../async/clock.ts';
 import { createGrantRevisions } from '../governance/accounts/grant-revisions.ts';
 import { BatchingAppender } from '../governance/log/appender.ts';
@@ -17,17 +17,17 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { GovernanceKeys } from './governance-config.ts';
 import { serverVersion } from './server-config.ts';
 
-/** What differs from platform to platform. */
+/** The parts that differ between platforms. */
 export interface GovernanceParts {
   readonly keys: GovernanceKeys;
   readonly packs: readonly SignedPack[];
   readonly receipts: ReceiptLog;
-  /** Where the units of quotas are had from. */
+  /** Takes units of quotas from their meters. */
   readonly units: ExchangeUnits;
 }
 
 export interface GovernanceSurroundings {
-  /** Where accounts and the vault's keys are kept. */
+  /** Store of accounts and of the vault's keys. */
   readonly records: StateStore;
   readonly clock: Clock;
   /** Milliseconds since 1970. */

@@ -1,4 +1,4 @@
-/** Puts together what the command line computes with: native ONNX Runtime, and the edge's WASM engine as in the worker. */
+/** Composes the engines of the command line: native ONNX Runtime, and the worker's WASM engine. */
 
 import { createOrtNodeEngine } from '../engine/ort-node.ts';
 import { optimiseWithOrtNode } from '../engine/ort-node-optimise.ts';
@@ -6,7 +6,7 @@ import { loadNodeBuilds } from '../engine/ort-wasm-node.ts';
 import { createOrtWasmPair } from '../engine/ort-wasm-pair.ts';
 import type { PublishEngines } from '../repository/publish/types.ts';
 
-/** The engines that `buildPackage` wants. The WASM builds are compiled once; every engine made from them has its own memory. */
+/** Returns the engines for `buildPackage`. The WASM builds are compiled once; each engine made from them has its own memory. */
 export async function createPublishEngines(): Promise<PublishEngines> {
   const builds = await loadNodeBuilds();
   return {

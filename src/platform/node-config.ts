@@ -1,5 +1,5 @@
 /**
- * Every configuration key of the origin, with its reason and its default, besides those that it shares with the worker
+ * Every configuration key of the origin, with its purpose and its default, besides those that it shares with the worker
  * (`server-config.ts`). Read once from the environment of the process.
  */
 import { z } from 'zod';
@@ -16,7 +16,7 @@ export type ExecutionProvider = (typeof executionProviders)[number];
 /** `name`, `name@version` or `name@alias`. */
 const preloaded = z
   .string()
-  .refine((text) => isModelName(modelOf(text)), 'wanted names of models, "name" or "name@version"');
+  .refine((text) => isModelName(modelOf(text)), 'expected names of models, "name" or "name@version"');
 
 const variablesSchema = z
   .object({
@@ -29,52 +29,52 @@ const variablesSchema = z
       maxQueuePerModel: 256,
       loadTimeoutMs: 300_000,
     }),
-    /** Where it listens. Loopback unless told otherwise: what others shall reach says so. */
+    /** Address to listen on. The default, loopback, is not reachable from other machines. */
     EDGEWISE_HOST: z.string().min(1).default('127.0.0.1'),
-    /** 0: any free one. */
+    /** Port to listen on. 0: any free port. */
     EDGEWISE_PORT: whole(0, 65_535).default(8788),
-    /** Folder of a model repository of its own, published to over its admin routes. This or an upstream. */
+    /** Folder of its own model repository, published to over its admin routes. Set this or an upstream. */
     EDGEWISE_REPOSITORY_DIR: z.string().min(1).optional(),
     /** The worker whose models it serves. */
     EDGEWISE_UPSTREAM_URL: z
-      .url({ protocol: /^https?$/, error: 'wanted an http or https address' })
+      .url({ protocol: /^https?$/, error: 'expected an http or https address' })
       .optional(),
-    /** Secret. A key of the worker's that reads its repository (`edgewise key create … --repository read`), or its admin key. */
+    /** Secret. A key of the worker that may read its repository (`edgewise key create … --repository read`), or its admin key. */
     EDGEWISE_UPSTREAM_KEY: z
       .string()
-      .regex(/^[\x21-\x7e]+$/, 'wanted the key as a text without spaces')
+      .regex(/^[\x21-\x7e]+$/, 'expected the key as a text without spaces')
       .optional(),
-    /** Folder for what was read from the upstream: a restart reads no model twice, and needs no upstream. */
+    /** Folder that caches what was read from the upstream: after a restart no model is read again, and no upstream is needed. */
     EDGEWISE_CACHE_DIR: z.string().min(1).default('.edgewise/origin-cache'),
-    /** What runs the models, in the order of preference; what the machine lacks is skipped, with a line in the log. */
+    /** Execution providers in order of preference; those that the machine lacks are skipped, with a line in the log. */
     EDGEWISE_EXECUTION_PROVIDERS: listOr('cuda,cpu').pipe(
       z
-        .array(z.enum(executionProviders, `wanted some of ${executionProviders.join(', ')}`))
-        .min(1, 'wanted at least one, e.g. "cpu"'),
+        .array(z.enum(executionProviders, `expected some of ${executionProviders.join(', ')}`))
+        .min(1, 'expected at least one, e.g. "cpu"'),
     ),
-    /** Threads of one run on the processor. Absent: ONNX Runtime's choice, one for each core. */
+    /** CPU threads of one run. Absent: ONNX Runtime's choice, one per core. */
     EDGEWISE_THREADS: whole(1, 1024).optional(),
-    /** Longest run. One that takes longer is ended with the process that computes it, and all models are loaded again. Well under the time that callers have: others wait meanwhile. */
+    /** Longest run. A longer one is ended together with the process that computes it, and all models are loaded again. Keep it well under the callers' timeout: other requests wait meanwhile. */
     EDGEWISE_MAX_RUN_MS: whole(100, 3_600_000).default(20_000),
-    /** How much longer than its request a run may take before it is ended so. */
+    /** How much longer than its request a run may take before it is ended in the same way. */
     EDGEWISE_RUN_GRACE_MS: whole(0, 3_600_000).default(5000),
-    /** What loaded models may take together, by the bytes of their weights: of the memory that they run in. Absent: half of the machine's. */
+    /** Memory of all loaded models together, counted by the bytes of their weights. Absent: half of the machine's memory. */
     EDGEWISE_ORIGIN_MEMORY_MIB: whole(64, 16_777_216).optional(),
-    /** Requests that are taken on however long they take: enough to fill a batch. Above it, and above 50 ms of work, the limit adapts, up to EDGEWISE_MAX_IN_FLIGHT. */
+    /** Requests that are accepted however long they take: enough to fill a batch. Above it, and above 50 ms of work, the limit adapts, up to EDGEWISE_MAX_IN_FLIGHT. */
     EDGEWISE_MIN_IN_FLIGHT: whole(1, 10_000).default(16),
-    /** Models that are loaded before it says that it is ready: `name` or `name@version`. */
+    /** Models that are loaded before it reports that it is ready: `name` or `name@version`. */
     EDGEWISE_PRELOAD: list.pipe(z.array(preloaded)),
-    /** After SIGTERM, the time in which new requests are still answered while those who send them learn to go elsewhere. */
+    /** Time after SIGTERM in which new requests are still answered, while their senders learn to use other servers. */
     EDGEWISE_DRAIN_GRACE_MS: whole(0, 600_000).default(2000),
-    /** After SIGTERM, the time after which it ends whatever is still under way. Under the 30 s that Kubernetes waits. */
+    /** Time after SIGTERM at which requests still in flight are cut off. Keep it under the 30 s that Kubernetes waits. */
     EDGEWISE_DRAIN_TIMEOUT_MS: whole(0, 3_600_000).default(25_000),
   })
   .transform((values, context) => ({ ...values, repository: sourceOf(values, context) }));
 
-/** The keys of the origin. */
+/** Names of the origin's configuration keys. */
 export const originVariableNames: ReadonlySet<string> = new Set(Object.keys(variablesSchema.in.shape));
 
-/** Where the models are: in a folder of this machine, or at another server, with a folder for what was read from it. */
+/** Where the models are: in a folder of this machine, or at another server, with a folder that caches it. */
 export type RepositorySource =
   | { readonly directory: string }
   | { readonly url: string; readonly key: string; readonly cacheDirectory: string };
@@ -100,8 +100,8 @@ export interface NodeConfig extends ServiceConfig {
 }
 
 /**
- * @param machineBytes Memory that this process may take.
- * @throws Error naming each wrong key, its value and what was wanted; the values of secrets are not repeated.
+ * @param machineBytes Memory that this process may use.
+ * @throws Error naming each wrong key, its value and what was expected; values of secrets are not repeated.
  */
 export function readNodeConfig(variables: Variables, machineBytes: number): NodeConfig {
   const values = parseVariables(variablesSchema, variables);
@@ -109,7 +109,7 @@ export function readNodeConfig(variables: Variables, machineBytes: number): Node
   return {
     warnings: unknownVariables(variables, originVariableNames, variablesOfTools),
     ...serverLimits(values),
-    // An origin sends nothing on.
+    // An origin forwards nothing.
     http: httpSettings(values, {
       purposes: [],
       maxReplayBytes: maxBodyBytes,
@@ -158,10 +158,13 @@ function sourceOf(values: SourceValues, context: z.core.$RefinementCtx): Reposit
   if (directory !== undefined && url === undefined) return { directory };
   const [path, message] =
     directory !== undefined
-      ? ['EDGEWISE_REPOSITORY_DIR', 'EDGEWISE_UPSTREAM_URL is set, too, wanted one of the two']
+      ? ['EDGEWISE_REPOSITORY_DIR', 'EDGEWISE_UPSTREAM_URL is set too; expected only one of the two']
       : url !== undefined
-        ? ['EDGEWISE_UPSTREAM_KEY', 'wanted the admin key of EDGEWISE_UPSTREAM_URL']
-        : ['EDGEWISE_REPOSITORY_DIR', 'wanted where the models are, this folder or EDGEWISE_UPSTREAM_URL'];
+        ? [
+            'EDGEWISE_UPSTREAM_KEY',
+            'expected a key of EDGEWISE_UPSTREAM_URL that may read its repository, or its admin key',
+          ]
+        : ['EDGEWISE_REPOSITORY_DIR', 'expected the folder of the models, or EDGEWISE_UPSTREAM_URL instead'];
   context.addIssue({ code: 'custom', path: [path], message });
   return z.NEVER;
 }

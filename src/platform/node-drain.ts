@@ -1,4 +1,4 @@
-/** How an origin ends: it says that it is not ready, answers what is under way and what still comes, and goes. */
+/** Shutdown of an origin: it reports that it is not ready, finishes requests in flight and new ones, and exits. */
 import type { Lifecycle } from '../http/lifecycle.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { ignoreClosedOutput, isPackageScript, watchParent } from './parent-process.ts';
@@ -8,20 +8,20 @@ export interface DrainOptions {
   readonly server: { close(): Promise<void> };
   /** Time in which new requests are answered as before. */
   readonly drainGraceMs: number;
-  /** Time after which it goes whatever is under way. */
+  /** Time after which it exits even if requests are in flight. */
   readonly drainTimeoutMs: number;
   readonly logger: Logger;
 }
 
 /**
- * Signals that come this soon after the first one are the first one: a terminal's Ctrl-C reaches npm and the process that
- * it runs, and npm sends it on.
+ * Signals that follow the first one within this time count as the same signal: a terminal's Ctrl-C reaches npm and the
+ * process that it runs, and npm forwards it too.
  */
 export const sameSignalMs = 1000;
 
 /**
- * From SIGTERM or SIGINT on, and from the end of the npm that runs this process. The process ends with 0 once all is
- * answered; at once, with 1, at a later signal or when the time is over.
+ * Drains the server on SIGTERM, on SIGINT, and when the npm that runs this process ends. The process exits with 0 once all
+ * requests are answered, and at once with 1 on a later signal or when the time is over.
  */
 export function drainOnSignal({
   lifecycle,

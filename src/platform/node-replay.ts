@@ -1,4 +1,4 @@
-/** Puts together what the command line runs answers again with: models by their digests, and runtimes by theirs. */
+/** Composes what the command line needs to replay answers: models and runtimes, each found by digest. */
 import { createOrtNodeEngine } from '../engine/ort-node.ts';
 import { createOrtWasmEngine } from '../engine/ort-wasm.ts';
 import { findNodeBuild, ownBuilds } from '../engine/ort-wasm-node.ts';
@@ -12,20 +12,20 @@ import { verified } from '../storage/tiered.ts';
 import type { BlobStore, Digest } from '../storage/types.ts';
 
 export interface NodeReplayOptions {
-  /** Where models are read from. Every blob is checked against its digest. */
+  /** Store of the models. Every blob is checked against its digest. */
   readonly blobs: BlobStore;
-  /** Whose signatures count. */
+  /** The publishers whose signatures are accepted. */
   readonly publishers: Publishers;
-  /** Folders with builds of other versions of Edgewise, as their `build/ort/`. */
+  /** Folders with the builds (`build/ort/`) of other versions of Edgewise. */
   readonly runtimes?: readonly string[];
 }
 
-/** The most that a WASM memory can hold: what did fit at the edge fits here. */
+/** Largest WASM memory: a model that fits at the edge fits here. */
 const memoryCapBytes = 4 * 1024 ** 3 - 65_536;
 
 /**
- * Answers whose bytes can be had again are computed by the WASM file that their receipt names, the others by native ONNX
- * Runtime. Engines and sessions stay as long as the process: it is one answer, or a few models.
+ * Exactly reproducible answers are computed by the WASM file that their receipt names, all others by native ONNX Runtime.
+ * Engines and sessions live as long as the process, which replays one answer, or answers of a few models.
  */
 export function createNodeReplay({ blobs, publishers, runtimes = [] }: NodeReplayOptions): ReplayMeans {
   const store = verified(blobs, { defer: (work) => void work });
@@ -43,16 +43,16 @@ export function createNodeReplay({ blobs, publishers, runtimes = [] }: NodeRepla
   }
 
   return {
-    model: (wanted) => storedModel(store, publishers, wanted),
+    model: (reference) => storedModel(store, publishers, reference),
     async run({ manifest, manifestDigest }, { inputs, outputs, route }) {
       const { wasm } = route.runtime ?? {};
       if (route.reproducibility === 'exact' && wasm === undefined) {
         return { missing: 'the receipt does not name the runtime by its digest' };
       }
       const name = wasm ?? 'native';
-      const engine = await held(engines, name, () => engineFor(name));
+      const engine = await getOrCreate(engines, name, () => engineFor(name));
       if ('missing' in engine) return engine;
-      const session = await held(sessions, `${name} ${manifestDigest}`, async () =>
+      const session = await getOrCreate(sessions, `${name} ${manifestDigest}`, async () =>
         engine.createSession(await openModelSource(manifest, store)),
       );
       const { runtime } = session;
@@ -61,7 +61,7 @@ export function createNodeReplay({ blobs, publishers, runtimes = [] }: NodeRepla
   };
 }
 
-function held<K, T>(values: Map<K, Promise<T>>, key: K, make: () => Promise<T>): Promise<T> {
+function getOrCreate<K, T>(values: Map<K, Promise<T>>, key: K, make: () => Promise<T>): Promise<T> {
   const value = values.get(key) ?? make();
   values.set(key, value);
   return value;

@@ -4,33 +4,32 @@ import { Server as NetServer, type Socket } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 
 /**
- * How long a connection may wait for its next request: longer than the clients and balancers in front wait before they
- * close it themselves (60 s is usual), so that it is never closed under a request that is on its way.
+ * How long an idle connection stays open: longer than clients and load balancers keep it open themselves (60 s is usual),
+ * so that it is never closed while a request is on its way.
  */
 const keepAliveTimeoutMs = 75_000;
 
-/** A connection without a request at the end may be one whose request is on its way: when all is answered, it has this long to arrive. */
+/** After the last answer of a shutdown, idle connections stay open this long: a request may be on its way. */
 const lingerMs = 250;
 
 export interface HttpServer {
   readonly url: string;
   /**
-   * Takes no new connection, and ends each that it has after its answers; those that wait for nothing a moment after the
-   * last answer of all.
-   * Resolves when all are gone.
+   * Accepts no new connection and ends each open one after its answers; idle connections are ended shortly after the last
+   * answer of all. Resolves when all connections are closed.
    */
   close(): Promise<void>;
 }
 
 export interface ListenOptions {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
 }
 
 type Fetch = (request: Request) => Response | Promise<Response>;
 
-/** @throws Error naming the address when it cannot be listened on. */
+/** @throws Error naming the address if the server cannot listen on it. */
 export async function listen(fetch: Fetch, { host, port }: ListenOptions): Promise<HttpServer> {
   const answer = getRequestListener((request) => fetch(request), { hostname: host });
   const server = createServer({ keepAliveTimeout: keepAliveTimeoutMs }, (request, response) => {
@@ -46,8 +45,8 @@ export async function listen(fetch: Fetch, { host, port }: ListenOptions): Promi
   return {
     url: urlOf(server, host),
     async close() {
-      await whatHasArrived();
-      // The close of HTTP's own server cuts off answers that are written and not yet sent.
+      await acceptArrived();
+      // `close` of the HTTP server would cut off answers that are written and not yet sent.
       const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
       connections.endWhenIdle();
       await closed;
@@ -56,25 +55,25 @@ export async function listen(fetch: Fetch, { host, port }: ListenOptions): Promi
 }
 
 /**
- * A run of a model holds the thread, so time may be over while connections and requests stand in the kernel that nobody
- * has looked at. Two turns of the event loop take them in: the connection, then what it brings.
+ * Accepts connections and requests that have reached the kernel. A run of a model blocks the thread, so they may have
+ * arrived unnoticed. Two turns of the event loop take them in: the connection, then its request.
  */
-async function whatHasArrived(): Promise<void> {
+async function acceptArrived(): Promise<void> {
   for (let turn = 0; turn < 2; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Which connections have an answer under way. */
+/** Counts the answers in progress of each connection. */
 function trackConnections(server: Server): { endWhenIdle(): void } {
   const answers = new Map<Socket, number>();
   let ending = false;
 
-  const idle = () => [...answers].every(([, count]) => count === 0);
+  const isIdle = () => [...answers].every(([, count]) => count === 0);
 
-  /** Once there is nothing to answer, and a moment later still not. */
+  /** Ends all connections if there is still nothing to answer after `lingerMs`. */
   async function endAll(): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, lingerMs));
-    await whatHasArrived();
-    if (idle()) for (const [socket] of answers) socket.end();
+    await acceptArrived();
+    if (isIdle()) for (const [socket] of answers) socket.end();
   }
 
   server.on('connection', (socket: Socket) => {
@@ -83,19 +82,19 @@ function trackConnections(server: Server): { endWhenIdle(): void } {
   });
   server.on('request', ({ socket }: { socket: Socket }, response: ServerResponse) => {
     answers.set(socket, (answers.get(socket) ?? 0) + 1);
-    // Sent, or cut off.
+    // `close` follows both a sent answer and one that was cut off.
     response.once('close', () => {
       const left = (answers.get(socket) ?? 1) - 1;
       if (!socket.destroyed) answers.set(socket, left);
       if (!ending) return;
       if (left === 0) socket.end();
-      if (idle()) void endAll();
+      if (isIdle()) void endAll();
     });
   });
   return {
     endWhenIdle() {
       ending = true;
-      if (idle()) void endAll();
+      if (isIdle()) void endAll();
     },
   };
 }

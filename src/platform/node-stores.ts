@@ -1,4 +1,4 @@
-/** Where an origin's models are read from: a folder of its own, or another server with a folder beside it. */
+/** Opens the stores of an origin's models: a folder of its own, or another server with a cache folder. */
 import { join } from 'node:path';
 import type { Clock } from '../async/clock.ts';
 import { createAdminClient } from '../client/admin-client.ts';
@@ -12,12 +12,12 @@ import type { RepositorySource } from './node-config.ts';
 
 export interface RepositoryStores {
   readonly state: StateStore;
-  /** Where models are published to; an upstream's refuses. */
+  /** Store that models are published to; it refuses writes if it is an upstream. */
   readonly durable: VerifiedBlobStore;
   readonly blobs: VerifiedBlobStore;
 }
 
-/** An index is a few kilobytes, and a request waits for it: an upstream that hangs is taken for one that is away. */
+/** An index is a few kilobytes, and a request waits for it: an upstream that hangs counts as unreachable. */
 const indexTimeoutMs = 5000;
 
 export function openRepository(
@@ -25,7 +25,7 @@ export function openRepository(
   { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
 ): RepositoryStores {
   const tiers: TieredOptions = {
-    // The process outlives its requests, and what is deferred never rejects.
+    // The process outlives its requests, and deferred work never rejects.
     defer: (work) => void work,
     onFault: ({ tier, operation, digest, error }) =>
       logger.write({ level: 'error', event: 'tier_fault', tier, operation, digest, cause: error }),

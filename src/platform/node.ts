@@ -12,7 +12,7 @@ import { composeServices } from './compose.ts';
 import type { NodeConfig, PreloadedModel } from './node-config.ts';
 import { openRepository } from './node-stores.ts';
 
-/** Memory that this process may take: the machine's, or its container's. */
+/** Returns the memory that this process may use: the machine's, or its container's limit. */
 export function processMemoryBytes(): number {
   const limit = process.constrainedMemory();
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
@@ -21,10 +21,10 @@ export function processMemoryBytes(): number {
 export interface Origin {
   readonly services: Services;
   /**
-   * Finds out what runs the models and loads those that the configuration names, then is ready. A model that cannot be
-   * loaded is logged, and tried again by who asks for it.
+   * Finds the execution providers and loads the models that the configuration names, then reports ready. A model that
+   * cannot be loaded is logged, and loaded again at its first request.
    *
-   * @throws EdgewiseError `internal` when nothing on this machine can run a model.
+   * @throws EdgewiseError `internal` if no execution provider works on this machine.
    */
   start(): Promise<void>;
 }

@@ -2,7 +2,7 @@ import type { Clock } from '../async/clock.ts';
 import { Capabilities } from '../routing/capabilities.ts';
 import { EndpointPool } from '../routing/endpoint-pool.ts';
 import { OriginPool } from '../routing/origin-pool.ts';
-import type { PoolHealth } from '../routing/pool-snapshot.ts';
+import type { PoolHealth } from '../routing/pool-health.ts';
 import { probeReadiness } from '../routing/probe.ts';
 import type { Endpoint } from '../routing/types.ts';
 import type { Defer } from '../storage/types.ts';
@@ -14,11 +14,11 @@ export interface OriginPoolParts {
   readonly clock: Clock;
   readonly defer: Defer;
   readonly logger: Logger;
-  /** What the last probes found. Never rejects. */
+  /** Reads the stored probe results. Never rejects. */
   readonly readHealth?: (() => Promise<PoolHealth | undefined>) | undefined;
 }
 
-/** Of a probe between requests: an endpoint that is well says so at once. */
+/** Timeout of a readiness probe: a healthy endpoint answers at once. */
 const probeTimeoutMs = 5000;
 
 const modelEvents = {
@@ -27,7 +27,7 @@ const modelEvents = {
   ejected: 'endpoint_model_kept_out',
 } as const;
 
-/** The pool over `endpoints`; undefined where there are none. */
+/** Creates the pool over `endpoints`; undefined if there are none. */
 export function createOriginPool(parts: OriginPoolParts): OriginPool | undefined {
   const { endpoints, hedging, clock, defer, logger, readHealth } = parts;
   if (endpoints.length === 0) return undefined;
@@ -45,8 +45,8 @@ export function createOriginPool(parts: OriginPoolParts): OriginPool | undefined
       }),
     probe: (endpoint) =>
       defer(
-        probeReadiness(endpoint, { clock, timeoutMs: probeTimeoutMs }).then((found) =>
-          pool.probed(endpoint, found),
+        probeReadiness(endpoint, { clock, timeoutMs: probeTimeoutMs }).then((result) =>
+          pool.applyProbe(endpoint, result),
         ),
       ),
   });

@@ -1,10 +1,10 @@
-/** Notices that the process which started this one is gone without having said so: killed, crashed, its terminal closed. */
+/** Detects that the parent process is gone without a signal to this one: killed, crashed, its terminal closed. */
 
 const everyMs = 500;
 
 /**
- * Calls `whenGone` once `parent` is no longer the parent of this process. Holds no process open.
- * @param parent The process that started this one, as it knows itself: it may be gone before this is called.
+ * Calls `whenGone` once `parent` is no longer the parent of this process. Does not keep the process alive.
+ * @param parent The process that started this one, if the caller knows it: it may be gone before this is called.
  */
 export function watchParent(whenGone: () => void, parent = process.ppid): void {
   const timer = setInterval(() => {
@@ -15,12 +15,12 @@ export function watchParent(whenGone: () => void, parent = process.ppid): void {
   timer.unref();
 }
 
-/** Reports whether a package manager runs this process as a script, and so takes it for gone when it goes itself. */
+/** Reports whether a package manager runs this process as a script: it then expects this process to end with it. */
 export function isPackageScript(env: Readonly<Record<string, string | undefined>> = process.env): boolean {
   return env['npm_lifecycle_event'] !== undefined;
 }
 
-/** Lets this process outlive those who read its output. */
+/** Keeps this process running when the reader of its output is gone. */
 export function ignoreClosedOutput(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 }

@@ -1,4 +1,4 @@
-/** The configuration keys that worker and origin have in common, with their reasons. */
+/** The configuration keys that worker and origin share, with their purposes. */
 import { z } from 'zod';
 import type { HttpSettings } from '../http/settings.ts';
 import { defaultJsonLimits } from '../protocol/oip/json-text.ts';
@@ -8,7 +8,7 @@ import { json, list, mebibyte, sha256Hex, whole } from './variables.ts';
 
 export const serverVersion = '0.1.0';
 
-/** Where a worker, which has 128 MB and one thread, wants another default than a server with a machine of its own. */
+/** Defaults that differ between a worker, with 128 MB and one thread, and a server with a machine of its own. */
 export interface ServerDefaults {
   readonly maxBodyMib: number;
   readonly maxJsonMib: number;
@@ -19,12 +19,12 @@ export interface ServerDefaults {
   readonly loadTimeoutMs: number;
 }
 
-/** An origin as browsers send it: anything else, such as a slash at the end, would never match. */
+/** Whether `text` is an origin as browsers send it: any other form, such as one with a trailing slash, would never match. */
 function isWebOrigin(text: string): boolean {
   if (text === '*') return true;
-  // A pattern would match no origin either.
+  // A pattern would never match either.
   const url = URL.canParse(text) && !text.includes('*') ? new URL(text) : undefined;
-  // Extensions of browsers have origins that URL knows only as "null".
+  // `url.origin` is "null" for browser extensions.
   return url !== undefined && `${url.protocol}//${url.host}` === text;
 }
 const expectedOrigin = 'expected web origins without a path, e.g. "https://app.example.com", or "*"';
@@ -33,9 +33,9 @@ const trustedPublishers = json(trustedPublishersSchema, '[]');
 
 export function serverVariables(defaults: ServerDefaults) {
   return {
-    /** Models that callers without a key may use: names, `org/*` or `*`. Closed by default. */
+    /** Models that unauthenticated callers may use: names, `org/*` or `*`. Closed by default. */
     EDGEWISE_OPEN_MODELS: list,
-    /** Secret. SHA-256 of the admin key. Absent: publishing and control are off. */
+    /** Secret. SHA-256 of the admin key. Absent: publishing and administration are off. */
     EDGEWISE_ADMIN_KEY_SHA256: sha256Hex.optional(),
     /** Secret. SHA-256 of each caller key, separated by commas. */
     EDGEWISE_CALLER_KEYS_SHA256: list.pipe(z.array(sha256Hex)),
@@ -43,36 +43,36 @@ export function serverVariables(defaults: ServerDefaults) {
     EDGEWISE_CORS_ORIGINS: list.pipe(z.array(z.string().refine(isWebOrigin, expectedOrigin))),
     /** Largest request body as sent, and after gzip or deflate. */
     EDGEWISE_MAX_BODY_MIB: whole(1, 512).default(defaults.maxBodyMib),
-    /** Largest JSON part of an inference request: JavaScript objects made from it take several times its size. Binary tensors do not count. */
+    /** Largest JSON part of an inference request: the JavaScript objects made from it take several times its size. Binary tensors do not count. */
     EDGEWISE_MAX_JSON_MIB: whole(1, 512).default(defaults.maxJsonMib),
-    /** What the bodies of all requests may take of the memory together, from their first byte until they are answered. Beyond it, 429. */
+    /** Memory for the bodies of all requests together, from their first byte until they are answered. Beyond it, 429. */
     EDGEWISE_MAX_BODIES_MIB: whole(1, 1_048_576).default(defaults.maxBodiesMib),
-    /** Least pace of an upload, and the time over which it is measured: who sends more slowly, or stops, is cut off. */
+    /** Least speed of an upload, and the time over which it is measured: an upload that is slower, or stops, is cut off. */
     EDGEWISE_MIN_UPLOAD_KIB_PER_SECOND: whole(1, 1_048_576).default(16),
     EDGEWISE_UPLOAD_GRACE_MS: whole(100, 600_000).default(10_000),
-    /** Largest answer: the outputs of a run together, and the body made of them. */
+    /** Largest answer: the limit for all outputs of a run together, and for the body made of them. */
     EDGEWISE_MAX_ANSWER_MIB: whole(1, 512).default(defaults.maxAnswerMib),
     /** Requests that may wait or run in one isolate or process before it answers 429. */
     EDGEWISE_MAX_IN_FLIGHT: whole(1, 10_000).default(defaults.maxInFlight),
     /** Requests that may wait for one model. */
     EDGEWISE_MAX_QUEUE_PER_MODEL: whole(1, 10_000).default(defaults.maxQueuePerModel),
-    /** Longest wait for a busy model, and for a model to load, before the caller hears 429 or 503. */
+    /** Longest wait for a busy model, and for a model to load, before the answer is 429 or 503. */
     EDGEWISE_WAIT_TIMEOUT_MS: whole(10, 300_000).default(10_000),
     EDGEWISE_LOAD_TIMEOUT_MS: whole(100, 3_600_000).default(defaults.loadTimeoutMs),
-    /** How old a model's index may be before it is read again: the longest time that an alias change takes to be seen. */
+    /** Age at which a model's index is read again: the longest time until an alias change takes effect. */
     EDGEWISE_INDEX_MAX_AGE_MS: whole(0, 3_600_000).default(5000),
-    /** Whose law this server runs under, where it is deployed to one jurisdiction: `eu`. Requests bound to another go elsewhere. */
+    /** The jurisdiction of this server, if it is deployed to a single one: `eu`. Requests bound to another do not run here. */
     EDGEWISE_JURISDICTION: jurisdictionSchema.optional(),
-    /** Whose models are published and served: JSON, `[{"name":"acme","key":"-----BEGIN PUBLIC KEY-----…"}]`. Without an entry none are. */
+    /** Publishers whose models are accepted and served, as JSON: `[{"name":"acme","key":"-----BEGIN PUBLIC KEY-----…"}]`. Empty: no models. */
     EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
-    /** What is logged: `off`, `errors` (failures of our own), `all` (each refused request too). Never anything of a request's content. */
+    /** What is logged: `off`, `errors` (the server's own failures), `all` (refused requests too). A request's content is never logged. */
     EDGEWISE_LOG: z.enum(['off', 'errors', 'all']).default('errors'),
   };
 }
 
 type ServerValues = z.output<z.ZodObject<ReturnType<typeof serverVariables>>>;
 
-/** What of `HttpSettings` only an edge has: it sends requests on, and declares what they are for. */
+/** The members of `HttpSettings` that only an edge has: it forwards requests, and declares their purposes. */
 export type ForwardSettings = Pick<
   HttpSettings,
   'maxReplayBytes' | 'maxStreamedBytes' | 'requestTimeoutMs' | 'purposes'
@@ -93,7 +93,7 @@ export function httpSettings(values: ServerValues, forward: ForwardSettings): Ht
   };
 }
 
-/** Limits of what is taken on, and how fresh things are: the same names on every platform. */
+/** Returns the limits of admission and of cached data, which are the same on every platform. */
 export function serverLimits(values: ServerValues) {
   return {
     maxInFlight: values.EDGEWISE_MAX_IN_FLIGHT,

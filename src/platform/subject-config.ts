@@ -1,14 +1,14 @@
-/** What those whose data it is are told, and for how long copies of what was erased may exist. */
+/** Configuration for data subjects: the contact of the privacy notice, and how long copies of erased data may exist. */
 import { z } from 'zod';
 import type { NoticeOptions } from '../governance/subjects/notice.ts';
 import { whole } from './variables.ts';
 
 export const subjectVariables = {
-  /** Where to ask about data: an address that the privacy notice names. */
+  /** Contact for questions about personal data: an address that the privacy notice names. */
   EDGEWISE_PRIVACY_CONTACT: z.string().min(1).max(200).optional(),
   /**
-   * The longest time for which anything could bring erased data back. 30 days: so long Cloudflare can restore the storage of
-   * a Durable Object. Longer where copies of the records bucket are kept for longer.
+   * Longest time in which erased data could be restored. Default 30 days: Cloudflare can restore the storage of a Durable
+   * Object for that long. Set it higher if backups of the records bucket are kept for longer.
    */
   EDGEWISE_RECOVERY_WINDOW_DAYS: whole(0, 3650).default(30),
 };

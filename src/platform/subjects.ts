@@ -1,17 +1,17 @@
-/** Puts together what those whose data it is can ask for. */
+/** Composes the services for requests of data subjects. */
 import { type NoticeOptions, privacyNotice } from '../governance/subjects/notice.ts';
 import { createSubjects, type Subjects } from '../governance/subjects/subjects.ts';
 import type { Services } from '../http/services.ts';
 import type { StateStore } from '../storage/types.ts';
 
 export interface SubjectParts extends Pick<Services, 'accounts' | 'governance'> {
-  /** What the server keeps of callers. */
+  /** Store of the data about callers. */
   readonly records: StateStore | undefined;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
-/** Undefined where the server keeps no accounts, or does not account for its answers. */
+/** Returns undefined if the server has no accounts or no governance. */
 export function composeSubjects(
   config: NoticeOptions | undefined,
   { accounts, governance, records, now }: SubjectParts,

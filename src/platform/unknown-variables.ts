@@ -1,8 +1,8 @@
-/** Names in the environment that look like ours and are not: most are typing mistakes, and silence would hide them. */
+/** Warns about environment variables that look like configuration keys and are not, most of which are typing mistakes. */
 import { nearestName } from '../near-name.ts';
 import type { Variables } from './variables.ts';
 
-/** What the command line, `npm start` and the tests read from the same environment. */
+/** Names that the command line, `npm start` and the tests read from the same environment. */
 export const variablesOfTools: ReadonlySet<string> = new Set([
   'EDGEWISE_URL',
   'EDGEWISE_KEY',
@@ -16,9 +16,9 @@ export const variablesOfTools: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * A warning for each name that starts like a configuration key and is none of `known`, with the key that it is near.
+ * Returns a warning for each name that starts like a configuration key and is not in `known`, with the nearest known key.
  *
- * @param others Names that mean something elsewhere, so that nobody is warned of them.
+ * @param others Names with a meaning for other programs; no warning is given for them.
  */
 export function unknownVariables(
   variables: Variables,
@@ -31,11 +31,11 @@ export function unknownVariables(
     .map((name) => {
       const near = nearestName(withoutPrefix(name), [...known].map(withoutPrefix));
       const hint = near === undefined ? '' : `; did you mean EDGEWISE_${near}?`;
-      return `${name} is no configuration key of this server and has no effect${hint}`;
+      return `${name} is not a configuration key of this server and has no effect${hint}`;
     });
 }
 
-/** All keys share it, so it would make any two of them near. */
+/** Removes the prefix, which all keys share: it would make any two keys similar. */
 function withoutPrefix(name: string): string {
   return name.replace(/^EDGEWISE_/i, '');
 }

@@ -1,4 +1,4 @@
-/** How configuration is read: texts of the environment, checked once, each complaint with its key. */
+/** Parses configuration from environment texts, once, with error messages that name the key. */
 import { z } from 'zod';
 import { checkDocument, type Problem } from '../check-document.ts';
 
@@ -13,7 +13,7 @@ export const whole = (min: number, max: number) =>
     .transform(Number)
     .pipe(z.number().min(min).max(max));
 
-/** Separated by commas. */
+/** A list separated by commas. */
 export const listOr = (fallback: string) =>
   z
     .string()
@@ -27,7 +27,7 @@ export const listOr = (fallback: string) =>
 
 export const list = listOr('');
 
-/** JSON in one text, of the form that `schema` wants. */
+/** JSON text, checked with `schema`. */
 export function json<S extends z.ZodType>(schema: S, fallback: string) {
   return z
     .string()
@@ -52,7 +52,7 @@ const structured: ReadonlySet<string> = new Set([
   'EDGEWISE_TRUSTED_PUBLISHERS',
 ]);
 
-/** @throws Error naming each wrong key, its value and what was wanted; the values of secrets are not repeated. */
+/** @throws Error naming each wrong key, its value and what was expected; values of secrets are not repeated. */
 export function parseVariables<S extends z.ZodType>(schema: S, variables: Variables): z.output<S> {
   const checked = checkDocument(schema, variables);
   if (!checked.success) {
@@ -64,7 +64,7 @@ export function parseVariables<S extends z.ZodType>(schema: S, variables: Variab
 function complaint({ path, expected }: Problem, variables: Variables): string {
   const key = String(path[0]);
   if (variables[key] === undefined) return `configuration ${key} is not set: ${expected}`;
-  // Long ones are not repeated: the complaint says what in them is wrong.
+  // Long values are not repeated: the message says which part of them is wrong.
   const value = key.includes('KEY') || structured.has(key) ? 'its value' : JSON.stringify(variables[key]);
   const where = structured.has(key) && path.length > 1 ? `${path.slice(1).join('.')}: ` : '';
   return `configuration ${key}: ${value} is not usable: ${where}${expected}`;

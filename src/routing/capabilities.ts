@@ -1,6 +1,6 @@
 /**
- * What each endpoint can do, as its `GET /v2` says. Plain data and no promise is kept between requests: on Cloudflare the
- * promise of a request that has ended may never settle.
+ * The capabilities of each endpoint, as its `GET /v2` lists them. Only plain data is kept between requests, no promise: on
+ * Cloudflare the promise of a request that has ended may never settle.
  */
 import { z } from 'zod';
 import type { Clock } from '../async/clock.ts';
@@ -10,13 +10,13 @@ import type { Defer } from '../storage/types.ts';
 import { failure, readAnswer, release, sendToEndpoint } from './endpoint-request.ts';
 import type { Endpoint } from './types.ts';
 
-/** The server's own members are clipped: they are only shown. */
+/** The server's own texts are cut to a maximum length: they are only displayed. */
 export const capabilitiesSchema = z.object({
-  /** Whether tensors may go and come back as binary blocks. */
+  /** Whether it accepts and returns tensors as binary blocks. */
   binary: z.boolean(),
-  /** Whether its tensors may be without dimensions. Absent: they may. */
+  /** Whether it accepts tensors without dimensions. Default: true. */
   scalars: z.boolean().optional(),
-  /** `triton 2.51.0`. Absent where it was not asked, or does not say. */
+  /** `triton 2.51.0`. Absent if it was not asked, or does not say. */
   server: z.string().max(160).optional(),
 });
 export type EndpointCapabilities = z.output<typeof capabilitiesSchema>;
@@ -25,18 +25,18 @@ export interface CapabilitiesOptions {
   readonly clock: Clock;
   /** Keeps the renewal alive after the answer. */
   readonly defer: Defer;
-  /** How long what was read counts as new. Default 10 minutes. */
+  /** Time after which capabilities are read again. Default 10 minutes. */
   readonly maxAgeMs?: number;
 }
 
 interface Known {
   readonly capabilities: EndpointCapabilities;
-  /** When they are to be read again. */
+  /** Time after which they are read again. */
   readonly staleAtMs: number;
 }
 
 const tenMinutesMs = 600_000;
-/** A renewal that was not heard of for so long has failed, or died with its request. */
+/** A renewal that has not ended after this time has failed, or died with its request. */
 const renewalMs = 10_000;
 const maxMetadataBytes = 64 * 1024;
 
@@ -53,10 +53,10 @@ export class Capabilities {
   }
 
   /**
-   * What the endpoint can do: what its configuration says, else what it said itself, which is asked for where it is not
-   * known. What is known but old is used, and read again behind the answer.
+   * Returns the endpoint's capabilities: from its configuration, else from its own answer, which is requested if it is not
+   * known. Known but stale capabilities are returned, and read again in the background.
    *
-   * @throws AttemptError `failure` when it cannot be asked, or its answer cannot be read.
+   * @throws AttemptError `failure` if the endpoint cannot be reached, or its answer cannot be read.
    */
   of(endpoint: Endpoint, signal: AbortSignal): EndpointCapabilities | Promise<EndpointCapabilities> {
     const { binary, name } = endpoint.config;
@@ -67,7 +67,7 @@ export class Capabilities {
     return known.capabilities;
   }
 
-  /** Takes what a snapshot says of the endpoint `name`, where nothing is known yet; to be read again at first use. */
+  /** Takes over stored capabilities of the endpoint `name` if none are known yet. They are read again at first use. */
   seed(name: string, capabilities: EndpointCapabilities): void {
     if (this.#known.has(name)) return;
     this.#known.set(name, { capabilities, staleAtMs: this.#clock.now() });
@@ -80,31 +80,31 @@ export class Capabilities {
   }
 
   #renew(endpoint: Endpoint, { capabilities }: Known): void {
-    // The next renewal is due when this one must have ended, so there is one at a time.
+    // The next renewal is due only when this one must have ended, so there is one at a time.
     this.#known.set(endpoint.config.name, { capabilities, staleAtMs: this.#clock.now() + renewalMs });
     const controller = new AbortController();
     const cancelTimer = this.#clock.after(renewalMs, () => controller.abort());
     this.#defer(
       this.#read(endpoint, controller.signal)
-        // What is known goes on being used; requests find out for themselves that an endpoint is gone.
+        // The known capabilities stay in use; requests find out for themselves that an endpoint is gone.
         .catch(() => undefined)
         .finally(cancelTimer),
     );
   }
 }
 
-/** The specification wants all three; OpenVINO's server leaves `extensions` out. */
+/** The specification requires all three; OpenVINO's server omits `extensions`. */
 const metadataSchema = z.object({
   name: z.string().optional(),
   version: z.string().optional(),
   extensions: z.array(z.string()).default([]),
 });
 
-/** Statuses of a server that has no such route. */
+/** Statuses of a server without the route `GET /v2`. */
 const noRoute = new Set([404, 405, 501]);
 
 /**
- * Asks the endpoint. One without the route takes JSON only.
+ * Reads the capabilities from the endpoint. A server without the route accepts JSON only.
  *
  * @throws AttemptError `failure`
  */
@@ -116,7 +116,7 @@ export async function readCapabilities(
   if (!response.ok) {
     release(response);
     if (noRoute.has(response.status)) return { binary: false };
-    throw failure(`answered GET /v2 with status ${response.status}, wanted its metadata`);
+    throw failure(`answered GET /v2 with status ${response.status}; expected its metadata`);
   }
   const body = await readAnswer(response, maxMetadataBytes, signal, 'failure');
   if (body === undefined) throw failure(`answered GET /v2 with more than ${maxMetadataBytes} bytes`);

@@ -1,6 +1,7 @@
-/** What a request that no endpoint answered is told. Which endpoints failed and how is in the cause, for the log. */
+/** The errors of a request that no endpoint answered. The cause names the endpoints and their failures, for the log. */
 import { EdgewiseError } from '../errors.ts';
-import type { EndpointCriteria, EndpointPool } from './endpoint-pool.ts';
+import type { EndpointCriteria } from './endpoint-criteria.ts';
+import type { EndpointPool } from './endpoint-pool.ts';
 import type { AttemptError, AttemptOutcome, Endpoint } from './types.ts';
 
 export interface FailedAttempt {
@@ -8,26 +9,26 @@ export interface FailedAttempt {
   readonly error: AttemptError;
 }
 
-export interface Unanswered {
-  readonly wanted: EndpointCriteria;
+export interface UnansweredRequest {
+  readonly criteria: EndpointCriteria;
   readonly tried: readonly Endpoint[];
   readonly failed: readonly FailedAttempt[];
-  /** Why no further endpoint was tried, where one may have been left. */
+  /** Why no further endpoint was tried, although one may have been left. */
   readonly stopped?: string | undefined;
 }
 
 const maxReasonLength = 120;
-/** Clients take a longer one for no answer. */
+/** Clients treat a longer `Retry-After` as a refusal. */
 const maxRetryAfterSeconds = 60;
 
 /**
- * `overloaded` where all that failed were busy; else `origin_unavailable`, or `residency_unavailable` where the request is
- * bound to a jurisdiction: others may well be there, and are not for it.
+ * Returns `overloaded` if all endpoints were busy; else `origin_unavailable`, or `residency_unavailable` if the request is
+ * bound to a jurisdiction: endpoints elsewhere may work, and may not serve it.
  */
-export function unanswered(pool: EndpointPool, request: Unanswered): EdgewiseError {
-  const { wanted, tried, failed, stopped } = request;
-  const passedOver = pool.passedOver(wanted, tried);
-  if (failed.length === 0 && passedOver.length === 0) return nobody(pool, wanted);
+export function noAnswerError(pool: EndpointPool, request: UnansweredRequest): EdgewiseError {
+  const { criteria, tried, failed, stopped } = request;
+  const passedOver = pool.passedOver(criteria, tried);
+  if (failed.length === 0 && passedOver.length === 0) return noEndpoint(pool, criteria);
   const outcomes: AttemptOutcome[] = [
     ...failed.map(({ error }) => error.outcome),
     ...passedOver.map(({ outcome }) => outcome),
@@ -40,12 +41,12 @@ export function unanswered(pool: EndpointPool, request: Unanswered): EdgewiseErr
       ...(stopped === undefined ? [] : [stopped]),
     ].join('; '),
   );
-  if (!isBusy && wanted.jurisdiction !== undefined) {
+  if (!isBusy && criteria.jurisdiction !== undefined) {
     return new EdgewiseError('residency_unavailable', noneOfJurisdictionAnswers, { cause });
   }
   return new EdgewiseError(isBusy ? 'overloaded' : 'origin_unavailable', messageFor(failed, isBusy), {
     cause,
-    retryAfterSeconds: retryAfterSeconds(pool, wanted, isBusy ? failed : []),
+    retryAfterSeconds: retryAfterSeconds(pool, criteria, isBusy ? failed : []),
   });
 }
 
@@ -60,8 +61,8 @@ const passedOverFor = {
   'lacks-model': 'it lacks the model',
 } as const;
 
-/** `deadline_exceeded`; `tried` beyond those that failed were still at it. */
-export function tooLate(tried: readonly Endpoint[], failed: readonly FailedAttempt[]): EdgewiseError {
+/** Returns `deadline_exceeded`. Endpoints in `tried` that are not in `failed` had not answered yet. */
+export function deadlineError(tried: readonly Endpoint[], failed: readonly FailedAttempt[]): EdgewiseError {
   const waiting = tried.filter((endpoint) => !failed.some((attempt) => attempt.endpoint === endpoint));
   const told = [...reasons(failed), ...waiting.map(({ config }) => `${config.name}: no answer yet`)];
   return new EdgewiseError('deadline_exceeded', 'the request did not finish in time', {
@@ -69,17 +70,17 @@ export function tooLate(tried: readonly Endpoint[], failed: readonly FailedAttem
   });
 }
 
-/** `deadline_exceeded`; nobody hears it. */
-export function callerLeft(reason: unknown): EdgewiseError {
+/** Returns `deadline_exceeded`, for the log: the caller is gone. */
+export function callerLeftError(reason: unknown): EdgewiseError {
   return new EdgewiseError('deadline_exceeded', 'the caller left before the origin answered', {
     cause: reason,
   });
 }
 
-function nobody(pool: EndpointPool, wanted: EndpointCriteria): EdgewiseError {
-  if (wanted.jurisdiction !== undefined) {
-    const { model, protocol } = wanted;
-    if (pool.ability(wanted) === 'none' && pool.ability({ model, protocol }) !== 'none') {
+function noEndpoint(pool: EndpointPool, criteria: EndpointCriteria): EdgewiseError {
+  if (criteria.jurisdiction !== undefined) {
+    const { model, protocol } = criteria;
+    if (pool.ability(criteria) === 'none' && pool.ability({ model, protocol }) !== 'none') {
       return new EdgewiseError(
         'residency_unavailable',
         'no origin server is in the jurisdiction that the request is bound to',
@@ -92,16 +93,15 @@ function nobody(pool: EndpointPool, wanted: EndpointCriteria): EdgewiseError {
 }
 
 function reasons(failed: readonly FailedAttempt[]): readonly string[] {
-  return failed.map(({ endpoint, error }) => `${endpoint.config.name}: ${reasonOf(error)}`);
+  return failed.map(({ endpoint, error }) => `${endpoint.config.name}: ${shortReason(error)}`);
 }
 
-/** Why the attempt failed, for the log. */
-export function reasonOf({ error }: AttemptError): string {
-  const reason = error.cause instanceof Error ? error.cause.message : error.message;
+/** Why the attempt failed, cut to the length of a log line. */
+export function shortReason({ reason }: AttemptError): string {
   return reason.slice(0, maxReasonLength);
 }
 
-/** What the attempts' errors say for the caller, where they say the same. */
+/** Returns the message for the caller: the attempts' own message if all have the same. */
 function messageFor(failed: readonly FailedAttempt[], isBusy: boolean): string {
   const messages = new Set(failed.map(({ error }) => error.error.message));
   const [message] = messages;
@@ -109,13 +109,13 @@ function messageFor(failed: readonly FailedAttempt[], isBusy: boolean): string {
   return isBusy ? 'the origin servers are busy' : 'no origin server could answer this request';
 }
 
-/** The soonest that an endpoint named itself, else when one may be free. */
+/** Returns the shortest `Retry-After` of the busy endpoints, else the time until an endpoint may be free. */
 function retryAfterSeconds(
   pool: EndpointPool,
-  wanted: EndpointCriteria,
+  criteria: EndpointCriteria,
   busy: readonly FailedAttempt[],
 ): number {
   const named = busy.flatMap(({ error }) => error.error.retryAfterSeconds ?? []);
-  const seconds = named.length === 0 ? pool.freeInMs(wanted) / 1000 : Math.min(...named);
+  const seconds = named.length === 0 ? pool.freeInMs(criteria) / 1000 : Math.min(...named);
   return Math.min(maxRetryAfterSeconds, Math.max(1, Math.ceil(seconds)));
 }

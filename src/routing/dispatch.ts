@@ -1,11 +1,19 @@
 /**
- * One request at the pool: the attempts it takes until there is an answer, or none can be had. Everything here belongs to
- * the one request; nothing is awaited that another request made.
+ * Runs one request over the pool: attempts at endpoints, until one answers or none is left. All state here belongs to the
+ * one request; it never awaits a promise of another request.
  */
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
-import { callerLeft, type FailedAttempt, reasonOf, tooLate, unanswered } from './dispatch-errors.ts';
-import type { AttemptLease, EndpointCriteria, EndpointPool } from './endpoint-pool.ts';
+import {
+  callerLeftError,
+  deadlineError,
+  type FailedAttempt,
+  noAnswerError,
+  shortReason,
+} from './dispatch-errors.ts';
+import type { EndpointCriteria } from './endpoint-criteria.ts';
+import type { EndpointPool } from './endpoint-pool.ts';
 import type { PickTerms } from './picker.ts';
+import type { AttemptLease } from './pooled-endpoint.ts';
 import {
   type Attempt,
   type AttemptAnswer,
@@ -18,11 +26,11 @@ import {
 export interface DispatchRequest<T> extends EndpointCriteria {
   /** Whether it may be sent to more than one endpoint. */
   readonly replayable: boolean;
-  /** Whether it may be sent to a second endpoint while the first is only late. Wants `replayable`. */
+  /** Whether it may be sent to a second endpoint while the first is only late. Requires `replayable`. */
   readonly hedge: boolean;
-  /** From now, all attempts together. */
+  /** Time from now for all attempts together. */
   readonly deadlineMs: number;
-  /** The caller's. */
+  /** The caller's signal. */
   readonly signal?: AbortSignal | undefined;
   readonly attempt: Attempt<T>;
 }
@@ -31,44 +39,46 @@ export interface Dispatched<T> {
   readonly value: T;
   /** The configured name of the endpoint that answered. */
   readonly endpoint: string;
-  /** How many were asked. */
+  /** Number of attempts made. */
   readonly attempts: number;
-  /** Whether one was asked because another was late. */
+  /** Whether an attempt was made because another was late. */
   readonly hedged: boolean;
 }
 
 /**
- * Settles once, no later than the deadline; attempts that are not needed any more are aborted then.
+ * Sends the request to endpoints of the pool until one answers. Settles once, no later than the deadline, and then aborts
+ * the attempts that are no longer needed.
  *
- * @throws EdgewiseError `origin_unavailable`, `overloaded`, `residency_unavailable`, `deadline_exceeded`; whatever an
- * attempt throws that is no AttemptError.
+ * @throws EdgewiseError `origin_unavailable`, `overloaded`, `residency_unavailable`, `deadline_exceeded`; any error of an
+ * attempt other than an AttemptError.
  */
 export function dispatch<T>(pool: EndpointPool, request: DispatchRequest<T>): Promise<Dispatched<T>> {
-  return new Dispatching(pool, request).begin();
+  return new Dispatch(pool, request).begin();
 }
 
 /**
- * One request in twenty is later than the 95th percentile, more than the budget has room for, and most are answered at
- * once then. They may use this share of it; the rest is for those that are twice as late.
+ * Share of the hedge budget for requests that have just become late. One request in twenty is later than the 95th
+ * percentile, more than the budget allows, and most of them are answered right after; the rest of the budget is for
+ * requests that are twice as late.
  */
 const firstHedgeShare = 0.25;
 
-/** An endpoint that is silent for so long, or for all of its own time, is probed; before, nothing is learned of it. */
+/** An endpoint that is silent for so long, or for its own timeout, is probed. A shorter silence counts for nothing. */
 const patienceMs = 5000;
 
-/** An attempt on its way. */
+/** An attempt in flight. */
 interface Flight {
   readonly lease: AttemptLease;
   readonly controller: AbortController;
   readonly cancelTimer: () => void;
 }
 
-class Dispatching<T> {
+class Dispatch<T> {
   readonly #pool: EndpointPool;
   readonly #request: DispatchRequest<T>;
   readonly #untilMs: number;
   readonly #result = Promise.withResolvers<Dispatched<T>>();
-  /** At most two: one is replaced when it lands, and a hedge goes out once. */
+  /** At most two: a failed attempt is replaced, and a request is hedged once. */
   readonly #flights: Flight[] = [];
   readonly #tried: Endpoint[] = [];
   readonly #failed: FailedAttempt[] = [];
@@ -83,11 +93,11 @@ class Dispatching<T> {
 
   begin(): Promise<Dispatched<T>> {
     const { signal } = this.#request;
-    if (signal?.aborted) this.#leave();
+    if (signal?.aborted) this.#cancel();
     else if (!(this.#remainingMs > 0)) this.#expire();
     else {
-      signal?.addEventListener('abort', this.#leave);
-      this.#pool.arrive(this.#request);
+      signal?.addEventListener('abort', this.#cancel);
+      this.#pool.countRequest(this.#request);
       if (!this.#send('first')) this.#fail();
     }
     return this.#result.promise;
@@ -97,13 +107,21 @@ class Dispatching<T> {
     return this.#untilMs - this.#pool.clock.now();
   }
 
-  /** @returns whether there was an endpoint for it. */
+  /** Begins an attempt. @returns whether there was an endpoint for it. */
   #send(purpose: PickTerms['purpose']): boolean {
     const { model, version, protocol, jurisdiction, replayable, attempt } = this.#request;
     const metBusy = this.#failed.some(({ error }) => error.outcome === 'busy');
     const tried = this.#tried;
-    const wanted = { model, version, protocol, jurisdiction, replayable, metBusy, purpose, tried };
-    const lease = this.#pool.begin(wanted);
+    const lease = this.#pool.begin({
+      model,
+      version,
+      protocol,
+      jurisdiction,
+      replayable,
+      metBusy,
+      purpose,
+      tried,
+    });
     if (lease === undefined) return false;
     const { endpoint } = lease;
     const { clock } = this.#pool;
@@ -113,7 +131,7 @@ class Dispatching<T> {
     const flight: Flight = {
       lease,
       controller,
-      // One timer for both limits: whichever comes first.
+      // One timer for the limit that comes first.
       cancelTimer:
         remainingMs <= timeoutMs
           ? clock.after(remainingMs, () => this.#expire())
@@ -122,14 +140,14 @@ class Dispatching<T> {
     this.#tried.push(endpoint);
     this.#flights.push(flight);
     if (purpose !== 'hedge') this.#armHedge(this.#pool.hedgeDelayMs(this.#request));
-    asked(attempt, endpoint, { signal: controller.signal, remainingMs }).then(
-      (answer) => this.#answered(flight, answer),
-      (error: unknown) => this.#threw(flight, error),
+    startAttempt(attempt, endpoint, { signal: controller.signal, remainingMs }).then(
+      (answer) => this.#onAnswer(flight, answer),
+      (error: unknown) => this.#onError(flight, error),
     );
     return true;
   }
 
-  #answered(flight: Flight, { value, load, discard }: AttemptAnswer<T>): void {
+  #onAnswer(flight: Flight, { value, load, discard }: AttemptAnswer<T>): void {
     if (!this.#land(flight)) {
       discard?.();
       return;
@@ -140,16 +158,16 @@ class Dispatching<T> {
     this.#result.resolve({ value, endpoint, attempts: this.#tried.length, hedged: this.#hedged });
   }
 
-  #threw(flight: Flight, error: unknown): void {
+  #onError(flight: Flight, error: unknown): void {
     if (!this.#land(flight)) return;
     if (error instanceof AttemptError) {
-      this.#miss(flight, error);
+      this.#retryOrFail(flight, error);
       return;
     }
-    // An endpoint that answers that the time is over says no more than one that does not answer.
+    // An endpoint that answers "deadline exceeded" shows no more than one that does not answer.
     const isLate = isEdgewiseError(error) && error.code === 'deadline_exceeded';
     this.#close('another endpoint answered first', isLate ? 'late' : 'overtaken');
-    this.#pool.end(flight.lease, { outcome: isLate ? this.#silence(flight) : 'success' });
+    this.#pool.end(flight.lease, { outcome: isLate ? this.#outcomeOfSilence(flight) : 'success' });
     this.#result.reject(error);
   }
 
@@ -160,19 +178,22 @@ class Dispatching<T> {
     const error = new EdgewiseError('origin_unavailable', 'the origin server did not answer in time', {
       cause,
     });
-    this.#miss(flight, new AttemptError(this.#request.replayable ? 'model-failure' : 'unclear', error));
+    this.#retryOrFail(
+      flight,
+      new AttemptError(this.#request.replayable ? 'model-failure' : 'unclear', error),
+    );
   }
 
-  /** The attempt got no answer, another one may. */
-  #miss({ lease }: Flight, error: AttemptError): void {
+  /** Ends an attempt without an answer: another attempt may get one. */
+  #retryOrFail({ lease }: Flight, error: AttemptError): void {
     const { code, retryAfterSeconds } = error.error;
     this.#pool.end(lease, {
-      // Where nothing was sent, nothing was learned.
+      // If nothing was sent, nothing was learned.
       outcome: error.unsent ? 'abandoned' : error.outcome,
-      reason: reasonOf(error),
+      reason: shortReason(error),
       load: error.load,
       retryAfterSeconds,
-      // An endpoint that loads one model goes on answering for the others.
+      // An endpoint that loads one model still answers for the others.
       ofModel: code === 'model_not_ready' || code === 'no_capacity',
     });
     this.#failed.push({ endpoint: lease.endpoint, error });
@@ -189,34 +210,37 @@ class Dispatching<T> {
     return true;
   }
 
-  /** Sends the request a second time when it is not answered in time; undefined: it is never late. */
+  /** Schedules a hedge in `lateAfterMs`; undefined: no hedge. */
   #armHedge(lateAfterMs: number | undefined): void {
     this.#cancelHedge?.();
     this.#cancelHedge = undefined;
     const { hedge, replayable } = this.#request;
     if (lateAfterMs === undefined || !hedge || !replayable || this.#hedged) return;
-    this.#hedgeIn(lateAfterMs, lateAfterMs, firstHedgeShare);
+    this.#scheduleHedge(lateAfterMs, lateAfterMs, firstHedgeShare);
   }
 
-  /** In `delayMs`, or after `waitedMs` as a whole twice as late, and so on: as soon as `share` of the budget has room. */
-  #hedgeIn(delayMs: number, waitedMs: number, share: number): void {
+  /**
+   * Sends the request a second time after `delayMs` if `share` of the hedge budget has room. Otherwise tries again when the
+   * request has waited twice `waitedMs`, and so on.
+   */
+  #scheduleHedge(delayMs: number, waitedMs: number, share: number): void {
     if (delayMs >= this.#remainingMs) return;
     this.#cancelHedge = this.#pool.clock.after(delayMs, () => {
       const { hedges } = this.#pool;
       this.#hedged = hedges.hasRoomWithin(share) && this.#send('hedge');
       if (this.#hedged) hedges.spend();
-      else this.#hedgeIn(waitedMs, waitedMs * 2, 1);
+      else this.#scheduleHedge(waitedMs, waitedMs * 2, 1);
     });
   }
 
-  readonly #leave = (): void => {
+  readonly #cancel = (): void => {
     this.#close('the caller left', 'abandoned');
-    this.#result.reject(callerLeft(this.#request.signal?.reason));
+    this.#result.reject(callerLeftError(this.#request.signal?.reason));
   };
 
   #expire(): void {
     this.#close('the time for the request is over', 'late');
-    this.#result.reject(tooLate(this.#tried, this.#failed));
+    this.#result.reject(deadlineError(this.#tried, this.#failed));
   }
 
   #fail(): void {
@@ -226,11 +250,16 @@ class Dispatching<T> {
     const hasRoom = this.#pool.retriesAfter(last, this.#request).hasRoom;
     const stopped = replayable && !hasRoom ? 'the budget for retries is spent' : undefined;
     this.#result.reject(
-      unanswered(this.#pool, { wanted: this.#request, tried: this.#tried, failed: this.#failed, stopped }),
+      noAnswerError(this.#pool, {
+        criteria: this.#request,
+        tried: this.#tried,
+        failed: this.#failed,
+        stopped,
+      }),
     );
   }
 
-  /** @returns whether the attempt was in flight, which it is not any more. */
+  /** Removes the attempt from those in flight. @returns whether it was in flight. */
   #land(flight: Flight): boolean {
     const at = this.#flights.indexOf(flight);
     if (at < 0) return false;
@@ -239,26 +268,26 @@ class Dispatching<T> {
     return true;
   }
 
-  /** Gives up what is in flight and leaves nothing behind. */
+  /** Aborts all attempts in flight and removes timers and listeners. */
   #close(reason: string, why: 'overtaken' | 'late' | 'abandoned' = 'overtaken'): void {
-    this.#request.signal?.removeEventListener('abort', this.#leave);
+    this.#request.signal?.removeEventListener('abort', this.#cancel);
     this.#cancelHedge?.();
     for (const flight of [...this.#flights]) {
       this.#land(flight);
-      this.#pool.end(flight.lease, { outcome: this.#verdict(flight, why), reason });
+      this.#pool.end(flight.lease, { outcome: this.#outcomeOfUnanswered(flight, why), reason });
       flight.controller.abort(new Error(reason));
     }
   }
 
-  /** What it says of an endpoint that it has not answered yet. */
-  #verdict(flight: Flight, why: 'overtaken' | 'late' | 'abandoned'): AttemptOutcome {
+  /** Returns the outcome of an attempt that is aborted before it was answered. */
+  #outcomeOfUnanswered(flight: Flight, why: 'overtaken' | 'late' | 'abandoned'): AttemptOutcome {
     if (why === 'abandoned') return 'abandoned';
-    if (why === 'late') return this.#silence(flight);
+    if (why === 'late') return this.#outcomeOfSilence(flight);
     return this.#pool.isLate(flight.lease) ? 'overtaken' : 'abandoned';
   }
 
-  /** What it says of an endpoint that the time of the request was over first. A short one is the caller's choice. */
-  #silence({ lease }: Flight): 'model-failure' | 'unclear' | 'abandoned' {
+  /** Returns the outcome of an attempt when the deadline passes first. A short deadline is the caller's choice. */
+  #outcomeOfSilence({ lease }: Flight): 'model-failure' | 'unclear' | 'abandoned' {
     const { timeoutMs } = lease.endpoint.config;
     const tookMs = this.#pool.clock.now() - lease.beganMs;
     if (tookMs >= timeoutMs && this.#request.replayable) return 'model-failure';
@@ -266,8 +295,8 @@ class Dispatching<T> {
   }
 }
 
-/** What an attempt throws before its first `await` is its rejection too. */
-async function asked<T>(
+/** Starts the attempt; an error that it throws before its first `await` becomes a rejection too. */
+async function startAttempt<T>(
   attempt: Attempt<T>,
   endpoint: Endpoint,
   context: AttemptContext,

@@ -1,24 +1,24 @@
 /**
- * Whether an endpoint is to be probed: its attempts go wrong in ways that may be the fault of a model, of a request or of
- * a caller. A probe that depends on none of them settles it.
+ * Decides when to probe an endpoint whose attempts fail in ways that a model, a request or a caller may have caused. A
+ * readiness probe depends on none of them.
  */
 
 /** Attempts in a row, without a success of any model between them, that put an endpoint in doubt. */
 const doubtAfter = 3;
-/** From one probe of an endpoint to the next: what a caller can bring about is bounded. */
+/** Least time between two probes of an endpoint, which bounds the probes that a caller can cause. */
 const probePauseMs = 5000;
-/** An endpoint that fails so many models in a row is taken for failing itself, whatever its probe says. */
+/** An endpoint at which so many models fail in a row counts as failing itself, whatever its probe says. */
 const failingModels = 3;
-/** Failures, beside `failingModels`, that this takes. */
+/** Least failures in a row, in addition to `failingModels`, for an endpoint to count as failing itself. */
 const failingAfter = 5;
 
 export class Doubt {
   #inARow = 0;
-  /** Models that failed since the last success, at most `failingModels` of them. */
+  /** Models that failed since the last success; at most `failingModels` are remembered. */
   readonly #models = new Set<string>();
   #probedAtMs = Number.NEGATIVE_INFINITY;
 
-  /** @param model Whose failure it is; undefined where the caller may be the reason. */
+  /** Records a failed attempt. @param model The failing model; undefined if the caller may be the cause. */
   add(model: string | undefined): void {
     this.#inARow += 1;
     if (model !== undefined && this.#models.size < failingModels) this.#models.add(model);
@@ -29,12 +29,12 @@ export class Doubt {
     this.#models.clear();
   }
 
-  /** Reports whether several models failed and none succeeded since. */
+  /** True if several models failed and none has succeeded since. */
   get failsEveryModel(): boolean {
     return this.#models.size >= failingModels && this.#inARow >= failingAfter;
   }
 
-  /** Reports whether the endpoint is to be probed now, and counts on it that it is. */
+  /** Reports whether the endpoint must be probed now. The caller must start the probe if true. */
   takeProbe(nowMs: number): boolean {
     if (this.#inARow < doubtAfter || nowMs - this.#probedAtMs < probePauseMs) return false;
     this.#probedAtMs = nowMs;

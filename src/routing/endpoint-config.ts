@@ -1,6 +1,6 @@
 /**
- * What a deployment says of its origin pool: the JSON of `EDGEWISE_ORIGIN_POOL`, one entry for each endpoint. Secrets and
- * bindings stand in it by name only.
+ * The configuration of the origin pool: the JSON of `EDGEWISE_ORIGIN_POOL`, one entry per endpoint. It holds secrets and
+ * bindings by name only.
  */
 import { z } from 'zod';
 import { checkDocument } from '../check-document.ts';
@@ -12,17 +12,17 @@ const maxEndpoints = 64;
 
 const bindingName = z
   .string()
-  .regex(/^[A-Z][A-Z0-9_]*$/, 'wanted the name of a secret or binding, e.g. ORIGIN_KEY');
+  .regex(/^[A-Z][A-Z0-9_]*$/, 'expected the name of a secret or binding, e.g. ORIGIN_KEY');
 
-/** Whose law something stands under: `eu`. */
+/** The jurisdiction of an endpoint or deployment: `eu`. */
 export const jurisdictionSchema = z
   .string()
   .refine(
     isJurisdiction,
-    'wanted "eu", a country as ISO 3166 has it ("de"), or a longer name in lower-case letters',
+    'expected "eu", an ISO 3166 country code ("de"), or a longer name in lower-case letters',
   );
 
-/** How the worker shows the endpoint who it is. Exactly one of them. */
+/** How the worker authenticates to the endpoint: exactly one of these forms. */
 const authSchema = z.union([
   /** A secret, sent as a bearer token. */
   z.strictObject({ bearerSecret: bindingName }),
@@ -32,35 +32,35 @@ const authSchema = z.union([
   z.strictObject({ vpcBinding: bindingName }),
 ]);
 
-/** `*`, `org/*` or a name: as `EDGEWISE_OPEN_MODELS`. */
-const modelPattern = z.string().refine(isModelPattern, 'wanted "*", "org/*" or the name of a model');
+/** `*`, `org/*` or a name, as in `EDGEWISE_OPEN_MODELS`. */
+const modelPattern = z.string().refine(isModelPattern, 'expected "*", "org/*" or the name of a model');
 
 const endpointSchema = z.strictObject({
-  /** Names it in logs and in `/admin/pool`. Default: the host of its url. */
+  /** Name of the endpoint in logs and in `/admin/pool`. Default: the host of its url. */
   name: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/, 'wanted letters, digits, ".", "_", ":" and "-"')
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/, 'expected letters, digits, ".", "_", ":" and "-"')
     .optional(),
-  /** Where it is; a path in it is kept. */
-  url: z.url({ protocol: /^https?$/, error: 'wanted an http or https address' }),
-  /** `oip`: the Open Inference Protocol v2. `openai`: OpenAI's, for pass-through. */
+  /** Base URL of the endpoint; request paths are appended to its path. */
+  url: z.url({ protocol: /^https?$/, error: 'expected an http or https address' }),
+  /** `oip`: the Open Inference Protocol v2. `openai`: the OpenAI API, for pass-through. */
   protocol: z.enum(['oip', 'openai']).default('oip'),
-  /** Which models it has. Default: all. */
+  /** The models that it serves. Default: all. */
   models: z.array(modelPattern).min(1).default(['*']),
-  /** Our name of a model → the endpoint's, where they differ. */
+  /** Our model name → the endpoint's model name, for names that differ. */
   modelNames: z.record(z.string(), z.string().min(1)).default({}),
-  /** `same`: asks for the version by our number. `default`: asks for none, for servers that have no versions in paths. */
+  /** `same`: request paths name our version number. `default`: they name no version, for servers without versions in paths. */
   versions: z.enum(['same', 'default']).default('same'),
-  /** Whether it takes binary tensors. Default: what its `GET /v2` lists. */
+  /** Whether it accepts binary tensors. Default: what its `GET /v2` lists. */
   binary: z.boolean().optional(),
-  /** Where it stands, shown to operators: `eu-west-1`. */
+  /** Location shown to operators: `eu-west-1`. */
   region: z.string().min(1).max(64).optional(),
-  /** Whose law it stands under: `eu`. A request that is bound to one goes to no other. */
+  /** Its jurisdiction: `eu`. A request bound to a jurisdiction goes only to endpoints of that jurisdiction. */
   jurisdiction: jurisdictionSchema.optional(),
-  /** Its share among equals. */
+  /** Relative share of the requests among equally healthy endpoints. */
   weight: z.number().positive().max(1000).default(1),
   auth: authSchema.optional(),
-  /** Of one attempt, to the end of the answer. */
+  /** Timeout of one attempt, to the end of the answer. */
   timeoutMs: z.int().min(10).max(600_000).default(30_000),
 });
 
@@ -70,19 +70,19 @@ export interface EndpointConfig extends Omit<z.output<typeof endpointSchema>, 'n
 
 export const poolSchema = z
   .array(endpointSchema)
-  .max(maxEndpoints, `wanted at most ${maxEndpoints} endpoints`);
+  .max(maxEndpoints, `expected at most ${maxEndpoints} endpoints`);
 
 /**
- * The endpoints of a pool from its JSON.
+ * Parses the endpoints of a pool from JSON.
  *
- * @throws EdgewiseError `invalid_request` naming the endpoint, the key, the value and what was wanted.
+ * @throws EdgewiseError `invalid_request` naming the endpoint, the key, the value and what was expected.
  */
 export function parseOriginPool(text: string): readonly EndpointConfig[] {
   let document: unknown;
   try {
     document = JSON.parse(text);
   } catch (error) {
-    throw unusable(`${JSON.stringify(text.slice(0, 80))} is no JSON, wanted an array of endpoints`, error);
+    throw unusable(`${JSON.stringify(text.slice(0, 80))} is not JSON; expected an array of endpoints`, error);
   }
   const checked = checkDocument(poolSchema, document, { whole: 'the whole' });
   if (!checked.success) throw unusable(checked.complaint);
@@ -93,7 +93,7 @@ export function parseOriginPool(text: string): readonly EndpointConfig[] {
   const twice = endpoints.find(({ name }, at) => endpoints.findIndex((other) => other.name === name) !== at);
   if (twice !== undefined)
     throw unusable(
-      `two endpoints are called ${JSON.stringify(twice.name)}, wanted a "name" of its own for each`,
+      `two endpoints are called ${JSON.stringify(twice.name)}; expected a different "name" for each`,
     );
   return endpoints;
 }
@@ -102,7 +102,7 @@ function unusable(message: string, cause?: unknown): EdgewiseError {
   return new EdgewiseError('invalid_request', message, { cause });
 }
 
-/** Whether the endpoint has the model `name`, as far as the configuration says. */
+/** Whether the endpoint is configured to serve the model `name`. */
 export function servesModel({ models }: EndpointConfig, name: string): boolean {
   return models.some((pattern) => matchesModel(pattern, name));
 }

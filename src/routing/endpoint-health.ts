@@ -1,15 +1,14 @@
 /**
- * Whether one endpoint is used, or one model at one endpoint: put out when it fails, let back in by one request that goes
- * well.
+ * Health of one endpoint, or of one model at one endpoint: ejected when it fails, readmitted by one successful request.
  */
 import { budgetWindowMs, SlidingCount } from './budget.ts';
 import type { AttemptOutcome } from './types.ts';
 
 /**
- * - `healthy`: used.
- * - `ejected`: out; used when nothing else is left.
- * - `suspect`: to be out, but half of the pool is out already, or only hearsay has it that it is down; used when nothing
- *   healthy is left.
+ * - `healthy`: in use.
+ * - `ejected`: out of use; a last resort when no other endpoint is left.
+ * - `suspect`: would be ejected, but half of the pool is ejected already, or only the stored probe results say that it is
+ *   down; used when nothing healthy is left.
  */
 export type EndpointState = 'healthy' | 'suspect' | 'ejected';
 
@@ -18,20 +17,20 @@ export interface HealthChange {
   readonly reason: string;
 }
 
-/** Of an attempt, from its begin to its end. */
+/** Tracks one attempt from start to finish. */
 export interface HealthTicket {
-  /** Which change of state it began after. */
+  /** Number of state changes before the attempt began. */
   readonly era: number;
-  /** Whether the endpoint's return hangs on it. */
+  /** True if the outcome decides whether the endpoint is readmitted. */
   readonly probe: boolean;
 }
 
 export interface AttemptEnd {
   readonly outcome: AttemptOutcome;
   readonly nowMs: number;
-  /** Why it failed, for the log. */
+  /** Why the attempt failed, for the log. */
   readonly reason?: string | undefined;
-  /** Whether one more of the pool may be ejected; asked only where it matters. */
+  /** Whether one more endpoint of the pool may be ejected. Called only when an ejection depends on it. */
   readonly mayEject: () => boolean;
 }
 
@@ -40,50 +39,50 @@ const minOutcomes = 20;
 const minSuccessShare = 0.8;
 const baseOutMs = 5000;
 const maxOutMs = 300_000;
-/** So long must it have been healthy for earlier ejections to be forgotten. */
+/** Time in good health after which earlier ejections no longer lengthen the next one. */
 const forgivenAfterMs = 300_000;
-/** So long a failure tells against an endpoint when one is chosen: until the retry that it cost is out of the budget's window. */
+/** How long a failure counts against an endpoint in the choice: until the retry that it cost has left the budget's window. */
 const recentMs = budgetWindowMs + 2000;
-/** When a probe that showed nothing is repeated. */
+/** Delay before an inconclusive probe is repeated. */
 const probeAgainMs = 1000;
 
 export class EndpointHealth {
   #state: EndpointState = 'healthy';
-  /** Raised by each change: what began before a change says nothing about the time after it. */
+  /** Incremented by each change of state: an attempt that began before a change says nothing about the time after it. */
   #era = 0;
   #consecutive = 0;
   #failedAtMs = 0;
   readonly #successes = new SlidingCount();
   readonly #failures = new SlidingCount();
-  /** How often it was out without a long time of health between. */
+  /** Ejections in succession, without `forgivenAfterMs` of health between them. */
   #timesOut = 0;
   #ejections = 0;
   #healthySinceMs = 0;
   #probeAtMs = 0;
   #probe: HealthTicket | undefined;
-  /** Whether any attempt has told anything yet. */
+  /** True once an attempt has shown whether it works. */
   #known = false;
 
   get state(): EndpointState {
     return this.#state;
   }
 
-  /** How often it was put out, as `ejected` or `suspect`. */
+  /** How often it became `ejected` or `suspect` because of failures. */
   get ejections(): number {
     return this.#ejections;
   }
 
-  /** Failures in a row, where the last of them is recent. */
+  /** Returns the number of failures in a row; 0 if the last one is not recent. */
   recentFailures(nowMs: number): number {
     return this.#consecutive > 0 && nowMs - this.#failedAtMs < recentMs ? this.#consecutive : 0;
   }
 
-  /** Milliseconds until it may be probed; 0 when healthy or due. */
+  /** Returns the milliseconds until it may be probed; 0 if it is healthy or a probe is due. */
   outForMs(nowMs: number): number {
     return this.#state === 'healthy' ? 0 : Math.max(0, this.#probeAtMs - nowMs);
   }
 
-  /** Whether its time is over, by `overdueMs` at least, and no request is its probe yet. */
+  /** Whether its time out ended at least `overdueMs` ago and no request is probing it yet. */
   isProbeDue(nowMs: number, overdueMs = 0): boolean {
     return this.#state !== 'healthy' && this.#probe === undefined && nowMs >= this.#probeAtMs + overdueMs;
   }
@@ -94,7 +93,7 @@ export class EndpointHealth {
     return ticket;
   }
 
-  /** @returns the change of state that it led to. */
+  /** Records the outcome of an attempt. @returns the change of state that it caused. */
   end(ticket: HealthTicket, end: AttemptEnd): HealthChange | undefined {
     if (this.#probe === ticket) this.#probe = undefined;
     if (ticket.era !== this.#era) return undefined;
@@ -110,45 +109,45 @@ export class EndpointHealth {
         this.#consecutive += 1;
         this.#failedAtMs = end.nowMs;
         this.#failures.add(end.nowMs);
-        return this.#judge(end);
+        return this.#ejectIfFailing(end);
       case 'overtaken':
         this.#consecutive += 1;
         this.#failedAtMs = end.nowMs;
-        return this.#judge(end);
+        return this.#ejectIfFailing(end);
       default:
         return undefined;
     }
   }
 
-  /** Takes another's word that it is down, where nothing is known of it yet. */
+  /** Marks it as suspect because stored probe results say that it is down. Ignored once an attempt has shown whether it works. */
   suspect(nowMs: number): HealthChange | undefined {
     if (this.#known || this.#state !== 'healthy') return undefined;
-    // The era stays: an attempt that is on its way knows better than hearsay.
+    // The era stays: an attempt in flight knows better than stored probe results.
     this.#state = 'suspect';
     this.#timesOut = 1;
     this.#probeAtMs = nowMs + baseOutMs;
     return { state: 'suspect', reason: 'it was down when it was probed last' };
   }
 
-  /** Puts it out for what an attempt does not show. @returns undefined while it is out already. */
-  putOut(end: Omit<AttemptEnd, 'outcome'>, why: string): HealthChange | undefined {
-    return this.#state === 'healthy' ? this.#putOut(end, why) : undefined;
+  /** Ejects it for a reason other than the outcome of one attempt. @returns undefined if it is out already. */
+  eject(end: Omit<AttemptEnd, 'outcome'>, why: string): HealthChange | undefined {
+    return this.#state === 'healthy' ? this.#eject(end, why) : undefined;
   }
 
-  /** Lets it back in, because it was found to be well. @returns undefined where it is in. */
-  letIn(nowMs: number): HealthChange | undefined {
-    return this.#state === 'healthy' ? undefined : this.#returned(nowMs);
+  /** Readmits it because a probe succeeded. @returns undefined if it is healthy already. */
+  readmit(nowMs: number): HealthChange | undefined {
+    return this.#state === 'healthy' ? undefined : this.#readmit(nowMs);
   }
 
   #endWhileOut(ticket: HealthTicket, end: AttemptEnd): HealthChange | undefined {
     switch (end.outcome) {
       case 'success':
-        return this.#returned(end.nowMs);
+        return this.#readmit(end.nowMs);
       case 'failure':
-        // Only its probe doubles the time: as a last resort it may fail many at once.
-        return ticket.probe ? this.#putOut(end, 'its probe failed') : undefined;
+        // Only its probe doubles the time out: as a last resort it may fail many requests at once.
+        return ticket.probe ? this.#eject(end, 'its probe failed') : undefined;
       case 'overtaken':
-        // As one that hangs is, or one that was started a moment ago: to be asked again, not to be out for longer.
+        // It may hang, or may have started a moment ago: probe it again, without a longer time out.
         if (ticket.probe) this.#probeAtMs = end.nowMs + baseOutMs;
         return undefined;
       default:
@@ -157,15 +156,15 @@ export class EndpointHealth {
     }
   }
 
-  #judge(end: AttemptEnd): HealthChange | undefined {
-    if (this.#consecutive >= maxConsecutive) return this.#putOut(end, `${maxConsecutive} failures in a row`);
+  #ejectIfFailing(end: AttemptEnd): HealthChange | undefined {
+    if (this.#consecutive >= maxConsecutive) return this.#eject(end, `${maxConsecutive} failures in a row`);
     const failed = this.#failures.atMost(end.nowMs);
     const total = failed + this.#successes.atMost(end.nowMs);
     if (total < minOutcomes || total - failed >= total * minSuccessShare) return undefined;
-    return this.#putOut(end, `${failed} of ${total} requests failed`);
+    return this.#eject(end, `${failed} of ${total} requests failed`);
   }
 
-  #putOut({ nowMs, reason, mayEject }: Omit<AttemptEnd, 'outcome'>, why: string): HealthChange {
+  #eject({ nowMs, reason, mayEject }: Omit<AttemptEnd, 'outcome'>, why: string): HealthChange {
     if (this.#state === 'healthy' && nowMs - this.#healthySinceMs >= forgivenAfterMs) this.#timesOut = 0;
     this.#timesOut += 1;
     this.#ejections += 1;
@@ -176,7 +175,7 @@ export class EndpointHealth {
     return { state: this.#state, reason: `${why}${last}; out for ${outMs / 1000} s` };
   }
 
-  #returned(nowMs: number): HealthChange {
+  #readmit(nowMs: number): HealthChange {
     this.#change('healthy');
     this.#healthySinceMs = nowMs;
     return { state: 'healthy', reason: 'it answered again' };

@@ -1,29 +1,34 @@
 /**
- * The endpoints of the origin pool as this isolate knows them: who takes the next request, and what its end teaches.
- * State is plain data; a request that dies in the middle leaves nothing that is not taken back in time.
+ * The endpoints of the origin pool as this isolate knows them: chooses the endpoint of each attempt and learns from its
+ * outcome. State is plain data; what a request that dies leaves behind expires (`PooledEndpoint.endExpired`).
  */
 import type { Clock } from '../async/clock.ts';
 import { Lru } from '../async/lru.ts';
 import { Budget, budgetWindowMs, SlidingCount } from './budget.ts';
-import { type EndpointConfig, servesModel } from './endpoint-config.ts';
+import { servesModel } from './endpoint-config.ts';
+import {
+  type EndpointCriteria,
+  isConfiguredFor,
+  modelOfKey,
+  type VersionCriteria,
+  versionKey,
+} from './endpoint-criteria.ts';
 import type { EndpointState } from './endpoint-health.ts';
+import type { BudgetsSnapshot, EndpointSnapshot } from './endpoint-snapshot.ts';
 import { ModelBook } from './model-book.ts';
 import { type HoldReason, type PickTerms, pick } from './picker.ts';
 import {
   type AttemptLease,
   type EndpointHealthChange,
-  type EndpointSnapshot,
   PooledEndpoint,
   type ProbeFinding,
 } from './pooled-endpoint.ts';
 import type { AttemptOutcome, Endpoint, LeaseEnd } from './types.ts';
 
-export type { AttemptLease, EndpointSnapshot } from './pooled-endpoint.ts';
-
 export interface EndpointChange {
-  /** Its configured name. */
+  /** Configured name of the endpoint. */
   readonly endpoint: string;
-  /** The model, with its version where it is known, of which alone the change is; absent: of the endpoint. */
+  /** `name`, or `name@version`, if only that model's health at the endpoint changed; absent: the endpoint's own health. */
   readonly model?: string;
   readonly state: EndpointState;
   /** For the log. */
@@ -33,25 +38,14 @@ export interface EndpointChange {
 export interface EndpointPoolOptions {
   readonly endpoints: readonly Endpoint[];
   readonly clock: Clock;
-  /** 0 to 1, 1 excluded. Default `Math.random`. */
+  /** Returns a number from 0 to 1, 1 excluded. Default `Math.random`. */
   readonly random?: () => number;
   /** Whether slow requests are sent a second time. Default true. */
   readonly hedging?: boolean | undefined;
-  /** Told when an endpoint, or a model at it, is put out, and when it comes back. */
+  /** Called when an endpoint, or a model at it, is ejected or readmitted. */
   readonly onChange?: ((change: EndpointChange) => void) | undefined;
-  /** Probes an endpoint that is in doubt, apart from any request; what it finds is told to `probed`. Absent: nothing does. */
+  /** Probes an endpoint in doubt, independently of any request; pass the result to `applyProbe`. Absent: no probes. */
   readonly probe?: ((endpoint: Endpoint) => void) | undefined;
-}
-
-/** Which endpoints can have a request. */
-export interface EndpointCriteria {
-  /** Our name of the model. */
-  readonly model: string;
-  /** Absent: what an endpoint does with the model is counted for all versions together. */
-  readonly version?: string | undefined;
-  readonly protocol: EndpointConfig['protocol'];
-  /** Only endpoints under this one. */
-  readonly jurisdiction?: string | undefined;
 }
 
 export interface AttemptRequest extends EndpointCriteria, Pick<PickTerms, 'purpose' | 'metBusy'> {
@@ -59,24 +53,14 @@ export interface AttemptRequest extends EndpointCriteria, Pick<PickTerms, 'purpo
   readonly replayable: boolean;
 }
 
-export interface BudgetsSnapshot {
-  /** Of the last 10 s, as are the others. */
-  readonly requests: number;
-  readonly retries: number;
-  readonly hedges: number;
-  readonly windowMs: number;
-  readonly retryLimit: number;
-  readonly hedgeLimit: number;
-}
-
-/** Models of which the pool keeps a book; beyond, the one that was asked for least recently is forgotten. */
+/** Most model versions that the pool keeps figures for; the least recently requested one is forgotten first. */
 const maxModels = 256;
-/** When an attempt counts as late where nothing is known of its model. */
+/** When an attempt counts as late if nothing is known about its model. */
 const lateAfterMs = 5000;
 
 export class EndpointPool {
   readonly clock: Clock;
-  /** Requests that are sent to a second endpoint because the first failed, was busy or lacked the model. */
+  /** Budget for requests that are sent to a second endpoint because the first failed, was busy or lacked the model. */
   readonly retries: Budget;
   /** Requests that are sent to a second endpoint because the first is late. */
   readonly hedges: Budget;
@@ -100,15 +84,15 @@ export class EndpointPool {
   }
 
   /**
-   * What the pool has for a request, as far as it knows; asks nobody. `able`: an endpoint that is well and takes requests,
-   * or one that is to be probed. `failing`: only others. `none`: none is configured for it.
+   * Returns whether the pool can serve a request, from what it knows, without contacting an endpoint. `able`: an endpoint
+   * is healthy and accepts requests, or is due for a probe. `failing`: only others. `none`: none is configured for it.
    */
-  ability(wanted: EndpointCriteria): 'able' | 'failing' | 'none' {
+  ability(criteria: EndpointCriteria): 'able' | 'failing' | 'none' {
     const nowMs = this.clock.now();
-    const matching = this.#endpoints.filter(({ endpoint }) => isConfiguredFor(endpoint.config, wanted));
-    for (const one of matching) one.takeBack(nowMs);
+    const matching = this.#endpoints.filter(({ endpoint }) => isConfiguredFor(endpoint.config, criteria));
+    for (const one of matching) one.endExpired(nowMs);
     if (matching.length === 0) return 'none';
-    const key = keyOf(wanted);
+    const key = versionKey(criteria);
     const able = matching.some(
       (one) =>
         (one.stateFor(key) === 'healthy' || one.isProbeDue(key, nowMs, 0)) &&
@@ -117,26 +101,26 @@ export class EndpointPool {
     return able ? 'able' : 'failing';
   }
 
-  /** Takes in what another says of the endpoint `name`, where nothing is known of it yet. */
+  /** Applies a hint from stored probe results to the endpoint `name`, if nothing is known about it yet. */
   hint(name: string, state: 'suspect'): void {
     const one = this.#endpoints.find(({ endpoint }) => endpoint.config.name === name);
     if (one !== undefined) this.#report(one, one.health[state](this.clock.now()));
   }
 
-  /** Takes in what a probe of the endpoint found that depends on no model. */
-  probed(endpoint: Endpoint, found: ProbeFinding): void {
+  /** Applies the result of a readiness probe. */
+  applyProbe(endpoint: Endpoint, result: ProbeFinding): void {
     const one = this.#endpoints.find((other) => other.endpoint === endpoint);
     if (one !== undefined)
       this.#report(
         one,
-        one.probed(found, this.clock.now(), () => this.#mayEject(one)),
+        one.applyProbe(result, this.clock.now(), () => this.#mayEject(one)),
       );
   }
 
   snapshot(): readonly EndpointSnapshot[] {
     const nowMs = this.clock.now();
     return this.#endpoints.map((one) => {
-      one.takeBack(nowMs);
+      one.endExpired(nowMs);
       return one.snapshot(nowMs);
     });
   }
@@ -152,41 +136,41 @@ export class EndpointPool {
     };
   }
 
-  /** Counts a request, of which the budgets are shares. */
-  arrive(wanted: Pick<EndpointCriteria, 'model' | 'version'>): void {
+  /** Counts a request. The budgets are shares of the requests counted. */
+  countRequest(criteria: VersionCriteria): void {
     const nowMs = this.clock.now();
     this.#requests.add(nowMs);
-    this.#bookOf(keyOf(wanted)).requests.add(nowMs);
+    this.#bookOf(versionKey(criteria)).requests.add(nowMs);
   }
 
   /**
-   * What pays for a second attempt after one that ended so. A model, or a request, that fails is paid for by its own
-   * model, so that it leaves the others' retries alone.
+   * Returns the budget that a second attempt is taken from. After a failure of the model or the request it is the model's
+   * own budget, so that a failing model does not use up the retries of other models.
    */
-  retriesAfter(outcome: AttemptOutcome, wanted: Pick<EndpointCriteria, 'model' | 'version'>): Budget {
+  retriesAfter(outcome: AttemptOutcome, criteria: VersionCriteria): Budget {
     return outcome === 'model-failure' || outcome === 'unclear'
-      ? this.#bookOf(keyOf(wanted)).retries
+      ? this.#bookOf(versionKey(criteria)).retries
       : this.retries;
   }
 
-  /** Chooses an endpoint and begins an attempt there, to be ended with `end`; undefined where none can take it. */
-  begin({ tried, replayable, purpose, metBusy, ...wanted }: AttemptRequest): AttemptLease | undefined {
+  /** Chooses an endpoint and begins an attempt there; the caller ends it with `end`. @returns undefined if no endpoint can take it. */
+  begin({ tried, replayable, purpose, metBusy, ...criteria }: AttemptRequest): AttemptLease | undefined {
     const nowMs = this.clock.now();
     const candidates: PooledEndpoint[] = [];
     for (const one of this.#endpoints) {
       const { endpoint } = one;
-      if (tried.includes(endpoint) || !isConfiguredFor(endpoint.config, wanted)) continue;
-      one.takeBack(nowMs);
+      if (tried.includes(endpoint) || !isConfiguredFor(endpoint.config, criteria)) continue;
+      one.endExpired(nowMs);
       candidates.push(one);
     }
     const mayProbe = () => replayable && this.retries.hasRoom;
-    const key = keyOf(wanted);
+    const key = versionKey(criteria);
     const random = this.#random;
     const picked = pick(candidates, { model: key, nowMs, random, purpose, metBusy, mayProbe });
-    return picked?.begin(wanted.model, key, nowMs);
+    return picked?.begin(criteria.model, key, nowMs);
   }
 
-  /** Idempotent. */
+  /** Ends an attempt. Idempotent. */
   end(lease: AttemptLease, end: LeaseEnd): void {
     const one = this.#endpoints.find(({ endpoint }) => endpoint === lease.endpoint);
     if (one === undefined) return;
@@ -198,12 +182,12 @@ export class EndpointPool {
   }
 
   /**
-   * After how many milliseconds without an answer a request is late enough to be sent again; undefined: it is not. A model
-   * that fails is not asked for twice: it would spend what others have for hedges.
+   * Returns the milliseconds after which an unanswered request may be sent a second time; undefined: never. Requests for a
+   * failing model are not hedged: they would use up the hedges of other models.
    */
-  hedgeDelayMs(wanted: Pick<EndpointCriteria, 'model' | 'version'>): number | undefined {
+  hedgeDelayMs(criteria: VersionCriteria): number | undefined {
     if (!this.#hedging) return undefined;
-    const key = keyOf(wanted);
+    const key = versionKey(criteria);
     const delayMs = this.#books.peek(key)?.p95Ms;
     const nowMs = this.clock.now();
     return delayMs === undefined || this.#endpoints.some((one) => one.isFailingFor(key, nowMs))
@@ -211,41 +195,41 @@ export class EndpointPool {
       : delayMs;
   }
 
-  /** Whether the attempt takes longer than its model's do as a rule. */
+  /** Whether the attempt takes longer than 95 % of the model's attempts. */
   isLate({ key, beganMs }: AttemptLease): boolean {
     return this.clock.now() - beganMs >= (this.#books.peek(key)?.p95Ms ?? lateAfterMs);
   }
 
-  /** Why endpoints that were not tried cannot have the request. */
+  /** Returns the untried endpoints that do not accept the request now, with the reason. */
   passedOver(
-    wanted: EndpointCriteria,
+    criteria: EndpointCriteria,
     tried: readonly Endpoint[],
   ): readonly { readonly endpoint: string; readonly outcome: HoldReason }[] {
     const nowMs = this.clock.now();
     return this.#endpoints.flatMap((one) => {
       const { endpoint } = one;
-      if (tried.includes(endpoint) || !isConfiguredFor(endpoint.config, wanted)) return [];
-      const outcome = one.heldFor(keyOf(wanted), nowMs);
+      if (tried.includes(endpoint) || !isConfiguredFor(endpoint.config, criteria)) return [];
+      const outcome = one.heldFor(versionKey(criteria), nowMs);
       return outcome === undefined ? [] : [{ endpoint: endpoint.config.name, outcome }];
     });
   }
 
-  /** Milliseconds until some endpoint may take the request, 0 where one may now. */
-  freeInMs(wanted: EndpointCriteria): number {
+  /** Returns the milliseconds until an endpoint may accept the request; 0 if one may now. */
+  freeInMs(criteria: EndpointCriteria): number {
     const nowMs = this.clock.now();
-    const key = keyOf(wanted);
+    const key = versionKey(criteria);
     let soonestMs = Number.POSITIVE_INFINITY;
     for (const one of this.#endpoints) {
-      if (!isConfiguredFor(one.endpoint.config, wanted)) continue;
+      if (!isConfiguredFor(one.endpoint.config, criteria)) continue;
       soonestMs = Math.min(soonestMs, Math.max(one.heldForMs(key, nowMs), one.outForMs(key, nowMs)));
     }
     return soonestMs === Number.POSITIVE_INFINITY ? 0 : soonestMs;
   }
 
-  /** Never more than half of the pool; of the endpoints where a model is, for that model. */
+  /** At most half of the pool may be ejected; for a model, half of the endpoints that serve it. */
   #mayEject(one: PooledEndpoint, key?: string): boolean {
     const all = this.#endpoints.filter(
-      ({ endpoint }) => key === undefined || servesModel(endpoint.config, nameOf(key)),
+      ({ endpoint }) => key === undefined || servesModel(endpoint.config, modelOfKey(key)),
     );
     const stateOf = (other: PooledEndpoint) => (key === undefined ? other.health.state : other.stateFor(key));
     const others = all.filter((other) => other !== one && stateOf(other) === 'ejected').length;
@@ -263,25 +247,4 @@ export class EndpointPool {
     this.#books.set(key, book, 1);
     return book;
   }
-}
-
-/** Names and versions have no `@`. */
-function keyOf({ model, version }: Pick<EndpointCriteria, 'model' | 'version'>): string {
-  return version === undefined ? model : `${model}@${version}`;
-}
-
-function nameOf(key: string): string {
-  const at = key.lastIndexOf('@');
-  return at < 0 ? key : key.slice(0, at);
-}
-
-function isConfiguredFor(
-  config: EndpointConfig,
-  { model, protocol, jurisdiction }: EndpointCriteria,
-): boolean {
-  return (
-    config.protocol === protocol &&
-    (jurisdiction === undefined || config.jurisdiction === jurisdiction) &&
-    servesModel(config, model)
-  );
 }

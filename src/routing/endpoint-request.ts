@@ -1,4 +1,4 @@
-/** One HTTP request to an endpoint of the pool, up to the head of its answer; and its answers' bodies, read or let go. */
+/** One HTTP request to an endpoint of the pool up to the head of the answer, and reading or releasing the answer's body. */
 import { joinBytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
@@ -6,35 +6,35 @@ import { AttemptError, type Endpoint } from './types.ts';
 
 export interface EndpointRequest {
   readonly method: 'GET' | 'POST';
-  /** From the endpoint's root, percent-encoded: `/v2/models/mlp/infer`. */
+  /** Path below the endpoint's URL, percent-encoded: `/v2/models/mlp/infer`. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** A stream is sent once. */
+  /** A stream can be sent only once. */
   readonly body?: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | undefined;
   readonly signal: AbortSignal;
 }
 
-/** What a caller hears of an endpoint that failed; what failed and how is in the error's cause, for the log. */
+/** The message for the caller when an endpoint failed; the details are in the error's cause, for the log. */
 const failedMessage = 'the origin server failed to answer this request';
 
 /**
- * The address of `path` at the endpoint. A path in its url is kept, all else behind the host is not.
+ * Returns the address of `path` at the endpoint. The path of the endpoint's url is kept, its query and fragment are not.
  *
- * @throws TypeError when its url is none, which its schema rules out.
+ * @throws TypeError if the url is invalid, which its schema rules out.
  */
 export function endpointUrl({ url }: Pick<EndpointConfig, 'url'>, path: string): string {
   const { origin, pathname } = new URL(url);
   return `${origin}${pathname.replace(/\/+$/, '')}${path}`;
 }
 
-/** A server may refuse a body that is larger than it takes by closing the connection; one of this size none refuses so. */
+/** A server may reject a body that is too large for it by closing the connection. No server does so up to this size. */
 const plainBodyBytes = 256 * 1024;
 
 /**
- * Sends the request, follows no redirect and asks for no compression: tensors gain little by it and cost CPU time.
+ * Sends the request. Follows no redirect and asks for no compression, which costs CPU time and saves little on tensors.
  *
- * @throws AttemptError when there is no answer: `failure`, or `unclear` where the caller's body may be the reason, as its
- * size, or as a stream that breaks off.
+ * @throws AttemptError if there is no answer: `failure`, or `unclear` if the caller's body may be the cause, by its size or
+ * as a stream that breaks off.
  */
 export async function sendToEndpoint(endpoint: Endpoint, request: EndpointRequest): Promise<Response> {
   const { method, path, headers, body, signal } = request;
@@ -49,27 +49,27 @@ export async function sendToEndpoint(endpoint: Endpoint, request: EndpointReques
     });
   } catch (error) {
     const isPlain = body === undefined || (body instanceof Uint8Array && body.byteLength <= plainBodyBytes);
-    throw notReached(error, signal, isPlain ? 'failure' : 'unclear');
+    throw brokenOff(error, signal, isPlain ? 'failure' : 'unclear');
   }
 }
 
-/** Node's fetch wants to be told that the answer may begin before the body's end; workerd's takes no notice. */
+/** Node's fetch requires this for a streamed body; workerd's ignores it. */
 const streamed = { duplex: 'half' } as const;
 
-/** @returns AttemptError `outcome`, for a request or a body that broke off. */
-export function notReached(
+/** Returns an AttemptError with `outcome` for a request without an answer, or a body that broke off. */
+export function brokenOff(
   error: unknown,
   signal: AbortSignal,
   outcome: FailedOutcome = 'failure',
 ): AttemptError {
   if (signal.aborted)
-    return failure(`given up before it answered (${reasonOf(signal.reason)})`, error, outcome);
-  return failure(`could not be reached, or broke off (${reasonOf(error)})`, error, outcome);
+    return failure(`given up before it answered (${describeFetchError(signal.reason)})`, error, outcome);
+  return failure(`could not be reached, or broke off (${describeFetchError(error)})`, error, outcome);
 }
 
 type FailedOutcome = Extract<AttemptError['outcome'], 'failure' | 'model-failure' | 'unclear'>;
 
-/** An attempt that failed for `reason`, which goes to the log alone. */
+/** Returns the error of an attempt that failed for `reason`, which only the log shows. */
 export function failure(reason: string, cause?: unknown, outcome: FailedOutcome = 'failure'): AttemptError {
   return new AttemptError(
     outcome,
@@ -77,13 +77,13 @@ export function failure(reason: string, cause?: unknown, outcome: FailedOutcome 
   );
 }
 
-/** An attempt that failed for `reason`, which the model or the request may have brought about. */
+/** Returns the error of an attempt that failed for `reason`, which the model or the request may have caused. */
 export function modelFailure(reason: string): AttemptError {
   return failure(reason, undefined, 'model-failure');
 }
 
-/** fetch's own errors say "fetch failed"; what happened is in their cause. */
-function reasonOf(error: unknown): string {
+/** Returns the message of the error's cause, because fetch's own errors only say "fetch failed". */
+function describeFetchError(error: unknown): string {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   if (!(cause instanceof Error)) return String(cause);
   const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
@@ -91,21 +91,21 @@ function reasonOf(error: unknown): string {
   return code === '' || message.includes(code) ? message : `${code}: ${message}`;
 }
 
-/** Lets go of an answer that is not read, and of its connection. */
+/** Releases an answer that is not read, and its connection. */
 export function release(response: Response): void {
   response.body?.cancel().catch(() => undefined);
 }
 
 /**
- * The whole body where it has at most `maxBytes`, else undefined: the rest is not read then.
+ * Reads the whole body. Returns undefined if it has more than `maxBytes`; the rest is not read then.
  *
- * @throws AttemptError `brokenOff` when it breaks off: where it is the answer of a model, others may have theirs.
+ * @throws AttemptError with `outcome` if the body breaks off.
  */
 export async function readAnswer(
   response: Response,
   maxBytes: number,
   signal: AbortSignal,
-  brokenOff: FailedOutcome = 'model-failure',
+  outcome: FailedOutcome = 'model-failure',
 ): Promise<Uint8Array | undefined> {
   const declared = declaredLength(response.headers);
   if (declared !== undefined && declared > maxBytes) {
@@ -113,15 +113,15 @@ export async function readAnswer(
     return undefined;
   }
   try {
-    // The connection holds a body to its length, so this is bounded, and one native read.
+    // HTTP ends the body at its declared length, so this one native read is bounded.
     if (declared !== undefined) return new Uint8Array(await response.arrayBuffer());
     return response.body === null ? new Uint8Array(0) : await readStream(response.body, maxBytes);
   } catch (error) {
-    throw notReached(error, signal, brokenOff);
+    throw brokenOff(error, signal, outcome);
   }
 }
 
-/** Of the body as read: a compressed one is longer than its Content-Length says. */
+/** Returns the body's length; undefined for a compressed body, which is longer than its Content-Length says. */
 function declaredLength(headers: Headers): number | undefined {
   const length = headers.get('content-length');
   return length !== null && /^\d{1,15}$/.test(length) && !headers.has('content-encoding')

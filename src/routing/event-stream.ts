@@ -1,10 +1,10 @@
-/** A stream of server-sent events that passes through: whole events only, and an error as the last one where it breaks off. */
+/** Passes a stream of server-sent events through in whole events, and ends a broken stream with an error event. */
 import { joinBytes } from '../bytes.ts';
 
 export interface EventStreamOptions {
-  /** The `data` of the event that is sent in place of what did not come. */
+  /** The `data` of the event that is sent in place of the missing rest. */
   readonly lastWord: string;
-  /** Aborted when the reader is gone: then there is nobody to tell. */
+  /** Aborted when the reader is gone: no error event is sent then. */
   readonly signal: AbortSignal;
   readonly onBroken?: ((error: unknown) => void) | undefined;
 }
@@ -12,13 +12,12 @@ export interface EventStreamOptions {
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 const noBytes: Uint8Array = new Uint8Array(0);
-/** An event that is longer is passed on in pieces. */
+/** A longer event is passed on in pieces. */
 const maxHeldBytes = 1024 * 1024;
 
 /**
- * The events of `source` as they come, each when it is complete: half an event is of no use to a reader, and would spoil
- * the one that says what happened. Reads from the source only when it is read from, and cancels the source when it is
- * cancelled.
+ * Returns a stream of the events of `source`, each passed on once it is complete: half an event is useless to a reader and
+ * would corrupt the error event after it. Reads from the source on demand, and cancels the source when cancelled.
  */
 export function wholeEvents(
   source: ReadableStream<Uint8Array>,
@@ -30,7 +29,7 @@ export function wholeEvents(
     {
       async pull(controller) {
         try {
-          // A pull that brings nothing is not repeated, so it goes on until it has something.
+          // A pull that enqueues nothing is not repeated, so this reads until there is something to enqueue.
           for (let whole = noBytes; whole.byteLength === 0; ) {
             const { done, value } = await reader.read();
             whole = done ? events.rest() : events.add(value);
@@ -53,25 +52,25 @@ export function wholeEvents(
       },
       cancel: (reason) => reader.cancel(reason),
     },
-    // Nothing is read ahead: a slow reader slows the source.
+    // No read-ahead: a slow reader slows the source.
     { highWaterMark: 0 },
   );
 }
 
-/** Cuts a stream of bytes after its events, wherever the pieces that it comes in end. */
+/** Cuts a stream of bytes at the ends of its events, wherever its chunks end. */
 class EventCutter {
   #held: Uint8Array[] = [];
   #heldBytes = 0;
-  /** The last bytes that came, for an end of an event that lies across pieces. */
+  /** The last two bytes received, to find an end of an event that is split across chunks. */
   #before: Uint8Array = noBytes;
   #brokenEvent = false;
 
-  /** Whether the beginning of an event was passed on without its end. */
+  /** True if the beginning of an event was passed on without its end. */
   get brokenEvent(): boolean {
     return this.#brokenEvent;
   }
 
-  /** What can be passed on now that `piece` has come. */
+  /** Adds a chunk. Returns the bytes that can be passed on now. */
   add(piece: Uint8Array): Uint8Array {
     if (piece.byteLength === 0) return noBytes;
     const end = endOfLastEvent(this.#before, piece);
@@ -89,7 +88,7 @@ class EventCutter {
     return this.rest();
   }
 
-  /** What is held back, which then no longer is. */
+  /** Returns the bytes held back, and forgets them. */
   rest(): Uint8Array {
     const rest = joinBytes(this.#held);
     this.#held = [];
@@ -104,7 +103,7 @@ class EventCutter {
   }
 }
 
-/** Uint8Array of `piece`, which comes after `before`, up to and with its last empty line; 0 where no event ends in it. */
+/** Returns the length of `piece`, which follows `before`, up to and including its last empty line; 0 if no event ends in it. */
 function endOfLastEvent(before: Uint8Array, piece: Uint8Array): number {
   const byteAt = (index: number) => (index >= 0 ? piece[index] : before[before.byteLength + index]);
   for (let at = piece.byteLength - 1; at >= 0; at -= 1) {

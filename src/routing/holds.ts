@@ -1,15 +1,15 @@
-/** Why an endpoint is let alone for a while: as a whole, or for one version of a model. */
+/** Holds: short periods in which an endpoint is not asked, for all models or for one model version. */
 import type { HoldReason } from './picker.ts';
 import type { LeaseEnd } from './types.ts';
 
 const maxHoldMs = 5000;
 /**
- * Of one that is busy and does not say for how long. What refuses at once has the least to do, and would be asked first
- * by every request.
+ * Hold of a busy endpoint without `Retry-After`. An endpoint that refuses at once has the lowest load, and every request
+ * would try it first.
  */
 const busyHoldMs = 250;
 const lacksModelForMs = 60_000;
-/** Models come from the repository, so this many are rare. */
+/** Models come from the repository, so so many holds at once are rare. */
 const maxModelHolds = 256;
 
 export interface Hold {
@@ -21,7 +21,7 @@ export class Holds {
   readonly #ofModels = new Map<string, Hold>();
   #ofAll: Hold | undefined;
 
-  /** Takes in how an attempt ended. `key`: the model's, with its version. */
+  /** Adds the hold that the end of an attempt implies, if any. `key`: `name@version`, or `name`. */
   add(key: string, end: LeaseEnd, nowMs: number): void {
     const why = reasonAfter(end);
     const ms = holdMsAfter(end);
@@ -31,13 +31,14 @@ export class Holds {
     else this.#ofAll = hold;
   }
 
+  /** Returns the hold for the model, or for the whole endpoint; undefined if there is none now. */
   of(key: string | undefined, nowMs: number): Hold | undefined {
     if (leftOf(this.#ofAll, nowMs) > 0) return this.#ofAll;
     const hold = key === undefined ? undefined : this.#ofModels.get(key);
     return leftOf(hold, nowMs) > 0 ? hold : undefined;
   }
 
-  /** Milliseconds that are left for the model; for all models, where `key` is undefined. */
+  /** Returns the milliseconds left of the hold for the model; for all models if `key` is undefined. */
   leftMs(key: string | undefined, nowMs: number): number {
     return leftOf(this.of(key, nowMs), nowMs);
   }

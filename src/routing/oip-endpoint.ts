@@ -1,4 +1,4 @@
-/** One inference at one endpoint over the Open Inference Protocol v2: tensors there, tensors back. */
+/** Sends one inference to one endpoint over the Open Inference Protocol v2: tensors out, tensors back. */
 import type { Fetches } from '../engine/types.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import { loadReportFormatHeader, loadReportOf } from '../protocol/load-report.ts';
@@ -16,40 +16,40 @@ import { type Attempt, type AttemptContext, AttemptError, type Endpoint } from '
 export interface OipRequest {
   readonly manifest: Pick<Manifest, 'name' | 'version' | 'outputs' | 'maxBatchSize'>;
   readonly request: InferRequest;
-  /** The body as it came, where all its inputs are binary: goes on untouched to endpoints that take binary. */
+  /** The caller's body, if all its inputs are binary: it is sent unchanged to endpoints that accept binary. */
   readonly original?: { readonly body: Uint8Array<ArrayBuffer>; readonly headerLength: string } | undefined;
   readonly requestId: string;
   readonly traceparent?: string | undefined;
-  /** Of the answer's body as it comes from the endpoint. */
+  /** Limit of the answer's body as received from the endpoint. */
   readonly maxAnswerBytes: number;
 }
 
 export interface OriginAnswer {
-  /** Those that the request lists, else all of the model's. */
+  /** The outputs that the request lists, else all outputs of the model. */
   readonly outputs: Fetches;
-  /** The endpoint's `Server-Timing`, as it came. */
+  /** The endpoint's `Server-Timing`, unchanged. */
   readonly serverTiming?: string;
 }
 
 /**
- * An inference that may be tried at several endpoints. Each is asked for plain tensors, in binary where it can:
- * classification is left to whoever encodes the answer for the caller.
+ * Returns an attempt that can be made at several endpoints. Each is asked for plain tensors, in binary if it supports that;
+ * classification happens here, when the answer is encoded for the caller.
  *
- * The attempt throws AttemptError, or the EdgewiseError that is the answer: `invalid_request` and its kin when the
- * endpoint refuses the request, `too_large` for an answer beyond `maxAnswerBytes`, `deadline_exceeded` when the
- * endpoint had all the time that the caller has and found it too short.
+ * The attempt throws AttemptError, or an EdgewiseError for the caller: the caller's error if the endpoint rejects the
+ * request (`invalid_request` and similar), `too_large` for an answer beyond `maxAnswerBytes`, `deadline_exceeded` if the
+ * endpoint had all of the caller's time and did not finish.
  */
 export function oipAttempt(capabilities: Capabilities, request: OipRequest): Attempt<OriginAnswer> {
-  const wanted = wantedOutputs(request);
+  const specs = requestedSpecs(request);
   const encode = encoder(request);
   return async (endpoint, context) => {
     const asked = capabilities.of(endpoint, context.signal);
     const { binary, scalars = true } = asked instanceof Promise ? await asked : asked;
-    if (!binary) refuseHalves(request.request, wanted);
+    if (!binary) refuseFp16(request.request, specs);
     const response = await sendToEndpoint(endpoint, {
       method: 'POST',
       path: inferPath(endpoint.config, request.manifest),
-      ...message(encode(binary, scalars), request, endpoint, context),
+      ...requestParts(encode(binary, scalars), request, endpoint, context),
       signal: context.signal,
     });
     const load = loadReportOf(response.headers);
@@ -71,7 +71,7 @@ export function oipAttempt(capabilities: Capabilities, request: OipRequest): Att
         outputs: outputsOf(
           body,
           response.headers,
-          wanted,
+          specs,
           scalars ? undefined : request.manifest.maxBatchSize,
         ),
         ...(serverTiming === null ? undefined : { serverTiming }),
@@ -91,22 +91,22 @@ export function inferPath(
   return `/v2/models/${encodeURIComponent(theirs)}${versioned}/infer`;
 }
 
-/** Whole milliseconds that an attempt may take: what the request has left, and the endpoint's own limit. */
+/** Returns the whole milliseconds that an attempt may take: at most the request's time left and the endpoint's timeout. */
 export function attemptTimeMs({ timeoutMs }: Pick<EndpointConfig, 'timeoutMs'>, remainingMs: number): number {
   return Math.max(1, Math.floor(Math.min(remainingMs, timeoutMs)));
 }
 
-function wantedOutputs({ manifest, request }: OipRequest): readonly TensorSpec[] {
+function requestedSpecs({ manifest, request }: OipRequest): readonly TensorSpec[] {
   return (
     request.outputs?.flatMap(({ name }) => manifest.outputs.filter((spec) => spec.name === name)) ??
     manifest.outputs
   );
 }
 
-/** @throws AttemptError `lacks-model` where a tensor has no JSON form: an endpoint that takes binary can do better. */
-function refuseHalves({ inputs }: InferRequest, wanted: readonly TensorSpec[]): void {
-  const halves = [...inputs.values(), ...wanted].some(({ datatype }) => datatype === 'FP16');
-  if (!halves) return;
+/** @throws AttemptError `lacks-model` if a tensor has no JSON form: an endpoint that accepts binary can serve it. */
+function refuseFp16({ inputs }: InferRequest, specs: readonly TensorSpec[]): void {
+  const hasFp16 = [...inputs.values(), ...specs].some(({ datatype }) => datatype === 'FP16');
+  if (!hasFp16) return;
   const reason = new Error('takes JSON only, and FP16 has no JSON form');
   throw new AttemptError(
     'lacks-model',
@@ -116,21 +116,17 @@ function refuseHalves({ inputs }: InferRequest, wanted: readonly TensorSpec[]): 
   );
 }
 
-type Message = Pick<EncodedMessage, 'body' | 'headerLength'>;
+type Body = Pick<EncodedMessage, 'body' | 'headerLength'>;
 
-/** Encodes once for each form, however many endpoints are tried. */
-function encoder({
-  manifest,
-  request,
-  original,
-}: OipRequest): (binary: boolean, scalars: boolean) => Message {
-  const encoded = new Map<string, Message>();
+/** Returns an encoder that encodes the request once per form, however many endpoints are tried. */
+function encoder({ manifest, request, original }: OipRequest): (binary: boolean, scalars: boolean) => Body {
+  const encoded = new Map<string, Body>();
   const untouched = original !== undefined && answersInBinary(request) ? original : undefined;
   return (binary, scalars) => {
     const inputs = scalars ? request.inputs : withDimensions(request.inputs, manifest.maxBatchSize);
-    const asItCame = inputs === request.inputs;
-    if (binary && asItCame && untouched !== undefined && untouched.headerLength !== '0') return untouched;
-    const form = `${binary} ${asItCame}`;
+    const isUnchanged = inputs === request.inputs;
+    if (binary && isUnchanged && untouched !== undefined && untouched.headerLength !== '0') return untouched;
+    const form = `${binary} ${isUnchanged}`;
     const known = encoded.get(form);
     if (known !== undefined) return known;
     const made = encodeInferRequest({
@@ -147,8 +143,8 @@ function encoder({
 }
 
 /**
- * Whether the request as it came asks for plain tensors in binary. Where it does not, asking again in our own words
- * costs a copy of the inputs, and saves the endpoint from printing, and us from reading, numbers as text.
+ * Whether the caller's request asks for plain tensors in binary. If not, encoding the request anew costs a copy of the
+ * inputs, and saves printing and parsing numbers as text.
  */
 function answersInBinary({ outputs, binaryOutput }: InferRequest): boolean {
   return (
@@ -156,9 +152,9 @@ function answersInBinary({ outputs, binaryOutput }: InferRequest): boolean {
   );
 }
 
-/** The caller's own headers stay here: whose request it is, is no business of the endpoint. */
-function message(
-  { body, headerLength }: Message,
+/** Returns body and headers for the endpoint. The caller's own headers are not sent: the endpoint need not know the caller. */
+function requestParts(
+  { body, headerLength }: Body,
   { requestId, traceparent }: OipRequest,
   { config }: Endpoint,
   { remainingMs }: AttemptContext,
@@ -175,15 +171,16 @@ function message(
 }
 
 /**
- * The shape of an output is what the runtime says: a graph may declare another one.
+ * Parses the outputs of an answer. Their shapes are not compared to the model's: a runtime may return other shapes than the
+ * graph declares.
  *
- * @param maxBatchSize The model's, of a server whose tensors have at least one dimension beside the batch.
- * @throws AttemptError `model-failure` when the answer cannot be read, or is not the model's.
+ * @param maxBatchSize Set for a server whose tensors have at least one dimension besides the batch.
+ * @throws AttemptError `model-failure` if the answer cannot be read, or does not match the model.
  */
 function outputsOf(
   body: Uint8Array,
   headers: Headers,
-  wanted: readonly TensorSpec[],
+  specs: readonly TensorSpec[],
   maxBatchSize: number | undefined,
 ): Fetches {
   const headerLength = headers.get(headerLengthName) ?? undefined;
@@ -192,13 +189,13 @@ function outputsOf(
     given = parseInferResponse(body, { headerLength }).outputs;
   } catch (error) {
     if (!isEdgewiseError(error)) throw error;
-    // What is wrong with it is said in words of its content, which no log holds.
+    // The parser's message quotes the answer's content, which must not be logged.
     throw modelFailure('its answer cannot be read');
   }
-  return new Map(wanted.map((spec) => [spec.name, checkedOutput(given.get(spec.name), spec, maxBatchSize)]));
+  return new Map(specs.map((spec) => [spec.name, checkOutput(given.get(spec.name), spec, maxBatchSize)]));
 }
 
-function checkedOutput(
+function checkOutput(
   answered: Tensor | undefined,
   spec: TensorSpec,
   maxBatchSize: number | undefined,

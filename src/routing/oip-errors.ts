@@ -1,4 +1,4 @@
-/** What an endpoint's answer other than 2xx means: another endpoint may do better, or the caller hears of it. */
+/** Classifies an endpoint's error answer: another endpoint may succeed, or the error is returned to the caller. */
 import { EdgewiseError, type ErrorCode, errorCodes } from '../errors.ts';
 import { loadReportOf } from '../protocol/load-report.ts';
 import { readAnswer } from './endpoint-request.ts';
@@ -7,23 +7,23 @@ import { AttemptError, type LoadReport } from './types.ts';
 export interface RefusedAnswer {
   readonly status: number;
   readonly headers: Headers;
-  /** The body, or the beginning of it. */
+  /** The body; empty if it is too large to read. */
   readonly text: string;
   readonly load?: LoadReport | undefined;
-  /** Whether the time that the endpoint was given was all that the caller had. */
+  /** Whether the endpoint was given all of the caller's time. */
   readonly isCallersDeadline: boolean;
 }
 
-/** `caller`: the request is at fault and would be anywhere. The others: `AttemptError.outcome`. */
+/** `caller`: the request is at fault and would fail anywhere. `deadline`: out of time. The others: `AttemptError.outcome`. */
 export type AnswerVerdict = 'caller' | 'deadline' | AttemptError['outcome'];
 
-/** Of an origin of our own, which names its code in `Edgewise-Error`. */
+/** Verdicts for an Edgewise origin, which names its code in `Edgewise-Error`. */
 const verdictOfCode: { readonly [C in ErrorCode]: AnswerVerdict } = {
   invalid_request: 'caller',
   shape_mismatch: 'caller',
   unsupported_datatype: 'caller',
   too_large: 'caller',
-  // The body comes from the caller, at the caller's pace.
+  // The caller determines the pace of the body.
   body_timeout: 'caller',
   overloaded: 'busy',
   quota_exceeded: 'busy',
@@ -32,13 +32,13 @@ const verdictOfCode: { readonly [C in ErrorCode]: AnswerVerdict } = {
   model_not_found: 'lacks-model',
   version_not_found: 'lacks-model',
   deadline_exceeded: 'deadline',
-  // A streamed body goes on in the encoding that the caller chose.
+  // A streamed body is passed on in the caller's encoding.
   unsupported_encoding: 'caller',
-  // Our key is unknown there, or our own request is none that the origin knows.
+  // Our key is unknown at the origin, or the origin does not know our request.
   unauthenticated: 'failure',
   not_found: 'failure',
   method_not_allowed: 'failure',
-  // The caller's rights were looked at here: an origin that refuses was configured to refuse us this model.
+  // The caller's rights were checked here: an origin that refuses is configured to refuse us this model.
   forbidden: 'model-failure',
   licence_not_accepted: 'model-failure',
   licence_reacceptance_required: 'model-failure',
@@ -51,7 +51,7 @@ const verdictOfCode: { readonly [C in ErrorCode]: AnswerVerdict } = {
   territory_not_allowed: 'model-failure',
   residency_unavailable: 'model-failure',
   conflict: 'model-failure',
-  // Of an origin that has a pool of its own, and of one whose store holds wrong bytes of this model.
+  // An origin with a pool of its own, or one whose store holds wrong bytes of this model.
   origin_unavailable: 'model-failure',
   records_unavailable: 'model-failure',
   storage_full: 'model-failure',
@@ -60,20 +60,20 @@ const verdictOfCode: { readonly [C in ErrorCode]: AnswerVerdict } = {
   internal: 'model-failure',
 };
 
-/** What Triton says with 400, 404 and 503 of a model that it does not have, and MLServer and KServe of one that is not ready. */
+/** Texts of Triton (400, 404, 503) for a model that it does not have, and of MLServer and KServe for one that is not ready. */
 const unknownModel = /^Request for unknown model\b/;
 const modelNotReady = /^Model (version not ready\b|(with name )?\S+( with version \S+)? is not ready)/;
 
 const maxShown = 300;
 
-/** Of an answer that is an error, as much as its message can take. */
+/** Largest body of an error answer that is read. */
 const maxErrorBytes = 64 * 1024;
 
 /**
- * The error to throw for an answer other than 2xx, whose body is read for it.
+ * Reads the body of an error answer. Returns the error to throw for it.
  *
- * @param signal Of the exchange.
- * @param isCallersDeadline Whether the time that the endpoint was given was all that the caller had.
+ * @param signal The signal of the exchange.
+ * @param isCallersDeadline Whether the endpoint was given all of the caller's time.
  */
 export async function refusalOf(
   response: Response,
@@ -86,12 +86,12 @@ export async function refusalOf(
   return errorOfAnswer({ status, headers, text, load: loadReportOf(headers), isCallersDeadline });
 }
 
-/** The error to throw for the answer. */
+/** Returns the error to throw for the answer. */
 export function errorOfAnswer(answer: RefusedAnswer): AttemptError | EdgewiseError {
   const { status, headers, load } = answer;
   const code = ownCode(headers);
   const text = errorText(answer.text);
-  // For the log, which holds nothing of a request: servers quote in their errors what they were sent.
+  // The log must not hold content of a request, and servers quote it in their errors: only the text's length is logged.
   const reason = `answered ${status}${code === undefined ? '' : ` (${code})`}${text === undefined ? '' : `, with a text of ${text.length} characters`}`;
   const seconds = retryAfterSeconds(headers);
   const options = {
@@ -134,7 +134,7 @@ function ownCode(headers: Headers): ErrorCode | undefined {
   return errorCodes.find((known) => known === named);
 }
 
-/** A server that loads one model may have room for others. */
+/** A server that loads one model may accept requests for others. */
 function busyCode(text: string | undefined): ErrorCode {
   return text !== undefined && modelNotReady.test(text) ? 'model_not_ready' : 'overloaded';
 }
@@ -144,9 +144,9 @@ function codeOfStatus(status: number): ErrorCode {
 }
 
 /**
- * Of a server that is not ours. `text`: its error message. Most of what a server answers with a status of its own can be
- * brought about by one model or one request (a queue that is full at Triton is 503, a firewall that dislikes a body 403):
- * `failure` is what cannot.
+ * Returns the verdict for a server other than Edgewise, by its status and the `text` of its error message. One model or one
+ * request can cause most statuses (a full queue at Triton is 503, a firewall that rejects a body answers 403); `failure` is
+ * left for those that they cannot cause.
  */
 export function verdictOfStatus(status: number, text?: string): Exclude<AnswerVerdict, 'deadline'> {
   if (text !== undefined && unknownModel.test(text)) return 'lacks-model';
@@ -154,7 +154,7 @@ export function verdictOfStatus(status: number, text?: string): Exclude<AnswerVe
   switch (status) {
     case 400:
     case 413:
-    // FastAPI's status for a body of another form than its server wants.
+    // FastAPI's status for a body that does not match its schema.
     case 422:
       return 'caller';
     case 404:
@@ -174,7 +174,7 @@ export function verdictOfStatus(status: number, text?: string): Exclude<AnswerVe
   }
 }
 
-/** The message of `{"error": "…"}`, or of FastAPI's `{"detail": …}`, on one line and cut short; undefined for any other body. */
+/** Returns the message of `{"error": "…"}`, or of FastAPI's `{"detail": …}`, on one line and cut short; undefined for any other body. */
 function errorText(body: string): string | undefined {
   let parsed: unknown;
   try {
@@ -189,7 +189,7 @@ function errorText(body: string): string | undefined {
   return line === '' ? undefined : line.slice(0, maxShown);
 }
 
-/** A text, or a list of `{loc: ["body", "inputs", 0], msg: "Field required"}`. */
+/** Returns FastAPI's detail as text; it may be a list of `{loc: ["body", "inputs", 0], msg: "Field required"}`. */
 function detailText(detail: unknown): unknown {
   if (!Array.isArray(detail)) return detail;
   return detail
@@ -202,7 +202,7 @@ function detailText(detail: unknown): unknown {
     .join('; ');
 }
 
-/** `Retry-After` in seconds, or as a date, which is held against the answer's own `Date`: clocks differ. OpenAI's form first. */
+/** Returns the seconds of OpenAI's `Retry-After-Ms`, else of `Retry-After`; a date is compared to the answer's own `Date`, because clocks differ. */
 function retryAfterSeconds(headers: Headers): number | undefined {
   const milliseconds = headers.get('retry-after-ms');
   if (milliseconds !== null && /^\d{1,9}(\.\d+)?$/.test(milliseconds)) return Number(milliseconds) / 1000;

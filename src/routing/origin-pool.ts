@@ -1,7 +1,7 @@
 /**
- * The origin pool as the HTTP layer sees it: whether it can have a request, one inference at it, one stream through it,
- * and what an operator is shown. The parts: `endpoint-pool.ts` (who is well), `dispatch.ts` (attempts), `oip-endpoint.ts`
- * (the exchange), `capabilities.ts` (what a server can do).
+ * The origin pool as the HTTP layer uses it: whether it can serve a request, inference over it, streaming through it, and a
+ * snapshot for operators. Its parts: `endpoint-pool.ts` (health and choice), `dispatch.ts` (attempts), `oip-endpoint.ts`
+ * (one exchange), `capabilities.ts` (what a server supports).
  */
 import type { Clock } from '../async/clock.ts';
 import { EdgewiseError } from '../errors.ts';
@@ -13,44 +13,44 @@ import type { EndpointPool } from './endpoint-pool.ts';
 import { inferPath, type OipRequest, type OriginAnswer, oipAttempt } from './oip-endpoint.ts';
 import { type PassThroughRequest, passThroughAttempt } from './pass-through.ts';
 import type { OriginAbility } from './place.ts';
-import type { PoolHealth } from './pool-snapshot.ts';
+import type { PoolHealth } from './pool-health.ts';
 import { type Attempt, AttemptError } from './types.ts';
 
 export interface OriginPoolOptions {
   readonly pool: EndpointPool;
   readonly capabilities: Capabilities;
   readonly clock: Clock;
-  /** Keeps work alive that no answer waits for. */
+  /** Keeps background work alive after the answer. */
   readonly defer: Defer;
-  /** What the last probes found: a hint for an isolate that knows nothing yet. Never rejects. Absent: there is none. */
+  /** Reads the stored probe results, a hint for an isolate that knows nothing yet. Never rejects. Absent: no results are stored. */
   readonly readHealth?: (() => Promise<PoolHealth | undefined>) | undefined;
 }
 
-/** Which endpoints a request may go to. */
+/** Which endpoints can serve a request. */
 export interface OriginCriteria {
   /** Our name of the model. */
   readonly model: string;
   readonly version: string;
-  /** Only endpoints of this one. */
+  /** Only endpoints of this jurisdiction. Absent: any. */
   readonly jurisdiction?: string | undefined;
 }
 
 export interface OriginCall {
   readonly jurisdiction?: string | undefined;
-  /** From now, all attempts together. */
+  /** Time from now for all attempts together. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** An inference whose body is sent on unread, once. */
+/** An inference whose body is passed on unread, to one endpoint. */
 export interface StreamedInference
   extends Pick<PassThroughRequest, 'headers' | 'body' | 'upload' | 'requestId' | 'traceparent'> {
   readonly manifest: Pick<Manifest, 'name' | 'version'>;
-  /** Whether it holds binary tensors, which some servers do not take. */
+  /** Whether the body holds binary tensors, which some servers do not accept. */
   readonly binary: boolean;
 }
 
-/** How often the probes' findings are read: they are made once a minute. */
+/** How often the stored probe results are read: the probes run once a minute. */
 const healthMaxAgeMs = 60_000;
 
 export class OriginPool {
@@ -61,7 +61,7 @@ export class OriginPool {
     this.#options = options;
   }
 
-  /** What the pool has for the model, as far as this isolate knows; asks nobody. */
+  /** Returns whether the pool can serve the model, from what this isolate knows, without contacting an endpoint. */
   ability({ model, version, jurisdiction }: OriginCriteria): OriginAbility {
     const { pool } = this.#options;
     const ability = pool.ability({ model, version, protocol: 'oip', jurisdiction });
@@ -70,14 +70,14 @@ export class OriginPool {
   }
 
   /**
-   * One inference, which may be tried at several endpoints. Resolves with plain tensors.
+   * Runs one inference, with attempts at several endpoints if needed. Resolves with plain tensors.
    *
-   * @throws EdgewiseError `origin_unavailable`, `overloaded`, `residency_unavailable`, `deadline_exceeded`; what an
-   * endpoint finds wrong with the request.
+   * @throws EdgewiseError `origin_unavailable`, `overloaded`, `residency_unavailable`, `deadline_exceeded`; the error of an
+   * endpoint that rejects the request.
    */
   async infer(request: OipRequest, call: OriginCall): Promise<OriginAnswer> {
     const { capabilities, pool } = this.#options;
-    this.#takeHints();
+    this.#refreshHints();
     const { value } = await dispatch(pool, {
       ...call,
       model: request.manifest.name,
@@ -91,12 +91,12 @@ export class OriginPool {
   }
 
   /**
-   * An inference whose body goes on as it comes, to one endpoint; the answer's body is a stream.
+   * Streams an inference through to one endpoint; the answer's body is a stream.
    *
    * @throws EdgewiseError as `infer`
    */
   async stream(request: StreamedInference, call: OriginCall): Promise<Response> {
-    this.#takeHints();
+    this.#refreshHints();
     const { manifest, binary, ...rest } = request;
     const attempt = passThroughAttempt({
       ...rest,
@@ -116,13 +116,13 @@ export class OriginPool {
     return value;
   }
 
-  /** What an operator is shown: no addresses, no secrets. */
+  /** Returns what an operator is shown: no addresses, no secrets. */
   snapshot() {
     const { pool } = this.#options;
     return { endpoints: pool.snapshot(), budgets: pool.budgets() };
   }
 
-  /** An endpoint without binary tensors would take the body for JSON: it is passed over before the body is spent. */
+  /** An endpoint without binary tensors would read the body as JSON: it is skipped before the body is sent. */
   #forBinary(attempt: Attempt<Response>): Attempt<Response> {
     const { capabilities } = this.#options;
     return async (endpoint, context) => {
@@ -141,8 +141,8 @@ export class OriginPool {
     };
   }
 
-  /** Reads the probes' findings behind the request, where those at hand are old. */
-  #takeHints(): void {
+  /** Reads the stored probe results in the background if the last read is old. */
+  #refreshHints(): void {
     const { capabilities, clock, defer, pool, readHealth } = this.#options;
     const now = clock.now();
     if (readHealth === undefined) return;

@@ -1,48 +1,48 @@
 /**
- * A request that goes to an endpoint as it is, and its answer, which comes back as a stream: OIP bodies that are too large
- * to be held, and OpenAI's routes. The attempt ends with the head of the answer; nothing is tried again after that.
+ * Passes a request to an endpoint unchanged and streams its answer back: for OIP bodies that are too large to hold in
+ * memory, and for OpenAI's routes. The attempt ends with the head of the answer; no retry happens after that.
  */
 
 import type { EdgewiseError } from '../errors.ts';
 import { loadReportFormatHeader, loadReportOf } from '../protocol/load-report.ts';
 import { headerLengthName } from '../protocol/oip/types.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
-import { notReached, sendToEndpoint } from './endpoint-request.ts';
+import { brokenOff, sendToEndpoint } from './endpoint-request.ts';
 import { wholeEvents } from './event-stream.ts';
 import { attemptTimeMs } from './oip-endpoint.ts';
 import { refusalOf, verdictOfStatus } from './oip-errors.ts';
 import type { Attempt, AttemptContext, Endpoint } from './types.ts';
 
-/** A body that comes from the caller while it is sent on. */
+/** Control over a body that is received from the caller while it is sent on. */
 export interface UploadControl {
-  /** Gives the caller `ms` in all to send it. */
+  /** Limits the time of the whole upload to `ms`. */
   limitTo(ms: number): void;
-  /** What the caller did wrong, if that is why the body broke off. */
+  /** The caller's error, if it is why the body broke off. */
   readonly fault: EdgewiseError | undefined;
 }
 
-/** The caller's share of an attempt's time: the rest is the endpoint's, so that a slow caller never makes it late. */
+/** Share of an attempt's time for the caller's upload; the rest is the endpoint's, so that a slow caller never makes it late. */
 const uploadShare = 0.8;
 
 export interface PassThroughRequest {
   readonly method: 'GET' | 'POST';
-  /** From the endpoint's root, percent-encoded; `inferPath` for an inference. */
+  /** Returns the path below the endpoint's URL, percent-encoded; `inferPath` for an inference. */
   readonly path: (config: EndpointConfig) => string;
-  /** Those of the caller's headers that go on, chosen by the route. */
+  /** The caller's headers that are passed on, chosen by the route. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Bytes may be sent to one endpoint after another; a stream is sent once. */
+  /** Bytes may be sent to several endpoints; a stream only once. */
   readonly body?: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null | undefined;
-  /** Of a body that comes from the caller meanwhile. */
+  /** Set for a streamed body. */
   readonly upload?: UploadControl | undefined;
   readonly requestId: string;
   readonly traceparent?: string | undefined;
-  /** The caller's: ends the stream too. */
+  /** The caller's signal. It also ends the streamed answer. */
   readonly signal?: AbortSignal | undefined;
-  /** Told when a stream of events breaks off, for the log: the caller gets an error event. */
+  /** Called when a stream of events breaks off, for the log. The caller gets an error event. */
   readonly onBroken?: ((error: unknown) => void) | undefined;
 }
 
-/** Of the endpoint's headers, those that the caller gets. */
+/** The endpoint's headers that are passed to the caller. */
 const passedHeaders = [
   'Content-Type',
   headerLengthName,
@@ -53,8 +53,8 @@ const passedHeaders = [
   'Server-Timing',
 ];
 
-/** The last event of a stream that breaks off: OpenAI's error object, by which its clients know a failure. */
-const brokenOff = JSON.stringify({
+/** The last event of a stream that breaks off: OpenAI's error object, which its clients recognise. */
+const brokenOffEvent = JSON.stringify({
   error: {
     message: 'the origin server broke off in the middle of the answer',
     type: 'server_error',
@@ -64,13 +64,14 @@ const brokenOff = JSON.stringify({
 });
 
 /**
- * Resolves with the head of the answer, whose body is a stream at the reader's pace. From then on the attempt's signal
- * means nothing to it; the caller's ends it, and so does cancelling the body.
+ * Returns an attempt that resolves with the head of the answer, whose body is a stream at the reader's pace. After that the
+ * attempt's signal has no effect; the caller's signal ends the stream, and so does cancelling the body.
  *
  * A stream of events that breaks off ends with an error event; any other body that breaks off fails.
  *
- * The attempt throws AttemptError where another endpoint may do better. What is the caller's fault is an EdgewiseError
- * from an `oip` endpoint, or what is wrong with the upload, and the answer as it is from an `openai` one, whose clients read more from it than a message.
+ * The attempt throws AttemptError if another endpoint may succeed, and the upload's `fault` if the upload failed. If the
+ * request is at fault, it throws an EdgewiseError for an `oip` endpoint, and resolves with the endpoint's own answer for an
+ * `openai` endpoint, whose clients read more from it than the message.
  */
 export function passThroughAttempt(request: PassThroughRequest): Attempt<Response> {
   return async (endpoint, context) => {
@@ -86,7 +87,7 @@ export function passThroughAttempt(request: PassThroughRequest): Attempt<Respons
         body: request.body ?? undefined,
         signal: exchange.signal,
       });
-      if (context.signal.aborted) throw notReached(context.signal.reason, context.signal);
+      if (context.signal.aborted) throw brokenOff(context.signal.reason, context.signal);
       const load = loadReportOf(response.headers);
       if (!response.ok && !isForCaller(response, endpoint)) {
         const isCallersDeadline = context.remainingMs <= endpoint.config.timeoutMs;
@@ -94,12 +95,12 @@ export function passThroughAttempt(request: PassThroughRequest): Attempt<Respons
       }
       follow(request.signal, exchange);
       return {
-        value: passedOn(response, exchange.signal, request),
+        value: answerForCaller(response, exchange.signal, request),
         load,
         discard: () => exchange.abort(new Error('the answer is not used')),
       };
     } catch (error) {
-      // What is still being sent, or would come, is not wanted any more.
+      // Stop what is still being sent or received.
       exchange.abort(error);
       throw upload?.fault ?? error;
     } finally {
@@ -108,7 +109,7 @@ export function passThroughAttempt(request: PassThroughRequest): Attempt<Respons
   };
 }
 
-/** Aborts `controller` when `signal` is. @returns what ends that. */
+/** Aborts `controller` when `signal` is aborted. @returns a function that ends this. */
 function follow(signal: AbortSignal | undefined, controller: AbortController): () => void {
   if (signal === undefined) return () => undefined;
   const abort = () => controller.abort(signal.reason);
@@ -135,7 +136,11 @@ function isForCaller(response: Response, { config }: Endpoint): boolean {
   return config.protocol === 'openai' && verdictOfStatus(response.status) === 'caller';
 }
 
-function passedOn(response: Response, signal: AbortSignal, { onBroken }: PassThroughRequest): Response {
+function answerForCaller(
+  response: Response,
+  signal: AbortSignal,
+  { onBroken }: PassThroughRequest,
+): Response {
   const headers = new Headers();
   for (const name of passedHeaders) {
     const value = response.headers.get(name);
@@ -144,7 +149,7 @@ function passedOn(response: Response, signal: AbortSignal, { onBroken }: PassThr
   const isEvents = /^text\/event-stream\b/i.test(headers.get('content-type') ?? '');
   const body =
     isEvents && response.body !== null
-      ? wholeEvents(response.body, { lastWord: brokenOff, signal, onBroken })
+      ? wholeEvents(response.body, { lastWord: brokenOffEvent, signal, onBroken })
       : response.body;
   return new Response(body, { status: response.status, headers });
 }

@@ -1,45 +1,45 @@
-/** Which endpoint takes a request. Pure: everything it knows is asked of the candidates. */
+/** Chooses the endpoint of an attempt. Pure: it reads everything from the candidates. */
 import type { EndpointState } from './endpoint-health.ts';
 
 /**
- * Why an endpoint is not asked for now, whatever its health: it said that it is busy; it failed and said when to come
- * back; it said that it does not have the model.
+ * Why an endpoint is held back, whatever its health: it said that it is busy; it failed and said when to retry; it said
+ * that it does not have the model.
  */
 export type HoldReason = 'busy' | 'failure' | 'lacks-model';
 
-/** An endpoint that is configured for the model, and that this request was not sent to yet. */
+/** An endpoint that is configured for the model and has not been tried by this request. */
 export interface Candidate {
   stateFor(model: string): EndpointState;
   heldFor(model: string, nowMs: number): HoldReason | undefined;
-  /** Whether its time out, or the model's at it, is over by `overdueMs` at least, and no request is its probe yet. */
+  /** Whether its time out, or the model's at it, ended at least `overdueMs` ago and no request is probing it yet. */
   isProbeDue(model: string, nowMs: number, overdueMs: number): boolean;
-  /** What it has to do in relation to what it can do for the model. */
+  /** Returns its load in relation to its capacity for the model. */
   load(model: string, nowMs: number): number;
-  /** 0 where nothing is known. */
+  /** Returns 0 if nothing is known. */
   latencyMs(nowMs: number): number;
 }
 
 export interface PickTerms {
   readonly model: string;
   readonly nowMs: number;
-  /** 0 to 1, 1 excluded. */
+  /** Returns a number from 0 to 1, 1 excluded. */
   readonly random: () => number;
-  /** `first`: may be a probe before all. `retry`: may not. `hedge`: goes to a healthy endpoint or nowhere. */
+  /** `first`: prefers an endpoint that is due for a probe. `retry`: does not. `hedge`: only healthy endpoints. */
   readonly purpose: 'first' | 'retry' | 'hedge';
-  /** Whether the request loses nothing by being a probe that fails. */
+  /** Whether the request can be retried if it is a probe that fails. */
   readonly mayProbe: () => boolean;
-  /** Whether an endpoint answered this request that it is busy: the ejected are no reserve for the busy. */
+  /** Whether an endpoint answered this request with busy: ejected endpoints are no reserve for busy ones. */
   readonly metBusy: boolean;
 }
 
-/** Small pools are looked through whole; of larger ones two are compared (power of two choices). */
+/** All candidates of a small pool are compared; of a larger pool, two random ones (power of two choices). */
 const fullScanUpTo = 4;
-/** So long a probe waits for a request that can be sent again, then it takes any. */
+/** How long a probe waits for a request that can be sent again before it takes any request. */
 const probePatienceMs = 10_000;
 
 const ranks = { healthy: 1, suspect: 2, ejected: 3 } as const;
 
-/** Undefined where none can take it. */
+/** Returns the candidate to try; undefined if none can take the request. */
 export function pick<C extends Candidate>(candidates: readonly C[], terms: PickTerms): C | undefined {
   const { model, nowMs, purpose } = terms;
   let isBusy = terms.metBusy;
@@ -52,7 +52,7 @@ export function pick<C extends Candidate>(candidates: readonly C[], terms: PickT
       isBusy ||= held === 'busy' && state !== 'ejected';
       continue;
     }
-    const rank = purpose === 'first' && isToBeProbed(candidate, terms) ? 0 : ranks[state];
+    const rank = purpose === 'first' && mayBeProbed(candidate, terms) ? 0 : ranks[state];
     if (rank < best) {
       best = rank;
       chosen = [candidate];
@@ -65,7 +65,7 @@ export function pick<C extends Candidate>(candidates: readonly C[], terms: PickT
   return leastLoaded(chosen, terms);
 }
 
-function isToBeProbed(candidate: Candidate, { model, nowMs, mayProbe }: PickTerms): boolean {
+function mayBeProbed(candidate: Candidate, { model, nowMs, mayProbe }: PickTerms): boolean {
   return (
     candidate.isProbeDue(model, nowMs, 0) &&
     (mayProbe() || candidate.isProbeDue(model, nowMs, probePatienceMs))
@@ -85,7 +85,7 @@ function leastLoaded<C extends Candidate>(candidates: readonly C[], terms: PickT
   return best;
 }
 
-/** Two that are not the same. */
+/** Returns two different candidates. */
 function twoOf<C>(candidates: readonly C[], random: () => number): readonly C[] {
   const one = Math.floor(random() * candidates.length);
   const step = 1 + Math.floor(random() * (candidates.length - 1));

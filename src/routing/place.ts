@@ -1,17 +1,17 @@
 /**
- * Edge or origin, and why. Pure: facts in, a tier and a reason from a closed list out; `test/routing/place.test.ts` has a
- * row for every rule and every conflict between two of them.
+ * Decides between edge and origin, with a reason. Pure: facts in, a tier and a reason from a closed list out;
+ * `test/routing/place.test.ts` has a row for every rule and every conflict between two rules.
  *
- * A tier is barred by what stands: residency, licence, the publisher's policy, memory. Among tiers that are not barred the
- * caller's wish comes first, then the alias's split, then what the request costs and how long it would wait here. An origin
- * that fails is asked only where the edge is barred.
+ * Fixed rules bar a tier: residency, licence, the publisher's policy, memory. Between tiers that are not barred, the
+ * caller's wish decides first, then the alias's split, then the cost of the request and its expected wait at the edge. A
+ * failing origin is used only if the edge is barred.
  */
 import type { ErrorCode } from '../errors.ts';
 import type { TierPolicy } from '../repository/common-schema.ts';
 
 export type Tier = 'edge' | 'origin';
 
-/** Why a request runs where it runs. Closed: callers read it in `Edgewise-Reason`. */
+/** Why a request runs in its tier. A closed list: callers read it in `Edgewise-Reason`. */
 export type PlacementReason =
   /** The request is bound to a jurisdiction and only this tier is in it. */
   | 'residency'
@@ -21,32 +21,32 @@ export type PlacementReason =
   | 'model-policy'
   /** The caller asked for this tier with the `Edgewise-Tier` header. */
   | 'caller-wish'
-  /** The alias splits its traffic between tiers, and this request fell to this one. */
+  /** The alias splits its traffic between tiers, and the split chose this one. */
   | 'alias-split'
-  /** Placement was free and the model fits the isolate. */
+  /** Nothing bars the edge or speaks for the origin, and the model fits the isolate. */
   | 'fits-edge'
   /** The model does not fit the isolate. */
   | 'exceeds-edge-memory'
-  /** Nothing bounds what a request to the model costs. */
+  /** The cost of a request to the model is unbounded. */
   | 'unbounded-cost'
-  /** The model should fit, and ran out of memory in this isolate before. */
+  /** The model should fit, but ran out of memory in this isolate before. */
   | 'edge-out-of-memory'
-  /** The request would take more time than the edge gives to one. */
+  /** The request is expected to take longer than the edge allows for one request. */
   | 'exceeds-edge-cpu'
-  /** The request is expected to take too long at the edge, and is one of the few that try whether it does. */
+  /** The request is expected to take too long at the edge, and is one of the few that run there to check the estimate. */
   | 'edge-trial'
-  /** The edge has too much to do. */
+  /** The edge is overloaded. */
   | 'edge-busy'
   /** The edge could not load the model. */
   | 'edge-load-failed'
-  /** The origin was wanted and cannot answer. */
+  /** The origin was chosen and cannot answer. */
   | 'origin-unavailable'
   /** The request was sent to an origin server itself. */
   | 'origin-server';
 
 /**
- * What the origin pool has for the model: `able`, an endpoint that answers; `failing`, only endpoints that do not;
- * `foreign`, endpoints, but none in the request's jurisdiction; `none`.
+ * Whether the origin pool can serve the model: `able`, an endpoint answers; `failing`, only endpoints that do not answer;
+ * `foreign`, endpoints, but none in the request's jurisdiction; `none`, no endpoint.
  */
 export type OriginAbility = 'able' | 'failing' | 'foreign' | 'none';
 
@@ -54,24 +54,24 @@ export interface PlacementFacts {
   readonly policy: TierPolicy;
   /** Whether the licence lets the weights be used at the edge. */
   readonly edgePermitted: boolean;
-  /** Whether the edge is in the jurisdiction that the request is bound to; true where it is bound to none. */
+  /** Whether the edge is in the jurisdiction that the request is bound to; true if it is bound to none. */
   readonly edgeInJurisdiction: boolean;
-  /** Peak WASM memory measured at publish time; undefined for a model that was never measured for the edge. */
+  /** Peak WASM memory measured at publish time; undefined for a model that was not measured for the edge. */
   readonly edgePeakBytes: number | undefined;
   readonly edgeCapBytes: number;
-  /** Nothing bounds what a request to the model costs: one of them may take the isolate for good. */
+  /** The cost of a request to the model is unbounded: one request could block the isolate for good. */
   readonly edgeUnbounded: boolean;
-  /** The model ran out of memory in this isolate: it is for the origin from then on, where an origin can have it. */
+  /** The model ran out of memory in this isolate: it goes to the origin from then on, if an origin can serve it. */
   readonly ranOutOfMemory: boolean;
-  /** What this request is expected to take at the edge, and the most that it may where the origin can answer. */
+  /** Expected run time of this request at the edge, and the limit if the origin can answer. */
   readonly edgeCostMs: number;
   readonly edgeBudgetMs: number;
-  /** How long it is expected to wait for those before it, and the longest that it shall where the origin can answer. */
+  /** Expected wait behind earlier requests at the edge, and the limit if the origin can answer. */
   readonly edgeWaitMs: number;
   readonly maxEdgeWaitMs: number;
   readonly origin: OriginAbility;
   readonly wish: Tier | undefined;
-  /** What the alias's split says, where it splits between tiers. */
+  /** The tier that the alias's split chose; undefined if the alias does not split between tiers. */
   readonly split: Tier | undefined;
 }
 
@@ -79,13 +79,13 @@ export type Placement =
   | { readonly tier: Tier; readonly reason: PlacementReason }
   | { readonly refused: ErrorCode; readonly because: string };
 
-/** Why a tier cannot have the request. */
+/** Why a tier cannot serve the request. */
 interface Bar {
   readonly code: ErrorCode;
   readonly because: string;
-  /** What this makes the reason for the other tier. */
+  /** The reason given for the other tier. */
   readonly reason: PlacementReason;
-  /** Found out while running: a wish does not insist against it. */
+  /** True for a bar that was found at run time: a caller's wish for the tier is then ignored, not refused. */
   readonly passing?: true;
 }
 
@@ -93,28 +93,28 @@ export function decidePlacement(facts: PlacementFacts): Placement {
   const { wish } = facts;
   const bars = { edge: edgeBar(facts), origin: originBar(facts) };
   const { edge, origin } = bars;
-  if (edge !== undefined && origin !== undefined) return refusal(edge, origin, wish);
+  if (edge !== undefined && origin !== undefined) return refuseBoth(edge, origin, wish);
   const wished = wish === undefined ? undefined : bars[wish];
-  if (wished !== undefined && wished.passing !== true) return refused(wished);
+  if (wished !== undefined && wished.passing !== true) return refuse(wished);
   if (edge !== undefined) return { tier: 'origin', reason: edge.reason };
   if (origin !== undefined)
     return {
       tier: 'edge',
       reason: wish === 'edge' && facts.policy === 'auto' ? 'caller-wish' : origin.reason,
     };
-  const choice = free(facts);
+  const choice = chooseTier(facts);
   return choice.tier === 'origin' && facts.origin === 'failing'
     ? { tier: 'edge', reason: 'origin-unavailable' }
     : choice;
 }
 
-/** Why `tier` cannot have the request whatever it asks, as the reason for the other tier; undefined where it can. */
-export function barred(tier: Tier, facts: PlacementFacts): PlacementReason | undefined {
+/** Returns why `tier` cannot serve any request with these facts, as the reason for the other tier; undefined if it can. */
+export function barReason(tier: Tier, facts: PlacementFacts): PlacementReason | undefined {
   return (tier === 'edge' ? edgeBar(facts) : originBar(facts))?.reason;
 }
 
-/** Neither tier is barred. */
-function free(facts: PlacementFacts): { readonly tier: Tier; readonly reason: PlacementReason } {
+/** Chooses a tier when neither is barred. */
+function chooseTier(facts: PlacementFacts): { readonly tier: Tier; readonly reason: PlacementReason } {
   const { wish, split } = facts;
   if (wish !== undefined) return { tier: wish, reason: 'caller-wish' };
   if (split !== undefined) return { tier: split, reason: 'alias-split' };
@@ -156,7 +156,7 @@ function edgeBar(facts: PlacementFacts): Bar | undefined {
       reason: 'unbounded-cost',
     };
   }
-  // Where no origin could take it, it is tried here again.
+  // If no origin can serve it, it is tried here again.
   if (facts.ranOutOfMemory && originBar(facts) === undefined) {
     return {
       code: 'no_capacity',
@@ -193,28 +193,28 @@ function originBar({ policy, origin }: PlacementFacts): Bar | undefined {
   return undefined;
 }
 
-const nobodyInJurisdiction = {
+const noTierInJurisdiction = {
   code: 'residency_unavailable',
   because:
     'neither this edge nor an origin server for it is in the jurisdiction that the request is bound to',
 } as const;
 
-/** Both tiers are barred: what the caller hears is what a person could change. */
-function refusal(edge: Bar, origin: Bar, wish: Tier | undefined): Placement {
-  if (edge.reason === 'residency' && origin.reason !== 'model-policy') return refused(nobodyInJurisdiction);
-  if (wish === 'edge' && edge.reason === 'model-policy') return refused(edge);
-  if (wish === 'origin' && origin.reason === 'model-policy') return refused(origin);
-  if (origin.reason === 'model-policy') return refused(edge);
-  return refused(wish === 'edge' ? edge : origin);
+/** Both tiers are barred: the refusal names the bar that the caller or operator can change. */
+function refuseBoth(edge: Bar, origin: Bar, wish: Tier | undefined): Placement {
+  if (edge.reason === 'residency' && origin.reason !== 'model-policy') return refuse(noTierInJurisdiction);
+  if (wish === 'edge' && edge.reason === 'model-policy') return refuse(edge);
+  if (wish === 'origin' && origin.reason === 'model-policy') return refuse(origin);
+  if (origin.reason === 'model-policy') return refuse(edge);
+  return refuse(wish === 'edge' ? edge : origin);
 }
 
-function refused({ code, because }: Pick<Bar, 'code' | 'because'>): Placement {
+function refuse({ code, because }: Pick<Bar, 'code' | 'because'>): Placement {
   return { refused: code, because };
 }
 
 /**
- * Whether a request that failed in its tier with `code` may be answered by the other one, and the reason that the answer
- * then carries. Undefined: no. A bar stands here as it does in `decidePlacement`.
+ * Returns the reason with which the other tier may answer a request that failed in tier `from` with `code`; undefined if it
+ * may not. The bars of `decidePlacement` apply here too.
  */
 export function fallback(from: Tier, code: ErrorCode, facts: PlacementFacts): PlacementReason | undefined {
   if (from === 'origin') {
@@ -223,10 +223,10 @@ export function fallback(from: Tier, code: ErrorCode, facts: PlacementFacts): Pl
   return originBar(facts) === undefined ? edgeFailures.get(code) : undefined;
 }
 
-/** `deadline_exceeded`: of the origin's share of the time; whether the caller's own is left is for who asks. */
+/** `deadline_exceeded` means the origin's share of the time; the caller of `fallback` checks whether there is time left. */
 const originFailures: ReadonlySet<ErrorCode> = new Set([
   'origin_unavailable',
-  // None of its jurisdiction: an edge of that jurisdiction may have it.
+  // No origin of its jurisdiction: an edge of that jurisdiction may serve it.
   'residency_unavailable',
   'overloaded',
   'model_not_ready',
@@ -234,7 +234,7 @@ const originFailures: ReadonlySet<ErrorCode> = new Set([
   'deadline_exceeded',
 ]);
 
-/** What the edge may fail with without having found the request wrong. Wrong bytes of a model are none: that fails closed. */
+/** Failures of the edge that do not mean that the request is invalid. Corrupt model bytes are not among them: that fails closed. */
 const edgeFailures: ReadonlyMap<ErrorCode, PlacementReason> = new Map([
   ['no_capacity', 'edge-out-of-memory'],
   ['overloaded', 'edge-busy'],

@@ -1,4 +1,4 @@
-/** What this isolate knows of one endpoint of the pool. Plain data: nothing here belongs to a request, or waits. */
+/** What this isolate knows about one endpoint of the pool. Plain data: no request owns it, and nothing in it waits. */
 import { Doubt } from './doubt.ts';
 import {
   EndpointHealth,
@@ -6,9 +6,10 @@ import {
   type HealthChange,
   type HealthTicket,
 } from './endpoint-health.ts';
+import type { EndpointSnapshot } from './endpoint-snapshot.ts';
 import { Holds } from './holds.ts';
 import { LatencyWindow } from './latency-window.ts';
-import { ModelStandings, type StandingSnapshot } from './model-standings.ts';
+import { ModelStandings } from './model-standings.ts';
 import { PeakEwma } from './peak-ewma.ts';
 import type { Candidate, HoldReason } from './picker.ts';
 import type { AttemptOutcome, Endpoint, LeaseEnd } from './types.ts';
@@ -17,11 +18,11 @@ import type { AttemptOutcome, Endpoint, LeaseEnd } from './types.ts';
 export interface AttemptLease {
   readonly endpoint: Endpoint;
   readonly model: string;
-  /** What the endpoint holds against the model is held against this version alone. */
+  /** `name@version`, or `name`: failures are counted per version. */
   readonly key: string;
   readonly beganMs: number;
   readonly ticket: HealthTicket;
-  /** The model's own at this endpoint; undefined while it has not failed here. */
+  /** Ticket of the model at this endpoint; undefined if the model has not failed here. */
   readonly modelTicket: HealthTicket | undefined;
 }
 
@@ -30,50 +31,15 @@ export interface EndpointHealthChange extends HealthChange {
   readonly model?: string;
 }
 
-/** What a probe that depends on no model found. */
+/** The result of a readiness probe, which depends on no model. */
 export type ProbeFinding =
   | { readonly isReady: true }
   | { readonly isReady: false /** For the log. */; readonly reason: string };
 
-/** What may be ejected: the endpoint, or a model at it. Asked only when it matters. */
+/** Whether the endpoint, or `model` at it, may be ejected. Called only when an ejection depends on it. */
 export type MayEject = (model?: string) => boolean;
 
-export interface EndpointSnapshot {
-  readonly name: string;
-  readonly protocol: 'oip' | 'openai';
-  readonly region?: string;
-  readonly jurisdiction?: string;
-  readonly weight: number;
-  readonly state: EndpointState;
-  readonly inFlight: number;
-  /** Attempts that were begun here. */
-  readonly requests: number;
-  readonly failures: number;
-  /** Attempts that failed for their model or their request; they say nothing of the endpoint. */
-  readonly modelFailures: number;
-  /** Attempts without an answer, where the caller may be the reason. */
-  readonly unclear: number;
-  /** Attempts that another one, or the deadline, overtook. */
-  readonly overtaken: number;
-  readonly busy: number;
-  /** How often it was put out. */
-  readonly ejections: number;
-  /** Until it is probed; 0 when healthy or due. */
-  readonly outForMs: number;
-  /** Until it may be asked again, as it said itself. */
-  readonly heldForMs: number;
-  /** Peak EWMA; 0 where nothing is known, or was used for long. */
-  readonly latencyMs: number;
-  /** Of its last 128 answers. */
-  readonly p50Ms?: number;
-  readonly p95Ms?: number;
-  /** As it reported last, in the last 10 s. */
-  readonly utilisation?: number;
-  /** Models that keep failing here and are kept from this endpoint. */
-  readonly keptOut: readonly StandingSnapshot[];
-}
-
-/** What is not heard of for so long after it must have ended is not in flight any more. */
+/** An attempt that has not ended so long after its timeout counts as no longer in flight. */
 const leaseSlackMs = 5000;
 const reportMaxAgeMs = 10_000;
 const minHeadroom = 0.1;
@@ -85,7 +51,7 @@ export class PooledEndpoint implements Candidate {
   readonly #doubt = new Doubt();
   readonly #latency = new PeakEwma();
   readonly #latencies = new LatencyWindow();
-  /** The oldest first. */
+  /** Attempts in flight, the oldest first. */
   readonly #leases = new Set<AttemptLease>();
   readonly #holds = new Holds();
   #report: { readonly utilisation: number; readonly atMs: number } | undefined;
@@ -104,28 +70,28 @@ export class PooledEndpoint implements Candidate {
     return this.#leases.size;
   }
 
-  /** The worse of the endpoint's state and of the model's at it. */
+  /** Returns the worse of the endpoint's state and the model's state at the endpoint. */
   stateFor(key: string): EndpointState {
     const ofModel = this.#standings.of(key)?.state ?? 'healthy';
     const { state } = this.health;
     return state === 'healthy' || ofModel === 'ejected' ? ofModel : state;
   }
 
-  /** Whether a request of the model would be a probe: of the endpoint, of the model at it, or of both. */
+  /** Whether a request for the model would be a probe: of the endpoint, of the model at it, or of both. */
   isProbeDue(key: string, nowMs: number, overdueMs: number): boolean {
     const standing = this.#standings.of(key);
     const isModelOut = standing !== undefined && standing.state !== 'healthy';
-    // A model that fails here anyway would show nothing of the endpoint.
+    // A model that fails here anyway would show nothing about the endpoint.
     if (isModelOut && !standing.isProbeDue(nowMs, overdueMs)) return false;
     return this.health.state === 'healthy' ? isModelOut : this.health.isProbeDue(nowMs, overdueMs);
   }
 
-  /** Milliseconds until a request of the model may be a probe; 0 when it is in, or due. */
+  /** Returns the milliseconds until a request for the model may be a probe; 0 if it is healthy or a probe is due. */
   outForMs(key: string, nowMs: number): number {
     return Math.max(this.health.outForMs(nowMs), this.#standings.of(key)?.outForMs(nowMs) ?? 0);
   }
 
-  /** Whether the model fails here, or did a moment ago. */
+  /** Whether the model fails here, or failed recently. */
   isFailingFor(key: string, nowMs: number): boolean {
     const standing = this.#standings.of(key);
     return standing !== undefined && (standing.state !== 'healthy' || standing.recentFailures(nowMs) > 0);
@@ -135,14 +101,15 @@ export class PooledEndpoint implements Candidate {
     return this.#holds.of(key, nowMs)?.why;
   }
 
-  /** Milliseconds until it may be asked for the model again, as far as it said so itself. */
+  /** Returns the milliseconds until the endpoint accepts requests for the model again, as it said itself. */
   heldForMs(key: string, nowMs: number): number {
     return this.#holds.leftMs(key, nowMs);
   }
 
   /**
-   * An endpoint that fails at once has nothing in flight and would be chosen again and again until it is ejected, which
-   * at a few requests a second costs more retries than there are: each failure in a row counts as a share of its room.
+   * Returns the requests in flight relative to the free capacity. An endpoint that fails at once has nothing in flight and
+   * would be chosen again and again until it is ejected, which at a few requests a second exceeds the retry budget: so
+   * each failure in a row multiplies the load.
    */
   load(key: string, nowMs: number): number {
     const headroom = Math.max(minHeadroom, 1 - Math.max(0, this.#utilisation(nowMs) ?? 0));
@@ -170,9 +137,9 @@ export class PooledEndpoint implements Candidate {
   }
 
   /**
-   * Idempotent.
+   * Records the end of an attempt. Idempotent.
    *
-   * @returns the changes of state that it led to.
+   * @returns the changes of state that it caused.
    */
   end(
     lease: AttemptLease,
@@ -183,8 +150,8 @@ export class PooledEndpoint implements Candidate {
     if (!this.#leases.delete(lease)) return [];
     const { key } = lease;
     const { outcome, load } = end;
-    this.#count(outcome);
-    this.#time(end, nowMs - lease.beganMs, nowMs);
+    this.#countOutcome(outcome);
+    this.#recordLatency(end, nowMs - lease.beganMs, nowMs);
     if (load !== undefined) this.#report = { utilisation: load.utilisation, atMs: nowMs };
     this.#holds.add(key, end, nowMs);
     const ofEndpoint = this.#endForEndpoint(lease, end, nowMs, mayEject);
@@ -216,31 +183,31 @@ export class PooledEndpoint implements Candidate {
     });
     if (change !== undefined || !isDoubt || !this.#doubt.failsEveryModel) return change;
     this.#doubt.clear();
-    // Only suspect: a caller may bring this about, with several models of which none is asked for by others.
-    return this.health.putOut(
+    // Only suspect: a caller could cause this with several models that no other caller uses.
+    return this.health.eject(
       { nowMs, reason, mayEject: () => false },
       'several models failed, none succeeded',
     );
   }
 
-  /** Whether a probe that depends on no model is to be made now; counts on it that it is. */
+  /** Whether the endpoint must be probed now. The caller must start the probe if true. */
   takeProbe(nowMs: number): boolean {
     return this.#doubt.takeProbe(nowMs);
   }
 
-  /** Takes in what such a probe found. @returns the change of state that it led to. */
-  probed(found: ProbeFinding, nowMs: number, mayEject: MayEject): HealthChange | undefined {
+  /** Applies the result of a readiness probe. @returns the change of state that it caused. */
+  applyProbe(result: ProbeFinding, nowMs: number, mayEject: MayEject): HealthChange | undefined {
     this.#doubt.clear();
-    return found.isReady
-      ? this.health.letIn(nowMs)
-      : this.health.putOut({ nowMs, reason: found.reason, mayEject: () => mayEject() }, 'it is not ready');
+    return result.isReady
+      ? this.health.readmit(nowMs)
+      : this.health.eject({ nowMs, reason: result.reason, mayEject: () => mayEject() }, 'it is not ready');
   }
 
   /**
-   * Takes back what will never end: on Cloudflare a request that is cancelled does not go on. All attempts here may take
-   * equally long, so the oldest are first.
+   * Ends the attempts that will never end by themselves: on Cloudflare a cancelled request does not continue. All attempts
+   * have the same timeout, so the oldest expire first.
    */
-  takeBack(nowMs: number): void {
+  endExpired(nowMs: number): void {
     if (this.#leases.size === 0) return;
     const beforeMs = nowMs - this.endpoint.config.timeoutMs - leaseSlackMs;
     for (const lease of this.#leases) {
@@ -279,7 +246,7 @@ export class PooledEndpoint implements Candidate {
     };
   }
 
-  #count(outcome: AttemptOutcome): void {
+  #countOutcome(outcome: AttemptOutcome): void {
     if (outcome === 'failure') this.#failures += 1;
     else if (outcome === 'model-failure') this.#modelFailures += 1;
     else if (outcome === 'unclear') this.#unclear += 1;
@@ -287,12 +254,12 @@ export class PooledEndpoint implements Candidate {
     else if (outcome === 'busy') this.#busy += 1;
   }
 
-  #time({ outcome, answered }: LeaseEnd, elapsedMs: number, nowMs: number): void {
+  #recordLatency({ outcome, answered }: LeaseEnd, elapsedMs: number, nowMs: number): void {
     if (answered === true) {
       this.#latency.observe(elapsedMs, nowMs);
       this.#latencies.add(elapsedMs);
     } else if (outcome === 'failure' || outcome === 'overtaken' || outcome === 'abandoned') {
-      // It would have taken longer; that it failed soon says nothing.
+      // It would have taken longer: the time so far is a lower bound.
       this.#latency.observeAtLeast(elapsedMs, nowMs);
     }
   }

@@ -1,27 +1,27 @@
-/** Asks endpoints of the pool whether they are ready, away from any request: for the cron trigger, and where one is in doubt. */
+/** Probes whether endpoints of the pool are ready, independently of any request: for the cron trigger, and for an endpoint in doubt. */
 import type { Clock } from '../async/clock.ts';
 import { type EndpointCapabilities, readCapabilities } from './capabilities.ts';
 import { failure, release, sendToEndpoint } from './endpoint-request.ts';
-import { type EndpointStatus, type PoolHealth, poolHealthSchemaId } from './pool-snapshot.ts';
+import { type EndpointStatus, type PoolHealth, poolHealthSchemaId } from './pool-health.ts';
 import type { ProbeFinding } from './pooled-endpoint.ts';
 import { AttemptError, type Endpoint } from './types.ts';
 
 export interface ProbeOptions {
   readonly clock: Clock;
-  /** Of all that one endpoint is asked. */
+  /** Time for all requests of one probe. */
   readonly timeoutMs: number;
-  /** What was found the last time, whose `since` and capabilities hold where nothing new is learned. */
+  /** The previous results, whose `since` and capabilities are kept if nothing new is learned. */
   readonly before?: PoolHealth | undefined;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly wallClock?: () => number;
-  /** For the log: why an endpoint was found down. */
+  /** Called for each endpoint that is down, for the log. */
   readonly onDown?: (down: { readonly endpoint: string; readonly reason: string }) => void;
 }
 
-/** Connections of one Worker invocation that may wait for headers (Cloudflare, Workers limits). */
+/** Connections of one Worker invocation that may wait for headers at once (Cloudflare, Workers limits). */
 const maxWaiting = 6;
 
-/** Never throws: an endpoint that cannot be asked is down. */
+/** Probes all endpoints. Never throws: an endpoint that cannot be reached is down. */
 export async function probeEndpoints(
   endpoints: readonly Endpoint[],
   options: ProbeOptions,
@@ -33,20 +33,20 @@ export async function probeEndpoints(
   const worker = async () => {
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
       const { name } = next.config;
-      found.set(name, healthOf(await probe(next, options), before?.endpoints[name], checkedAt));
+      found.set(name, statusAfter(await probe(next, options), before?.endpoints[name], checkedAt));
     }
   };
   await Promise.all(Array.from({ length: maxWaiting }, worker));
   return { schema: poolHealthSchemaId, checkedAt, endpoints: Object.fromEntries(found) };
 }
 
-interface Finding {
+interface ProbeOutcome {
   readonly state: EndpointStatus['state'];
   readonly capabilities?: EndpointCapabilities | undefined;
 }
 
-function healthOf(
-  { state, capabilities }: Finding,
+function statusAfter(
+  { state, capabilities }: ProbeOutcome,
   before: EndpointStatus | undefined,
   checkedAt: string,
 ): EndpointStatus {
@@ -58,22 +58,22 @@ function healthOf(
   };
 }
 
-/** Whether the endpoint says that it is ready. Never throws: one that cannot be asked is not. */
+/** Probes whether the endpoint says that it is ready. Never throws: an endpoint that cannot be reached is not ready. */
 export async function probeReadiness(
   endpoint: Endpoint,
   options: Pick<ProbeOptions, 'clock' | 'timeoutMs'>,
 ): Promise<ProbeFinding> {
   try {
-    await within(options, (signal) => checkReady(endpoint, signal));
+    await withTimeout(options, (signal) => checkReady(endpoint, signal));
     return { isReady: true };
   } catch (error) {
     return { isReady: false, reason: reasonOf(error) };
   }
 }
 
-async function probe(endpoint: Endpoint, options: ProbeOptions): Promise<Finding> {
+async function probe(endpoint: Endpoint, options: ProbeOptions): Promise<ProbeOutcome> {
   try {
-    return await within(options, async (signal) => {
+    return await withTimeout(options, async (signal) => {
       await checkReady(endpoint, signal);
       return { state: 'up', capabilities: await capabilitiesOf(endpoint, signal) };
     });
@@ -83,7 +83,7 @@ async function probe(endpoint: Endpoint, options: ProbeOptions): Promise<Finding
   }
 }
 
-async function within<T>(
+async function withTimeout<T>(
   { clock, timeoutMs }: Pick<ProbeOptions, 'clock' | 'timeoutMs'>,
   ask: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
@@ -98,7 +98,7 @@ async function within<T>(
   }
 }
 
-/** By the status alone: the protocol's servers do not agree on a body. @throws AttemptError */
+/** Checks readiness by the status alone, because servers do not agree on a body. @throws AttemptError if it is not ready. */
 async function checkReady(endpoint: Endpoint, signal: AbortSignal): Promise<void> {
   const path = endpoint.config.protocol === 'oip' ? '/v2/health/ready' : '/v1/models';
   const response = await sendToEndpoint(endpoint, { method: 'GET', path, signal });
@@ -106,7 +106,7 @@ async function checkReady(endpoint: Endpoint, signal: AbortSignal): Promise<void
   if (!response.ok) throw failure(`answered GET ${path} with status ${response.status}`);
 }
 
-/** Undefined where there is nothing to ask, or no answer that can be read: it is ready all the same. */
+/** Reads the capabilities; undefined if there is nothing to read or the answer is unreadable. The endpoint is ready regardless. */
 async function capabilitiesOf(
   endpoint: Endpoint,
   signal: AbortSignal,
@@ -122,6 +122,6 @@ async function capabilitiesOf(
 }
 
 function reasonOf(error: unknown): string {
-  const said = error instanceof AttemptError ? error.error.cause : error;
-  return said instanceof Error ? said.message : String(said);
+  if (error instanceof AttemptError) return error.reason;
+  return error instanceof Error ? error.message : String(error);
 }

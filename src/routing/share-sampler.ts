@@ -1,22 +1,22 @@
 /**
- * Picks a share of what passes, each with that probability, and never more than the share: of every 1 ÷ share requests in
- * a row one, at a random place among them. Throwing a die for each would pick in bursts; counting would pick the same kind
- * of request again and again where requests come in a pattern.
+ * Samples a share of the requests, each with that probability, and never more than the share: one of every 1 ÷ share
+ * requests in a row, at a random place among them. Independent random picks would come in bursts; counting would pick the
+ * same kind of request again and again if requests arrive in a pattern.
  */
 export class ShareSampler {
   readonly #random: () => number;
-  /** Shares that passed since the present stretch began, which is 1 long; below 0 where the last one was left early. */
+  /** Sum of shares since the current stretch of length 1 began; below 0 if the pick before came early in its stretch. */
   #passed = 0;
-  /** Where in the stretch a request is picked. */
+  /** Position within the stretch at which a request is picked. */
   #point: number;
 
-  /** @param random 0 to 1, 1 itself excluded. */
+  /** @param random Returns a number from 0 to 1, 1 excluded. */
   constructor(random: () => number) {
     this.#random = random;
     this.#point = random();
   }
 
-  /** @param share Above 0, at most 1; another one from request to request is fine. */
+  /** Reports whether to pick this request. @param share Above 0, at most 1; it may differ from request to request. */
   pick(share: number): boolean {
     this.#passed += share;
     if (this.#passed <= this.#point) return false;

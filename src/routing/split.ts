@@ -1,8 +1,8 @@
 /**
- * Which arm of a split a caller falls to. Pure, and the same everywhere: a hash of the caller's key is a point between 0
- * and 100, and the arms lie there one after the other in their order. So a caller stays in its arm as long as the arms
- * stay, and when a percentage changes only those move that a boundary passes over: an arm that grows at a neighbour's
- * cost takes callers in and sends none away.
+ * Chooses the arm of a split for a caller. Pure, and the same in every isolate: a hash of the caller's key is a point from
+ * 0 to 100, and the arms divide that range in their order. So a caller stays in its arm as long as the arms stay the same.
+ * When a percentage changes, only callers whose point a boundary passes move: an arm that grows at a neighbour's cost gains
+ * callers and loses none.
  */
 export function chooseArm<A extends { readonly percent: number }>(
   arms: readonly A[],
@@ -14,18 +14,18 @@ export function chooseArm<A extends { readonly percent: number }>(
     end += arm.percent;
     if (point < end) return arm;
   }
-  // Fractions may add up to a hair less than 100.
+  // Fractions may add up to slightly less than 100.
   return arms.at(-1);
 }
 
-/** 0 to 100, 100 itself excluded. */
+/** Returns a number from 0 to 100, 100 excluded. */
 export function pointOf(key: string): number {
   return (hash32(key) / 2 ** 32) * 100;
 }
 
 /**
  * FNV-1a over the UTF-16 units (https://datatracker.ietf.org/doc/html/draft-eastlake-fnv), then the finaliser of
- * MurmurHash3: FNV alone leaves the upper bits of keys that differ in their last character close to one another.
+ * MurmurHash3: with FNV alone, keys that differ in their last character have similar upper bits.
  */
 function hash32(text: string): number {
   let hash = 0x811c9dc5;

@@ -269,7 +269,7 @@ describe('a new tenant', () => {
         residency,
       });
       expect(body).toEqual({ error: expect.stringContaining('residency') });
-      expect(body).toEqual({ error: expect.stringContaining('a country as ISO 3166 has it') });
+      expect(body).toEqual({ error: expect.stringContaining('an ISO 3166 country code') });
     },
   );
 

@@ -36,7 +36,7 @@ describe('readConfig()', () => {
 
   it('refuses two letters that are no country as a jurisdiction', () => {
     for (const code of ['aa', 'uk', 'EU']) {
-      expect(() => readConfig({ EDGEWISE_JURISDICTION: code })).toThrow('a country as ISO 3166 has it');
+      expect(() => readConfig({ EDGEWISE_JURISDICTION: code })).toThrow('an ISO 3166 country code');
     }
     for (const code of ['eu', 'de', 'fedramp-high']) {
       expect(readConfig({ EDGEWISE_JURISDICTION: code }).placement.jurisdiction).toBe(code);
@@ -50,7 +50,7 @@ describe('readConfig()', () => {
     ]);
   });
 
-  it('names the key, the value and what was wanted', () => {
+  it('names the key, the value and what was expected', () => {
     expect(() => readConfig({ EDGEWISE_MEMORY_CAP_MIB: 'lots' })).toThrow(
       'configuration EDGEWISE_MEMORY_CAP_MIB: "lots" is not usable: expected a whole number',
     );
@@ -83,7 +83,7 @@ describe('readConfig()', () => {
   it('does not start without the keys that answers are accounted for with', () => {
     for (const key of ['EDGEWISE_SIGNING_KEYS', 'EDGEWISE_LOG_KEY', 'EDGEWISE_RECORDS_KEYS']) {
       expect(() => readVariables({ ...testGovernanceBindings, [key]: undefined }), key).toThrow(
-        `configuration ${key} is not set: wanted as \`edgewise secrets generate\` makes it`,
+        `configuration ${key} is not set: expected the value that \`edgewise secrets generate\` prints`,
       );
     }
   });

@@ -62,7 +62,7 @@ describe('readNodeConfig()', () => {
   it.each([
     [
       {},
-      'EDGEWISE_REPOSITORY_DIR is not set: wanted where the models are, this folder or EDGEWISE_UPSTREAM_URL',
+      'EDGEWISE_REPOSITORY_DIR is not set: expected the folder of the models, or EDGEWISE_UPSTREAM_URL instead',
     ],
     [
       { ...directory, ...upstream },
@@ -70,11 +70,11 @@ describe('readNodeConfig()', () => {
     ],
     [
       { EDGEWISE_UPSTREAM_URL: 'https://x.example' },
-      'EDGEWISE_UPSTREAM_KEY is not set: wanted the admin key',
+      'EDGEWISE_UPSTREAM_KEY is not set: expected a key of EDGEWISE_UPSTREAM_URL',
     ],
     [
       { ...upstream, EDGEWISE_UPSTREAM_URL: 'x.example' },
-      'EDGEWISE_UPSTREAM_URL: "x.example" is not usable: wanted',
+      'EDGEWISE_UPSTREAM_URL: "x.example" is not usable: expected',
     ],
     [{ ...directory, EDGEWISE_PORT: '70000' }, 'EDGEWISE_PORT: "70000" is not usable'],
     [
@@ -83,12 +83,12 @@ describe('readNodeConfig()', () => {
     ],
     [
       { ...directory, EDGEWISE_EXECUTION_PROVIDERS: 'gpu' },
-      'EDGEWISE_EXECUTION_PROVIDERS: "gpu" is not usable: wanted',
+      'EDGEWISE_EXECUTION_PROVIDERS: "gpu" is not usable: expected',
     ],
-    [{ ...directory, EDGEWISE_EXECUTION_PROVIDERS: ',' }, 'is not usable: wanted at least one'],
+    [{ ...directory, EDGEWISE_EXECUTION_PROVIDERS: ',' }, 'is not usable: expected at least one'],
     [
       { ...directory, EDGEWISE_PRELOAD: 'a b' },
-      'EDGEWISE_PRELOAD: "a b" is not usable: wanted names of models',
+      'EDGEWISE_PRELOAD: "a b" is not usable: expected names of models',
     ],
     [
       { ...directory, EDGEWISE_CALLER_KEYS_SHA256: 'x' },

@@ -16,14 +16,14 @@ describe('a name that starts with EDGEWISE_ and is no key', () => {
     ['EDGEWISE_OPENMODELS', 'EDGEWISE_OPEN_MODELS'],
     ['edgewise_log', 'EDGEWISE_LOG'],
   ])('%s is warned of, with the near one', (name, near) => {
-    const warning = `${name} is no configuration key of this server and has no effect; did you mean ${near}?`;
+    const warning = `${name} is not a configuration key of this server and has no effect; did you mean ${near}?`;
     expect(worker({ [name]: '1' }).warnings).toEqual([warning]);
     expect(origin({ [name]: '1' }).warnings).toEqual([warning]);
   });
 
   it('is warned of without a guess when no key is near', () => {
     expect(worker({ EDGEWISE_COLOUR: 'blue' }).warnings).toEqual([
-      'EDGEWISE_COLOUR is no configuration key of this server and has no effect',
+      'EDGEWISE_COLOUR is not a configuration key of this server and has no effect',
     ]);
   });
 
@@ -79,7 +79,7 @@ describe('what npm start is given', () => {
 
   it('is warned of where it means nothing', () => {
     expect(assignStartVariables({ EDGEWISE_CORS_ORIGIN: '*' }).warnings).toEqual([
-      'EDGEWISE_CORS_ORIGIN is no configuration key of this server and has no effect; did you mean EDGEWISE_CORS_ORIGINS?',
+      'EDGEWISE_CORS_ORIGIN is not a configuration key of this server and has no effect; did you mean EDGEWISE_CORS_ORIGINS?',
     ]);
   });
 });

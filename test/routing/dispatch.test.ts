@@ -185,7 +185,7 @@ describe('dispatch', () => {
     }
     expect(probed.map(({ config }) => config.name)).toEqual(['a']);
     const endpoint = probed[0] ?? expect.unreachable();
-    pool.probed(endpoint, { isReady: false, reason: 'no answer within 5000 ms' });
+    pool.applyProbe(endpoint, { isReady: false, reason: 'no answer within 5000 ms' });
     expect(changes).toEqual([
       {
         endpoint: 'a',
@@ -193,7 +193,7 @@ describe('dispatch', () => {
         reason: 'it is not ready, the last: no answer within 5000 ms; out for 5 s',
       },
     ]);
-    pool.probed(endpoint, { isReady: true });
+    pool.applyProbe(endpoint, { isReady: true });
     expect(pool.snapshot()[0]?.state).toBe('healthy');
   });
 
@@ -434,7 +434,7 @@ describe('a hedged dispatch', () => {
     const begunAt = test.asked.length;
     test.send({ hedge: true });
     test.clock.advance(79);
-    for (let request = 0; request < 50; request += 1) test.pool.arrive({ model: 'm' });
+    for (let request = 0; request < 50; request += 1) test.pool.countRequest({ model: 'm' });
     expect(test.asked).toHaveLength(begunAt + 1);
     test.clock.advance(1);
     expect(test.asked).toHaveLength(begunAt + 2);
@@ -443,7 +443,7 @@ describe('a hedged dispatch', () => {
 
   it('leaves three quarters of the budget to those that are twice as late', async () => {
     const test = await hedging();
-    for (let request = 0; request < 400; request += 1) test.pool.arrive({ model: 'm' });
+    for (let request = 0; request < 400; request += 1) test.pool.countRequest({ model: 'm' });
     const inAll = 9;
     expect(test.pool.budgets().hedgeLimit).toBe(inAll);
     const sent = Array.from({ length: 20 }, () => test.send({ hedge: true }));

@@ -46,10 +46,10 @@ describe('parseOriginPool()', () => {
     [
       'an address that is none',
       [{ url: 'gpu-1' }],
-      /^\[0\]\.url is "gpu-1"; wanted an http or https address/,
+      /^\[0\]\.url is "gpu-1"; expected an http or https address/,
     ],
-    ['another scheme', [{ url: 'ftp://gpu' }], /^\[0\]\.url is "ftp:\/\/gpu"; wanted an http/],
-    ['no address', [{}], /^\[0\]\.url is missing; wanted/],
+    ['another scheme', [{ url: 'ftp://gpu' }], /^\[0\]\.url is "ftp:\/\/gpu"; expected an http/],
+    ['no address', [{}], /^\[0\]\.url is missing; expected/],
     [
       'a time that is none',
       [{ url }, { url, timeoutMs: 'soon' }],
@@ -61,7 +61,7 @@ describe('parseOriginPool()', () => {
     [
       'a secret itself',
       [{ url, auth: { bearerSecret: 'hunter2' } }],
-      /wanted the name of a secret or binding/,
+      /expected the name of a secret or binding/,
     ],
     [
       'a protocol that it does not speak',
@@ -72,29 +72,29 @@ describe('parseOriginPool()', () => {
     [
       'a model that cannot be',
       [{ url, models: ['a b'] }],
-      /^\[0\]\.models\[0\] is "a b"; wanted "\*", "org\/\*"/,
+      /^\[0\]\.models\[0\] is "a b"; expected "\*", "org\/\*"/,
     ],
     [
       'a jurisdiction in capitals',
       [{ url, jurisdiction: 'EU' }],
-      /^\[0\]\.jurisdiction is "EU"; wanted "eu", a country/,
+      /^\[0\]\.jurisdiction is "EU"; expected "eu", an ISO 3166 country code/,
     ],
-    ['one name twice', [{ url }, { url }], /^two endpoints are called "gpu-1\.example\.com", wanted/],
+    ['one name twice', [{ url }, { url }], /^two endpoints are called "gpu-1\.example\.com"; expected/],
     ['no list', { url }, /^the whole is /],
     [
       'too many',
       Array.from({ length: 65 }, (_, at) => ({ url, name: `e${at}` })),
-      /wanted at most 64 endpoints/,
+      /expected at most 64 endpoints/,
     ],
-  ])('refuses %s with the key, the value and what was wanted', (_, document, message) => {
+  ])('refuses %s with the key, the value and what was expected', (_, document, message) => {
     const refused = () => parseOriginPool(JSON.stringify(document));
     expect(refused).toThrow(message);
     expect(refused).toThrow(expect.objectContaining({ code: 'invalid_request' }));
   });
 
-  it('refuses what is no JSON', () => {
+  it('refuses text that is not JSON', () => {
     expect(() => parseOriginPool('https://gpu')).toThrow(
-      '"https://gpu" is no JSON, wanted an array of endpoints',
+      '"https://gpu" is not JSON; expected an array of endpoints',
     );
   });
 });
@@ -107,7 +107,7 @@ describe('servesModel()', () => {
     ['acme', false],
     ['acmee/score', false],
     ['mlp', false],
-  ])('%s: %j', (name, wanted) => {
-    expect(endpoint && servesModel(endpoint, name)).toBe(wanted);
+  ])('%s: %j', (name, expected) => {
+    expect(endpoint && servesModel(endpoint, name)).toBe(expected);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { AttemptLease, AttemptRequest, EndpointPool } from '../../src/routing/endpoint-pool.ts';
+import type { AttemptRequest, EndpointPool } from '../../src/routing/endpoint-pool.ts';
+import type { AttemptLease } from '../../src/routing/pooled-endpoint.ts';
 import type { LeaseEnd } from '../../src/routing/types.ts';
 import { testPool } from './pool-support.ts';
 
@@ -323,7 +324,7 @@ describe('EndpointPool', () => {
 
   it('shows its budgets', () => {
     const { pool } = testPool(1);
-    for (let request = 0; request < 100; request += 1) pool.arrive({ model: 'm' });
+    for (let request = 0; request < 100; request += 1) pool.countRequest({ model: 'm' });
     pool.retries.spend();
     pool.hedges.spend();
     expect(pool.budgets()).toEqual({

@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { changed, isCurrent, type PoolHealth, parsePoolHealth } from '../../src/routing/pool-snapshot.ts';
+import {
+  isCurrent,
+  isWorthWriting,
+  type PoolHealth,
+  parsePoolHealth,
+} from '../../src/routing/pool-health.ts';
 import { type ProbeOptions, probeEndpoints } from '../../src/routing/probe.ts';
 import type { Endpoint } from '../../src/routing/types.ts';
 import { ManualClock } from '../support/clock.ts';
@@ -139,7 +144,7 @@ describe('parsePoolHealth()', () => {
   });
 });
 
-describe('changed()', () => {
+describe('isWorthWriting()', () => {
   const binary = { ...up, capabilities: { binary: true } };
 
   it.each<[string, PoolHealth | undefined, PoolHealth, boolean]>([
@@ -159,7 +164,7 @@ describe('changed()', () => {
     ],
     ['all is as before', health({ one: binary }), health({ one: binary }), false],
   ])('says, where %s, %#', (_, before, after, answer) => {
-    expect(changed(before, after)).toBe(answer);
+    expect(isWorthWriting(before, after)).toBe(answer);
   });
 });
 

@@ -1,13 +1,13 @@
 /** A pool that watches itself: every promise it makes is checked at each attempt, on accounts that the test keeps. */
 import { expect } from 'vitest';
+import type { VersionCriteria } from '../../src/routing/endpoint-criteria.ts';
 import {
-  type AttemptLease,
   type AttemptRequest,
-  type EndpointCriteria,
   EndpointPool,
   type EndpointPoolOptions,
-  type EndpointSnapshot,
 } from '../../src/routing/endpoint-pool.ts';
+import type { EndpointSnapshot } from '../../src/routing/endpoint-snapshot.ts';
+import type { AttemptLease } from '../../src/routing/pooled-endpoint.ts';
 import type { AttemptOutcome, LeaseEnd } from '../../src/routing/types.ts';
 import { ManualClock } from '../support/clock.ts';
 import { quiet } from './pool-support.ts';
@@ -81,12 +81,12 @@ export class TracedPool extends EndpointPool {
     return this.#retries.length;
   }
 
-  override arrive(wanted: Pick<EndpointCriteria, 'model' | 'version'>): void {
+  override countRequest(wanted: VersionCriteria): void {
     this.#arrivals.push({ atMs: this.clock.now(), model: wanted.model });
-    super.arrive(wanted);
+    super.countRequest(wanted);
   }
 
-  override retriesAfter(outcome: AttemptOutcome, wanted: Pick<EndpointCriteria, 'model' | 'version'>) {
+  override retriesAfter(outcome: AttemptOutcome, wanted: VersionCriteria) {
     const budget = super.retriesAfter(outcome, wanted);
     this.#payer = budget === this.retries ? undefined : wanted.model;
     return budget;

@@ -5,13 +5,13 @@ describe('a worker whose configuration is not usable', () => {
   it.each([
     [
       { EDGEWISE_ORIGIN_POOL: '[{"url":"gpu"}]' },
-      /EDGEWISE_ORIGIN_POOL: .*\[0\]\.url is .*gpu.*; wanted an http or https address/,
+      /EDGEWISE_ORIGIN_POOL: .*\[0\]\.url is .*gpu.*; expected an http or https address/,
     ],
     [
       { EDGEWISE_MEMORY_CAP_MIB: 'lots' },
       /EDGEWISE_MEMORY_CAP_MIB: .*lots.* is not usable: expected a whole number/,
     ],
-  ])('does not start, and says which key, which value and what was wanted', async (vars, message) => {
+  ])('does not start, and says which key, which value and what was expected', async (vars, message) => {
     await expect(startService({ vars })).rejects.toThrow(message);
   });
 });

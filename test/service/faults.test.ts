@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { DevServer } from '../../scripts/dev-server.ts';
 import { modelsDirectory } from '../../scripts/fetch-models.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
-import type { BudgetsSnapshot, EndpointSnapshot } from '../../src/routing/endpoint-pool.ts';
+import type { BudgetsSnapshot, EndpointSnapshot } from '../../src/routing/endpoint-snapshot.ts';
 import { startService } from '../support/dev-service.ts';
 import type { Fault } from '../support/faulty-origin.ts';
 import { FaultyOrigin, poolOf } from '../support/faulty-origins.ts';

@@ -3,7 +3,7 @@
  * come, once. They are neither checked here nor answered here should the origin fail.
  */
 import { EdgewiseError } from '../../errors.ts';
-import { barred, type PlacementFacts } from '../../routing/place.ts';
+import { barReason, type PlacementFacts } from '../../routing/place.ts';
 import type { Overlong } from '../body/sent.ts';
 import { type BodyHeaders, type Obstacle, tooLargeToInfer } from './body-limits.ts';
 import { chooseTier, placementFacts } from './place.ts';
@@ -61,7 +61,7 @@ function obstacleTo(
   // An origin sends nothing on.
   if (tier === 'origin') return 'no-origin';
   if (facts.policy === 'edge') return 'edge-model';
-  if (barred('origin', facts) !== undefined) return 'no-origin';
+  if (barReason('origin', facts) !== undefined) return 'no-origin';
   if (facts.wish === 'edge') return 'edge-wished';
   if (use !== undefined && isCounted(use)) return 'counted';
   // Values of an unread body cannot be checked against their bounds, and not every origin would.
@@ -77,7 +77,7 @@ function isCounted({ model, permit }: PermittedUse): boolean {
 
 /** True if the origin has the request whatever its body says: the edge is barred, or the caller asks for the origin. */
 function needsOrigin(facts: PlacementFacts): boolean {
-  return barred('edge', facts) !== undefined || facts.wish === 'origin';
+  return barReason('edge', facts) !== undefined || facts.wish === 'origin';
 }
 
 function chooseOrigin({ model, services }: AdmittedRequest, facts: PlacementFacts): TierChoice {

@@ -1,6 +1,6 @@
 /**
- * What the last probes found of each endpoint, as it lies in KV for isolates that know nothing yet. A hint and never a
- * gate: it is made in one place, from where the network may look otherwise, and may be minutes old.
+ * The last probe results of each endpoint, stored in KV for isolates that know nothing yet. They are a hint, never a gate:
+ * the probes run in one location, whose network may differ, and the results may be minutes old.
  */
 import { z } from 'zod';
 import { capabilitiesSchema } from './capabilities.ts';
@@ -11,7 +11,7 @@ const endpointStatusSchema = z.object({
   state: z.enum(['up', 'down']),
   /** When it was first found in this state. */
   since: z.iso.datetime(),
-  /** As last read from it; absent where it never was. */
+  /** The capabilities last read from it; absent if they were never read. */
   capabilities: capabilitiesSchema.optional(),
 });
 export type EndpointStatus = z.output<typeof endpointStatusSchema>;
@@ -24,18 +24,18 @@ const poolHealthSchema = z.object({
 });
 export type PoolHealth = z.output<typeof poolHealthSchema>;
 
-/** One that says nothing new is written again only when it is as old as this: a key of KV takes one write a second, and writes cost. */
+/** Unchanged results are written again only after this time: a KV key accepts one write a second, and writes cost. */
 const rewriteAfterMs = 600_000;
-/** Twice that and the probes have stopped: what they found says nothing of now. */
+/** After twice that time the probes have stopped, and the results no longer describe the present. */
 const outdatedAfterMs = 2 * rewriteAfterMs;
 
-/** What lies in KV, parsed from JSON; undefined for what is not this version's. Never throws. */
+/** Returns the stored document; undefined if it is of another schema version. Never throws. */
 export function parsePoolHealth(value: unknown): PoolHealth | undefined {
   return poolHealthSchema.safeParse(value).data;
 }
 
 /** Whether `after` is worth writing over `before`. */
-export function changed(before: PoolHealth | undefined, after: PoolHealth): boolean {
+export function isWorthWriting(before: PoolHealth | undefined, after: PoolHealth): boolean {
   if (before === undefined) return true;
   if (Date.parse(after.checkedAt) - Date.parse(before.checkedAt) >= rewriteAfterMs) return true;
   const names = Object.keys(after.endpoints);
@@ -53,7 +53,7 @@ function differs(before: EndpointStatus | undefined, after: EndpointStatus | und
   );
 }
 
-/** Whether the probes are still being made, at `nowMs` since 1970. */
+/** Whether the results are recent enough to use at `nowMs` (since 1970). */
 export function isCurrent({ checkedAt }: PoolHealth, nowMs: number): boolean {
   return nowMs - Date.parse(checkedAt) < outdatedAfterMs;
 }
