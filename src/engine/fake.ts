@@ -1,7 +1,7 @@
 /**
- * An engine without ONNX Runtime, for tests of what stands on engines: its "models" are small JSON programs, its memory is
- * an account, and its races are ordered by hand. It refuses what the real ones refuse, and what their callers promise not
- * to do (overlapping runs of one session).
+ * An engine without ONNX Runtime, for tests of its callers. Its models are small JSON programs, its memory is a counter, and
+ * tests control the order of events. It rejects what real engines reject, and what callers promise not to do (overlapping
+ * runs of one session).
  */
 import { EdgewiseError } from '../errors.ts';
 import { typedArrays } from '../tensor/datatype.ts';
@@ -10,8 +10,8 @@ import { findFetchIndices, orderFeeds } from './feeds.ts';
 import type { Engine, EngineMemory, Feeds, Fetches, ModelSource, RuntimeIdentity, Session } from './types.ts';
 
 /**
- * `identity`: output i is input i. `add`: every output is the sum of all inputs, element by element (numbers only).
- * `refuse`: a run fails as one that the graph refuses.
+ * `identity`: output i is input i. `add`: every output is the elementwise sum of all inputs (numbers only). `refuse`: every
+ * run fails as if the graph rejected its feeds.
  */
 export type FakeOp = 'identity' | 'add' | 'refuse';
 
@@ -19,25 +19,25 @@ export interface FakeModel {
   readonly op: FakeOp;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
-  /** What a session takes of the engine's memory; by default its graph and weights. */
+  /** Memory of a session. Default: the size of graph and weights. */
   readonly sessionBytes?: number;
-  /** What a run takes on top, while it lasts. */
+  /** Extra memory during a run. Default 0. */
   readonly runBytes?: number;
 }
 
-/** The bytes that the fake engine takes for a model. */
+/** Returns a graph that the fake engine accepts. */
 export function fakeGraph(model: FakeModel): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(JSON.stringify(model));
 }
 
 export interface FakeEngineOptions {
-  /** Infinity by default. */
+  /** Default: Infinity. */
   readonly memoryCapBytes?: number;
-  /** What an engine without sessions takes. */
+  /** Memory of an engine without sessions. Default 0. */
   readonly baseBytes?: number;
-  /** Overlapping creates wait for one another, as in `ort-wasm`, or are an error, for callers that promise to avoid them. */
+  /** Overlapping creates wait for one another, as in `ort-wasm` (default), or fail, for callers that must avoid them. */
   readonly overlappingCreates?: 'queue' | 'refuse';
-  /** Awaited inside each create, once it has its turn, and inside each run: a test's gates. */
+  /** Awaited inside each create, once it has its turn, and inside each run. */
   readonly onCreate?: (source: ModelSource) => Promise<void>;
   readonly onRun?: (feeds: Feeds) => Promise<void>;
 }
@@ -77,12 +77,12 @@ class Fake implements FakeEngine {
     return { usedBytes: this.#peakBytes, capBytes: this.#capBytes };
   }
 
-  /** @throws EdgewiseError `no_capacity` when `bytes` more do not fit. */
+  /** @throws EdgewiseError `no_capacity` if `bytes` more do not fit. */
   take(bytes: number, what: string): void {
     if (this.#liveBytes + bytes > this.#capBytes) {
       throw new EdgewiseError(
         'no_capacity',
-        `${what} wants ${bytes} bytes, the engine's memory ends at ${this.#capBytes}`,
+        `${what} needs ${bytes} bytes; the engine's memory is limited to ${this.#capBytes}`,
       );
     }
     this.#liveBytes += bytes;
@@ -153,7 +153,7 @@ class FakeSession implements Session {
       throw new EdgewiseError('internal', 'a run began while another run of the session was going on');
     }
     const tensors = orderFeeds(this.inputs, feeds);
-    const wanted = findFetchIndices(this.outputs, fetches);
+    const indices = findFetchIndices(this.outputs, fetches);
     const runBytes = this.#model.runBytes ?? 0;
     this.#engine.take(runBytes, 'the run');
     this.#running = true;
@@ -161,7 +161,7 @@ class FakeSession implements Session {
       await this.#engine.options.onRun?.(feeds);
       const results = compute(this.#model.op, tensors);
       this.#engine.runsDone += 1;
-      return new Map(wanted.map((index) => [this.outputs[index]?.name ?? '', results(index)]));
+      return new Map(indices.map((index) => [this.outputs[index]?.name ?? '', results(index)]));
     } finally {
       this.#running = false;
       this.#engine.give(runBytes);
@@ -207,11 +207,11 @@ function isFakeModel(value: unknown): value is FakeModel {
   );
 }
 
-/** As a real engine does, so that a source's errors and delays are met. */
+/** Reads all weights, as a real engine does, so that errors and delays of the source have an effect. */
 async function readThrough({ weights }: ModelSource): Promise<void> {
   if (weights !== undefined) {
     for await (const _ of weights.read(0, weights.byteLength)) {
-      // The bytes themselves mean nothing to the fake.
+      // The fake does not use the bytes.
     }
   }
 }
@@ -230,7 +230,7 @@ function compute(op: FakeOp, inputs: readonly Tensor[]): (output: number) => Ten
 }
 
 function copyOf(tensor: Tensor): Tensor {
-  // The copy of a typed array is of its own type, which `slice` on the union does not say.
+  // The type of `slice` on a union of arrays does not say that the copy has the same type.
   return { ...tensor, data: tensor.data.slice() } as Tensor;
 }
 

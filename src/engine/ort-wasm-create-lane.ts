@@ -1,30 +1,30 @@
 import type { Clock } from '../async/clock.ts';
 
-/** The right to be the one create on the WASM stack. */
+/** The right to create a session on the WASM stack. One create holds it at a time. */
 export interface CreateLease {
-  /** Says that the holder is alive: called whenever it moves on. */
+  /** Signals that the holder is alive. The holder calls it whenever it makes progress. */
   touch(): void;
-  /** True once another creator took the lane because the holder had stood still: it must never resume. */
-  readonly lost: boolean;
+  /** True once the lane was taken away because the holder made no progress. The holder must never resume. */
+  readonly isLost: boolean;
   release(): void;
 }
 
 export interface CreateLaneOptions {
   readonly clock: Clock;
-  /** A holder that has not moved for this long is taken to be gone with its request. */
+  /** A holder without progress for this long is presumed dead with its request. */
   readonly stallMs: number;
 }
 
 interface Holder {
   touchedAtMs: number;
-  lost: boolean;
+  isLost: boolean;
 }
 
 /**
- * One holder at a time, across requests. In workerd a promise belongs to the request that made it, and a request that is
- * over neither runs code nor settles promises. So a waiter waits on a promise and a timer of its own; a holder that leaves
- * wakes every waiter, of whom the first that is still alive goes next; and a holder that died is passed over once it has
- * stood still for `stallMs`.
+ * Lets one create at a time hold the engine, across requests. In workerd a promise belongs to the request that made it, and
+ * a request that has ended neither runs code nor settles promises. So each waiter has its own promise and timer; a holder
+ * that leaves wakes every waiter, and the first that is still alive becomes the holder; a holder that died loses the lane
+ * after `stallMs` without progress.
  */
 export class CreateLane {
   readonly #options: CreateLaneOptions;
@@ -36,7 +36,7 @@ export class CreateLane {
     this.#options = options;
   }
 
-  /** How many holders were passed over. Each has left its frames on the WASM stack and its bytes in the heap. */
+  /** Number of holders that lost the lane. Each left its frames on the WASM stack and its bytes in the heap. */
   get lostCount(): number {
     return this.#lostCount;
   }
@@ -44,22 +44,22 @@ export class CreateLane {
   async enter(): Promise<CreateLease> {
     const { clock } = this.#options;
     while (this.#holder !== undefined) {
-      await this.#changeOf(this.#holder);
+      await this.#waitFor(this.#holder);
     }
-    const holder: Holder = { touchedAtMs: clock.now(), lost: false };
+    const holder: Holder = { touchedAtMs: clock.now(), isLost: false };
     this.#holder = holder;
     return {
       touch() {
         holder.touchedAtMs = clock.now();
       },
-      get lost() {
-        return holder.lost;
+      get isLost() {
+        return holder.isLost;
       },
       release: () => this.#vacate(holder),
     };
   }
 
-  async #changeOf(holder: Holder): Promise<void> {
+  async #waitFor(holder: Holder): Promise<void> {
     const { clock, stallMs } = this.#options;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#wakers.add(resolve);
@@ -68,7 +68,7 @@ export class CreateLane {
     cancel();
     this.#wakers.delete(resolve);
     if (this.#holder === holder && clock.now() - holder.touchedAtMs >= stallMs) {
-      holder.lost = true;
+      holder.isLost = true;
       this.#lostCount += 1;
       this.#vacate(holder);
     }

@@ -5,7 +5,7 @@ import type { OrtModule } from './ort-wasm-module.ts';
 const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true });
 const encoder = new TextEncoder();
 
-/** Typed access to the module's memory. Views are taken anew after every growth, so none may be held across a call. */
+/** Typed access to the module's memory. Views are invalid after the memory grows, so none may be held across a call. */
 export class OrtHeap {
   readonly #module: OrtModule;
   #buffer: ArrayBufferLike | undefined;
@@ -35,11 +35,11 @@ export class OrtHeap {
     return this.#i32;
   }
 
-  /** @throws EdgewiseError `no_capacity` when the memory cannot grow any more. */
+  /** @throws EdgewiseError `no_capacity` if the memory cannot grow. */
   alloc(bytes: number): number {
     const pointer = this.#module._malloc(Math.max(bytes, 1));
     if (pointer === 0) {
-      throw new EdgewiseError('no_capacity', `the engine has no room for ${bytes} more bytes`);
+      throw new EdgewiseError('no_capacity', `the engine has no memory for ${bytes} more bytes`);
     }
     return pointer;
   }
@@ -50,19 +50,19 @@ export class OrtHeap {
     }
   }
 
-  /** A copy of `bytes`, which the caller frees. */
+  /** Copies `bytes` into the heap. The caller frees the copy. */
   copyIn(bytes: Uint8Array): number {
     const pointer = this.alloc(bytes.byteLength);
     this.u8.set(bytes, pointer);
     return pointer;
   }
 
-  /** `text` as UTF-8 ending in a zero byte, which the caller frees. */
+  /** Copies `text` into the heap as zero-terminated UTF-8. The caller frees the copy. */
   copyInText(text: string): number {
     return this.copyIn(encoder.encode(`${text}\0`));
   }
 
-  /** A 32-bit word: an int, a pointer or a size. */
+  /** Reads a 32-bit word: an int, a pointer or a size. */
   word(pointer: number): number {
     return this.i32[pointer >>> 2] ?? 0;
   }
@@ -71,7 +71,7 @@ export class OrtHeap {
     this.i32[pointer >>> 2] = value;
   }
 
-  /** The UTF-8 text from `begin` to `end`, or to the first zero byte. */
+  /** Reads the UTF-8 text from `begin` to `end`, or to the first zero byte. */
   text(begin: number, end?: number): string {
     const bytes = this.u8;
     return decoder.decode(bytes.subarray(begin, end ?? bytes.indexOf(0, begin)));

@@ -6,9 +6,10 @@ import { type NamedSpec, releaseParts, type SessionParts } from './ort-wasm-sess
 const wordBytes = 4;
 
 /**
- * Inputs and outputs of a session that was just made. Releases the session when they cannot be served.
+ * Reads the inputs and outputs of a new session. Releases the session if they cannot be served.
  *
- * @throws EdgewiseError `invalid_request` for an input or output that is no tensor or of a type without a protocol name.
+ * @throws EdgewiseError `invalid_request` for an input or output that is not a tensor, or whose type the protocol has no
+ * name for.
  */
 export function describeSession(runtime: OrtRuntime, handle: number): SessionParts {
   const { heap, module } = runtime;
@@ -34,21 +35,24 @@ export function describeSession(runtime: OrtRuntime, handle: number): SessionPar
   }
 }
 
-/** Metadata: type, rank, then a pointer per dimension to its symbolic name, then its size. Frees it; the name stays. */
+/**
+ * Reads and frees metadata: type, rank, a pointer per dimension to its symbolic name, then the sizes. Does not free the
+ * name.
+ */
 function readSpec({ heap, module }: OrtRuntime, namePointer: number, metadata: number): NamedSpec {
   const name = heap.text(namePointer);
   const type = heap.word(metadata);
   const rank = type === 0 ? 0 : heap.word(metadata + wordBytes);
   const symbols = metadata + 2 * wordBytes;
   const shape = Array.from({ length: rank }, (_, axis) => {
-    const symbolic = heap.word(symbols + axis * wordBytes) !== 0;
-    return symbolic ? -1 : heap.word(symbols + (rank + axis) * wordBytes);
+    const isSymbolic = heap.word(symbols + axis * wordBytes) !== 0;
+    return isSymbolic ? -1 : heap.word(symbols + (rank + axis) * wordBytes);
   });
   module._OrtFree(metadata);
   const datatype = dataTypeOfOnnx(type);
   if (datatype === undefined) {
     module._OrtFree(namePointer);
-    const what = type === 0 ? 'not a tensor' : `of the ONNX type ${type}`;
+    const what = type === 0 ? 'not a tensor' : `of ONNX type ${type}`;
     throw new EdgewiseError(
       'invalid_request',
       `${JSON.stringify(name)} of the model is ${what}, which cannot be served`,

@@ -1,13 +1,13 @@
 /**
- * The surface of the patched ONNX Runtime module (`build/ort/*.mjs`, made by `scripts/build-ort.ts`): the C functions of
+ * The patched ONNX Runtime module (`build/ort/*.mjs`, made by `scripts/build-ort.ts`): the C functions of
  * onnxruntime/wasm/api.h as Emscripten exports them. Pointers and handles are numbers; 0 is null.
  *
- * Edgewise calls these itself and leaves onnxruntime-web's JavaScript aside: that one puts the arguments of a run on the
- * module's stack and awaits between that and the call, which is unsound while a session creation is suspended on the same
- * stack (docs/decisions/0002-patched-onnx-runtime.md).
+ * Edgewise calls these functions itself instead of using onnxruntime-web's JavaScript, which puts the arguments of a run on
+ * the module's stack and awaits before the call. That is unsound while a session creation is suspended on the same stack
+ * (docs/decisions/0002-patched-onnx-runtime.md).
  */
 export interface OrtModule {
-  /** A `WebAssembly.Memory`. Its buffer is another one after it has grown. */
+  /** A `WebAssembly.Memory`. Its buffer is replaced when it grows. */
   readonly memory: { readonly buffer: ArrayBufferLike };
   _malloc(bytes: number): number;
   _free(pointer: number): void;
@@ -29,7 +29,7 @@ export interface OrtModule {
   ): number;
   _OrtAddSessionConfigEntry(options: number, key: number, value: number): number;
   _OrtReleaseSessionOptions(options: number): number;
-  /** A promise in the JSPI build, where it may suspend; the handle itself in the plain one. */
+  /** Returns a promise in the JSPI build, where it may suspend; the handle itself in the plain build. */
   _OrtCreateSession(model: number, modelBytes: number, options: number): number | Promise<number>;
   _OrtReleaseSession(session: number): number;
   _OrtGetInputOutputCount(session: number, inputs: number, outputs: number): number;
@@ -56,12 +56,12 @@ export interface OrtModule {
     outputs: number,
     runOptions: number,
   ): number;
-  /** The plain build's way to weights: whole files, by name. */
+  /** Provides the weights of the plain build: whole files, by name. */
   mountExternalData(path: string, bytes: Uint8Array): void;
   unmountExternalData(): void;
 }
 
-/** What `loadExternalData` answers with: onnxruntime/core/framework/external_data_loader.cc. */
+/** Results of `loadExternalData`: onnxruntime/core/framework/external_data_loader.cc. */
 export const externalDataResult = {
   done: 0,
   notMounted: 1,
@@ -74,7 +74,7 @@ export interface OrtModuleOptions {
   readonly numThreads: 1;
   readonly wasmModule: WebAssembly.Module;
   readonly maxPages: number;
-  /** To how many pages the memory may grow now; at most `maxPages`. */
+  /** Returns the number of pages that the memory may grow to now; at most `maxPages`. */
   limitPages(): number;
   print(line: string): void;
   printErr(line: string): void;
@@ -90,11 +90,11 @@ export interface OrtModuleOptions {
 
 export type StartOrtModule = (options: OrtModuleOptions) => Promise<OrtModule>;
 
-/** One build of ONNX Runtime, compiled: what a host's loader hands to `createOrtWasmEngine`. */
+/** A compiled build of ONNX Runtime, from the host's loader. */
 export interface OrtBuild {
   readonly flavour: 'jspi' | 'plain';
   readonly version: string;
-  /** Of the WASM file as built, `scripts/build-ort.ts` says it. */
+  /** Digest of the WASM file, recorded by `scripts/build-ort.ts`. */
   readonly wasmDigest: `sha256:${string}`;
   readonly start: StartOrtModule;
   readonly wasmModule: WebAssembly.Module;

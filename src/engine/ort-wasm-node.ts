@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { EdgewiseError } from '../errors.ts';
 import type { OrtBuild, StartOrtModule } from './ort-wasm-module.ts';
 
-// Node's own types have the classes of WebAssembly, but not its functions.
+// Node's types declare the classes of WebAssembly but not its functions.
 declare const WebAssembly: {
   readonly Suspending?: unknown;
   compile(bytes: Uint8Array): Promise<WebAssembly.Module>;
@@ -15,8 +15,8 @@ declare const WebAssembly: {
 const directory = new URL('../../build/ort/', import.meta.url);
 
 /**
- * ONNX Runtime for Node, from `build/ort/`: the build that streams weights where this Node has JSPI (24 wants
- * `--experimental-wasm-jspi`), else the one that takes them whole.
+ * Loads ONNX Runtime from `build/ort/`: the build that streams weights if this Node has JSPI (Node 24 needs
+ * `--experimental-wasm-jspi`), otherwise the build that needs them whole.
  */
 export async function loadNodeBuild(
   flavour: OrtBuild['flavour'] = WebAssembly.Suspending === undefined ? 'plain' : 'jspi',
@@ -32,21 +32,21 @@ export async function loadNodeBuild(
   return { flavour, version: ortVersion, wasmDigest, start, wasmModule };
 }
 
-/** What `createOrtWasmPair` takes, as far as this Node goes. */
+/** Loads the builds for `createOrtWasmPair`; without `jspi` if this Node lacks JSPI. */
 export async function loadNodeBuilds(): Promise<{ readonly jspi?: OrtBuild; readonly plain: OrtBuild }> {
   const plain = await loadNodeBuild('plain');
   return WebAssembly.Suspending === undefined ? { plain } : { jspi: await loadNodeBuild('jspi'), plain };
 }
 
-/** Where the builds of this version are. */
+/** Folder of this version's builds. */
 export const ownBuilds = fileURLToPath(directory);
 
 /**
- * The build whose WASM file has this digest, in one of `folders`, each as `scripts/build-ort.ts` of some version wrote it.
- * Undefined where there is none, or where this Node lacks JSPI and it is one that needs it. The JavaScript beside the WASM
- * file is run as it stands: it is for whoever names a folder to know where it comes from.
+ * Finds the build whose WASM file has the digest `wasm`. Each of `folders` was written by some version of
+ * `scripts/build-ort.ts`. Returns undefined if there is no such build, or if it needs JSPI and this Node lacks it. The
+ * JavaScript beside the WASM file is executed without checks: the caller must trust the folders.
  *
- * @throws EdgewiseError `digest_mismatch` where the WASM file is not the one that was built; `invalid_request` for a folder
+ * @throws EdgewiseError `digest_mismatch` if the WASM file does not have its recorded digest; `invalid_request` for a folder
  * that cannot be read.
  */
 export async function findNodeBuild(
@@ -55,7 +55,7 @@ export async function findNodeBuild(
 ): Promise<OrtBuild | undefined> {
   for (const folder of folders) {
     for (const flavour of ['jspi', 'plain'] as const) {
-      const { default: start, ortVersion, wasmDigest } = await glueIn(folder, flavour);
+      const { default: start, ortVersion, wasmDigest } = await importGlue(folder, flavour);
       if (wasmDigest !== wasm) continue;
       if (flavour === 'jspi' && WebAssembly.Suspending === undefined) continue;
       const bytes = await readFile(join(folder, `${flavour}.wasm`));
@@ -63,7 +63,7 @@ export async function findNodeBuild(
       if (found !== wasm) {
         throw new EdgewiseError(
           'digest_mismatch',
-          `${join(folder, `${flavour}.wasm`)} is ${found}, what was built is ${wasm}`,
+          `${join(folder, `${flavour}.wasm`)} has digest ${found}; expected ${wasm}`,
         );
       }
       const wasmModule = await WebAssembly.compile(bytes);
@@ -79,20 +79,20 @@ interface Glue {
   readonly wasmDigest: OrtBuild['wasmDigest'];
 }
 
-async function glueIn(folder: string, flavour: OrtBuild['flavour']): Promise<Glue> {
+async function importGlue(folder: string, flavour: OrtBuild['flavour']): Promise<Glue> {
   const path = join(folder, `${flavour}.mjs`);
   let glue: unknown;
   try {
     glue = await import(pathToFileURL(path).href);
   } catch (cause) {
-    throw new EdgewiseError('invalid_request', `${path} cannot be read, wanted a build of ONNX Runtime`, {
+    throw new EdgewiseError('invalid_request', `${path} cannot be read; expected a build of ONNX Runtime`, {
       cause,
     });
   }
   if (isGlue(glue)) return glue;
   throw new EdgewiseError(
     'invalid_request',
-    `${path} does not say what it is, wanted a build of this Edgewise or a later one`,
+    `${path} does not state its version and digest; expected a build by this version of Edgewise or a later one`,
   );
 }
 

@@ -6,21 +6,21 @@ import type { OrtBuild } from './ort-wasm-module.ts';
 import type { Engine, ModelSource } from './types.ts';
 
 export interface OrtWasmPairOptions {
-  /** Streams weights, with fewer kernels. Absent where the runtime lacks JSPI: then every model goes to the plain one. */
+  /** Streams weights; has fewer kernels. Absent if the runtime lacks JSPI: every model then uses the plain build. */
   readonly jspi?: OrtBuild | undefined;
-  /** Takes weights whole; has every kernel. */
+  /** Needs weights whole; has every kernel. */
   readonly plain: OrtBuild;
-  /** Of both memories together. */
+  /** Cap of both memories together. */
   readonly memoryCapBytes?: number;
-  /** Of the outputs of one run together. Default: unlimited. */
+  /** Total size of one run's outputs. Default: unlimited. */
   readonly maxOutputBytes?: number;
   readonly clock?: Clock;
 }
 
 /**
- * Both builds of ONNX Runtime as one engine under one cap. A model goes to the JSPI build; only where that lacks a kernel
- * for it (CumSum, Cast to FP64 and some sixty more cases of the ONNX backend suite) to the plain one, whose memory, 16 MiB
- * at least, is not taken before such a model comes. See docs/decisions/0006-two-builds.md.
+ * Combines both builds of ONNX Runtime into one engine under one memory cap. A model uses the JSPI build; if that lacks a
+ * kernel (CumSum, Cast to FP64 and about sixty more cases of the ONNX backend suite), the plain build, whose memory of at
+ * least 16 MiB is allocated with the first such model. See docs/decisions/0006-two-builds.md.
  */
 export function createOrtWasmPair({ jspi, plain, ...shared }: OrtWasmPairOptions): Engine {
   const options = (build: OrtBuild): OrtWasmOptions => ({ build, ...shared });

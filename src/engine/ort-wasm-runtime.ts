@@ -5,16 +5,16 @@ import { externalDataResult, type OrtBuild, type OrtModule } from './ort-wasm-mo
 
 export const wasmPageBytes = 65_536;
 
-/** ONNX Runtime's own log is silent: every failure comes back with its text. */
+/** Silences ONNX Runtime's own log: every failure is returned with its text. */
 const fatalOnly = 4;
-/** Models are optimised when they are published; what runs is the published graph. */
+/** Models are optimised when they are published; the published graph runs as it is. */
 const noOptimisation = 0;
 const sequential = 0;
 
 const sessionConfig: Readonly<Record<string, string>> = {
-  // Prepacked copies of weights double their memory and bought nothing at batch 1.
+  // Prepacked copies double the memory of weights and gain nothing at batch 1.
   'session.disable_prepacking': '1',
-  // Never the ORT format: its loader trusts its input more than the protobuf one.
+  // Never the ORT format: its loader trusts its input more than the protobuf loader does.
   'session.load_model_format': 'ONNX',
 };
 
@@ -26,13 +26,13 @@ export type LoadExternalData = (
 ) => Promise<number>;
 
 export interface MemoryLimits {
-  /** Whole pages; the memory can never have more. */
+  /** Hard limit of the memory; a multiple of the page size. */
   readonly capBytes: number;
-  /** What it may have now, at most the cap. */
+  /** Returns the size that the memory may grow to now; at most the cap. */
   limitBytes(): number;
 }
 
-/** One instance of the module: its heap, its options, its last error, and who is on its stack. */
+/** One instance of the module: its heap, options and last error, and whether a create is on its stack. */
 export class OrtRuntime {
   readonly module: OrtModule;
   readonly heap: OrtHeap;
@@ -51,7 +51,7 @@ export class OrtRuntime {
     this.check(this.runOptions === 0 ? 1 : 0);
   }
 
-  /** Instantiates `build`. Takes microtasks only, never I/O, so a request cannot end in the middle of it. */
+  /** Instantiates `build`. Needs microtasks but no I/O, so a request cannot end in the middle. */
   static async start(
     build: OrtBuild,
     memory: MemoryLimits,
@@ -96,7 +96,7 @@ export class OrtRuntime {
     return options;
   }
 
-  /** What the last failed call left behind. To be read before any other call is made. */
+  /** Returns the failure of the last call. Must be called before any other call. */
   lastFailure(): OrtFailure {
     const { module, heap } = this;
     module._OrtGetLastError(this.#errorWords, this.#errorWords + 4);
@@ -104,7 +104,7 @@ export class OrtRuntime {
     return { code: heap.word(this.#errorWords), text: message === 0 ? '' : heap.text(message) };
   }
 
-  /** @throws EdgewiseError `internal` when `code` is not 0: for calls that only a defect can make fail. */
+  /** @throws EdgewiseError `internal` if `code` is not 0. For calls that fail only because of a bug. */
   check(code: number): void {
     if (code !== 0) {
       const { text } = this.lastFailure();
@@ -113,20 +113,20 @@ export class OrtRuntime {
   }
 
   /**
-   * A promise while a create is on the stack and not waiting for weights, else undefined. That is only ever between two
-   * microtasks: WASM has returned or is about to go on, but JavaScript has not seen it yet. Nothing may be called then:
-   * it would overwrite the last error, which the create is still to read.
+   * A promise while a create is on the stack and does not wait for weights; otherwise undefined. It exists only between
+   * two microtasks: WASM has returned or is about to resume, and JavaScript has not run yet. No call may be made
+   * meanwhile: it would overwrite the last error, which the create has still to read.
    */
   get unsettled(): Promise<void> | undefined {
     return this.#unsettled?.promise;
   }
 
-  /** A create goes, or goes on, on the stack. */
+  /** Marks that a create starts or resumes on the stack. */
   occupy(): void {
     this.#unsettled ??= Promise.withResolvers();
   }
 
-  /** The create waits for weights, or is over. */
+  /** Marks that the create waits for weights or has ended. */
   vacate(): void {
     this.#unsettled?.resolve();
     this.#unsettled = undefined;

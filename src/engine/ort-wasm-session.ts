@@ -12,7 +12,7 @@ import {
 } from './ort-wasm-tensor.ts';
 import type { Feeds, Fetches, RuntimeIdentity, Session } from './types.ts';
 
-/** A declared input or output, and its name in the heap. */
+/** A declared input or output, and the address of its name in the heap. */
 export interface NamedSpec {
   readonly spec: TensorSpec;
   readonly namePointer: number;
@@ -36,7 +36,7 @@ export class OrtWasmSession implements Session {
   readonly #maxOutputBytes: number;
   #released = false;
 
-  /** @param maxOutputBytes of the outputs of one run together. */
+  /** @param maxOutputBytes Limit of the total size of one run's outputs. */
   constructor(runtime: OrtRuntime, parts: SessionParts, identity: RuntimeIdentity, maxOutputBytes: number) {
     this.runtime = identity;
     this.#runtime = runtime;
@@ -48,19 +48,19 @@ export class OrtWasmSession implements Session {
 
   async run(feeds: Feeds, fetches?: readonly string[]): Promise<Fetches> {
     const tensors = orderFeeds(this.inputs, feeds);
-    const wanted = findFetchIndices(this.outputs, fetches);
+    const outputIndices = findFetchIndices(this.outputs, fetches);
     while (this.#runtime.unsettled !== undefined) {
       await this.#runtime.unsettled;
     }
     if (this.#released) {
       throw new EdgewiseError('internal', 'the session is released');
     }
-    // From here to the end nothing is awaited: another session's frames may be parked on the same stack, and a run that
-    // begins above them must be over before they go on.
-    return this.#run(tensors, wanted);
+    // No await from here on: another session's frames may be suspended on the same stack, and a run that starts above them
+    // must end before they resume.
+    return this.#run(tensors, outputIndices);
   }
 
-  #run(tensors: readonly Tensor[], wanted: readonly number[]): Fetches {
+  #run(tensors: readonly Tensor[], outputIndices: readonly number[]): Fetches {
     const { module, heap } = this.#runtime;
     const allocations: Allocations = [];
     const inputValues: number[] = [];
@@ -77,15 +77,15 @@ export class OrtWasmSession implements Session {
       const words = [
         ...this.#parts.inputs.map(({ namePointer }) => namePointer),
         ...inputValues,
-        ...wanted.map((index) => this.#parts.outputs[index]?.namePointer ?? 0),
+        ...outputIndices.map((index) => this.#parts.outputs[index]?.namePointer ?? 0),
       ];
-      const argumentWords = heap.alloc((words.length + wanted.length + outWords) * wordBytes);
+      const argumentWords = heap.alloc((words.length + outputIndices.length + outWords) * wordBytes);
       allocations.push(argumentWords);
       words.forEach((word, index) => {
         heap.setWord(argumentWords + index * wordBytes, word);
       });
       outputWords = argumentWords + words.length * wordBytes;
-      for (let index = 0; index < wanted.length; index++) {
+      for (let index = 0; index < outputIndices.length; index++) {
         heap.setWord(outputWords + index * wordBytes, 0);
       }
       const code = module._OrtRun(
@@ -94,21 +94,21 @@ export class OrtWasmSession implements Session {
         argumentWords + tensors.length * wordBytes,
         tensors.length,
         argumentWords + 2 * tensors.length * wordBytes,
-        wanted.length,
+        outputIndices.length,
         outputWords,
         this.#runtime.runOptions,
       );
       if (code !== 0) {
         throw toRunError(this.#runtime.lastFailure());
       }
-      const scratch = outputWords + wanted.length * wordBytes;
-      const located = wanted.map((_, index) =>
+      const scratch = outputWords + outputIndices.length * wordBytes;
+      const located = outputIndices.map((_, index) =>
         locateTensor(this.#runtime, heap.word(outputWords + index * wordBytes), scratch, allocations),
       );
       this.#checkSize(located);
       return new Map(
         located.map((tensor, index) => [
-          this.outputs[wanted[index] ?? -1]?.name ?? '',
+          this.outputs[outputIndices[index] ?? -1]?.name ?? '',
           copyTensorOut(this.#runtime, tensor),
         ]),
       );
@@ -117,7 +117,7 @@ export class OrtWasmSession implements Session {
     } finally {
       module.stackRestore(stack);
       if (outputWords !== 0) {
-        wanted.forEach((_, index) => {
+        outputIndices.forEach((_, index) => {
           this.#releaseValue(heap.word(outputWords + index * wordBytes));
         });
       }
@@ -135,7 +135,7 @@ export class OrtWasmSession implements Session {
     if (bytes > this.#maxOutputBytes) {
       throw new EdgewiseError(
         'too_large',
-        `the outputs take ${bytes} bytes, an answer has at most ${this.#maxOutputBytes}; ask for fewer, or send a smaller batch`,
+        `the outputs have ${bytes} bytes; expected at most ${this.#maxOutputBytes} in one answer. Request fewer outputs or send a smaller batch`,
       );
     }
   }

@@ -13,10 +13,10 @@ const encoder = new TextEncoder();
 /** `OrtMemoryInfo` "Cpu" in onnxruntime/wasm/api.cc. */
 const onCpu = 1;
 
-/** Pointers of one run, freed together. */
+/** Pointers allocated for one run, freed together. */
 export type Allocations = number[];
 
-/** An `OrtValue` over a copy of `tensor` in the heap. The caller releases it, and then frees `allocations`. */
+/** Creates an `OrtValue` over a copy of `tensor` in the heap. The caller releases it, then frees `allocations`. */
 export function createOrtValue(runtime: OrtRuntime, tensor: Tensor, allocations: Allocations): number {
   const { heap, module } = runtime;
   const data = tensor.datatype === 'BYTES' ? copyStrings(runtime, tensor) : heap.copyIn(tensorBytes(tensor));
@@ -25,11 +25,11 @@ export function createOrtValue(runtime: OrtRuntime, tensor: Tensor, allocations:
   const dims = heap.alloc(tensor.shape.length * pointerBytes);
   allocations.push(dims);
   tensor.shape.forEach((dimension, axis) => {
-    // Beside a zero a dimension may be of any size without a byte of data.
+    // If another dimension is 0, this one may have any size without a byte of data.
     if (dimension > maxDimension) {
       throw new EdgewiseError(
         'invalid_request',
-        `shape [${tensor.shape.join(',')}] holds ${dimension}, the engine takes at most ${maxDimension}`,
+        `shape [${tensor.shape.join(',')}] has the dimension ${dimension}; the engine accepts at most ${maxDimension}`,
       );
     }
     heap.setWord(dims + axis * pointerBytes, dimension);
@@ -44,10 +44,10 @@ export function createOrtValue(runtime: OrtRuntime, tensor: Tensor, allocations:
   );
 }
 
-/** Pointers to the strings, and the strings behind them, in one piece. */
+/** Copies an array of pointers and the strings that they point to, as one allocation. */
 function copyStrings({ heap }: OrtRuntime, { data }: BytesTensor): number {
   if (data.some((text) => text.includes('\0'))) {
-    throw new EdgewiseError('invalid_request', 'a string holds U+0000, which the engine cannot carry');
+    throw new EdgewiseError('invalid_request', 'a string contains U+0000, which the engine does not support');
   }
   const pointers = data.length * pointerBytes;
   const texts = encoder.encode(data.map((text) => `${text}\0`).join(''));
@@ -61,22 +61,22 @@ function copyStrings({ heap }: OrtRuntime, { data }: BytesTensor): number {
   return base;
 }
 
-/** Where a value lies in the heap. */
+/** The place of a value in the heap. */
 export interface HeapTensor {
   readonly datatype: DataType;
   readonly shape: readonly number[];
-  /** Of the elements; for BYTES, of their pointers. */
+  /** Address of the elements; for BYTES, of the pointers to them. */
   readonly data: number;
-  /** What a copy takes of JavaScript's memory. */
+  /** Estimated size of a copy in JavaScript's memory. */
   readonly byteLength: number;
 }
 
-/** What V8 takes for a string beside its text, and for the reference to it. */
+/** V8's overhead of a string, including the reference to it. */
 const stringBytes = 24;
 
 /**
- * Finds the value of `ortValue`, which stays the caller's to release, before anything is copied. `words` is room for four
- * words. What the runtime makes for the reader goes to `allocations`.
+ * Finds the value of `ortValue` without copying it. The caller still releases `ortValue`, and frees what the runtime
+ * allocates for reading, which is added to `allocations`. `words` points to scratch space of four words.
  */
 export function locateTensor(
   runtime: OrtRuntime,
@@ -96,18 +96,21 @@ export function locateTensor(
   module._OrtFree(dims);
   const datatype = dataTypeOfOnnx(type);
   if (datatype === undefined) {
-    throw new EdgewiseError('unsupported_datatype', `an output is of the ONNX type ${type}`);
+    throw new EdgewiseError(
+      'unsupported_datatype',
+      `an output has ONNX type ${type}, which the protocol has no name for`,
+    );
   }
   const count = elementCount(shape);
   if (datatype !== 'BYTES') {
     return { datatype, shape, data, byteLength: count * elementBytes(datatype) };
   }
   allocations.push(data);
-  return { datatype, shape, data, byteLength: count * stringBytes + textBytes(runtime, data, count) };
+  return { datatype, shape, data, byteLength: count * stringBytes + measureText(runtime, data, count) };
 }
 
-/** Strings lie end to end; the last one ends in a zero byte. */
-function textBytes({ heap }: OrtRuntime, data: number, count: number): number {
+/** Returns the size of all strings. They are stored end to end; the last one ends in a zero byte. */
+function measureText({ heap }: OrtRuntime, data: number, count: number): number {
   if (count === 0) {
     return 0;
   }
@@ -115,7 +118,7 @@ function textBytes({ heap }: OrtRuntime, data: number, count: number): number {
   return heap.u8.indexOf(0, heap.word(data + (count - 1) * pointerBytes) >>> 0) - begin;
 }
 
-/** A copy of what was located. */
+/** Copies a located value into JavaScript's memory. */
 export function copyTensorOut(
   runtime: OrtRuntime,
   { datatype, shape, data, byteLength }: HeapTensor,

@@ -13,15 +13,15 @@ interface LoadLimits {
 
 export interface WeightsLoad {
   readonly read: LoadExternalData;
-  /** Why a read failed: more telling than what the runtime makes of it. */
+  /** Returns why a read failed, which says more than the runtime's own error. */
   error(): EdgewiseError | undefined;
-  /** Rejects when the create was passed over and will never go on. */
+  /** Rejects if the create lost the lane and never resumes. */
   readonly lost: Promise<never>;
 }
 
 /**
- * Answers the runtime's requests for weights: each piece goes from the source into the heap as it comes, so none of them
- * is ever held in JavaScript longer than that.
+ * Serves the runtime's reads of weights. Each piece goes from the source into the heap as it arrives and is held in
+ * JavaScript no longer than that.
  */
 export function createWeightsLoader(
   runtime: OrtRuntime,
@@ -29,7 +29,7 @@ export function createWeightsLoader(
   limits: LoadLimits,
 ): WeightsLoad {
   const { promise: lost, reject: lose } = Promise.withResolvers<never>();
-  // Nobody need be waiting for it.
+  // Prevents an unhandled rejection if the create does not wait for it.
   lost.catch(() => {});
   let error: EdgewiseError | undefined;
   return {
@@ -48,8 +48,8 @@ export function createWeightsLoader(
       } catch (cause) {
         error = toEdgewiseError(cause, 'the weights could not be read');
       }
-      if (limits.lease.lost) {
-        // Another create has the stack now: to go on would write over it.
+      if (limits.lease.isLost) {
+        // Another create has the stack now; resuming would overwrite it.
         lose(new EdgewiseError('model_not_ready', 'the weights took too long to arrive'));
         return new Promise<never>(() => {});
       }
@@ -76,24 +76,24 @@ async function copyRange(
   try {
     for (;;) {
       const { done, value } = await withinLimit(pieces.next(), clock, readTimeoutMs);
-      if (lease.lost || done === true) {
+      if (lease.isLost || done === true) {
         break;
       }
       lease.touch();
       if (copied + value.byteLength > length) {
-        throw new EdgewiseError('internal', `a read of ${length} bytes of weights gave more`);
+        throw new EdgewiseError('internal', `a read of ${length} bytes of weights returned more bytes`);
       }
-      // The heap may have grown, and moved, since the last piece.
+      // Get the view again: the heap may have grown since the last piece.
       runtime.heap.u8.set(value, target + copied);
       copied += value.byteLength;
     }
   } catch (error) {
-    // Not awaited: a source that hangs would hang here too.
+    // Not awaited: a source that hangs would also hang here.
     pieces.return?.().catch(() => {});
     throw error;
   }
-  if (!lease.lost && copied !== length) {
-    throw new EdgewiseError('internal', `a read of ${length} bytes of weights gave ${copied}`);
+  if (!lease.isLost && copied !== length) {
+    throw new EdgewiseError('internal', `a read of ${length} bytes of weights returned ${copied}`);
   }
 }
 

@@ -5,10 +5,10 @@ import startPlain, { wasmDigest as plainDigest } from '../../build/ort/plain.mjs
 import plainModule from '../../build/ort/plain.wasm';
 import type { OrtBuild } from './ort-wasm-module.ts';
 
-// The types of the platforms do not know of JSPI.
+// The platforms' types do not declare JSPI.
 declare const WebAssembly: { readonly Suspending?: unknown };
 
-// ONNX Runtime for workerd, which compiles modules at deployment only: hence the static imports.
+// workerd compiles modules only at deployment, hence the static imports.
 
 export const workerdBuild: OrtBuild = {
   flavour: 'jspi',
@@ -25,7 +25,7 @@ export const workerdPlainBuild: OrtBuild = {
   wasmModule: plainModule,
 };
 
-/** What `createOrtWasmPair` takes: without the JSPI build where the runtime has no JSPI. */
+/** The builds for `createOrtWasmPair`; `jspi` is undefined if the runtime lacks JSPI. */
 export const workerdBuilds: { readonly jspi: OrtBuild | undefined; readonly plain: OrtBuild } = {
   jspi: WebAssembly.Suspending === undefined ? undefined : workerdBuild,
   plain: workerdPlainBuild,

@@ -12,34 +12,34 @@ import { gatherWeights } from './weights.ts';
 
 export interface OrtWasmOptions {
   readonly build: OrtBuild;
-  /** Rounded down to whole pages of 64 KiB. The runtime itself takes 16 MiB at least. */
+  /** Rounded down to whole pages of 64 KiB. The runtime alone needs 16 MiB. Default 96 MiB. */
   readonly memoryCapBytes?: number;
-  /** Bytes that others have taken of the cap by now: what is left is what the memory may grow to. Default: none. */
+  /** Returns the bytes of the cap that others use now; the memory may grow to the rest. Default: 0. */
   readonly takenElsewhere?: () => number;
-  /** Of the outputs of one run together, which are copied to JavaScript's memory. Default: unlimited. */
+  /** Total size of one run's outputs, which are copied to JavaScript's memory. Default: unlimited. */
   readonly maxOutputBytes?: number;
   readonly clock?: Clock;
-  /** How long a single read of weights may take. */
+  /** Longest single read of weights. Default 20 s. */
   readonly readTimeoutMs?: number;
 }
 
 const defaultMemoryCapBytes = 96 * 1024 * 1024;
-/** What the module asks for at its start. */
+/** Initial memory of the module. */
 const minMemoryBytes = 16 * 1024 * 1024;
 const defaultReadTimeoutMs = 20_000;
-/** A creator that is alive ends at its own read timeout, well before another takes it for dead. */
+/** A create that is alive fails at its own read timeout, well before it is presumed dead. */
 const stallPerReadTimeout = 1.5;
-/** Each has left a partly loaded model in the heap and its frames on the stack. */
+/** Each lost create leaves a partly loaded model in the heap and its frames on the stack. */
 const maxLostCreates = 4;
 
 /**
- * ONNX Runtime in WebAssembly: one instance, one memory, started by the first session.
+ * Creates an engine on ONNX Runtime in WebAssembly: one instance with one memory, started by the first session.
  *
- * Creates follow one another. ONNX Runtime keeps part of its frames on a stack in linear memory, whose pointer is one
- * global of the instance that JSPI neither saves nor restores. A create that waits for weights leaves the pointer below its
- * frames. A run, which never waits, begins there and gives the pointer back as it was: last in, first out, and harmless. A
- * second create would wait too, below the first; when the first then goes on and returns, its pointer moves up, and what it
- * calls next writes over the frames of the second.
+ * Creates are sequential. ONNX Runtime keeps part of its frames on a stack in linear memory, whose pointer is a global of
+ * the instance that JSPI neither saves nor restores. A create that waits for weights leaves the pointer below its frames. A
+ * run, which never waits, starts there and restores the pointer: last in, first out, so it is harmless. A second create
+ * would also wait, below the first; when the first resumes and returns, its pointer moves up, and its next calls overwrite
+ * the frames of the second.
  *
  * @throws EdgewiseError `internal` for a cap under 16 MiB.
  */
@@ -59,7 +59,7 @@ class OrtWasmEngine implements Engine {
   readonly #maxOutputBytes: number;
   readonly #lane: CreateLane;
   #runtime: OrtRuntime | undefined;
-  /** Of the create that holds the lane. */
+  /** Serves reads of the create that holds the lane. */
   #loadExternalData: LoadExternalData | undefined;
 
   constructor(options: OrtWasmOptions) {
@@ -68,7 +68,7 @@ class OrtWasmEngine implements Engine {
     if (!(capBytes >= minMemoryBytes)) {
       throw new EdgewiseError(
         'internal',
-        `memory cap is ${capBytes} bytes: wanted ${minMemoryBytes} or more`,
+        `the memory cap is ${capBytes} bytes; expected at least ${minMemoryBytes}`,
       );
     }
     this.version = build.version;
@@ -96,17 +96,17 @@ class OrtWasmEngine implements Engine {
     if (bytes > this.#capBytes) {
       throw new EdgewiseError(
         'no_capacity',
-        `the model has ${bytes} bytes, the engine's memory ends at ${this.#capBytes}`,
+        `the model has ${bytes} bytes; the engine's memory is limited to ${this.#capBytes}`,
       );
     }
-    // Where weights come whole they come before the turn, which then holds no waiting.
+    // The plain build needs all weights at once: read them before entering the lane, so that no create waits in it.
     const { weights } = source;
     const wholeWeights =
       this.#build.flavour === 'plain' && weights !== undefined ? await gatherWeights(weights) : undefined;
     const lease = await this.#lane.enter();
     try {
       if (this.#lane.lostCount > maxLostCreates) {
-        throw new EdgewiseError('no_capacity', 'the engine has lost too many half-loaded models');
+        throw new EdgewiseError('no_capacity', 'too many loads were cut off and left their memory in use');
       }
       this.#runtime ??= await this.#start();
       if (wholeWeights !== undefined && weights !== undefined) {
@@ -123,7 +123,7 @@ class OrtWasmEngine implements Engine {
   #start(): Promise<OrtRuntime> {
     const limitBytes = () => this.#capBytes - this.#takenElsewhere();
     if (limitBytes() < minMemoryBytes) {
-      throw new EdgewiseError('no_capacity', 'there is no memory left to start this engine in');
+      throw new EdgewiseError('no_capacity', 'there is not enough memory left to start this engine');
     }
     return OrtRuntime.start(
       this.#build,
@@ -160,8 +160,8 @@ class OrtWasmEngine implements Engine {
         this.#maxOutputBytes,
       );
     } finally {
-      // A create that was passed over has left its frames on the stack, and its model and weights are still in use.
-      if (!lease.lost) {
+      // A lost create leaves its frames on the stack, and its model and weights stay in use.
+      if (!lease.isLost) {
         module.stackRestore(stack);
         heap.free(model);
         this.#loadExternalData = undefined;

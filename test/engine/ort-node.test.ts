@@ -38,8 +38,7 @@ describe('createOrtNodeEngine()', () => {
     const { engine, skipped } = eagerEngine({ executionProviders: ['no-such', 'tensorrt'] });
     await engine.providers();
     expect(skipped.get('no-such')).toMatch(/^this build of ONNX Runtime lacks it; it has .*cpu/);
-    if (skipped.has('tensorrt'))
-      expect(skipped.get('tensorrt')).toMatch(/library|CUDA|GPU|lacks it/i);
+    if (skipped.has('tensorrt')) expect(skipped.get('tensorrt')).toMatch(/library|CUDA|GPU|lacks it/i);
   });
 
   it('tries nothing out for cpu alone', async () => {

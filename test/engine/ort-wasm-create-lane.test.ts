@@ -35,11 +35,11 @@ describe('CreateLane', () => {
     lease.touch();
     clock.advance(900);
     await settle();
-    expect(lease.lost).toBe(false);
+    expect(lease.isLost).toBe(false);
     clock.advance(100);
     await settle();
     const other = await next;
-    expect(lease.lost).toBe(true);
+    expect(lease.isLost).toBe(true);
     expect(lane.lostCount).toBe(1);
     // What the lost one does now changes nothing.
     lease.release();

@@ -208,7 +208,7 @@ describe('an answer that is too large', () => {
       const answer = await constant(15_000_000, index % 2 === 0);
       expect(answer.status).toBe(413);
       expect(await answer.json()).toEqual({
-        error: expect.stringContaining('the outputs take 60000000 bytes'),
+        error: expect.stringContaining('the outputs have 60000000 bytes'),
       });
     });
     await Promise.all(answers);
