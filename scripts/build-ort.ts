@@ -1,6 +1,6 @@
 /**
- * Makes `build/ort/`: onnxruntime-web's JSPI and plain builds with a plain (not shared), capped memory and without host
- * detection. Quick when it is up to date, so every start, test and deployment calls it.
+ * Writes `build/ort/`: the JSPI and plain builds of onnxruntime-web, patched to use a capped, non-shared memory and no host
+ * detection. Returns quickly if the files are up to date, so every start, test and deployment calls it.
  *
  *   node scripts/build-ort.ts
  */
@@ -16,7 +16,7 @@ const flavours: readonly Flavour[] = ['jspi', 'plain'];
 
 interface OrtPackage {
   readonly version: string;
-  /** Its `dist/`. */
+  /** The package's `dist/`. */
   readonly directory: string;
 }
 
@@ -31,8 +31,8 @@ export function findInstalledOrt(): OrtPackage {
   return { version: String(manifest.version), directory };
 }
 
-/** Changes whenever the package or the patches do. */
-function stamp({ version, directory }: OrtPackage): string {
+/** Returns a digest that changes with the package and with the patches. */
+function computeStamp({ version, directory }: OrtPackage): string {
   const hash = createHash('sha256').update(version);
   for (const script of ['build-ort.ts', 'ort-patches.ts']) {
     hash.update(readFileSync(join(import.meta.dirname, script)));
@@ -46,19 +46,19 @@ function stamp({ version, directory }: OrtPackage): string {
   return hash.digest('hex');
 }
 
-/** Two starts at once may both build; neither ever sees half a file. */
-function writeWhole(path: string, content: string | Uint8Array): void {
+/** Writes the file atomically, because two processes may build at the same time. */
+function writeAtomically(path: string, content: string | Uint8Array): void {
   const part = `${path}.${process.pid}.part`;
   writeFileSync(part, content);
   renameSync(part, path);
 }
 
-/** True when files were written, false when they were up to date. */
+/** Builds what is out of date. Returns whether files were written. */
 export function buildOrt(): boolean {
   const ort = findInstalledOrt();
-  const wanted = stamp(ort);
+  const stamp = computeStamp(ort);
   const stampPath = join(outDirectory, 'stamp');
-  if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === wanted) {
+  if (existsSync(stampPath) && readFileSync(stampPath, 'utf8') === stamp) {
     return false;
   }
   mkdirSync(outDirectory, { recursive: true });
@@ -69,10 +69,10 @@ export function buildOrt(): boolean {
       version: ort.version,
       wasmDigest: `sha256:${createHash('sha256').update(wasm).digest('hex')}`,
     });
-    writeWhole(join(outDirectory, `${flavour}.mjs`), glue);
-    writeWhole(join(outDirectory, `${flavour}.wasm`), wasm);
+    writeAtomically(join(outDirectory, `${flavour}.mjs`), glue);
+    writeAtomically(join(outDirectory, `${flavour}.wasm`), wasm);
   }
-  writeWhole(stampPath, wanted);
+  writeAtomically(stampPath, stamp);
   return true;
 }
 

@@ -1,4 +1,4 @@
-/** Starts the worker under `wrangler dev` and stops it again: for `npm start`, the service tests and the benchmarks. */
+/** Starts and stops the worker under `wrangler dev`, for `npm start`, the service tests and the benchmarks. */
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -20,33 +20,33 @@ export interface DevServerOptions {
   /** Folder for the local R2, KV and cache; absent: `.wrangler/state`. */
   readonly persistTo?: string;
   readonly vars?: Readonly<Record<string, string>>;
-  /** As `vars`, and not to be seen among the arguments of the process. */
+  /** Like `vars`, but not visible in the arguments of the process. */
   readonly secrets?: Readonly<Record<string, string>>;
-  /** What `onOutput` is given: the worker's errors alone, or all that it says (and wrangler). Default: `error`. */
+  /** What `onOutput` receives: only the worker's errors (the default), or everything that the worker and wrangler print. */
   readonly output?: 'error' | 'log';
-  /** Which country connections are told to come from, e.g. `DE`; absent: none is told, as of one that Cloudflare cannot place. */
+  /** The country that connections appear to come from, e.g. `DE`; absent: unknown. */
   readonly country?: string;
-  /** Where the worker's output goes; absent: kept, and shown when the start fails. */
+  /** Receives the worker's output; absent: it is shown only if the start fails. */
   readonly onOutput?: (text: string) => void;
 }
 
 export interface DevServer {
   readonly url: string;
   readonly adminKey: string;
-  /** PEM of the private key whose models it takes. */
+  /** PEM of the private key of the publisher that the worker trusts. */
   readonly publisherKey: string;
-  /** Whom it trusts unless `vars` say otherwise, as `EDGEWISE_TRUSTED_PUBLISHERS`. */
+  /** Value of `EDGEWISE_TRUSTED_PUBLISHERS` unless `vars` has another. */
   readonly trustedPublishers: string;
-  /** Of the `wrangler dev` process, whose child is workerd. */
+  /** Process id of `wrangler dev`, whose child is workerd. */
   readonly pid: number;
-  /** Resolves with the reason once the worker can serve no more, though nothing stopped it. */
+  /** Resolves with the reason once the worker has died without being stopped. */
   untilDead(): Promise<string>;
-  /** Takes no new connection and answers what is under way, for 8 s at most; what is left for `stop` is to end. */
+  /** Stops accepting connections and waits until the requests in flight are answered, at most 8 s. Call `stop` afterwards. */
   drain(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** The admin key of this checkout: made once, readable by its owner only; the worker is given its hash. */
+/** Returns the admin key of this checkout, creating it on first use in a file that only its owner can read. */
 export function ensureLocalAdminKey(): string {
   if (!existsSync(adminKeyFile)) {
     mkdirSync(join(root, '.edgewise'), { recursive: true });
@@ -57,12 +57,12 @@ export function ensureLocalAdminKey(): string {
 
 const keysFile = join(root, '.edgewise', 'keys.json');
 
-/** The keys of this checkout that answers are accounted for with: made once, readable by their owner only. */
+/** Returns the governance keys of this checkout, creating them on first use in a file that only their owner can read. */
 async function ensureLocalKeys(): Promise<Readonly<Record<string, string>>> {
   if (!existsSync(keysFile)) {
     mkdirSync(join(root, '.edgewise'), { recursive: true });
     const keys = await generateSecrets('localhost/edgewise');
-    // Several may start at once: the first to have the file whole in place is the one.
+    // Several processes may start at once: the first complete file stays.
     const own = `${keysFile}.${process.pid}`;
     writeFileSync(own, JSON.stringify(keys), { mode: 0o600 });
     if (!existsSync(keysFile)) renameSync(own, keysFile);
@@ -75,7 +75,7 @@ const startTimeoutMs = 120_000;
 const stopPatienceMs = 5000;
 const drainPatienceMs = 8000;
 
-/** @throws Error with the worker's output when it does not come up. */
+/** @throws Error with the worker's output if the worker does not start. */
 export async function startDevServer(options: DevServerOptions = {}): Promise<DevServer> {
   const port = await findFreePort(options.port);
   const adminKey = ensureLocalAdminKey();
@@ -105,11 +105,11 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     env: {
       ...process.env,
       WRANGLER_SEND_METRICS: 'false',
-      // Absent, wrangler asks Cloudflare where this machine is, or says of every connection that it is from the US.
+      // Otherwise wrangler asks Cloudflare for this machine's location, or says that every connection is from the US.
       CLOUDFLARE_CF_FETCH_ENABLED: 'true',
       CLOUDFLARE_CF_FETCH_PATH: connections.file,
       CI: 'true',
-      // wrangler keeps a trace of every request, its address included, beside the worker's storage otherwise.
+      // Otherwise wrangler stores a trace of every request, its address included, beside the worker's storage.
       X_LOCAL_OBSERVABILITY: 'false',
     },
     patienceMs: stopPatienceMs,
@@ -158,7 +158,7 @@ async function waitUntilLive(url: string, group: Group): Promise<void> {
   throw new Error(`no answer within ${startTimeoutMs} ms`);
 }
 
-/** A file that only its owner can read, for wrangler to read them from; `.dev.vars` is read with it, as it is without. */
+/** Writes secrets to a file for wrangler that only its owner can read. `.dev.vars` is still read, before it. */
 function writeSecrets(secrets: DevServerOptions['secrets']): {
   readonly args: readonly string[];
   readonly remove: () => void;
@@ -177,7 +177,7 @@ function writeSecrets(secrets: DevServerOptions['secrets']): {
   return { args: files.flatMap((path) => ['--env-file', path]), remove };
 }
 
-/** What `request.cf` is, in a file for wrangler to read. */
+/** Writes the value of `request.cf` to a file for wrangler. */
 function writeConnections(country: string | undefined): {
   readonly file: string;
   readonly remove: () => void;
@@ -191,16 +191,17 @@ function writeConnections(country: string | undefined): {
 }
 
 /**
- * @param wanted 0: any.
- * @throws Error when it is taken: what answers there is another server.
+ * Returns `requested` if it is free, or any free port if `requested` is 0.
+ *
+ * @throws Error if another server listens on `requested`.
  */
-export async function findFreePort(wanted = 0): Promise<number> {
+export async function findFreePort(requested = 0): Promise<number> {
   const server = createServer();
   return new Promise((resolve, reject) => {
     server.once('error', (cause) =>
-      reject(new Error(`port ${wanted} cannot be listened on: ${cause.message}`, { cause })),
+      reject(new Error(`cannot listen on port ${requested}: ${cause.message}`, { cause })),
     );
-    server.listen(wanted, '127.0.0.1', () => {
+    server.listen(requested, '127.0.0.1', () => {
       const address = server.address();
       server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
     });

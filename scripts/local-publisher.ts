@@ -1,4 +1,4 @@
-/** The publisher of this checkout: whose key signs the samples, and whom workers and origins trust that are started here. */
+/** The publisher key of this checkout: it signs the samples, and local workers and origins trust it. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { privateKeyFile, publicKeyFile } from '../src/cli/publisher-keys.ts';
@@ -7,13 +7,13 @@ import { publicKeyPem } from '../src/repository/signing/public-key.ts';
 import { root } from './process-group.ts';
 
 export interface LocalPublisher {
-  /** PEM. */
+  /** The private key as PEM. */
   readonly publisherKey: string;
-  /** As `EDGEWISE_TRUSTED_PUBLISHERS`. */
+  /** Value of `EDGEWISE_TRUSTED_PUBLISHERS`. */
   readonly trustedPublishers: string;
 }
 
-/** Its key is made once, readable by its owner only. Where two make it at once, the first one's stands. */
+/** Creates the key on first use in a file that only its owner can read. If two processes create it at once, the first one stays. */
 export async function ensureLocalPublisher(): Promise<LocalPublisher> {
   const file = join(root, privateKeyFile);
   if (!existsSync(file)) {

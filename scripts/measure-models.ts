@@ -1,7 +1,6 @@
 /**
- * What the sample models cost on this machine, one thread, batch 1, as a table for their cards: size of the file, time to
- * make a session, time of a run, and the WebAssembly memory that the model's engine then takes. Times are the fastest of
- * several, so that what else the machine does stays out of them.
+ * Measures the sample models on this machine (one thread, batch 1) and prints a table for their cards: file size, time to
+ * create a session, time of a run, WebAssembly memory. Times are the fastest of several, to exclude other work of the machine.
  *
  *   npm run models:measure [-- digits ocr-detect]
  */
@@ -20,9 +19,9 @@ import { fetchModels, modelsDirectory, readSampleModels } from './fetch-models.t
 const rounds = 5;
 const roundMs = 1000;
 
-/** A feed of the model's sample shape (free dimensions 1 where it names none), filled with its sample value or 0.1. */
+/** Returns a tensor of the config's sample shape (free dimensions default to 1), filled with its sample value or 0.1. */
 function makeSampleFeed({ name, datatype, shape }: TensorSpec, config: ModelConfig): FixedTensor {
-  if (datatype === 'BYTES') throw new Error(`input "${name}" is BYTES: not measured`);
+  if (datatype === 'BYTES') throw new Error(`input "${name}" is BYTES, which this script cannot generate`);
   const full = config.sampleShapes[name] ?? shape.map((dimension) => Math.max(dimension, 1));
   const value = config.sampleValues[name] ?? 0.1;
   const data = new typedArrays[datatype](elementCount(full));
@@ -58,7 +57,7 @@ for (const config of await readSampleModels()) {
   if (chosen.size > 0 && !chosen.has(config.name)) continue;
   const graph = await readFile(join(modelsDirectory, config.name, '1', 'model.onnx'));
   const native = await measure(createOrtNodeEngine({ threads: 1 }), graph, config);
-  // The first session of a WASM engine also starts the runtime, so a throw-away model goes first.
+  // The first session of a WASM engine also starts the runtime, so another model is loaded first.
   const engine = createOrtWasmEngine({ build: wasmBuild });
   const starter = await readFile(join(modelsDirectory, 'mlp', '1', 'model.onnx'));
   await (await engine.createSession({ graph: starter })).release();

@@ -1,4 +1,4 @@
-/** Starts the origin (`src/node.ts`) as a process and stops it again: for `npm start`, the service tests and the benchmarks. */
+/** Starts and stops an origin (`src/node.ts`) as a process, for `npm start`, the service tests and the benchmarks. */
 import { createHash, randomBytes } from 'node:crypto';
 import { ensureLocalPublisher } from './local-publisher.ts';
 import { startGroup } from './process-group.ts';
@@ -6,34 +6,34 @@ import { startGroup } from './process-group.ts';
 export interface OriginServerOptions {
   /** 0 or absent: any free port. */
   readonly port?: number;
-  /** Whose models it serves; absent: `vars` say where they are (`EDGEWISE_REPOSITORY_DIR`). */
+  /** The worker whose models it serves; absent: `vars` name a repository (`EDGEWISE_REPOSITORY_DIR`). */
   readonly upstream?: { readonly url: string; readonly adminKey: string };
-  /** Folder for what was read from the upstream. */
+  /** Folder for the cache of the upstream's models. */
   readonly cacheDirectory?: string;
-  /** Of a caller; absent: one is made. */
+  /** The caller key that it accepts; absent: a new one. */
   readonly key?: string;
-  /** `EDGEWISE_…`: those of this process are not handed on. */
+  /** `EDGEWISE_…` variables; those of this process are not inherited. */
   readonly vars?: Readonly<Record<string, string>>;
-  /** Where its output goes; absent: kept, and shown when the start fails. */
+  /** Receives its output; absent: it is shown only if the start fails. */
   readonly onOutput?: (text: string) => void;
 }
 
 export interface OriginServer {
   readonly url: string;
-  /** The one caller key that it knows. */
+  /** The only caller key that it accepts. */
   readonly key: string;
   readonly pid: number;
   /** How it ended: "with code 0", "by SIGKILL". */
   readonly ended: Promise<string>;
-  /** Asks it to end: what is under way is answered first. */
+  /** Stops it after the requests in flight are answered. */
   stop(): Promise<void>;
 }
 
 const startTimeoutMs = 30_000;
-/** Above the time that it has to answer what is under way. */
+/** Longer than its drain timeout. */
 const stopPatienceMs = 30_000;
 
-/** @throws Error with its output when it does not come up. */
+/** @throws Error with its output if it does not start. */
 export async function startOrigin(options: OriginServerOptions = {}): Promise<OriginServer> {
   const { upstream, cacheDirectory, key = generateCallerKey(), port = 0, onOutput } = options;
   const { trustedPublishers } = await ensureLocalPublisher();
@@ -47,7 +47,7 @@ export async function startOrigin(options: OriginServerOptions = {}): Promise<Or
       EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
       ...(upstream && { EDGEWISE_UPSTREAM_URL: upstream.url, EDGEWISE_UPSTREAM_KEY: upstream.adminKey }),
       ...(cacheDirectory && { EDGEWISE_CACHE_DIR: cacheDirectory }),
-      // Nobody has to learn that it goes.
+      // No load balancer has to notice that it stops.
       EDGEWISE_DRAIN_GRACE_MS: '0',
       ...options.vars,
     },
@@ -73,12 +73,12 @@ export async function startOrigin(options: OriginServerOptions = {}): Promise<Or
   return { url, key, pid: group.pid, ended: group.ended, stop: group.stop };
 }
 
-/** A caller key as the documentation recommends them: long and random. */
+/** Returns a new, long and random caller key. */
 export function generateCallerKey(): string {
   return `ew_${randomBytes(32).toString('base64url')}`;
 }
 
-/** What this process was started with, our own configuration left out. */
+/** Returns the environment of this process without `EDGEWISE_…` variables. */
 export function inheritEnvironment(): Readonly<Record<string, string | undefined>> {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('EDGEWISE_')));
 }

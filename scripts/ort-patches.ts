@@ -1,12 +1,12 @@
 /**
- * What `build-ort.ts` changes in the published onnxruntime-web, as pure functions, and why each change is needed.
- * Every patch states how often its text must be found; a release that changed shape fails here, by name, and not at run
- * time. See docs/decisions/0002-patched-onnx-runtime.md.
+ * The changes that `build-ort.ts` makes to the published onnxruntime-web, as pure functions, and the reason for each.
+ * The text of every patch must be found exactly once, so an incompatible release fails here, by the patch's name, and not
+ * at run time. See docs/decisions/0002-patched-onnx-runtime.md.
  */
 
 export type Flavour = 'jspi' | 'plain';
 
-/** The files of onnxruntime-web's `dist/` that a flavour is made from. */
+/** The files of onnxruntime-web's `dist/` that each flavour is made from. */
 export const sources = {
   jspi: 'ort-wasm-simd-threaded.jspi',
   plain: 'ort-wasm-simd-threaded',
@@ -16,7 +16,7 @@ interface Patch {
   readonly name: string;
   readonly only?: Flavour;
   readonly find: RegExp;
-  /** `$1`… are the groups of `find`; `MODULE` is the glue's (minified) name of its options object. */
+  /** `$1`… are the groups of `find`; `MODULE` stands for the minified name of the glue's options object. */
   readonly replace: string;
 }
 
@@ -63,7 +63,7 @@ const patches: readonly Patch[] = [
     replace: '$1=!0||',
   },
   {
-    name: 'the heap grows by what is wanted, rounded up to 1 MiB, not by a fifth of its size, to a limit asked for each time',
+    name: 'the heap grows by the requested size, rounded up to 1 MiB, instead of a fifth of its size, to a limit that is read each time',
     find: /if\((\w+)<=(\w+)\|\|4294901760<\1\)return!1;for\(var \w+=1;4>=\w+;\w+\*=2\)\{.*?\{(\w+)\.grow\(\w+\);(\w+)\(\);var \w+=1;break \w+\}catch\(\w+\)\{\}\w+=void 0\}if\(\w+\)return!0\}return!1\}/g,
     replace:
       'if($1<=$2)return!1;var pages=Math.ceil($1/65536),rounded=Math.min(pages+15&-16,MODULE.limitPages());if(pages>rounded)return!1;try{$3.grow(rounded-$2/65536);$4();return!0}catch{return!1}}',
@@ -96,36 +96,36 @@ const patches: readonly Patch[] = [
     replace: '/^OrtCreateSession$/',
   },
   {
-    name: 'external weights are asked of the engine, which writes them into the heap piece by piece',
+    name: 'external weights are requested from the engine, which writes them into the heap piece by piece',
     only: 'jspi',
     find: /(function \w+\((\w+),(\w+),(\w+),(\w+),(\w+)\)\{return \w+\()async\(\)=>\{if\("undefined"==typeof MODULE\|\|!MODULE\.\w+\)return 1;let \w+=(\w+)\(Number\(\2>>>0\)\);.*?finally\{\w+&&\(MODULE\.\w+=!1\)\}\}\)\}/g,
     replace: '$1()=>MODULE.loadExternalData($7(Number($2>>>0)),$3,$4,Number($5>>>0),$6))}',
   },
 ];
 
-/** None of this may be left: each would touch the host or the globals, or bring shared memory back. */
+/** Code that must not remain: it would touch the host or globals, or use shared memory. */
 const forbidden =
   /import\(|import\.meta|\brequire\(|shared:!0|new Worker|createRequire|global\.Worker|process\.on/;
 
-function changedShape(what: string, detail: string): Error {
+function unexpectedRelease(what: string, detail: string): Error {
   return new Error(
-    `onnxruntime-web changed shape: ${what}: ${detail}. Compare dist/*.mjs and lib/wasm/ of the new release with ` +
+    `cannot patch this release of onnxruntime-web: ${what}: ${detail}. Compare dist/*.mjs and lib/wasm/ of the new release with ` +
       'scripts/ort-patches.ts and src/engine/ort-wasm-module.ts, then run test/engine.',
   );
 }
 
-/** What the glue says of itself besides: receipts name both. */
+/** Identity of a build, exported by the glue, because receipts name it. */
 export interface BuildIdentity {
-  /** Of onnxruntime-web. */
+  /** Version of onnxruntime-web. */
   readonly version: string;
-  /** Of the patched WASM file that the glue belongs to. */
+  /** Digest of the patched WASM file that the glue belongs to. */
   readonly wasmDigest: `sha256:${string}`;
 }
 
 /**
- * The JavaScript glue of `flavour` with every patch applied.
+ * Returns the JavaScript glue of `flavour` with every patch applied.
  *
- * @throws Error naming the patch whose text is not there exactly once.
+ * @throws Error naming the patch whose text is not found exactly once.
  */
 export function patchGlue(glue: string, flavour: Flavour, { version, wasmDigest }: BuildIdentity): string {
   // Closure breaks lines between tokens only, so a blank is the same program and patterns need not span lines.
@@ -133,7 +133,7 @@ export function patchGlue(glue: string, flavour: Flavour, { version, wasmDigest 
   const moduleName =
     /^async function ortWasmThreaded\(moduleArg=\{\}\)\{var moduleRtn;var (\w+)=moduleArg,/.exec(text)?.[1];
   if (moduleName === undefined) {
-    throw changedShape(flavour, 'the glue does not begin as expected');
+    throw unexpectedRelease(flavour, 'the glue has another beginning');
   }
   for (const patch of patches) {
     if (patch.only !== undefined && patch.only !== flavour) {
@@ -142,13 +142,13 @@ export function patchGlue(glue: string, flavour: Flavour, { version, wasmDigest 
     const find = new RegExp(patch.find.source.replaceAll('MODULE', moduleName), 'g');
     const found = text.match(find)?.length ?? 0;
     if (found !== 1) {
-      throw changedShape(`${flavour}, "${patch.name}"`, `found ${found} times, wanted once`);
+      throw unexpectedRelease(`${flavour}, "${patch.name}"`, `found ${found} times; expected once`);
     }
     text = text.replace(find, patch.replace.replaceAll('MODULE', moduleName));
   }
   const left = forbidden.exec(text)?.[0];
   if (left !== undefined) {
-    throw changedShape(flavour, `"${left}" is left in the glue`);
+    throw unexpectedRelease(flavour, `"${left}" remains in the glue`);
   }
   return `// Made by scripts/build-ort.ts from onnxruntime-web ${version}. Not to be edited.\n${text}\nexport const ortVersion = ${JSON.stringify(version)};\nexport const wasmDigest = ${JSON.stringify(wasmDigest)};\n`;
 }
@@ -161,13 +161,13 @@ const sharedWithMaximum = 3;
 const plainWithMaximum = 1;
 
 /**
- * A copy of the WebAssembly binary whose one memory import is plain. Its maximum stays (65536 pages): the memory given at
- * run time may have any smaller one.
+ * Returns a copy of the WebAssembly binary whose memory import is not shared. The import's maximum stays at 65536 pages;
+ * the memory given at run time may have a smaller one.
  *
- * @throws Error when there is not exactly one memory, imported, shared, with a maximum.
+ * @throws Error unless the binary has exactly one memory, imported, shared, with a maximum.
  */
 export function clearSharedMemory(wasm: Uint8Array): Uint8Array {
-  // Not slice(): a Buffer's is a view.
+  // slice() of a Buffer would be a view.
   const out = new Uint8Array(wasm);
   let at = 8;
   const unsigned = (): number => {
@@ -175,7 +175,7 @@ export function clearSharedMemory(wasm: Uint8Array): Uint8Array {
     for (let shift = 0; ; shift += 7) {
       const byte = out[at++];
       if (byte === undefined || shift > 28) {
-        throw changedShape('wasm', `no number at byte ${at}`);
+        throw unexpectedRelease('wasm', `no number at byte ${at}`);
       }
       value += (byte & 0x7f) * 2 ** shift;
       if (byte < 0x80) {
@@ -199,7 +199,7 @@ export function clearSharedMemory(wasm: Uint8Array): Uint8Array {
     const section = unsigned();
     const end = unsigned() + at;
     if (section === memorySection) {
-      throw changedShape('wasm', 'the module has a memory of its own, wanted an imported one');
+      throw unexpectedRelease('wasm', 'the module defines a memory; expected an imported one');
     }
     if (section === importSection) {
       for (let count = unsigned(); count > 0; count--) {
@@ -226,9 +226,9 @@ export function clearSharedMemory(wasm: Uint8Array): Uint8Array {
   }
   const [position, ...others] = flagPositions;
   if (position === undefined || others.length > 0 || out[position] !== sharedWithMaximum) {
-    throw changedShape(
+    throw unexpectedRelease(
       'wasm',
-      `wanted one shared memory import, found ${flagPositions.length} memory imports`,
+      `found ${flagPositions.length} memory imports; expected one that is shared, with a maximum`,
     );
   }
   out[position] = plainWithMaximum;

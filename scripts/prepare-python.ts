@@ -1,6 +1,6 @@
 /**
- * Installs the Python environments that `npm run test:interop` and `npm run test:servers` take, and makes the large model,
- * so that neither has to.
+ * Installs the Python environments of `npm run test:interop` and `npm run test:servers` and makes the large model in
+ * advance.
  *
  *   node scripts/prepare-python.ts
  */

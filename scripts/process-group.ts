@@ -1,4 +1,4 @@
-/** Servers as child processes in groups of their own: stopping one takes along what it has started. */
+/** Runs servers in process groups, so that stopping a server also stops the processes that it started. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { patienceVariable, starterVariable } from './end-with-starter.ts';
@@ -13,19 +13,19 @@ export interface GroupOptions {
 }
 
 export interface Group {
-  /** The first process, which the group is named after. */
+  /** Id of the first process and of the group. */
   readonly pid: number;
   readonly child: ChildProcess;
-  /** How the first process ended, in words: "with code 1", "by SIGKILL". */
+  /** How the first process ended: "with code 1", "by SIGKILL". */
   readonly ended: Promise<string>;
   hasEnded(): boolean;
-  /** Ends the group: asks, and after its patience does not ask. */
+  /** Ends the group with SIGTERM, and after its patience with SIGKILL. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts Node with `args` in the root of the checkout. The group does not hear the terminal. It ends with this process,
- * however that ends.
+ * Starts Node with `args` in the root of the checkout. The group gets no signals from the terminal, and ends when this
+ * process ends in any way.
  */
 export function startGroup(args: readonly string[], { env, patienceMs, onOutput }: GroupOptions): Group {
   const child = spawn(
@@ -40,11 +40,11 @@ export function startGroup(args: readonly string[], { env, patienceMs, onOutput 
   );
   const { pid } = child;
   if (pid === undefined) throw new Error(`${process.execPath} cannot be started`);
-  const leave = () => signalGroup(pid, 'SIGTERM');
-  process.once('exit', leave);
+  const endGroup = () => signalGroup(pid, 'SIGTERM');
+  process.once('exit', endGroup);
   const ended = new Promise<string>((resolve) =>
     child.once('exit', (code, signal) => {
-      process.off('exit', leave);
+      process.off('exit', endGroup);
       resolve(signal === null ? `with code ${code}` : `by ${signal}`);
     }),
   );
@@ -59,12 +59,12 @@ export function startGroup(args: readonly string[], { env, patienceMs, onOutput 
     hasEnded,
     async stop() {
       if (!hasEnded()) signalGroup(pid, 'SIGTERM');
-      // A process that is held hears nothing.
+      // A paused process does not handle SIGTERM.
       signalGroup(pid, 'SIGCONT');
       const hard = setTimeout(() => signalGroup(pid, 'SIGKILL'), patienceMs);
       await ended;
       clearTimeout(hard);
-      // What the first process has left behind.
+      // Ends processes that the first one left behind.
       signalGroup(pid, 'SIGKILL');
     },
   };
@@ -74,6 +74,6 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch {
-    // The group is gone already.
+    // The group has already ended.
   }
 }

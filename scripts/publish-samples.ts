@@ -32,10 +32,10 @@ async function runEdgewise(args: readonly string[], keys: Readonly<Record<string
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, ...keys },
   });
-  const leave = () => child.kill();
-  process.once('exit', leave);
+  const endChild = () => child.kill();
+  process.once('exit', endChild);
   const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
-  process.off('exit', leave);
+  process.off('exit', endChild);
   if (code !== 0) {
     throw new Error(`edgewise ${args.join(' ')} ended with ${code}`);
   }

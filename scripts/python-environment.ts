@@ -1,4 +1,4 @@
-/** Virtual environments of this checkout, each with the packages of one requirements file. */
+/** Python virtual environments of this checkout, each with the packages of one requirements file. */
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
@@ -6,22 +6,26 @@ import { join } from 'node:path';
 import { root } from './dev-server.ts';
 
 export interface PythonEnvironment {
-  /** Its folder, which git ignores. */
+  /** Folder of the environment, ignored by git. */
   readonly folder: string;
-  /** The file with its packages. */
+  /** Path of the requirements file. */
   readonly requirements: string;
-  /** Whether that file names every package that is needed, so that none is looked for. */
+  /** True if the file lists every needed package, so that pip need not resolve dependencies. */
   readonly complete?: boolean;
 }
 
-/** The interpreter. Quick when it is there with the right packages. @throws Error when they cannot be installed. */
+/**
+ * Returns the interpreter of the environment, installing it unless it already has these packages.
+ *
+ * @throws Error if the packages cannot be installed.
+ */
 export async function ensurePythonEnvironment({
   folder,
   requirements,
   complete = false,
 }: PythonEnvironment): Promise<string> {
   const python = join(folder, 'bin', 'python');
-  // Written last: an installation that was cut off begins anew.
+  // Written last, so that an interrupted installation starts over.
   const installed = join(folder, 'installed.txt');
   if (existsSync(installed) && readFileSync(installed, 'utf8') === readFileSync(requirements, 'utf8')) {
     return python;
@@ -37,7 +41,7 @@ export async function ensurePythonEnvironment({
   return python;
 }
 
-/** Runs a program with this terminal as its own. @returns Its exit code, 1 for one that was killed. */
+/** Runs a program in this terminal. Returns its exit code, 1 if it was killed. */
 export async function runProgram(
   file: string,
   args: readonly string[],
@@ -55,7 +59,7 @@ export async function runProgram(
   });
 }
 
-/** @throws Error when the program ends with another code than 0. */
+/** @throws Error if the program exits with another code than 0. */
 export async function runOrThrow(file: string, args: readonly string[]): Promise<void> {
   const code = await runProgram(file, args);
   if (code !== 0) {

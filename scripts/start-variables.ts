@@ -1,4 +1,4 @@
-/** Where each `EDGEWISE_…` goes that `npm start` is given: to the worker, to the origin, or back with a reason. */
+/** Assigns each `EDGEWISE_…` variable of `npm start` to the worker or the origin, or refuses it with a reason. */
 import { workerVariableNames } from '../src/platform/config.ts';
 import { originVariableNames } from '../src/platform/node-config.ts';
 import { unknownVariables, variablesOfTools } from '../src/platform/unknown-variables.ts';
@@ -8,17 +8,17 @@ type Values = Readonly<Record<string, string>>;
 
 export interface StartVariables {
   readonly worker: Values;
-  /** As `worker`, and not to be seen among the arguments of a process. */
+  /** Like `worker`, but not visible in the arguments of a process. */
   readonly workerSecrets: Values;
   readonly origin: Values;
-  /** Which country callers are told to come from, for models whose terms look at that; absent: none. */
+  /** The country that callers appear to come from, for terms with territories; undefined: unknown. */
   readonly country: string | undefined;
-  /** Of names that mean nothing. */
+  /** One message for each unknown name. */
   readonly warnings: readonly string[];
 }
 
-/** What `npm start` sets itself, and what to do instead. */
-const own: ReadonlyMap<string, string> = new Map([
+/** Keys that `npm start` sets itself, with the reason. */
+const reserved: ReadonlyMap<string, string> = new Map([
   ['EDGEWISE_ORIGIN_POOL', 'the pool is the origin that it starts'],
   ['EDGEWISE_ADMIN_KEY_SHA256', 'it publishes the samples with a key of its own, in .edgewise/admin-key'],
   ['EDGEWISE_TRUSTED_PUBLISHERS', 'it signs the samples with a key of its own, in .edgewise'],
@@ -30,13 +30,13 @@ const own: ReadonlyMap<string, string> = new Map([
   ['EDGEWISE_CACHE_DIR', 'the folder of all that it keeps is EDGEWISE_STATE'],
 ]);
 
-/** Keys of both servers that say something of the place where both stand. */
-const ofBoth: ReadonlySet<string> = new Set(['EDGEWISE_JURISDICTION', 'EDGEWISE_LOG']);
+/** Keys that go to both servers, because both run in the same place. */
+const shared: ReadonlySet<string> = new Set(['EDGEWISE_JURISDICTION', 'EDGEWISE_LOG']);
 
 /**
- * Keys that both servers have go to the worker, which callers speak to; the origin keeps its own, larger limits.
+ * Keys that both servers know go to the worker, which callers talk to; the origin keeps its own, larger limits.
  *
- * @throws Error naming each key that `npm start` sets itself, or a country that is none.
+ * @throws Error naming each key that `npm start` sets itself, or an invalid country.
  */
 export function assignStartVariables(
   environment: Readonly<Record<string, string | undefined>>,
@@ -45,7 +45,7 @@ export function assignStartVariables(
     name.startsWith('EDGEWISE_') && value !== undefined ? [[name, value]] : [],
   );
   const refused = given.flatMap(([name]) => {
-    const why = own.get(name);
+    const why = reserved.get(name);
     return why === undefined ? [] : [`${name} cannot be set for npm start: ${why}`];
   });
   if (refused.length > 0) {
@@ -56,12 +56,12 @@ export function assignStartVariables(
   const country = environment['EDGEWISE_COUNTRY'];
   if (country !== undefined && !isCountry(country)) {
     throw new Error(
-      `EDGEWISE_COUNTRY is ${JSON.stringify(country)}, expected a country as ISO 3166 has it, e.g. DE`,
+      `EDGEWISE_COUNTRY is ${JSON.stringify(country)}; expected an ISO 3166-1 code of a country, e.g. DE`,
     );
   }
   const toWorker = given.filter(([name]) => workerVariableNames.has(name));
   const toOrigin = given.filter(
-    ([name]) => originVariableNames.has(name) && (ofBoth.has(name) || !workerVariableNames.has(name)),
+    ([name]) => originVariableNames.has(name) && (shared.has(name) || !workerVariableNames.has(name)),
   );
   return {
     worker: Object.fromEntries(toWorker.filter(([name]) => !isSecret(name))),

@@ -1,6 +1,6 @@
 /**
- * `npm start`: the worker on http://localhost:8787 with the sample models published, and an origin beside it for what does
- * not fit the edge, from nothing but Node and npm.
+ * `npm start`: runs the worker on http://localhost:8787 with the sample models, and an origin beside it for models that do
+ * not fit the edge. Needs only Node and npm.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -27,10 +27,10 @@ for (const script of ['scripts/build-ort.ts', 'scripts/fetch-models.ts']) {
   }
 }
 
-// Where the local buckets live, and what the origin keeps; absent: .wrangler/state and .edgewise.
+// Folder of the local buckets and the origin's cache; absent: .wrangler/state and .edgewise.
 const state = process.env['EDGEWISE_STATE'];
 
-/** The worker first: what it still answers may need the origin. What has begun to start goes with this process. */
+/** Stops the worker first, because its last answers may need the origin. Servers that are still starting end with this process. */
 async function stopAll(): Promise<void> {
   stopping = true;
   await worker?.drain();
@@ -69,7 +69,7 @@ async function startWorker(originUrl: string): Promise<DevServer> {
           name: 'local',
           url: originUrl,
           auth: { bearerSecret: 'EDGEWISE_LOCAL_ORIGIN_KEY' },
-          // It stands where the worker stands.
+          // It runs where the worker runs.
           jurisdiction: given.worker['EDGEWISE_JURISDICTION'],
         },
       ]),
@@ -103,12 +103,12 @@ Try:
 
 Ctrl-C stops both.`);
 
-/** Its failures are said as all others are. */
+/** Async, so that its errors reach `fail` like all others. */
 async function readVariables(): Promise<StartVariables> {
   return assignStartVariables(process.env);
 }
 
-/** Says why in one line, stops what runs and ends with 1; a failure because this process is being stopped is none. */
+/** Prints the reason, stops the servers and exits with 1. Does nothing if this process is being stopped. */
 async function fail(error: unknown): Promise<never> {
   if (stopping) return new Promise(() => undefined);
   console.error(`npm start: ${error instanceof Error ? error.message : String(error)}`);

@@ -1,10 +1,10 @@
-/** How `npm start` ends when it is told to, whoever tells: a terminal, npm, a supervisor, or its end. */
+/** Ends `npm start` on a signal of a terminal, npm or supervisor, and when npm itself has ended. */
 import { sameSignalMs } from '../src/platform/node-drain.ts';
 import { ignoreClosedOutput, isPackageScript, watchParent } from '../src/platform/parent-process.ts';
 
 /**
- * Calls `stop` at SIGINT, SIGTERM or the end of the npm that runs this process, and ends with 0 when it has resolved; at
- * once, with 1, at a later signal. Processes in groups of their own end with this one (process-group.ts).
+ * Calls `stop` on SIGINT, SIGTERM or the end of the npm that runs this process, and exits with 0 when `stop` resolves. A
+ * later signal exits at once, with 1. Process groups end with this process (process-group.ts).
  */
 export function stopOnSignal(stop: () => Promise<void>): void {
   let beganMs: number | undefined;

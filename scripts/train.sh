@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Trains the models that this repository makes itself: all of models/*/train.py, or those named.
+# Trains the models of this repository: all of models/*/train.py, or the named ones.
 #
 #   npm run train [-- mlp digits]
 #
-# PyTorch comes from the system (Debian: apt-get install python3-torch python3-onnx python3-venv) or, where the system
-# has none, from PyPI. The rest goes into .venv/train. PYTHON=… chooses the interpreter.
+# Uses the system's PyTorch (Debian: apt-get install python3-torch python3-onnx python3-venv) or installs it from PyPI.
+# The rest goes into .venv/train. PYTHON=… selects the interpreter.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ make_venv() {
     "$python" -c 'import numpy, onnx.checker, torch' 2>/dev/null || continue
     echo "train: PyTorch from $python"
     "$python" -m venv --clear --system-site-packages "$venv"
-    # numpy stays as it is: the system's torch is built against it.
+    # Keep the system's numpy, which its torch is built against.
     "$venv/bin/pip" install --quiet onnxruntime "numpy==$("$python" -c 'import numpy; print(numpy.__version__)')"
     return
   done

@@ -1,14 +1,14 @@
-/** Finds out that a server is gone whose processes are there. */
+/** Detects that a server no longer answers although its processes run. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const everyMs = 2000;
 const answerWithinMs = 5000;
-/** More than it takes wrangler to start a worker again that has ended. */
+/** More than wrangler needs to restart a worker that has ended. */
 const failuresInARow = 6;
 
 /**
- * Resolves with the reason once connections to `url` have failed several times in a row. A server that is slow to answer
- * is none of that: a run holds the worker's thread.
+ * Resolves with the reason once connections to `url` have failed several times in a row. A slow answer does not count,
+ * because a run blocks the worker's thread.
  */
 export async function waitUntilUnreachable(url: string): Promise<string> {
   for (let failures = 0, why = ''; ; ) {
@@ -22,14 +22,14 @@ export async function waitUntilUnreachable(url: string): Promise<string> {
       if (error instanceof DOMException && error.name === 'TimeoutError') failures = 0;
       else {
         failures += 1;
-        why = reasonOf(error);
+        why = findReason(error);
       }
     }
   }
 }
 
-/** What fetch gives as the cause of "fetch failed". */
-function reasonOf(error: unknown): string {
+/** Returns the cause behind fetch's "fetch failed". */
+function findReason(error: unknown): string {
   const cause = error instanceof Error ? (error.cause ?? error) : error;
   return cause instanceof Error ? cause.message : String(cause);
 }

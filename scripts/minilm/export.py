@@ -39,7 +39,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != WEIGHTS_SHA256:
-        raise SystemExit(f"{path} has the sha256 {found}, wanted {WEIGHTS_SHA256}")
+        raise SystemExit(f"{path} has the sha256 {found}; expected {WEIGHTS_SHA256}")
     (length,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + length])
     tensors = {}

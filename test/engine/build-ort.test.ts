@@ -17,7 +17,7 @@ function glueOf(flavour: (typeof flavours)[number]): string {
 describe.each(flavours)('the %s build of the installed onnxruntime-web', (flavour) => {
   const wasm = readFileSync(join(directory, `${sources[flavour]}.wasm`));
 
-  it('patchGlue() finds everything that it changes', () => {
+  it('patchGlue() finds the text of every patch', () => {
     const patched = patchGlue(glueOf(flavour), flavour, identity);
     expect(patched).toContain(`export const ortVersion = "${version}"`);
     expect(patched).toContain(`export const wasmDigest = "${identity.wasmDigest}"`);
@@ -33,8 +33,8 @@ describe.each(flavours)('the %s build of the installed onnxruntime-web', (flavou
     ],
     ['the threads', 'Atomics.waitAsync', 'Atomics.waitForAWhile', 'no Atomics.waitAsync'],
     ['the host', '"em-pthread"', '"pthread"', 'no host detection'],
-    ['growth', '4294901760', '2147483648', 'the heap grows by what is wanted'],
-  ])('patchGlue() names what changed shape: %s', (_, before, after, patch) => {
+    ['growth', '4294901760', '2147483648', 'the heap grows by the requested size'],
+  ])('patchGlue() names the patch that does not apply: %s', (_, before, after, patch) => {
     const changed = glueOf(flavour).replaceAll(before, after);
     expect(() => patchGlue(changed, flavour, identity)).toThrow(`${flavour}, "${patch}`);
     expect(() => patchGlue(changed, flavour, identity)).toThrow('scripts/ort-patches.ts');
@@ -47,18 +47,18 @@ describe.each(flavours)('the %s build of the installed onnxruntime-web', (flavou
     patched[at] = 3;
     expect(wasm.equals(patched)).toBe(true);
     patched[at] = 1;
-    expect(() => clearSharedMemory(patched)).toThrow('wanted one shared memory import');
+    expect(() => clearSharedMemory(patched)).toThrow('expected one that is shared');
   });
 });
 
 it('patchGlue() refuses glue that reaches for the host in a new place', () => {
   const changed = glueOf('jspi').replace('class Wd{', 'var extra=import.meta.dirname;class Wd{');
-  expect(() => patchGlue(changed, 'jspi', identity)).toThrow('"import.meta" is left in the glue');
+  expect(() => patchGlue(changed, 'jspi', identity)).toThrow('"import.meta" remains in the glue');
 });
 
 it('clearSharedMemory() refuses a module with a memory of its own', () => {
   const own = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, 5, 3, 1, 0, 1]);
-  expect(() => clearSharedMemory(own)).toThrow('a memory of its own');
+  expect(() => clearSharedMemory(own)).toThrow('the module defines a memory');
 });
 
 it.each(flavours)('buildOrt() has the %s build state the digest of its WASM file', async (flavour) => {

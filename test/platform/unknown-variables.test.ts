@@ -73,7 +73,7 @@ describe('what npm start is given', () => {
 
   it('is refused where it is no country', () => {
     expect(() => assignStartVariables({ EDGEWISE_COUNTRY: 'UK' })).toThrow(
-      'EDGEWISE_COUNTRY is "UK", expected a country as ISO 3166 has it, e.g. DE',
+      'EDGEWISE_COUNTRY is "UK"; expected an ISO 3166-1 code of a country, e.g. DE',
     );
   });
 

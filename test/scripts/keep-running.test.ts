@@ -38,7 +38,7 @@ describe('keepRunning', () => {
       await settle();
       const starts = start.mock.calls.length;
       expect(lines.at(-1)).toBe(
-        `The origin has ended by SIGKILL: it is started again in ${seconds} s; until then, nothing answers.`,
+        `The origin has ended by SIGKILL; restart in ${seconds} s. Until then, nothing answers.`,
       );
       clock.advance(seconds * 1000 - 1);
       expect(start).toHaveBeenCalledTimes(starts);
@@ -67,7 +67,7 @@ describe('keepRunning', () => {
     await settle();
     clock.advance(1000);
     await settle();
-    expect(lines.at(-1)).toMatch(/^The origin did not start \(no port\): it is started again in 2 s/);
+    expect(lines.at(-1)).toMatch(/^The origin did not start \(no port\); restart in 2 s/);
     clock.advance(2000);
     expect(start).toHaveBeenCalledTimes(2);
   });

@@ -140,7 +140,7 @@ describe.runIf(linux)('npm start', () => {
     const [origin = ''] = origins();
     signal(Number.parseInt(origin, 10), 'SIGKILL');
     await vi.waitFor(
-      () => expect(script.output()).toContain('The origin has ended by SIGKILL: it is started again in 1 s'),
+      () => expect(script.output()).toContain('The origin has ended by SIGKILL; restart in 1 s'),
       {
         timeout: 10_000,
       },
