@@ -1,4 +1,4 @@
-/** Accounts as they are stored: where each document stands, and how it is changed. */
+/** The stored documents of accounts: under which key each is stored, how it is read, and how it is changed. */
 import type { z } from 'zod';
 import type { Clock } from '../../async/clock.ts';
 import { checkDocument } from '../../check-document.ts';
@@ -42,12 +42,12 @@ export const grantOwnerDocuments: DocumentKind<GrantOwner> = {
 
 const suffix = '.json';
 
-/** Where the document of this id stands. */
+/** Returns the state key of the document with this id. */
 export function documentKey({ prefix }: DocumentKind<unknown>, id: string): string {
   return `${prefix}${id}${suffix}`;
 }
 
-/** @throws EdgewiseError `internal` when `text` is no such document, or that of another id. */
+/** @throws EdgewiseError `internal` if `text` is not a document of this kind, or has another id. */
 export function decodeDocument<T extends { readonly id: string }>(
   kind: DocumentKind<T>,
   id: string,
@@ -55,7 +55,7 @@ export function decodeDocument<T extends { readonly id: string }>(
 ): T {
   const document = decodeStored(kind.schema, text, `${kind.what} ${id}`);
   if (document.id !== id) {
-    throw new EdgewiseError('internal', `under ${kind.what} ${id} another one is stored`);
+    throw new EdgewiseError('internal', `another ${kind.what} is stored under the id ${id}`);
   }
   return document;
 }
@@ -66,29 +66,55 @@ export async function readDocument<T extends { readonly id: string }>(
   kind: DocumentKind<T>,
   id: string,
 ): Promise<T> {
-  const entry = isId(id) ? await reached(state.get(documentKey(kind, id))) : undefined;
+  const entry = isId(id) ? await orUnavailable(state.get(documentKey(kind, id))) : undefined;
   if (entry === undefined) throw notFound(kind, id);
   return decodeDocument(kind, id, entry.value);
 }
 
-/** All ids of this kind, ascending. */
+/** How many documents are read at once: a worker has six connections. */
+const readsAtATime = 6;
+
+/** Returns the documents in the order of `ids`, without missing ones: an id is listed before its document is stored. */
+export async function readDocuments<T extends { readonly id: string }>(
+  state: StateStore,
+  kind: DocumentKind<T>,
+  ids: readonly string[],
+): Promise<readonly T[]> {
+  const found: T[] = [];
+  for (let at = 0; at < ids.length; at += readsAtATime) {
+    const reads = ids.slice(at, at + readsAtATime).map(async (id) => {
+      try {
+        return await readDocument(state, kind, id);
+      } catch (error) {
+        if (isEdgewiseError(error) && error.code === 'not_found') return undefined;
+        throw error;
+      }
+    });
+    for (const document of await Promise.all(reads)) if (document !== undefined) found.push(document);
+  }
+  return found;
+}
+
+/** Returns all ids of this kind, ascending. */
 export async function listDocuments(
   state: StateStore,
   { prefix }: DocumentKind<unknown>,
 ): Promise<readonly string[]> {
-  return (await reached(state.list(prefix)))
+  return (await orUnavailable(state.list(prefix)))
     .filter((key) => key.endsWith(suffix))
     .map((key) => key.slice(prefix.length, -suffix.length));
 }
 
-/** @returns whether it was written: false where one of this id stands already. @throws EdgewiseError `invalid_request` */
+/** Returns false, and writes nothing, if there is a document with this id. @throws EdgewiseError `invalid_request` */
 export async function createDocument<T extends { readonly id: string }>(
   state: StateStore,
   kind: DocumentKind<T>,
   document: T,
 ): Promise<boolean> {
   const text = encode(kind, document);
-  return (await reached(state.put(documentKey(kind, document.id), text, { ifAbsent: true }))) !== undefined;
+  return (
+    (await orUnavailable(state.put(documentKey(kind, document.id), text, { ifAbsent: true }))) !== undefined
+  );
 }
 
 /**
@@ -115,10 +141,10 @@ export async function changeDocument<T extends { readonly id: string }>(
     return change(document);
   };
   const options = { what: `${kind.what} ${id}`, isGrouped: true, clock };
-  return reached(changeStored(state, documentKey(kind, id), form, changeFound, options));
+  return orUnavailable(changeStored(state, documentKey(kind, id), form, changeFound, options));
 }
 
-/** What could not be read again is not written. */
+/** Checks the document before it is written, so that it can be read again. */
 function encode<T extends { readonly id: string }>(kind: DocumentKind<T>, document: T): string {
   const checked = checkDocument(kind.schema, document, { whole: 'it' });
   if (!checked.success) {
@@ -130,20 +156,24 @@ function encode<T extends { readonly id: string }>(kind: DocumentKind<T>, docume
   return JSON.stringify(checked.data);
 }
 
-/** A store that fails, or that is written to faster than it takes, as an error to try again after. */
-async function reached<T>(work: Promise<T>): Promise<T> {
+/** Turns a failure of the store into an error that callers may retry. */
+async function orUnavailable<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (cause) {
     if (isEdgewiseError(cause)) throw cause;
-    throw new EdgewiseError('records_unavailable', 'the accounts cannot be read or changed now', {
-      cause,
-      retryAfterSeconds: 1,
-    });
+    throw new EdgewiseError(
+      'records_unavailable',
+      'the accounts cannot be read or changed at the moment, try again',
+      {
+        cause,
+        retryAfterSeconds: 1,
+      },
+    );
   }
 }
 
-/** Ids come from addresses, too: what is none leads to no key of the store. */
+/** Ids also come from URLs: a malformed id must not become a key of the store. */
 function isId(id: string): boolean {
   return accountIdForm.test(id);
 }

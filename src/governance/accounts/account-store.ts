@@ -1,9 +1,10 @@
 /**
- * Tenants, keys, grants and acceptances, as they are changed. Each change is one compare-and-swap of one document, so it
- * is there as a whole or not at all. What is made in two documents is written so that a process that dies between the two
- * leaves nothing that opens anything: a key is listed with its tenant before it exists.
+ * Changes tenants, keys, grants and acceptances. Each change is one compare-and-swap of one document, so it happens as a
+ * whole or not at all. A change to two documents is ordered so that a process that dies between the two leaves nothing
+ * usable: a key is listed with its tenant before the key exists.
  *
- * In force where the change was made at once; elsewhere when what is cached there is too old (`directory.ts`).
+ * A change takes effect at once in the isolate that made it, and elsewhere once the cached document is too old
+ * (`directory.ts`).
  */
 import type { Clock } from '../../async/clock.ts';
 import { EdgewiseError } from '../../errors.ts';
@@ -15,6 +16,7 @@ import {
   keyDocuments,
   listDocuments,
   readDocument,
+  readDocuments,
   tenantDocuments,
 } from './account-documents.ts';
 import { credentialHash, newId, newKeyText } from './key-format.ts';
@@ -28,14 +30,23 @@ import {
   type Tenant,
   tenantSchemaId,
 } from './schema.ts';
+import {
+  addMember,
+  applyGrantChange,
+  findMember,
+  type GrantChange,
+  type Member,
+  type MemberField,
+  replaceMember,
+} from './tenant-members.ts';
 
 export interface AccountStoreOptions {
   readonly state: StateStore;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** For pauses between attempts. Default: the system's. */
+  /** For the pauses between attempts. Default: the system's. */
   readonly clock?: Clock | undefined;
-  /** Told of each document that was changed: the caches of this isolate forget it. */
+  /** Called for each changed document, so that the caches of this isolate forget it. */
   readonly onChange?: (changed: { readonly tenant: string } | { readonly key: string }) => void;
 }
 
@@ -45,71 +56,68 @@ export type NewAcceptance = Omit<Acceptance, 'id' | 'at' | 'withdrawnAt'> & {
   readonly id?: string | undefined;
 };
 
-/** What of a grant may be changed; null takes it away. */
-export interface GrantChange {
-  readonly quota?: Grant['quota'] | null | undefined;
-  readonly notBefore?: string | null | undefined;
-  readonly notAfter?: string | null | undefined;
-}
-
 export interface NewKey {
   readonly scopes: Scopes;
   readonly notAfter?: string | undefined;
 }
 
-/** The text of a key is in no store: this is the one time that it can be shown. */
+/** A new key with its text. The text is stored nowhere: this is the only time that it can be shown. */
 export interface IssuedKey {
   readonly key: ApiKey;
   readonly text: string;
 }
 
 /**
- * Every method throws EdgewiseError `not_found` for what is not there, `overloaded` where too many change the same,
- * `records_unavailable` where the store fails.
+ * Every method throws EdgewiseError `not_found` for an unknown id, `overloaded` if too many requests change the same
+ * document, and `records_unavailable` if the store fails.
  */
-export interface AccountStore {
-  /** @throws `conflict` where there is one of this id. */
-  createTenant(tenant: NewTenant): Promise<Tenant>;
-  tenant(id: string): Promise<Tenant>;
-  tenants(): Promise<readonly Tenant[]>;
-  /** Suspended: none of its keys and tokens is served. @throws `conflict` when it was erased. */
-  setTenantStatus(id: string, status: 'active' | 'suspended'): Promise<Tenant>;
-  /** Any other change, by compare-and-swap: `change` may be called several times. @throws what it throws. */
-  changeTenant(id: string, change: (tenant: Tenant) => Tenant): Promise<Tenant>;
-  /** @throws `conflict` for a tenant that was erased. */
-  createKey(tenant: string, key: NewKey): Promise<IssuedKey>;
-  /** Of a tenant, revoked ones too. */
-  keys(tenant: string): Promise<readonly ApiKey[]>;
-  key(id: string): Promise<ApiKey>;
-  /**
-   * A new secret under the same id. The one before goes on for `overlapSeconds`; one before that ends at once.
-   *
-   * @throws `conflict` for a key that was revoked.
-   */
-  rotateKey(id: string, overlapSeconds: number): Promise<IssuedKey>;
-  /** Both secrets of it, for good. Doing it again changes nothing. */
-  revokeKey(id: string): Promise<ApiKey>;
-  /** @throws `conflict` where there is one of this id, this tenant's or another's. */
-  putGrant(tenant: string, grant: NewGrant): Promise<Grant>;
-  /** The tenant that a grant was given to. */
-  tenantOfGrant(id: string): Promise<string>;
-  /** @throws `conflict` for one that was revoked: that is for good. */
-  setGrantStatus(tenant: string, id: string, status: Grant['status']): Promise<Grant>;
-  /** @throws `conflict` for one that was revoked; `invalid_request` for one that would end before it begins. */
-  updateGrant(tenant: string, id: string, change: GrantChange): Promise<Grant>;
-  /** @throws `conflict` where the tenant has one of this id. */
-  addAcceptance(tenant: string, acceptance: NewAcceptance): Promise<Acceptance>;
-  /** Doing it again changes nothing. */
-  withdrawAcceptance(tenant: string, id: string): Promise<Acceptance>;
-}
+export class AccountStore {
+  readonly #options: AccountStoreOptions;
 
-/** Keys of one tenant are read so many at a time: a worker has six connections. */
-const readsAtATime = 6;
+  constructor(options: AccountStoreOptions) {
+    this.#options = options;
+  }
 
-export function createAccountStore({ state, now, clock, onChange }: AccountStoreOptions): AccountStore {
-  const time = () => new Date(now()).toISOString();
+  /** @throws `conflict` if there is a tenant with this id. */
+  async createTenant(given: NewTenant): Promise<Tenant> {
+    const { onChange, state } = this.#options;
+    const tenant: Tenant = {
+      schema: tenantSchemaId,
+      ...given,
+      status: 'active',
+      keys: [],
+      grants: [],
+      acceptances: [],
+      createdAt: this.#time(),
+    };
+    const isCreated = await createDocument(state, tenantDocuments, tenant);
+    onChange?.({ tenant: given.id });
+    if (!isCreated) {
+      throw new EdgewiseError('conflict', `tenant ${given.id} already exists; choose another id`);
+    }
+    return tenant;
+  }
 
-  async function changeTenant(id: string, change: (tenant: Tenant) => Tenant): Promise<Tenant> {
+  tenant(id: string): Promise<Tenant> {
+    return readDocument(this.#options.state, tenantDocuments, id);
+  }
+
+  async tenants(): Promise<readonly Tenant[]> {
+    const { state } = this.#options;
+    return readDocuments(state, tenantDocuments, await listDocuments(state, tenantDocuments));
+  }
+
+  /** Keys and tokens of a suspended tenant are refused. @throws `conflict` for an erased tenant. */
+  setTenantStatus(id: string, status: 'active' | 'suspended'): Promise<Tenant> {
+    return this.changeTenant(id, (tenant) => {
+      requireNotErased(tenant);
+      return tenant.status === status ? tenant : { ...tenant, status };
+    });
+  }
+
+  /** Makes any other change to a tenant. `change` may be called several times. @throws what `change` throws. */
+  async changeTenant(id: string, change: (tenant: Tenant) => Tenant): Promise<Tenant> {
+    const { clock, onChange, state } = this.#options;
     try {
       return await changeDocument(state, tenantDocuments, id, change, clock);
     } finally {
@@ -117,7 +125,128 @@ export function createAccountStore({ state, now, clock, onChange }: AccountStore
     }
   }
 
-  async function changeKey(id: string, change: (key: ApiKey) => ApiKey): Promise<ApiKey> {
+  /** @throws `conflict` for an erased tenant. */
+  async createKey(tenant: string, { scopes, notAfter }: NewKey): Promise<IssuedKey> {
+    const { onChange, state } = this.#options;
+    const id = newId();
+    await this.changeTenant(tenant, (before) => {
+      requireNotErased(before);
+      return before.keys.includes(id) ? before : { ...before, keys: [...before.keys, id] };
+    });
+    const text = newKeyText(id);
+    const key: ApiKey = {
+      schema: apiKeySchemaId,
+      id,
+      tenant,
+      hash: await credentialHash(text),
+      scopes,
+      createdAt: this.#time(),
+      ...(notAfter === undefined ? {} : { notAfter }),
+    };
+    const isCreated = await createDocument(state, keyDocuments, key);
+    onChange?.({ key: id });
+    if (!isCreated) throw new EdgewiseError('internal', `key id ${id} was generated twice`);
+    return { key, text };
+  }
+
+  /** Returns all keys of the tenant, revoked ones too. */
+  async keys(tenant: string): Promise<readonly ApiKey[]> {
+    return readDocuments(this.#options.state, keyDocuments, (await this.tenant(tenant)).keys);
+  }
+
+  key(id: string): Promise<ApiKey> {
+    return readDocument(this.#options.state, keyDocuments, id);
+  }
+
+  /**
+   * Issues a new secret under the same id. The previous secret stays valid for `overlapSeconds`; the one before it ends at
+   * once.
+   *
+   * @throws `conflict` for a revoked key.
+   */
+  async rotateKey(given: string, overlapSeconds: number): Promise<IssuedKey> {
+    // Read first: a text can be made only for the id of a key that exists.
+    const { id } = await this.key(given);
+    const text = newKeyText(id);
+    const hash = await credentialHash(text);
+    const key = await this.#changeKey(id, ({ previous: _, ...before }) => {
+      if (before.revokedAt !== undefined) {
+        throw new EdgewiseError(
+          'conflict',
+          `key ${id} was revoked on ${before.revokedAt}; create a new key instead`,
+        );
+      }
+      const until = new Date(this.#options.now() + overlapSeconds * 1000).toISOString();
+      return { ...before, hash, ...(overlapSeconds > 0 && { previous: { hash: before.hash, until } }) };
+    });
+    return { key, text };
+  }
+
+  /** Ends both secrets of the key for good. Idempotent. */
+  revokeKey(id: string): Promise<ApiKey> {
+    return this.#changeKey(id, (key) => {
+      if (key.revokedAt !== undefined) return key;
+      const { previous: _, ...rest } = key;
+      return { ...rest, revokedAt: this.#time() };
+    });
+  }
+
+  /** @throws `conflict` if this tenant, or another one, has a grant with this id. */
+  async putGrant(tenant: string, { id = newId(), ...given }: NewGrant): Promise<Grant> {
+    const grant: Grant = { ...given, id, status: 'active', createdAt: this.#time() };
+    await this.#claimGrant(tenant, id);
+    await this.changeTenant(tenant, (before) => {
+      requireNotErased(before);
+      return addMember(before, 'grants', grant);
+    });
+    return grant;
+  }
+
+  /** Returns the id of the tenant that holds the grant. */
+  async tenantOfGrant(id: string): Promise<string> {
+    return (await readDocument(this.#options.state, grantOwnerDocuments, id)).tenant;
+  }
+
+  /** @throws `conflict` for a revoked grant. */
+  setGrantStatus(tenant: string, id: string, status: Grant['status']): Promise<Grant> {
+    return this.#changeMember(tenant, 'grants', id, (grant) => {
+      if (grant.status === status) return grant;
+      requireNotRevoked(grant);
+      return { ...grant, status };
+    });
+  }
+
+  /** @throws `conflict` for a revoked grant; `invalid_request` for a grant that would end before it begins. */
+  updateGrant(tenant: string, id: string, change: GrantChange): Promise<Grant> {
+    return this.#changeMember(tenant, 'grants', id, (grant) => {
+      requireNotRevoked(grant);
+      return applyGrantChange(grant, change);
+    });
+  }
+
+  /** @throws `conflict` if the tenant has an acceptance with this id. */
+  async addAcceptance(tenant: string, { id = newId(), ...given }: NewAcceptance): Promise<Acceptance> {
+    const acceptance: Acceptance = { ...given, id, at: this.#time() };
+    await this.changeTenant(tenant, (before) => {
+      requireNotErased(before);
+      return addMember(before, 'acceptances', acceptance);
+    });
+    return acceptance;
+  }
+
+  /** Idempotent. */
+  withdrawAcceptance(tenant: string, id: string): Promise<Acceptance> {
+    return this.#changeMember(tenant, 'acceptances', id, (acceptance) =>
+      acceptance.withdrawnAt === undefined ? { ...acceptance, withdrawnAt: this.#time() } : acceptance,
+    );
+  }
+
+  #time(): string {
+    return new Date(this.#options.now()).toISOString();
+  }
+
+  async #changeKey(id: string, change: (key: ApiKey) => ApiKey): Promise<ApiKey> {
+    const { clock, onChange, state } = this.#options;
     try {
       return await changeDocument(state, keyDocuments, id, change, clock);
     } finally {
@@ -125,218 +254,36 @@ export function createAccountStore({ state, now, clock, onChange }: AccountStore
     }
   }
 
-  /** The one member of this id after `change` of the tenant's. */
-  async function changeMember<F extends 'grants' | 'acceptances'>(
+  async #changeMember<F extends MemberField>(
     tenant: string,
     field: F,
     id: string,
-    change: (member: Tenant[F][number]) => Tenant[F][number],
-  ): Promise<Tenant[F][number]> {
-    const changed = await changeTenant(tenant, (before) => {
-      const members: readonly Tenant[F][number][] = before[field];
-      const member = members.find((each) => each.id === id);
-      if (member === undefined) throw noSuchMember(before.id, field, id);
-      const after = change(member);
-      if (after === member) return before;
-      return { ...before, [field]: members.map((each) => (each === member ? after : each)) };
-    });
-    const members: readonly Tenant[F][number][] = changed[field];
-    const member = members.find((each) => each.id === id);
-    if (member === undefined) throw noSuchMember(tenant, field, id);
-    return member;
+    change: (member: Member<F>) => Member<F>,
+  ): Promise<Member<F>> {
+    const after = await this.changeTenant(tenant, (before) => replaceMember(before, field, id, change));
+    return findMember(after, field, id);
   }
 
-  /** Before the grant itself: one that was cut off in between can be given again, to the same tenant. */
-  async function claimGrant(tenant: string, id: string): Promise<void> {
-    refuseErased(await readDocument(state, tenantDocuments, tenant));
+  /** Reserves the grant's id before the grant exists. If cut off in between, the same tenant can be given the grant again. */
+  async #claimGrant(tenant: string, id: string): Promise<void> {
+    requireNotErased(await this.tenant(tenant));
     const owner = { schema: grantOwnerSchemaId, id, tenant } as const;
-    if (await createDocument(state, grantOwnerDocuments, owner)) return;
-    if ((await readDocument(state, grantOwnerDocuments, id)).tenant !== tenant) {
-      throw new EdgewiseError('conflict', `grant ${id} is another tenant's, wanted an id of its own`);
+    if (await createDocument(this.#options.state, grantOwnerDocuments, owner)) return;
+    if ((await this.tenantOfGrant(id)) !== tenant) {
+      throw new EdgewiseError('conflict', `grant ${id} belongs to another tenant; choose another id`);
     }
   }
-
-  return {
-    async createTenant(given) {
-      const tenant: Tenant = {
-        schema: tenantSchemaId,
-        ...given,
-        status: 'active',
-        keys: [],
-        grants: [],
-        acceptances: [],
-        createdAt: time(),
-      };
-      const created = await createDocument(state, tenantDocuments, tenant);
-      onChange?.({ tenant: given.id });
-      if (!created) {
-        throw new EdgewiseError('conflict', `tenant ${given.id} is there already, wanted an id of its own`);
-      }
-      return tenant;
-    },
-    tenant: (id) => readDocument(state, tenantDocuments, id),
-    tenants: async () =>
-      readAll(await listDocuments(state, tenantDocuments), (id) => readDocument(state, tenantDocuments, id)),
-    setTenantStatus: (id, status) =>
-      changeTenant(id, (tenant) => {
-        refuseErased(tenant);
-        return tenant.status === status ? tenant : { ...tenant, status };
-      }),
-    changeTenant,
-
-    async createKey(tenant, { scopes, notAfter }) {
-      const id = newId();
-      await changeTenant(tenant, (before) => {
-        refuseErased(before);
-        return before.keys.includes(id) ? before : { ...before, keys: [...before.keys, id] };
-      });
-      const text = newKeyText(id);
-      const key: ApiKey = {
-        schema: apiKeySchemaId,
-        id,
-        tenant,
-        hash: await credentialHash(text),
-        scopes,
-        createdAt: time(),
-        ...(notAfter === undefined ? {} : { notAfter }),
-      };
-      const created = await createDocument(state, keyDocuments, key);
-      onChange?.({ key: id });
-      if (!created) throw new EdgewiseError('internal', `key id ${id} was drawn twice`);
-      return { key, text };
-    },
-    async keys(tenant) {
-      const { keys } = await readDocument(state, tenantDocuments, tenant);
-      return readAll(keys, (id) => readDocument(state, keyDocuments, id));
-    },
-    key: (id) => readDocument(state, keyDocuments, id),
-    async rotateKey(given, overlapSeconds) {
-      // Before a text is made of it: what is no id is not there.
-      const { id } = await readDocument(state, keyDocuments, given);
-      const text = newKeyText(id);
-      const hash = await credentialHash(text);
-      const key = await changeKey(id, ({ previous: _, ...before }) => {
-        if (before.revokedAt !== undefined) {
-          throw new EdgewiseError('conflict', `key ${id} was revoked on ${before.revokedAt}, make a new one`);
-        }
-        const until = new Date(now() + overlapSeconds * 1000).toISOString();
-        return { ...before, hash, ...(overlapSeconds > 0 && { previous: { hash: before.hash, until } }) };
-      });
-      return { key, text };
-    },
-    revokeKey: (id) =>
-      changeKey(id, (key) => {
-        if (key.revokedAt !== undefined) return key;
-        const { previous: _, ...rest } = key;
-        return { ...rest, revokedAt: time() };
-      }),
-
-    async putGrant(tenant, { id = newId(), ...given }) {
-      const grant: Grant = { ...given, id, status: 'active', createdAt: time() };
-      await claimGrant(tenant, id);
-      await changeTenant(tenant, (before) => {
-        refuseErased(before);
-        refuseTaken(before.id, 'grants', before.grants, id);
-        return { ...before, grants: [...before.grants, grant] };
-      });
-      return grant;
-    },
-    tenantOfGrant: async (id) => (await readDocument(state, grantOwnerDocuments, id)).tenant,
-    setGrantStatus: (tenant, id, status) =>
-      changeMember(tenant, 'grants', id, (grant) => {
-        if (grant.status === status) return grant;
-        if (grant.status === 'revoked') {
-          throw new EdgewiseError('conflict', `grant ${id} was revoked, which is for good: give a new one`);
-        }
-        return { ...grant, status };
-      }),
-
-    updateGrant: (tenant, id, change) =>
-      changeMember(tenant, 'grants', id, (grant) => {
-        if (grant.status === 'revoked') {
-          throw new EdgewiseError('conflict', `grant ${id} was revoked, which is for good: give a new one`);
-        }
-        return updatedGrant(grant, change);
-      }),
-
-    async addAcceptance(tenant, { id = newId(), ...given }) {
-      const acceptance: Acceptance = { ...given, id, at: time() };
-      await changeTenant(tenant, (before) => {
-        refuseErased(before);
-        refuseTaken(before.id, 'acceptances', before.acceptances, id);
-        return { ...before, acceptances: [...before.acceptances, acceptance] };
-      });
-      return acceptance;
-    },
-    withdrawAcceptance: (tenant, id) =>
-      changeMember(tenant, 'acceptances', id, (acceptance) =>
-        acceptance.withdrawnAt === undefined ? { ...acceptance, withdrawnAt: time() } : acceptance,
-      ),
-  };
 }
 
-function updatedGrant(grant: Grant, { quota, notBefore, notAfter }: GrantChange): Grant {
-  const { quota: _, notBefore: __, notAfter: ___, ...rest } = grant;
-  const next = {
-    quota: quota === undefined ? grant.quota : (quota ?? undefined),
-    notBefore: notBefore === undefined ? grant.notBefore : (notBefore ?? undefined),
-    notAfter: notAfter === undefined ? grant.notAfter : (notAfter ?? undefined),
-  };
-  if (
-    next.notBefore !== undefined &&
-    next.notAfter !== undefined &&
-    Date.parse(next.notBefore) >= Date.parse(next.notAfter)
-  ) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `grant ${grant.id} would end on ${next.notAfter}, before it begins on ${next.notBefore}; expected it to begin first`,
-    );
-  }
-  return {
-    ...rest,
-    ...(next.quota && { quota: next.quota }),
-    ...(next.notBefore && { notBefore: next.notBefore }),
-    ...(next.notAfter && { notAfter: next.notAfter }),
-  };
+function requireNotErased({ id, status }: Tenant): void {
+  if (status !== 'erased') return;
+  throw new EdgewiseError('conflict', `tenant ${id} was erased, which cannot be undone`);
 }
 
-/** In the order of `ids`, without those that are not there: listed, and cut off before they were made. */
-async function readAll<T>(ids: readonly string[], read: (id: string) => Promise<T>): Promise<readonly T[]> {
-  const found: T[] = [];
-  for (let at = 0; at < ids.length; at += readsAtATime) {
-    const reads = ids.slice(at, at + readsAtATime).map(async (id) => {
-      try {
-        return await read(id);
-      } catch (error) {
-        if (error instanceof EdgewiseError && error.code === 'not_found') return undefined;
-        throw error;
-      }
-    });
-    for (const one of await Promise.all(reads)) if (one !== undefined) found.push(one);
-  }
-  return found;
-}
-
-function refuseErased({ id, status }: Tenant): void {
-  if (status === 'erased') throw new EdgewiseError('conflict', `tenant ${id} was erased, which is for good`);
-}
-
-const memberNames = { grants: 'grant', acceptances: 'acceptance' } as const;
-
-function refuseTaken(
-  tenant: string,
-  field: keyof typeof memberNames,
-  members: readonly { readonly id: string }[],
-  id: string,
-): void {
-  if (members.some((member) => member.id === id)) {
-    throw new EdgewiseError('conflict', `tenant ${tenant} has a ${memberNames[field]} ${id} already`);
-  }
-}
-
-function noSuchMember(tenant: string, field: keyof typeof memberNames, id: string): EdgewiseError {
-  return new EdgewiseError(
-    'not_found',
-    `tenant ${tenant} has no ${memberNames[field]} ${JSON.stringify(id.slice(0, 60))}`,
+function requireNotRevoked({ id, status }: Grant): void {
+  if (status !== 'revoked') return;
+  throw new EdgewiseError(
+    'conflict',
+    `grant ${id} was revoked, which cannot be undone; give a new grant instead`,
   );
 }

@@ -1,5 +1,5 @@
 /** All that is kept of who calls. */
-import { type AccountStore, createAccountStore } from './account-store.ts';
+import { AccountStore } from './account-store.ts';
 import { Directory, type DirectoryOptions } from './directory.ts';
 import type { Issuer } from './issuers.ts';
 import { credentialHash, newId } from './key-format.ts';
@@ -32,7 +32,7 @@ export interface AccountsOptions extends DirectoryOptions {
 export function createAccounts(options: AccountsOptions): Accounts {
   const { clock, defer, issuers = [], now, pseudonym = passingPseudonyms(), state } = options;
   const directory = new Directory(options);
-  const store = createAccountStore({ state, now, onChange: (changed) => directory.invalidate(changed) });
+  const store = new AccountStore({ state, now, onChange: (changed) => directory.invalidate(changed) });
   // Called as a plain function: workerd refuses its own fetch as the method of another object.
   const { fetch: read = (url, init) => fetch(url, init) } = options;
   const tokens = issuers.length === 0 ? undefined : new Tokens({ issuers, fetch: read, clock, defer, now });

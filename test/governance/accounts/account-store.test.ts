@@ -6,7 +6,7 @@ import {
   keyDocuments,
   tenantDocuments,
 } from '../../../src/governance/accounts/account-documents.ts';
-import { type AccountStore, createAccountStore } from '../../../src/governance/accounts/account-store.ts';
+import { AccountStore } from '../../../src/governance/accounts/account-store.ts';
 import { Directory } from '../../../src/governance/accounts/directory.ts';
 import { keyIdOf } from '../../../src/governance/accounts/key-format.ts';
 import { type Acceptance, grantSchema, scopesSchema } from '../../../src/governance/accounts/schema.ts';
@@ -47,7 +47,7 @@ beforeEach(async () => {
 });
 
 function storeOver(over: StateStore): AccountStore {
-  return createAccountStore({
+  return new AccountStore({
     state: over,
     now: () => start,
     onChange: (change) => changed.push(Object.values(change)[0] ?? ''),
@@ -96,7 +96,7 @@ describe('the account store', () => {
         return () => {};
       },
     };
-    const crowded = createAccountStore({
+    const crowded = new AccountStore({
       state: { ...state, put: async () => undefined },
       now: () => start,
       clock,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createAccountStore } from '../../../src/governance/accounts/account-store.ts';
+import { AccountStore } from '../../../src/governance/accounts/account-store.ts';
 import { acceptanceSchema, grantSchema, scopesSchema } from '../../../src/governance/accounts/schema.ts';
 import { type ErasureParts, eraseTenant, erasureOf } from '../../../src/governance/subjects/erasure.ts';
 import { type ExportParts, exportTenant } from '../../../src/governance/subjects/export.ts';
@@ -34,7 +34,7 @@ async function world(over: (state: StateStore) => StateStore = (state) => state)
   const { clock, isolate, state: plain } = isolates();
   const state = over(plain);
   const now = () => noon + clock.now();
-  const accounts = createAccountStore({ state, now });
+  const accounts = new AccountStore({ state, now });
   const vault = isolate(keys, state);
   const receipts = keptReceipts();
   const notice = privacyNotice({
