@@ -7,23 +7,23 @@ import type { BodyReading } from './body/reading.ts';
 export interface AppEnv {
   Variables: {
     requestId: string;
-    /** What the answer says whether it is one or a refusal: the receipt, what is left of a quota. */
+    /** Headers set on every response, success or error: the receipt, what is left of a quota. */
     answerHeaders?: Readonly<Record<string, string>> | undefined;
-    /** How this server reads bodies. */
+    /** How request bodies are read. */
     bodies: BodyReading;
-    /** What the request's body holds of the memory for bodies, until the request is answered. */
+    /** The part of the budget for bodies that this request holds until it is answered. */
     bodyHold?: ByteHold | undefined;
   };
 }
 
 export type AppContext = Context<AppEnv>;
 
-/** What a caller may choose as the id of a request: it is echoed and logged, so its form is held. */
+/** Request ids that callers may choose: an id is echoed and logged, so its form is restricted. */
 const requestIdForm = /^[A-Za-z0-9._:/+=-]{1,128}$/;
 
 /**
- * Names each request and each answer: `X-Request-Id` (the caller's where it is usable) and `traceparent`. Gives back what
- * the request's body held.
+ * Gives each response its `X-Request-Id` (the caller's own if it has the right form), its `traceparent`, and the headers
+ * that were added on the way. Releases the memory that the request's body held.
  */
 export function identifyRequest(bodies: BodyReading): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
@@ -43,12 +43,15 @@ export function identifyRequest(bodies: BodyReading): MiddlewareHandler<AppEnv> 
   };
 }
 
-/** Adds headers that the answer to this request carries, also where it becomes a refusal. */
+/** Adds headers to the response of this request, success or error. */
 export function addAnswerHeaders(c: AppContext, headers: Readonly<Record<string, string>>): void {
   c.set('answerHeaders', { ...c.get('answerHeaders'), ...headers });
 }
 
-/** Takes them for an answer that is made with them: to set a header afterwards is a call into the runtime for each. */
+/**
+ * Returns the added headers for a response that is made with them, and removes them from the context. Setting a header on
+ * a finished response costs a call into the runtime.
+ */
 export function takeAnswerHeaders(c: AppContext): Readonly<Record<string, string>> | undefined {
   const headers = c.get('answerHeaders');
   if (headers !== undefined) c.set('answerHeaders', undefined);

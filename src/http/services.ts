@@ -22,53 +22,55 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { Governance } from './record/governance.ts';
 import type { HttpSettings, PlacementSettings } from './settings.ts';
 
-/** All that the HTTP layer needs. `platform/` puts the real ones together, once per isolate. */
+/** Everything that the HTTP layer needs. `platform/` makes the real ones, once per isolate. */
 export interface Services {
   readonly settings: HttpSettings;
-  /** What this process is: the edge places requests, an origin runs what it is sent. */
+  /** The tier of this process: an edge places requests, an origin runs the requests that it is sent. */
   readonly tier: Tier;
   readonly placement: PlacementSettings;
-  /** Where requests go that the edge does not take; undefined where no pool is configured. */
+  /** Takes the requests that the edge does not; undefined if no pool is configured. */
   readonly origin: OriginPool | undefined;
-  /** How request bodies are read, and what they may take of the memory together. */
+  /** How request bodies are read, and how much memory they may take together. */
   readonly bodies: BodyReading;
   readonly repository: ModelRepository;
   readonly publisher: Publisher;
-  /** Whether the blobs of a version can be read, for probes. */
+  /** Tells probes whether the blobs of a version can be read. */
   readonly readable: ReadableVersions;
-  /** Where weights are read from on the way into a session: all tiers. */
+  /** All storage tiers, from which weights are read into a session. */
   readonly blobs: VerifiedBlobStore;
   readonly pool: SessionPool;
-  /** Gathers requests into batches; undefined where each runs by itself. */
+  /** Gathers requests into batches; undefined if each request runs by itself. */
   readonly batcher: DynamicBatcher | undefined;
-  /** What runs of each model take here; undefined at an edge, whose publisher measured it. */
+  /** Measures how long runs of each model take; undefined at an edge, which has the publisher's measurement. */
   readonly measuredRuns: MeasuredRuns | undefined;
   /** Digests of manifests whose model ran out of memory in this isolate. */
   readonly outOfMemory: Lru<string, true>;
-  /** Digests of manifests of which it was found here that nothing bounds what a run costs. */
+  /** Digests of manifests whose model was found here to have runs of unbounded cost. */
   readonly unbounded: Lru<string, true>;
-  /** Digests of manifests that the log has called too old to be batched. */
+  /** Digests of manifests that the logger has reported as too old to be batched. */
   readonly unmeasured: Lru<string, true>;
-  /** Cap of the edge's WASM memory, and what the engine takes of it before any model. */
+  /** Cap of the edge's WASM memory. */
   readonly edgeCapBytes: number;
+  /** The part of it that the engine takes before any model is loaded. */
   readonly engineBaseBytes: number;
+  /** Permits for runs in this process. */
   readonly admission: Admission;
-  /** What runs at the edge are expected to cost, corrected by those that this isolate has seen. */
+  /** Predicts what runs at the edge cost, corrected by the runs of this isolate. */
   readonly runCosts: RunCosts;
-  /** How many requests may be at the origin. */
+  /** Permits for requests at the origin. */
   readonly hops: Admission;
   readonly statistics: Statistics;
-  /** Copies of requests to another version or tier; undefined where none are sent. */
+  /** Sends copies of requests to another version or tier; undefined if none are sent. */
   readonly shadows?: Shadows | undefined;
-  /** Of a process that starts and ends; undefined where the platform sees to that. */
+  /** The phase of a process that starts and drains; undefined if the platform sees to that. */
   readonly lifecycle?: Lifecycle | undefined;
-  /** How often callers may ask; undefined: as often as they like. */
+  /** Rate limits of callers; undefined if there are none. */
   readonly rates?: Rates | undefined;
-  /** Tenants and what they hold; undefined where this server keeps none. */
+  /** Tenants, their keys and grants; undefined if this server keeps none. */
   readonly accounts?: Accounts | undefined;
-  /** What answers are accounted for with; undefined at an origin. */
+  /** What puts answers on record; undefined at an origin. */
   readonly governance?: Governance | undefined;
-  /** What those whose data it is can ask for; undefined where nothing is kept of anybody. */
+  /** Data-subject requests; undefined when no personal data is stored. */
   readonly subjects?: Subjects | undefined;
   readonly logger: Logger;
   readonly clock: Clock;

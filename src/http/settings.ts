@@ -1,24 +1,24 @@
 import type { JsonLimits } from '../protocol/oip/json-text.ts';
 import type { BodyLimits } from './body/read.ts';
 
-/** What the HTTP layer must know of the configuration. `platform/config.ts` validates and fills it, once. */
+/** The part of the configuration that the HTTP layer uses; `platform/config.ts` validates it once. */
 export interface HttpSettings {
   readonly serverVersion: string;
   /** Limits of an inference request's body. */
   readonly body: BodyLimits;
-  /** Limits of its JSON part. */
+  /** Limits of the JSON part of an inference request. */
   readonly json: JsonLimits;
   /** Bodies up to this size are held for a second attempt at the origin. */
   readonly maxReplayBytes: number;
-  /** Of a body that is streamed to the origin. */
+  /** Largest body that is streamed to the origin. */
   readonly maxStreamedBytes: number;
-  /** Of a request at the origin, all attempts together, where the caller sets no shorter time. */
+  /** Longest time of a request at the origin, all attempts together, unless the caller sets a shorter one. */
   readonly requestTimeoutMs: number;
-  /** Of an inference answer's body, and of the outputs that it is made from. */
+  /** Largest body of an inference answer, and largest sum of the outputs that it is made from. */
   readonly maxAnswerBytes: number;
-  /** Model names, `org/*` or `*` that callers without a key may use. Empty: none. */
+  /** Model names, `org/*` or `*` that unauthenticated callers may use. */
   readonly openModels: readonly string[];
-  /** Purposes that requests may declare, beside those that terms, grants and keys name. */
+  /** Purposes that requests may declare in addition to those that terms, grants and keys name. */
   readonly purposes: readonly string[];
   /** SHA-256 (hex) of each caller key. */
   readonly callerKeyHashes: readonly string[];
@@ -28,11 +28,12 @@ export interface HttpSettings {
   readonly corsOrigins: readonly string[];
 }
 
-/** What placement must know of the configuration. */
+/** The part of the configuration that placement uses. */
 export interface PlacementSettings {
-  /** Whose law this edge stands under; undefined: it is not bound to one. */
+  /** The jurisdiction of this edge; undefined if it is bound to none. */
   readonly jurisdiction: string | undefined;
-  /** Time that a request may take, and wait, at the edge where an origin can answer it. */
+  /** Longest time that a request may compute at the edge while an origin can answer it. */
   readonly edgeBudgetMs: number;
+  /** Longest time that a request may wait at the edge while an origin can answer it. */
   readonly maxEdgeWaitMs: number;
 }

@@ -1,4 +1,4 @@
-/** Pieces of one body, counted as they come. */
+/** Collects the chunks of a body, and counts their bytes. */
 import { type Bytes, joinBytes } from '../../bytes.ts';
 
 export class BoundedChunks {
@@ -28,7 +28,7 @@ export class BoundedChunks {
   }
 }
 
-/** The same failure arrives at several promises of a stream; one of them is awaited. */
+/** Marks a promise as handled: the same failure arrives at several promises of a stream, and one of them is awaited. */
 export function ignoreRejection(promise: Promise<unknown>): void {
   promise.catch(() => undefined);
 }

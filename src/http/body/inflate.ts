@@ -1,4 +1,4 @@
-/** Compressed bodies, inflated slice by slice and counted as they grow. */
+/** Inflates compressed bodies slice by slice, and counts them as they grow. */
 import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { ByteHold } from '../../scheduler/byte-budget.ts';
@@ -6,11 +6,11 @@ import { BoundedChunks, ignoreRejection } from './chunks.ts';
 
 export type Encoding = 'gzip' | 'deflate';
 
-/** Deflate makes at most 1032 bytes of one, so a slice never becomes more than 16 MiB before it is counted. */
+/** Deflate expands one byte to at most 1032, so a slice becomes at most 16 MiB before it is counted. */
 const sliceBytes = 16 * 1024;
 
 /**
- * The encoding of a body; undefined for none.
+ * Returns the encoding of a body; undefined if it has none.
  *
  * @throws EdgewiseError `unsupported_encoding` for anything but gzip and deflate.
  */
@@ -21,7 +21,7 @@ export function contentEncoding(header: string | null): Encoding | undefined {
     case 'identity':
       return undefined;
     case 'gzip':
-    // RFC 9110, 8.4.1.3: a recipient treats it as the same.
+    // RFC 9110 §8.4.1.3: the same as gzip.
     case 'x-gzip':
       return 'gzip';
     case 'deflate':
@@ -35,7 +35,7 @@ export function contentEncoding(header: string | null): Encoding | undefined {
 }
 
 /**
- * The inflated body; undefined when it has more than `maxBytes`. `hold` grows by each piece before the next is made.
+ * Returns the inflated body; undefined when it has more than `maxBytes`. `hold` grows by each piece before the next.
  *
  * @throws EdgewiseError `invalid_request` when the data is corrupt or cut off; `overloaded` if the budget has no room.
  */
@@ -66,7 +66,7 @@ export async function inflate(
     for (let at = 0; at < body.byteLength; at += sliceBytes) {
       const written = writer.write(body.subarray(at, at + sliceBytes));
       ignoreRejection(written);
-      // workerd inflates whatever it is given at once, read or not: the next slice waits until this one is drained.
+      // workerd inflates everything that it is given, read or not, so the next slice waits until this one is drained.
       for (let next = await readUnlessIdle(pending, written); next !== undefined; ) {
         if (next.done) break;
         if (!fits(next.value)) return giveUp(new Error('too long'));
@@ -89,7 +89,7 @@ export async function inflate(
   return chunks.join();
 }
 
-/** What `read` gives; undefined when `written` is done and a turn of the event loop later there is still nothing. */
+/** Returns the result of `read`; undefined if there is none one turn of the event loop after `written`. */
 function readUnlessIdle<T>(read: Promise<T>, written: Promise<void>): Promise<T | undefined> {
   const idle = written.then(
     () => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 0)),

@@ -1,4 +1,4 @@
-/** A whole body: read as it was sent, then inflated, both within their limits and one budget. */
+/** Reads a whole body: first as it was sent, then inflated, each within its limit and both within one budget. */
 import type { Bytes } from '../../bytes.ts';
 import { contentEncoding, inflate } from './inflate.ts';
 import { type Overlong, type Reading, readSent } from './sent.ts';
@@ -11,8 +11,8 @@ export interface BodyLimits {
 }
 
 /**
- * The whole body, decompressed; one that is over a limit is given back, as far as it was read, for whoever can take more.
- * Not copied when it has a Content-Length or comes in one chunk, and is not compressed.
+ * Returns the whole body, decompressed, or a body over a limit as far as it was read. An uncompressed body is not copied if
+ * it has a Content-Length or comes in one chunk.
  *
  * @throws EdgewiseError `unsupported_encoding` for anything but gzip and deflate (zlib-wrapped or raw); `overloaded`;
  * `body_timeout`; `invalid_request` when the compressed data is corrupt or the body is cut off.

@@ -1,4 +1,4 @@
-/** Request bodies on their way into memory: what all of them take together has one budget for each isolate or process. */
+/** Reads the bodies of requests. All bodies of an isolate, or a process, share one memory budget. */
 import type { Bytes } from '../../bytes.ts';
 import type { ByteHold } from '../../scheduler/byte-budget.ts';
 import type { AppContext } from '../context.ts';
@@ -6,16 +6,15 @@ import { type BodyLimits, readWhole } from './read.ts';
 import { declaredLength, maxNativeBytes, type Overlong, type Reading, readSent, tooLarge } from './sent.ts';
 
 /**
- * The whole body of the request, decompressed. What it takes of the memory is given back when the request is answered
- * (`context.ts`).
+ * Returns the whole body of the request, decompressed. Its memory is given back when the request is answered (`context.ts`).
  *
- * @throws EdgewiseError `too_large` before more than a limit is held; what `readWhole` throws.
+ * @throws EdgewiseError `too_large` before more than a limit is held; as `readWhole`
  */
 export async function readBody(c: AppContext, limits: BodyLimits): Promise<Bytes> {
   return orThrow(await readBodyOrRest(c, limits));
 }
 
-/** As `readBody`; a body over a limit is given back as it came. */
+/** Reads as `readBody`, but returns a body over a limit as it came. */
 export async function readBodyOrRest(c: AppContext, limits: BodyLimits): Promise<Bytes | Overlong> {
   const reading = readingOf(c);
   const read = await readWhole(c.req.raw, limits, reading);
@@ -23,7 +22,7 @@ export async function readBodyOrRest(c: AppContext, limits: BodyLimits): Promise
   return read;
 }
 
-/** The whole body as it was sent, compressed if it is. @throws EdgewiseError as `readBody` */
+/** Returns the whole body as it was sent, which may be compressed. @throws EdgewiseError as `readBody` */
 export async function readSentBody(c: AppContext, maxBytes: number): Promise<Bytes> {
   const reading = readingOf(c);
   const read = orThrow(await readSent(c.req.raw, maxBytes, reading));
@@ -31,7 +30,7 @@ export async function readSentBody(c: AppContext, maxBytes: number): Promise<Byt
   return read;
 }
 
-/** Tells that of what was read `bytes` are still needed. */
+/** Gives back all of the body's memory but `bytes`. */
 export function keepOfBody(c: AppContext, bytes: number): void {
   c.get('bodyHold')?.shrinkTo(bytes);
 }
@@ -53,7 +52,7 @@ function readingOf(c: AppContext): Reading {
   return { hold, pace, clock };
 }
 
-/** Whether its hold, left to its lease, would keep others out. */
+/** Reports whether the body may be so large that its hold must not wait for its lease to end. */
 function mayBeLarge({ headers }: Request): boolean {
   return (declaredLength(headers) ?? Number.POSITIVE_INFINITY) > maxNativeBytes;
 }

@@ -1,16 +1,16 @@
-/** A body as it was sent, read within a limit, a budget and a least pace. Web standards alone: the same in workerd and Node. */
+/** Reads a body as it was sent, within a limit, a budget and a least pace. Uses web standards only: the same in workerd and Node. */
 
 import type { Clock } from '../../async/clock.ts';
 import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { ByteHold } from '../../scheduler/byte-budget.ts';
 import { BoundedChunks, ignoreRejection } from './chunks.ts';
-import { fixedSource, longerThanDeclared } from './fixed-source.ts';
+import { fixedSource, longerThanDeclaredError } from './fixed-source.ts';
 import { longestUploadMs, type Pace, tooSlow, watchPace } from './pace.ts';
 
-/** What a reader works with. */
+/** What one request reads its body with. */
 export interface Reading {
-  /** Grows by each byte that is read, before it is. */
+  /** Grows before each read by the bytes that are read. */
   readonly hold: ByteHold;
   readonly pace: Pace;
   readonly clock: Clock;
@@ -18,30 +18,30 @@ export interface Reading {
 
 /** A body that is longer than its limit. */
 export interface Overlong {
-  /** What is known of its size: the start of a message. */
+  /** What is known about its size: the start of a message. */
   readonly what: string;
   readonly maxBytes: number;
-  /** The body as it was sent, from its first byte on, for whoever can take it. May be asked for once. */
+  /** Returns the body as it was sent, from its first byte on. May be called once. */
   readonly whole: () => Bytes | ReadableStream<Uint8Array>;
-  /** Lets go of it. */
+  /** Cancels the body. */
   readonly discard: () => void;
 }
 
-/** Bodies up to this size are one native read, which is the fastest; larger ones come in pieces, whose pace is watched. */
+/** Bodies up to this size are read in one native call, which is fastest; larger ones in pieces, whose pace is watched. */
 export const maxNativeBytes = 256 * 1024;
 
-/** The lease of a hold while its body is read: two windows, of which each end of one renews it. */
+/** The lease of a hold while its body is read, in windows; the end of each window renews it. */
 const leaseWindows = 2;
 
-/** The `Content-Length` of a request; undefined for one that has none, or none that is a number. */
+/** Returns the `Content-Length` of a request; undefined if it has none or it is not a number. */
 export function declaredLength(headers: Headers): number | undefined {
   const header = headers.get('content-length');
   return header !== null && /^\d{1,15}$/.test(header) ? Number(header) : undefined;
 }
 
 /**
- * The body as it came, compressed if it is. A declared length over the limit is not read; nothing is copied for a body of
- * one chunk.
+ * Returns the body as it came, which may be compressed. A body with a declared length over the limit is not read; a body of
+ * one chunk is not copied.
  *
  * @throws EdgewiseError `overloaded` if the budget has no room, before the read or during it; `body_timeout`;
  * `invalid_request` when the body is cut off.
@@ -52,7 +52,7 @@ export async function readSent(
   reading: Reading,
 ): Promise<Bytes | Overlong> {
   const declared = declaredLength(request.headers);
-  if (declared !== undefined && declared > maxBytes) return declaredTooLong(request, declared, maxBytes);
+  if (declared !== undefined && declared > maxBytes) return overlongDeclared(request, declared, maxBytes);
   if (declared === 0) return new Uint8Array(0);
   try {
     if (declared !== undefined) {
@@ -70,7 +70,7 @@ export async function readSent(
   }
 }
 
-function declaredTooLong(request: Request, declared: number, maxBytes: number): Overlong {
+function overlongDeclared(request: Request, declared: number, maxBytes: number): Overlong {
   return {
     what: `the body has ${declared} bytes`,
     maxBytes,
@@ -79,14 +79,14 @@ function declaredTooLong(request: Request, declared: number, maxBytes: number): 
   };
 }
 
-/** The server holds a body to its Content-Length, so this is bounded. */
+/** Bounded in size, because the server holds a body to its Content-Length. */
 function readNatively(request: Request, declared: number, { clock, pace }: Reading): Promise<Bytes> {
   return new Promise((resolve, reject) => {
     const cancelTimer = clock.after(longestUploadMs(pace, declared), () => reject(tooSlow(pace)));
     request.arrayBuffer().then(
       (buffer) => {
         cancelTimer();
-        if (buffer.byteLength > declared) reject(longerThanDeclared(declared));
+        if (buffer.byteLength > declared) reject(longerThanDeclaredError(declared));
         else resolve(new Uint8Array(buffer));
       },
       (error: unknown) => {
@@ -97,14 +97,14 @@ function readNatively(request: Request, declared: number, { clock, pace }: Readi
   });
 }
 
-/** Reads into memory that is taken once, natively where the stream can. */
+/** Reads into memory that is allocated once; platform streams write into it themselves. */
 async function readDeclared(
   stream: ReadableStream<Uint8Array>,
   declared: number,
   reading: Reading,
 ): Promise<Bytes> {
   const source = fixedSource(stream, declared);
-  return watched(source, reading, async (count) => {
+  return readAtPace(source, reading, async (count) => {
     for (let bytes = await source.read(); bytes > 0; bytes = await source.read()) count(bytes);
     return source.bytes();
   });
@@ -117,17 +117,17 @@ async function readToEnd(
 ): Promise<Bytes | Overlong> {
   const chunks = new BoundedChunks(maxBytes);
   const reader = stream.getReader();
-  return watched(reader, reading, async (count) => {
+  return readAtPace(reader, reading, async (count) => {
     for (let next = await reader.read(); !next.done; next = await reader.read()) {
       reading.hold.grow(next.value.byteLength);
       count(next.value.byteLength);
-      if (!chunks.add(next.value)) return foundTooLong(chunks, reader, maxBytes);
+      if (!chunks.add(next.value)) return overlongStream(chunks, reader, maxBytes);
     }
     return chunks.join();
   });
 }
 
-function foundTooLong(
+function overlongStream(
   chunks: BoundedChunks,
   reader: ReadableStreamDefaultReader<Uint8Array>,
   maxBytes: number,
@@ -140,7 +140,7 @@ function foundTooLong(
   };
 }
 
-/** What was read of a stream, then what was not. */
+/** Returns a stream of the chunks that were read already, then of the rest. */
 export function resumeStream(
   chunks: Uint8Array[],
   reader: ReadableStreamDefaultReader<Uint8Array>,
@@ -159,8 +159,8 @@ interface Cancellable {
   cancel(error: unknown): Promise<void>;
 }
 
-/** Runs `read` at a least pace; cancels the source when it fails. @throws EdgewiseError `body_timeout`; what `read` throws. */
-async function watched<T>(
+/** Runs `read` at a least pace; cancels the source when it fails. @throws EdgewiseError `body_timeout`; what `read` throws */
+async function readAtPace<T>(
   source: Cancellable,
   { clock, hold, pace }: Reading,
   read: (count: (bytes: number) => void) => Promise<T>,
@@ -168,7 +168,7 @@ async function watched<T>(
   const renew = () => hold.renew(leaseWindows * pace.windowMs);
   renew();
   const slow = Promise.withResolvers<never>();
-  const watch = watchPace({ clock, pace, onKept: renew, onSlow: slow.reject });
+  const watch = watchPace({ clock, pace, onWindow: renew, onSlow: slow.reject });
   try {
     return await Promise.race([read(watch.add), slow.promise]);
   } catch (error) {

@@ -1,4 +1,4 @@
-/** A body that goes on to an origin as it comes: never held as a whole, and still bounded in size, pace and time. */
+/** A body that is sent on to an origin as it comes: never held as a whole, but limited in size, pace and time. */
 import type { Clock } from '../../async/clock.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { UploadControl } from '../../routing/pass-through.ts';
@@ -19,8 +19,8 @@ export interface Upload extends UploadControl {
 const pieceBytes = 64 * 1024;
 
 /**
- * The body of `request`, or `stream` instead of it, as an upload. What the caller does wrong while it is sent, too slowly,
- * too much, broken off, is the upload's `fault`: the endpoint that it was sent to did nothing.
+ * Returns `stream`, the body of `request`, as an upload. If the caller sends too slowly, too much, or breaks off, that error
+ * is the upload's `fault`, so that it is not held against the endpoint.
  */
 export function startUpload(
   request: Request,
@@ -33,7 +33,7 @@ export function startUpload(
   let waitedMs = 0;
   let sent = 0;
 
-  /** Waits for the caller only as long as the pace and the limit allow. The endpoint's own pauses do not count. */
+  /** Waits for the caller as long as the pace and the limit allow. Pauses of the endpoint do not count. */
   async function nextPiece(): Promise<Uint8Array | undefined> {
     const beganMs = clock.now();
     const patienceMs = Math.min(pace.windowMs, longestUploadMs(pace, sent) - waitedMs, limitMs - waitedMs);
@@ -57,7 +57,7 @@ export function startUpload(
           if (sent > maxBytes) throw tooLarge({ what: 'the body is longer', maxBytes });
           controller.enqueue(piece);
         } catch (error) {
-          fault = error instanceof EdgewiseError ? error : brokenOff(error);
+          fault = error instanceof EdgewiseError ? error : uploadError(error);
           read.cancel(fault);
           controller.error(fault);
         }
@@ -77,7 +77,7 @@ export function startUpload(
   };
 }
 
-function brokenOff(cause: unknown): EdgewiseError {
+function uploadError(cause: unknown): EdgewiseError {
   return new EdgewiseError('invalid_request', 'the body could not be read to its end', { cause });
 }
 
@@ -104,7 +104,7 @@ function pieceReader(stream: ReadableStream<Uint8Array>): PieceReader {
   }
 }
 
-/** Of workerd: a stream of known length is sent with a Content-Length, which some servers insist on. */
+/** A class of workerd: a stream of known length is sent with a Content-Length, which some servers insist on. */
 declare const FixedLengthStream:
   | (new (
       byteLength: number,
@@ -120,7 +120,7 @@ function withLength(
 ): ReadableStream<Uint8Array> {
   if (byteLength === undefined || typeof FixedLengthStream === 'undefined') return body;
   const { readable, writable } = new FixedLengthStream(byteLength);
-  // A body that fails fails the request that sends it; the reason stands in the upload.
+  // A body that fails also fails the request that sends it; the reason is the upload's fault.
   body.pipeTo(writable).catch(() => undefined);
   return readable;
 }

@@ -1,4 +1,4 @@
-/** Whether a caller may see, or change, what is held about its tenant: on this server, and with this key. */
+/** Whether a caller may see or change its own tenant's record: in this jurisdiction, and with this key. */
 import { EdgewiseError } from '../../errors.ts';
 import type { TenantCaller } from '../../governance/accounts/caller.ts';
 import type { AccountAccess } from '../../governance/accounts/schema.ts';
@@ -7,18 +7,18 @@ import type { AppContext } from '../context.ts';
 import type { Services } from '../services.ts';
 import { requireHere } from './residency.ts';
 
-/** @throws EdgewiseError `residency_unavailable` for a tenant of elsewhere; `forbidden` for a key without that scope. */
+/** @throws EdgewiseError `residency_unavailable` for a tenant of another jurisdiction; `forbidden` for a key without the scope */
 export function requireAccount(
   c: AppContext,
   { placement }: Services,
   caller: TenantCaller,
-  wanted: Exclude<AccountAccess, 'none'>,
+  needed: Exclude<AccountAccess, 'none'>,
 ): void {
   requireHere(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
   const { account } = caller.scopes;
-  if (coversAccount(caller.scopes, wanted)) return;
+  if (coversAccount(caller.scopes, needed)) return;
   throw new EdgewiseError(
     'forbidden',
-    `the key that was sent has the scope account "${account}", wanted "${wanted}"${wanted === 'read' ? ' or "manage"' : ''}: an operator makes one with edgewise key create <tenant> --account ${wanted}; a token has it by the scopes of its issuer`,
+    `the key that was sent has the scope account "${account}", expected "${needed}"${needed === 'read' ? ' or "manage"' : ''}: an operator makes such a key with edgewise key create <tenant> --account ${needed}; a token has the scopes that its issuer gives`,
   );
 }

@@ -1,8 +1,11 @@
-/** What an answer says of its caller's limits: how often they may ask, and what is left of a quota. */
+/** The headers that tell a caller its limits: the request rate, and what is left of a quota. */
 import type { RateVerdict } from '../../governance/accounts/rate.ts';
 import type { QuotaStanding } from '../../governance/quota/types.ts';
 
-/** draft-ietf-httpapi-ratelimit-headers-10, and what OpenAI's clients read: resets there are durations such as `7s`. */
+/**
+ * Returns the headers of draft-ietf-httpapi-ratelimit-headers-10, and those that OpenAI's clients read, whose resets are
+ * durations such as `7s`.
+ */
 export function rateHeaders({ rate, remaining, resetSeconds }: RateVerdict): Record<string, string> {
   return {
     'RateLimit-Policy': `"default";q=${rate.requests};w=${rate.perSeconds}`,
@@ -15,7 +18,11 @@ export function rateHeaders({ rate, remaining, resetSeconds }: RateVerdict): Rec
 
 const windowSeconds = { day: 86_400, month: 2_678_400 };
 
-/** draft-ietf-httpapi-ratelimit-headers-10, behind the policy of the caller's rate where there is one. */
+/**
+ * Returns the headers of draft-ietf-httpapi-ratelimit-headers-10 for a quota.
+ *
+ * @param standing Headers that are set already: the quota is listed behind the caller's rate.
+ */
 export function quotaHeaders(
   { quota, remaining, resetSeconds }: QuotaStanding,
   standing: Readonly<Record<string, string>> = {},
@@ -23,11 +30,11 @@ export function quotaHeaders(
   const window = quota.per === 'total' ? '' : `;w=${windowSeconds[quota.per]}`;
   const reset = resetSeconds === undefined ? '' : `;t=${resetSeconds}`;
   return {
-    'RateLimit-Policy': listed(standing['RateLimit-Policy'], `"quota";q=${quota.units}${window}`),
-    RateLimit: listed(standing['RateLimit'], `"quota";r=${remaining}${reset}`),
+    'RateLimit-Policy': appendItem(standing['RateLimit-Policy'], `"quota";q=${quota.units}${window}`),
+    RateLimit: appendItem(standing['RateLimit'], `"quota";r=${remaining}${reset}`),
   };
 }
 
-function listed(before: string | undefined, item: string): string {
+function appendItem(before: string | undefined, item: string): string {
   return before === undefined ? item : `${before}, ${item}`;
 }

@@ -1,4 +1,4 @@
-/** How often callers may ask: who is counted, as whom, and against which rate. */
+/** Rate limits of callers: which counter a request is counted by, and against which rate. */
 import { EdgewiseError } from '../../errors.ts';
 import { saltedHash, subscriberOf } from '../../governance/accounts/addresses.ts';
 import type { Caller } from '../../governance/accounts/caller.ts';
@@ -6,30 +6,30 @@ import type { RateLimiter, RateVerdict } from '../../governance/accounts/rate.ts
 import type { Rate } from '../../governance/accounts/schema.ts';
 import type { SlidingWindows } from '../../governance/accounts/sliding-windows.ts';
 
-/** What is read of a request to know who calls. */
+/** The part of a request that tells who calls. */
 export interface RequestHeaders {
   header(name: string): string | undefined;
 }
 
 export interface RatesOptions {
-  /** Of keys and tokens. */
+  /** Counts requests of keys and tokens. */
   readonly keys: RateLimiter;
-  /** Of addresses: in this process alone, since what they are known by is. */
+  /** Counts requests of addresses, in this process alone: the salt that hides addresses is its own. */
   readonly addresses: SlidingWindows;
-  /** Where a credential's scopes say nothing; undefined: any number. */
+  /** The rate of a credential whose scopes set none; undefined: unlimited. */
   readonly keyRate: Rate | undefined;
   readonly anonymousRate: Rate | undefined;
-  /** The header in which the platform, and nobody else, writes where a connection comes from; undefined: not known. */
+  /** The header in which the platform, and no caller, writes the address of a connection; undefined if there is none. */
   readonly addressHeader: string | undefined;
 }
 
-/** How many credentials that turn out to be none are looked up for one address: each costs a read, or a signature checked. */
+/** Unknown credentials that one address may have looked up: each lookup costs a read or a signature check. */
 const guessRate: Rate = { requests: 30, perSeconds: 60 };
 
-/** Refusals at the gate, and verdicts, of one address without a key: each is a signature, and stands in the log for good. */
+/** Refusals and verdicts that one address without a key may cause: each costs a signature and stays in the log for good. */
 const refusalRate: Rate = { requests: 30, perSeconds: 60 };
 
-/** The rates of one isolate or process. */
+/** The counters of one isolate or process. */
 export class Rates {
   readonly #options: RatesOptions;
   readonly #hash = saltedHash();
@@ -38,7 +38,7 @@ export class Rates {
     this.#options = options;
   }
 
-  /** Counts one request; undefined where its caller may make any number. */
+  /** Counts one request. Returns undefined for a caller without a limit. */
   take(caller: Caller, request: RequestHeaders): RateVerdict | undefined {
     const { addresses, anonymousRate, keyRate, keys } = this.#options;
     switch (caller.kind) {
@@ -51,27 +51,25 @@ export class Rates {
         return rate && keys.take(caller.id, rate);
       }
       case 'anonymous': {
-        const subject = this.#subject(request, 'asks');
+        const subject = this.#subject(request, 'requests');
         return subject === undefined ? undefined : anonymousRate && addresses.take(subject, anonymousRate);
       }
     }
   }
 
-  /** @throws EdgewiseError `quota_exceeded` for an address that has sent too many credentials that were none. */
+  /** @throws EdgewiseError `quota_exceeded` for an address that has sent too many unknown credentials */
   refuseGuesser(request: RequestHeaders): void {
     const subject = this.#subject(request, 'guesses');
     if (subject === undefined) return;
     const verdict = this.#options.addresses.look(subject, guessRate);
     if (!verdict.permitted) {
-      throw new EdgewiseError(
-        'quota_exceeded',
-        'too many keys that are not known here were sent from this address',
-        { retryAfterSeconds: verdict.resetSeconds },
-      );
+      throw new EdgewiseError('quota_exceeded', 'too many unknown keys were sent from this address', {
+        retryAfterSeconds: verdict.resetSeconds,
+      });
     }
   }
 
-  /** Whether a refusal of this address, or a verdict for it, can be put on record; counts it then. Where addresses are not known all can. */
+  /** Counts a refusal of the request's address, or a verdict for it. Returns undefined if addresses are not known. */
   takeRefusal(request: RequestHeaders): RateVerdict | undefined {
     const subject = this.#subject(request, 'refusals');
     return subject === undefined ? undefined : this.#options.addresses.take(subject, refusalRate);

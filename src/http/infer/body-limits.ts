@@ -1,6 +1,6 @@
 /**
- * How much of an inference request is read here. One rule: what fits is read; what does not fit goes to an origin that may
- * take it; else it is too large, and the message says what would fit.
+ * Limits of an inference request's body. A body that fits is read here; a body that does not fit goes to an origin that may
+ * take it; if there is none it is too large, and the message says what would fit.
  */
 import { EdgewiseError } from '../../errors.ts';
 import { contentEncoding } from '../body/inflate.ts';
@@ -8,9 +8,9 @@ import type { BodyLimits } from '../body/read.ts';
 import { declaredLength, type Overlong } from '../body/sent.ts';
 import type { HttpSettings } from '../settings.ts';
 
-/** What the headers say of a body before any of it is read. */
+/** What the headers tell about a body before it is read. */
 export interface BodyHeaders {
-  /** As sent; undefined if the request does not say. */
+  /** The length as sent; undefined if the request does not declare one. */
   readonly declaredBytes: number | undefined;
   readonly isCompressed: boolean;
   /** The raw `Inference-Header-Content-Length`; without it all of the body is JSON. */
@@ -29,7 +29,7 @@ export type InferLimits = Pick<HttpSettings, 'body' | 'json' | 'maxStreamedBytes
 
 const nothing: BodyLimits = { maxBytes: 0, maxDecompressedBytes: 0 };
 
-/** The limits that the body is read within. JSON has one of its own; a body that holds too much of it is not read at all. */
+/** Returns the limits for reading the body. JSON has a limit of its own; a body with too much JSON is not read at all. */
 export function inferBodyLimits(headers: BodyHeaders, { body, json }: InferLimits): BodyLimits {
   const { headerLength, isCompressed } = headers;
   if (headerLength === undefined) {
@@ -42,7 +42,7 @@ export function inferBodyLimits(headers: BodyHeaders, { body, json }: InferLimit
   return hasTooMuchJson(headers, json.maxJsonBytes) ? nothing : body;
 }
 
-/** A header that says more than there is of the body is not of too much JSON, it is wrong: the parser says so. */
+/** False for a header that states more bytes than the body has: that is an error, which the parser reports. */
 function hasTooMuchJson(headers: BodyHeaders, maxJsonBytes: number): boolean {
   const { declaredBytes, headerLength = '', isCompressed } = headers;
   const jsonBytes = /^\d{1,15}$/.test(headerLength) ? Number(headerLength) : 0;
@@ -50,31 +50,31 @@ function hasTooMuchJson(headers: BodyHeaders, maxJsonBytes: number): boolean {
   return jsonBytes > maxJsonBytes;
 }
 
-/** What stands against sending a body on to an origin. */
+/** Why a body cannot go to an origin. */
 export type Obstacle =
   /** There is no origin, or none for this model, in this jurisdiction. */
   | 'no-origin'
   /** The model is published for the edge only. */
   | 'edge-model'
   /** The caller asks for the edge. */
-  | 'edge-wished'
+  | 'edge-requested'
   /** Uses are counted against a quota or for a royalty, so the body has to be read. */
   | 'counted'
   /** The model takes values within bounds, so the body has to be read. */
   | 'bounded'
-  /** The body is too long for that, too. */
+  /** The body is too long for an origin, too. */
   | 'too-long';
 
 const obstacles: { readonly [O in Obstacle]: string } = {
-  'no-origin': 'this server has no origin that takes larger ones',
-  'edge-model': 'the model is published for the edge only, so no origin takes larger ones',
-  'edge-wished': 'Edgewise-Tier asks for the edge, without it an origin takes larger ones',
+  'no-origin': 'this server has no origin that takes larger bodies',
+  'edge-model': 'the model is published for the edge only, so no origin takes larger bodies',
+  'edge-requested': 'Edgewise-Tier asks for the edge; without that header an origin takes larger bodies',
   counted: 'uses of this model are counted, so the body has to be read here and cannot go to an origin',
   bounded: 'the model takes values within bounds, so the body has to be read here and cannot go to an origin',
   'too-long': 'an origin takes no more',
 };
 
-/** The 413: the size, the limit with its key, why no origin has it, and what would fit. */
+/** Returns the 413 error: the size, the limit with its key, why no origin has the body, and what would fit. */
 export function tooLargeToInfer(
   found: Pick<Overlong, 'what'>,
   headers: BodyHeaders,

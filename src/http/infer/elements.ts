@@ -1,7 +1,7 @@
 import type { Feeds } from '../../engine/types.ts';
 import { elementCount } from '../../tensor/shape.ts';
 
-/** Elements of all inputs together: what a run's cost is predicted by. */
+/** Returns the number of elements of all inputs, from which the cost of a run is predicted. */
 export function elementsOf(feeds: Feeds): number {
   let elements = 0;
   for (const { shape } of feeds.values()) elements += elementCount(shape);

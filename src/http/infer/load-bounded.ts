@@ -1,4 +1,4 @@
-/** Loads at the edge of versions that were published before a push looked at what bounds their cost. */
+/** Loads versions at the edge that were published before a push analysed the bounds of their cost. */
 import type { ModelSource } from '../../engine/types.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { StoredManifest } from '../../repository/documents.ts';
@@ -8,10 +8,10 @@ import { openModelSource } from '../../repository/weights.ts';
 import type { Services } from '../services.ts';
 
 /**
- * The model's files. A version without a word on its bounds is looked at now, which takes some milliseconds; one that
- * nothing bounds is remembered, and placed at the origin from then on.
+ * Returns the model's files. A version whose manifest does not say whether its cost is bounded is analysed now, which takes
+ * some milliseconds; an unbounded version is remembered, and placed at the origin from then on.
  *
- * @throws EdgewiseError `model_not_ready` if nothing bounds what a request to it costs; as `openModelSource`.
+ * @throws EdgewiseError `model_not_ready` if a run of the model may compute without end; as `openModelSource`
  */
 export async function loadBounded(
   { blobs, unbounded }: Pick<Services, 'blobs' | 'unbounded'>,
@@ -22,7 +22,7 @@ export async function loadBounded(
     unbounded.set(manifestDigest, true, 1);
     throw new EdgewiseError(
       'model_not_ready',
-      `model "${manifest.name}" does not run at the edge: values of a request may make it compute without end, and it was published before that was looked at. Its publisher can push it as a new version`,
+      `model "${manifest.name}" does not run at the edge: values of a request may make it compute without end, and it was published before a push checked that. Its publisher can push it as a new version`,
       { retryAfterSeconds: 30 },
     );
   }

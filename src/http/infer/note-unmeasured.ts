@@ -2,8 +2,8 @@ import type { StoredManifest } from '../../repository/documents.ts';
 import type { Services } from '../services.ts';
 
 /**
- * Writes one line into the log for a version that was published before a push measured whether rows depend on one another:
- * an origin runs its requests one by one, and why is not to be guessed.
+ * Logs, once for each version, that an origin runs requests one by one because the version was published before a push
+ * measured whether rows depend on one another.
  */
 export function noteUnmeasured(
   { batcher, logger, unmeasured }: Pick<Services, 'batcher' | 'logger' | 'unmeasured'>,

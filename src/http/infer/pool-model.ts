@@ -4,7 +4,7 @@ import { openModelSource } from '../../repository/weights.ts';
 import type { Services } from '../services.ts';
 import { loadBounded } from './load-bounded.ts';
 
-/** What the session pool needs to know of a model: its name in the pool, what it will take, how it is read. */
+/** Describes a model to the session pool: its key, the memory it will take, how it is loaded. */
 export function poolModel(services: Services, model: StoredManifest): PoolModel {
   const { blobs, engineBaseBytes, tier } = services;
   const { manifest, manifestDigest } = model;
@@ -20,7 +20,7 @@ export function poolModel(services: Services, model: StoredManifest): PoolModel 
   return {
     ...named,
     bytes: sessionBytes,
-    // Measured at the largest batch.
+    // The peak was measured at the largest batch.
     scratchBytes: Math.max(0, peakBytes - engineBaseBytes - sessionBytes),
     load: () => loadBounded(services, model),
   };

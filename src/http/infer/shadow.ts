@@ -1,7 +1,7 @@
 /**
- * Shadow copies: a share of an alias's requests is answered once more by another version or in another tier, after the
- * caller has its answer, and the two answers are compared. The caller notices nothing of it: a copy that fails, or for
- * which there is no room, is a figure. Nothing of a request is kept or logged.
+ * Shadow copies: a share of an alias's requests is answered a second time, by another version or in another tier, after
+ * the caller has its answer, and the two answers are compared. The caller does not notice: a copy that fails, or finds no
+ * room, is only counted. Nothing of a request is kept or logged.
  */
 import type { Clock } from '../../async/clock.ts';
 import { Lru } from '../../async/lru.ts';
@@ -20,22 +20,22 @@ import { checkFeeds } from '../../tensor/check.ts';
 import { measureAgreement } from '../../tensor/compare.ts';
 import { toHttpError } from '../error-response.ts';
 
-/** A copy that is not back by then has died with the request that it was deferred to. */
+/** A copy that has not come back by then died with the request that it was deferred to. */
 const patienceMs = 60_000;
-/** Admins name targets, so they are few; this bounds what is kept of those from before. */
+/** Targets are named by an admin, so there are few; this limits how many former ones stay in memory. */
 const maxSamplers = 256;
 
 /** A request that was answered. */
 export interface Answered {
   readonly model: ResolvedModel;
-  /** As in the request's path; a version's number has no shadow, nothing stands for `stable`. */
+  /** The alias or version in the request's path; undefined stands for `stable`. A version has no shadow. */
   readonly alias: string | undefined;
   readonly tier: Tier;
-  /** Views of the request's body will do: nobody writes to them. */
+  /** May be views of the request's body: they are only read. */
   readonly feeds: Feeds;
   readonly outputs: Fetches;
   readonly requestId: string;
-  /** What the request is bound to; its copy is, too. */
+  /** The jurisdiction that the request and its copy are bound to. */
   readonly jurisdiction?: string | undefined;
 }
 
@@ -47,18 +47,18 @@ export interface ShadowsOptions {
   readonly logger: Logger;
   readonly figures: ShadowFigures;
   readonly resolve: (name: string, version: string) => ResolvedModel | Promise<ResolvedModel>;
-  /** All outputs of one inference, in `tier` or wherever placement has it run; within the bonds of what was answered. */
+  /** Computes all outputs in `tier`, or in the tier that placement chooses, within the jurisdiction of the request. */
   readonly run: (
     model: ResolvedModel,
     tier: Tier | undefined,
     feeds: Feeds,
     answered: Answered,
   ) => Promise<Fetches>;
-  /** Whether this isolate has time for a copy now. */
+  /** Reports whether this isolate has time for a copy now. */
   readonly mayRun: () => boolean;
   /** Default 2. */
   readonly maxInFlight?: number;
-  /** Of the feeds and outputs that copies under way hold together. Default 8 MiB. */
+  /** Most bytes of feeds and outputs that the copies under way hold together. Default 8 MiB. */
   readonly maxHeldBytes?: number;
 }
 
@@ -79,13 +79,13 @@ export class Shadows {
     this.#options = { maxInFlight: 2, maxHeldBytes: 8 * 1024 * 1024, ...options };
   }
 
-  /** To be told of every request that was answered. Costs nothing where the model has no shadow. Never throws. */
+  /** Called after every answer; sends a copy if the alias has a shadow. Never throws. */
   after(answered: Answered): void {
     const { index, manifest } = answered.model;
     if (index.shadows === undefined) return;
     const alias = answered.alias ?? defaultAlias;
     const shadow = findShadow(index, alias);
-    if (shadow === undefined || isOf(answered, shadow)) return;
+    if (shadow === undefined || isFromTarget(answered, shadow)) return;
     const { version, tier, percent } = shadow;
     const target = { model: manifest.name, alias, version, ...(tier && { tier }) };
     if (!this.#samplerOf(target).pick(percent / 100)) return;
@@ -123,7 +123,7 @@ export class Shadows {
     const { clock, logger, resolve, run } = this.#options;
     const { model, version, tier } = copy.target;
     try {
-      // A run takes the isolate's one thread: the answer leaves first.
+      // A run blocks the isolate's one thread, so the answer leaves first.
       await new Promise<void>((wake) => clock.after(0, wake));
       const shadow = await resolve(model, version);
       checkFeeds(answered.feeds, shadow.manifest.inputs, shadow.manifest);
@@ -151,7 +151,7 @@ export class Shadows {
   }
 }
 
-/** Whether the answer is of the target itself: a copy would be compared with its like. */
-function isOf({ model, tier }: Answered, target: TrafficTarget): boolean {
+/** Reports whether the target itself gave the answer: a copy would be compared with itself. */
+function isFromTarget({ model, tier }: Answered, target: TrafficTarget): boolean {
   return model.manifest.version === target.version && (target.tier ?? tier) === tier;
 }

@@ -62,7 +62,7 @@ function obstacleTo(
   if (tier === 'origin') return 'no-origin';
   if (facts.policy === 'edge') return 'edge-model';
   if (barReason('origin', facts) !== undefined) return 'no-origin';
-  if (facts.wish === 'edge') return 'edge-wished';
+  if (facts.wish === 'edge') return 'edge-requested';
   if (use !== undefined && isCounted(use)) return 'counted';
   // Values of an unread body cannot be checked against their bounds, and not every origin would.
   if (model.manifest.values !== undefined) return 'bounded';

@@ -1,4 +1,4 @@
-/** Accepting a licence text for a tenant, and taking that back: on record before it counts. */
+/** Accepts a licence text for a tenant, and withdraws an acceptance. An acceptance is on record before it takes effect. */
 import { EdgewiseError } from '../../errors.ts';
 import { acceptanceCommitment, newAcceptanceSalt } from '../../governance/accounts/acceptance-commitment.ts';
 import type { Accounts } from '../../governance/accounts/accounts.ts';
@@ -12,20 +12,20 @@ import type { Manifest } from '../../repository/schema.ts';
 import type { Digest } from '../../storage/types.ts';
 import { type Governance, logRecord } from './governance.ts';
 
-/** Puts an acceptance into the log, durably. */
+/** Puts an acceptance, or its withdrawal, into the log durably. */
 export type RecordAcceptance = (
   caller: TenantCaller,
   acceptance: Pick<Acceptance, 'id' | 'model' | 'spdx' | 'text' | 'method'> & { readonly by: string },
   outcome: 'accepted' | 'withdrawn',
 ) => Promise<Pick<Issued, 'id' | 'compact'>>;
 
-/** @throws (by the promise) EdgewiseError `records_unavailable` where it could not be put there. */
-export function acceptanceRecorder(governance: Governance): RecordAcceptance {
+/** The returned function rejects with EdgewiseError `records_unavailable` if the log does not take the record. */
+export function createAcceptanceRecorder(governance: Governance): RecordAcceptance {
   return async (caller, { id, model, spdx, text, by, method }, outcome) => {
     const issued = await governance.issuer.acceptance({
       atMs: governance.now(),
       caller,
-      // Of no unit: it counts on nobody's.
+      // An acceptance uses no units, so it has a meter of its own that bills nothing.
       meter: `acceptance:${caller.tenant.id}:${model}`,
       acceptance: { id, model, spdx, text, by, method, outcome },
     });
@@ -34,41 +34,41 @@ export function acceptanceRecorder(governance: Governance): RecordAcceptance {
   };
 }
 
-export interface AcceptanceWish {
+export interface AcceptanceRequest {
   readonly model: string;
   readonly text: Digest;
-  /** Who acts for the tenant. */
+  /** The person who acts for the tenant. */
   readonly by: string;
   readonly method: Acceptance['method'];
 }
 
 export interface Accepted {
   readonly acceptance: Acceptance;
-  /** Of the receipt as signed; undefined where the same text was accepted before. */
+  /** The signed receipt; undefined if the same text was accepted before. */
   readonly compact: string | undefined;
 }
 
 /**
- * @param served Manifests of the versions of the model that are served.
- * @throws EdgewiseError `conflict` where the text is not the one of any of them: what was shown is out of date.
+ * @param served Manifests of the model's served versions.
+ * @throws EdgewiseError `conflict` if none of them has the text: what the person was shown is out of date
  */
 export async function accept(
   { store }: Accounts,
-  recorded: RecordAcceptance,
+  recordAcceptance: RecordAcceptance,
   caller: TenantCaller,
   served: readonly Manifest[],
-  wish: AcceptanceWish,
+  request: AcceptanceRequest,
 ): Promise<Accepted> {
-  const { model, text, by, method } = wish;
+  const { model, text, by, method } = request;
   const manifest = served.find(({ terms }) => terms.licence.text === text);
   if (manifest === undefined) {
     const current = [...new Set(served.map(({ terms }) => terms.licence.text))].join(', ');
     throw new EdgewiseError(
       'conflict',
-      `${text} is the licence text of no version of model "${model}" that is served, wanted ${current}`,
+      `${text} is the licence text of no version of model "${model}" that is served; expected ${current}`,
     );
   }
-  // From the store: what is cached here may lack an acceptance that was made elsewhere just now.
+  // Reads the store, since the cache may lack an acceptance that another isolate has just made.
   const { id: tenant } = caller.tenant;
   const standing = (await store.tenant(tenant)).acceptances.find(
     (each) => each.model === model && each.text === text && each.withdrawnAt === undefined,
@@ -78,7 +78,11 @@ export async function accept(
   const id = newId();
   const salt = newAcceptanceSalt();
   const commitment = await acceptanceCommitment(salt, by);
-  const receipt = await recorded(caller, { id, model, spdx, text, by: commitment, method }, 'accepted');
+  const receipt = await recordAcceptance(
+    caller,
+    { id, model, spdx, text, by: commitment, method },
+    'accepted',
+  );
   const acceptance = await store.addAcceptance(tenant, {
     id,
     model,
@@ -93,13 +97,13 @@ export async function accept(
 }
 
 /**
- * In force before it is on record: what is taken back is not to be used meanwhile.
+ * Withdraws an acceptance. The withdrawal takes effect before it is on record, so that the model is not used meanwhile.
  *
- * @throws EdgewiseError `not_found`; `forbidden` for a key that is for other models.
+ * @throws EdgewiseError `not_found`; `forbidden` for a key that is for other models
  */
 export async function withdraw(
   { store }: Accounts,
-  recorded: RecordAcceptance,
+  recordAcceptance: RecordAcceptance,
   caller: TenantCaller,
   id: string,
 ): Promise<Accepted> {
@@ -112,6 +116,10 @@ export async function withdraw(
   if (before?.withdrawnAt !== undefined) return { acceptance, compact: undefined };
   const { model, spdx, text, by, method, salt = newAcceptanceSalt() } = acceptance;
   const commitment = await acceptanceCommitment(salt, by);
-  const { compact } = await recorded(caller, { id, model, spdx, text, by: commitment, method }, 'withdrawn');
+  const { compact } = await recordAcceptance(
+    caller,
+    { id, model, spdx, text, by: commitment, method },
+    'withdrawn',
+  );
   return { acceptance, compact };
 }

@@ -1,4 +1,4 @@
-/** What an edge accounts for its answers with. An origin has none of it: it answers to edges alone. */
+/** What an edge puts its answers on record with. An origin has none of this: edges call it, and they keep the records. */
 import type { GrantRevisions } from '../../governance/accounts/grant-revisions.ts';
 import type { LazyRecord, LogAppender } from '../../governance/log/appender.ts';
 import { encodeEntry, entryBytes } from '../../governance/log/entry.ts';
@@ -37,24 +37,24 @@ export interface Governance {
   readonly receipts: ReceiptLog;
   /** The log's name, and the key that its checkpoints are verified with. */
   readonly logKey: { readonly origin: string; readonly verifierKey: string };
-  /** Gathers what this isolate puts on record. */
+  /** Gathers the receipts of this isolate into batches for the log. */
   readonly appender: LogAppender;
   readonly defer: Defer;
   readonly logger: Logger;
 }
 
-/** What the log is given of a receipt, and is to keep of it: nothing for a tenant that was erased. */
+/** Returns the log's record of a receipt: its entry, and the sealed text, which is absent for an erased tenant. */
 export async function logRecord({ vault }: Governance, issued: Issued): Promise<LogRecord> {
   const [entry, sealed] = await Promise.all([issued.entry(), sealReceipt(vault, issued, issued.compact)]);
   return { id: issued.id, entry: encodeEntry(entry), sealed };
 }
 
-/** Puts a receipt on record behind the answer: who holds it can hand it in again, should this isolate die before. */
+/** Puts a receipt on record after the answer. Its holder can hand it in again should this isolate die before that. */
 export function recordBehindAnswer(governance: Governance, issued: Issued): void {
-  governance.defer(recorded(governance, issued));
+  governance.defer(addToLog(governance, issued));
 }
 
-async function recorded(governance: Governance, issued: Issued): Promise<void> {
+async function addToLog(governance: Governance, issued: Issued): Promise<void> {
   const { appender, logger } = governance;
   try {
     const seal = sealerOf(governance, issued);
@@ -70,7 +70,7 @@ function dueRecord(governance: Governance, issued: Issued, seal: SealReceipt | u
     byteLength: entryBytes + sealedReceiptOverheadBytes + compact.length,
     async make() {
       const entry = encodeEntry(await issued.entry());
-      return { id, entry, sealed: await seal?.(compact).catch(notKept(governance)) };
+      return { id, entry, sealed: await seal?.(compact).catch(logSealFailure(governance)) };
     },
   };
 }
@@ -80,11 +80,11 @@ function sealerOf(
   issued: Issued,
 ): SealReceipt | undefined | Promise<SealReceipt | undefined> {
   const seal = receiptSealer(governance.vault, issued);
-  return seal instanceof Promise ? seal.catch(notKept(governance)) : seal;
+  return seal instanceof Promise ? seal.catch(logSealFailure(governance)) : seal;
 }
 
-/** That it happened is on record also where its text cannot be kept now: its caller has that. */
-function notKept({ logger }: Governance): (cause: unknown) => undefined {
+/** Logs that the text of a receipt could not be sealed. The receipt is on record without its text, which the caller has. */
+function logSealFailure({ logger }: Governance): (cause: unknown) => undefined {
   return (cause) => {
     logger.write({ level: 'error', event: 'receipt_not_kept', cause });
     return undefined;

@@ -1,4 +1,4 @@
-/** Answers signed as a whole (RFC 9421), refusals too, where the caller asks with `Accept-Signature`. */
+/** Signs whole answers (RFC 9421), refusals included, if the caller asks with `Accept-Signature`. */
 
 import type { MiddlewareHandler } from 'hono';
 import { joinBytes } from '../../bytes.ts';
@@ -15,11 +15,11 @@ import type { AppContext, AppEnv } from '../context.ts';
 import type { Services } from '../services.ts';
 
 /**
- * Costs a look at one header where nothing is asked for. A signed answer is held as a whole before it goes out; a stream of
- * events, which has no end to wait for, stays unsigned, and so does what is longer than an answer may be: weights.
+ * Signs the answer if the request asks for it. A signed answer is held in memory as a whole before it goes out. A stream of
+ * events, which has no end to wait for, stays unsigned, and so does an answer over the limit for answers, such as weights.
  *
- * @throws EdgewiseError `invalid_request` for a signature that cannot be made, or a request whose body is not that of its
- * `Content-Digest`, before anything is done.
+ * @throws EdgewiseError `invalid_request`, before the request is handled, for a signature that cannot be made, or a body
+ * that does not match its `Content-Digest`
  */
 export function signAnswers({ governance, settings }: Services): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
@@ -36,19 +36,19 @@ export function signAnswers({ governance, settings }: Services): MiddlewareHandl
   };
 }
 
-/** The signature is to say that this request was answered: so what came has to be what its digest says. */
+/** The signature covers the request's digest, so the body has to match it. */
 async function checkDigest(c: AppContext, maxBytes: number): Promise<void> {
   const body = await readSentBody(c, maxBytes);
   if (!(await matchesContentDigest(c.req.header('content-digest'), body))) {
     throw new EdgewiseError(
       'invalid_request',
-      "the body is not that of the request's Content-Digest, wanted its sha-256 or sha-512",
+      "the body does not match the request's Content-Digest; expected its sha-256 or sha-512",
     );
   }
   c.req.raw = new Request(c.req.raw, { body });
 }
 
-/** The answer's body; undefined where it is longer than `maxBytes`, and then it goes on as it comes. */
+/** Returns the answer's body; undefined if it is longer than `maxBytes`, and then the answer is streamed on. */
 async function heldBody(c: AppContext, maxBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const reader = c.res.body?.getReader();
   const chunks: Uint8Array[] = [];
@@ -66,7 +66,7 @@ async function heldBody(c: AppContext, maxBytes: number): Promise<Uint8Array<Arr
 }
 
 function replace(c: AppContext, answer: Response): void {
-  // Hono merges the headers of an answer that is replaced into the new one.
+  // Hono merges the headers of the previous answer into the new one unless it is cleared first.
   c.res = undefined;
   c.res = answer;
 }
@@ -79,7 +79,7 @@ async function sign(
   signing: Parameters<typeof signAnswer>[2],
 ): Promise<void> {
   const headers = new Headers(c.res.headers);
-  // What the answer says in any case is put on it later: a refusal's receipt among it, which the signature is to cover.
+  // These headers are set on the answer later (`context.ts`), and the signature has to cover them: a refusal's receipt.
   for (const [name, value] of Object.entries(c.get('answerHeaders') ?? {})) headers.set(name, value);
   const exchange = {
     method: c.req.method,

@@ -16,7 +16,7 @@ import { requireUse } from '../caller/access.ts';
 import { requireAccount } from '../caller/account-access.ts';
 import { identifyCaller } from '../caller/identify.ts';
 import { type AppContext, type AppEnv, addAnswerHeaders } from '../context.ts';
-import { accept, acceptanceRecorder, type RecordAcceptance, withdraw } from '../record/acceptances.ts';
+import { accept, createAcceptanceRecorder, type RecordAcceptance, withdraw } from '../record/acceptances.ts';
 import type { Services } from '../services.ts';
 import { accountsOf } from './accounts.ts';
 import { readDocument } from './admin-request.ts';
@@ -175,5 +175,5 @@ function recorderOf({ governance }: Services, recorded: RecordAcceptance | undef
   if (governance === undefined) {
     throw new EdgewiseError('not_found', 'this server keeps no record of acceptances');
   }
-  return acceptanceRecorder(governance);
+  return createAcceptanceRecorder(governance);
 }
