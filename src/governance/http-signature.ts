@@ -32,7 +32,7 @@ export interface HttpExchange {
 }
 
 /** What a caller asks for. */
-export interface WantedSignature {
+export interface RequestedSignature {
   readonly label: string;
   readonly components: readonly Component[];
   /** Comes back, so that the caller knows the answer for a new one. */
@@ -72,12 +72,15 @@ const maxFieldLength = 2048;
  * @param keyId Of the key that signs.
  * @throws EdgewiseError `invalid_request` for a field that cannot be read, or asks for what cannot be had (RFC 9421 §5.2).
  */
-export function wantedSignature(field: string | undefined, keyId: string): WantedSignature | undefined {
+export function parseAcceptSignature(
+  field: string | undefined,
+  keyId: string,
+): RequestedSignature | undefined {
   if (field === undefined) return undefined;
   if (field.length > maxFieldLength) throw cannotSign(`it has ${field.length} characters`);
-  const [wanted, ...more] = dictionaryOf(field);
-  if (wanted === undefined) return undefined;
-  const [label, list] = wanted;
+  const [requested, ...more] = dictionaryOf(field);
+  if (requested === undefined) return undefined;
+  const [label, list] = requested;
   if (more.length > 0) throw cannotSign('it asks for more than one');
   if (!isInnerList(list)) throw cannotSign('it has no list of components');
   const [names, parameters] = list;
@@ -98,12 +101,12 @@ function dictionaryOf(field: string): ReturnType<typeof parseDictionary> {
 
 function componentOf(name: BareItem, of: Parameters): Component {
   const req = of.get('req') === true;
-  const wanted = possible.find((component) => component.name === name && component.req === req);
-  if (wanted === undefined || of.size > (req ? 1 : 0)) {
+  const requested = possible.find((component) => component.name === name && component.req === req);
+  if (requested === undefined || of.size > (req ? 1 : 0)) {
     const known = possible.map(identifier).join(' ');
     throw cannotSign(`it asks to cover another component than ${known}`);
   }
-  return wanted;
+  return requested;
 }
 
 function nonceOf(parameters: Parameters, keyId: string): string | undefined {
@@ -118,13 +121,13 @@ function nonceOf(parameters: Parameters, keyId: string): string | undefined {
 }
 
 /**
- * The headers that sign the exchange's answer: `Content-Digest`, `Signature-Input`, `Signature`. Covers, of what is wanted
+ * The headers that sign the exchange's answer: `Content-Digest`, `Signature-Input`, `Signature`. Covers, of what is requested
  * and of what always is, all that this answer and its request have.
  *
  * @param atMs Milliseconds since 1970.
  */
 export async function signAnswer(
-  wanted: WantedSignature,
+  requested: RequestedSignature,
   exchange: HttpExchange,
   { kid, key }: ServerSigningKey,
   atMs: number,
@@ -133,17 +136,17 @@ export async function signAnswer(
   const headers = new Headers(exchange.headers);
   headers.set('Content-Digest', digest);
   const message = messageOf({ ...exchange, headers });
-  const covered = [...new Set([...wanted.components, ...always])].filter(({ name, req }) =>
+  const covered = [...new Set([...requested.components, ...always])].filter(({ name, req }) =>
     name.startsWith('@') ? true : (req ? exchange.requestHeaders : headers).has(name),
   );
   const { signature, signatureInput } = await createSignature(message, {
-    label: wanted.label,
+    label: requested.label,
     components: covered.map(toLibrary),
     parameters: {
       created: Math.floor(atMs / 1000),
       keyid: kid,
       alg: algorithm,
-      ...(wanted.nonce !== undefined && { nonce: wanted.nonce }),
+      ...(requested.nonce !== undefined && { nonce: requested.nonce }),
       tag: answerTag,
     },
     signer: webcrypto.signer(key),
@@ -230,8 +233,8 @@ function digestsIn(field: string): [hash: string, digest: Bytes][] {
 }
 
 async function isDigest(hash: string, digest: Bytes, body: Bytes): Promise<boolean> {
-  const wanted = new Uint8Array(await crypto.subtle.digest(hash, body));
-  return equalBytes(wanted, digest);
+  const requested = new Uint8Array(await crypto.subtle.digest(hash, body));
+  return equalBytes(requested, digest);
 }
 
 function messageOf({ method, targetUri, requestHeaders, status, headers }: HttpExchange) {
@@ -261,7 +264,7 @@ function identifier({ name, req }: Component): string {
 function cannotSign(reason: string): EdgewiseError {
   return new EdgewiseError(
     'invalid_request',
-    `the answer cannot be signed as Accept-Signature asks: ${reason}; wanted such as sig=();tag="${answerTag}"`,
+    `the answer cannot be signed as Accept-Signature asks: ${reason}; requested such as sig=();tag="${answerTag}"`,
   );
 }
 

@@ -5,9 +5,9 @@ import {
   contentDigest,
   type HttpExchange,
   matchesContentDigest,
+  parseAcceptSignature,
   signAnswer,
   verifyAnswer,
-  wantedSignature,
 } from '../../src/governance/http-signature.ts';
 import { importSigningKeys, type KeyRing } from '../../src/governance/receipt/keys.ts';
 import { testSigningKeys } from '../support/governance-keys.ts';
@@ -33,7 +33,7 @@ async function exchange(changes: Partial<HttpExchange> = {}): Promise<HttpExchan
 }
 
 async function signed(field = 'sig=()', given?: HttpExchange): Promise<HttpExchange> {
-  const wanted = wantedSignature(field, ring.signing.kid);
+  const wanted = parseAcceptSignature(field, ring.signing.kid);
   if (wanted === undefined) throw new Error('nothing was wanted');
   const unsigned = given ?? (await exchange());
   const headers = new Headers(unsigned.headers);
@@ -53,22 +53,22 @@ async function outcome(given: HttpExchange, nonce?: string): Promise<string> {
 
 const refusal = (field: string): string => {
   try {
-    wantedSignature(field, ring.signing.kid);
+    parseAcceptSignature(field, ring.signing.kid);
     return 'taken';
   } catch (error) {
     return isEdgewiseError(error) ? `${error.code}: ${error.message}` : String(error);
   }
 };
 
-describe('wantedSignature()', () => {
+describe('parseAcceptSignature()', () => {
   it('is nothing where nothing is asked for', () => {
-    expect(wantedSignature(undefined, 'k')).toBeUndefined();
-    expect(wantedSignature('', 'k')).toBeUndefined();
+    expect(parseAcceptSignature(undefined, 'k')).toBeUndefined();
+    expect(parseAcceptSignature('', 'k')).toBeUndefined();
   });
 
   it('takes label, components and nonce', () => {
     const field = 'mine=("@status" "@path";req);created;nonce="n1";alg="ed25519";tag="edgewise-answer"';
-    expect(wantedSignature(field, 'k')).toEqual({
+    expect(parseAcceptSignature(field, 'k')).toEqual({
       label: 'mine',
       components: [
         { name: '@status', req: false },

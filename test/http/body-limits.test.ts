@@ -176,7 +176,7 @@ describe('a body that is too large', () => {
 
   it('hears the size, the limit, its key, and that binary tensors may have more', async () => {
     expect(await message(alone, json(limits.json + 1))).toContain(
-      'the body has 1048577 bytes, at most 1048576 bytes of JSON are accepted (EDGEWISE_MAX_JSON_MIB): this server has no origin that takes larger ones; send the tensors in binary (Inference-Header-Content-Length), of which 2097152 bytes are accepted, or send less at once: fewer rows, a smaller picture',
+      'the body has 1048577 bytes, at most 1048576 bytes of JSON are accepted (EDGEWISE_MAX_JSON_MIB): this server has no origin that takes larger bodies; send the tensors in binary (Inference-Header-Content-Length), of which 2097152 bytes are accepted, or send less at once: fewer rows, a smaller picture',
     );
   });
 

@@ -5,9 +5,9 @@ import { joinBytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import {
   matchesContentDigest,
+  parseAcceptSignature,
+  type RequestedSignature,
   signAnswer,
-  type WantedSignature,
-  wantedSignature,
 } from '../../governance/http-signature.ts';
 import { readSentBody } from '../body/request-body.ts';
 import { resumeStream } from '../body/sent.ts';
@@ -24,15 +24,15 @@ import type { Services } from '../services.ts';
 export function signAnswers({ governance, settings }: Services): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const field = c.req.header('accept-signature');
-    const wanted = governance && wantedSignature(field, governance.ring.signing.kid);
-    if (governance === undefined || wanted === undefined) return next();
+    const requested = governance && parseAcceptSignature(field, governance.ring.signing.kid);
+    if (governance === undefined || requested === undefined) return next();
     const { now, ring } = governance;
     const atMs = now();
     if (c.req.header('content-digest') !== undefined) await checkDigest(c, settings.body.maxBytes);
     await next();
     if (c.res.headers.get('content-type')?.startsWith('text/event-stream')) return;
     const body = await heldBody(c, settings.maxAnswerBytes);
-    if (body !== undefined) await sign(c, body, wanted, atMs, ring.signing);
+    if (body !== undefined) await sign(c, body, requested, atMs, ring.signing);
   };
 }
 
@@ -74,7 +74,7 @@ function replace(c: AppContext, answer: Response): void {
 async function sign(
   c: AppContext,
   body: Uint8Array<ArrayBuffer>,
-  wanted: WantedSignature,
+  requested: RequestedSignature,
   atMs: number,
   signing: Parameters<typeof signAnswer>[2],
 ): Promise<void> {
@@ -89,7 +89,7 @@ async function sign(
     headers,
     body,
   };
-  const signed = await signAnswer(wanted, exchange, signing, atMs);
+  const signed = await signAnswer(requested, exchange, signing, atMs);
   for (const [name, value] of Object.entries(signed)) headers.set(name, value);
   const { status } = c.res;
   replace(c, new Response(body.byteLength === 0 ? null : body, { status, headers }));

@@ -1,7 +1,7 @@
 import canonicalize from 'canonicalize';
 import { compactVerify, createLocalJWKSet } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { signAnswer, verifyAnswer, wantedSignature } from '../../../src/governance/http-signature.ts';
+import { parseAcceptSignature, signAnswer, verifyAnswer } from '../../../src/governance/http-signature.ts';
 import { generateSigningKey, importSigningKeys } from '../../../src/governance/receipt/keys.ts';
 import { verifyReceipt } from '../../../src/governance/verify/verify-receipt.ts';
 import { concurrentSuite } from '../../governance/receipt/concurrent-suite.ts';
@@ -37,7 +37,7 @@ describe('receipts in workerd', () => {
 
   it('go with answers that are signed as a whole', async () => {
     const { ring } = await testIssuer();
-    const wanted = wantedSignature('sig=()', ring.signing.kid);
+    const wanted = parseAcceptSignature('sig=()', ring.signing.kid);
     if (wanted === undefined) throw new Error('nothing wanted');
     const exchange = {
       method: 'POST',

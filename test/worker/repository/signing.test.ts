@@ -1,5 +1,6 @@
 /** Signatures under workerd's WebCrypto: the reference implementation's, and our own on every curve. */
 import { describe, expect, it } from 'vitest';
+import { generatePublisherKey, readSigningKey } from '../../../src/cli/signing-key.ts';
 import { encodeManifest } from '../../../src/repository/documents.ts';
 import { verifySignature } from '../../../src/repository/signed-version.ts';
 import { parseBundle } from '../../../src/repository/signing/bundle.ts';
