@@ -264,7 +264,7 @@ function identifier({ name, req }: Component): string {
 function cannotSign(reason: string): EdgewiseError {
   return new EdgewiseError(
     'invalid_request',
-    `the answer cannot be signed as Accept-Signature asks: ${reason}; requested such as sig=();tag="${answerTag}"`,
+    `the answer cannot be signed as Accept-Signature asks: ${reason}; expected a field such as sig=();tag="${answerTag}"`,
   );
 }
 
