@@ -7,7 +7,7 @@ import { isAliasName, isModelName, isModelVersion } from './name.ts';
 
 export const digestSchema = z
   .string()
-  .regex(/^sha256:[0-9a-f]{64}$/)
+  .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 lower-case hex digits')
   .transform((value) => value as Digest);
 
 export const nameSchema = z.string().refine(isModelName, 'expected "model" or "org/model"');
@@ -27,8 +27,8 @@ export const tensorSpecSchema = z.strictObject({
 });
 
 /**
- * An object whose keys are a stranger's names. Each is a plain key of it, `constructor` and `__proto__` too: what it does not
- * have is undefined, and nothing is taken from a prototype.
+ * Returns a schema for objects whose keys come from outside. `constructor` and `__proto__` are plain keys like any other,
+ * since the parsed object has no prototype.
  */
 export function byName<T extends z.ZodType>(item: T) {
   return z
@@ -46,7 +46,7 @@ export function byName<T extends z.ZodType>(item: T) {
     });
 }
 
-/** Which versions are served: Triton's version_policy. */
+/** Selects the versions that are served, as Triton's version_policy. */
 export const versionPolicySchema = z.union([
   z.strictObject({ latest: z.strictObject({ numVersions: z.int().min(1) }) }),
   z.strictObject({ all: z.strictObject({}) }),
@@ -54,17 +54,17 @@ export const versionPolicySchema = z.union([
 ]);
 export type VersionPolicy = z.infer<typeof versionPolicySchema>;
 
-/** Where a model may run: `auto` lets placement decide. */
+/** Where a model may run; `auto` lets placement decide. */
 export const tierPolicySchema = z.enum(['edge', 'origin', 'auto']);
 export type TierPolicy = z.infer<typeof tierPolicySchema>;
 
 export const tierSchema = z.enum(['edge', 'origin']);
 
-/** How an origin gathers requests into batches: Triton's dynamic_batching. */
+/** How an origin gathers requests into batches, as Triton's dynamic_batching. */
 export const dynamicBatchingSchema = z.strictObject({
-  /** Longest time that a request waits for others to join it. 0: a batch is what gathered during the run before it. */
+  /** Longest time that a request waits for others to join it. 0: a batch is what arrived during the run before it. */
   maxQueueDelayMicroseconds: z.int().min(0).max(10_000_000).default(0),
-  /** Batch sizes that are sent without waiting for more; empty: as large as `maxBatchSize` allows. */
+  /** Batch sizes that run without waiting for more requests; empty: `maxBatchSize`. */
   preferredBatchSizes: z.array(z.int().positive()).max(32).default([]),
 });
 export type DynamicBatching = z.infer<typeof dynamicBatchingSchema>;
@@ -73,7 +73,7 @@ interface BatchingChoice {
   readonly maxBatchSize: number;
   readonly dynamicBatching?: DynamicBatching | undefined;
 }
-export function batchesFit({ maxBatchSize, dynamicBatching }: BatchingChoice): boolean {
+export function hasFittingBatches({ maxBatchSize, dynamicBatching }: BatchingChoice): boolean {
   if (dynamicBatching === undefined) return true;
   return maxBatchSize > 0 && dynamicBatching.preferredBatchSizes.every((size) => size <= maxBatchSize);
 }
@@ -86,7 +86,7 @@ interface TierChoice {
   readonly tier: TierPolicy;
   readonly edgePermitted?: boolean | undefined;
 }
-export function tierIsPermitted({ tier, edgePermitted }: TierChoice): boolean {
+export function isTierPermitted({ tier, edgePermitted }: TierChoice): boolean {
   return tier !== 'edge' || edgePermitted !== false;
 }
 export const permittedTier = {
@@ -99,7 +99,7 @@ interface LeavingChoice {
   readonly edgePermitted?: boolean | undefined;
   readonly terms: { readonly weightsMayLeave: boolean };
 }
-export function leavingIsPermitted({ edgePermitted, terms }: LeavingChoice): boolean {
+export function isLeavingPermitted({ edgePermitted, terms }: LeavingChoice): boolean {
   return edgePermitted !== false || !terms.weightsMayLeave;
 }
 export const permittedLeaving = {
@@ -107,14 +107,14 @@ export const permittedLeaving = {
   error: 'expected false for a model whose weights may not even be used at the edge (edgePermitted: false)',
 };
 
-/** Input name → the least and the largest that each of its elements may be; checked before each run. */
+/** Input name → the least and the greatest value of its elements; checked before each run. */
 export const valueBoundsSchema = byName(
   z
     .strictObject({ min: z.number(), max: z.number() })
     .refine(({ min, max }) => min <= max, 'expected min to be at most max'),
 );
 
-/** What has to agree between the edge's answer and the exact one, by output; `*` stands for those that are not named. */
+/** Output name → how closely the edge's answer has to agree with the exact one; `*` covers all outputs not named. */
 export const agreementSchema = byName(
   z
     .strictObject({

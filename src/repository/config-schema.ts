@@ -2,22 +2,22 @@
 import { z } from 'zod';
 import {
   agreementSchema,
-  batchesFit,
   byName,
   dynamicBatchingSchema,
   fittingBatches,
-  leavingIsPermitted,
+  hasFittingBatches,
+  isLeavingPermitted,
+  isTierPermitted,
   nameSchema,
   permittedLeaving,
   permittedTier,
-  tierIsPermitted,
   tierPolicySchema,
   valueBoundsSchema,
   versionPolicySchema,
 } from './common-schema.ts';
 import { sourceTermsSchema } from './terms.ts';
 
-/** `models/<name>/config.json` in the source tree. What the graph already says may be left out. */
+/** What the graph declares may be left out. */
 const plainModelConfigSchema = z.strictObject({
   $schema: z.string().optional(),
   name: nameSchema,
@@ -26,20 +26,20 @@ const plainModelConfigSchema = z.strictObject({
   tier: tierPolicySchema.default('auto'),
   /** 0: the first dimension is not a batch (Triton's max_batch_size). */
   maxBatchSize: z.int().nonnegative().default(0),
-  /** Absent: the defaults, wherever batches are gathered. */
+  /** Default: no delay and no preferred sizes. */
   dynamicBatching: dynamicBatchingSchema.optional(),
-  /** Absent: what is set, `latest` 1 for a new model. */
+  /** Default: the policy stays as it is; a new model gets `latest` 1. */
   versionPolicy: versionPolicySchema.optional(),
   /** Output name → file beside the model with one label per line, in class order. */
   labels: byName(z.string()).default({}),
   /** Sizes to measure dynamic dimensions with: input name → full shape. 0 for an empty one, such as a decoder's past. */
   sampleShapes: byName(z.array(z.int().nonnegative())).default({}),
-  /** What to fill an input with when measuring, where zeros are no valid input (a sample rate): input name → value. */
+  /** Values to fill inputs with when measuring, for inputs that zeros are invalid for (a sample rate): input name → value. */
   sampleValues: byName(z.number()).default({}),
   values: valueBoundsSchema.optional(),
-  /** Absent: every value within 1e-3, whole numbers the same. For models that quantise their activations, say. */
+  /** Default: every value within 1e-3, whole numbers equal. Meant for models that quantise their activations. */
   agreement: agreementSchema.optional(),
-  /** Whose it is, and who may use it for what. */
+  /** Who created the model, and who may use it for what. */
   terms: sourceTermsSchema,
   /** Whether the licence lets the weights be used at the edge. */
   edgePermitted: z.boolean().default(true),
@@ -56,7 +56,7 @@ const plainModelConfigSchema = z.strictObject({
     .optional(),
 });
 export const modelConfigSchema = plainModelConfigSchema
-  .refine(batchesFit, fittingBatches)
-  .refine(tierIsPermitted, permittedTier)
-  .refine(leavingIsPermitted, permittedLeaving);
+  .refine(hasFittingBatches, fittingBatches)
+  .refine(isTierPermitted, permittedTier)
+  .refine(isLeavingPermitted, permittedLeaving);
 export type ModelConfig = z.infer<typeof modelConfigSchema>;

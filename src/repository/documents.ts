@@ -1,7 +1,7 @@
 /**
- * Manifests and indexes as they are stored. A manifest is a blob: canonical JSON (RFC 8785), named by the SHA-256 of its
- * bytes, which the index holds. So nothing but the index decides which manifest a version has, and a manifest is read
- * through the fast tiers, checked like any other blob.
+ * Reads and writes manifests and indexes in their stored form. A manifest is a blob: canonical JSON (RFC 8785), named by
+ * the SHA-256 of its bytes, which the index holds. So the index alone decides which manifest a version has, and a manifest
+ * is read through the fast tiers and checked like any other blob.
  */
 import canonicalize from 'canonicalize';
 import { z } from 'zod';
@@ -22,7 +22,7 @@ export interface EncodedManifest {
   readonly digest: Digest;
 }
 
-/** One text for one value: keys sorted, no white space. What could not be read again is not written. */
+/** Returns canonical JSON. A value that could not be read again is refused. */
 function encode(schema: z.ZodType, value: unknown, what: string): string {
   const checked = checkDocument(schema, value, { whole: 'it' });
   if (!checked.success)
@@ -33,9 +33,9 @@ function encode(schema: z.ZodType, value: unknown, what: string): string {
 }
 
 /**
- * The bytes under which `manifest` is stored, and their digest: the one of the `Edgewise-Model` header.
+ * Returns the bytes that are stored for `manifest`, and their digest, which the `Edgewise-Model` header shows.
  *
- * @throws EdgewiseError `invalid_request` when it is no manifest.
+ * @throws EdgewiseError `invalid_request` if it breaks the manifest's schema.
  */
 export async function encodeManifest(manifest: Manifest): Promise<EncodedManifest> {
   const text = encode(manifestSchema, manifest, `manifest of ${manifest.name}@${manifest.version}`);
@@ -43,12 +43,12 @@ export async function encodeManifest(manifest: Manifest): Promise<EncodedManifes
   return { bytes, digest: await digestOf(bytes) };
 }
 
-/** @throws EdgewiseError `invalid_request` when it is no index. */
+/** @throws EdgewiseError `invalid_request` if it breaks the index's schema. */
 export function encodeIndex(index: ModelIndex): string {
   return encode(modelIndexSchema, index, `index of ${index.name}`);
 }
 
-/** @throws EdgewiseError `internal` when `text` is not what `schema` wants. */
+/** @throws EdgewiseError `internal` if `text` does not fit `schema`. */
 export function decodeStored<S extends z.ZodType>(schema: S, text: string, what: string): z.output<S> {
   try {
     return schema.parse(JSON.parse(text));
@@ -65,10 +65,10 @@ export function decodeIndex(name: string, text: string): ModelIndex {
 }
 
 /**
- * The manifest with this digest, or undefined where none is stored.
+ * Returns the manifest with this digest, or undefined if none is stored.
  *
- * @throws EdgewiseError `digest_mismatch` when only wrong bytes are stored; `internal` when they are no manifest;
- * `policy_refused` for one from before manifests had terms.
+ * @throws EdgewiseError `digest_mismatch` if only wrong bytes are stored; `internal` if they are not a manifest;
+ * `policy_refused` for a manifest from before manifests had terms.
  */
 export async function readManifest(
   blobs: VerifiedBlobStore,
@@ -85,7 +85,7 @@ export async function readManifest(
   if (terms === undefined) {
     throw new EdgewiseError(
       'policy_refused',
-      `manifest ${digest} is of a model without terms, and none is served without: publish it as a new version with \`terms\` in its config.json`,
+      `manifest ${digest} belongs to a model without terms, and no model is served without terms: publish it as a new version with \`terms\` in its config.json`,
     );
   }
   const manifest = decodeStored(manifestSchema, text, `manifest ${digest}`);
@@ -97,7 +97,7 @@ export interface BlobReference {
   readonly byteLength: number;
 }
 
-/** The blobs that the graph consists of, in their order. */
+/** Returns the blobs that make up the graph, in order. */
 export function graphBlobs({
   chunks,
   ...whole
@@ -107,29 +107,34 @@ export function graphBlobs({
 
 const referenceSchema = z.object({ digest: digestSchema, byteLength: z.int() });
 
-/** What of a manifest names blobs: also of one from before manifests had terms, so that it can be removed. */
-const namingSchema = z.object({
+/** The parts of a manifest that name blobs. Terms are optional, so that a manifest from before terms can be removed. */
+const referencesSchema = z.object({
   graph: referenceSchema.extend({ chunks: z.array(referenceSchema).optional() }),
   weights: z.object({ chunks: z.array(referenceSchema) }).optional(),
   terms: z.object({ licence: z.object({ text: digestSchema, byteLength: z.int() }) }).optional(),
 });
 
-/** The blobs that the manifest with this digest refers to, whether or not it can be served; undefined where none is stored. */
+/**
+ * Returns the blobs that the manifest with this digest refers to, whether or not it can be served; undefined if the
+ * manifest is not stored.
+ */
 export async function readReferences(
   blobs: VerifiedBlobStore,
   digest: Digest,
 ): Promise<readonly BlobReference[] | undefined> {
   const bytes = await blobs.get(digest);
   if (bytes === undefined) return undefined;
-  return referencedBlobs(decodeStored(namingSchema, new TextDecoder().decode(bytes), `manifest ${digest}`));
+  return referencedBlobs(
+    decodeStored(referencesSchema, new TextDecoder().decode(bytes), `manifest ${digest}`),
+  );
 }
 
-/** The blobs that a manifest refers to, each once. */
+/** Returns the blobs that a manifest refers to, each once. */
 export function referencedBlobs({
   graph,
   weights,
   terms,
-}: z.output<typeof namingSchema>): readonly BlobReference[] {
+}: z.output<typeof referencesSchema>): readonly BlobReference[] {
   const references: readonly BlobReference[] = [
     ...graphBlobs(graph),
     ...(weights?.chunks ?? []),
@@ -138,15 +143,15 @@ export function referencedBlobs({
   return [...new Map(references.map((reference) => [reference.digest, reference])).values()];
 }
 
-/** The first blob of `manifest` that is not stored, or stored with another length where the store can tell. */
+/** Returns the first blob of `manifest` that is not stored, or that the store reports with another length. */
 export async function missingBlob(blobs: BlobStore, manifest: Manifest): Promise<BlobReference | undefined> {
   const references = referencedBlobs(manifest);
-  const there = await Promise.all(
+  const isStored = await Promise.all(
     references.map(async ({ digest, byteLength }) =>
       blobs.byteLength === undefined
         ? await blobs.has(digest)
         : (await blobs.byteLength(digest)) === byteLength,
     ),
   );
-  return references.find((_, index) => !there[index]);
+  return references.find((_, index) => !isStored[index]);
 }

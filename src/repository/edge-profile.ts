@@ -2,12 +2,12 @@ import type { EdgeProfile } from './schema.ts';
 
 export type MeasuredRun = EdgeProfile['runs'][number];
 
-/** Kernels count the processor's time in ticks of up to this: a shorter run may be counted as nothing. */
+/** Kernels count CPU time in ticks of up to this length, so the CPU time of a shorter run may read as 0. */
 const tickMicroseconds = 10_000;
 
 /**
- * Returns what a measured run costs, in microseconds: the processor's own time where the profile has it, since a busy machine
- * makes a run longer, but no dearer. The processor's time says nothing of less than a tick.
+ * Returns the cost of a measured run in microseconds: its CPU time if the profile has one, since a busy machine makes a run
+ * longer but not more expensive. CPU time below one tick is not trusted.
  */
 export function costMicroseconds({ microseconds, cpuMicroseconds = microseconds }: MeasuredRun): number {
   return Math.min(microseconds, Math.max(cpuMicroseconds, tickMicroseconds));

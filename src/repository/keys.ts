@@ -3,12 +3,12 @@
 export const indexPrefix = 'models/';
 const indexSuffix = '.json';
 
-/** The mutable index of one model. */
+/** Returns the key of one model's mutable index. */
 export function indexKey(name: string): string {
   return `${indexPrefix}${name}${indexSuffix}`;
 }
 
-/** The model whose index stands under `key`, or undefined where the key is none of an index. */
+/** Returns the model whose index is stored under `key`, or undefined if `key` is not the key of an index. */
 export function nameOfIndexKey(key: string): string | undefined {
   if (!key.startsWith(indexPrefix) || !key.endsWith(indexSuffix)) return undefined;
   return key.slice(indexPrefix.length, -indexSuffix.length);
@@ -16,7 +16,7 @@ export function nameOfIndexKey(key: string): string | undefined {
 
 export const removalPrefix = 'removals/';
 
-/** The journal of a removal that is under way, or was cut off, in one model. */
+/** Returns the key of the journal of a removal in one model, under way or cut off. */
 export function removalKey(name: string): string {
   return `${removalPrefix}${name}.json`;
 }

@@ -1,8 +1,8 @@
 /**
- * What is published, as requests see it. Indexes are kept in memory: trusted for `indexMaxAgeMs`, then, for
- * `staleWhileRevalidateMs` more, still answered from while a deferred read brings the new one; older ones are read again
- * before they are answered from. Manifests never change, so they are kept as long as there is room, with what came of
- * verifying their signature: nothing is resolved that no trusted publisher has signed.
+ * Published models, as requests see them. Indexes are kept in memory: answered from for `indexMaxAgeMs`, then for
+ * `staleWhileRevalidateMs` more while a deferred read brings the new one; an older index is read again first. Manifests
+ * never change, so they are kept as long as there is room, together with the verdict on their signature. Only versions that
+ * a trusted publisher has signed are resolved.
  */
 import type { Clock } from '../async/clock.ts';
 import { Lru } from '../async/lru.ts';
@@ -27,10 +27,10 @@ import type { Manifest, ModelIndex, VersionEntry } from './schema.ts';
 import { type Signed, verifyStored } from './signed-version.ts';
 import { type Publishers, type TrustedPublisher, trustPublishers } from './signing/publishers.ts';
 
-/** Text of indexes, and of manifests, that is kept. What it is parsed into takes a few times as much. */
+/** Length of the text of the indexes, and of the manifests, in memory; parsed, they take a few times as much. */
 const maxIndexBytes = 1024 * 1024;
 const maxManifestBytes = 2 * 1024 * 1024;
-/** Names without a model that are remembered: enough for honest mistakes, and a bound for the others. */
+/** Names without a model that are remembered: enough for honest mistakes, and a bound for made-up names. */
 const maxUnknownNames = 256;
 /** A deferred read that is not back by then has died with its request; the next one may try. */
 const refreshPatienceMs = 10_000;
@@ -40,7 +40,7 @@ export interface ModelRepositoryOptions {
   readonly blobs: VerifiedBlobStore;
   readonly clock: Clock;
   readonly defer: Defer;
-  /** Whose signatures count. With none of them nothing can be served. */
+  /** Publishers whose signatures count. Without any, no model is served. */
   readonly publishers: readonly TrustedPublisher[];
   /** Default 5000. */
   readonly indexMaxAgeMs?: number;
@@ -54,18 +54,18 @@ export interface ResolvedModel extends StoredManifest {
 }
 
 export interface StoredVersion extends StoredManifest {
-  /** Of the bundle. */
+  /** Digest of the signature bundle. */
   readonly signature: Digest | undefined;
 }
 
-interface HeldManifest {
+interface CachedManifest {
   readonly manifest: Manifest;
-  /** Owned by `#verified`: what came of the signature that the index named when it was last looked at. */
-  verdict: Verdict | undefined;
+  /** Owned by `#verify`: the verdict on the signature that the index last named for the manifest. */
+  verdict: SignatureVerdict | undefined;
 }
 
-/** Of a signature, which never changes, on a manifest, which neither does: so it stands as long as this process. */
-type Verdict = { readonly bundle: Digest | undefined } & (
+/** Neither the signature nor the manifest ever changes, so a verdict holds as long as this process. */
+type SignatureVerdict = { readonly bundle: Digest | undefined } & (
   | { readonly signed: Signed }
   | { readonly refusal: string }
 );
@@ -77,8 +77,8 @@ export class ModelRepository {
   readonly #maxAgeMs: number;
   readonly #maxStaleMs: number;
   readonly #indexes: DocumentCache<ServedIndex>;
-  readonly #manifests = new Lru<Digest, HeldManifest>({ maxBytes: maxManifestBytes });
-  /** Whose signatures count. */
+  readonly #manifests = new Lru<Digest, CachedManifest>({ maxBytes: maxManifestBytes });
+  /** Publishers whose signatures count. */
   readonly publishers: Publishers;
   readonly #listing: ModelListing;
 
@@ -102,27 +102,27 @@ export class ModelRepository {
   }
 
   /**
-   * The version of `name` to serve: the one asked for by number or alias, else the default one. Answers at once, not by
-   * a promise, when all of it is in memory; errors are thrown at once, too, then.
+   * Returns the version of `name` to serve: the requested number or alias, else the default version. If everything is in
+   * memory, it answers (or throws) at once, not by a promise.
    *
-   * @throws EdgewiseError `model_not_found`, `version_not_found`; `model_not_ready` when the model is unloaded or the
-   * repository cannot be read; `signature_invalid` when no trusted publisher has signed exactly this version.
+   * @throws EdgewiseError `model_not_found`, `version_not_found`; `model_not_ready` if the model is unloaded or the
+   * repository cannot be read; `signature_invalid` unless a trusted publisher has signed exactly this version.
    */
   resolve(name: string, versionOrAlias?: string): ResolvedModel | Promise<ResolvedModel> {
     const cached = this.#findIndex(name);
     if (cached === undefined) return this.#resolveFromStore(name, versionOrAlias);
     const entry = findServedEntry(cached, versionOrAlias);
-    const held = this.#manifests.get(entry.manifestDigest);
-    const verdict = held?.verdict;
-    if (held === undefined || verdict === undefined || verdict.bundle !== entry.signature) {
+    const known = this.#manifests.get(entry.manifestDigest);
+    const verdict = known?.verdict;
+    if (known === undefined || verdict === undefined || verdict.bundle !== entry.signature) {
       return this.#resolveFromStore(name, versionOrAlias);
     }
     const { manifestDigest } = entry;
-    return { manifest: held.manifest, manifestDigest, index: cached.index, signed: acceptedBy(verdict) };
+    return { manifest: known.manifest, manifestDigest, index: cached.index, signed: requireSigned(verdict) };
   }
 
-  /** As `resolve`, also of a model that is unloaded: for what is said of it, and what is had of it without a run. */
-  published(name: string, versionOrAlias?: string): Promise<ResolvedModel> {
+  /** As `resolve`, for unloaded models too: for descriptions of the model, and for its files. */
+  resolvePublished(name: string, versionOrAlias?: string): Promise<ResolvedModel> {
     return this.#resolveFromStore(name, versionOrAlias, findPublishedEntry);
   }
 
@@ -132,7 +132,7 @@ export class ModelRepository {
   }
 
   /**
-   * Any published version, served or not, loaded or not, by number or alias, as it stands: its signature is not looked at.
+   * Returns any published version, served or not, loaded or not, by number or alias. Its signature is not verified.
    *
    * @throws EdgewiseError `model_not_found`, `version_not_found`, `model_not_ready`
    */
@@ -142,10 +142,10 @@ export class ModelRepository {
     const entry = index.versions.find((each) => each.version === version);
     if (entry === undefined) throw noSuchVersion(index, versionOrAlias);
     const { manifestDigest, signature } = entry;
-    return { manifest: (await this.#manifest(name, manifestDigest)).manifest, manifestDigest, signature };
+    return { manifest: (await this.#readManifest(name, manifestDigest)).manifest, manifestDigest, signature };
   }
 
-  /** All models, by name. Where the names will do, ask for `names()`. @throws EdgewiseError as `page` */
+  /** Returns all models, by name. `names()` is cheaper if names are enough. @throws EdgewiseError as `page` */
   async list(): Promise<readonly ModelIndex[]> {
     const indexes: ModelIndex[] = [];
     let after: string | undefined;
@@ -158,10 +158,10 @@ export class ModelRepository {
   }
 
   /**
-   * Models by name, up to a thousand: within the age none, else one listing of the store, whatever their number, and a read
-   * for each index that changed since.
+   * Returns up to a thousand models, by name. A recent listing is answered from memory; otherwise the store is listed once,
+   * however many models it has, and each index that changed since is read.
    *
-   * @throws EdgewiseError `model_not_ready` when the repository cannot be read, or its listing is still being made.
+   * @throws EdgewiseError `model_not_ready` if the repository cannot be read, or its listing is still being built.
    */
   async page(options: PageOptions): Promise<ModelPage> {
     try {
@@ -172,9 +172,9 @@ export class ModelRepository {
   }
 
   /**
-   * Names of all models, ascending: one listing of the store, within the age none.
+   * Returns the names of all models, ascending, from memory or by one listing of the store.
    *
-   * @throws EdgewiseError `model_not_ready` when the repository cannot be read.
+   * @throws EdgewiseError `model_not_ready` if the repository cannot be read.
    */
   async names(): Promise<readonly string[]> {
     try {
@@ -184,12 +184,12 @@ export class ModelRepository {
     }
   }
 
-  /** Has the listing take in what was changed just now, behind the answer, so that nobody waits for it later. */
+  /** Updates the listing behind the answer, so that no later request has to wait for it. */
   refreshListing(): void {
     this.#defer(this.#listing.page().then(ignore, ignore));
   }
 
-  /** Forgets what is known of `name`, so that this isolate sees a change at once. Others see it within the age. */
+  /** Forgets the index of `name`, so that this isolate sees a change at once. Others see it within the maximum age. */
   invalidate(name: string): void {
     this.#indexes.forget(name);
     this.#listing.invalidate();
@@ -223,30 +223,30 @@ export class ModelRepository {
     const cached = this.#findIndex(name) ?? (await this.#readIndex(name));
     const entry = entryOf(cached, versionOrAlias);
     try {
-      return await this.#verified(cached.index, entry);
+      return await this.#verify(cached.index, entry);
     } catch (error) {
-      // A version that was removed since its index was read: the new index says what there is.
+      // The version may have been removed since its index was read: a new index tells.
       const current = await this.#readIndex(name);
       const newer = entryOf(current, versionOrAlias);
       if (newer.manifestDigest === entry.manifestDigest && newer.signature === entry.signature) throw error;
-      return this.#verified(current.index, newer);
+      return this.#verify(current.index, newer);
     }
   }
 
-  async #verified(index: ModelIndex, { manifestDigest, signature }: VersionEntry): Promise<ResolvedModel> {
-    const held = await this.#manifest(index.name, manifestDigest);
-    const { manifest } = held;
-    if (held.verdict === undefined || held.verdict.bundle !== signature) {
-      held.verdict = await this.#judge({ manifest, manifestDigest }, signature);
+  async #verify(index: ModelIndex, { manifestDigest, signature }: VersionEntry): Promise<ResolvedModel> {
+    const cached = await this.#readManifest(index.name, manifestDigest);
+    const { manifest } = cached;
+    if (cached.verdict === undefined || cached.verdict.bundle !== signature) {
+      cached.verdict = await this.#judge({ manifest, manifestDigest }, signature);
     }
-    return { manifest, manifestDigest, index, signed: acceptedBy(held.verdict) };
+    return { manifest, manifestDigest, index, signed: requireSigned(cached.verdict) };
   }
 
-  async #judge(version: StoredManifest, bundle: Digest | undefined): Promise<Verdict> {
+  async #judge(version: StoredManifest, bundle: Digest | undefined): Promise<SignatureVerdict> {
     try {
       return { bundle, signed: await verifyStored(this.#blobs, this.publishers, version, bundle) };
     } catch (error) {
-      // Whatever else went wrong says nothing of the signature, and may go better next time.
+      // Any other failure is no verdict on the signature, and may not happen again.
       if (!isEdgewiseError(error) || error.code !== 'signature_invalid') throw error;
       return { bundle, refusal: error.message };
     }
@@ -264,21 +264,21 @@ export class ModelRepository {
     return served;
   }
 
-  async #manifest(name: string, digest: Digest): Promise<HeldManifest> {
-    const held = this.#manifests.get(digest);
-    if (held !== undefined) return held;
+  async #readManifest(name: string, digest: Digest): Promise<CachedManifest> {
+    const cached = this.#manifests.get(digest);
+    if (cached !== undefined) return cached;
     const read = await readManifest(this.#blobs, digest);
     if (read === undefined) {
       throw new EdgewiseError('model_not_ready', `manifest ${digest} of ${name} is not stored`);
     }
-    const fresh: HeldManifest = { manifest: read.manifest, verdict: undefined };
+    const fresh: CachedManifest = { manifest: read.manifest, verdict: undefined };
     this.#manifests.set(digest, fresh, read.byteLength);
     return fresh;
   }
 }
 
 /** @throws EdgewiseError `signature_invalid` */
-function acceptedBy(verdict: Verdict): Signed {
+function requireSigned(verdict: SignatureVerdict): Signed {
   if ('signed' in verdict) return verdict.signed;
   throw new EdgewiseError('signature_invalid', verdict.refusal);
 }

@@ -1,12 +1,12 @@
 import { EdgewiseError } from '../errors.ts';
 
-/** `model` or `org/model`: letters, digits, dot, dash, underscore; each part starts with a letter or a digit. */
+/** Matches `model` or `org/model`: letters, digits, dot, dash, underscore; each part starts with a letter or a digit. */
 const modelName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/;
-/** Digits only, no leading zero, as Triton's version folders. */
+/** Matches digits only, without a leading zero, as Triton names version folders. */
 const modelVersion = /^[1-9][0-9]{0,14}$/;
 const aliasName = /^[a-z][a-z0-9-]{0,31}$/;
 
-/** `GET /v2/models/stats` would shadow a model of that name (Triton has the same clash). */
+/** `GET /v2/models/stats` would shadow a model named `stats` (Triton has the same clash). */
 const reservedNames = new Set(['stats']);
 
 export function isModelName(value: string): boolean {
@@ -21,12 +21,12 @@ export function isAliasName(value: string): boolean {
   return aliasName.test(value);
 }
 
-/** A model's name, `org/*` or `*`: how configuration names models. */
+/** Reports whether `value` is a model's name, `org/*` or `*`: the ways in which configuration names models. */
 export function isModelPattern(value: string): boolean {
   return value === '*' || isModelName(value.endsWith('/*') ? `${value.slice(0, -2)}/any` : value);
 }
 
-/** Whether the pattern (`isModelPattern`) names the model. */
+/** Reports whether `pattern` (see `isModelPattern`) names the model. */
 export function matchesModel(pattern: string, name: string): boolean {
   return (
     pattern === '*' || pattern === name || (pattern.endsWith('/*') && name.startsWith(pattern.slice(0, -1)))
@@ -38,13 +38,13 @@ export function checkModelName(value: string): string {
   if (!isModelName(value)) {
     throw new EdgewiseError(
       'invalid_request',
-      `model name ${JSON.stringify(value.slice(0, 160))} is not usable, wanted "model" or "org/model" of letters, digits, ".", "-" and "_"`,
+      `model name ${JSON.stringify(value.slice(0, 160))} is not usable; expected "model" or "org/model" of letters, digits, ".", "-" and "_"`,
     );
   }
   return value;
 }
 
-/** Newest first. */
+/** Sorts version numbers, highest first. */
 export function compareVersions(a: string, b: string): number {
   return Number(b) - Number(a);
 }

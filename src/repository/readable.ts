@@ -1,7 +1,7 @@
 /**
- * Whether the blobs of a version can be read, for probes that ask before anybody has. Cheap: what was found is believed for
- * a while; small models are read and hashed, of large ones only lengths are asked for, and of very large ones only those
- * of a spread of blobs.
+ * Checks whether the blobs of a version can be read, for readiness probes. Probes have to be cheap: a result is kept for a
+ * while; the blobs of small models are read and hashed, those of large models are only asked for their lengths, and very
+ * large models are checked at a sample of their blobs.
  */
 import type { Clock } from '../async/clock.ts';
 import { Lru } from '../async/lru.ts';
@@ -9,54 +9,55 @@ import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import type { VerifiedBlobStore } from '../storage/types.ts';
 import { type BlobReference, referencedBlobs, type StoredManifest } from './documents.ts';
 
+/** How long a good and a bad result are kept. */
 const goodForMs = 30_000;
 const badForMs = 2000;
+/** Models up to this size are read as a whole. */
 const maxReadBytes = 16 * 1024 * 1024;
-/** Of blobs whose lengths are asked for: a Worker may ask its stores only so often in one request. */
-const maxAsked = 32;
-const asksAtATime = 6;
-const maxKept = 1024;
+/** Blobs whose lengths are asked for: a Worker may call its stores only so often in one request. */
+const maxChecks = 32;
+const checksAtATime = 6;
+const maxResults = 1024;
 
 export interface ReadableVersionsOptions {
   readonly blobs: VerifiedBlobStore;
   readonly clock: Clock;
 }
 
-interface Known {
+interface Result {
   readonly untilMs: number;
   readonly failure: EdgewiseError | undefined;
 }
 
 export class ReadableVersions {
   readonly #options: ReadableVersionsOptions;
-  readonly #known = new Lru<string, Known>({ maxBytes: maxKept });
+  readonly #results = new Lru<string, Result>({ maxBytes: maxResults });
 
   constructor(options: ReadableVersionsOptions) {
     this.#options = options;
   }
 
-  /** @throws EdgewiseError `model_not_ready` naming the blob that is not stored, damaged, or cannot be read now. */
+  /** @throws EdgewiseError `model_not_ready` naming the blob that is missing, damaged, or cannot be read now. */
   async check(model: StoredManifest): Promise<void> {
     const { clock } = this.#options;
     const { manifestDigest } = model;
-    let known = this.#known.get(manifestDigest);
-    if (known === undefined || clock.now() >= known.untilMs) {
-      const failure = await this.#failureOf(model);
-      known = { failure, untilMs: clock.now() + (failure === undefined ? goodForMs : badForMs) };
-      this.#known.set(manifestDigest, known, 1);
+    let result = this.#results.get(manifestDigest);
+    if (result === undefined || clock.now() >= result.untilMs) {
+      const failure = await this.#findFailure(model);
+      result = { failure, untilMs: clock.now() + (failure === undefined ? goodForMs : badForMs) };
+      this.#results.set(manifestDigest, result, 1);
     }
-    if (known.failure !== undefined) throw known.failure;
+    if (result.failure !== undefined) throw result.failure;
   }
 
-  async #failureOf({ manifest }: StoredManifest): Promise<EdgewiseError | undefined> {
+  async #findFailure({ manifest }: StoredManifest): Promise<EdgewiseError | undefined> {
     const references = referencedBlobs(manifest);
     const isSmall = references.reduce((sum, { byteLength }) => sum + byteLength, 0) <= maxReadBytes;
-    const asked = isSmall ? references : spread(references, maxAsked);
-    const waiting = asked.values();
+    const waiting = (isSmall ? references : pickSpread(references, maxChecks)).values();
     let failure: EdgewiseError | undefined;
-    const ask = async () => {
+    const checkNext = async () => {
       for (const reference of waiting) {
-        const problem = await this.#problemOf(reference, isSmall);
+        const problem = await this.#describeProblem(reference, isSmall);
         if (problem === undefined) continue;
         const { name, version } = manifest;
         failure ??= new EdgewiseError(
@@ -67,11 +68,14 @@ export class ReadableVersions {
         return;
       }
     };
-    await Promise.all(Array.from({ length: asksAtATime }, ask));
+    await Promise.all(Array.from({ length: checksAtATime }, checkNext));
     return failure;
   }
 
-  async #problemOf({ digest, byteLength }: BlobReference, isRead: boolean): Promise<string | undefined> {
+  async #describeProblem(
+    { digest, byteLength }: BlobReference,
+    isRead: boolean,
+  ): Promise<string | undefined> {
     const { blobs } = this.#options;
     try {
       if (!isRead && blobs.byteLength === undefined) {
@@ -92,8 +96,8 @@ export class ReadableVersions {
 
 const missing = 'is not stored: push the version again';
 
-/** At most `count` of them, the first and the last among them. */
-function spread<T>(all: readonly T[], count: number): readonly T[] {
+/** Returns at most `count` of `all`, evenly spread, the first and the last among them. */
+function pickSpread<T>(all: readonly T[], count: number): readonly T[] {
   if (all.length <= count) return all;
   return all.filter(
     (_, at) =>

@@ -1,4 +1,4 @@
-/** Whether a version that stands in an index was signed by a publisher who is trusted here. */
+/** Verifies that a version was signed by a publisher that is trusted here. */
 import { EdgewiseError } from '../errors.ts';
 import type { Digest, VerifiedBlobStore } from '../storage/types.ts';
 import { parseBundle } from './signing/bundle.ts';
@@ -6,18 +6,18 @@ import { type SignedVersion, verifyModelSignature } from './signing/model-signat
 import type { Publishers, Signer } from './signing/publishers.ts';
 
 export interface Signed {
-  /** Over all files of the version: names the model, whoever serves it. */
+  /** Root digest over all files of the version: it names the model on every server. */
   readonly root: Digest;
-  /** Of the signature bundle. */
+  /** Digest of the signature bundle. */
   readonly bundle: Digest;
   /** The name of the trusted publisher whose key verified it. */
   readonly signer: string;
 }
 
 /**
- * @param bundle As the index has it.
- * @throws EdgewiseError `signature_invalid` for a version without a signature, or with one that is not valid or of nobody
- * who is trusted; `model_not_ready` when it is not stored; what the store throws.
+ * @param bundle The digest of the signature that the index has for the version.
+ * @throws EdgewiseError `signature_invalid` if the version has no signature, or one that is invalid or from a publisher that
+ * is not trusted; `model_not_ready` if the signature is not stored; what the store throws.
  */
 export async function verifyStored(
   blobs: VerifiedBlobStore,
@@ -45,7 +45,7 @@ export async function verifyStored(
 
 /**
  * @param signature The bytes of `model.sig`.
- * @throws EdgewiseError `signature_invalid` where it is none of a trusted publisher for exactly this version.
+ * @throws EdgewiseError `signature_invalid` unless a trusted publisher made it for exactly this version.
  */
 export async function verifySignature(
   signature: Uint8Array,
@@ -58,7 +58,7 @@ export async function verifySignature(
     const { name, version: number } = version.manifest;
     throw new EdgewiseError(
       'signature_invalid',
-      `${name}@${number} is signed with the key ${bundle.hint}, which is no trusted publisher's here`,
+      `${name}@${number} is signed with the key ${bundle.hint}, which belongs to no publisher that is trusted here`,
     );
   }
   return { root: await verifyModelSignature(bundle, signer, version), signer };

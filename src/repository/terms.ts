@@ -1,13 +1,15 @@
 /**
- * The terms of a model as data: whose it is, and who may use it for what, where and how long. Part of `config.json` and of
- * the manifest, so signed with it. The words are ODRL's (permission, prohibition, constraint, duty).
+ * The terms of a model as data: who created it, and who may use it for what, where and how long. They are part of
+ * `config.json` and of the manifest, and signed with it. The vocabulary is ODRL's (permission, prohibition, constraint,
+ * duty).
  */
 import parseSpdx from 'spdx-expression-parse';
 import { z } from 'zod';
 import type { Digest } from '../storage/types.ts';
+import { digestSchema } from './common-schema.ts';
 import { countriesOfAll, isCountry, territoryGroups } from './territories.ts';
 
-/** A purpose or field of use: `research`, `biometric-id`. Closed lists are the publisher's business, so any word will do. */
+/** A purpose or field of use, such as `research` or `biometric-id`. Publishers choose the words, so there is no closed list. */
 export const purposeSchema = z
   .string()
   .regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/, 'expected lower-case letters, digits and dashes');
@@ -18,7 +20,7 @@ export const territorySchema = z.union([
   z.string().refine(isCountry, 'expected an ISO 3166-1 alpha-2 code, "EU" or "EEA"'),
 ]);
 
-/** What is permitted, `*` all; what is denied counts before it. */
+/** Returns a schema for a choice: `permit` lists what is permitted, `*` all; `deny` takes precedence. */
 function choiceOf<T extends z.ZodType>(item: T) {
   return z.strictObject({
     permit: z.union([z.literal('*'), z.array(item).min(1).max(256)]).default('*'),
@@ -26,7 +28,7 @@ function choiceOf<T extends z.ZodType>(item: T) {
   });
 }
 
-/** From which the place of use is told: where the tenant is established, where the connection comes from, or both, agreeing. */
+/** What decides the place of use: where the tenant is established, where the connection comes from, or both, which must agree. */
 export const territoryBasisSchema = z.enum(['tenant-establishment', 'connection', 'both']);
 
 export const territoriesSchema = choiceOf(territorySchema).extend({
@@ -37,14 +39,14 @@ export type Territories = z.output<typeof territoriesSchema>;
 export const purposesSchema = choiceOf(purposeSchema);
 export type Purposes = z.output<typeof purposesSchema>;
 
-/** Calls per calendar month or day (UTC), or for as long as the terms or the grant stand. */
+/** Calls per calendar month or day (UTC), or in total while the terms or the grant are valid. */
 export const quotaSchema = z.strictObject({
   units: z.int().positive().max(1_000_000_000_000),
   per: z.enum(['day', 'month', 'total']),
 });
 export type Quota = z.output<typeof quotaSchema>;
 
-/** An exact decimal, since binary fractions of money do not add up. */
+/** The amount is an exact decimal, since binary fractions of money do not add up. */
 export const royaltySchema = z.strictObject({
   per: z.literal('unit'),
   amount: z
@@ -54,11 +56,24 @@ export const royaltySchema = z.strictObject({
 });
 export type Royalty = z.output<typeof royaltySchema>;
 
-/** What who uses the model must do: name its creator, mark its outputs as made by a machine, pass these terms on. */
+/** Who may use a model for what, where, when and how much: the fields that terms and grants share. */
+export const usageFields = {
+  purposes: purposesSchema.prefault({}),
+  fieldsOfUse: purposesSchema.prefault({}),
+  territories: territoriesSchema.prefault({}),
+  /** When use may begin and must end. */
+  notBefore: z.iso.datetime().optional(),
+  notAfter: z.iso.datetime().optional(),
+  /** In terms: for each tenant that uses the model by the licence alone. In a grant: for its tenant. */
+  quota: quotaSchema.optional(),
+  royalty: royaltySchema.optional(),
+};
+
+/** What users of the model must do: name its creator, mark its outputs as made by a machine, pass these terms on. */
 export const dutySchema = z.enum(['attribute', 'ai-label', 'pass-on']);
 export type Duty = z.output<typeof dutySchema>;
 
-/** What the creator says of the training data (SPDX 3.0.1 Dataset, CycloneDX data): declared, not checked. */
+/** The creator's declaration about the training data (SPDX 3.0.1 Dataset, CycloneDX data). It is not checked. */
 export const trainingDataSchema = z.strictObject({
   statement: z.string().min(1).max(4000),
   sources: z.array(z.string().min(1).max(500)).max(64).default([]),
@@ -66,11 +81,6 @@ export const trainingDataSchema = z.strictObject({
   licence: z.string().min(1).max(200).optional(),
   url: z.url().optional(),
 });
-
-const textDigest = z
-  .string()
-  .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 lower-case hex digits')
-  .transform((value) => value as Digest);
 
 const spdxSchema = z
   .string()
@@ -92,10 +102,10 @@ function isSpdxExpression(text: string): boolean {
 
 const acceptanceChoice = z.enum(['not-required', 'required']);
 
-/** What a licence text may take. */
+/** Longest licence text. */
 export const maxLicenceBytes = 1024 * 1024;
 
-const wantedTerms =
+const expectedTerms =
   "expected the model's terms (creator, licence, trainingData, who may use it): a model without them is not served";
 
 const plainTermsSchema = z.strictObject(
@@ -106,48 +116,40 @@ const plainTermsSchema = z.strictObject(
       contact: z.string().min(1).max(200).optional(),
     }),
     licence: z.strictObject({
-      /** An SPDX expression, or `LicenseRef-…` for a text of one's own. */
+      /** An SPDX expression, or `LicenseRef-…` for the publisher's own text. */
       spdx: spdxSchema,
-      /** SHA-256 of the exact licence text: a blob of the version, served to who asks. */
-      text: textDigest,
+      /** SHA-256 of the exact licence text: a blob of the version, which callers can read. */
+      text: digestSchema,
       byteLength: z.int().positive().max(maxLicenceBytes),
       /** Whether a tenant must have accepted exactly this text before it uses the model. */
       acceptance: acceptanceChoice.default('required'),
     }),
-    /** Whether a grant of its own is wanted, or the licence alone permits the use. */
+    /** Whether a tenant needs a grant, or the licence alone permits the use. */
     grant: z.enum(['not-required', 'required']).default('required'),
-    /** Whether callers whom nobody knows may use it, where the configuration opens it as well. */
+    /** Whether unauthenticated callers may use the model, if the configuration opens it as well. */
     anonymous: z.boolean().default(false),
-    purposes: purposesSchema.prefault({}),
-    fieldsOfUse: purposesSchema.prefault({}),
-    territories: territoriesSchema.prefault({}),
-    /** From and until when it may be used. */
-    notBefore: z.iso.datetime().optional(),
-    notAfter: z.iso.datetime().optional(),
-    /** Of each tenant that uses it by the licence alone; a grant has its own. */
-    quota: quotaSchema.optional(),
-    royalty: royaltySchema.optional(),
+    ...usageFields,
     duties: z.array(dutySchema).max(8).default([]),
-    /** The line to show where `attribute` is a duty. */
+    /** The line to show if `attribute` is among the duties. */
     attribution: z.string().min(1).max(500).optional(),
     /** Whether the weights may leave the operator's machines: to a browser, or as a download. */
     weightsMayLeave: z.boolean().default(false),
     trainingData: trainingDataSchema,
-    /** Training with what callers send: there is no such thing here, and the record says so. */
+    /** Whether models are trained with what callers send. They never are, and the record says so. */
     trainingWithUsageData: z.literal(false).default(false),
-    /** Generative models fall under rules on marking that others do not. */
+    /** Rules on marking apply to generative models only. */
     kind: z.enum(['predictive', 'generative']).default('predictive'),
-    /** How outputs are marked as made by a machine: wanted of generative models by some policy packs. */
+    /** How outputs are marked as made by a machine; some policy packs require it of generative models. */
     marking: z.strictObject({ method: z.string().min(1).max(100), url: z.url().optional() }).optional(),
   },
-  { error: ({ input }) => (input === undefined ? wantedTerms : undefined) },
+  { error: ({ input }) => (input === undefined ? expectedTerms : undefined) },
 );
 
-/** One version's, in its manifest. */
+/** The terms of one version, in its manifest. */
 export const termsSchema = plainTermsSchema.superRefine(refuseContradictions);
 export type Terms = z.output<typeof termsSchema>;
 
-/** As `config.json` has them: the licence text stands in a file of the model's folder, `LICENSE` unless another is named. */
+/** The terms in `config.json`: the licence text is a file of the model's folder, by default `LICENSE`. */
 export const sourceTermsSchema = plainTermsSchema
   .extend({
     licence: z.strictObject({
@@ -158,7 +160,7 @@ export const sourceTermsSchema = plainTermsSchema
   })
   .superRefine(refuseContradictions)
   .superRefine(({ anonymous, grant, royalty }, context) => {
-    // Of anonymous use it was said above.
+    // Anonymous use was refused above.
     if (anonymous || !hasUnstatedRoyalty({ grant, royalty })) return;
     context.addIssue({
       code: 'custom',
@@ -169,12 +171,12 @@ export const sourceTermsSchema = plainTermsSchema
   });
 export type SourceTerms = z.output<typeof sourceTermsSchema>;
 
-/** Whether a royalty is owed of which no statement is ever made: statements are of grants. */
+/** Reports whether the terms ask for a royalty that no statement would ever cover: statements are made per grant. */
 export function hasUnstatedRoyalty({ grant, royalty }: Pick<Terms, 'grant' | 'royalty'>): boolean {
   return royalty !== undefined && grant !== 'required';
 }
 
-/** The terms to publish, once the text is known. */
+/** Returns the terms to publish, which name the licence text by its digest. */
 export function toPublishedTerms(terms: SourceTerms, text: { digest: Digest; byteLength: number }): Terms {
   const { spdx, acceptance } = terms.licence;
   return { ...terms, licence: { spdx, text: text.digest, byteLength: text.byteLength, acceptance } };
@@ -194,16 +196,17 @@ type Contradictory = Pick<
   | 'attribution'
 > & { readonly licence: Pick<Terms['licence'], 'acceptance'> };
 
-/** What can never be met, or would be met by whom it is not meant for, is a mistake of who wrote it. */
+/** Refuses terms that can never be met, or that callers would meet whom they are not meant for. */
 function refuseContradictions(terms: Contradictory, context: z.RefinementCtx): void {
-  for (const [path, message] of contradictionsOf(terms)) context.addIssue({ code: 'custom', path, message });
+  for (const [path, message] of findContradictions(terms))
+    context.addIssue({ code: 'custom', path, message });
 }
 
 type Issue = readonly [path: string[], message: string];
 
-function contradictionsOf(terms: Contradictory): Issue[] {
+function findContradictions(terms: Contradictory): Issue[] {
   const { territories, notBefore, notAfter, royalty, duties, attribution } = terms;
-  const issues: Issue[] = terms.anonymous ? barsToAnonymous(terms) : [];
+  const issues: Issue[] = terms.anonymous ? findAnonymousIssues(terms) : [];
   if (notBefore !== undefined && notAfter !== undefined && Date.parse(notBefore) >= Date.parse(notAfter)) {
     issues.push([['notAfter'], `expected a time after notBefore, ${notBefore}`]);
   }
@@ -211,7 +214,10 @@ function contradictionsOf(terms: Contradictory): Issue[] {
     issues.push([['royalty', 'amount'], 'expected an amount above 0, or no royalty']);
   }
   if (duties.includes('attribute') !== (attribution !== undefined)) {
-    issues.push([['attribution'], 'expected the line to show exactly where "attribute" is among the duties']);
+    issues.push([
+      ['attribution'],
+      'expected the line to show if, and only if, "attribute" is among the duties',
+    ]);
   }
   for (const field of ['purposes', 'fieldsOfUse'] as const) {
     const { permit, deny } = terms[field];
@@ -228,19 +234,19 @@ function contradictionsOf(terms: Contradictory): Issue[] {
   return issues;
 }
 
-/** Nobody knows who they are: they hold no grant, accept nothing, pay nothing and are established nowhere. */
-function barsToAnonymous({ grant, licence, royalty, territories, fieldsOfUse }: Contradictory): Issue[] {
-  const bars: string[] = [];
-  if (grant === 'required') bars.push('grant "not-required"');
-  if (licence.acceptance === 'required') bars.push('licence.acceptance "not-required"');
-  if (royalty !== undefined) bars.push('no royalty');
+/** Unauthenticated callers hold no grant, accept no licence, pay no royalty and have no place of establishment. */
+function findAnonymousIssues({ grant, licence, royalty, territories, fieldsOfUse }: Contradictory): Issue[] {
+  const expected: string[] = [];
+  if (grant === 'required') expected.push('grant "not-required"');
+  if (licence.acceptance === 'required') expected.push('licence.acceptance "not-required"');
+  if (royalty !== undefined) expected.push('no royalty');
   if (isBounded(territories) && territories.basis !== 'connection') {
-    bars.push('territories of the basis "connection"');
+    expected.push('territories of the basis "connection"');
   }
-  if (isBounded(fieldsOfUse)) bars.push('no bounds on fieldsOfUse');
-  return bars.map((bar) => [
+  if (isBounded(fieldsOfUse)) expected.push('no bounds on fieldsOfUse');
+  return expected.map((each) => [
     ['anonymous'],
-    `expected ${bar} where callers whom nobody knows may use the model`,
+    `expected ${each}, since unauthenticated callers may use the model`,
   ]);
 }
 

@@ -1,6 +1,9 @@
-/** Countries as terms name them: ISO 3166-1 alpha-2 codes, and groups of them. Dated, since both change. */
+/** Countries in terms: ISO 3166-1 alpha-2 codes, and groups of them. Both change, so the lists are dated. */
 
-/** As assigned on 2026-11-01 (ISO 3166-1). Codes in common use that are none, such as `UK`, match nobody: so they are refused. */
+/**
+ * Codes assigned on 2026-11-01 (ISO 3166-1). A code that is in common use but not assigned, such as `UK`, would match no
+ * caller, so it is refused.
+ */
 const assigned = new Set(
   (
     'AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ ' +
@@ -36,12 +39,12 @@ export function isJurisdiction(text: string): boolean {
   return text.length > 2 || isCountry(text.toUpperCase()) || groups.has(text.toUpperCase());
 }
 
-/** The countries of a group; of a country itself. */
+/** Returns the countries of a group; for a country, the country itself. */
 export function countriesOf(territory: string): readonly string[] {
   return groups.get(territory) ?? [territory];
 }
 
-/** Every country that one of `territories` names, by itself or in a group. */
+/** Returns every country that one of `territories` names, by itself or in a group. */
 export function countriesOfAll(territories: readonly string[]): ReadonlySet<string> {
   return new Set(territories.flatMap(countriesOf));
 }

@@ -1,5 +1,4 @@
-/** From a manifest to what an engine loads: the graph, and the weights by range, a few chunks in memory at a time. */
-
+/** Opens a published version for an engine: the graph, and the weights by range, a few chunks in memory at a time. */
 import { Lru } from '../async/lru.ts';
 import type { Bytes } from '../bytes.ts';
 import type { ModelSource, WeightSource } from '../engine/types.ts';
@@ -11,11 +10,11 @@ import type { Manifest, WeightChunk } from './schema.ts';
 const mebibyte = 1024 * 1024;
 
 export interface ModelSourceOptions {
-  /** Most bytes of chunks held at once, while one reader reads. At least the largest chunk counts, whatever this says. */
+  /** Most bytes of chunks held at once while one reader reads; never less than the largest chunk. */
   readonly cacheBytes?: number;
-  /** Weights of at most this size are fetched at once, before they are asked for, and held until the source goes. */
+  /** Weights of at most this size are all fetched before the first read, and held as long as the source. */
   readonly readAheadBytes?: number;
-  /** Reads of the store at a time while fetching ahead. */
+  /** Reads of the store that run at the same time while fetching ahead. */
   readonly parallelReads?: number;
 }
 
@@ -28,12 +27,11 @@ export interface ChunkedModelSource extends ModelSource {
   readonly weights?: ChunkedWeights;
 }
 
-type Weights = NonNullable<Manifest['weights']>;
 /**
- * The store is a verified one: every blob has its digest, and here its length is checked against the manifest.
+ * Opens the model. The store verifies the digest of every blob; its length is checked against the manifest here.
  *
- * @throws EdgewiseError `digest_mismatch` when a blob is stored only with wrong bytes, or is of another length than the
- * manifest says; `model_not_ready` when it is not stored at all. Reads of the weights throw the same.
+ * @throws EdgewiseError `digest_mismatch` if only wrong bytes are stored for a blob, or its length is not the manifest's;
+ * `model_not_ready` if a blob is missing. Reads of the weights throw the same.
  */
 export async function openModelSource(
   manifest: Manifest,
@@ -49,7 +47,7 @@ export async function openModelSource(
     if (bytes.byteLength !== byteLength) {
       throw new EdgewiseError(
         'digest_mismatch',
-        `blob ${digest} of ${model} has ${bytes.byteLength} bytes, wanted the manifest's ${byteLength}`,
+        `blob ${digest} of ${model} has ${bytes.byteLength} bytes; expected the manifest's ${byteLength}`,
       );
     }
     return bytes;
@@ -75,21 +73,21 @@ export async function openModelSource(
 }
 
 async function openWeights(
-  weights: Weights,
+  weights: NonNullable<Manifest['weights']>,
   fetch: (chunk: WeightChunk) => Promise<Bytes>,
   options: ModelSourceOptions,
 ): Promise<ChunkedWeights> {
   const { cacheBytes = 8 * mebibyte, readAheadBytes = 16 * mebibyte, parallelReads = 4 } = options;
   const { path, byteLength, chunks } = weights;
-  const ahead = byteLength <= readAheadBytes;
+  const isReadAhead = byteLength <= readAheadBytes;
   const largest = Math.max(...chunks.map((chunk) => chunk.byteLength));
-  const maxBytes = ahead ? byteLength : Math.max(cacheBytes, largest);
+  const maxBytes = isReadAhead ? byteLength : Math.max(cacheBytes, largest);
   const held = new Lru<WeightChunk, Bytes>({ maxBytes });
 
   async function load(chunk: WeightChunk): Promise<Bytes> {
     const cached = held.get(chunk);
     if (cached !== undefined) return cached;
-    // Room is made before the chunk arrives, so that old and new never stand in memory together above the bound.
+    // Room is made before the chunk arrives, so that old and new chunks together never exceed the bound.
     for (const [oldest] of held) {
       if (held.bytes + chunk.byteLength <= maxBytes) break;
       held.delete(oldest);
@@ -99,7 +97,7 @@ async function openWeights(
     return bytes;
   }
 
-  if (ahead) {
+  if (isReadAhead) {
     const waiting = chunks.values();
     await Promise.all(
       Array.from({ length: parallelReads }, async () => {
@@ -120,7 +118,7 @@ async function openWeights(
       ) {
         throw new EdgewiseError(
           'invalid_request',
-          `weights "${path}" were asked for bytes ${begin} to ${end}, wanted a range within ${byteLength} bytes`,
+          `bytes ${begin} to ${end} of weights "${path}" cannot be read; expected a range within ${byteLength} bytes`,
         );
       }
       if (begin === end) return;
@@ -128,15 +126,16 @@ async function openWeights(
         const chunk = chunks[at];
         if (chunk === undefined || chunk.offset >= end) return;
         const bytes = await load(chunk);
-        // A runtime asks for a tensor once: a chunk that goes out whole is of no more use, and memory is short just now.
-        if (!ahead && begin <= chunk.offset && chunk.offset + chunk.byteLength <= end) held.delete(chunk);
+        // A runtime reads each tensor once, so a chunk that is read whole is not needed again, and memory is scarce here.
+        if (!isReadAhead && begin <= chunk.offset && chunk.offset + chunk.byteLength <= end)
+          held.delete(chunk);
         yield bytes.subarray(Math.max(0, begin - chunk.offset), end - chunk.offset);
       }
     },
   };
 }
 
-/** Position of the chunk that holds byte `offset`: the last one that begins at or before it. */
+/** Returns the position of the chunk that holds byte `offset`: the last chunk that begins at or before it. */
 function chunkAt(chunks: readonly WeightChunk[], offset: number): number {
   let low = 0;
   let high = chunks.length;

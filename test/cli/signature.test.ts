@@ -252,7 +252,7 @@ describe('verifyFolder()', { timeout: 60_000 }, () => {
       '--key',
       join(folder, 'keys', 'acme.pub.pem'),
     );
-    expect(stranger.stderr).toMatch(/which is no trusted publisher's here\n {2}code: signature_invalid/);
+    expect(stranger.stderr).toMatch(/which belongs to no publisher that is trusted here\n {2}code: signature_invalid/);
     expect((await edgewise('model', 'verify')).stderr).toMatch(/say what to verify/);
   });
 });

@@ -5,14 +5,7 @@
 import { z } from 'zod';
 import { digestSchema } from '../../repository/common-schema.ts';
 import { isModelName, isModelPattern } from '../../repository/name.ts';
-import {
-  purposeSchema,
-  purposesSchema,
-  quotaSchema,
-  royaltySchema,
-  territoriesSchema,
-  territorySchema,
-} from '../../repository/terms.ts';
+import { purposeSchema, territorySchema, usageFields } from '../../repository/terms.ts';
 
 /** Of the ids of tenants, keys, grants and acceptances. */
 export const accountIdForm = /^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$/;
@@ -99,13 +92,7 @@ export const grantSchema = z.strictObject({
   /** Root digest of the one version that it is for; absent: every version. */
   target: digestSchema.optional(),
   actions: z.array(actionSchema).min(1).default(['infer']),
-  purposes: purposesSchema.prefault({}),
-  fieldsOfUse: purposesSchema.prefault({}),
-  territories: territoriesSchema.prefault({}),
-  notBefore: z.iso.datetime().optional(),
-  notAfter: z.iso.datetime().optional(),
-  quota: quotaSchema.optional(),
-  royalty: royaltySchema.optional(),
+  ...usageFields,
   /** Digest of the terms that a tenant attaches who passes the model on. */
   passOnTerms: digestSchema.optional(),
   status: z.enum(['active', 'suspended', 'revoked']).default('active'),

@@ -115,7 +115,7 @@ async function visible(
   version: string | undefined,
 ): Promise<ResolvedModel> {
   requireUse(await identifyCaller(c, services), name, services.settings);
-  return services.repository.published(name, version);
+  return services.repository.resolvePublished(name, version);
 }
 
 /**
@@ -144,7 +144,7 @@ async function licenceText(
 async function servedManifests({ repository }: Services, name: string): Promise<readonly Manifest[]> {
   const served: Manifest[] = [];
   for (const version of servedVersions(await repository.index(name))) {
-    const found = await unlessRefused(() => repository.published(name, version));
+    const found = await unlessRefused(() => repository.resolvePublished(name, version));
     if (found !== undefined) served.push(found.manifest);
   }
   return served;

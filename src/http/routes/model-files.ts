@@ -35,7 +35,7 @@ async function sendFile(c: AppContext, services: Services): Promise<Response> {
   const caller = await identifyCaller(c, services);
   requireUse(caller, name, settings);
   const jurisdiction = residencyOf(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
-  const model = await repository.published(name, version);
+  const model = await repository.resolvePublished(name, version);
   const use = await admit({ c, services, caller, model, action: 'download' });
   const found = await fileOf(model, file, services);
   if (use === undefined || found === undefined) {

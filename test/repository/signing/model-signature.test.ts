@@ -38,7 +38,7 @@ describe('verifySignature()', () => {
       });
       await expect(verifySignature(bundle, trustPublishers([]), version)).rejects.toMatchObject({
         code: 'signature_invalid',
-        message: expect.stringMatching(/which is no trusted publisher's here/),
+        message: expect.stringMatching(/which belongs to no publisher that is trusted here/),
       });
     },
   );
