@@ -96,7 +96,7 @@ export function oipRoutes(services: Services): Hono<AppEnv> {
   for (const prefix of ['/models/:name', '/models/:name/versions/:version']) {
     // A model that was unloaded has its figures still.
     app.get(`${prefix}/stats`, async (c) => {
-      const { name, version } = (await resolve(c, services, 'published')).manifest;
+      const { name, version } = (await resolve(c, services, 'resolvePublished')).manifest;
       return c.json(statisticsBody([statistics.of(name, version) ?? unusedModelStatistics(name, version)]));
     });
     app.get(`${prefix}/ready`, (c) => modelReady(c, services));
@@ -127,7 +127,7 @@ async function allStatistics(
 async function resolve(
   c: AppContext,
   services: Services,
-  which: 'resolve' | 'published' = 'resolve',
+  which: 'resolve' | 'resolvePublished' = 'resolve',
 ): Promise<ResolvedModel> {
   const { repository, settings } = services;
   const name = c.req.param('name') ?? '';
