@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import {
   type Grant,
+  type GrantChange,
   grantSchema,
   type ShownKey,
   type scopesSchema,
@@ -19,27 +20,21 @@ import { jsonAnswer } from './json.ts';
 import { type ClientOptions, createTransport } from './transport.ts';
 
 /** What is not named has the server's default. */
-export type NewTenant = Pick<
+export type NewTenantRequest = Pick<
   z.input<typeof tenantSchema>,
   'id' | 'name' | 'establishment' | 'residency' | 'fieldsOfUse'
 >;
-export interface NewKey {
+export interface NewKeyRequest {
   readonly scopes?: z.input<typeof scopesSchema>;
   /** ISO 8601. */
   readonly notAfter?: string | undefined;
 }
-export type NewGrant = Omit<z.input<typeof grantSchema>, 'id' | 'status' | 'createdAt'> & {
+export type NewGrantRequest = Omit<z.input<typeof grantSchema>, 'id' | 'status' | 'createdAt'> & {
   readonly id?: string | undefined;
 };
 
-export interface GrantChange {
-  readonly quota?: Grant['quota'] | null | undefined;
-  readonly notBefore?: string | null | undefined;
-  readonly notAfter?: string | null | undefined;
-}
-
 /** `text` is the key itself: it is in this answer and nowhere else. */
-export interface IssuedKey {
+export interface IssuedKeyAnswer {
   readonly key: ShownKey;
   readonly text: string;
 }
@@ -47,7 +42,7 @@ export interface IssuedKey {
 /** Every method throws EdgewiseError with the server's code, `not_found` for what is not there. */
 export interface AccountClient {
   /** @throws `conflict` where there is one of this id. */
-  createTenant(tenant: NewTenant): Promise<Tenant>;
+  createTenant(tenant: NewTenantRequest): Promise<Tenant>;
   tenants(): Promise<readonly Tenant[]>;
   tenant(id: string): Promise<Tenant>;
   setTenantStatus(id: string, status: 'active' | 'suspended'): Promise<Tenant>;
@@ -55,16 +50,16 @@ export interface AccountClient {
   exportTenant(id: string): Promise<TenantExport>;
   /** For good. Doing it again says when it was done. */
   eraseTenant(id: string): Promise<Erasure>;
-  createKey(tenant: string, key?: NewKey): Promise<IssuedKey>;
+  createKey(tenant: string, key?: NewKeyRequest): Promise<IssuedKeyAnswer>;
   keys(tenant: string): Promise<readonly ShownKey[]>;
   /** @param overlapSeconds How long the secret before goes on. Default: the server's, a day. */
-  rotateKey(id: string, overlapSeconds?: number): Promise<IssuedKey>;
+  rotateKey(id: string, overlapSeconds?: number): Promise<IssuedKeyAnswer>;
   revokeKey(id: string): Promise<ShownKey>;
   /**
    * @param isForced Also for a model that is not published.
    * @throws `conflict` where there is one of this id; `model_not_found`.
    */
-  createGrant(tenant: string, grant: NewGrant, isForced?: boolean): Promise<Grant>;
+  createGrant(tenant: string, grant: NewGrantRequest, isForced?: boolean): Promise<Grant>;
   /** What is not named stays; null takes it away. @throws `conflict` for one that was revoked. */
   updateGrant(tenant: string, id: string, change: GrantChange): Promise<Grant>;
   grants(tenant: string): Promise<readonly Grant[]>;

@@ -1,6 +1,12 @@
 /** Publishing and control over HTTP: the admin routes of a worker, local or deployed. */
 import { z } from 'zod';
-import { digestSchema, tierSchema, type VersionPolicy } from '../repository/common-schema.ts';
+import { type ShadowFigure, shadowFigureSchema } from '../protocol/shadow-figures.ts';
+import {
+  digestSchema,
+  type PublishStatus,
+  publishStatusSchema,
+  type VersionPolicy,
+} from '../repository/common-schema.ts';
 import {
   type Manifest,
   type ModelIndex,
@@ -12,9 +18,6 @@ import {
 import type { Digest } from '../storage/types.ts';
 import { jsonAnswer, noAnswer } from './json.ts';
 import { type ClientOptions, createTransport } from './transport.ts';
-
-/** `replaced`: what stood was not signed by anybody who is trusted there, and was not served. */
-export type PublishStatus = 'created' | 'unchanged' | 'replaced';
 
 export interface PublishVersionOptions {
   /** Set to the version together with it. */
@@ -35,26 +38,6 @@ export interface PublishedVersion {
   /** Of the signature bundle, a blob; absent for a version from before they were signed. */
   readonly signature?: Digest | undefined;
 }
-
-const count = z.int().nonnegative();
-const shadowFigureSchema = z.object({
-  model: z.string(),
-  alias: z.string(),
-  version: z.string(),
-  tier: tierSchema.optional(),
-  sent: count,
-  skipped: count,
-  failed: count,
-  unlike: count,
-  compared: count,
-  exact: count,
-  near: count,
-  maxDifference: z.number(),
-  rows: count,
-  sameTopRows: count,
-});
-/** What copies of an alias's requests showed. */
-export type ShadowFigure = z.infer<typeof shadowFigureSchema>;
 
 /** Every method throws EdgewiseError with the server's code. */
 export interface AdminClient {
@@ -102,7 +85,7 @@ const versionSchema = z.object({
   signature: digestSchema.optional(),
 });
 const shadowsSchema = z.object({ shadows: z.array(shadowFigureSchema) });
-const statusSchema = z.object({ status: z.enum(['created', 'unchanged', 'replaced']) });
+const statusSchema = z.object({ status: publishStatusSchema });
 
 const json = { 'Content-Type': 'application/json' };
 

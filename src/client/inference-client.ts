@@ -43,7 +43,6 @@ export interface InferResult extends InferResponse {
   };
 }
 
-/** Cumulative figures as Triton's statistics extension gives them. */
 const statisticsSchema = z.object({
   model_stats: z.array(
     z.looseObject({
@@ -54,7 +53,8 @@ const statisticsSchema = z.object({
     }),
   ),
 });
-export type ModelStatistics = z.infer<typeof statisticsSchema>['model_stats'][number];
+/** A model's cumulative figures (Triton's statistics extension); members that are not named here stay in it. */
+export type ModelStatisticsEntry = z.infer<typeof statisticsSchema>['model_stats'][number];
 
 const indexSchema = z.array(
   z.object({
@@ -74,7 +74,7 @@ export interface InferenceClient {
   modelMetadata(model: ModelRef): Promise<ModelMetadata>;
   infer(model: ModelRef, inputs: ReadonlyMap<string, Tensor>, options?: InferOptions): Promise<InferResult>;
   index(options?: { readonly ready?: boolean }): Promise<readonly RepositoryIndexEntry[]>;
-  statistics(model?: ModelRef): Promise<readonly ModelStatistics[]>;
+  statistics(model?: ModelRef): Promise<readonly ModelStatisticsEntry[]>;
 }
 
 function modelPath({ name, version }: ModelRef): string {

@@ -130,3 +130,11 @@ export const agreementSchema = byName(
     })
     .refine((rule) => Object.keys(rule).length > 0, 'expected values, cosine, sameTop or divergence'),
 );
+
+/**
+ * What publishing a version did. `unchanged`: the version was published before, and stays. `replaced`: it was published
+ * without a signature that is trusted here, so it was not served; the one sent now, made from the same inputs, takes its
+ * place.
+ */
+export const publishStatusSchema = z.enum(['created', 'unchanged', 'replaced']);
+export type PublishStatus = z.infer<typeof publishStatusSchema>;

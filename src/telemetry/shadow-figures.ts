@@ -1,34 +1,7 @@
 /** What shadow copies showed, since this isolate began. Nothing of a request or an answer is kept but these figures. */
 import { Lru } from '../async/lru.ts';
+import type { ShadowFigure, ShadowTarget } from '../protocol/shadow-figures.ts';
 import type { Agreement } from '../tensor/compare.ts';
-
-/** Where copies of an alias's requests go. */
-export interface ShadowTarget {
-  readonly model: string;
-  readonly alias: string;
-  readonly version: string;
-  /** Absent: wherever placement has it run. */
-  readonly tier?: 'edge' | 'origin';
-}
-
-export interface ShadowFigure extends ShadowTarget {
-  /** Copies that were begun: compared, unlike, failed or still under way. */
-  readonly sent: number;
-  /** Copies that were due, and left out because too much was to be done already. */
-  readonly skipped: number;
-  readonly failed: number;
-  /** Answers that lack an output, or have one of another datatype or shape. */
-  readonly unlike: number;
-  readonly compared: number;
-  /** Of those compared: every value the same, and every value within the tolerance of publishing. */
-  readonly exact: number;
-  readonly near: number;
-  /** The greatest difference of two finite numbers in any of them. */
-  readonly maxDifference: number;
-  /** Rows of two-dimensional floating outputs, and those with the same top class. */
-  readonly rows: number;
-  readonly sameTopRows: number;
-}
 
 type Counts = { -readonly [K in keyof ShadowFigure]: ShadowFigure[K] };
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DevServer } from '../../scripts/dev-server.ts';
+import { readSigningKey } from '../../src/cli/signing-key.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { createInferenceClient } from '../../src/client/inference-client.ts';
 import { createPublishEngines } from '../../src/platform/node-cli.ts';
 import { defaultEdgeCapBytes } from '../../src/repository/publish/edge-form.ts';
-import { readSigningKey } from '../../src/cli/signing-key.ts';
 import { startService } from '../support/dev-service.ts';
 import { backendCases } from './cases.ts';
 import { causeOf } from './expected.ts';

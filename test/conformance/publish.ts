@@ -19,8 +19,8 @@ import {
   manifestSchema,
   manifestSchemaId,
 } from '../../src/repository/schema.ts';
-import { signModel } from '../../src/repository/signing/model-signature.ts';
 import type { PublisherSigningKey } from '../../src/repository/signing/bundle.ts';
+import { signModel } from '../../src/repository/signing/model-signature.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { licenceBytes, openSourceTerms } from '../support/terms.ts';
 

@@ -76,6 +76,7 @@ const allowed: Record<string, readonly string[]> = {
   cli: [
     ...leaves,
     'client',
+    'protocol',
     'repository',
     // Pure, all of it: what verifies receipts offline.
     'governance',

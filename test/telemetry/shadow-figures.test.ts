@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ShadowFigures, type ShadowTarget } from '../../src/telemetry/shadow-figures.ts';
+import type { ShadowTarget } from '../../src/protocol/shadow-figures.ts';
+import { ShadowFigures } from '../../src/telemetry/shadow-figures.ts';
 
 const canary: ShadowTarget = { model: 'mlp', alias: 'stable', version: '2' };
 const none = {

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { IssuedKey } from '../../client/account-client.ts';
+import type { IssuedKeyAnswer } from '../../client/account-client.ts';
 import {
   type AccountAccess,
   type Action,
@@ -108,6 +108,6 @@ async function revoke(id: string, options: CommonOptions): Promise<void> {
   print(options, key, `key ${key.id} of ${key.tenant} is revoked, everywhere within 10 seconds`);
 }
 
-function issuedText({ text }: IssuedKey, what: string): string {
+function issuedText({ text }: IssuedKeyAnswer, what: string): string {
   return `${what}. It is shown this once, only its hash is stored:\n\n  ${text}\n`;
 }

@@ -1,6 +1,7 @@
 /** What the command line prints: plain text for people, JSON for programs. */
-import type { PublishedModel, ShadowFigure } from '../../client/admin-client.ts';
+import type { PublishedModel } from '../../client/admin-client.ts';
 import type { EdgewiseError, ErrorCode } from '../../errors.ts';
+import type { ShadowFigure } from '../../protocol/shadow-figures.ts';
 import { findShadow, findSplit } from '../../repository/index/served.ts';
 import { type Manifest, type ModelIndex, type SplitArm, targetName } from '../../repository/schema.ts';
 import { termsRows } from './terms.ts';

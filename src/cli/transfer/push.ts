@@ -5,11 +5,11 @@ import {
   type AdminClient,
   createAdminClient,
   type PublishedVersion,
-  type PublishStatus,
   type PublishVersionOptions,
 } from '../../client/admin-client.ts';
 import { EdgewiseError, type ErrorCode, isEdgewiseError } from '../../errors.ts';
 import { createPublishEngines } from '../../platform/node-cli.ts';
+import type { PublishStatus } from '../../repository/common-schema.ts';
 import { encodeManifest } from '../../repository/documents.ts';
 import { buildPackage } from '../../repository/publish/build.ts';
 import { type ModelFile, readSource } from '../../repository/publish/source.ts';

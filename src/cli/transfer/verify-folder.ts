@@ -7,9 +7,9 @@ import { EdgewiseError } from '../../errors.ts';
 import { decodeStored, encodeManifest } from '../../repository/documents.ts';
 import { type Manifest, manifestSchema } from '../../repository/schema.ts';
 import { verifySignature } from '../../repository/signed-version.ts';
+import { unsignedNames } from '../../repository/signing/in-toto.ts';
 import { fileNames, modelFiles } from '../../repository/signing/model-signature.ts';
 import type { Publishers, Signer } from '../../repository/signing/publishers.ts';
-import { unsignedNames } from '../../repository/signing/statement.ts';
 import type { Digest } from '../../storage/types.ts';
 
 export interface VerifiedFolder {

@@ -100,6 +100,13 @@ export const grantSchema = z.strictObject({
 });
 export type Grant = z.output<typeof grantSchema>;
 
+/** A change of a grant: an absent member stays as it is, null removes it. */
+export interface GrantChange {
+  readonly quota?: Grant['quota'] | null | undefined;
+  readonly notBefore?: string | null | undefined;
+  readonly notAfter?: string | null | undefined;
+}
+
 export const grantOwnerSchemaId = 'edgewise.grant-owner.v1';
 /** `accounts/grants/<id>.json`: whose the grant is. An id is one tenant's alone, since meters and receipts name it by itself. */
 export const grantOwnerSchema = z.strictObject({

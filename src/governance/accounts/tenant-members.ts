@@ -1,18 +1,11 @@
 /** Grants and acceptances, as members of their tenant's document. */
 import { EdgewiseError } from '../../errors.ts';
-import type { Grant, Tenant } from './schema.ts';
+import type { Grant, GrantChange, Tenant } from './schema.ts';
 
 export type MemberField = 'grants' | 'acceptances';
 export type Member<F extends MemberField> = Tenant[F][number];
 
 const memberNames = { grants: 'grant', acceptances: 'acceptance' } as const;
-
-/** What may be changed about a grant. Null removes a field; an absent field stays as it is. */
-export interface GrantChange {
-  readonly quota?: Grant['quota'] | null | undefined;
-  readonly notBefore?: string | null | undefined;
-  readonly notAfter?: string | null | undefined;
-}
 
 /** Returns the tenant's member with this id. @throws EdgewiseError `not_found` */
 export function findMember<F extends MemberField>(tenant: Tenant, field: F, id: string): Member<F> {

@@ -6,6 +6,7 @@
 import type { Clock } from '../../async/clock.ts';
 import { Lru } from '../../async/lru.ts';
 import type { Feeds, Fetches } from '../../engine/types.ts';
+import type { ShadowTarget } from '../../protocol/shadow-figures.ts';
 import { findShadow } from '../../repository/index/served.ts';
 import { defaultAlias } from '../../repository/index/version-policy.ts';
 import type { ResolvedModel } from '../../repository/model-repository.ts';
@@ -14,7 +15,7 @@ import type { Tier } from '../../routing/place.ts';
 import { ShareSampler } from '../../routing/share-sampler.ts';
 import type { Defer } from '../../storage/types.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import type { ShadowFigures, ShadowTarget } from '../../telemetry/shadow-figures.ts';
+import type { ShadowFigures } from '../../telemetry/shadow-figures.ts';
 import { estimateBytes } from '../../tensor/bytes.ts';
 import { checkFeeds } from '../../tensor/check.ts';
 import { measureAgreement } from '../../tensor/compare.ts';

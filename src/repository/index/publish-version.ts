@@ -3,7 +3,7 @@
 import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError, type ErrorCode, isEdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
-import type { VersionPolicy } from '../common-schema.ts';
+import type { PublishStatus, VersionPolicy } from '../common-schema.ts';
 import { encodeManifest, missingBlob, readManifest } from '../documents.ts';
 import type { Manifest, ModelIndex, VersionEntry } from '../schema.ts';
 import { verifyStored } from '../signed-version.ts';
@@ -28,12 +28,6 @@ export interface PublishOptions {
   readonly aliases?: readonly string[];
   readonly versionPolicy?: VersionPolicy;
 }
-
-/**
- * `unchanged`: the version was published before, and stays. `replaced`: it was published without a signature that is
- * trusted here, so it was not served; the one sent now, made from the same inputs, takes its place.
- */
-export type PublishStatus = 'created' | 'unchanged' | 'replaced';
 
 export interface PublishStores extends RemovalStores {
   readonly publishers: Publishers;

@@ -6,7 +6,7 @@ import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { Digest, StateStore, VerifiedBlobStore } from '../../storage/types.ts';
-import type { VersionPolicy } from '../common-schema.ts';
+import type { PublishStatus, VersionPolicy } from '../common-schema.ts';
 import type { Manifest, ModelIndex, Shadow, Split } from '../schema.ts';
 import { type TrustedPublisher, trustPublishers } from '../signing/publishers.ts';
 import {
@@ -18,12 +18,7 @@ import {
   withSplit,
   withVersionPolicy,
 } from './changes.ts';
-import {
-  type PublishOptions,
-  type PublishStatus,
-  type PublishStores,
-  publishVersion,
-} from './publish-version.ts';
+import { type PublishOptions, type PublishStores, publishVersion } from './publish-version.ts';
 import { removeVersions } from './removal.ts';
 import { noSuchModel } from './served.ts';
 import { changeIndex } from './store.ts';

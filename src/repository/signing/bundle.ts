@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { type Bytes, decodeBase64, encodeBase64 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { type Envelope, preAuthenticationEncoding } from './envelope.ts';
+import { encodeInTotoStatement, type InTotoStatement, parseStrictly, payloadType } from './in-toto.ts';
 import type { PublicKey } from './public-key.ts';
-import { encodeStatement, parseStrictly, payloadType, type Statement } from './statement.ts';
 
 /** A statement names a handful of files; far larger ones are not read. */
 export const maxBundleBytes = 64 * 1024;
@@ -67,8 +67,11 @@ export interface PublisherSigningKey {
   sign(message: Bytes): Promise<Bytes>;
 }
 
-export async function signStatement(statement: Statement, key: PublisherSigningKey): Promise<Bytes> {
-  const payload = encodeStatement(statement);
+export async function signInTotoStatement(
+  statement: InTotoStatement,
+  key: PublisherSigningKey,
+): Promise<Bytes> {
+  const payload = encodeInTotoStatement(statement);
   const signature = await key.sign(preAuthenticationEncoding(payloadType, payload));
   const bundle: z.input<typeof bundleSchema> = {
     mediaType,

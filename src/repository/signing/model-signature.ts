@@ -3,10 +3,10 @@ import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { Digest } from '../../storage/types.ts';
 import type { Manifest } from '../schema.ts';
-import { type Bundle, type PublisherSigningKey, signStatement } from './bundle.ts';
+import { type Bundle, type PublisherSigningKey, signInTotoStatement } from './bundle.ts';
 import { isSignedWith } from './envelope.ts';
+import { createInTotoStatement, parseInTotoStatement, type Resource } from './in-toto.ts';
 import type { Signer } from './publishers.ts';
-import { createStatement, parseStatement, type Resource } from './statement.ts';
 
 /** The files of a version's folder, as `edgewise model pull` writes it. */
 export const fileNames = {
@@ -35,7 +35,7 @@ export function modelFiles({ manifest, manifestDigest }: SignedVersion): readonl
 /** @returns The bundle: the bytes of `model.sig`. */
 export async function signModel(version: SignedVersion, key: PublisherSigningKey): Promise<Bytes> {
   const { name, version: number } = version.manifest;
-  return signStatement(await createStatement(`${name}@${number}`, modelFiles(version)), key);
+  return signInTotoStatement(await createInTotoStatement(`${name}@${number}`, modelFiles(version)), key);
 }
 
 /**
@@ -55,8 +55,8 @@ export async function verifyModelSignature(
       `the signature of ${model} was not made with the key of ${signer.name}, ${signer.fingerprint}`,
     );
   }
-  const signed = await parseStatement(envelope.payload);
-  const wanted = await createStatement(model, modelFiles(version));
+  const signed = await parseInTotoStatement(envelope.payload);
+  const wanted = await createInTotoStatement(model, modelFiles(version));
   if (signed.root !== wanted.root || !sameFiles(signed.resources, wanted.resources)) {
     throw new EdgewiseError(
       'signature_invalid',

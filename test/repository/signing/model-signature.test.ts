@@ -3,13 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { generatePublisherKey, readSigningKey } from '../../../src/cli/signing-key.ts';
 import { encodeManifest } from '../../../src/repository/documents.ts';
 import { verifySignature } from '../../../src/repository/signed-version.ts';
+import {
+  createInTotoStatement,
+  encodeInTotoStatement,
+  parseInTotoStatement,
+} from '../../../src/repository/signing/in-toto.ts';
 import { signModel } from '../../../src/repository/signing/model-signature.ts';
 import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
-import {
-  createStatement,
-  encodeStatement,
-  parseStatement,
-} from '../../../src/repository/signing/statement.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
 import { statementIn } from '../../support/bundles.ts';
 import { publishers, signed } from '../../support/publisher.ts';
@@ -86,7 +86,7 @@ describe('verifySignature()', () => {
   });
 });
 
-describe('parseStatement()', () => {
+describe('parseInTotoStatement()', () => {
   const serialization = { method: 'files', hash_type: 'sha256', allow_symlinks: false };
   it('reads what was encoded, whatever the names, in the order of code points', async () => {
     const part = fc
@@ -104,8 +104,8 @@ describe('parseStatement()', () => {
         const resources = await Promise.all(
           files.map(async (name) => ({ name, digest: await digestOf(bytesOf(name)) })),
         );
-        const statement = await createStatement('any', resources);
-        expect(await parseStatement(encodeStatement(statement))).toEqual(statement);
+        const statement = await createInTotoStatement('any', resources);
+        expect(await parseInTotoStatement(encodeInTotoStatement(statement))).toEqual(statement);
         const byUtf8 = files.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
         expect(statement.resources.map(({ name }) => name)).toEqual(byUtf8);
       }),
@@ -139,16 +139,18 @@ describe('parseStatement()', () => {
   ])('refuses %s', async (_, resources, message) => {
     const { subject, ...rest } = statementIn(signature);
     const statement = { ...rest, subject, predicate: { serialization, resources } };
-    await expect(parseStatement(bytesOf(JSON.stringify(statement)))).rejects.toMatchObject({
+    await expect(parseInTotoStatement(bytesOf(JSON.stringify(statement)))).rejects.toMatchObject({
       code: 'signature_invalid',
       message: expect.stringMatching(message),
     });
   });
 
   it('leaves fields alone that the specification may add', async () => {
-    const statement = await createStatement('any', [{ name: 'a', digest: await digestOf(bytesOf('a')) }]);
-    const document = JSON.parse(new TextDecoder().decode(encodeStatement(statement)));
+    const statement = await createInTotoStatement('any', [
+      { name: 'a', digest: await digestOf(bytesOf('a')) },
+    ]);
+    const document = JSON.parse(new TextDecoder().decode(encodeInTotoStatement(statement)));
     document.predicate.annotations = { by: 'a later version' };
-    expect(await parseStatement(bytesOf(JSON.stringify(document)))).toEqual(statement);
+    expect(await parseInTotoStatement(bytesOf(JSON.stringify(document)))).toEqual(statement);
   });
 });

@@ -5,9 +5,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Bundle, parseBundle } from '../../../src/repository/signing/bundle.ts';
 import { isSignedWith } from '../../../src/repository/signing/envelope.ts';
+import { type InTotoStatement, parseInTotoStatement } from '../../../src/repository/signing/in-toto.ts';
 import { fingerprintOf, parsePublicKey, publicKeyPem } from '../../../src/repository/signing/public-key.ts';
 import { type Signer, trustPublishers } from '../../../src/repository/signing/publishers.ts';
-import { parseStatement, type Statement } from '../../../src/repository/signing/statement.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
 import { bytesOf } from '../fixtures.ts';
 
@@ -22,13 +22,13 @@ const keys = curves.map((name) => ({
 const publishers = trustPublishers(keys);
 
 /** What a server does with a bundle before it compares the files. */
-async function verify(bytes: Uint8Array): Promise<{ signer: Signer; statement: Statement }> {
+async function verify(bytes: Uint8Array): Promise<{ signer: Signer; statement: InTotoStatement }> {
   const bundle: Bundle = parseBundle(bytes);
   const signer = await publishers.find(bundle.hint);
   if (signer === undefined) throw new Error('refused: nobody trusts the key');
   if (!(await isSignedWith(bundle.envelope, signer.key, signer.curve)))
     throw new Error('refused: not signed');
-  return { signer, statement: await parseStatement(bundle.envelope.payload) };
+  return { signer, statement: await parseInTotoStatement(bundle.envelope.payload) };
 }
 
 describe.each(curves)('the bundle of the reference implementation on %s', (name) => {

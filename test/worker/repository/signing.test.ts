@@ -1,15 +1,14 @@
 /** Signatures under workerd's WebCrypto: the reference implementation's, and our own on every curve. */
 import { describe, expect, it } from 'vitest';
-import { generatePublisherKey, readSigningKey } from '../../../src/cli/signing-key.ts';
 import { encodeManifest } from '../../../src/repository/documents.ts';
 import { verifySignature } from '../../../src/repository/signed-version.ts';
 import { parseBundle } from '../../../src/repository/signing/bundle.ts';
 import { curveNames } from '../../../src/repository/signing/curve.ts';
 import { isSignedWith } from '../../../src/repository/signing/envelope.ts';
+import { parseInTotoStatement } from '../../../src/repository/signing/in-toto.ts';
 import { signModel } from '../../../src/repository/signing/model-signature.ts';
 import { parsePublicKey } from '../../../src/repository/signing/public-key.ts';
 import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
-import { parseStatement } from '../../../src/repository/signing/statement.ts';
 import { miniature } from '../../repository/fixtures.ts';
 import p256 from '../../repository/signing/vectors/p256.model.sig?raw';
 import p256Key from '../../repository/signing/vectors/p256.pub.pem?raw';
@@ -32,7 +31,7 @@ describe.each([
     if (signer === undefined) throw new Error('wanted the key to be found by its fingerprint');
     expect(signer.curve.name).toBe(name);
     expect(await isSignedWith(envelope, signer.key, signer.curve)).toBe(true);
-    expect((await parseStatement(envelope.payload)).root).toMatch(/^sha256:66450fba/);
+    expect((await parseInTotoStatement(envelope.payload)).root).toMatch(/^sha256:66450fba/);
     const payload = envelope.payload.map((byte, index) => (index === 9 ? byte ^ 1 : byte));
     expect(await isSignedWith({ ...envelope, payload }, signer.key, signer.curve)).toBe(false);
   });

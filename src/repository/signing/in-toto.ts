@@ -24,7 +24,7 @@ export interface Resource {
   readonly digest: Digest;
 }
 
-export interface Statement {
+export interface InTotoStatement {
   /** Free text: what the signer called the model, usually the folder. */
   readonly subject: string;
   /** SHA-256 over the files' digests in their order: names the model. */
@@ -65,13 +65,16 @@ const statementSchema = z.object({
 });
 
 /** @throws EdgewiseError `internal` where two files have one name. */
-export async function createStatement(subject: string, files: readonly Resource[]): Promise<Statement> {
+export async function createInTotoStatement(
+  subject: string,
+  files: readonly Resource[],
+): Promise<InTotoStatement> {
   const resources = [...files].sort((a, b) => compareCodePoints(a.name, b.name));
   if (!isSorted(resources)) throw new EdgewiseError('internal', `two files of ${subject} have one name`);
   return { subject, root: await rootOf(resources), resources };
 }
 
-export function encodeStatement({ subject, root, resources }: Statement): Bytes {
+export function encodeInTotoStatement({ subject, root, resources }: InTotoStatement): Bytes {
   const statement: z.input<typeof statementSchema> = {
     _type: statementType,
     subject: [{ name: subject, digest: { sha256: digestHex(root) } }],
@@ -94,7 +97,7 @@ export function encodeStatement({ subject, root, resources }: Statement): Bytes 
 }
 
 /** @throws EdgewiseError `signature_invalid` for what is no such statement, or whose root is not that of its files. */
-export async function parseStatement(payload: Uint8Array): Promise<Statement> {
+export async function parseInTotoStatement(payload: Uint8Array): Promise<InTotoStatement> {
   const { subject, predicate } = parseStrictly(statementSchema, payload, 'statement');
   const resources = predicate.resources.map(
     ({ name, digest }): Resource => ({ name, digest: `sha256:${digest}` }),
