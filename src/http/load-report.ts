@@ -5,7 +5,7 @@ import {
   type LoadFigures,
   loadReportFormatHeader,
   loadReportHeader,
-  wantedLoadReportFormat,
+  parseLoadReportFormat,
 } from '../protocol/load-report.ts';
 import type { AppEnv } from './context.ts';
 import type { Services } from './services.ts';
@@ -15,7 +15,7 @@ export function reportLoad(services: LoadSources): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     await next();
     if (!c.req.path.endsWith('/infer')) return;
-    const format = wantedLoadReportFormat(c.req.header(loadReportFormatHeader));
+    const format = parseLoadReportFormat(c.req.header(loadReportFormatHeader));
     c.res.headers.set(loadReportHeader, formatLoadReport(loadFigures(services), format));
   };
 }

@@ -1,7 +1,7 @@
 /**
- * What a server says of its load with each answer: the `endpoint-load-metrics` header of ORCA (cncf/xds,
+ * Load reports that servers send with each answer: the `endpoint-load-metrics` header of ORCA (cncf/xds,
  * xds/data/orca/v3/orca_load_report.proto). Its forms differ by sender: Triton writes `TEXT name=value, …` or `JSON {…}`,
- * Envoy reads `name:value` pairs and a header of its own for JSON. All of them are read here.
+ * Envoy reads `name:value` pairs and a separate header for JSON. This module reads all of them.
  */
 
 export interface LoadFigures {
@@ -9,7 +9,7 @@ export interface LoadFigures {
   readonly utilisation: number;
   /** Requests that wait at the server. */
   readonly queued?: number;
-  /** Requests that it works on. */
+  /** Requests that the server is processing. */
   readonly inFlight?: number;
 }
 
@@ -19,15 +19,15 @@ export const loadReportHeader = 'endpoint-load-metrics';
 /** Asks for the report: Triton sends none without it. */
 export const loadReportFormatHeader = 'endpoint-load-metrics-format';
 
-/** Reports are a few hundred bytes; more is no report. */
+/** Reports are a few hundred bytes; a longer value is ignored. */
 const maxReportLength = 4096;
 
-/** The report in an answer's headers. */
+/** Returns the load report in an answer's headers; undefined if there is none. */
 export function loadReportOf(headers: Pick<Headers, 'get'>): LoadFigures | undefined {
   return parseLoadReport(headers.get(loadReportHeader) ?? headers.get(`${loadReportHeader}-json`));
 }
 
-/** The figures of a header's value; undefined where it is absent, says nothing of utilisation, or is rubbish. Never throws. */
+/** Parses a header's value; undefined if it is absent, has no utilisation, or is malformed. Never throws. */
 export function parseLoadReport(value: string | null): LoadFigures | undefined {
   if (value === null || value.length > maxReportLength) return undefined;
   const [, prefix = '', rest = ''] = /^\s*(?:(TEXT|JSON|BIN)\s)?\s*(.*)$/is.exec(value) ?? [];
@@ -44,7 +44,7 @@ export function parseLoadReport(value: string | null): LoadFigures | undefined {
   };
 }
 
-/** The application's own figure first, as Envoy's client-side weighting does; 0 is what protobuf makes of an unset one. */
+/** Prefers the application's own figure, as Envoy's client-side weighting does; 0 is protobuf's value for an unset figure. */
 function utilisationOf(metrics: ReadonlyMap<string, number>): number | undefined {
   const application = metrics.get('application_utilization');
   const cpu = metrics.get('cpu_utilization');
@@ -55,7 +55,7 @@ function utilisationOf(metrics: ReadonlyMap<string, number>): number | undefined
   return application || cpu || named || (application ?? cpu ?? named);
 }
 
-/** ORCA's map `utilization`, and what servers put among the named metrics: `kv_cache_utilization`, `kv_cache_usage_perc`. */
+/** ORCA's map `utilization`, and utilisations among the named metrics: `kv_cache_utilization`, `kv_cache_usage_perc`. */
 const namedUtilisation = /^(utilization\..+|named_metrics\..*(_utilization|_usage_perc))$/;
 
 function jsonMetrics(text: string): ReadonlyMap<string, number> {
@@ -87,7 +87,7 @@ function add(metrics: Map<string, number>, name: string, value: unknown): void {
   if (typeof value === 'number' && Number.isFinite(value) && value >= 0) metrics.set(name, value);
 }
 
-/** The value of `endpoint-load-metrics` for these figures, which are finite and not negative. */
+/** Returns the value of `endpoint-load-metrics` for these figures, which are finite and not negative. */
 export function formatLoadReport(figures: LoadFigures, format: LoadReportFormat = 'json'): string {
   const { utilisation, queued, inFlight } = figures;
   const named = {
@@ -101,8 +101,8 @@ export function formatLoadReport(figures: LoadFigures, format: LoadReportFormat 
   return `TEXT ${[`application_utilization=${utilisation}`, ...pairs].join(', ')}`;
 }
 
-/** Which form the value of `endpoint-load-metrics-format` asks for; undefined where it asks for none that is known. */
-export function wantedLoadReportFormat(value: string | null | undefined): LoadReportFormat | undefined {
-  const wanted = value?.trim().toLowerCase();
-  return wanted === 'json' || wanted === 'text' ? wanted : undefined;
+/** Returns the format that `endpoint-load-metrics-format` asks for; undefined for none or an unknown one. */
+export function parseLoadReportFormat(value: string | null | undefined): LoadReportFormat | undefined {
+  const format = value?.trim().toLowerCase();
+  return format === 'json' || format === 'text' ? format : undefined;
 }

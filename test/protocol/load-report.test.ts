@@ -4,7 +4,7 @@ import {
   formatLoadReport,
   loadReportOf,
   parseLoadReport,
-  wantedLoadReportFormat,
+  parseLoadReportFormat,
 } from '../../src/protocol/load-report.ts';
 
 describe('parseLoadReport()', () => {
@@ -143,7 +143,7 @@ describe('formatLoadReport()', () => {
   });
 });
 
-describe('wantedLoadReportFormat()', () => {
+describe('parseLoadReportFormat()', () => {
   it.each([
     ['json', 'json'],
     [' TEXT', 'text'],
@@ -151,6 +151,6 @@ describe('wantedLoadReportFormat()', () => {
     [undefined, undefined],
     [null, undefined],
   ])('takes %j for %s', (value, format) => {
-    expect(wantedLoadReportFormat(value)).toBe(format);
+    expect(parseLoadReportFormat(value)).toBe(format);
   });
 });

@@ -1,27 +1,27 @@
 /**
- * `NaN`, `Infinity` and `-Infinity` as bare words, which JSON does not have and Python's encoder writes. Triton takes them,
- * so they are taken in the data of FP32 and FP64 tensors, and nowhere else.
+ * `NaN`, `Infinity` and `-Infinity` as bare words, which are not JSON but which Python's encoder writes. Triton accepts
+ * them, so they are accepted in the data of FP32 and FP64 tensors, and nowhere else.
  *
- * Asked only for text that is not JSON: each bare word becomes a string of one character that the text holds nowhere, so
- * that what it stood for is known after parsing wherever it stood, and the text gets no longer.
+ * Used only for text that is not valid JSON: each bare word is replaced by a one-character string that does not occur in
+ * the text, so that it can be recognised after parsing, and the text does not grow.
  */
 import { invalid, quote } from './fail.ts';
 import { isObject } from './json-object.ts';
 
 export interface BareText {
-  /** Valid JSON but for what else is wrong with it. */
+  /** The text without bare words; it may still be invalid JSON for other reasons. */
   readonly text: string;
-  /** One-character strings → what they stand for, as a tensor's data writes it. */
+  /** One-character strings → the numbers they replace, as a tensor's data writes them. */
   readonly marks: ReadonlyMap<unknown, string>;
 }
 
-/** Where a value may stand; before a colon it would be a key. */
+/** A bare word in the place of a value; before a colon it would be a key. */
 const bareWord = /-?(?:NaN|Inf(?:inity)?)(?=\s*(?:[,\]}]|$))/y;
-/** Control characters that JSON text may hold and nobody writes. */
+/** Control characters that JSON allows and encoders do not write. */
 const markCharacters = ['\u0080', '\u0081', '\u0082'] as const;
 const anyMark = /[\u0080-\u0082]|\\u008[0-2]/;
 
-/** The text with marks for its bare words; undefined where it has none, or holds the marks itself. */
+/** Replaces the bare words of the text with marks; undefined if it has none, or contains the marks itself. */
 export function markBareNumbers(text: string): BareText | undefined {
   if (anyMark.test(text)) return undefined;
   const parts: string[] = [];
@@ -76,12 +76,12 @@ function afterString(text: string, start: number): number {
   return at + 1;
 }
 
-/** Where tensors stand in a message. */
+/** The members of a message that hold tensors. */
 const tensorLists: ReadonlySet<string> = new Set(['inputs', 'outputs']);
 const floats: ReadonlySet<unknown> = new Set(['FP32', 'FP64']);
 
 /**
- * Puts the numbers in the place of their marks.
+ * Replaces the marks with their numbers.
  *
  * @throws EdgewiseError `invalid_request` for a bare number outside the data of an FP32 or FP64 tensor.
  */
@@ -112,7 +112,7 @@ export function placeBareNumbers(root: unknown, marks: BareText['marks'], what: 
   );
 }
 
-/** The value with `replace` called for each mark in it. Lists are changed in place: they may be most of the memory. */
+/** Returns the value with `replace` applied to each mark in it. Lists are changed in place, because they may be large. */
 function replaceMarks(
   value: unknown,
   marks: BareText['marks'],

@@ -8,10 +8,10 @@ import { invalid, mismatch } from './fail.ts';
 import { type Blocks, takeBlock } from './frame.ts';
 
 /**
- * The tensor of the next `size` bytes: a view of them where the alignment allows it, else one copy.
+ * Reads a tensor from the next `size` bytes: a view of them if the alignment allows it, else a copy.
  *
- * @throws EdgewiseError `shape_mismatch` when `size` is not the shape's; `invalid_request` when fewer bytes are left, an
- * element of BOOL is neither 0 nor 1, or one of BYTES is malformed.
+ * @throws EdgewiseError `shape_mismatch` if `size` does not match the shape; `invalid_request` if fewer bytes are left, an
+ * element of BOOL is neither 0 nor 1, or an element of BYTES is malformed.
  */
 export function tensorFromBlock(
   what: string,
@@ -24,10 +24,10 @@ export function tensorFromBlock(
   if (datatype === 'BYTES') {
     return { datatype, shape, data: readByteElements(what, takeBlock(blocks, size, what), count) };
   }
-  const wanted = count * elementBytes(datatype);
-  if (size !== wanted) {
+  const expected = count * elementBytes(datatype);
+  if (size !== expected) {
     throw mismatch(
-      `binary_data_size of ${what} is ${size}, ${datatype} of shape [${shape.join(',')}] takes ${wanted} bytes`,
+      `binary_data_size of ${what} is ${size}; ${datatype} of shape [${shape.join(',')}] takes ${expected} bytes`,
     );
   }
   const tensor = tensorFromBytes(datatype, shape, takeBlock(blocks, size, what));
@@ -35,7 +35,7 @@ export function tensorFromBlock(
   return tensor;
 }
 
-/** Bytes of `tensor` as a binary block. */
+/** Returns the bytes that `tensor` takes as a binary block. */
 export function blockSize(tensor: Tensor): number {
   return tensor.datatype === 'BYTES' ? byteElementsSize(tensor.data) : tensor.data.byteLength;
 }
@@ -49,6 +49,6 @@ export function writeBlock(tensor: Tensor, target: Uint8Array): void {
 function checkBooleans(what: string, data: Uint8Array): void {
   for (let index = 0; index < data.length; index++) {
     const value = data[index] ?? 0;
-    if (value > 1) throw invalid(`element ${index} of ${what} is byte ${value}, BOOL wants 0 or 1`);
+    if (value > 1) throw invalid(`element ${index} of ${what} is byte ${value}; BOOL takes 0 or 1`);
   }
 }

@@ -1,10 +1,10 @@
 const encoder = new TextEncoder();
-/** So that room asked for just below the limit, more than is then used, does not make the buffer grow once more. */
+/** Extra capacity beyond the limit: space reserved just below it, more than is then used, does not grow the buffer again. */
 const headroomBytes = 2 ** 18;
 
 export interface ByteLimit {
   readonly maxBytes: number;
-  /** What to throw where more than that would be written. */
+  /** Creates the error for a write beyond the limit. */
   readonly error: () => Error;
 }
 
@@ -13,13 +13,13 @@ const unlimited: ByteLimit = {
   error: () => new RangeError('more bytes than there are'),
 };
 
-/** Bytes appended one after another to a buffer that doubles when it is full. */
+/** Appends bytes to a buffer that doubles when it is full. */
 export class ByteWriter {
   #bytes: Uint8Array<ArrayBuffer>;
   #length = 0;
   readonly #limit: ByteLimit;
 
-  /** @throws what `limit` says, as every method that appends, once more than its `maxBytes` are written. */
+  /** Every method that appends throws `limit.error()` once more than `limit.maxBytes` would be written. */
   constructor(capacityBytes: number, limit: ByteLimit = unlimited) {
     this.#bytes = new Uint8Array(capacityBytes);
     this.#limit = limit;
@@ -42,19 +42,20 @@ export class ByteWriter {
     }
   }
 
-  /** At least `sizeBytes` free bytes behind what was written, which may be more than the limit leaves; `advance` says how many were used. */
+  /** Returns at least `sizeBytes` free bytes to write to, which may exceed the limit; `advance` then appends the bytes used. */
   reserve(sizeBytes: number): Uint8Array {
-    const wanted = this.#length + sizeBytes;
+    const needed = this.#length + sizeBytes;
     const capacity = this.#bytes.byteLength;
-    if (wanted > capacity) {
+    if (needed > capacity) {
       const doubled = Math.min(2 * capacity, this.#limit.maxBytes + headroomBytes);
-      const grown = new Uint8Array(Math.max(wanted, doubled));
+      const grown = new Uint8Array(Math.max(needed, doubled));
       grown.set(this.#bytes.subarray(0, this.#length));
       this.#bytes = grown;
     }
     return this.#bytes.subarray(this.#length);
   }
 
+  /** Appends the first `writtenBytes` of the reserved bytes. */
   advance(writtenBytes: number): void {
     this.#check(writtenBytes);
     this.#length += writtenBytes;
@@ -64,7 +65,7 @@ export class ByteWriter {
     if (this.#length + moreBytes > this.#limit.maxBytes) throw this.#limit.error();
   }
 
-  /** What was written, without a copy. */
+  /** Returns the bytes written so far, without a copy. */
   view(): Uint8Array<ArrayBuffer> {
     return this.#bytes.subarray(0, this.#length);
   }

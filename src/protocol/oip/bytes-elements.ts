@@ -1,4 +1,4 @@
-/** BYTES in binary: each element is a 4-byte little-endian length and then its bytes. */
+/** BYTES in binary: each element is a 4-byte little-endian length followed by its bytes. */
 import { invalid, mismatch } from './fail.ts';
 
 const lengthBytes = 4;
@@ -8,7 +8,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
 /**
- * `count` strings out of `block`, which they fill exactly.
+ * Reads `count` strings, which must fill `block` exactly.
  *
  * @throws EdgewiseError `shape_mismatch` for another number of elements; `invalid_request` for an element that reaches
  * beyond the block or is not UTF-8.
@@ -16,7 +16,7 @@ const encoder = new TextEncoder();
 export function readByteElements(what: string, block: Uint8Array, count: number): readonly string[] {
   if (count * lengthBytes > block.byteLength) {
     throw mismatch(
-      `${what} wants ${count} BYTES elements, ${block.byteLength} bytes cannot hold them (${lengthBytes} bytes of length each)`,
+      `${what} needs ${count} BYTES elements; ${block.byteLength} bytes cannot hold them (${lengthBytes} bytes of length each)`,
     );
   }
   const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
@@ -35,13 +35,13 @@ export function readByteElements(what: string, block: Uint8Array, count: number)
   }
   if (at !== block.byteLength) {
     throw mismatch(
-      `${what} wants ${count} BYTES elements, its binary data goes on for ${block.byteLength - at} bytes after the last`,
+      `${what} needs ${count} BYTES elements; its binary data has ${block.byteLength - at} more bytes after the last`,
     );
   }
   return elements;
 }
 
-/** The text of one element. @throws EdgewiseError `invalid_request` when it is not UTF-8. */
+/** Decodes one element. @throws EdgewiseError `invalid_request` if it is not UTF-8. */
 export function decodeText(what: string, index: number, bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
@@ -50,7 +50,7 @@ export function decodeText(what: string, index: number, bytes: Uint8Array): stri
   }
 }
 
-/** Size of `elements` as a binary block. */
+/** Returns the bytes that `elements` take as a binary block. */
 export function byteElementsSize(elements: readonly string[]): number {
   let size = lengthBytes * elements.length;
   for (const element of elements) size += utf8Length(element);
@@ -68,7 +68,7 @@ export function writeByteElements(elements: readonly string[], target: Uint8Arra
   }
 }
 
-/** UTF-8 bytes of `text`; a lone surrogate counts as the replacement character that TextEncoder writes for it. */
+/** Returns the UTF-8 length of `text`; a lone surrogate counts as the replacement character that TextEncoder writes. */
 function utf8Length(text: string): number {
   let length = text.length;
   for (let at = 0; at < text.length; at++) {

@@ -4,7 +4,7 @@ import { invalid, quote } from './fail.ts';
 import type { InferRequest } from './types.ts';
 
 /**
- * Whether the model can answer with what the request lists, asked before it runs.
+ * Checks, before the run, that the model can return the outputs that the request lists.
  *
  * @throws EdgewiseError `invalid_request` for an output that the model does not have; `unsupported_datatype` for FP16
  * that would have to be JSON, or an output whose type cannot be classified.
@@ -21,7 +21,7 @@ export function checkRequestedOutputs(
     const spec = specs.find((candidate) => candidate.name === name);
     if (spec === undefined) {
       throw invalid(
-        `the model has no output ${quote(name)}, it has ${specs.map((known) => `"${known.name}"`).join(', ')}`,
+        `the model has no output ${quote(name)}; it has ${specs.map((known) => `"${known.name}"`).join(', ')}`,
       );
     }
     if (classification === undefined) checkForm(spec, binary);

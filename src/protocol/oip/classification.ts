@@ -6,22 +6,22 @@ import { elementCount } from '../../tensor/shape.ts';
 import type { BytesTensor, Tensor } from '../../tensor/tensor.ts';
 import { invalid, mismatch, quote } from './fail.ts';
 
-/** Sorting more would hold the isolate up for too long. */
+/** Sorting more elements would block the isolate for too long. */
 export const maxClassifiedElements = 1_000_000;
 
 export interface ClassifyOptions {
-  /** How many classes are wanted, at least 1; capped at the number there are. */
+  /** Number of classes to return, at least 1; capped at the number of classes. */
   readonly classes: number;
-  /** In class order; may be shorter than the output. */
+  /** Labels in class order; the list may be shorter than the output. */
   readonly labels: readonly string[];
-  /** Whether the first dimension is a batch, and so never one of classes. */
+  /** Whether the first dimension is a batch, and so never the class axis. */
   readonly batched: boolean;
 }
 
 /**
- * The best classes of each row along the axis of classes, highest first, equal ones in index order. The shape is the
- * output's, with the number of classes asked for in place of that axis and what is behind it: [n] of [10], [2, n] of
- * [2, 10].
+ * Returns the best classes of each row along the class axis, highest first, equal ones in index order. The shape is the
+ * output's shape with the number of returned classes in place of the class axis and the axes after it: [n] for [10],
+ * [2, n] for [2, 10].
  *
  * @throws EdgewiseError `unsupported_datatype` for BOOL, BYTES and FP16; `invalid_request` for an output of more than
  * `maxClassifiedElements`.
@@ -36,7 +36,7 @@ export function classify(name: string, tensor: Tensor, options: ClassifyOptions)
   }
   if (data.length > maxClassifiedElements) {
     throw invalid(
-      `output ${quote(name)} has ${data.length} elements, at most ${maxClassifiedElements} can be classified`,
+      `output ${quote(name)} has ${data.length} elements; at most ${maxClassifiedElements} can be classified`,
     );
   }
   const axis = Math.max(classAxis(shape), options.batched && shape.length > 0 ? 1 : 0);
@@ -59,7 +59,7 @@ export function classify(name: string, tensor: Tensor, options: ClassifyOptions)
   return { datatype: 'BYTES', shape: [...leading, classes], data: strings };
 }
 
-/** A native sort finds the value that the last class must reach; only indices at or above it are then ranked. The sort is stable: equal values stay in index order. */
+/** A native sort finds the value that the last class must reach; only indices with at least that value are then sorted, stably, so that equal values stay in index order. */
 function bestIndices(values: TypedArray, count: number): readonly number[] {
   const keys = values.slice();
   if (keys instanceof Float32Array || keys instanceof Float64Array) sinkNaN(keys);
@@ -72,7 +72,7 @@ function bestIndices(values: TypedArray, count: number): readonly number[] {
   return indices.slice(0, count);
 }
 
-/** NaN is no class's score: it ranks below every number. */
+/** Replaces NaN, which is not a score, with the lowest value. */
 function sinkNaN(keys: Float32Array | Float64Array): void {
   for (let index = 0; index < keys.length; index++) {
     if (Number.isNaN(keys[index])) keys[index] = Number.NEGATIVE_INFINITY;
@@ -84,10 +84,10 @@ function compareDescending(a: number | bigint, b: number | bigint): number {
   return a > b ? -1 : 1;
 }
 
-/** As C++ `std::to_string` prints floats, which is what Triton sends. */
+/** Formats a float like C++ `std::to_string`, which Triton uses. */
 function sixDecimals(value: number): string {
   if (Number.isNaN(value)) return 'nan';
   if (!Number.isFinite(value)) return value > 0 ? 'inf' : '-inf';
-  // toFixed() turns to exponents from 1e21 on; a double that large is a whole number.
+  // toFixed() uses exponents from 1e21 on; a double that large is a whole number.
   return Math.abs(value) < 1e21 ? value.toFixed(6) : `${BigInt(value)}.000000`;
 }

@@ -1,18 +1,18 @@
 /**
- * FP32 and small integers as decimal digits, straight into bytes.
+ * Writes FP32 and small integers as decimal digits, directly into bytes.
  *
- * Nine significant digits name every FP32 exactly (half a unit in the ninth is at most 5e-9 of the value, half an FP32
- * step at least 2.9e-8), so a float is scaled to a nine- or ten-digit integer and its digits are written: several
- * times as fast as the shortest decimal of the widened double, which is what String() works out, and half as long.
+ * Nine significant digits identify every FP32 exactly (half a unit in the ninth is at most 5e-9 of the value, half an FP32
+ * step at least 2.9e-8), so a float is scaled to a nine- or ten-digit integer whose digits are written: several times as
+ * fast as String(), which finds the shortest decimal of the widened double, and half as long.
  */
 
-/** Most bytes of one number: `-0.` and 15 decimals. */
+/** Longest number in bytes: `-0.` and 15 decimals. */
 export const maxNumberBytes = 18;
 
 const zero = 0x30;
 const maxDecimals = 15;
 
-/** By biased FP32 exponent: how many decimals scale the value into [1e8, 2.1e9). Negative: that many zeros cut off. */
+/** By biased FP32 exponent: the number of decimals that scales the value into [1e8, 2.1e9). Negative: zeros to cut off. */
 const decimalsOfExponent = Int8Array.from({ length: 256 }, (_, exponent) =>
   Math.ceil(8 - (exponent - 127) * Math.log10(2)),
 );
@@ -21,7 +21,7 @@ const powersOfTen = Float64Array.from({ length: 48 }, (_, exponent) => Number(`1
 const single = new Float32Array(1);
 const singleBits = new Uint32Array(single.buffer);
 
-/** Writes `value`, a normal FP32, into `target` at `at`; the end of what was written. */
+/** Writes `value`, a normal FP32, into `target` at `at`. Returns the end of what was written, as do all functions here. */
 export function writeFloat32(target: Uint8Array, at: number, value: number): number {
   single[0] = value;
   const decimals = decimalsOfExponent[((singleBits[0] ?? 0) >>> 23) & 0xff] ?? 0;
@@ -32,7 +32,7 @@ export function writeFloat32(target: Uint8Array, at: number, value: number): num
     target[end++] = 0x2d;
     scaled = -scaled;
   }
-  // Below 2^31, so that the digit loops stay in 32-bit integers.
+  // It is below 2^31, so the digit loops work on 32-bit integers.
   const digits = (scaled + 0.5) | 0;
   if (decimals > maxDecimals || decimals < 0) {
     end = writeDigits(target, end, digits);
@@ -49,7 +49,7 @@ export function writeInteger(target: Uint8Array, at: number, value: number): num
   return writeDigits(target, at + 1, -value);
 }
 
-/** `digits` × 10^-`decimals`, without trailing zeros. */
+/** Writes `digits` × 10^-`decimals`, without trailing zeros. */
 function writeFixed(target: Uint8Array, at: number, digits: number, decimals: number): number {
   let rest = digits;
   let left = decimals;

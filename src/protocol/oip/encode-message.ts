@@ -1,4 +1,4 @@
-/** The frame that requests and responses share: members, a list of tensors, binary blocks behind the JSON. */
+/** Encodes what requests and responses share: JSON members, a list of tensors, binary blocks after the JSON. */
 import { EdgewiseError } from '../../errors.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { blockSize, writeBlock } from './binary-data.ts';
@@ -14,21 +14,21 @@ export interface MessageTensor {
 }
 
 export interface MessageParts {
-  /** JSON text of the members before the list, each followed by a comma. */
+  /** JSON text of the members before the list of tensors, each followed by a comma. */
   readonly head: string;
   readonly key: 'inputs' | 'outputs';
   readonly tensors: readonly MessageTensor[];
-  /** JSON text of the members after the list, each after a comma. */
+  /** JSON text of the members after the list of tensors, each preceded by a comma. */
   readonly tail: string;
-  /** Of the whole body. Default: unlimited. */
+  /** Limit of the whole body. Default: unlimited. */
   readonly maxBytes?: number | undefined;
 }
 
-/** More than this the JSON part takes by growing: printed numbers vary from two bytes to nineteen. */
+/** Largest initial capacity for the JSON part; beyond it the buffer grows, because printed numbers take from two to nineteen bytes. */
 const maxFirstJsonBytes = 2 ** 20;
 
 /**
- * Writes the message into one buffer; every tensor is copied, or printed, once.
+ * Writes the message into one buffer; every tensor is copied or printed once.
  *
  * @throws EdgewiseError `unsupported_datatype` for an FP16 tensor that is not binary; `too_large` beyond `maxBytes`.
  */
@@ -44,7 +44,7 @@ export function encodeMessage({
   if (blockBytes > maxBytes) {
     throw new EdgewiseError(
       'too_large',
-      `the binary ${key} take ${blockBytes} bytes, a body has at most ${maxBytes}; ask for fewer or smaller ones`,
+      `the binary ${key} take ${blockBytes} bytes; a body may have at most ${maxBytes}. Ask for fewer or smaller ones`,
     );
   }
   const writer = new ByteWriter(blockBytes + firstJsonBytes(head, tensors, tail), {
@@ -52,7 +52,7 @@ export function encodeMessage({
     error: () =>
       new EdgewiseError(
         'too_large',
-        `the body would have more than ${maxBytes} bytes; ask for the ${key} in binary, which takes less than JSON, or for fewer`,
+        `the body would have more than ${maxBytes} bytes; ask for the ${key} in binary, which is smaller than JSON, or for fewer`,
       ),
   });
   writer.text(`{${head}"${key}":[`);
@@ -82,7 +82,7 @@ export function encodeMessage({
   return { body: writer.view(), contentType: 'application/octet-stream', headerLength };
 }
 
-/** Large enough for most messages that the buffer does not grow: growing copies. */
+/** Returns an initial capacity that is large enough for most messages: growing the buffer copies it. */
 function firstJsonBytes(head: string, tensors: readonly MessageTensor[], tail: string): number {
   let bytes = 64 + 3 * (head.length + tail.length);
   for (const { name, tensor, binary } of tensors) {

@@ -4,7 +4,7 @@ import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { invalid } from './fail.ts';
 import { parseJson } from './json-text.ts';
 
-/** The JSON of a control request, checked; an empty body stands for `{}`. @throws EdgewiseError `invalid_request` */
+/** Parses and checks the JSON of a control request; an empty body means `{}`. @throws EdgewiseError `invalid_request` */
 export function parseControlBody<S extends z.ZodType>(body: Uint8Array, schema: S, what: string): z.infer<S> {
   const value = body.byteLength === 0 ? {} : parseJson(body, what).value;
   const checked = checkDocument(schema, value, { quoteText: false, maxListed: 1, whole: 'it' });
@@ -12,7 +12,7 @@ export function parseControlBody<S extends z.ZodType>(body: Uint8Array, schema: 
   return checked.data;
 }
 
-/** The JSON of another server's answer, checked. @throws EdgewiseError `origin_unavailable` */
+/** Parses and checks the JSON of another server's answer. @throws EdgewiseError `origin_unavailable` */
 export function parseAnswerBody<S extends z.ZodType>(body: Uint8Array, schema: S, what: string): z.infer<S> {
   try {
     return parseControlBody(body, schema, what);

@@ -1,7 +1,7 @@
 /**
- * `JSON.parse` rounds integers beyond 2^53. Where a 64-bit tensor holds one, the text is parsed once more with every
- * long integer in quotes, so that all its digits arrive. (Two to seven times as fast as a reviver that reads
- * `context.source`, which is called for every value of the text.)
+ * Exact integers from JSON. `JSON.parse` rounds integers beyond 2^53. If a 64-bit tensor holds one, the text is parsed again
+ * with every long integer in quotes, which keeps all digits. (Two to seven times as fast as a reviver that reads
+ * `context.source`, because a reviver is called for every value of the text.)
  */
 
 const quoteMark = 0x22;
@@ -10,7 +10,7 @@ const minus = 0x2d;
 /** 2^53 has 16 digits. */
 const minDigits = 16;
 
-/** The value of valid JSON `text`, with integers of 16 digits and more as strings of digits. */
+/** Parses valid JSON `text`, with integers of 16 digits and more as strings of digits. */
 export function parseWithExactIntegers(text: string): unknown {
   return JSON.parse(quoteLongIntegers(text));
 }

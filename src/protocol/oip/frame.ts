@@ -1,8 +1,8 @@
-/** The binary tensor extension's frame: JSON first, then the blocks of the binary tensors in order. */
+/** The frame of the binary tensor extension: JSON first, then the blocks of the binary tensors in order. */
 import { invalid } from './fail.ts';
 import { headerLengthName } from './types.ts';
 
-/** Binary blocks, taken from the front one after another. */
+/** The bytes of the binary blocks, which are taken in order. */
 export interface Blocks {
   readonly bytes: Uint8Array;
   taken: number;
@@ -16,31 +16,31 @@ export interface Frame {
 const noBytes = new Uint8Array(0);
 
 /**
- * Cuts `body` after `headerLength` bytes, the raw header value; without one all of it is JSON.
+ * Splits `body` after `headerLength` bytes, the raw header value; without the header all of the body is JSON.
  *
- * @throws EdgewiseError `invalid_request` for a header that is no number or beyond the body.
+ * @throws EdgewiseError `invalid_request` for a header that is not a number or exceeds the body.
  */
 export function splitFrame(body: Uint8Array, headerLength: string | undefined): Frame {
   if (headerLength === undefined) return { json: body, blocks: { bytes: noBytes, taken: 0 } };
   const length = /^\d{1,15}$/.test(headerLength) ? Number(headerLength) : Number.NaN;
   if (!(length <= body.byteLength)) {
     throw invalid(
-      `${headerLengthName} is ${JSON.stringify(headerLength.slice(0, 40))}, wanted a whole number from 0 to the body's ${body.byteLength} bytes`,
+      `${headerLengthName} is ${JSON.stringify(headerLength.slice(0, 40))}; expected a whole number from 0 to the body's ${body.byteLength} bytes`,
     );
   }
   return { json: body.subarray(0, length), blocks: { bytes: body.subarray(length), taken: 0 } };
 }
 
 /**
- * The next `size` bytes, as a view.
+ * Returns the next `size` bytes, as a view.
  *
- * @throws EdgewiseError `invalid_request` when fewer are left.
+ * @throws EdgewiseError `invalid_request` if fewer are left.
  */
 export function takeBlock(blocks: Blocks, size: number, what: string): Uint8Array {
   const left = blocks.bytes.byteLength - blocks.taken;
   if (size > left) {
     throw invalid(
-      `binary_data_size of ${what} is ${size}, only ${left} bytes are left after the JSON part and earlier tensors (is ${headerLengthName} right?)`,
+      `binary_data_size of ${what} is ${size}; only ${left} bytes are left after the JSON part and earlier tensors (is ${headerLengthName} right?)`,
     );
   }
   const start = blocks.taken;
@@ -48,7 +48,7 @@ export function takeBlock(blocks: Blocks, size: number, what: string): Uint8Arra
   return blocks.bytes.subarray(start, blocks.taken);
 }
 
-/** @throws EdgewiseError `invalid_request` when bytes are left over. */
+/** @throws EdgewiseError `invalid_request` if bytes are left over. */
 export function checkAllTaken({ bytes, taken }: Blocks): void {
   if (taken !== bytes.byteLength) {
     throw invalid(

@@ -1,4 +1,4 @@
-/** The client's half of inference: a request to a body, an answer to tensors. */
+/** The client side of inference: encodes a request into a body and parses an answer into tensors. */
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import { encodeMessage } from './encode-message.ts';
@@ -16,13 +16,13 @@ export interface EncodeInferRequestOptions {
   readonly inputs: ReadonlyMap<string, Tensor>;
   /** Absent: all outputs. */
   readonly outputs?: readonly RequestedOutput[] | undefined;
-  /** Whether inputs go in binary; the server must list `binary_tensor_data`. */
+  /** Whether to send inputs in binary; the server must list `binary_tensor_data`. */
   readonly binaryInput: boolean;
-  /** Whether outputs that are not listed shall come back in binary. */
+  /** Whether to ask for binary outputs that are not listed. */
   readonly binaryOutput: boolean;
 }
 
-/** @throws EdgewiseError `unsupported_datatype` for an FP16 input where `binaryInput` is false. */
+/** @throws EdgewiseError `unsupported_datatype` for an FP16 input if `binaryInput` is false. */
 export function encodeInferRequest(options: EncodeInferRequestOptions): EncodedMessage {
   const id = options.id === undefined ? '' : `"id":${JSON.stringify(options.id)},`;
   const parameters = options.binaryOutput
@@ -35,11 +35,11 @@ export function encodeInferRequest(options: EncodeInferRequestOptions): EncodedM
     binary: options.binaryInput,
   }));
   const tail =
-    options.outputs === undefined ? '' : `,"outputs":${JSON.stringify(options.outputs.map(requestedOutput))}`;
+    options.outputs === undefined ? '' : `,"outputs":${JSON.stringify(options.outputs.map(outputEntry))}`;
   return encodeMessage({ head, key: 'inputs', tensors, tail });
 }
 
-function requestedOutput({ name, binary, classification }: RequestedOutput): unknown {
+function outputEntry({ name, binary, classification }: RequestedOutput): unknown {
   return {
     name,
     parameters: { binary_data: binary, ...(classification === undefined ? undefined : { classification }) },
@@ -47,14 +47,14 @@ function requestedOutput({ name, binary, classification }: RequestedOutput): unk
 }
 
 export interface ParseInferResponseOptions {
-  /** The raw value of the answer's `Inference-Header-Content-Length`; undefined when it has none. */
+  /** The raw value of the answer's `Inference-Header-Content-Length`; undefined if it has none. */
   readonly headerLength?: string | undefined;
 }
 
 /**
  * Parses the body of a successful answer. Tensors may be views of `body`.
  *
- * @throws EdgewiseError `origin_unavailable` when it is not a valid answer: the server is at fault, not the caller.
+ * @throws EdgewiseError `origin_unavailable` if it is not a valid answer: the server is at fault, not the caller.
  */
 export function parseInferResponse(body: Uint8Array, options: ParseInferResponseOptions = {}): InferResponse {
   try {

@@ -1,4 +1,4 @@
-/** `POST /v2/models/{name}/infer`, the server's half: body and header to tensors. */
+/** The server side of `POST /v2/models/{name}/infer`: parses body and header into tensors. */
 import { describe, invalid, quote } from './fail.ts';
 import { checkAllTaken, splitFrame } from './frame.ts';
 import { isObject, member } from './json-object.ts';
@@ -18,7 +18,7 @@ import { headerLengthName, type InferRequest, type ModelSignature, type Requeste
 const maxIdLength = 1024;
 
 export interface ParseInferRequestOptions {
-  /** The raw value of `Inference-Header-Content-Length`; undefined when the request has none. */
+  /** The raw value of `Inference-Header-Content-Length`; undefined if the request has none. */
   readonly headerLength?: string | undefined;
   readonly model: ModelSignature;
   readonly limits?: JsonLimits;
@@ -37,13 +37,13 @@ export function parseInferRequest(body: Uint8Array, options: ParseInferRequestOp
   }
   const parsed = parseJson(json, jsonPart(options.headerLength), options.limits);
   const root = parsed.value;
-  if (!isObject(root)) throw invalid(`the request is ${describe(root)}, wanted a JSON object`);
+  if (!isObject(root)) throw invalid(`the request is ${describe(root)}; expected a JSON object`);
   const parameters = parseParameters(member(root, 'parameters'), 'the request');
   refuseReserved(parameters);
   const id = parseId(member(root, 'id'));
   const outputs = parseRequestedOutputs(member(root, 'outputs'));
   const list = member(root, 'inputs');
-  if (!Array.isArray(list)) throw invalid(`inputs is ${describe(list)}, wanted an array`);
+  if (!Array.isArray(list)) throw invalid(`"inputs" is ${describe(list)}; expected an array`);
   const inputs = parseTensorList(list, { key: 'inputs', json: parsed, blocks });
   checkAllTaken(blocks);
   return {
@@ -55,7 +55,7 @@ export function parseInferRequest(body: Uint8Array, options: ParseInferRequestOp
   };
 }
 
-/** Clients that keep a header dictionary send the length of an earlier request: then this is where to look. */
+/** Names the JSON part for messages. Clients that reuse a header dictionary send the length of an earlier request; the name then shows the cause. */
 function jsonPart(headerLength: string | undefined): string {
   return headerLength === undefined
     ? 'the request'
@@ -64,20 +64,20 @@ function jsonPart(headerLength: string | undefined): string {
 
 function parseId(value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'string') throw invalid(`id is ${describe(value)}, wanted a string`);
+  if (typeof value !== 'string') throw invalid(`"id" is ${describe(value)}; expected a string`);
   if (value.length > maxIdLength) {
-    throw invalid(`id has ${value.length} characters, at most ${maxIdLength} are accepted`);
+    throw invalid(`"id" has ${value.length} characters; at most ${maxIdLength} are accepted`);
   }
   return value;
 }
 
 function parseRequestedOutputs(value: unknown): readonly RequestedOutput[] | undefined {
   if (value === undefined || value === null) return undefined;
-  if (!Array.isArray(value)) throw invalid(`outputs is ${describe(value)}, wanted an array`);
+  if (!Array.isArray(value)) throw invalid(`"outputs" is ${describe(value)}; expected an array`);
   const names = new Set<string>();
   const outputs = value.map((entry: unknown, index) => {
     const output = parseRequestedOutput(entry, `outputs[${index}]`);
-    if (names.has(output.name)) throw invalid(`outputs holds ${quote(output.name)} twice`);
+    if (names.has(output.name)) throw invalid(`"outputs" lists ${quote(output.name)} twice`);
     names.add(output.name);
     return output;
   });
@@ -90,7 +90,7 @@ function parseRequestedOutput(entry: unknown, place: string): RequestedOutput {
   const parameters = parseParameters(member(entry, 'parameters'), what);
   refuseSharedMemory(parameters, what);
   const classification = countParameter(parameters, 'classification', what);
-  // The request's binary_data_output does not reach listed outputs (docs/decisions/0003).
+  // The request's binary_data_output does not apply to listed outputs (docs/decisions/0003).
   const binary = booleanParameter(parameters, 'binary_data', what);
   return classification === undefined || classification === 0
     ? { name, binary }

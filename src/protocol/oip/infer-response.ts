@@ -1,4 +1,4 @@
-/** The answer of `POST /v2/models/{name}/infer`, the server's half: tensors to a body. */
+/** The server side of answers to `POST /v2/models/{name}/infer`: encodes tensors into a body. */
 import type { Tensor } from '../../tensor/tensor.ts';
 import { classify } from './classification.ts';
 import { encodeMessage, type MessageTensor } from './encode-message.ts';
@@ -12,21 +12,21 @@ export interface EncodeInferResponseOptions {
   readonly id?: string | undefined;
   readonly parameters?: Parameters;
   readonly outputs: ReadonlyMap<string, Tensor>;
-  /** As the request lists them; absent: all outputs in their own order. */
+  /** The outputs that the request lists; absent: all outputs in their own order. */
   readonly requested?: readonly RequestedOutput[] | undefined;
-  /** Whether outputs come back in binary where `requested` is absent. */
+  /** Whether outputs are returned in binary if `requested` is absent. */
   readonly binaryOutput: boolean;
   /** Output name → labels in class order, for classification. */
   readonly labels?: Readonly<Record<string, readonly string[]>>;
-  /** Whether the first dimension of every output is a batch (maxBatchSize above 0), and so never one of classes. */
+  /** Whether the first dimension of every output is a batch (maxBatchSize above 0), and so never the class axis. */
   readonly batched: boolean;
-  /** Of the whole body. Default: unlimited. */
+  /** Limit of the whole body. Default: unlimited. */
   readonly maxBytes?: number | undefined;
 }
 
 /**
- * @throws EdgewiseError `invalid_request` for a requested output that is not there or cannot be classified;
- * `unsupported_datatype` for FP16 that is to be JSON; `too_large` beyond `maxBytes`.
+ * @throws EdgewiseError `invalid_request` for a requested output that does not exist or cannot be classified;
+ * `unsupported_datatype` for FP16 as JSON; `too_large` beyond `maxBytes`.
  */
 export function encodeInferResponse(options: EncodeInferResponseOptions): EncodedMessage {
   const id = options.id === undefined ? '' : `"id":${JSON.stringify(options.id)},`;
@@ -36,13 +36,13 @@ export function encodeInferResponse(options: EncodeInferResponseOptions): Encode
   return encodeMessage({
     head,
     key: 'outputs',
-    tensors: chosenOutputs(options),
+    tensors: selectOutputs(options),
     tail: '',
     maxBytes: options.maxBytes,
   });
 }
 
-function chosenOutputs(options: EncodeInferResponseOptions): readonly MessageTensor[] {
+function selectOutputs(options: EncodeInferResponseOptions): readonly MessageTensor[] {
   const { outputs, requested, binaryOutput } = options;
   if (requested === undefined) {
     return Array.from(outputs, ([name, tensor]) => ({ name, tensor, binary: binaryOutput }));

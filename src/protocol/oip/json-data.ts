@@ -1,4 +1,4 @@
-/** The `data` member of a tensor: nested or flat JSON to a typed array, in one pass over plain loops. */
+/** Converts the `data` member of a tensor, nested or flat JSON, into a typed array, in one pass of plain loops. */
 import { EdgewiseError } from '../../errors.ts';
 import { zeroTensor } from '../../tensor/allocate.ts';
 import type { DataType, FixedDataType } from '../../tensor/datatype.ts';
@@ -9,14 +9,14 @@ import { fillExactIntegers, fillIntegers, fillSafeIntegers } from './json-intege
 import { leafRows, type Rows, wrongElement } from './json-rows.ts';
 
 export interface JsonDataOptions {
-  /** The same `data` member with long integers as strings (`exact-integers.ts`); asked for only when one is met. */
+  /** Returns the same `data` member with long integers as strings (`exact-integers.ts`); called only if there is one. */
   readonly exactData: () => unknown;
 }
 
-/** Least magnitude that rounds to an infinite FP32: the largest finite one and half a step. */
+/** Smallest magnitude that rounds to an infinite FP32: the largest finite FP32 plus half a step. */
 const fp32Limit = 3.4028235677973366e38;
 
-/** ProtoJSON's names for what JSON numbers cannot carry (docs/decisions/0003). */
+/** ProtoJSON's names for numbers that JSON cannot represent (docs/decisions/0003). */
 const specialFloats: ReadonlyMap<unknown, number> = new Map([
   ['NaN', Number.NaN],
   ['Infinity', Number.POSITIVE_INFINITY],
@@ -24,8 +24,8 @@ const specialFloats: ReadonlyMap<unknown, number> = new Map([
 ]);
 
 /**
- * @throws EdgewiseError `shape_mismatch` when count or nesting is not the shape's; `invalid_request` when an element is
- * of another kind than the datatype or outside its range; `unsupported_datatype` for FP16, which has no JSON form.
+ * @throws EdgewiseError `shape_mismatch` if count or nesting does not match the shape; `invalid_request` if an element does
+ * not match the datatype or is outside its range; `unsupported_datatype` for FP16, which has no JSON form.
  */
 export function tensorFromJson(
   what: string,
@@ -41,7 +41,7 @@ export function tensorFromJson(
     );
   }
   const rows = leafRows(what, shape, data);
-  if (datatype === 'BYTES') return { datatype, shape, data: texts(what, rows) };
+  if (datatype === 'BYTES') return { datatype, shape, data: textsFromRows(what, rows) };
   return fixedFromRows(what, datatype, shape, rows, options);
 }
 
@@ -101,7 +101,7 @@ function specialFloat(what: string, datatype: DataType, value: unknown, at: numb
   const special = specialFloats.get(value);
   if (special !== undefined) return special;
   if (typeof value === 'number') {
-    throw invalid(`element ${at} of ${what} is ${value}, beyond the range of ${datatype}`);
+    throw invalid(`element ${at} of ${what} is ${value}, which is outside the range of ${datatype}`);
   }
   const hint = value === null ? ' (write NaN, which some encoders turn into null, as "NaN")' : '';
   throw wrongElement(what, datatype, value, at, `a number, "NaN", "Infinity" or "-Infinity"${hint}`);
@@ -118,7 +118,7 @@ function fillBooleans(what: string, out: Uint8Array, rows: Rows): void {
   }
 }
 
-function texts(what: string, rows: Rows): readonly string[] {
+function textsFromRows(what: string, rows: Rows): readonly string[] {
   const list = rows.length === 1 ? (rows[0] ?? []) : rows.flat();
   if (isTextList(list)) return list;
   const bad = list.findIndex((value) => !isTextList([value]));

@@ -1,4 +1,4 @@
-/** Whole numbers: range-checked, and exact to the last digit for the 64-bit types. */
+/** Converts whole numbers from JSON: range-checked, and exact to the last digit for the 64-bit types. */
 import { invalid } from './fail.ts';
 import { type Rows, wrongElement } from './json-rows.ts';
 
@@ -20,7 +20,7 @@ export function fillIntegers(
   const [min, max] = integerRanges[datatype];
   let at = 0;
   for (const row of rows) {
-    // One check and one native copy per row: storing element by element into six array classes would be slower.
+    // One check and one native copy per row: storing single elements into six array classes would be slower.
     if (!isIntegerRow(row, min, max)) {
       const bad = row.findIndex((value) => !isIntegerRow([value], min, max));
       throw wrongElement(what, datatype, row[bad], at + bad, `a whole number from ${min} to ${max}`);
@@ -39,7 +39,7 @@ function isIntegerRow(row: readonly unknown[], min: number, max: number): row is
   return true;
 }
 
-/** False when an element is beyond 2^53, where JSON.parse has rounded: then only its kind is checked here. */
+/** Fills `out`. Returns false if an element is beyond 2^53, where JSON.parse has rounded: only its kind is checked then. */
 export function fillSafeIntegers(
   what: string,
   datatype: 'INT64' | 'UINT64',
@@ -62,7 +62,7 @@ export function fillSafeIntegers(
   return exact;
 }
 
-/** Elements are known to be whole numbers; those beyond 2^53 are strings of digits, unless written otherwise. */
+/** Fills `out` from whole numbers; those beyond 2^53 are strings of digits, unless the text wrote them with a fraction or exponent. */
 export function fillExactIntegers(
   what: string,
   datatype: 'INT64' | 'UINT64',
@@ -78,7 +78,7 @@ export function fillExactIntegers(
       const integer = exactInteger(value);
       if (integer === undefined || integer < min || integer > max) {
         throw invalid(
-          `element ${at} of ${what} is not a ${datatype}, wanted a whole number from ${min} to ${max} with all its digits`,
+          `element ${at} of ${what} is not a ${datatype}; expected a whole number from ${min} to ${max} with all its digits`,
         );
       }
       out[at++] = integer;

@@ -1,4 +1,4 @@
-/** Tensors as the `data` member of JSON: flat, exact, straight into bytes where that is quicker. */
+/** Prints tensors as the `data` member of JSON: flat, exact, and directly into bytes if that is faster. */
 import { EdgewiseError } from '../../errors.ts';
 import type { Tensor } from '../../tensor/tensor.ts';
 import type { ByteWriter } from './byte-writer.ts';
@@ -6,17 +6,17 @@ import { maxNumberBytes, writeFloat32, writeInteger } from './decimal-writer.ts'
 
 const comma = 0x2c;
 const zero = 0x30;
-/** Not `-0`, which readers that know whole numbers take for one, and lose its sign: Python's, for instance. */
+/** Not `-0`: readers that distinguish whole numbers, such as Python's, would read it as the integer 0 and lose the sign. */
 const negativeZero = '-0.0';
-/** Elements between two looks at the buffer's room: no text of a whole tensor is ever made. */
+/** Elements printed per reservation of buffer space: the text of a whole tensor never exists at once. */
 const runLength = 8192;
-/** UTF-16 code units of strings that are printed at once. */
+/** Most UTF-16 code units of strings that are printed at once. */
 const maxPrintedLength = 2 ** 16;
 const leastNormalFp32 = 2 ** -126;
 
 const encoder = new TextEncoder();
 
-/** Upper estimate of the bytes that `writeJsonData` writes, for all but strings. */
+/** Returns an upper bound of the bytes that `writeJsonData` writes; an estimate for strings. */
 export function jsonDataSize(tensor: Tensor): number {
   return 2 + tensor.data.length * (maxNumberBytes + 1);
 }
@@ -58,7 +58,7 @@ export function writeJsonData(writer: ByteWriter, what: string, tensor: Tensor):
   }
 }
 
-/** `print` gives the elements of a run with commas between them. */
+/** Writes `data` in runs. `print` returns the elements of a run, separated by commas. */
 function writeRuns<T extends { readonly length: number; subarray(start: number, end: number): T }>(
   writer: ByteWriter,
   data: T,
@@ -81,7 +81,7 @@ function writeStrings(writer: ByteWriter, data: readonly string[]): void {
     while (end < data.length && end < start + runLength && length <= maxPrintedLength) {
       length += data[end++]?.length ?? 0;
     }
-    // The last one may be long: it comes by itself, in pieces.
+    // The last string may be long: it is then written on its own, in pieces.
     if (length > maxPrintedLength && end > start + 1) end--;
     if (start > 0) writer.text(',');
     const first = data[start] ?? '';
@@ -96,7 +96,7 @@ function writeLongString(writer: ByteWriter, text: string): void {
   writer.text('"');
   for (let start = 0; start < text.length; ) {
     let end = Math.min(start + maxPrintedLength, text.length);
-    // A surrogate pair that is cut in two would be printed as two escapes.
+    // A surrogate pair cut in two would be printed as two escapes.
     if (end < text.length && (text.codePointAt(end - 1) ?? 0) > 0xffff) end--;
     writer.text(JSON.stringify(text.slice(start, end)).slice(1, -1));
     start = end;
@@ -125,7 +125,7 @@ function writeFp32(writer: ByteWriter, data: Float32Array): void {
   }
 }
 
-/** NaN and infinities as strings (docs/decisions/0003); numbers below the normal range to nine digits, which is enough. */
+/** Formats NaN and infinities as strings (docs/decisions/0003), and subnormal numbers with nine digits, which is exact. */
 function rareFp32(value: number): string {
   if (Object.is(value, -0)) return negativeZero;
   return Number.isFinite(value) ? value.toExponential(8) : `"${value}"`;
@@ -155,7 +155,7 @@ function fp64Text(data: Float64Array): string {
     values[index] = value;
     if (!Number.isFinite(value) || Object.is(value, -0)) plain = false;
   }
-  // JSON.stringify prints the shortest text that reads back as the same double, but -0 as 0 and NaN as null.
+  // JSON.stringify prints the shortest text that parses to the same double, but -0 as 0 and NaN as null.
   return plain ? JSON.stringify(values).slice(1, -1) : values.map(fp64Element).join(',');
 }
 

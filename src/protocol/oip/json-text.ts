@@ -1,14 +1,14 @@
-/** From bytes to a JSON value, bounded before anything is built from them. */
+/** Parses bytes into a JSON value, with limits checked before objects are built. */
 import { EdgewiseError } from '../../errors.ts';
 import { markBareNumbers, placeBareNumbers } from './bare-numbers.ts';
 import { invalid } from './fail.ts';
 
 export interface JsonLimits {
-  /** Of the text. Objects made from JSON take several times its size. */
+  /** Limit of the text. Objects made from JSON take several times its size. */
   readonly maxJsonBytes: number;
-  /** Arrays and objects inside one another. Triton's limit is 100 as well. */
+  /** Limit of nested arrays and objects. Triton's limit is 100 as well. */
   readonly maxDepth: number;
-  /** Arrays and objects in all: `[],[],…` takes some twenty times its text in memory. */
+  /** Limit of all arrays and objects: `[],[],…` takes about twenty times its text in memory. */
   readonly maxContainers: number;
 }
 
@@ -19,7 +19,7 @@ export const defaultJsonLimits: JsonLimits = {
 };
 
 export interface JsonText {
-  /** Valid JSON; as it came unless that was none. */
+  /** Valid JSON: the request's own text, or the text with its bare numbers replaced. */
   readonly text: string;
   readonly value: unknown;
 }
@@ -28,13 +28,13 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
 /**
  * @throws EdgewiseError `invalid_request` for text that is not UTF-8, not JSON, or nested too deep; `too_large` for too
- * many bytes, or arrays and objects.
+ * many bytes, arrays or objects.
  */
 export function parseJson(bytes: Uint8Array, what: string, limits: JsonLimits = defaultJsonLimits): JsonText {
   if (bytes.byteLength > limits.maxJsonBytes) {
     throw new EdgewiseError(
       'too_large',
-      `${what} has ${bytes.byteLength} bytes of JSON, at most ${limits.maxJsonBytes} are accepted; tensors can be sent in binary`,
+      `${what} has ${bytes.byteLength} bytes of JSON; at most ${limits.maxJsonBytes} are accepted. Tensors can be sent in binary`,
     );
   }
   let text: string;
@@ -43,7 +43,7 @@ export function parseJson(bytes: Uint8Array, what: string, limits: JsonLimits = 
   } catch {
     throw invalid(`${what} is not UTF-8 text`);
   }
-  // Tensor data is mostly flat: few brackets in all means that they cannot be nested deep, and finding them is a memchr.
+  // Tensor data is mostly flat: with few brackets in all, nesting cannot be deep, and counting brackets is a memchr.
   if (moreOpeningsThan(text, limits.maxDepth)) checkNesting(bytes, what, limits);
   try {
     return { text, value: JSON.parse(text) };
@@ -52,7 +52,7 @@ export function parseJson(bytes: Uint8Array, what: string, limits: JsonLimits = 
   }
 }
 
-/** Text that is JSON but for bare NaN and infinities; undefined for any other. @throws EdgewiseError `invalid_request` */
+/** Parses text with bare NaN and infinities; undefined if it has none. @throws EdgewiseError `invalid_request` */
 function parseBareNumbers(text: string, what: string): JsonText | undefined {
   const bare = markBareNumbers(text);
   if (bare === undefined) return undefined;
@@ -60,7 +60,7 @@ function parseBareNumbers(text: string, what: string): JsonText | undefined {
   try {
     value = JSON.parse(bare.text);
   } catch {
-    throw invalid(`${what} is not valid JSON, also where NaN and Infinity are taken for numbers`);
+    throw invalid(`${what} is not valid JSON, even if NaN and Infinity are read as numbers`);
   }
   return { text: bare.text, value: placeBareNumbers(value, bare.marks, what) };
 }
@@ -95,19 +95,19 @@ function checkNesting(bytes: Uint8Array, what: string, limits: JsonLimits): void
   if (containers > limits.maxContainers) {
     throw new EdgewiseError(
       'too_large',
-      `${what} holds ${containers} arrays and objects, at most ${limits.maxContainers} are accepted; send the data flat or in binary`,
+      `${what} holds ${containers} arrays and objects; at most ${limits.maxContainers} are accepted. Send the data flat or in binary`,
     );
   }
 }
 
-/** Index of the quote that closes the string opened at `start`, or the end of the text. */
+/** Returns the index of the quote that closes the string opened at `start`, or the end of the text. */
 function endOfString(bytes: Uint8Array, start: number): number {
   let at = start + 1;
   while (at < bytes.length && bytes[at] !== 0x22) at += bytes[at] === 0x5c ? 2 : 1;
   return at;
 }
 
-/** V8's own message repeats a piece of the body, so only the position is taken from it. */
+/** V8's message quotes a piece of the body, so only its position is used. */
 function refuse(what: string, error: unknown): never {
   const position = error instanceof Error ? / at position (\d+)/.exec(error.message)?.[1] : undefined;
   throw invalid(`${what} is not valid JSON${position === undefined ? '' : ` (at character ${position})`}`);

@@ -1,4 +1,4 @@
-/** A request and its answer in one body, as somebody shows them who kept both: their tensors beside what else is said. */
+/** A request and its answer in one body, as a caller who kept both presents them: their tensors and other members. */
 import { describe, invalid } from './fail.ts';
 import { checkAllTaken, splitFrame } from './frame.ts';
 import { isObject, member } from './json-object.ts';
@@ -8,22 +8,22 @@ import { parseTensorList, type TensorListSource } from './tensor-entry.ts';
 type Tensors = ReturnType<typeof parseTensorList>;
 
 export interface KeptExchange {
-  /** All of the JSON, for what stands beside the tensors. */
+  /** The whole JSON, for the members besides the tensors. */
   readonly document: Readonly<Record<string, unknown>>;
   readonly inputs: Tensors;
-  /** Undefined where the body has no `outputs`. */
+  /** Undefined if the body has no `outputs`. */
   readonly outputs: Tensors | undefined;
 }
 
 export interface KeptExchangeOptions {
-  /** The raw value of `Inference-Header-Content-Length`; undefined when there is none. */
+  /** The raw value of `Inference-Header-Content-Length`; undefined if there is none. */
   readonly headerLength?: string | undefined;
   readonly limits?: JsonLimits;
 }
 
 /**
- * `inputs` as a request has them, `outputs` as an answer has them. Binary tensors follow the JSON: those of the inputs, then
- * those of the outputs. Tensors may be views of `body`.
+ * Parses `inputs` in the form of a request and `outputs` in the form of an answer. Binary tensors follow the JSON: first the
+ * inputs, then the outputs. Tensors may be views of `body`.
  *
  * @throws EdgewiseError `invalid_request`, `shape_mismatch`, `unsupported_datatype`, `too_large`
  */
@@ -34,10 +34,10 @@ export function parseKeptExchange(
   const { json, blocks } = splitFrame(body, headerLength);
   const parsed = parseJson(json, 'the body', limits);
   const document = parsed.value;
-  if (!isObject(document)) throw invalid(`the body is ${describe(document)}, wanted a JSON object`);
+  if (!isObject(document)) throw invalid(`the body is ${describe(document)}; expected a JSON object`);
   const tensors = (key: TensorListSource['key']): Tensors => {
     const list = member(document, key);
-    if (!Array.isArray(list)) throw invalid(`${key} is ${describe(list)}, wanted an array`);
+    if (!Array.isArray(list)) throw invalid(`"${key}" is ${describe(list)}; expected an array`);
     return parseTensorList(list, { key, json: parsed, blocks });
   };
   const inputs = tensors('inputs');

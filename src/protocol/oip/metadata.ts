@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import { parseAnswerBody } from './envelope.ts';
 
-/** Extensions by the names that Triton prints, in its order. A server lists those that it has. */
+/** Names of extensions, as Triton prints them and in its order. A server lists the extensions that it supports. */
 export type ServerExtension =
   | 'classification'
   | 'model_repository'
@@ -22,14 +22,14 @@ export interface ServerMetadata {
 
 export interface ModelMetadata {
   readonly name: string;
-  /** Strings; clients compare them as such. */
+  /** Strings; clients compare them as strings. */
   readonly versions?: readonly string[] | undefined;
   readonly platform: string;
   readonly inputs: readonly TensorMetadata[];
   readonly outputs: readonly TensorMetadata[];
 }
 
-/** Another server's datatype may be one that we do not have (BF16), so it stays a string. */
+/** `datatype` is a string, because another server may use a datatype that we do not support (BF16). */
 export interface TensorMetadata {
   readonly name: string;
   readonly datatype: string;
@@ -64,7 +64,7 @@ function tensorMetadata({ name, datatype, shape }: TensorSpec): TensorMetadata {
   return { name, datatype, shape };
 }
 
-/** Clients judge by the status (200 or 503); the bodies are KServe's. */
+/** The body of the liveness route, in KServe's form. Clients read only the status (200 or 503). */
 export function liveBody(live: boolean): { readonly live: boolean } {
   return { live };
 }
@@ -80,12 +80,12 @@ export function modelReadyBody(
   return { name, ready };
 }
 
-/** `GET /v2/models`, as KServe answers it. */
+/** The body of `GET /v2/models`, in KServe's form. */
 export function modelListBody(names: readonly string[]): { readonly models: readonly string[] } {
   return { models: names };
 }
 
-/** Every error under `/v2`. */
+/** The body of every error under `/v2`. */
 export function errorBody(message: string): { readonly error: string } {
   return { error: message };
 }
@@ -110,12 +110,12 @@ const modelMetadataSchema = z.object({
   outputs: z.array(tensorMetadataSchema),
 });
 
-/** Another server's `GET /v2`. @throws EdgewiseError `origin_unavailable` when it is not that. */
+/** Parses another server's answer to `GET /v2`. @throws EdgewiseError `origin_unavailable` if it is malformed. */
 export function parseServerMetadata(body: Uint8Array): ServerMetadata {
   return parseAnswerBody(body, serverMetadataSchema, 'the server metadata');
 }
 
-/** Another server's `GET /v2/models/{name}`. @throws EdgewiseError `origin_unavailable` when it is not that. */
+/** Parses another server's answer to `GET /v2/models/{name}`. @throws EdgewiseError `origin_unavailable` if it is malformed. */
 export function parseModelMetadata(body: Uint8Array): ModelMetadata {
   return parseAnswerBody(body, modelMetadataSchema, 'the model metadata');
 }

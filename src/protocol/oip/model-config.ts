@@ -1,4 +1,4 @@
-/** `GET /v2/models/{name}/config` (Triton, extension_model_configuration.md): the part that is true of us. */
+/** The body of `GET /v2/models/{name}/config` (Triton, extension_model_configuration.md), as far as it applies here. */
 import type { DataType } from '../../tensor/datatype.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 
@@ -16,7 +16,7 @@ export interface ModelConfigBody {
     | { readonly all: object }
     | { readonly specific: { readonly versions: readonly number[] } };
   readonly max_batch_size: number;
-  /** Absent where requests are not gathered into batches, or with the defaults. */
+  /** Absent if requests are not batched, or are batched with the defaults. */
   readonly dynamic_batching?: {
     readonly preferred_batch_size: readonly number[];
     readonly max_queue_delay_microseconds: number;
@@ -28,16 +28,16 @@ export interface ModelConfigBody {
 export interface ConfigTensor {
   readonly name: string;
   readonly data_type: `TYPE_${Exclude<DataType, 'BYTES'>}` | 'TYPE_STRING';
-  /** Without the batch dimension where max_batch_size is above 0. */
+  /** Without the batch dimension if max_batch_size is above 0. */
   readonly dims: readonly number[];
 }
 
-/** With what Triton says of each input, which clients read without asking whether it is there. */
+/** Includes the members that Triton sends for each input, because clients read them without checking that they exist. */
 export interface ConfigInput extends ConfigTensor {
   readonly format: 'FORMAT_NONE';
   readonly is_shape_tensor: false;
   readonly allow_ragged_batch: false;
-  /** Every input has to be sent. */
+  /** Every input is required. */
   readonly optional: false;
 }
 

@@ -1,4 +1,4 @@
-/** The `parameters` objects of requests, inputs and outputs. What is not known here is passed on as it is. */
+/** The `parameters` objects of requests, inputs and outputs. Unknown parameters are passed on unchanged. */
 import { describe, invalid, quote } from './fail.ts';
 import { isObject } from './json-object.ts';
 import type { Parameters } from './types.ts';
@@ -6,42 +6,42 @@ import type { Parameters } from './types.ts';
 export const noParameters: Parameters = Object.freeze({});
 
 /**
- * `value` as parameters; absent and null are none.
+ * Returns `value` as parameters; none if it is absent or null.
  *
- * @throws EdgewiseError `invalid_request` when it is no object.
+ * @throws EdgewiseError `invalid_request` if it is not an object.
  */
 export function parseParameters(value: unknown, what: string): Parameters {
   if (value === undefined || value === null) return noParameters;
-  if (!isObject(value)) throw invalid(`parameters of ${what} are ${describe(value)}, expected an object`);
+  if (!isObject(value)) throw invalid(`"parameters" of ${what} is ${describe(value)}; expected an object`);
   return value;
 }
 
-/** The scalars of `value`: for answers, whose servers may say more than we read (MLServer sends nested headers). */
+/** Returns the scalar parameters of an answer: servers may send more than we read (MLServer sends nested headers). */
 export function scalarParameters(value: unknown): Parameters {
   if (!isObject(value)) return noParameters;
   return Object.fromEntries(Object.entries(value).filter(([, entry]) => isScalar(entry)));
 }
 
-/** A boolean parameter, false where absent. @throws EdgewiseError `invalid_request` for another kind. */
+/** Returns a boolean parameter; false if absent. @throws EdgewiseError `invalid_request` for another kind. */
 export function booleanParameter(parameters: Parameters, name: string, what: string): boolean {
   const value = parameters[name];
   if (value !== undefined && typeof value !== 'boolean') {
-    throw invalid(`parameter ${name} of ${what} is ${describe(value)}, wanted true or false`);
+    throw invalid(`parameter ${name} of ${what} is ${describe(value)}; expected true or false`);
   }
   return value ?? false;
 }
 
-/** A count, undefined where absent. @throws EdgewiseError `invalid_request` unless a whole number, 0 or more. */
+/** Returns a count; undefined if absent. @throws EdgewiseError `invalid_request` unless it is a whole number, 0 or more. */
 export function countParameter(parameters: Parameters, name: string, what: string): number | undefined {
   const value = parameters[name];
   if (value === undefined) return undefined;
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-    throw invalid(`parameter ${name} of ${what} is ${describe(value)}, wanted a whole number of 0 or more`);
+    throw invalid(`parameter ${name} of ${what} is ${describe(value)}; expected a whole number, 0 or more`);
   }
   return value;
 }
 
-/** @throws EdgewiseError `invalid_request` when the tensor is to come from, or go to, shared memory. */
+/** @throws EdgewiseError `invalid_request` if the tensor uses shared memory. */
 export function refuseSharedMemory(parameters: Parameters, what: string): void {
   for (const name in parameters) {
     if (name.startsWith('shared_memory_')) {
@@ -50,10 +50,10 @@ export function refuseSharedMemory(parameters: Parameters, what: string): void {
   }
 }
 
-/** Of the sequence extension, which is not offered; 0, "" and false mean that there is none. */
+/** Parameters of the sequence extension, which is not offered; 0, "" and false mean "no sequence". */
 const sequenceNames = new Set(['sequence_id', 'sequence_start', 'sequence_end']);
 
-/** @throws EdgewiseError `invalid_request` for names that Triton keeps for itself, and for sequences. */
+/** @throws EdgewiseError `invalid_request` for names that Triton reserves, and for sequences. */
 export function refuseReserved(parameters: Parameters): void {
   for (const name in parameters) {
     if (sequenceNames.has(name) && parameters[name]) {

@@ -8,16 +8,16 @@ import { invalid, mismatch, quote } from './fail.ts';
 import type { ModelSignature } from './types.ts';
 
 /**
- * The single input of `model` with `body` as its data, at batch size 1.
+ * Returns the single input of `model` with `body` as its data, at batch size 1.
  *
- * @throws EdgewiseError `invalid_request` when the model does not say the shape; `shape_mismatch` when the body has
+ * @throws EdgewiseError `invalid_request` if the model does not determine the shape; `shape_mismatch` if the body has
  * another size.
  */
 export function rawTensor(body: Uint8Array, model: ModelSignature): { name: string; tensor: Tensor } {
   const [spec] = model.inputs;
   if (spec === undefined || model.inputs.length !== 1) {
     throw invalid(
-      `a raw request (header length 0) needs a model with exactly one input, this one has ${model.inputs.length}`,
+      `a raw request (header length 0) needs a model with exactly one input; this one has ${model.inputs.length}`,
     );
   }
   const what = `input ${quote(spec.name)}`;
@@ -28,11 +28,11 @@ export function rawTensor(body: Uint8Array, model: ModelSignature): { name: stri
   return { name: spec.name, tensor: tensorFromBlock(what, spec.datatype, shape, blocks, body.byteLength) };
 }
 
-/** The body is the one element itself, without a length before it. */
+/** The body is the single element itself, without a length before it. */
 function rawText(what: string, shape: Shape, body: Uint8Array): Tensor {
   if (shape.some((dimension) => dimension !== 1)) {
     throw invalid(
-      `a raw request for ${what} needs one BYTES element, the model declares [${shape.join(',')}]`,
+      `a raw request for ${what} needs one BYTES element; the model declares [${shape.join(',')}]`,
     );
   }
   return { datatype: 'BYTES', shape, data: [decodeText(what, 0, body)] };
@@ -42,7 +42,7 @@ function rawShape(what: string, spec: TensorSpec, declared: Shape, byteLength: n
   const free = declared.filter((dimension) => dimension === -1).length;
   if (free > 1) {
     throw invalid(
-      `a raw request for ${what} leaves ${free} dimensions of [${declared.join(',')}] open, at most 1 may be`,
+      `a raw request for ${what} leaves ${free} dimensions of [${declared.join(',')}] open; at most 1 may be`,
     );
   }
   const rowBytes = declared.reduce(
@@ -52,7 +52,7 @@ function rawShape(what: string, spec: TensorSpec, declared: Shape, byteLength: n
   if (free === 0) return declared;
   if (rowBytes === 0 || byteLength % rowBytes !== 0) {
     throw mismatch(
-      `the raw request has ${byteLength} bytes, ${what} of shape [${declared.join(',')}] wants a multiple of ${rowBytes}`,
+      `the raw request has ${byteLength} bytes; ${what} of shape [${declared.join(',')}] takes a multiple of ${rowBytes}`,
     );
   }
   return declared.map((dimension) => (dimension === -1 ? byteLength / rowBytes : dimension));

@@ -1,4 +1,4 @@
-/** Index, load and unload (Triton, extension_model_repository.md). */
+/** Requests and answers of the repository index, load and unload (Triton, extension_model_repository.md). */
 import { z } from 'zod';
 import { parseControlBody } from './envelope.ts';
 import { invalid, quote } from './fail.ts';
@@ -9,7 +9,7 @@ export interface RepositoryIndexEntry {
   readonly name: string;
   readonly version: string;
   readonly state: ModelState;
-  /** Why it is in that state; empty where there is nothing to say (MLServer sends it always, so do we). */
+  /** Why the model is in that state; may be empty (always sent, as MLServer does). */
   readonly reason: string;
 }
 
@@ -20,13 +20,13 @@ export interface RepositoryIndexOptions {
 
 const indexRequestSchema = z.object({ ready: z.boolean().nullish() });
 
-/** Body of `POST /v2/repository/index`; may be empty. @throws EdgewiseError `invalid_request` */
+/** Parses the body of `POST /v2/repository/index`; it may be empty. @throws EdgewiseError `invalid_request` */
 export function parseRepositoryIndexRequest(body: Uint8Array): RepositoryIndexOptions {
   const { ready } = parseControlBody(body, indexRequestSchema, 'the index request');
   return { ready: ready ?? false };
 }
 
-/** The answer: a bare array, of ready models only where the request says so. */
+/** Returns the answer: a bare array; only ready models if the request asks for that. */
 export function repositoryIndexBody(
   entries: readonly RepositoryIndexEntry[],
   options: RepositoryIndexOptions,
@@ -37,7 +37,7 @@ export function repositoryIndexBody(
 const controlRequestSchema = z.object({ parameters: z.record(z.string(), z.unknown()).nullish() });
 
 /**
- * Body of `POST /v2/repository/models/{name}/load`; may be empty.
+ * Checks the body of `POST /v2/repository/models/{name}/load`; it may be empty.
  *
  * @throws EdgewiseError `invalid_request` for any parameter: a model's config and files come from what was published.
  */
@@ -55,14 +55,14 @@ export interface UnloadOptions {
   readonly unloadDependents: boolean;
 }
 
-/** Body of `POST /v2/repository/models/{name}/unload`; may be empty. @throws EdgewiseError `invalid_request` */
+/** Parses the body of `POST /v2/repository/models/{name}/unload`; it may be empty. @throws EdgewiseError `invalid_request` */
 export function parseUnloadRequest(body: Uint8Array): UnloadOptions {
   const { parameters } = parseControlBody(body, controlRequestSchema, 'the unload request');
   let unloadDependents = false;
   for (const [name, value] of Object.entries(parameters ?? {})) {
     if (name !== 'unload_dependents' || typeof value !== 'boolean') {
       throw invalid(
-        `unload parameter ${quote(name)} is not usable, wanted only unload_dependents, true or false`,
+        `unload parameter ${quote(name)} is not usable; expected only unload_dependents, true or false`,
       );
     }
     unloadDependents = value;
@@ -70,7 +70,7 @@ export function parseUnloadRequest(body: Uint8Array): UnloadOptions {
   return { unloadDependents };
 }
 
-/** Answers of load and unload, as KServe gives them; Triton's are empty. */
+/** The answer to load, in KServe's form; Triton's is empty. */
 export function loadedBody(name: string): { readonly name: string; readonly load: true } {
   return { name, load: true };
 }

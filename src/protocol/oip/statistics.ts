@@ -1,6 +1,6 @@
-/** `GET /v2/models/stats` (Triton, extension_statistics.md): shapes, and a model's figures before its first request. */
+/** Types of `GET /v2/models/stats` (Triton, extension_statistics.md), and the figures of a model before its first request. */
 
-/** How often something happened and how many nanoseconds it took in all. */
+/** How often a stage ran, and the nanoseconds that it took in total. */
 export interface StatisticDuration {
   readonly count: number;
   readonly ns: number;
@@ -55,7 +55,7 @@ export function statisticsBody(models: readonly ModelStatistics[]): StatisticsBo
 
 const never: StatisticDuration = Object.freeze({ count: 0, ns: 0 });
 
-/** The figures of a model that has not been asked yet. */
+/** Returns the figures of a model that has had no request yet. */
 export function unusedModelStatistics(name: string, version: string): ModelStatistics {
   return {
     name,

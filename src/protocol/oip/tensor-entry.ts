@@ -1,4 +1,4 @@
-/** One element of `inputs` in a request or `outputs` in a response: name, shape, datatype and where the data is. */
+/** Parses an entry of `inputs` in a request or `outputs` in a response: name, shape, datatype, and inline or binary data. */
 import { EdgewiseError } from '../../errors.ts';
 import { type DataType, dataTypeNames, isDataType } from '../../tensor/datatype.ts';
 import { nearestDatatype } from '../../tensor/datatype-name.ts';
@@ -14,7 +14,7 @@ import { member } from './json-object.ts';
 import type { JsonText } from './json-text.ts';
 import { countParameter, parseParameters, refuseSharedMemory, scalarParameters } from './parameters.ts';
 
-/** The list that is parsed, and where. */
+/** The message that a list of tensors belongs to. */
 export interface TensorListSource {
   readonly key: 'inputs' | 'outputs';
   readonly json: JsonText;
@@ -22,20 +22,20 @@ export interface TensorListSource {
 }
 
 /**
- * The tensors of `list`, the member `source.key` of the parsed JSON, by name and in order.
+ * Parses the tensors of `list`, the member `source.key` of the parsed JSON, by name and in order.
  *
  * @throws EdgewiseError `invalid_request`, `shape_mismatch`, `unsupported_datatype`
  */
 export function parseTensorList(list: readonly unknown[], source: TensorListSource): Map<string, Tensor> {
   if (list.length > maxTensors) {
-    throw invalid(`${source.key} holds ${list.length} tensors, at most ${maxTensors} are accepted`);
+    throw invalid(`"${source.key}" holds ${list.length} tensors; at most ${maxTensors} are accepted`);
   }
   const tensors = new Map<string, Tensor>();
   let exact: unknown;
   for (let index = 0; index < list.length; index++) {
     const entry = list[index];
     const name = tensorName(entry, `${source.key}[${index}]`);
-    if (tensors.has(name)) throw invalid(`${source.key} holds ${quote(name)} twice`);
+    if (tensors.has(name)) throw invalid(`"${source.key}" lists ${quote(name)} twice`);
     const exactData = (): unknown => {
       exact ??= parseWithExactIntegers(source.json.text);
       return dataOf(exact, source.key, index);
@@ -45,12 +45,12 @@ export function parseTensorList(list: readonly unknown[], source: TensorListSour
   return tensors;
 }
 
-/** @throws EdgewiseError `invalid_request` when `entry` is no object with a usable name. */
+/** @throws EdgewiseError `invalid_request` if `entry` is not an object with a usable name. */
 export function tensorName(entry: unknown, place: string): string {
   const name = member(entry, 'name');
   if (typeof name !== 'string' || name === '' || name.length > maxTensorNameLength) {
     throw invalid(
-      `${place} has no name, wanted an object with a name of 1 to ${maxTensorNameLength} characters`,
+      `${place} has no usable name; expected an object with a "name" of 1 to ${maxTensorNameLength} characters`,
     );
   }
   return name;
@@ -74,20 +74,21 @@ function parseTensor(
   const data = member(entry, 'data') ?? undefined;
   if ((size === undefined) === (data === undefined)) {
     const given = size === undefined ? 'neither' : 'both';
-    throw invalid(`${what} has ${given} of data and binary_data_size, wanted exactly one`);
+    throw invalid(`${what} has ${given} of "data" and "binary_data_size"; expected exactly one`);
   }
   if (size !== undefined) return tensorFromBlock(what, datatype, shape, source.blocks, size);
   return tensorFromJson(what, datatype, shape, data, { exactData });
 }
 
 function parseDatatype(value: unknown, what: string): DataType {
-  if (typeof value !== 'string') throw invalid(`datatype of ${what} is ${describe(value)}, wanted a string`);
+  if (typeof value !== 'string')
+    throw invalid(`"datatype" of ${what} is ${describe(value)}; expected a string`);
   if (!isDataType(value)) {
     const near = nearestDatatype(value);
     const hint = near === undefined ? `expected one of ${dataTypeNames.join(', ')}` : `did you mean ${near}?`;
     throw new EdgewiseError(
       'unsupported_datatype',
-      `datatype of ${what} is ${quote(value)}, which is not supported; ${hint}`,
+      `"datatype" of ${what} is ${quote(value)}, which is not supported; ${hint}`,
     );
   }
   return value;
@@ -95,7 +96,7 @@ function parseDatatype(value: unknown, what: string): DataType {
 
 function parseShape(value: unknown, what: string): Shape {
   if (!isShapeList(value)) {
-    throw invalid(`shape of ${what} is not a list of whole numbers`);
+    throw invalid(`"shape" of ${what} is not an array of whole numbers`);
   }
   elementCount(value);
   return value;

@@ -1,14 +1,14 @@
-/** What one inference asks and answers (kserve/open-inference-protocol, inference_rest.md, "Inference"). */
+/** Requests and answers of one inference (kserve/open-inference-protocol, inference_rest.md, "Inference"). */
 import type { Tensor, TensorSpec } from '../../tensor/tensor.ts';
 
-/** Scalars by the specification; some clients send objects, so they may be any JSON. */
+/** Scalars in the specification; some clients send objects, so values may be any JSON. */
 export type Parameters = Readonly<Record<string, unknown>>;
 
 export interface RequestedOutput {
   readonly name: string;
-  /** Whether the answer carries it as a binary block; false unless the output's own `binary_data` says so. */
+  /** Whether the answer carries it as a binary block; false unless the output's own `binary_data` is true. */
   readonly binary: boolean;
-  /** Number of classes wanted (Triton's classification extension); absent for the plain tensor. */
+  /** Number of classes to return (Triton's classification extension); absent for the plain tensor. */
   readonly classification?: number;
 }
 
@@ -19,12 +19,12 @@ export interface InferRequest {
   readonly inputs: ReadonlyMap<string, Tensor>;
   /** Absent: all outputs of the model. Never empty. */
   readonly outputs?: readonly RequestedOutput[];
-  /** Whether outputs that are not listed come back in binary. */
+  /** Whether outputs that are not listed are returned in binary. */
   readonly binaryOutput: boolean;
 }
 
 export interface InferResponse {
-  /** Absent only from servers that follow the specification's own example. */
+  /** Absent only in answers of servers that follow the specification's own example. */
   readonly modelName?: string;
   readonly modelVersion?: string;
   readonly id?: string;
@@ -32,7 +32,7 @@ export interface InferResponse {
   readonly outputs: ReadonlyMap<string, Tensor>;
 }
 
-/** What parsing needs to know of the model: raw requests take their datatype and shape from it. */
+/** The parts of the model that parsing needs: raw requests take their datatype and shape from it. */
 export interface ModelSignature {
   readonly inputs: readonly TensorSpec[];
   /** 0: the first dimension is not a batch. */
@@ -43,7 +43,7 @@ export interface ModelSignature {
 export interface EncodedMessage {
   readonly body: Uint8Array<ArrayBuffer>;
   readonly contentType: 'application/json' | 'application/octet-stream';
-  /** Value of `Inference-Header-Content-Length`; absent when no tensor is binary. */
+  /** Value of `Inference-Header-Content-Length`; absent if no tensor is binary. */
   readonly headerLength?: string;
 }
 

@@ -104,7 +104,7 @@ describe('bare NaN and infinities', () => {
 
   it('stay out of the range that JSON numbers may not have', () => {
     expect(() => input({ datatype: 'FP64', shape: [2], data: '[NaN,1e999]' })).toThrow(
-      invalid('beyond the range of FP64'),
+      invalid('outside the range of FP64'),
     );
   });
 
@@ -146,7 +146,7 @@ describe('null in the data of a float', () => {
   it('is refused with what to write for NaN', () => {
     expect(() => input({ datatype: 'FP32', shape: [2], data: '[1,null]' })).toThrow(
       invalid(
-        'element 1 of input "x" is null, FP32 wants a number, "NaN", "Infinity" or "-Infinity" (write NaN, which some encoders turn into null, as "NaN")',
+        'element 1 of input "x" is null; FP32 takes a number, "NaN", "Infinity" or "-Infinity" (write NaN, which some encoders turn into null, as "NaN")',
       ),
     );
   });

@@ -40,18 +40,18 @@ describe('parseInferRequest()', () => {
   it.each([
     ['{"inputs":[', 'not valid JSON'],
     ['', 'not valid JSON'],
-    ['[]', 'an array, wanted a JSON object'],
+    ['[]', 'an array; expected a JSON object'],
     ['"text"', 'a string'],
-    ['{}', 'inputs is nothing'],
-    ['{"inputs":{}}', 'inputs is an object'],
-    ['{"inputs":[null]}', 'inputs[0] has no name'],
-    ['{"inputs":[{"name":""}]}', 'has no name'],
-    ['{"inputs":[{"name":"x"}]}', 'datatype of input "x" is nothing'],
-    ['{"inputs":[{"name":"x","datatype":7}]}', 'datatype of input "x" is 7'],
-    ['{"inputs":[{"name":"x","datatype":"FP32"}]}', 'shape of input "x"'],
-    [`{"inputs":[],"id":7}`, 'id is 7'],
-    [`{"inputs":[],"outputs":{}}`, 'outputs is an object'],
-    [`{"inputs":[],"outputs":[{}]}`, 'outputs[0] has no name'],
+    ['{}', '"inputs" is missing'],
+    ['{"inputs":{}}', '"inputs" is an object'],
+    ['{"inputs":[null]}', 'inputs[0] has no usable name'],
+    ['{"inputs":[{"name":""}]}', 'has no usable name'],
+    ['{"inputs":[{"name":"x"}]}', '"datatype" of input "x" is missing'],
+    ['{"inputs":[{"name":"x","datatype":7}]}', '"datatype" of input "x" is 7'],
+    ['{"inputs":[{"name":"x","datatype":"FP32"}]}', '"shape" of input "x"'],
+    [`{"inputs":[],"id":7}`, '"id" is 7'],
+    [`{"inputs":[],"outputs":{}}`, '"outputs" is an object'],
+    [`{"inputs":[],"outputs":[{}]}`, 'outputs[0] has no usable name'],
     [`{"inputs":[],"outputs":[{"name":"a"},{"name":"a"}]}`, '"a" twice'],
     [
       `{"inputs":[],"outputs":[{"name":"a","parameters":{"binary_data":1}}]}`,
@@ -59,7 +59,7 @@ describe('parseInferRequest()', () => {
     ],
     [`{"inputs":[],"outputs":[{"name":"a","parameters":{"classification":-1}}]}`, 'classification'],
     [`{"inputs":[],"outputs":[{"name":"a","parameters":{"classification":1.5}}]}`, 'classification'],
-    [`{"inputs":[],"parameters":[]}`, 'parameters of the request are an array'],
+    [`{"inputs":[],"parameters":[]}`, '"parameters" of the request is an array'],
     [`{"inputs":[],"parameters":{"triton_x":1}}`, 'reserved'],
     [`{"inputs":[],"parameters":{"sequence_id":7}}`, 'sequence'],
     [`{"inputs":[],"parameters":{"sequence_start":true}}`, 'sequence'],
@@ -152,7 +152,7 @@ describe('maxJsonBytes', () => {
     const text = JSON.stringify({ inputs: [] }).padEnd(120);
     expect(parse(text, [], { limits }).inputs.size).toBe(0);
     expect(() => parse(`${text} `, [], { limits })).toThrow(
-      code('too_large', 'has 121 bytes of JSON, at most 120 are accepted; tensors can be sent in binary'),
+      code('too_large', 'has 121 bytes of JSON; at most 120 are accepted. Tensors can be sent in binary'),
     );
     const noText = new Array(121).fill(0xff);
     expect(() => parse('', noText, { limits, headerLength: '121' })).toThrow(code('too_large'));

@@ -144,7 +144,7 @@ describe('encodeInferResponse()', () => {
     expect(encode({ y: fp32(...new Array(100).fill(1)) }, options).blocks).toHaveLength(400);
     expect(() => encode({ y: fp32(...new Array(250).fill(1)) }, options)).toThrow(code('too_large'));
     expect(() => encode({ y: fp32(...new Array(251).fill(1)) }, options)).toThrow(
-      code('too_large', 'the binary outputs take 1004 bytes, a body has at most 1000'),
+      code('too_large', 'the binary outputs take 1004 bytes; a body may have at most 1000'),
     );
   });
 

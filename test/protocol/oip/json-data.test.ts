@@ -37,7 +37,7 @@ describe('data of an input', () => {
     expect(input({ datatype: 'FP32', shape: [], data: [5] })).toEqual(scalar);
     expect(input({ datatype: 'FP32', shape: [], data: 5 })).toEqual(scalar);
     expect(() => input({ datatype: 'FP32', shape: [1], data: 5 })).toThrow(
-      code('invalid_request', 'wanted an array'),
+      code('invalid_request', 'expected an array'),
     );
   });
 
