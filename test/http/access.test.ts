@@ -30,12 +30,12 @@ describe('callers', () => {
     service = await withModels({ EDGEWISE_OPEN_MODELS: 'open, acme/*' });
   });
 
-  it('without a key reach what is open', async () => {
+  it('without a key may use open models', async () => {
     expect((await service.fetch('/v2/models/open/infer', infer())).status).toBe(200);
     expect((await service.fetch('/v2/models/acme%2Ffree/infer', infer())).status).toBe(200);
   });
 
-  it('without a key are refused what is not, whether it exists or not', async () => {
+  it('without a key are refused other models, whether or not they exist', async () => {
     for (const path of ['/v2/models/closed/infer', '/v2/models/nothing/infer']) {
       const answer = await service.fetch(path, infer());
       expect(answer.status).toBe(401);
@@ -46,7 +46,7 @@ describe('callers', () => {
     expect((await service.fetch('/v2/models/closed/ready')).status).toBe(401);
   });
 
-  it('without a key see only what is open', async () => {
+  it('without a key see only open models', async () => {
     const names = await (await service.fetch('/v2/models')).json();
     expect(names).toEqual({ models: ['acme/free', 'open'] });
     const index = await (await service.fetch('/v2/repository/index', { method: 'POST' })).json();
@@ -63,13 +63,13 @@ describe('callers', () => {
     }
   });
 
-  it('with a key reach everything but the admin routes', async () => {
+  it('with a key reach every route but the admin routes', async () => {
     expect((await service.fetch('/v2/models/closed/infer', infer(bearer(callerKey)))).status).toBe(200);
     const refused = await service.fetch('/admin/models', { headers: bearer(callerKey) });
     expect([refused.status, refused.headers.get('Edgewise-Error')]).toEqual([403, 'forbidden']);
   });
 
-  it('with a key that nobody was given are refused even what is open', async () => {
+  it('with an unknown key are refused even open models', async () => {
     for (const authorization of ['Bearer wrong', 'Basic dTpw', 'Bearer', `Bearer ${'x'.repeat(2000)}`]) {
       expect((await service.fetch('/v2/models/open/infer', infer({ authorization }))).status).toBe(401);
     }
@@ -77,7 +77,7 @@ describe('callers', () => {
 });
 
 describe('admin routes', () => {
-  it('want the admin key', async () => {
+  it('need the admin key', async () => {
     const service = await testService();
     expect((await service.fetch('/admin/models')).status).toBe(401);
     expect((await service.fetch('/admin/models', { headers: bearer(adminKey) })).status).toBe(200);
@@ -86,7 +86,7 @@ describe('admin routes', () => {
     expect((await service.fetch('/v2/repository/models/x/unload', load)).status).toBe(401);
   });
 
-  it('are off where no admin key is configured', async () => {
+  it('are off if no admin key is configured', async () => {
     const service = await testService();
     const settings = { ...service.services.settings, adminKeyHash: undefined };
     const { createApp } = await import('../../src/http/app.ts');

@@ -16,7 +16,7 @@ const wish = { model: 'nobody', text: licenceDigest, by: 'Ada' };
 const reading = [
   ['GET', '/v1/export', undefined, 200],
   ['GET', '/v1/acceptances', undefined, 200],
-  // A month before the grant: what is wanted here is whether it is asked.
+  // A month before the grant: the test is about whether it is asked for.
   ['GET', '/v1/grants/g1/statements/2020-01', undefined, 400],
   ['GET', '/v1/grants/none/statements/2020-01', undefined, 404],
 ] as const;
@@ -57,8 +57,8 @@ describe('the scope account', () => {
     for (const [method, path, document] of refused) {
       const answer = await ask(method, path, text, document);
       expect([answer.status, answer.error], path).toEqual([403, 'forbidden']);
-      const wanted = method === 'GET' ? 'read' : 'manage';
-      expect(answer.text).toContain(`edgewise key create <tenant> --account ${wanted}`);
+      const expected = method === 'GET' ? 'read' : 'manage';
+      expect(answer.text).toContain(`edgewise key create <tenant> --account ${expected}`);
       expect(answer.text).toContain(`has the scope account \\"${account}\\"`);
     }
   });

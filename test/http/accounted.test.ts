@@ -51,7 +51,7 @@ async function receiptOf(service: TestService, answer: Response): Promise<Receip
 }
 
 describe('an answer', () => {
-  it('carries a receipt that says by whom, which model, where, and commits to what went in and out', async () => {
+  it('carries a receipt that names the caller, the model and the tier, and commits to inputs and outputs', async () => {
     const service = await serviceWith();
     const answer = await service.fetch('/v2/models/echo/infer', { ...request, headers: bearer(callerKey) });
     expect(answer.status).toBe(200);
@@ -75,7 +75,7 @@ describe('an answer', () => {
     expect(await opens(outputs?.commitment ?? '', other, 'inputs', tensors('x'))).toBe(false);
   });
 
-  it('has a salt of its own, so that equal requests cannot be told', async () => {
+  it('has its own salt, so that equal requests cannot be recognised', async () => {
     const service = await serviceWith();
     const [one, two] = [
       await service.fetch('/v2/models/echo/infer', request),
@@ -87,7 +87,7 @@ describe('an answer', () => {
     expect(first.data?.inputs.commitment).not.toBe(second.data?.inputs.commitment);
   });
 
-  it('comes with the proof that its receipt is in the log, where the caller waits for it', async () => {
+  it('comes with the inclusion proof of its receipt if the caller asks for that', async () => {
     const service = await serviceWith();
     const answer = await service.fetch('/v2/models/echo/infer', {
       ...request,
@@ -109,7 +109,7 @@ describe('an answer', () => {
     expect(proven).toMatchObject({ index: 0, origin: 'log.edgewise.test/receipts' });
   });
 
-  it('does what its terms ask: it names the creator, and says that a machine made it', async () => {
+  it('fulfils the duties of its terms: names the creator, and says that a machine made it', async () => {
     const service = await serviceWith({
       terms: termsOf({ duties: ['attribute', 'ai-label'], attribution: 'Built with Écho' }),
     });
@@ -122,8 +122,8 @@ describe('an answer', () => {
   });
 });
 
-describe('a refusal at the gate', () => {
-  it('names the missing right, where it can be had, and carries a receipt', async () => {
+describe('a refusal by governance', () => {
+  it('names the missing right and where to get it, and carries a receipt', async () => {
     const service = await serviceWith({ terms: termsOf({ purposes: { permit: ['research'], deny: [] } }) });
     const answer = await service.fetch('/v2/models/echo/infer', {
       ...request,
@@ -150,7 +150,7 @@ describe('a refusal at the gate', () => {
     expect(engine.memory().usedBytes).toBe(0);
   });
 
-  it('stops a model that its operator has stopped', async () => {
+  it('is given for a model that its operator has stopped', async () => {
     const service = await serviceWith();
     await service.services.governance?.stops.stop('echo', 'it is being looked into');
     const answer = await service.fetch('/v2/models/echo/infer', request);
@@ -172,21 +172,21 @@ describe('a grant', () => {
     return (await admin('/acme/grants?force=true', { assigner: 'Creator', model: 'echo', ...own })).json();
   };
 
-  it('is under the quota and the royalty of the terms, unless it says otherwise', async () => {
+  it('has the quota and the royalty of the terms unless it sets its own', async () => {
     const service = await serviceWith({ terms });
     expect(await given(service, {})).toMatchObject({ quota: terms.quota, royalty });
     const quota = { units: 9, per: 'day' };
     expect(await given(service, { quota })).toMatchObject({ quota, royalty });
   });
 
-  it('may be for a model that is not published yet', async () => {
+  it('can be made for a model that is not published yet', async () => {
     const service = await serviceWith({ terms });
     expect(await given(service, { model: 'later' })).not.toHaveProperty('quota');
   });
 });
 
 describe('a quota', () => {
-  it('gives 200 parallel calls exactly the 100 answers that it has', async () => {
+  it('of 100 units gives 200 parallel calls exactly 100 answers', async () => {
     const variables = { EDGEWISE_MAX_QUEUE_PER_MODEL: '200', EDGEWISE_MAX_IN_FLIGHT: '200' };
     const terms = termsOf({ quota: { units: 100, per: 'month' } });
     const service = await serviceWith({ maxBatchSize: 0, terms }, { variables });
@@ -207,7 +207,7 @@ describe('a quota', () => {
     }
   });
 
-  it('counts rows, says what is left, and refuses a batch that it does not have whole', async () => {
+  it('counts rows, reports what is left, and refuses a batch that it cannot cover whole', async () => {
     const service = await serviceWith({ terms: termsOf({ quota: { units: 7, per: 'total' } }) });
     const first = await service.fetch('/v2/models/echo/infer', request);
     expect(first.headers.get('ratelimit')).toContain('"quota";r=4');
@@ -221,7 +221,7 @@ describe('a quota', () => {
     });
   });
 
-  it('charges nothing for a run that failed here', async () => {
+  it('charges nothing for a failed run', async () => {
     const service = await serviceWith({ terms: termsOf({ quota: { units: 3, per: 'total' } }) });
     const { pool } = service.services;
     const run = pool.run.bind(pool);

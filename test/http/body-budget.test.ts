@@ -49,7 +49,7 @@ async function settle(): Promise<void> {
 }
 
 describe('the budget of all bodies', () => {
-  it('refuses a declared body that does not fit beside others, before any of it is read', async () => {
+  it('refuses a declared body that does not fit beside the others before reading it', async () => {
     const bodies = testBodies({ maxBytes: 2 * mebibyte });
     await readWhole(post(new Uint8Array(mebibyte), declared(mebibyte)), wide, testReading(bodies));
     const second = typed();
@@ -58,7 +58,7 @@ describe('the budget of all bodies', () => {
     expect(bodies.budget.heldBytes).toBe(mebibyte);
   });
 
-  it('is taken from as the pieces of a body without a length come', async () => {
+  it('shrinks with each piece of a body without a length', async () => {
     const bodies = testBodies({ maxBytes: 2 * mebibyte });
     await readWhole(post(new Uint8Array(mebibyte), declared(mebibyte)), wide, testReading(bodies));
     const second = typed();
@@ -71,7 +71,7 @@ describe('the budget of all bodies', () => {
     expect(second.cancelled()).toEqual(overloaded);
   });
 
-  it('counts what a compressed body inflates to, and then that alone', async () => {
+  it('counts a compressed body and its inflated form while it inflates, then the inflated form alone', async () => {
     const bodies = testBodies({ maxBytes: 2 * mebibyte });
     await readWhole(post(new Uint8Array(mebibyte), declared(mebibyte)), wide, testReading(bodies));
     const gzip = (bytes: number) => {
@@ -85,7 +85,7 @@ describe('the budget of all bodies', () => {
     await expect(readWhole(gzip(8 * mebibyte), wide, testReading(bodies))).rejects.toThrow(overloaded);
   });
 
-  it('gives nothing to a body over its own limit', async () => {
+  it('gives no memory to a body over its own limit', async () => {
     const bodies = testBodies();
     await readWhole(post(typed().stream, declared(17 * mebibyte)), wide, testReading(bodies));
     expect(bodies.budget.heldBytes).toBe(0);
@@ -109,7 +109,7 @@ describe('the least pace of an upload', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('cuts off a body without a length that stops, and one that drips', async () => {
+  it('cuts off a body without a length that stops or drips', async () => {
     const clock = new ManualClock();
     const upload = typed();
     const reading = readWhole(post(upload.stream), wide, testReading(testBodies({ clock })));
@@ -123,7 +123,7 @@ describe('the least pace of an upload', () => {
     expect(upload.cancelled()).toEqual(tooSlow);
   });
 
-  it('lets a body take its time that keeps to it', async () => {
+  it('accepts a slow body that keeps the least pace', async () => {
     const clock = new ManualClock();
     const upload = typed();
     const reading = readWhole(
@@ -141,7 +141,7 @@ describe('the least pace of an upload', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('leaves no timer behind a body that arrived or broke off', async () => {
+  it('leaves no timer behind after a body arrived or broke off', async () => {
     const clock = new ManualClock();
     const bodies = testBodies({ clock });
     for (const bytes of [10, mebibyte]) {
@@ -154,7 +154,7 @@ describe('the least pace of an upload', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('says how many bytes came of a body that ended early', async () => {
+  it('reports how many bytes arrived of a body that ended early', async () => {
     const upload = typed();
     const reading = readWhole(post(upload.stream, declared(mebibyte)), wide, testReading());
     upload.send(5);
@@ -163,7 +163,7 @@ describe('the least pace of an upload', () => {
   });
 });
 
-describe('a body that goes on to an origin as it comes', () => {
+describe('an upload to an origin', () => {
   const options = { maxBytes: mebibyte, pace: { windowMs: 10_000, minBytesPerSecond: 16_384 } };
 
   function start(upload: ReturnType<typeof typed>, clock = new ManualClock()) {
@@ -183,7 +183,7 @@ describe('a body that goes on to an origin as it comes', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('ends as the fault of a caller who stops, and not while the origin does not read', async () => {
+  it("ends as the caller's fault when the caller stops, but not while the origin does not read", async () => {
     const upload = typed();
     const { clock, read, started } = start(upload);
     upload.send(3);
@@ -196,7 +196,7 @@ describe('a body that goes on to an origin as it comes', () => {
     expect(started.fault).toEqual(tooSlow);
   });
 
-  it('ends when the caller has used up the time for all of it', async () => {
+  it('ends when the caller has used up the time for the whole body', async () => {
     const upload = typed();
     const { clock, read, started } = start(upload);
     started.limitTo(24_000);
@@ -213,7 +213,7 @@ describe('a body that goes on to an origin as it comes', () => {
     await late;
   });
 
-  it('ends as the fault of a caller who sends too much or breaks off', async () => {
+  it("ends as the caller's fault when the caller sends too much or breaks off", async () => {
     const large = typed();
     const first = start(large);
     large.send(mebibyte + 1);

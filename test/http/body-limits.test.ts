@@ -140,13 +140,13 @@ const forms: [name: string, form: Form, fits: number][] = [
 ];
 
 describe.each(forms)('%s', (_, form, fits) => {
-  it('is read here up to its limit, and beyond it at an origin', async () => {
+  it('is read here up to its limit, and sent to an origin beyond it', async () => {
     expect(await outcome(withOrigin, form(fits - 1))).toBe('200 edge');
     expect(await outcome(withOrigin, form(fits))).toBe('200 edge');
     expect(await outcome(withOrigin, form(fits + 1))).toBe('200 origin');
   });
 
-  it('is refused beyond its limit where there is no origin', async () => {
+  it('is refused beyond its limit if there is no origin', async () => {
     expect(await outcome(alone, form(fits - 1))).toBe('200 edge');
     expect(await outcome(alone, form(fits))).toBe('200 edge');
     expect(await outcome(alone, form(fits + 1))).toBe('413 too_large');
@@ -159,7 +159,7 @@ describe.each([
   ['binary tensors with a length', binary],
   ['binary tensors without a length', undeclared(binary)],
 ] as [string, Form][])('%s that goes to an origin', (_, form) => {
-  it('is refused beyond what is sent on, as all that is larger', async () => {
+  it('is refused beyond the limit for streams', async () => {
     expect(await outcome(withOrigin, form(limits.streamed - 1))).toBe('200 origin');
     expect(await outcome(withOrigin, form(limits.streamed))).toBe('200 origin');
     expect(await outcome(withOrigin, form(limits.streamed + 1))).toBe('413 too_large');
@@ -174,13 +174,13 @@ describe('a body that is too large', () => {
     return answer.text();
   }
 
-  it('hears the size, the limit, its key, and that binary tensors may have more', async () => {
+  it('is refused with its size, the limit, its key, and the hint that binary tensors may be larger', async () => {
     expect(await message(alone, json(limits.json + 1))).toContain(
       'the body has 1048577 bytes, at most 1048576 bytes of JSON are accepted (EDGEWISE_MAX_JSON_MIB): this server has no origin that takes larger bodies; send the tensors in binary (Inference-Header-Content-Length), of which 2097152 bytes are accepted, or send less at once: fewer rows, a smaller picture',
     );
   });
 
-  it('hears of the body limit when it is binary, and of the JSON part when that is too large', async () => {
+  it('is refused with the body limit if it is binary, and with the JSON limit if its JSON part is too large', async () => {
     expect(await message(alone, binary(limits.body + 1))).toContain(
       'the body has 2097153 bytes, at most 2097152 bytes are accepted (EDGEWISE_MAX_BODY_MIB)',
     );
@@ -189,13 +189,13 @@ describe('a body that is too large', () => {
     );
   });
 
-  it('hears of gzip and of the limit for streams when an origin could take no more', async () => {
+  it('is refused with the limit for streams and the hint to use gzip if it is too large for an origin', async () => {
     const text = await message(withOrigin, json(limits.streamed + 1));
     expect(text).toContain('at most 4194304 bytes are accepted (EDGEWISE_MAX_STREAMED_MIB)');
     expect(text).toContain('compress the body (Content-Encoding: gzip)');
   });
 
-  it('hears that the model is for the edge only, or that it asked for the edge', async () => {
+  it('is refused with the reason that the model is for the edge only, or that the request asks for the edge', async () => {
     const pinned = await edge([originEndpoint()], { tier: 'edge' });
     expect(await message(pinned, json(limits.json + 1))).toContain(
       'the model is published for the edge only',
@@ -205,7 +205,7 @@ describe('a body that is too large', () => {
     expect(await message(withOrigin, wished)).toContain('Edgewise-Tier asks for the edge');
   });
 
-  it('is not read when it says its length', async () => {
+  it('is not read if its length is declared', async () => {
     let pulled = 0;
     const stream = new ReadableStream<Uint8Array>(
       {
@@ -226,7 +226,7 @@ describe('a body that is too large', () => {
     expect(pulled).toBe(0);
   });
 
-  it('of a header length beyond the body is answered as wrong, not as too large', async () => {
+  it('with a header length beyond the body is invalid, not too large', async () => {
     const { body } = json(300);
     const headers = { 'Content-Length': '300', [headerLengthName]: String(limits.json + 1) };
     expect(await outcome(withOrigin, { body, headers })).toBe('400 invalid_request');

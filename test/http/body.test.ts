@@ -28,8 +28,8 @@ async function readBody(request: Request, limits: BodyLimits): Promise<Uint8Arra
   throw tooLarge(read);
 }
 
-function code(wanted: string): unknown {
-  return expect.objectContaining({ code: wanted });
+function code(expected: string): unknown {
+  return expect.objectContaining({ code: expected });
 }
 
 /** A stream that notes how many chunks were asked for. */
@@ -49,14 +49,14 @@ function counted(chunks: number, chunkBytes: number): { stream: ReadableStream; 
 }
 
 describe('readBody()', () => {
-  it('gives the bytes of a body with and without a length', async () => {
+  it('returns the bytes of a body with or without a length', async () => {
     const body = Uint8Array.of(1, 2, 3);
     expect(await readBody(post(body), limits)).toEqual(body);
     expect(await readBody(post(body, { contentLength: 3 }), limits)).toEqual(body);
     expect(await readBody(post(null), limits)).toEqual(new Uint8Array(0));
   });
 
-  it('gives a body of one chunk back without a copy', async () => {
+  it('returns a body of one chunk without a copy', async () => {
     const chunk = Uint8Array.of(5, 6);
     const stream = new ReadableStream({
       start(controller) {
@@ -67,13 +67,13 @@ describe('readBody()', () => {
     expect(await readBody(post(stream), limits)).toBe(chunk);
   });
 
-  it('refuses a Content-Length over the limit before it reads', async () => {
+  it('refuses a Content-Length over the limit before reading', async () => {
     const { stream, pulled } = counted(1, 10);
     await expect(readBody(post(stream, { contentLength: 1001 }), limits)).rejects.toThrow(code('too_large'));
     expect(pulled()).toBe(0);
   });
 
-  it('takes a body of exactly the limit and refuses one byte more', async () => {
+  it('accepts a body of exactly the limit and refuses one more byte', async () => {
     expect(await readBody(post(counted(10, 100).stream), limits)).toHaveLength(1000);
     await expect(readBody(post(counted(1, 1001).stream), limits)).rejects.toThrow(code('too_large'));
     const lying = post(new Uint8Array(1001), { contentLength: 5 });
@@ -86,7 +86,7 @@ describe('readBody()', () => {
     expect(pulled()).toBeLessThan(13);
   });
 
-  it('says invalid_request when the body breaks off', async () => {
+  it('throws invalid_request when the body breaks off', async () => {
     const stream = new ReadableStream({
       pull(controller) {
         controller.error(new Error('gone'));
@@ -111,7 +111,7 @@ describe('readBody()', () => {
     ['gzip', gzipSync],
     ['deflate', deflateSync],
     ['deflate', deflateRawSync],
-  ])('gives back any bytes that were compressed with %s', async (encoding, compress) => {
+  ])('returns any bytes that were compressed with %s', async (encoding, compress) => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 60_000 }), async (plain) => {
         const request = post(new Uint8Array(compress(plain)), { encoding });
@@ -122,7 +122,7 @@ describe('readBody()', () => {
     );
   });
 
-  it('leaves an identity-encoded body alone', async () => {
+  it('leaves an identity-encoded body as it is', async () => {
     expect(await readBody(post(Uint8Array.of(9), { encoding: 'identity' }), limits)).toEqual(
       Uint8Array.of(9),
     );
@@ -141,7 +141,7 @@ describe('readBody()', () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(18 * 2 ** 20);
   });
 
-  it('holds the decompressed size to its own limit, exactly', async () => {
+  it('limits the decompressed size exactly', async () => {
     const bytes = new Uint8Array(gzipSync(new Uint8Array(100_000)));
     expect(await readBody(post(bytes, { encoding: 'gzip' }), limits)).toHaveLength(100_000);
     const less = { ...limits, maxDecompressedBytes: 99_999 };
@@ -156,7 +156,7 @@ describe('readBody()', () => {
     ['not gzip at all', Uint8Array.of(1, 2, 3, 4)],
     ['a header alone', compressed.subarray(0, 10)],
     ['followed by junk', Uint8Array.of(...compressed, 1, 2, 3)],
-  ])('says invalid_request for gzip data that is %s', async (_, bytes) => {
+  ])('throws invalid_request for gzip data that is %s', async (_, bytes) => {
     const request = post(new Uint8Array(bytes), { encoding: 'gzip' });
     await expect(readBody(request, limits)).rejects.toThrow(code('invalid_request'));
   });

@@ -47,7 +47,7 @@ describe.each(['edge', 'origin'] as const)('values within bounds at the %s', (ti
   });
 });
 
-describe('a model whose cost nothing bounds', () => {
+describe('a model of unbounded cost', () => {
   let service: TestService;
   beforeAll(async () => {
     service = await testService();
@@ -60,7 +60,7 @@ describe('a model whose cost nothing bounds', () => {
     await publishTiny(service, sized, makes('found', false));
   });
 
-  it('does not run at the edge if it was published before that was looked at', async () => {
+  it('does not run at the edge if it was published before a push checked its bounds', async () => {
     const first = await infer(service, 'old', 'size', 2);
     expect([first.status, first.headers.get('Edgewise-Error')]).toEqual([503, 'model_not_ready']);
     expect(await first.text()).toMatch(/compute without end.*push it as a new version/);
@@ -68,18 +68,18 @@ describe('a model whose cost nothing bounds', () => {
     expect([second.status, second.headers.get('Edgewise-Error')]).toEqual([503, 'origin_unavailable']);
   });
 
-  it('runs there if its shapes or the bounds of its values bound it', async () => {
+  it('runs at the edge if its shapes or the bounds of its values limit the cost', async () => {
     expect((await infer(service, 'echo', 'x', 2)).status).toBe(200);
     expect((await infer(service, 'old-bounded', 'size', 2)).status).toBe(200);
     expect((await infer(service, 'old-bounded', 'size', 10)).status).toBe(400);
   });
 
-  it('does not run there if its push found it', async () => {
+  it('does not run at the edge if its push found the cost unbounded', async () => {
     const answer = await infer(service, 'found', 'size', 2);
     expect([answer.status, answer.headers.get('Edgewise-Error')]).toEqual([503, 'origin_unavailable']);
   });
 
-  it('runs at an origin all the same', async () => {
+  it('runs at an origin', async () => {
     const origin = await testService({ tier: 'origin' });
     await publishTiny(origin, sized, makes('old', undefined));
     expect((await infer(origin, 'old', 'size', 2)).status).toBe(200);

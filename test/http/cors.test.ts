@@ -48,7 +48,7 @@ function preflight(path: string, method: string, origin = page): Promise<Respons
 const listOf = (header: string | null): string[] => (header ?? '').split(',').map((item) => item.trim());
 
 describe('a preflight', () => {
-  it('permits the method and every header of ours on each route', async () => {
+  it('permits the method and every Edgewise header on each route', async () => {
     const routes = new Map<string, string>();
     for (const { method, path } of createApp(service.services).routes) {
       if (method !== 'ALL') routes.set(`${method} ${path.replace(/:(\w+)(\{[^}]*\})?/g, '$1')}`, method);
@@ -68,7 +68,7 @@ describe('a preflight', () => {
     expect((await preflight('/admin/tenants', 'POST')).status).toBe(204);
   });
 
-  it('permits nothing to a page of another origin', async () => {
+  it('permits nothing to a page of an unlisted origin', async () => {
     const answer = await preflight('/v2/models/echo/infer', 'POST', 'https://other.example');
     expect(answer.headers.get('Access-Control-Allow-Origin')).toBeNull();
   });
@@ -125,7 +125,7 @@ describe('an answer to a page', () => {
     ],
     ['the terms of a model', '/v1/models/echo/terms', {}, 200],
     ['the list of models', '/admin/models', { headers: bearer(adminKey) }, 200],
-  ])('shows all its headers: %s', async (_, path, init, status) => {
+  ])('exposes all its headers: %s', async (_, path, init, status) => {
     const headers = { ...init.headers, Origin: page } as Record<string, string>;
     const answer = await service.fetch(path, { ...init, headers });
     expect(answer.status).toBe(status);

@@ -10,7 +10,7 @@ const signature = { inputs: [spec('x')], outputs: [spec('y')] };
 const body = JSON.stringify({ inputs: [{ ...spec('x'), shape: [2], data: [1, 2] }] });
 
 describe('a model for one country', () => {
-  it('is not opened by headers, of whatever proxy', async () => {
+  it('is not opened by the headers of any proxy', async () => {
     const service = await testService({ engine: createFakeEngine() });
     await publishTiny(service, fakeGraph({ op: 'identity', ...signature }), {
       name: 'acme/local',

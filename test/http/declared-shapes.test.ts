@@ -75,7 +75,7 @@ async function ask(name: string, tier: 'edge' | 'origin', rows: number): Promise
   return ((await answer.json()) as { readonly outputs: unknown }).outputs;
 }
 
-describe('a model whose graph declares other shapes than the runtime gives', () => {
+describe('a model whose graph declares other shapes than the runtime returns', () => {
   it.each(['declared', 'measured'])(
     'answers alike at both tiers, published with shapes as %s',
     async (name) => {
@@ -94,7 +94,7 @@ describe('a model whose graph declares other shapes than the runtime gives', () 
     },
   );
 
-  it('has the measured shapes in its metadata, free where they vary', async () => {
+  it('has the measured shapes in its metadata, with free dimensions where they vary', async () => {
     const answer = await edge.fetch('/v2/models/measured');
     expect(await answer.json()).toMatchObject({
       outputs: [

@@ -15,14 +15,14 @@ describe('toHttpError()', () => {
     expect([...documented.keys()].sort()).toEqual([...errorCodes].sort());
   });
 
-  it('says nothing of the inside when the failure is ours', () => {
+  it('hides internal details of a server error', () => {
     const { message, status } = toHttpError(new Error('cannot reach 10.0.0.7: secret'));
     expect(status).toBe(500);
     expect(message).not.toContain('10.0.0.7');
     expect(toHttpError(new EdgewiseError('digest_mismatch', 'blob abc in kv')).message).not.toContain('kv');
   });
 
-  it('gives whoever may try again a whole number of seconds', () => {
+  it('gives a whole number of seconds for every retryable error', () => {
     expect(
       toHttpError(new EdgewiseError('overloaded', 'busy', { retryAfterSeconds: 1.2 })).headers['Retry-After'],
     ).toBe('2');
@@ -30,7 +30,7 @@ describe('toHttpError()', () => {
     expect(toHttpError(new EdgewiseError('invalid_request', 'no')).headers['Retry-After']).toBeUndefined();
   });
 
-  it('answers the protocol with exactly an error and the code in a header', async () => {
+  it('answers with an error field alone and the code in a header', async () => {
     const answer = oipErrorResponse(new EdgewiseError('model_not_found', 'model "x" is not published here'));
     expect(answer.status).toBe(404);
     expect(answer.headers.get('Edgewise-Error')).toBe('model_not_found');

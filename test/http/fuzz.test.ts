@@ -98,7 +98,7 @@ describe('every route', () => {
     );
   });
 
-  it('still serves after all that', async () => {
+  it('still answers afterwards', async () => {
     // Requests with the admin key may have removed or unloaded it.
     await publishEcho();
     await service.fetch('/v2/repository/models/echo/load', { method: 'POST', headers: bearer(adminKey) });

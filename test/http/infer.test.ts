@@ -43,7 +43,7 @@ async function refusal(answer: Response | Promise<Response>) {
 }
 
 describe('POST /v2/models/{name}/infer', () => {
-  it('answers and says what happened', async () => {
+  it('answers, and says where and how', async () => {
     const answer = await service.fetch('/v2/models/echo/infer', request({ id: 'mine' }));
     expect(answer.status).toBe(200);
     expect(await answer.json()).toEqual({
@@ -60,7 +60,7 @@ describe('POST /v2/models/{name}/infer', () => {
     );
   });
 
-  it('names the request and goes on with its trace', async () => {
+  it('returns the request id and continues the trace', async () => {
     const traceId = '0af7651916cd43dd8448eb211c80319c';
     const answer = await service.fetch('/v2/models/echo/infer', {
       ...request(),
@@ -72,7 +72,7 @@ describe('POST /v2/models/{name}/infer', () => {
     expect(odd.headers.get('X-Request-Id')).toMatch(/^[0-9a-f]{32}$/);
   });
 
-  it('follows the wish for a tier, and says when it cannot', async () => {
+  it('runs in the tier that the caller asks for, or says why it cannot', async () => {
     const wish = (tier: string) =>
       service.fetch('/v2/models/echo/infer', { ...request(), headers: { 'Edgewise-Tier': tier } });
     expect((await wish('edge')).headers.get('Edgewise-Reason')).toBe('caller-wish');
@@ -80,7 +80,7 @@ describe('POST /v2/models/{name}/infer', () => {
     expect(await refusal(wish('moon'))).toEqual([400, 'invalid_request']);
   });
 
-  it('refuses a model for the origin, with a time to come back', async () => {
+  it('refuses a model for the origin with a Retry-After', async () => {
     await publishTiny(service, graph, {
       name: 'large',
       ...signature,
@@ -144,7 +144,7 @@ describe('POST /v2/models/{name}/infer', () => {
     ]);
   });
 
-  it('serves versions by number and by alias, and the stable one where none is named', async () => {
+  it('serves versions by number and by alias, and stable by default', async () => {
     const name = 'acme/two';
     await publishTiny(service, graph, { name, ...signature, version: '1' }, ['stable']);
     await publishTiny(service, graph, { name, ...signature, version: '2' }, ['canary']);
@@ -168,7 +168,7 @@ describe('POST /v2/models/{name}/infer', () => {
     expect(await answered('')).toBe('2');
   });
 
-  it('counts what was asked', async () => {
+  it('counts requests in the statistics', async () => {
     const before = await statistics();
     await service.fetch('/v2/models/echo/infer', request());
     await service.fetch('/v2/models/echo/infer', { method: 'POST', body: '{' });
@@ -180,7 +180,7 @@ describe('POST /v2/models/{name}/infer', () => {
 });
 
 describe('GET /v2', () => {
-  it('tells what the server is, with and without a slash at the end', async () => {
+  it('describes the server, with and without a trailing slash', async () => {
     for (const path of ['/v2', '/v2/']) {
       const answer = await service.fetch(path);
       expect(answer.status).toBe(200);
@@ -193,7 +193,7 @@ describe('GET /v2', () => {
 });
 
 describe('statistics', () => {
-  it('count no time that the caller took to send the body', async () => {
+  it('exclude the time that the caller took to send the body', async () => {
     const clock = new ManualClock();
     const timed = await testService({ clock });
     await publishTiny(timed, graph, { name: 'echo', ...signature });
@@ -221,7 +221,7 @@ describe('statistics', () => {
     expect(answer.headers.get('Server-Timing')).toContain('parse;dur=0,');
   });
 
-  it('of all models list those that nobody asked yet', async () => {
+  it('of all models include models without a request', async () => {
     await publishTiny(service, graph, { name: 'unasked', ...signature });
     const body = await (await service.fetch('/v2/models/stats')).json();
     expect(body).toMatchObject({
@@ -256,7 +256,7 @@ describe('load and unload', () => {
     expect((await service.fetch('/v2/models/switched/infer', request())).status).toBe(200);
   });
 
-  it('hide neither the terms of an unloaded model nor its files nor its statistics', async () => {
+  it('keep the terms, the files and the statistics of an unloaded model visible', async () => {
     const terms = termsOf({ weightsMayLeave: true });
     await publishTiny(service, graph, { name: 'put-away', ...signature, terms });
     expect((await service.fetch('/v2/models/put-away/infer', request())).status).toBe(200);
@@ -270,13 +270,13 @@ describe('load and unload', () => {
     expect((await service.fetch('/v2/models/put-away')).status).toBe(503);
   });
 
-  it('refuse a model that is not there', async () => {
+  it('refuse an unknown model', async () => {
     expect(await refusal(control('nothing', 'load'))).toEqual([404, 'model_not_found']);
   });
 });
 
 describe('logs', () => {
-  it('say nothing of what was asked or answered', async () => {
+  it('contain nothing of requests or answers', async () => {
     const marker = '8675309.25';
     const body = JSON.stringify({
       id: `id-${marker}`,

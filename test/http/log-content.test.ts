@@ -1,4 +1,4 @@
-/** What the log says of requests: never anything of their content, whatever is wrong with them, and whoever quotes it. */
+/** The logger never writes content of a request, whatever is wrong with the request and whichever error quotes it. */
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
@@ -114,7 +114,7 @@ function expectNothing(log: string): void {
 const models = ['near', 'both', 'far'];
 
 describe('the log', () => {
-  it('says nothing of what was sent, wherever it is refused', async () => {
+  it('contains nothing of a refused request', async () => {
     const here = await world();
     const statuses = new Set<number>();
     for (const name of models) {
@@ -156,7 +156,7 @@ describe('the log', () => {
     },
   );
 
-  it('says nothing of bodies that are nearly right, for any route', async () => {
+  it('contains nothing of nearly valid bodies, on any route', async () => {
     const here = await world();
     const good = Buffer.from(String(textInferences('near', marker)[0]?.body));
     const damage = fc.record({
@@ -178,7 +178,7 @@ describe('the log', () => {
     expectNothing(here.log());
   });
 
-  it('does show what is in it: the id that a caller chose, and a marker in a cause', async () => {
+  it("contains the caller's request id and a marker in a cause, so the check can fail", async () => {
     const here = await world();
     here.edge.services.logger.write({
       level: 'error',

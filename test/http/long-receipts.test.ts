@@ -15,7 +15,7 @@ import { termsOf } from '../support/terms.ts';
 
 const spec = (name: string) => ({ name, datatype: 'FP32' as const, shape: [-1, 2] });
 const path = '/v2/models/wide/infer';
-const wanted = {
+const infer = {
   method: 'POST',
   body: JSON.stringify({ inputs: [{ ...spec('x'), shape: [1, 2], data: [1, 2] }] }),
 };
@@ -44,9 +44,9 @@ async function logThat(change: (log: ReceiptLog) => Partial<ReceiptLog>): Promis
 }
 
 describe('a receipt that is too long for a header', () => {
-  it('is given by its id, and had from the log at once', async () => {
+  it('is given as an id, and can be read from the log at once', async () => {
     const service = await wide(100);
-    const answer = await service.fetch(path, { ...wanted, headers: bearer(callerKey) });
+    const answer = await service.fetch(path, { ...infer, headers: bearer(callerKey) });
     expect(answer.status).toBe(200);
     expect(answer.headers.has('edgewise-receipt')).toBe(false);
     expect(answer.headers.get('edgewise-receipt-salt')).toHaveLength(43);
@@ -58,21 +58,21 @@ describe('a receipt that is too long for a header', () => {
     expect(lengths.reduce((sum, length) => sum + length, 0)).toBeLessThan(4096);
   });
 
-  it('stands in the header as long as it is short', async () => {
-    const answer = await (await wide(2)).fetch(path, wanted);
+  it('is in the header while it is short enough', async () => {
+    const answer = await (await wide(2)).fetch(path, infer);
     expect(answer.headers.has('edgewise-receipt-id')).toBe(false);
     expect(answer.headers.get('edgewise-receipt')?.length).toBeLessThan(maxReceiptHeaderLength);
   });
 
   it('is covered by the signature of the answer', async () => {
     const answer = await (await wide(100)).fetch(path, {
-      ...wanted,
+      ...infer,
       headers: { 'Accept-Signature': 'sig=()' },
     });
     expect(answer.headers.get('signature-input')).toContain('"edgewise-receipt-id"');
   });
 
-  it('is no answer where the log does not take it, and costs nothing', async () => {
+  it('makes the request fail without a charge if the log does not take it', async () => {
     const quota = { units: 1, per: 'total' } as const;
     const states = ['overloaded', 'up'];
     const receipts = await logThat((log) => ({
@@ -84,35 +84,35 @@ describe('a receipt that is too long for a header', () => {
       },
     }));
     const service = await wide(100, { receipts }, termsOf({ quota }));
-    expect((await service.fetch(path, wanted)).status).toBe(429);
-    expect((await service.fetch(path, wanted)).status).toBe(200);
+    expect((await service.fetch(path, infer)).status).toBe(429);
+    expect((await service.fetch(path, infer)).status).toBe(200);
   });
 
-  it('is refused where the log could not keep it, saying what to do', async () => {
+  it('makes the request fail with advice if the log cannot keep it', async () => {
     const service = await wide(256, { nameLength: 240 });
-    const refused = await service.fetch(path, wanted);
+    const refused = await service.fetch(path, infer);
     expect(refused.status).toBe(413);
     expect(await refused.json()).toEqual({ error: expect.stringContaining('ask for fewer outputs') });
-    const fewer = JSON.stringify({ ...JSON.parse(wanted.body), outputs: [{ name: nameOf(7, 240) }] });
-    expect((await service.fetch(path, { ...wanted, body: fewer })).status).toBe(200);
+    const fewer = JSON.stringify({ ...JSON.parse(infer.body), outputs: [{ name: nameOf(7, 240) }] });
+    expect((await service.fetch(path, { ...infer, body: fewer })).status).toBe(200);
   });
 });
 
-describe('an answer that was wanted with its proof, and is not proven in time', () => {
-  it('is charged as the log counts it, and told of by its receipt', async () => {
+describe('an answer whose proof is asked for and does not come in time', () => {
+  it('is charged, because the log has it, and its receipt is returned', async () => {
     const receipts = await logThat(() => ({ prove: async () => undefined }));
     const service = await wide(1, { receipts }, termsOf({ quota: { units: 1, per: 'total' } }));
-    const first = await service.fetch(path, { ...wanted, headers: { Prefer: 'receipt=logged' } });
+    const first = await service.fetch(path, { ...infer, headers: { Prefer: 'receipt=logged' } });
     expect(first.status).toBe(503);
     expect(first.headers.get('edgewise-error')).toBe('records_unavailable');
     expect(first.headers.has('edgewise-receipt')).toBe(true);
-    const second = await service.fetch(path, wanted);
+    const second = await service.fetch(path, infer);
     expect(second.headers.get('edgewise-error')).toBe('quota_exceeded');
   });
 });
 
-describe('what cannot be accounted for', () => {
-  it('is not answered where more waits for the log than may', async () => {
+describe('a request that cannot be put on record', () => {
+  it('is not answered while too many receipts wait for the log', async () => {
     const service = await wide(1);
     const { governance } = service.services;
     if (governance === undefined) throw new Error('an edge without governance');
@@ -126,20 +126,20 @@ describe('what cannot be accounted for', () => {
       flush,
     };
     const app = createApp({ ...service.services, governance: { ...governance, appender: full } });
-    const answer = await app.fetch(new Request(`http://edge.test${path}`, wanted));
+    const answer = await app.fetch(new Request(`http://edge.test${path}`, infer));
     expect(answer.status).toBe(503);
     expect(answer.headers.get('edgewise-error')).toBe('records_unavailable');
     expect(flushed).toBe(1);
   });
 
-  it('is not answered by an edge that does not account at all', async () => {
+  it('is not answered by an edge without records', async () => {
     const { services } = await wide(1);
     const app = createApp({ ...services, governance: undefined });
-    const answer = await app.fetch(new Request(`http://edge.test${path}`, wanted));
+    const answer = await app.fetch(new Request(`http://edge.test${path}`, infer));
     expect(answer.headers.get('edgewise-error')).toBe('records_unavailable');
   });
 
-  it('is on record also while its text cannot be kept', async () => {
+  it('is on record even while its text cannot be sealed', async () => {
     const appended: LogRecord[] = [];
     const receipts = await logThat(() => ({ append: async (records) => void appended.push(...records) }));
     const records = memoryStateStore();
@@ -148,19 +148,19 @@ describe('what cannot be accounted for', () => {
       return records.get(key);
     };
     const service = await wide(1, { receipts, records: { ...records, get: broken } });
-    expect((await service.fetch(path, wanted)).status).toBe(200);
+    expect((await service.fetch(path, infer)).status).toBe(200);
     await expect.poll(() => appended.map(({ sealed }) => sealed)).toEqual([undefined]);
     expect(service.logLines.join()).toContain('receipt_not_kept');
   });
 });
 
 describe('the answer of a model that draws random numbers', () => {
-  it('is promised to nobody a second time', async () => {
+  it('has a receipt that promises no exact replay', async () => {
     const service = await testService({ engine: createFakeEngine() });
     const signature = { inputs: [spec('x')], outputs: [spec('y')] };
     const graph = fakeGraph({ op: 'identity', ...signature });
     await publishTiny(service, graph, { name: 'wide', ...signature, random: true });
-    const answer = await service.fetch(path, wanted);
+    const answer = await service.fetch(path, infer);
     const [, payload = ''] = (answer.headers.get('edgewise-receipt') ?? '').split('.');
     expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toMatchObject({
       route: { reproducibility: 'none' },

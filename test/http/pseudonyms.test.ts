@@ -1,4 +1,4 @@
-/** Records point at nobody: what a receipt says of its caller, who may read it, and what callers can write into it. */
+/** Records that do not identify people: the caller in a receipt, who may read it, and what callers can write into it. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
@@ -64,7 +64,7 @@ async function receiptOf(credential?: string) {
 }
 
 describe('the receipt of a caller with a token', () => {
-  it('names the holder by what no e-mail address can be tried against', async () => {
+  it('names the holder by a pseudonym that no e-mail address can be tested against', async () => {
     await newKey();
     await admin('POST', '/tenants', { id: 'other', name: 'Other' });
     const [one, again, another, elsewhere] = [
@@ -82,7 +82,7 @@ describe('the receipt of a caller with a token', () => {
     expect(one).not.toContain(guess.slice(0, 32));
   });
 
-  it('cannot be told from its holder any more once the tenant is erased', async () => {
+  it('cannot be linked to its holder once the tenant is erased', async () => {
     await newKey();
     const token = await tokenOf('acme');
     await receiptOf(token);
@@ -96,7 +96,7 @@ describe('the receipt of a caller with a token', () => {
     ).rejects.toMatchObject({ code: 'forbidden' });
   });
 
-  it('is no token, also where the issuer is the server itself', async () => {
+  it('is not accepted as a token, even if the issuer is the server itself', async () => {
     await newKey();
     const { compact } = await receiptOf(await tokenOf('acme'));
     expect(await ask('GET', '/v1/me', compact)).toMatchObject({ status: 401 });
@@ -108,7 +108,7 @@ describe('GET /v1/receipts/{id}', () => {
   const handIn = (compact: string) => service.fetch('/v1/receipts', { method: 'POST', body: compact });
   const read = (id: string, credential?: string) => ask('GET', `/v1/receipts/${id}`, credential);
 
-  it('shows a key its own receipts, and those of its tenant only with the account scope', async () => {
+  it("shows a key its own receipts, and the tenant's receipts only with the account scope", async () => {
     const [plain, other, reading] = [await newKey(), await newKey(), await newKey({ account: 'read' })];
     const { compact, receipt } = await receiptOf(plain.text);
     await handIn(compact);
@@ -125,7 +125,7 @@ describe('GET /v1/receipts/{id}', () => {
     expect(await read(receipt.id, callerKey)).toMatchObject({ status: 200 });
   });
 
-  it('puts no refusal of a tenant on record that is bound to another place', async () => {
+  it('puts no refusal on record for a tenant that is bound to another jurisdiction', async () => {
     await start({ grant: 'required', anonymous: false }, { EDGEWISE_JURISDICTION: 'us' });
     await admin('POST', '/tenants', { id: 'acme', name: 'Acme', residency: 'eu' });
     const { text } = await newKey();
@@ -149,20 +149,20 @@ describe('Edgewise-Purpose', () => {
     return { status: answer.status, error: answer.headers.get('Edgewise-Error'), compact };
   };
 
-  it('takes a word of the list, and no text of the caller', async () => {
+  it('accepts a purpose of the list, and no free text', async () => {
     expect(await declare('research')).toMatchObject({ status: 200 });
     for (const text of ['hiv-positive', 'patient-0815', 'Research', 'research,teaching', 'x'.repeat(500)]) {
       expect(await declare(text)).toEqual({ status: 400, error: 'invalid_request', compact: null });
     }
   });
 
-  it('takes a word of the configuration alone where one is configured', async () => {
+  it('accepts only configured purposes if some are configured', async () => {
     await start({}, { EDGEWISE_PURPOSES: 'triage' });
     expect(await declare('triage')).toMatchObject({ status: 200 });
     expect(await declare('research')).toMatchObject({ status: 400 });
   });
 
-  it('takes a word that the terms, a grant or the key names', async () => {
+  it('accepts a purpose that the terms, a grant or the key names', async () => {
     await start({ purposes: { permit: ['rare-disease', 'triage'], deny: ['scoring'] } });
     const { text } = await newKey({ purposes: ['triage'] });
     expect(await declare('rare-disease')).toMatchObject({ status: 200 });

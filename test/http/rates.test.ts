@@ -63,7 +63,7 @@ const limits = ({ headers }: Pick<Answer, 'headers'>) =>
   ].map((name) => headers.get(name));
 
 describe('a caller with a key', () => {
-  it('hears on each answer what is left, and is refused beyond it until there is more', async () => {
+  it('is told on each answer what is left, and is refused beyond it until the reset', async () => {
     const { text } = await newKey();
     const list = () => ask('GET', '/v2/models', text);
     const answers = await times(6, list);
@@ -88,7 +88,7 @@ describe('a caller with a key', () => {
     ]);
   });
 
-  it('has the rate of its own scopes before that of all', async () => {
+  it('has the rate of its scopes before the default rate', async () => {
     const { text } = await newKey({ rate: { requests: 2, perSeconds: 10 } });
     const answers = await times(3, () => ask('GET', '/v1/me', text));
     expect(statuses(answers)).toEqual([200, 200, 429]);
@@ -97,7 +97,7 @@ describe('a caller with a key', () => {
     expect(await ask('GET', '/v1/me', other)).toMatchObject({ status: 200 });
   });
 
-  it('of the configuration is counted, the admin key is not', async () => {
+  it('from the configuration is counted, the admin key is not', async () => {
     expect(statuses(await times(6, () => ask('GET', '/v2/models', callerKey)))).toEqual([
       200, 200, 200, 200, 200, 429,
     ]);
@@ -109,7 +109,7 @@ describe('a caller with a key', () => {
 });
 
 describe('a caller without a key', () => {
-  it('is counted by address, of IPv6 by what its subscriber holds', async () => {
+  it("is counted by address, and by the subscriber's prefix for IPv6", async () => {
     expect(statuses(await times(4, () => from('192.0.2.1')))).toEqual([200, 200, 200, 429]);
     expect((await from('192.0.2.2')).status).toBe(200);
     expect(statuses(await times(2, () => from('2001:db8::1')))).toEqual([200, 200]);
@@ -117,11 +117,11 @@ describe('a caller without a key', () => {
     expect((await from('2001:db8:0:1::1')).status).toBe(200);
   });
 
-  it('is not counted where nobody can tell its address', async () => {
+  it('is not counted if its address is not known', async () => {
     expect(new Set(statuses(await times(10, () => ask('GET', '/v2/models'))))).toEqual(new Set([200]));
   });
 
-  it('has thirty refusals a minute put on record, and is refused without one after that', async () => {
+  it('has thirty refusals a minute put on record, and none after that', async () => {
     const appended: unknown[] = [];
     const log = await memoryLog({ clock, logKey: testLogKey, witnesses: '' });
     const append = async (records: readonly unknown[]) => {
@@ -151,7 +151,7 @@ describe('a caller without a key', () => {
     expect((await infer('192.0.2.1')).status).toBe(401);
   });
 
-  it('leaves its address nowhere', async () => {
+  it('does not leave its address anywhere', async () => {
     await times(4, () => from('192.0.2.77'));
     await from('192.0.2.77', 'no key');
     expect(service.logLines.length).toBeGreaterThan(0);
@@ -159,10 +159,10 @@ describe('a caller without a key', () => {
   });
 });
 
-describe('somebody who tries keys out', () => {
+describe('a caller who guesses keys', () => {
   const made = (index: number) => `ew_made-up-${index}_${'A'.repeat(43)}`;
 
-  it('has thirty looked up in a minute, and costs no read after that', async () => {
+  it('has thirty keys looked up in a minute, and costs no read after that', async () => {
     let index = 0;
     const guess = () => from('192.0.2.1', made(index++));
     expect(new Set(statuses(await times(30, guess)))).toEqual(new Set([401]));
@@ -178,21 +178,21 @@ describe('somebody who tries keys out', () => {
     expect((await guess()).status).toBe(401);
   });
 
-  it('keeps nobody out whose key is in use here', async () => {
+  it('does not lock out a key that is in use', async () => {
     const { text } = await newKey({ rate: { requests: 1000, perSeconds: 60 } });
     expect((await from('192.0.2.1', text)).status).toBe(200);
     for (let index = 0; index < 40; index += 1) await from('192.0.2.1', made(index));
     expect((await from('192.0.2.1', text)).status).toBe(200);
   });
 
-  it('costs nothing by what is no key at all', async () => {
+  it('costs no read with text that is no key', async () => {
     for (const text of ['x', 'ew_a_short', `ew_A_${'A'.repeat(43)}`, 'e30.e30.e30']) {
       expect((await from('192.0.2.1', text)).status).toBe(401);
     }
     expect(reads).toEqual([]);
   });
 
-  it('learns of one key by asking again for it what it learned before, without a read', async () => {
+  it('gets the same refusal for the same key again without a read', async () => {
     for (let count = 0; count < 10; count += 1) expect((await from('192.0.2.1', made(0))).status).toBe(401);
     expect(reads).toHaveLength(1);
     expect(await admin('GET', '/tenants')).toMatchObject({ status: 200 });

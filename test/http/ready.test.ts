@@ -31,7 +31,7 @@ it.each(['missing', 'damaged'] as const)(
   },
 );
 
-it('a model that is loaded is ready without its blobs', async () => {
+it('a loaded model is ready without its blobs', async () => {
   const service = await testService();
   const graph = new Uint8Array(identityModel('FP32', ['n']).graph);
   const manifest = await publishTiny(service, graph, {

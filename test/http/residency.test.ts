@@ -33,13 +33,13 @@ describe('residencyOf()', () => {
     tenantOf(),
   ];
 
-  it.each(others)("is the header's alone for $kind without a residency", (caller) => {
+  it.each(others)("is the header's for $kind without a residency", (caller) => {
     expect(residencyOf(caller, undefined, undefined)).toBeUndefined();
     expect(residencyOf(caller, undefined, 'us')).toBeUndefined();
     expect(residencyOf(caller, 'eu', 'us')).toBe('eu');
   });
 
-  it("is the tenant's, on a server whose storage is there, whatever the request leaves out", () => {
+  it("is the tenant's on a server whose storage is there, without any header", () => {
     expect(residencyOf(tenantOf('eu'), undefined, 'eu')).toBe('eu');
     expect(residencyOf(tenantOf('eu'), 'eu', 'eu')).toBe('eu');
   });
@@ -56,7 +56,7 @@ describe('residencyOf()', () => {
     );
   });
 
-  it('refuses a header that it cannot read rather than pass over it', () => {
+  it('refuses an unreadable header rather than ignore it', () => {
     for (const header of ['EU', '', 'e', 'eu;us', 'eu, us']) {
       for (const caller of [...others, tenantOf('eu')]) {
         expect(() => residencyOf(caller, header, 'eu')).toThrow(
@@ -66,7 +66,7 @@ describe('residencyOf()', () => {
     }
   });
 
-  it('never frees a tenant of its residency, and never a request of its header', () => {
+  it("never ignores a tenant's residency or a request's header", () => {
     const places = fc.constantFrom('eu', 'us', 'ch', undefined);
     fc.assert(
       fc.property(places, places, places, (bond, header, here) => {
@@ -212,7 +212,7 @@ describe('a request that is bound to a jurisdiction', () => {
     endpointAt(url, { name, jurisdiction: 'eu', timeoutMs: 100, binary: true });
 
   it.each(failures)(
-    'is refused, and nobody else hears of it, where the one server there %s',
+    'is refused without asking another server if the only server of the jurisdiction %s',
     async (_, handler) => {
       const server = await startOipServer(handler);
       for (const jurisdiction of [undefined, 'us']) {
@@ -227,20 +227,20 @@ describe('a request that is bound to a jurisdiction', () => {
     },
   );
 
-  it('is refused where nobody listens there', async () => {
+  it('is refused if no server of the jurisdiction listens', async () => {
     const where = await setting({ eu: [euAt(await closedUrl())] });
     expect(await outcome(infer(where))).toEqual([451, 'residency_unavailable']);
     expect([where.foreign.seen, where.engine.runsDone]).toEqual([untouched, 0]);
   });
 
-  it('is told when to come back where the one server there is full', async () => {
+  it('is refused with a Retry-After if the only server of the jurisdiction is full', async () => {
     const server = await startOipServer((_, response) => json(response, 429, {}, { 'Retry-After': '3' }));
     const where = await setting({ eu: [euAt(server.url)] });
     expect(await outcome(infer(where))).toEqual([429, 'overloaded']);
     expect([where.foreign.seen, where.engine.runsDone]).toEqual([untouched, 0]);
   });
 
-  it('is tried again there, and nowhere else', async () => {
+  it('is retried in the jurisdiction only', async () => {
     const failing = await startOipServer((_, response) => json(response, 500, {}));
     const well = await startOipServer(echo);
     const where = await setting({ eu: [euAt(failing.url, 'failing'), euAt(well.url, 'well')] });
@@ -251,7 +251,7 @@ describe('a request that is bound to a jurisdiction', () => {
     expect(where.foreign.seen).toEqual(untouched);
   });
 
-  it('is sent a second time only there when it is late', async () => {
+  it('is hedged in the jurisdiction only', async () => {
     let isSlow = false;
     const slowly: Handler = (request, response) => {
       if (isSlow) setTimeout(() => echo(request, response), 60);
@@ -271,28 +271,31 @@ describe('a request that is bound to a jurisdiction', () => {
     expect(where.foreign.seen).toEqual(untouched);
   });
 
-  it.each(failures)('is not streamed elsewhere where the one server there %s', async (how, handler) => {
-    const server = await startOipServer(handler);
-    const where = await setting({
-      eu: [euAt(server.url)],
-      originOnly: true,
-      variables: { EDGEWISE_MAX_REPLAY_MIB: '1' },
-    });
-    const rows = 160_000;
-    const { body, headers, method } = binaryRequest('x', [rows, 2], new Float32Array(rows * 2));
-    const answer = await where.edge.fetch('/v2/models/echo/infer', {
-      method,
-      body,
-      headers: { ...headers, ...bound, 'Content-Length': String(body.byteLength) },
-    });
-    // An answer that began goes on as it comes: what it is, is the caller's to see.
-    const begins = how === 'answers rubbish' || how === 'breaks off in the middle of its answer';
-    expect(answer.status).toBe(begins ? 200 : 451);
-    await answer.arrayBuffer().catch(() => undefined);
-    expect([where.foreign.seen, where.engine.runsDone]).toEqual([untouched, 0]);
-  });
+  it.each(failures)(
+    'is not streamed elsewhere if the only server of the jurisdiction %s',
+    async (how, handler) => {
+      const server = await startOipServer(handler);
+      const where = await setting({
+        eu: [euAt(server.url)],
+        originOnly: true,
+        variables: { EDGEWISE_MAX_REPLAY_MIB: '1' },
+      });
+      const rows = 160_000;
+      const { body, headers, method } = binaryRequest('x', [rows, 2], new Float32Array(rows * 2));
+      const answer = await where.edge.fetch('/v2/models/echo/infer', {
+        method,
+        body,
+        headers: { ...headers, ...bound, 'Content-Length': String(body.byteLength) },
+      });
+      // An answer that began goes on as it comes: what it is, is the caller's to see.
+      const begins = how === 'answers rubbish' || how === 'breaks off in the middle of its answer';
+      expect(answer.status).toBe(begins ? 200 : 451);
+      await answer.arrayBuffer().catch(() => undefined);
+      expect([where.foreign.seen, where.engine.runsDone]).toEqual([untouched, 0]);
+    },
+  );
 
-  it('falls back from an edge that is there to servers that are, and to no others', async () => {
+  it('falls back from an edge in the jurisdiction to servers in it only', async () => {
     const failing = await startOipServer((_, response) => json(response, 500, {}));
     const where = await setting({ eu: [euAt(failing.url)], jurisdiction: 'eu', runBytes: 2_000_000 });
     const answer = await infer(where);
@@ -305,7 +308,7 @@ describe('a request that is bound to a jurisdiction', () => {
     expect(where.foreign.seen).toEqual(untouched);
   });
 
-  it('is answered by an edge that is there where the servers there fail', async () => {
+  it('is answered by an edge in the jurisdiction if the servers there fail', async () => {
     const failing = await startOipServer((_, response) => json(response, 500, {}));
     const where = await setting({ eu: [euAt(failing.url)], jurisdiction: 'eu' });
     const answer = await infer(where, { ...bound, 'Edgewise-Tier': 'origin' });
@@ -339,7 +342,7 @@ describe('a request that is bound to a jurisdiction', () => {
     },
   );
 
-  it('is not copied to an edge elsewhere that passed it on', async () => {
+  it('is not copied to an edge outside that passed it on', async () => {
     const server = await startOipServer(echo);
     const where = await setting({ eu: [euAt(server.url)], jurisdiction: 'us' });
     await where.edge.services.publisher.setShadow('echo', 'stable', { version: '3', percent: 100 });
@@ -358,7 +361,7 @@ describe('a request that is bound to a jurisdiction', () => {
     return bearer(text);
   }
 
-  it('is bound by its tenant alone: answered there, on record there, and refused where the servers there fail', async () => {
+  it('of a bound tenant is answered and recorded in the jurisdiction, and refused if the servers there fail', async () => {
     let fails = false;
     const server = await startOipServer((request, response) =>
       fails ? json(response, 500, {}) : echo(request, response),
@@ -392,7 +395,7 @@ describe('a request that is bound to a jurisdiction', () => {
     },
   );
 
-  it('is not freed by a header from what its tenant is bound to', async () => {
+  it("is not freed by a header from its tenant's residency", async () => {
     const server = await startOipServer(echo);
     const where = await setting({ eu: [euAt(server.url)], jurisdiction: 'eu' });
     const key = await boundKey(where);
@@ -404,7 +407,7 @@ describe('a request that is bound to a jurisdiction', () => {
     expect(where.foreign.seen).toEqual(untouched);
   });
 
-  it('leaves traces elsewhere where it is not bound: the others do listen', async () => {
+  it('may run elsewhere if it is not bound, so the other servers do listen', async () => {
     const where = await setting({ eu: [], originOnly: true });
     const leaving = new AbortController();
     const answer = where.edge.fetch('/v2/models/echo/infer', {
@@ -417,7 +420,7 @@ describe('a request that is bound to a jurisdiction', () => {
     await answer;
   });
 
-  it('asks nobody there what is configured, either', async () => {
+  it('does not even ask other servers for their capabilities', async () => {
     // An endpoint that says nothing of binary tensors is asked by GET /v2 first.
     const server = await startOipServer(echo, metadata([]));
     const where = await setting({ eu: [endpointAt(server.url, { name: 'eu', jurisdiction: 'eu' })] });

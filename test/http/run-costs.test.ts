@@ -79,7 +79,7 @@ const atEdge = 'edge fits-edge';
 const atOrigin = 'origin exceeds-edge-cpu';
 
 describe('a profile that is too low', () => {
-  it('sends no more than the first requests to the edge', async () => {
+  it('sends only the first requests to the edge', async () => {
     const answers = await placements({ profileMs: 10, runMs: 400, clockRuns: true }, 40);
     const away = answers.indexOf(atOrigin);
     expect(away).toBeGreaterThan(0);
@@ -93,7 +93,7 @@ describe.each([
   ['runs', true],
   ['stands still while the isolate computes', false],
 ])('a profile that is too high, where the clock %s', (_, clockRuns) => {
-  it('keeps no more than the first requests from the edge', async () => {
+  it('keeps only the first requests away from the edge', async () => {
     const answers = await placements({ profileMs: 350, runMs: 20, clockRuns }, 40);
     expect(answers).toEqual([
       ...new Array<string>(15).fill(atOrigin),
@@ -102,14 +102,14 @@ describe.each([
     ]);
   });
 
-  it('of a model that is as large as it says has it tried once in the first 100', async () => {
+  it('that is right for a large model is tested once in the first 100 requests', async () => {
     const answers = await placements({ profileMs: 350, runMs: 350, clockRuns }, 100);
     expect(answers.filter((answer) => answer !== atOrigin)).toEqual(['edge edge-trial']);
   });
 });
 
-describe('a profile of the dearest values', () => {
-  it('is not lowered by requests with cheap ones, nor tried', async () => {
+describe('a profile measured with the most expensive values', () => {
+  it('is neither lowered by cheap requests nor tested', async () => {
     const values = { x: { min: -10, max: 10 } };
     const scene = { profileMs: 350, runMs: 20, clockRuns: true };
     expect(await placements(scene, 40, { values })).toEqual(new Array<string>(40).fill(atOrigin));
@@ -117,7 +117,7 @@ describe('a profile of the dearest values', () => {
 });
 
 describe('a profile that is right', () => {
-  it('is left as it is', async () => {
+  it('is not corrected', async () => {
     expect(await placements({ profileMs: 50, runMs: 50, clockRuns: true }, 30)).toEqual(
       new Array<string>(30).fill(atEdge),
     );

@@ -106,7 +106,7 @@ function scene(
 const figureOf = ({ shadows }: Scene) => shadows.figures.of('mlp')[0];
 
 describe('Shadows.after()', () => {
-  it('begins the copy only when the answer had its turn to leave', async () => {
+  it('starts the copy after the answer could leave', async () => {
     const here = scene();
     here.after({ jurisdiction: 'eu' });
     for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
@@ -116,7 +116,7 @@ describe('Shadows.after()', () => {
     expect(here.runs[0]?.feeds).toBe(feeds);
   });
 
-  it('compares the two answers and counts what it finds', async () => {
+  it('compares the two answers and counts the result', async () => {
     const here = scene({}, { version: '2', tier: 'origin', percent: 100 });
     const answers = [
       rows('y', ...row),
@@ -150,7 +150,7 @@ describe('Shadows.after()', () => {
     await Promise.all(here.deferred);
   });
 
-  it('copies the requests of the alias alone, by its name or as the default', () => {
+  it('copies requests of the alias only, by name or by default', () => {
     const here = scene();
     for (const alias of ['1', '2', 'canary', 'constructor']) here.after({ alias });
     here.after({ model: model('1', undefined) });
@@ -160,7 +160,7 @@ describe('Shadows.after()', () => {
     expect(figureOf(here)?.sent).toBe(2);
   });
 
-  it('copies no answer that is of the shadow itself', () => {
+  it('copies no answer that the shadow itself gave', () => {
     const shadowed = (version: string, shadow: Shadow) => model(version, { stable: shadow });
     const anywhere: Shadow = { version: '2', percent: 100 };
     const atOrigin: Shadow = { version: '2', tier: 'origin', percent: 100 };
@@ -172,7 +172,7 @@ describe('Shadows.after()', () => {
     expect(figureOf(here)?.sent).toBe(1);
   });
 
-  it('holds at most so many copies at once, and skips the others', async () => {
+  it('limits the copies under way, and skips the others', async () => {
     const here = scene({ maxInFlight: 2 });
     for (let request = 0; request < 5; request += 1) here.after();
     await here.settle();
@@ -186,7 +186,7 @@ describe('Shadows.after()', () => {
     expect(figureOf(here)).toMatchObject({ sent: 3, skipped: 4, compared: 1 });
   });
 
-  it('skips what would hold too much memory', async () => {
+  it('skips a copy that would hold too much memory', async () => {
     // Ten FP32 values in, ten out.
     const here = scene({ maxInFlight: 9, maxHeldBytes: 160 });
     here.after({ outputs: rows('y', ...row, ...row, ...row, ...row) });
@@ -205,7 +205,7 @@ describe('Shadows.after()', () => {
     expect(figureOf(here)).toMatchObject({ sent: 1, skipped: 1 });
   });
 
-  it('copies the share that the percentage says, however requests come', () => {
+  it('copies the configured share, in any order of requests', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 100 }),
@@ -252,7 +252,7 @@ describe('Shadows.after()', () => {
     ]);
   });
 
-  it('sends a model no feeds that are not its own, and bears a version that is gone', async () => {
+  it('sends no feeds that the shadow does not take, and survives a removed version', async () => {
     const here = scene();
     here.after({ feeds: rows('z', ...row) });
     await here.settle();
@@ -266,7 +266,7 @@ describe('Shadows.after()', () => {
     ]);
   });
 
-  it('gives up copies that died with their request, and leaves their late answers aside', async () => {
+  it('gives up copies that died with their request, and ignores their late answers', async () => {
     const here = scene({ maxInFlight: 1 });
     here.after();
     await here.settle(59_999);
@@ -282,7 +282,7 @@ describe('Shadows.after()', () => {
     expect(figureOf(here)).toMatchObject({ sent: 2, failed: 1, compared: 1 });
   });
 
-  it('never has more copies under way than it may, in any order of events', async () => {
+  it('never exceeds the limit of copies, in any order of events', async () => {
     const event = fc.constantFrom('request', 'answer', 'failure', 'time');
     await fc.assert(
       fc.asyncProperty(

@@ -36,7 +36,7 @@ async function serviceOver(shared: ReturnType<typeof stores>, options: Options =
     service,
     engine,
     infer: () => service.fetch('/v2/models/echo/infer', inference),
-    /** As whoever can write the bucket might: another entry for the version. */
+    /** What an intruder with access to the bucket might write: another entry for the version. */
     async forge(change: (entry: VersionEntry) => Partial<VersionEntry>, ...blobs: Uint8Array<ArrayBuffer>[]) {
       for (const bytes of blobs) await shared.durable.put(await digestOf(bytes), bytes);
       await changeIndex(
@@ -70,7 +70,7 @@ async function chunked(): Promise<Manifest> {
 }
 
 describe.each(['edge', 'origin'] as const)('an inference at the %s', (tier) => {
-  it('is answered for a model that is signed', async () => {
+  it('is answered for a signed model', async () => {
     const { service, engine, infer } = await serviceOver(stores(), { tier });
     await publishTiny(service, graph, tiny);
     expect((await infer()).status).toBe(200);
@@ -87,7 +87,7 @@ describe.each(['edge', 'origin'] as const)('an inference at the %s', (tier) => {
     expect(engine.createsDone).toBe(0);
   });
 
-  it('is refused for a model that is not signed at all', async () => {
+  it('is refused for an unsigned model', async () => {
     const { service, engine, infer, forge } = await serviceOver(stores(), { tier });
     await publishTiny(service, graph, tiny);
     await forge(() => ({ signature: undefined }));
@@ -123,7 +123,7 @@ describe.each(['edge', 'origin'] as const)('an inference at the %s', (tier) => {
     expect(engine.createsDone).toBe(0);
   });
 
-  it('is refused where a weight was changed in the store', async () => {
+  it('is refused if a weight was changed in the store', async () => {
     const shared = stores();
     const { service, engine, infer } = await serviceOver(shared, { tier });
     const { publisher } = service.services;
@@ -135,7 +135,7 @@ describe.each(['edge', 'origin'] as const)('an inference at the %s', (tier) => {
     expect(engine.createsDone).toBe(0);
   });
 
-  it('is refused once its publisher is trusted no longer', async () => {
+  it('is refused once its publisher is no longer trusted', async () => {
     const shared = stores();
     const { service, infer } = await serviceOver(shared, { tier });
     await publishTiny(service, graph, tiny);
@@ -146,7 +146,7 @@ describe.each(['edge', 'origin'] as const)('an inference at the %s', (tier) => {
   });
 });
 
-it('metadata, readiness and a load are refused with the model', async () => {
+it('metadata, readiness and a load of such a model are refused', async () => {
   const { service, engine, forge } = await serviceOver(stores());
   await publishTiny(service, graph, tiny);
   await forge(() => ({ signature: undefined }));
@@ -194,7 +194,7 @@ describe('a push', () => {
     expect([answer.status, answer.headers.get('Edgewise-Error')]).toEqual([400, 'invalid_request']);
   });
 
-  it('of a signed model gives its signature back, as it came', async () => {
+  it('of a signed model stores the signature as it came', async () => {
     const text = new TextDecoder().decode(await signed(await tinyManifest(graph, tiny)));
     const { answer, service } = await push(text);
     expect(answer.status).toBe(201);

@@ -39,7 +39,7 @@ describe('the signature of a refusal at the gate', () => {
 });
 
 describe('weights', () => {
-  it('are not held in memory to be signed, and arrive whole', async () => {
+  it('are streamed unsigned, and arrive whole', async () => {
     const service = await testService({
       engine: createFakeEngine(),
       variables: { EDGEWISE_MAX_ANSWER_MIB: '1' },

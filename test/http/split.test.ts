@@ -31,7 +31,7 @@ async function stickyKey(headers: Record<string, string>): Promise<string> {
 }
 
 describe('stickyKeyOf()', () => {
-  it("is the head of the hash of the caller's key, whatever session it names", async () => {
+  it("is the head of the hash of the caller's key, even if the caller names a session", async () => {
     for (const key of [callerKey, adminKey]) {
       const authorization = `Bearer ${key}`;
       expect(await stickyKey({ authorization })).toBe(sha256(key).slice(0, 16));
@@ -39,12 +39,12 @@ describe('stickyKeyOf()', () => {
     }
   });
 
-  it('is the session of a caller without a key, else the request alone', async () => {
+  it('is the session of a caller without a key, else the request id', async () => {
     expect(await stickyKey({ 'x-session-id': 'a1:B2-c3' })).toBe('a1:B2-c3');
     expect(await stickyKey({})).toBe('the request');
   });
 
-  it('is the request for a session that is too long or of another form', async () => {
+  it('is the request id for a session that is too long or malformed', async () => {
     for (const session of ['x'.repeat(129), 'two words', '"quoted"']) {
       expect(await stickyKey({ 'x-session-id': session })).toBe('the request');
     }
@@ -67,20 +67,20 @@ const halves = {
 const callers = Array.from({ length: 400 }, (_, index) => `caller ${index}`);
 
 describe('splitTarget()', () => {
-  it('divides callers by the split of the alias they name, with its tier', () => {
+  it('divides callers by the split of the alias that they name, with its tier', () => {
     const split = model({ splits: { canary: halves } });
     const targets = callers.map((caller) => splitTarget(split, 'canary', caller));
     expect(new Set(targets)).toEqual(new Set(halves.arms));
   });
 
-  it('goes by that of stable for callers that name nothing', () => {
+  it('uses the split of stable for requests without an alias', () => {
     const split = model({ splits: { stable: halves } });
     for (const caller of callers) {
       expect(splitTarget(split, undefined, caller)).toBe(splitTarget(split, 'stable', caller));
     }
   });
 
-  it('leaves aside versions, other aliases, and models without splits', () => {
+  it('is undefined for versions, other aliases, and models without splits', () => {
     expect(splitTarget(model({}), undefined, 'caller')).toBeUndefined();
     const split = model({ splits: { canary: halves } });
     for (const alias of [undefined, 'stable', '1', '2', 'constructor']) {
@@ -88,7 +88,7 @@ describe('splitTarget()', () => {
     }
   });
 
-  it('divides callers anew for each model and alias', () => {
+  it('divides callers differently for each model and alias', () => {
     const splits = { stable: halves, canary: halves };
     const mine = callers.map((caller) => splitTarget(model({ splits }), 'stable', caller)?.version);
     const same = (others: readonly (string | undefined)[]) =>

@@ -22,7 +22,7 @@ function echoGraph(inputs: readonly string[], outputs: readonly string[]): Uint8
 
 const spec = (name: string) => ({ name, datatype: 'FP32' as const, shape: [-1, 2] });
 
-describe('a tensor that is named like a member of every object', () => {
+describe('a tensor with the name of a member of Object.prototype', () => {
   it.each([
     ['edge', 'an input', names, others],
     ['edge', 'an output', others, names],
@@ -69,7 +69,7 @@ describe('a tensor that is named like a member of every object', () => {
     });
   });
 
-  it('is checked like any other', () => {
+  it('is checked like any other tensor', () => {
     expect(() => checkModel(decodeModel(echoGraph(names, others)))).not.toThrow();
   });
 });
@@ -98,7 +98,7 @@ describe('a table with an input for each column', () => {
     expect(await answer.json()).toMatchObject({ outputs: [{ data: [maxTensors, 2 * maxTensors] }] });
   });
 
-  it('is refused before anything is measured when it has more columns, or a name is too long', () => {
+  it('is refused before it is measured if it has more columns or too long a name', () => {
     const wide = (count: number, name: (index: number) => string) =>
       decodeModel(
         model({

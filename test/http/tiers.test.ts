@@ -79,8 +79,8 @@ async function outcome(answer: Response | Promise<Response>) {
 const infer = (service: TestService, init: RequestInit = body, model = 'echo') =>
   service.fetch(`/v2/models/${model}/infer`, init);
 
-describe('a request that is for the origin', () => {
-  it('is answered there, in the form of an answer from here', async () => {
+describe('a request for the origin', () => {
+  it('is answered at the origin, in the same form as at the edge', async () => {
     const edge = await edgeWith(originOnly);
     const answer = await infer(edge, { ...body, body: body.body.replace('{', '{"id":"mine",') });
     expect(await outcome(answer.clone())).toEqual([200, 'origin', 'model-policy']);
@@ -96,7 +96,7 @@ describe('a request that is for the origin', () => {
     );
   });
 
-  it('goes there in binary although it came as JSON, and byte for byte where it came in binary', async () => {
+  it('is sent in binary if it came as JSON, and byte for byte if it came in binary', async () => {
     const edge = await edgeWith(originOnly);
     await infer(edge);
     const binary = binaryRequest('x', [1, 2], [0.5, -2]);
@@ -107,7 +107,7 @@ describe('a request that is for the origin', () => {
     expect(fromBinary?.init.body).toEqual(binary.body);
   });
 
-  it('takes none of the caller along but the id, the trace and the time', async () => {
+  it('carries nothing of the caller but the id, the trace and the time', async () => {
     const edge = await edgeWith(originOnly);
     await infer(
       edge,
@@ -128,14 +128,14 @@ describe('a request that is for the origin', () => {
     expect(Number(headers.get('edgewise-timeout-ms'))).toBeGreaterThan(0);
   });
 
-  it('that is wrong is refused here, and nobody is asked', async () => {
+  it('is refused at the edge if it is wrong, and no endpoint is asked', async () => {
     const edge = await edgeWith(originOnly);
     const wrong = { method: 'POST', body: JSON.stringify({ inputs: [] }) };
     expect(await outcome(infer(edge, wrong))).toEqual([400, 'invalid_request', null]);
     expect(wire.asked).toEqual([]);
   });
 
-  it('that no endpoint answers is 503 with Retry-After, and the log alone says which failed how', async () => {
+  it('is 503 with Retry-After if no endpoint answers, and only the log says which failed how', async () => {
     const edge = await edgeWith(originOnly);
     wire.instead = () => Promise.reject(new Error('connect ECONNREFUSED 10.0.0.7'));
     const answer = await infer(edge);
@@ -146,7 +146,7 @@ describe('a request that is for the origin', () => {
     expect(edge.logLines.join('\n')).toMatch(/one.*ECONNREFUSED/);
   });
 
-  it('is answered by the edge where the origin is down and the model fits', async () => {
+  it('is answered by the edge if the origin is down and the model fits', async () => {
     const edge = await edgeWith();
     wire.instead = () => Promise.reject(new Error('down'));
     const wish = withHeaders({ 'Edgewise-Tier': 'origin' });
@@ -178,7 +178,7 @@ describe('a request that is for the origin', () => {
       variables: { EDGEWISE_MAX_ORIGIN_HELD_MIB: '1' },
       values: 150_000,
     },
-  ])('is refused at once when $title at the origin already', async ({ variables, values }) => {
+  ])('is refused at once when $title already at the origin', async ({ variables, values }) => {
     const gate = Promise.withResolvers<Response>();
     wire.instead = () => gate.promise;
     const endpoints = [endpoint({ binary: true })];
@@ -193,7 +193,7 @@ describe('a request that is for the origin', () => {
     expect(await outcome(infer(edge, request))).toEqual([200, 'origin', 'model-policy']);
   });
 
-  it("does not outlive the caller's time", async () => {
+  it("ends at the caller's deadline", async () => {
     const edge = await edgeWith(originOnly);
     wire.instead = (init) =>
       new Promise((_, reject) => init.signal?.addEventListener('abort', () => reject(init.signal?.reason)));
@@ -205,7 +205,7 @@ describe('a request that is for the origin', () => {
     expect(wire.asked.at(-1)?.init.signal?.aborted).toBe(true);
   });
 
-  it('ends with its caller', async () => {
+  it('ends when its caller leaves', async () => {
     const edge = await edgeWith(originOnly);
     const caller = new AbortController();
     wire.instead = (init) =>
@@ -220,8 +220,8 @@ describe('a request that is for the origin', () => {
   });
 });
 
-describe('a request that is for the edge', () => {
-  it('is answered by the origin when the model runs out of memory, and so are those after it', async () => {
+describe('a request for the edge', () => {
+  it('is answered by the origin when the model runs out of memory, and so are later requests', async () => {
     const edge = await edgeWith(
       {},
       {
@@ -236,7 +236,7 @@ describe('a request that is for the edge', () => {
     expect(edge.logLines.length).toBe(logged);
   });
 
-  it('is 503 that names both tiers when the origin cannot have it either', async () => {
+  it('is 503 and names both tiers when the origin fails too', async () => {
     const edge = await edgeWith(
       {},
       {
@@ -283,7 +283,7 @@ describe('a request that is for the edge', () => {
     expect(wire.asked).toEqual([]);
   });
 
-  it('goes to the origin when it is expected to take too long here', async () => {
+  it('goes to the origin when it is expected to take too long at the edge', async () => {
     const slow = {
       edgeProfile: {
         engine: 'test',
@@ -308,7 +308,7 @@ describe('a request that is for the edge', () => {
 describe('a request that is bound to a jurisdiction', () => {
   const bound = withHeaders({ 'Edgewise-Jurisdiction': 'eu' });
 
-  it('goes only to endpoints of that jurisdiction, and not to an edge that is bound to none', async () => {
+  it('goes only to endpoints of that jurisdiction, and not to an edge without one', async () => {
     const edge = await edgeWith(
       {},
       {
@@ -324,7 +324,7 @@ describe('a request that is bound to a jurisdiction', () => {
     expect(new Set(wire.asked.map((asked) => asked.endpoint))).toEqual(new Set(['eu']));
   });
 
-  it('is refused where none is left, down ones included, and no byte goes elsewhere', async () => {
+  it('is refused if no endpoint of the jurisdiction answers, and no byte goes elsewhere', async () => {
     const edge = await edgeWith({}, { endpoints: [endpoint({ name: 'us', jurisdiction: 'us' })] });
     expect(await outcome(infer(edge, bound))).toEqual([451, 'residency_unavailable', null]);
     const down = await edgeWith(
@@ -343,7 +343,7 @@ describe('a request that is bound to a jurisdiction', () => {
     expect(new Set(wire.asked.map((asked) => asked.endpoint))).toEqual(new Set(['eu']));
   });
 
-  it('runs at an edge of that jurisdiction, and does not fall back across the line', async () => {
+  it('runs at an edge of that jurisdiction, and does not fall back to another one', async () => {
     const edge = await edgeWith(
       {},
       {
@@ -357,7 +357,7 @@ describe('a request that is bound to a jurisdiction', () => {
     expect(wire.asked).toEqual([]);
   });
 
-  it('is refused where the bond cannot be read', async () => {
+  it('is refused if the jurisdiction cannot be read', async () => {
     const edge = await edgeWith();
     expect(await outcome(infer(edge, withHeaders({ 'Edgewise-Jurisdiction': 'EU!' })))).toEqual([
       400,
@@ -388,18 +388,18 @@ describe('a body that is too large to be held', () => {
     expect(wire.asked.at(-1)?.init.body).toBeInstanceOf(ReadableStream);
   });
 
-  it('of a model that the edge can have is read here, up to what the edge takes', async () => {
+  it('is read at the edge, up to its limit, if the model fits the edge', async () => {
     const edge = await edgeWith({}, { variables });
     expect(await outcome(infer(edge, large(1.5)))).toEqual([200, 'edge', 'fits-edge']);
     expect(await outcome(infer(edge, large(2.5)))).toEqual([200, 'origin', 'exceeds-edge-memory']);
   });
 
-  it('is refused beyond what is streamed', async () => {
+  it('is refused beyond the limit for streams', async () => {
     const edge = await edgeWith(originOnly, { variables });
     expect(await outcome(infer(edge, large(3.5)))).toEqual([413, 'too_large', null]);
   });
 
-  it("ends with the caller's time", async () => {
+  it("ends at the caller's deadline", async () => {
     const edge = await edgeWith(originOnly, { variables });
     const request = large(1.5);
     wire.instead = (init) =>
@@ -408,7 +408,7 @@ describe('a body that is too large to be held', () => {
     expect(await outcome(infer(edge, late))).toEqual([504, 'deadline_exceeded', null]);
   });
 
-  it('is not spent on an endpoint that takes JSON only', async () => {
+  it('is not sent to an endpoint that takes only JSON', async () => {
     const edge = await edgeWith(originOnly, {
       variables,
       endpoints: [
@@ -423,7 +423,7 @@ describe('a body that is too large to be held', () => {
     expect(wire.asked.map((asked) => asked.endpoint)).toEqual(['binary', 'json']);
   });
 
-  it('is not tried again', async () => {
+  it('is not retried', async () => {
     const edge = await edgeWith(originOnly, {
       variables,
       endpoints: [endpoint({ name: 'a', binary: true }), endpoint({ name: 'b', binary: true })],
@@ -435,12 +435,12 @@ describe('a body that is too large to be held', () => {
 });
 
 describe('an origin server', () => {
-  it('runs what it is sent and says so', async () => {
+  it('runs every request and says so', async () => {
     await edgeWith(originOnly);
     expect(await outcome(infer(origin))).toEqual([200, 'origin', 'origin-server']);
   });
 
-  it('says that it keeps to priorities, which an edge does not', async () => {
+  it('lists the schedule policy extension, which an edge does not', async () => {
     const extensionsOf = async (service: TestService) =>
       z.object({ extensions: z.array(z.string()) }).parse(await (await service.fetch('/v2')).json())
         .extensions;
@@ -448,7 +448,7 @@ describe('an origin server', () => {
     expect(await extensionsOf(await edgeWith())).not.toContain('schedule_policy');
   });
 
-  it('gathers what comes while the model is at work into one run, and answers each by itself', async () => {
+  it('gathers requests that arrive during a run into one run, and answers each by itself', async () => {
     const gate = Promise.withResolvers<void>();
     const running = Promise.withResolvers<void>();
     let runs = 0;
@@ -480,7 +480,7 @@ describe('an origin server', () => {
   it.each([
     { rowWise: false, lines: 0 },
     { rowWise: undefined, lines: 1 },
-  ])('runs each request alone where rowWise is $rowWise, with $lines lines in the log', async (told) => {
+  ])('runs each request alone if rowWise is $rowWise, with $lines lines in the log', async (told) => {
     const rows: number[] = [];
     const gate = Promise.withResolvers<void>();
     const running = Promise.withResolvers<void>();
@@ -511,7 +511,7 @@ describe('an origin server', () => {
     expect(await config.json()).not.toHaveProperty('dynamic_batching');
   });
 
-  it('refuses what is wanted at the edge', async () => {
+  it('refuses a request that asks for the edge', async () => {
     await edgeWith({ tier: 'edge' });
     expect(await outcome(infer(origin))).toEqual([400, 'invalid_request', null]);
     expect(await outcome(infer(origin, withHeaders({ 'Edgewise-Tier': 'edge' })))).toEqual([
@@ -523,7 +523,7 @@ describe('an origin server', () => {
 });
 
 describe('GET /admin/pool', () => {
-  it('shows each endpoint as this isolate knows it, and no address', async () => {
+  it('shows each endpoint as this isolate knows it, without its address', async () => {
     const edge = await edgeWith(originOnly);
     await infer(edge);
     const answer = await edge.fetch('/admin/pool', { headers: bearer(adminKey) });
@@ -537,12 +537,12 @@ describe('GET /admin/pool', () => {
     expect(shown).not.toContain('origin.test');
   });
 
-  it('is for the admin', async () => {
+  it('needs the admin key', async () => {
     const edge = await edgeWith();
     expect((await edge.fetch('/admin/pool')).status).toBe(401);
   });
 
-  it('is empty where there is no pool', async () => {
+  it('is empty if there is no pool', async () => {
     const edge = await testService({ engine: createFakeEngine() });
     const answer = await edge.fetch('/admin/pool', { headers: bearer(adminKey) });
     expect(await answer.json()).toEqual({

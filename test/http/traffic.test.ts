@@ -74,8 +74,8 @@ async function bySession(path: string, headers: Record<string, string> = {}): Pr
   return versions;
 }
 
-describe('an alias that is split', () => {
-  it('divides sessions between versions, keeps each in its arm, and moves only those that it must', async () => {
+describe('an alias with a split', () => {
+  it('divides sessions between versions, keeps each in its arm, and moves as few as possible', async () => {
     await admin('PUT', 'split/aliases/stable/split', arms(70));
     const first = await bySession('split');
     expect(new Set(first)).toEqual(new Set(['1', '2']));
@@ -93,7 +93,7 @@ describe('an alias that is split', () => {
     expect(new Set(await bySession('split'))).toEqual(new Set(['1']));
   });
 
-  it('keeps a key in its arm, whatever session it names', async () => {
+  it('keeps a key in its arm, even if the caller names a session', async () => {
     await admin('PUT', 'split/aliases/stable/split', arms(50));
     const key = bearer(callerKey);
     const all = await bySession('split', key);
@@ -101,7 +101,7 @@ describe('an alias that is split', () => {
     expect(await answered('split', key)).toBe(all[0]);
   });
 
-  it('leaves other aliases, and versions that are asked for by number, as they are', async () => {
+  it('does not affect other aliases or versions by number', async () => {
     await admin('PUT', 'split/aliases/stable/split', arms(1));
     expect(new Set(await bySession('split/versions/beta'))).toEqual(new Set(['1']));
     expect(new Set(await bySession('split/versions/1'))).toEqual(new Set(['1']));
@@ -109,7 +109,7 @@ describe('an alias that is split', () => {
 });
 
 describe('an alias with a shadow', () => {
-  it("gives callers the alias's own answer, and compares it with the shadow's afterwards", async () => {
+  it("answers with the alias's own version, and compares the shadow's answer afterwards", async () => {
     await admin('PUT', 'shadowed/aliases/stable/shadow', { version: '2', percent: 100 });
     expect(await answered('shadowed')).toBe('1');
     const target = { model: 'shadowed', alias: 'stable', version: '2' };
@@ -139,7 +139,7 @@ describe('an alias with a shadow', () => {
     expect(await admin('GET', 'shadowed/shadows')).toMatchObject({ shadows: [{ ...target, sent: 1 }] });
   });
 
-  it('is not noticed by callers when its tier cannot run it', async () => {
+  it('does not affect callers when its tier cannot run the copy', async () => {
     await admin('PUT', 'shadowed/aliases/beta/shadow', { version: '2', tier: 'origin', percent: 100 });
     expect(await answered('shadowed/versions/beta')).toBe('1');
     await vi.waitFor(async () => {
