@@ -1,4 +1,4 @@
-/** Requests of the Open Inference Protocol with one FP32 input of random values, the same in every run. */
+/** Open Inference Protocol requests with one FP32 input of pseudo-random values, the same in every run. */
 import { encodeInferRequest } from '../src/protocol/oip/infer-client.ts';
 import { headerLengthName } from '../src/protocol/oip/types.ts';
 import { elementCount } from '../src/tensor/shape.ts';
@@ -14,7 +14,7 @@ export interface Input {
   readonly data: Float32Array;
 }
 
-/** Values from -1 to 1, by a linear congruential generator. */
+/** Returns values from -1 to 1, made by a linear congruential generator. */
 export function randomInput(name: string, shape: readonly number[]): Input {
   const data = new Float32Array(elementCount(shape));
   let state = 1;
@@ -25,13 +25,13 @@ export function randomInput(name: string, shape: readonly number[]): Input {
   return { name, shape, data };
 }
 
-/** As a Python or JavaScript client writes floats: the shortest text of the double that each one is. */
+/** Encodes floats as Python and JavaScript clients do: as the shortest text of each value as a double. */
 export function jsonBody({ name, shape, data }: Input): RequestBody {
   const text = JSON.stringify({ inputs: [{ name, shape, datatype: 'FP32', data: Array.from(data) }] });
   return { body: new TextEncoder().encode(text), headers: { 'Content-Type': 'application/json' } };
 }
 
-/** Binary both ways. */
+/** Encodes the input in binary and requests binary outputs. */
 export function binaryBody({ name, shape, data }: Input): RequestBody {
   const { body, contentType, headerLength } = encodeInferRequest({
     inputs: new Map([[name, { datatype: 'FP32', shape, data }]]),

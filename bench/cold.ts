@@ -1,7 +1,7 @@
 /**
- * Cold starts: from the start of the workerd process to its first answer, and the first request for a model in an
- * isolate that has its engine but not the model, by the only tier that holds the model's blobs. Every sample is a new
- * process. Tiers are the local simulators: their own distances are left out. `npm run bench -- cold`
+ * Measures cold starts: from the start of the workerd process to its first answer; and the first request for a model in an
+ * isolate whose engine runs already, by the tier that holds the model's blobs. Every sample is a new process. Tiers are
+ * local simulators without network distances. `npm run bench -- cold`
  */
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
@@ -12,11 +12,11 @@ import { binaryBody, type Input, jsonBody, type RequestBody, randomInput } from 
 import { matrixChain } from './generated-models.ts';
 import { Connection, requestBytes, sendOk } from './load.ts';
 import { quantiles } from './quantiles.ts';
-import { figure, publish } from './report.ts';
+import { formatFigure, publish } from './report.ts';
 import {
   bundle,
-  edgewise,
   edgewiseBindings,
+  runEdgewise,
   startWorkerd,
   temporaryFolder,
   type Workerd,
@@ -40,7 +40,7 @@ const models = [
   model('ocr-recognise', randomInput('x', [1, 3, 48, 320])),
   model(chain.name, randomInput('x', [1, 1024]), chain.folder),
 ];
-/** Starts the engine before the model in question is asked for. */
+/** The model whose first request starts the engine, before the measured model is requested. */
 const first = model('ocr-angle', angle);
 
 const worker = await bundle('wrangler.toml');
@@ -49,15 +49,15 @@ const bindings = edgewiseBindings({ EDGEWISE_MEMORY_CAP_MIB: '112' });
 const kinds = ['r2', 'kv', 'cache'] as const;
 type Kind = (typeof kinds)[number];
 
-/** State folders: everything in R2; R2 with indexes alone; KV and cache as full as requests make them. */
+/** Makes two state folders: one with everything in R2, KV and cache, one with only the indexes in R2. */
 async function prepare() {
   const full = temporaryFolder('full');
   let server = await startWorkerd({ bundle: worker, state: full, bindings });
   for (const { folder } of [...models, first]) {
-    await edgewise(server.url, ['model', 'push', folder, '--memory-cap', '112']);
+    await runEdgewise(server.url, ['model', 'push', folder, '--memory-cap', '112']);
   }
-  for (const each of [first, ...models]) await firstAnswer(server.url, each);
-  await filled(server);
+  for (const each of [first, ...models]) await measureFirstAnswer(server.url, each);
+  await waitUntilFilled(server);
   await server.stop();
   const indexOnly = temporaryFolder('index-only');
   await cp(join(full, 'r2'), join(indexOnly, 'r2'), { recursive: true });
@@ -76,19 +76,19 @@ interface Stores {
   readonly BLOBS: { list(): Promise<{ readonly keys: readonly unknown[] }> };
 }
 
-/** Tiers are filled after the answer: waits until KV has every blob of R2. */
-async function filled({ miniflare }: Workerd): Promise<void> {
+/** Waits until KV has every blob of R2, because tiers are filled after the answer. */
+async function waitUntilFilled({ miniflare }: Workerd): Promise<void> {
   const { MODELS, BLOBS } = await miniflare.getBindings<Stores>();
-  const wanted = (await MODELS.list({ prefix: 'blobs/' })).objects.length;
+  const expected = (await MODELS.list({ prefix: 'blobs/' })).objects.length;
   for (let tries = 0; tries < 100; tries++) {
-    if ((await BLOBS.list()).keys.length >= wanted) return;
+    if ((await BLOBS.list()).keys.length >= expected) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`KV has not got the ${wanted} blobs of R2`);
+  throw new Error(`KV does not have the ${expected} blobs of R2`);
 }
 
-/** A state whose blobs are in `kind` alone. What is linked is only read; what is missing, filled and thrown away. */
-function stateOf(
+/** Makes a state whose blobs are only in `kind`. Linked folders are only read; missing ones are filled and thrown away. */
+function makeState(
   kind: Kind,
   { full, indexOnly }: { readonly full: string; readonly indexOnly: string },
 ): string {
@@ -99,18 +99,18 @@ function stateOf(
   return state;
 }
 
-async function firstAnswer(url: URL, { name, request }: Model): Promise<number> {
+async function measureFirstAnswer(url: URL, { name, request }: Model): Promise<number> {
   const connection = await Connection.open(url);
   const { ms } = await sendOk(connection, requestBytes(url, `/v2/models/${name}/infer`, request));
   connection.close();
   return ms;
 }
 
-async function firstRequest(kind: Kind, each: Model, states: Awaited<ReturnType<typeof prepare>>) {
-  const state = stateOf(kind, states);
+async function measureFirstRequest(kind: Kind, each: Model, states: Awaited<ReturnType<typeof prepare>>) {
+  const state = makeState(kind, states);
   const server = await startWorkerd({ bundle: worker, state, bindings });
-  await firstAnswer(server.url, first);
-  const ms = await firstAnswer(server.url, each);
+  await measureFirstAnswer(server.url, first);
+  const ms = await measureFirstAnswer(server.url, each);
   await server.stop();
   rmSync(state, { recursive: true });
   return ms;
@@ -118,7 +118,7 @@ async function firstRequest(kind: Kind, each: Model, states: Awaited<ReturnType<
 
 const stampFile = join(temporaryFolder('stamp'), 'started');
 
-/** Miniflare starts what this variable names: a script that writes down when, and becomes workerd. */
+/** Makes Miniflare start workerd through a script that records the time of the start. */
 function stampStarts(): void {
   const binary = createRequire(createRequire(import.meta.url).resolve('miniflare'))('workerd').default;
   const script = join(temporaryFolder('workerd'), 'workerd');
@@ -130,13 +130,16 @@ function stampStarts(): void {
   process.env['MINIFLARE_WORKERD_PATH'] = script;
 }
 
-/** Milliseconds from the start of the process to the whole of its first answer. */
-async function processStart(each: Model, states: Awaited<ReturnType<typeof prepare>>): Promise<number> {
-  const state = stateOf('r2', states);
+/** Returns the milliseconds from the start of the process to the end of its first answer. */
+async function measureProcessStart(
+  each: Model,
+  states: Awaited<ReturnType<typeof prepare>>,
+): Promise<number> {
+  const state = makeState('r2', states);
   rmSync(stampFile, { force: true });
   const port = await findFreePort();
   const starting = startWorkerd({ bundle: worker, state, bindings, port });
-  const answered = untilAnswered(new URL(`http://127.0.0.1:${port}`), each);
+  const answered = waitForAnswer(new URL(`http://127.0.0.1:${port}`), each);
   const server = await starting;
   const endMs = await answered;
   await server.stop();
@@ -144,11 +147,11 @@ async function processStart(each: Model, states: Awaited<ReturnType<typeof prepa
   return endMs - Number(readFileSync(stampFile, 'utf8')) / 1e6;
 }
 
-async function untilAnswered(url: URL, each: Model): Promise<number> {
+async function waitForAnswer(url: URL, each: Model): Promise<number> {
   for (;;) {
     if (existsSync(stampFile)) {
       try {
-        await firstAnswer(url, each);
+        await measureFirstAnswer(url, each);
         return performance.timeOrigin + performance.now();
       } catch (error) {
         if (!(error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED')) throw error;
@@ -163,7 +166,7 @@ const tiers = [];
 for (const each of models) {
   const times: Record<Kind, number[]> = { r2: [], kv: [], cache: [] };
   for (let repeat = 0; repeat < repeats; repeat++) {
-    for (const kind of kinds) times[kind].push(await firstRequest(kind, each, states));
+    for (const kind of kinds) times[kind].push(await measureFirstRequest(kind, each, states));
   }
   console.log(each.name, times);
   tiers.push({ model: each.name, times });
@@ -172,13 +175,13 @@ stampStarts();
 const starts = [];
 for (const each of models) {
   const times: number[] = [];
-  for (let repeat = 0; repeat < repeats; repeat++) times.push(await processStart(each, states));
+  for (let repeat = 0; repeat < repeats; repeat++) times.push(await measureProcessStart(each, states));
   starts.push({ model: each.name, times });
 }
 
-function cell(times: readonly number[]): string {
+function formatCell(times: readonly number[]): string {
   const { p50, max } = quantiles(times);
-  return `${figure(p50)} (${figure(Math.min(...times))}–${figure(max)})`;
+  return `${formatFigure(p50)} (${formatFigure(Math.min(...times))}–${formatFigure(max)})`;
 }
 
 publish({
@@ -189,7 +192,7 @@ publish({
   tables: [
     {
       columns: ['process start to first answer, model in R2 alone', 'ms'],
-      rows: starts.map(({ model, times }) => [model, cell(times)]),
+      rows: starts.map(({ model, times }) => [model, formatCell(times)]),
     },
     {
       columns: [
@@ -198,7 +201,12 @@ publish({
         'from KV, ms',
         'from R2, ms',
       ],
-      rows: tiers.map(({ model, times }) => [model, cell(times.cache), cell(times.kv), cell(times.r2)]),
+      rows: tiers.map(({ model, times }) => [
+        model,
+        formatCell(times.cache),
+        formatCell(times.kv),
+        formatCell(times.r2),
+      ]),
     },
   ],
   raw: { starts, tiers },

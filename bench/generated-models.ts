@@ -1,4 +1,4 @@
-/** Models made here, from seeded weights, as folders that `edgewise model push` takes. */
+/** Generates models with seeded weights, as folders for `edgewise model push`. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { floats, model, node, value } from '../test/support/onnx-models.ts';
@@ -16,10 +16,10 @@ export interface ChainOptions {
   readonly width: number;
 }
 
-/** A chain of matrices, all different: input `x` [batch, width], output `y`. */
+/** Makes a chain of different matrices: input `x` [batch, width], output `y`. */
 export function matrixChain(parent: string, { layers, width }: ChainOptions): GeneratedModel {
   let state = 7;
-  // Values of this spread keep the size of what passes through them, so that the answer says something.
+  // This spread keeps the magnitude of values constant from layer to layer, so that the output is meaningful.
   const spread = Math.sqrt(12 / width);
   const matrix = () => {
     const weights = new Float32Array(width * width);
@@ -41,7 +41,7 @@ export function matrixChain(parent: string, { layers, width }: ChainOptions): Ge
   return write(parent, `chain-${layers}x${width}`, graph, 'A chain of matrices of random values.');
 }
 
-/** The mean of each channel of a picture 1×3×320×320: hardly anything to compute, a large input, a small answer. */
+/** Makes a model of the mean of each channel of a 1×3×320×320 picture: a large input, a small output, little computation. */
 export function channelMeans(parent: string): GeneratedModel {
   const graph = model({
     node: [node('GlobalAveragePool', ['x'], ['y'])],

@@ -1,20 +1,19 @@
 /**
- * What governance for an answer costs: the MLP with and without gate, receipt and log, one connection, workers started anew
- * each round, slices of requests to one and the other in an order drawn each time. Then how many receipts the log takes,
- * and how long an answer takes to be provably in it. `npm run bench -- governance`
+ * Measures the cost of governance: the MLP with and without gate, receipt and log, on one connection, with new workers each
+ * round and alternating slices in random order. Then the log's throughput, and the time until an answer has its proof of
+ * inclusion. `npm run bench -- governance`
  */
-
 import { cpSync } from 'node:fs';
 import { binaryBody, randomInput } from './bodies.ts';
-import { Connection, latencies, requestBytes, sendOk } from './load.ts';
+import { Connection, measureLatencies, requestBytes, sendOk } from './load.ts';
 import { median, type Quantiles, quantiles } from './quantiles.ts';
-import { figure, publish } from './report.ts';
+import { formatFigure, publish } from './report.ts';
 import {
   adminKey,
   type Bundle,
   bundle,
-  edgewise,
   edgewiseBindings,
+  runEdgewise,
   startWorkerd,
   temporaryFolder,
   type Workerd,
@@ -24,7 +23,7 @@ const rounds = 5;
 const warmUp = 4000;
 const slices = 10;
 const perSlice = 400;
-/** What everything together may add to an MLP request at p50, in milliseconds. */
+/** Milliseconds that governance may add to an MLP request at p50. */
 const goalMs = 0.15;
 const goalPerSecond = 1000;
 const goalInclusionMs = 3000;
@@ -32,7 +31,7 @@ const goalInclusionMs = 3000;
 const request = binaryBody(randomInput('input', [1, 10]));
 const infer = '/v2/models/mlp/infer';
 
-/** What a worker of its own is measured with; the last asks with a tenant's key under a quota. */
+/** The measured configurations, each with its own worker; the last uses a tenant's key under a quota. */
 const ways = [
   { name: 'the gate alone', parts: 'gate', tenant: false },
   { name: 'gate and receipt', parts: 'receipt', tenant: false },
@@ -56,10 +55,10 @@ async function admin(url: URL, path: string, body: unknown): Promise<unknown> {
   return answer.json();
 }
 
-/** The model published, and a tenant with a grant under a quota. @returns the tenant's key */
+/** Publishes the model and creates a tenant with a grant under a quota. Returns the tenant's key. */
 async function prepare(worker: Bundle, state: string): Promise<string> {
   const server = await start(worker, state, { parts: 'all' });
-  await edgewise(server.url, ['model', 'push', 'models/mlp']);
+  await runEdgewise(server.url, ['model', 'push', 'models/mlp']);
   await admin(server.url, '/admin/tenants', { id: 'bench', name: 'Benchmark', establishment: 'AT' });
   await admin(server.url, '/admin/tenants/bench/grants', {
     assigner: 'The Edgewise authors',
@@ -71,10 +70,14 @@ async function prepare(worker: Bundle, state: string): Promise<string> {
   return made.text;
 }
 
-async function round(worker: Bundle, state: string, tenantKey: string): Promise<Map<string, Quantiles>> {
+async function measureRound(
+  worker: Bundle,
+  state: string,
+  tenantKey: string,
+): Promise<Map<string, Quantiles>> {
   const sides = await Promise.all(
     ways.map(async (way) => {
-      const server = await start(worker, copied(state), way);
+      const server = await start(worker, copyState(state), way);
       const headers = way.tenant ? { Authorization: `Bearer ${tenantKey}` } : {};
       const body = { ...request, headers: { ...request.headers, ...headers } };
       return {
@@ -86,13 +89,13 @@ async function round(worker: Bundle, state: string, tenantKey: string): Promise<
       };
     }),
   );
-  // In turns, since workerd closes a connection that has lain for some seconds.
+  // Warm up in turns, because workerd closes connections that are idle for some seconds.
   for (let slice = 0; slice < slices; slice++) {
-    for (const { connection, bytes } of sides) await latencies(connection, bytes, warmUp / slices);
+    for (const { connection, bytes } of sides) await measureLatencies(connection, bytes, warmUp / slices);
   }
   for (let slice = 0; slice < slices; slice++) {
-    for (const { connection, bytes, times } of shuffled(sides)) {
-      times.push(...(await latencies(connection, bytes, perSlice)));
+    for (const { connection, bytes, times } of shuffle(sides)) {
+      times.push(...(await measureLatencies(connection, bytes, perSlice)));
     }
   }
   for (const { connection, server } of sides) {
@@ -102,14 +105,14 @@ async function round(worker: Bundle, state: string, tenantKey: string): Promise<
   return new Map(sides.map(({ way, times }) => [way.name, quantiles(times)]));
 }
 
-/** Each has its own: an object's storage is one process's. */
-function copied(state: string): string {
+/** Copies the state, because only one process may use a Durable Object's storage. */
+function copyState(state: string): string {
   const copy = temporaryFolder('state');
   cpSync(state, copy, { recursive: true });
   return copy;
 }
 
-function shuffled<T>(items: readonly T[]): T[] {
+function shuffle<T>(items: readonly T[]): T[] {
   return items
     .map((item) => ({ item, order: Math.random() }))
     .sort((a, b) => a.order - b.order)
@@ -119,18 +122,18 @@ function shuffled<T>(items: readonly T[]): T[] {
 interface Throughput {
   readonly receipts: number;
   readonly appendedMs: number;
-  /** Until a checkpoint covers them. */
+  /** Milliseconds until a checkpoint covers the receipts. */
   readonly sequencedMs: number;
 }
 
-async function throughput(worker: Bundle, receipts: number): Promise<Throughput> {
+async function measureThroughput(worker: Bundle, receipts: number): Promise<Throughput> {
   const server = await start(worker, temporaryFolder('log'), { parts: 'all' });
-  const before = await logSize(server.url);
+  const before = await readLogSize(server.url);
   const begun = performance.now();
   const answer = await fetch(new URL(`/bench/fill?count=${receipts}`, server.url));
   if (!answer.ok) throw new Error(`the log was not filled: ${answer.status} ${await answer.text()}`);
   const appendedMs = performance.now() - begun;
-  while ((await logSize(server.url)) < before + receipts) {
+  while ((await readLogSize(server.url)) < before + receipts) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   const sequencedMs = performance.now() - begun;
@@ -138,21 +141,21 @@ async function throughput(worker: Bundle, receipts: number): Promise<Throughput>
   return { receipts, appendedMs, sequencedMs };
 }
 
-/** Of the checkpoint that anyone is shown. */
-async function logSize(url: URL): Promise<number> {
+/** Returns the size of the log by its public checkpoint. */
+async function readLogSize(url: URL): Promise<number> {
   const answer = await fetch(new URL('/log/checkpoint', url));
   const text = await answer.text();
   return answer.ok ? Number(text.split('\n')[1]) : 0;
 }
 
-/** Time of requests whose answers come with their proofs. */
-async function inclusion(worker: Bundle, state: string, count: number): Promise<number[]> {
-  const server = await start(worker, copied(state), { parts: 'all' });
+/** Measures requests whose answers wait for their proofs. */
+async function measureInclusion(worker: Bundle, state: string, count: number): Promise<number[]> {
+  const server = await start(worker, copyState(state), { parts: 'all' });
   const headers = { ...request.headers, Prefer: 'receipt=logged' };
   const bytes = requestBytes(server.url, infer, { ...request, headers });
   const connection = await Connection.open(server.url);
   await sendOk(connection, requestBytes(server.url, infer, request));
-  const times = await latencies(connection, bytes, count);
+  const times = await measureLatencies(connection, bytes, count);
   connection.close();
   await server.stop();
   return times;
@@ -163,22 +166,22 @@ const state = temporaryFolder('state');
 const tenantKey = await prepare(worker, state);
 const measured: Map<string, Quantiles>[] = [];
 for (let count = 0; count < rounds; count++) {
-  const one = await round(worker, state, tenantKey);
+  const one = await measureRound(worker, state, tenantKey);
   measured.push(one);
   console.log(
-    `round ${count + 1}: p50 ${ways.map(({ name }) => `${name} ${figure(one.get(name)?.p50 ?? 0)}`).join(', ')} ms`,
+    `round ${count + 1}: p50 ${ways.map(({ name }) => `${name} ${formatFigure(one.get(name)?.p50 ?? 0)}`).join(', ')} ms`,
   );
 }
 const of = (name: string, at: 'p50' | 'p99') => median(measured.map((one) => one.get(name)?.[at] ?? 0));
-/** Each round against its own base: what changes from round to round, as the machine does, is in both. */
+/** Compares within each round, so that changes of the machine's pace cancel out. */
 const added = (name: string, at: 'p50' | 'p99') =>
   median(measured.map((one) => (one.get(name)?.[at] ?? 0) - (one.get(nothing.name)?.[at] ?? 0))).toFixed(3);
 const fills = [
-  await throughput(worker, 20_000),
-  await throughput(worker, 20_000),
-  await throughput(worker, 20_000),
+  await measureThroughput(worker, 20_000),
+  await measureThroughput(worker, 20_000),
+  await measureThroughput(worker, 20_000),
 ];
-const proven = quantiles(await inclusion(worker, state, 40));
+const proven = quantiles(await measureInclusion(worker, state, 40));
 
 publish({
   name: 'governance',
@@ -187,8 +190,8 @@ publish({
       columns: ['mlp, binary', 'p50, ms', 'p99, ms', 'added at p50, ms', 'added at p99, ms', 'goal'],
       rows: ways.map(({ name }) => [
         name,
-        figure(of(name, 'p50')),
-        figure(of(name, 'p99')),
+        formatFigure(of(name, 'p50')),
+        formatFigure(of(name, 'p99')),
         ...(name === nothing.name
           ? ['–', '–', '–']
           : [added(name, 'p50'), added(name, 'p99'), `≤ ${goalMs} at p50`]),
@@ -209,7 +212,7 @@ publish({
         ],
         [
           'answer with its proof of inclusion, p50 / p99, ms',
-          `${figure(proven.p50)} / ${figure(proven.p99)}`,
+          `${formatFigure(proven.p50)} / ${formatFigure(proven.p99)}`,
           `< ${goalInclusionMs}`,
         ],
       ],

@@ -1,27 +1,27 @@
 /**
- * What it costs to reach a model of the origin through the worker: against asking the origin itself, and against a Worker
- * that does nothing but hand the request on. One connection each, slices in an order drawn anew each time, every process
- * started anew each round. `npm run bench -- hop`
+ * Measures the cost of reaching an origin's model through the worker, compared with asking the origin directly and with a
+ * Worker that only forwards. One connection each, alternating slices in random order, new processes each round.
+ * `npm run bench -- hop`
  */
 import { findFreePort } from '../scripts/dev-server.ts';
 import { type OriginServer, startOrigin } from '../scripts/origin-server.ts';
 import { trustedPublishers } from '../test/support/publisher.ts';
 import { binaryBody, jsonBody, type RequestBody, randomInput } from './bodies.ts';
 import { channelMeans } from './generated-models.ts';
-import { Connection, latencies, requestBytes, sendOk } from './load.ts';
+import { Connection, measureLatencies, requestBytes, sendOk } from './load.ts';
 import { median, type Quantiles, quantiles } from './quantiles.ts';
-import { figure, publish } from './report.ts';
+import { formatFigure, publish } from './report.ts';
 import {
   adminKey,
   type Bundle,
   bundle,
-  edgewise,
   edgewiseBindings,
+  runEdgewise,
   startWorkerd,
   temporaryFolder,
 } from './workerd.ts';
 
-/** By the way that a request takes. */
+/** The ways that a request can take. */
 const ways = ['direct', 'streamed', 'buffered', 'edgewise'] as const;
 type Way = (typeof ways)[number];
 
@@ -34,7 +34,7 @@ interface Case {
 
 const rounds = 5;
 const slices = 12;
-/** What Edgewise may add to a Worker that hands the same body on, at p50. */
+/** Milliseconds that Edgewise may add at p50 to a Worker that forwards the same body. */
 const goalMs = 0.6;
 const picture = randomInput('x', [1, 3, 320, 320]);
 const row = randomInput('input', [1, 10]);
@@ -98,7 +98,7 @@ function target(way: Way, { edgewise, forward, origin }: Servers, path: string):
   return way === 'edgewise' ? [edgewise, path] : [forward, `/${way}${path}`];
 }
 
-async function round(servers: Servers, { model, request, perSlice }: Case): Promise<Round> {
+async function measureRound(servers: Servers, { model, request, perSlice }: Case): Promise<Round> {
   const path = `/v2/models/${model}/infer`;
   const sides = await Promise.all(
     ways.map(async (way) => {
@@ -118,12 +118,12 @@ async function round(servers: Servers, { model, request, perSlice }: Case): Prom
   const bodies = new Set<string>();
   for (const { connection, bytes } of sides) {
     bodies.add((await sendOk(connection, bytes)).body.toString('latin1'));
-    await latencies(connection, bytes, perSlice * 2);
+    await measureLatencies(connection, bytes, perSlice * 2);
   }
-  if (bodies.size !== 1) throw new Error(`${model}: the ways do not answer alike`);
+  if (bodies.size !== 1) throw new Error(`${model}: the answers of the ways differ`);
   for (let slice = 0; slice < slices; slice++) {
     for (const { connection, bytes, times } of sides.toSorted(() => Math.random() - 0.5)) {
-      times.push(...(await latencies(connection, bytes, perSlice)));
+      times.push(...(await measureLatencies(connection, bytes, perSlice)));
     }
   }
   for (const { connection } of sides) connection.close();
@@ -131,18 +131,18 @@ async function round(servers: Servers, { model, request, perSlice }: Case): Prom
 }
 
 const first = await start(bundles);
-await edgewise(first.edgewise, ['model', 'push', channelMeans(models).folder, '--origin']);
-await edgewise(first.edgewise, ['model', 'push', 'models/mlp', '--origin']);
+await runEdgewise(first.edgewise, ['model', 'push', channelMeans(models).folder, '--origin']);
+await runEdgewise(first.edgewise, ['model', 'push', 'models/mlp', '--origin']);
 await first.stop();
 
 const results = cases.map(({ name }) => ({ name, rounds: [] as Round[] }));
 for (let count = 0; count < rounds; count++) {
   const servers = await start(bundles);
   for (const [index, each] of cases.entries()) {
-    const one = await round(servers, each);
+    const one = await measureRound(servers, each);
     results[index]?.rounds.push(one);
     console.log(
-      `${each.name}, round ${count + 1}: p50 ${ways.map((way) => `${way} ${figure(one[way].p50)}`).join(', ')} ms`,
+      `${each.name}, round ${count + 1}: p50 ${ways.map((way) => `${way} ${formatFigure(one[way].p50)}`).join(', ')} ms`,
     );
   }
   await servers.stop();
@@ -168,14 +168,14 @@ publish({
       ],
       rows: results.map(({ name, rounds: measured }) => {
         const p50 = (way: Way) => of(measured, way, 'p50');
-        const p99 = (way: Way) => figure(of(measured, way, 'p99'));
+        const p99 = (way: Way) => formatFigure(of(measured, way, 'p99'));
         return [
           name,
           ...[
-            figure(p50('direct')),
-            figure(p50('streamed')),
-            figure(p50('buffered')),
-            figure(p50('edgewise')),
+            formatFigure(p50('direct')),
+            formatFigure(p50('streamed')),
+            formatFigure(p50('buffered')),
+            formatFigure(p50('edgewise')),
           ],
           (p50('edgewise') - p50('buffered')).toFixed(2),
           (p50('edgewise') - p50('direct')).toFixed(2),

@@ -1,7 +1,7 @@
-/** What an isolate holds, asked through workerd's inspector. */
+/** Reads an isolate's memory use through workerd's inspector. */
 import type { Workerd } from './workerd.ts';
 
-/** Bytes: V8's heap with its garbage, objects of workerd itself, what array buffers hold. WASM memory is in none. */
+/** Bytes of V8's heap with its garbage, of workerd's own objects, and of array buffers; WASM memory is not included. */
 export interface HeapUsage {
   readonly v8: number;
   readonly embedder: number;
@@ -10,14 +10,14 @@ export interface HeapUsage {
 
 export interface Inspector {
   heap(): Promise<HeapUsage>;
-  /** Of all WASM memories of the isolate. */
+  /** Returns the bytes of all WASM memories of the isolate. */
   wasmBytes(): Promise<number>;
   close(): void;
 }
 
 type Values = Readonly<Record<string, unknown>>;
 
-/** The worker wants `inspector: true`. */
+/** Connects to the inspector of a worker that was started with `inspector: true`. */
 export async function inspect({ miniflare }: Workerd): Promise<Inspector> {
   const url = await miniflare.getInspectorURL();
   const socket = new WebSocket(new URL('/core:user:worker', url));
@@ -29,11 +29,11 @@ export async function inspect({ miniflare }: Workerd): Promise<Inspector> {
   let contextId: unknown;
   socket.onmessage = ({ data }) => {
     const message: unknown = JSON.parse(String(data));
-    const { id, method, params } = values(message);
+    const { id, method, params } = readObject(message);
     if (method === 'Runtime.executionContextCreated') {
-      contextId ??= values(values(params)['context'])['id'];
+      contextId ??= readObject(readObject(params)['context'])['id'];
     }
-    waiting.get(Number(id))?.(values(message));
+    waiting.get(Number(id))?.(readObject(message));
     waiting.delete(Number(id));
   };
   let lastId = 0;
@@ -45,7 +45,7 @@ export async function inspect({ miniflare }: Workerd): Promise<Inspector> {
       socket.send(JSON.stringify({ id, method, params }));
     });
     if (answer['error'] !== undefined) throw new Error(`${method}: ${JSON.stringify(answer['error'])}`);
-    return values(answer['result']);
+    return readObject(answer['result']);
   }
   await call('Runtime.enable');
 
@@ -63,23 +63,23 @@ export async function inspect({ miniflare }: Workerd): Promise<Inspector> {
         expression: 'WebAssembly.Memory.prototype',
         contextId,
       });
-      const { objectId: prototypeObjectId } = values(prototype['result']);
+      const { objectId: prototypeObjectId } = readObject(prototype['result']);
       const { objects } = await call('Runtime.queryObjects', { prototypeObjectId });
       const sum = await call('Runtime.callFunctionOn', {
-        objectId: values(objects)['objectId'],
+        objectId: readObject(objects)['objectId'],
         functionDeclaration:
           'function () { return this.reduce((sum, memory) => sum + memory.buffer.byteLength, 0); }',
         returnByValue: true,
       });
-      return Number(values(sum['result'])['value']);
+      return Number(readObject(sum['result'])['value']);
     },
     close: () => socket.close(),
   };
 }
 
-function values(value: unknown): Values {
+function readObject(value: unknown): Values {
   if (typeof value !== 'object' || value === null) {
-    throw new Error(`the inspector answered ${JSON.stringify(value)}, wanted an object`);
+    throw new Error(`the inspector answered ${JSON.stringify(value)}; expected an object`);
   }
   return { ...value };
 }

@@ -1,6 +1,6 @@
 /**
- * A load generator for latencies of a tenth of a millisecond: bytes of the request made once, one socket per connection,
- * of the answer only what is needed to know where it ends. Clients of HTTP libraries take as long as a small model.
+ * A load generator for latencies of a tenth of a millisecond. It encodes a request once, uses one socket per connection,
+ * and reads an answer only as far as needed to find its end, because HTTP libraries take as long as a small model.
  */
 import { connect, type Socket } from 'node:net';
 import type { RequestBody } from './bodies.ts';
@@ -15,7 +15,7 @@ export interface Answer {
 
 const endOfHead = Buffer.from('\r\n\r\n');
 
-/** The bytes of a POST over HTTP/1.1. */
+/** Encodes a POST over HTTP/1.1. */
 export function requestBytes(url: URL, path: string, { body, headers }: RequestBody): Buffer {
   const lines = [
     `POST ${path} HTTP/1.1`,
@@ -26,15 +26,15 @@ export function requestBytes(url: URL, path: string, { body, headers }: RequestB
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), body]);
 }
 
-/** One connection that is kept open; one request at a time. */
+/** A persistent connection with one request at a time. */
 export class Connection {
   readonly #socket: Socket;
   #pieces: Buffer[] = [];
   #received = 0;
-  /** Length of the whole answer, once its head has come. */
-  #wanted = Number.POSITIVE_INFINITY;
+  /** Length of the whole answer; infinite until its head has arrived. */
+  #expectedBytes = Number.POSITIVE_INFINITY;
   #headBytes = 0;
-  #begunMs = 0;
+  #startMs = 0;
   #receivedMs = 0;
   #settle: PromiseWithResolvers<Answer> | undefined;
   #ended: Error | undefined;
@@ -46,7 +46,7 @@ export class Connection {
     socket.on('close', () => this.#end(new Error('the server closed the connection')));
   }
 
-  /** Whether it can send no more. */
+  /** True once the connection cannot send any more. */
   get isEnded(): boolean {
     return this.#ended !== undefined;
   }
@@ -60,14 +60,14 @@ export class Connection {
     return new Connection(socket);
   }
 
-  /** @throws Error for an answer without Content-Length, and when the connection ends or has ended. */
+  /** @throws Error for an answer without Content-Length, and if the connection ends or has ended. */
   send(request: Buffer): Promise<Answer> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     this.#pieces = [];
     this.#received = 0;
-    this.#wanted = Number.POSITIVE_INFINITY;
+    this.#expectedBytes = Number.POSITIVE_INFINITY;
     this.#settle = Promise.withResolvers();
-    this.#begunMs = performance.now();
+    this.#startMs = performance.now();
     this.#socket.write(request);
     return this.#settle.promise;
   }
@@ -83,16 +83,16 @@ export class Connection {
   }
 
   #take(piece: Buffer): void {
-    // Before anything is read of it: what the client makes of an answer is not the server's time.
+    // Taken before the answer is read, because the client's work is not the server's time.
     this.#receivedMs = performance.now();
     this.#pieces.push(piece);
     this.#received += piece.byteLength;
-    if (this.#wanted === Number.POSITIVE_INFINITY) this.#readHead();
-    if (this.#received >= this.#wanted) this.#finish();
+    if (this.#expectedBytes === Number.POSITIVE_INFINITY) this.#readHead();
+    if (this.#received >= this.#expectedBytes) this.#finish();
   }
 
   #readHead(): void {
-    const bytes = this.#joined();
+    const bytes = this.#joinPieces();
     const end = bytes.indexOf(endOfHead);
     if (end === -1) return;
     this.#headBytes = end + endOfHead.byteLength;
@@ -103,12 +103,12 @@ export class Connection {
       );
       return;
     }
-    this.#wanted = this.#headBytes + Number(length);
+    this.#expectedBytes = this.#headBytes + Number(length);
   }
 
   #finish(): void {
-    const ms = this.#receivedMs - this.#begunMs;
-    const bytes = this.#joined();
+    const ms = this.#receivedMs - this.#startMs;
+    const bytes = this.#joinPieces();
     const settle = this.#settle;
     this.#settle = undefined;
     settle?.resolve({
@@ -119,7 +119,7 @@ export class Connection {
     });
   }
 
-  #joined(): Buffer {
+  #joinPieces(): Buffer {
     const [first] = this.#pieces;
     if (this.#pieces.length === 1 && first !== undefined) return first;
     const bytes = Buffer.concat(this.#pieces);
@@ -135,8 +135,12 @@ export async function sendOk(connection: Connection, request: Buffer): Promise<A
   return answer;
 }
 
-/** Latencies of `count` requests, one after another. */
-export async function latencies(connection: Connection, request: Buffer, count: number): Promise<number[]> {
+/** Sends `count` requests one after another and returns their latencies in milliseconds. */
+export async function measureLatencies(
+  connection: Connection,
+  request: Buffer,
+  count: number,
+): Promise<number[]> {
   const times: number[] = [];
   for (let sent = 0; sent < count; sent++) times.push((await sendOk(connection, request)).ms);
   return times;
@@ -147,7 +151,7 @@ export interface LoadResult {
   readonly latenciesMs: readonly number[];
 }
 
-/** As many requests as `connections` connections, each with one at a time, can send in `seconds`. */
+/** Sends as many requests as possible in `seconds` over `connections` connections, one at a time on each. */
 export async function closedLoop(
   url: URL,
   request: Buffer,

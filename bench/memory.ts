@@ -1,6 +1,6 @@
 /**
- * WASM memory of each sample model as it is published and as a plain .onnx file; and the largest FP32 model that loads
- * from R2 and runs while WASM memory and JavaScript heap together stay under 128 MB. `npm run bench -- memory`
+ * Measures the WASM memory of each sample model, published and as a plain .onnx file; and finds the largest FP32 model that
+ * loads from R2 and runs with WASM memory and JavaScript heap together below 128 MB. `npm run bench -- memory`
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -16,28 +16,35 @@ import { type GeneratedModel, matrixChain } from './generated-models.ts';
 import { type HeapUsage, inspect } from './inspector.ts';
 import { Connection, requestBytes, sendOk } from './load.ts';
 import { publish } from './report.ts';
-import { type Bundle, bundle, edgewise, edgewiseBindings, startWorkerd, temporaryFolder } from './workerd.ts';
+import {
+  type Bundle,
+  bundle,
+  edgewiseBindings,
+  runEdgewise,
+  startWorkerd,
+  temporaryFolder,
+} from './workerd.ts';
 
 /** The stricter reading of "128 MB". */
 const limitBytes = 128e6;
 const capMebibytes = '112';
 const width = 512;
-/** 1.05 MB each; the first one is above 80 MB. */
+/** A layer has 1.05 MB; the first model has more than 80 MB. */
 const layerCounts = [77, 80, 83, 86];
 const tolerance = 1e-4;
-/** Garbage comes and goes: the worst of these counts. */
+/** The worst of these loads counts, because garbage collection varies. */
 const repeats = 3;
 
 const edgeBuild = await loadNodeBuild();
 
-async function heapAfterCreate(source: ModelSource): Promise<number> {
+async function measureHeapAfterCreate(source: ModelSource): Promise<number> {
   const engine = createOrtWasmEngine({ build: edgeBuild, memoryCapBytes: 2 ** 29 });
   await engine.createSession(source);
   return engine.memory().usedBytes;
 }
 
-/** What `edgewise model pull` wrote, as the worker's engine takes it. */
-function publishedSource(folder: string): ModelSource {
+/** Returns the files of `edgewise model pull` as a source for the worker's engine. */
+function readPublishedSource(folder: string): ModelSource {
   const graph = readFileSync(join(folder, 'model.onnx'));
   const file = join(folder, 'weights.bin');
   if (!existsSync(file)) return { graph };
@@ -48,7 +55,7 @@ function publishedSource(folder: string): ModelSource {
   return { graph, weights: { path: 'weights.bin', byteLength: bytes.byteLength, read } };
 }
 
-function plainHeap(file: string): number {
+function measurePlainHeap(file: string): number {
   const { stdout, stderr } = spawnSync(process.execPath, [join(import.meta.dirname, 'plain-heap.ts'), file], {
     encoding: 'utf8',
   });
@@ -57,22 +64,22 @@ function plainHeap(file: string): number {
   return bytes;
 }
 
-async function samples(worker: Bundle) {
+async function measureSamples(worker: Bundle) {
   const server = await startWorkerd({ bundle: worker, bindings: edgewiseBindings() });
   const results = [];
   for (const folder of findSampleFolders()) {
     const name = folder.slice('models/'.length);
-    await edgewise(server.url, ['model', 'push', folder]);
+    await runEdgewise(server.url, ['model', 'push', folder]);
     const out = join(temporaryFolder('pulled'), 'model');
-    await edgewise(server.url, ['model', 'pull', name, '--out', out]);
+    await runEdgewise(server.url, ['model', 'pull', name, '--out', out]);
     const file = join(folder, '1', 'model.onnx');
     const graph = readFileSync(file);
     results.push({
       name,
       fileBytes: graph.byteLength,
-      defaults: plainHeap(file),
-      plain: await heapAfterCreate({ graph }),
-      published: await heapAfterCreate(publishedSource(out)),
+      defaults: measurePlainHeap(file),
+      plain: await measureHeapAfterCreate({ graph }),
+      published: await measureHeapAfterCreate(readPublishedSource(out)),
     });
   }
   await server.stop();
@@ -91,12 +98,16 @@ interface LargeResult {
   readonly difference: number;
 }
 
-/** Loads it from R2 into a fresh isolate, all other tiers being empty, and runs it. */
-async function large(worker: Bundle, generated: GeneratedModel, weightBytes: number): Promise<LargeResult> {
+/** Loads the model from R2 into a new isolate, with all other tiers empty, and runs it. */
+async function measureLarge(
+  worker: Bundle,
+  generated: GeneratedModel,
+  weightBytes: number,
+): Promise<LargeResult> {
   const state = temporaryFolder('state');
   const bindings = edgewiseBindings({ EDGEWISE_MEMORY_CAP_MIB: capMebibytes });
   const publisher = await startWorkerd({ bundle: worker, state, bindings });
-  await edgewise(publisher.url, ['model', 'push', generated.folder, '--memory-cap', capMebibytes]);
+  await runEdgewise(publisher.url, ['model', 'push', generated.folder, '--memory-cap', capMebibytes]);
   await publisher.stop();
 
   const server = await startWorkerd({ bundle: worker, state, bindings, inspector: true });
@@ -125,11 +136,11 @@ async function large(worker: Bundle, generated: GeneratedModel, weightBytes: num
     peak,
     samples: seen.length,
     worstBytes: wasmBytes + total(peak),
-    difference: await differenceToNative(generated, input, answer),
+    difference: await measureDifference(generated, input, answer),
   };
 }
 
-async function differenceToNative(
+async function measureDifference(
   { graph }: GeneratedModel,
   { name, shape, data }: Input,
   { headers, body }: { readonly headers: string; readonly body: Uint8Array },
@@ -147,14 +158,14 @@ async function differenceToNative(
 }
 
 const worker = await bundle('wrangler.toml');
-const small = await samples(worker);
+const small = await measureSamples(worker);
 const chains: (LargeResult & { readonly all: readonly LargeResult[] })[] = [];
 for (const layers of layerCounts) {
   const generated = matrixChain(temporaryFolder('models'), { layers, width });
   const times: LargeResult[] = [];
   for (let repeat = 0; repeat < repeats; repeat++) {
-    const result = await large(worker, generated, layers * width * width * 4);
-    console.log(`${result.model}: ${megabytes(result.worstBytes)} MB at most`);
+    const result = await measureLarge(worker, generated, layers * width * width * 4);
+    console.log(`${result.model}: ${formatMegabytes(result.worstBytes)} MB at most`);
     if (!(result.difference <= tolerance)) throw new Error(`${result.model} differs by ${result.difference}`);
     times.push(result);
   }
@@ -163,7 +174,7 @@ for (const layers of layerCounts) {
   if (worst.worstBytes >= limitBytes) break;
 }
 
-function megabytes(bytes: number): string {
+function formatMegabytes(bytes: number): string {
   return (bytes / 1e6).toFixed(1);
 }
 
@@ -183,7 +194,7 @@ publish({
       ],
       rows: small.map(({ name, fileBytes, defaults, plain, published }) => [
         name,
-        ...[fileBytes, defaults, plain, published].map(megabytes),
+        ...[fileBytes, defaults, plain, published].map(formatMegabytes),
       ]),
     },
     {
@@ -198,8 +209,8 @@ publish({
         'difference to native',
       ],
       rows: chains.map(({ model, weightBytes, wasmBytes, worstBytes, loadAndRunMs, difference }) => [
-        ...[model, megabytes(weightBytes), megabytes(wasmBytes)],
-        ...[megabytes(worstBytes - wasmBytes), megabytes(worstBytes)],
+        ...[model, formatMegabytes(weightBytes), formatMegabytes(wasmBytes)],
+        ...[formatMegabytes(worstBytes - wasmBytes), formatMegabytes(worstBytes)],
         ...[worstBytes < limitBytes ? 'yes' : 'no', Math.round(loadAndRunMs), difference.toExponential(1)],
       ]),
     },

@@ -1,29 +1,29 @@
 /**
- * Load that does not wait for answers: requests arrive at random times of a given rate (a Poisson process), whatever
- * became of those before. Latency is from the moment a request was due, so that what a stall holds up is in the figures,
- * and so is up to a millisecond of this process's timer.
+ * Generates load that does not wait for answers: requests are due at random times of a given rate (a Poisson process).
+ * Latency counts from the moment a request was due, so it includes the delay behind a stall, and up to a millisecond of
+ * this process's timer.
  */
 import { type Answer, Connection } from './load.ts';
 
 export interface OpenLoopOptions {
   readonly requestsPerSecond: number;
-  /** Ends the load; what is under way is still waited for. */
+  /** Ends the load; requests in flight are still awaited. */
   readonly until: AbortSignal;
-  /** What is not answered so long after the end counts as failed. */
+  /** A request without an answer this long after the end counts as failed. */
   readonly patienceMs: number;
 }
 
 export interface Sample {
-  /** When it was due, by `performance.now`. */
+  /** Time at which the request was due, by `performance.now`. */
   readonly dueMs: number;
-  /** From then to the last byte of the answer, or to the failure. */
+  /** Milliseconds from then to the last byte of the answer, or to the failure. */
   readonly ms: number;
-  /** Absent: there was none, the connection broke. */
+  /** Absent if the connection broke. */
   readonly answer?: Pick<Answer, 'status' | 'headers' | 'body'>;
   readonly failure?: string;
 }
 
-/** A server may close a connection that waited for long just when it is used again. */
+/** Older connections are not reused, because the server may close them at that moment. */
 const maxIdleMs = 2000;
 
 interface Idle {
@@ -31,7 +31,7 @@ interface Idle {
   readonly sinceMs: number;
 }
 
-/** Never rejects: failures are samples. */
+/** Runs the load and returns a sample for each request. Never rejects: failures are samples, too. */
 export async function openLoop(url: URL, request: Buffer, options: OpenLoopOptions): Promise<Sample[]> {
   const { requestsPerSecond, until, patienceMs } = options;
   const samples: Sample[] = [];
@@ -65,7 +65,7 @@ async function sendOnce(
   idle: Idle[],
 ): Promise<Pick<Sample, 'answer' | 'failure'>> {
   try {
-    const connection = usable(idle) ?? (await Connection.open(url));
+    const connection = takeUsable(idle) ?? (await Connection.open(url));
     const answer = await connection.send(request);
     idle.push({ connection, sinceMs: performance.now() });
     return { answer };
@@ -74,8 +74,8 @@ async function sendOnce(
   }
 }
 
-/** The one used last. */
-function usable(idle: Idle[]): Connection | undefined {
+/** Takes the most recently used connection that is still usable. */
+function takeUsable(idle: Idle[]): Connection | undefined {
   for (let last = idle.pop(); last !== undefined; last = idle.pop()) {
     if (!last.connection.isEnded && performance.now() - last.sinceMs < maxIdleMs) return last.connection;
     last.connection.close();

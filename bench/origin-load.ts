@@ -1,20 +1,19 @@
 /**
- * An origin (`npm run origin`) at 64 connections, beside what people write by hand: Hono with onnxruntime-node, FastAPI with
- * onnxruntime. The same model, the same JSON, one process each. `npm run bench -- origin-load`
+ * Compares an origin (`npm run origin`) at 64 connections with hand-written servers: Hono with onnxruntime-node, and FastAPI
+ * with onnxruntime. The same model, the same JSON, one process each. `npm run bench -- origin-load`
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { root } from '../scripts/dev-server.ts';
+import { findFreePort, root } from '../scripts/dev-server.ts';
 import { startOrigin } from '../scripts/origin-server.ts';
 import { ensurePythonEnvironment } from '../scripts/python-environment.ts';
 import { trustedPublishers } from '../test/support/publisher.ts';
 import { jsonBody, randomInput } from './bodies.ts';
 import { Connection, requestBytes } from './load.ts';
 import { quantiles } from './quantiles.ts';
-import { figure, publish } from './report.ts';
-import { adminKey, edgewise, temporaryFolder } from './workerd.ts';
+import { formatFigure, publish } from './report.ts';
+import { adminKey, runEdgewise, temporaryFolder } from './workerd.ts';
 
 const connections = 64;
 const secondsPerRound = 4;
@@ -29,15 +28,6 @@ interface Server {
   readonly stop: () => Promise<void>;
 }
 
-async function findFreePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port is free');
-  return address.port;
-}
-
 async function startEdgewise(): Promise<Server> {
   const origin = await startOrigin({
     vars: {
@@ -49,18 +39,18 @@ async function startEdgewise(): Promise<Server> {
     },
   });
   const url = new URL(origin.url);
-  await edgewise(url, ['model', 'push', 'models/mlp', '--alias', 'stable']);
+  await runEdgewise(url, ['model', 'push', 'models/mlp', '--alias', 'stable']);
   return { name: 'Edgewise origin', url, stop: () => origin.stop() };
 }
 
-/** @throws Error when it does not answer within half a minute. */
+/** @throws Error if the server does not answer within half a minute. */
 async function startByHand(name: string, program: string, ...args: readonly string[]): Promise<Server> {
   const port = await findFreePort();
   const child = spawn(program, [...args, model, String(port)], { stdio: ['ignore', 'ignore', 'inherit'] });
   const url = new URL(`http://127.0.0.1:${port}`);
-  const stop = () => end(child);
+  const stop = () => stopChild(child);
   const untilMs = performance.now() + 30_000;
-  while (!(await answers(url))) {
+  while (!(await isAnswering(url))) {
     if (child.exitCode !== null || performance.now() > untilMs) {
       await stop();
       throw new Error(`${name} did not start`);
@@ -70,14 +60,14 @@ async function startByHand(name: string, program: string, ...args: readonly stri
   return { name, url, stop };
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function stopChild(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill();
   await ended;
 }
 
-async function answers(url: URL): Promise<boolean> {
+async function isAnswering(url: URL): Promise<boolean> {
   const answer = await fetch(new URL(path, url), { method: 'POST', ...requestInit() }).catch(() => undefined);
   return answer?.ok === true;
 }
@@ -89,14 +79,14 @@ function requestInit(): { readonly body: string; readonly headers: Record<string
 interface Round {
   readonly server: string;
   readonly perSecond: number;
-  /** Percent of the requests that were answered with anything but 200. */
+  /** Percentage of requests that were not answered with 200. */
   readonly refused: number;
   readonly p50: number;
   readonly p99: number;
 }
 
-/** Each connection sends its next request when the last was answered, whatever the answer was. */
-async function load({ name, url }: Server, seconds: number): Promise<Round> {
+/** Each connection sends its next request when the last one is answered, whatever the status. */
+async function measureLoad({ name, url }: Server, seconds: number): Promise<Round> {
   const open = await Promise.all(Array.from({ length: connections }, () => Connection.open(url)));
   const request = requestBytes(url, path, body);
   const latenciesMs: number[] = [];
@@ -138,12 +128,12 @@ const starts: readonly (() => Promise<Server>)[] = [
 ];
 const results: Round[] = [];
 for (let round = 0; round < rounds; round += 1) {
-  // One at a time: they would share the cores.
+  // One server at a time, because they would share the cores.
   for (const start of starts) {
     const server = await start();
     try {
-      // From the first request on: a server that warms up refuses nothing either.
-      const measured = await load(server, secondsPerRound);
+      // Measured from the first request on: a server must not refuse requests while it warms up.
+      const measured = await measureLoad(server, secondsPerRound);
       console.log(
         `${server.name}: ${Math.round(measured.perSecond)} per second, ${measured.refused} % refused`,
       );
@@ -167,10 +157,12 @@ publish({
         name,
         connections,
         Math.round(middle(name, ({ perSecond }) => perSecond)),
-        // The most of any round: one refused request is one too many.
-        figure(Math.max(...results.filter(({ server }) => server === name).map(({ refused }) => refused))),
-        figure(middle(name, ({ p50 }) => p50)),
-        figure(middle(name, ({ p99 }) => p99)),
+        // The worst round counts: one refused request is one too many.
+        formatFigure(
+          Math.max(...results.filter(({ server }) => server === name).map(({ refused }) => refused)),
+        ),
+        formatFigure(middle(name, ({ p50 }) => p50)),
+        formatFigure(middle(name, ({ p99 }) => p99)),
       ]),
     },
   ],

@@ -1,19 +1,18 @@
 /**
- * What the whole path of a request costs over a bare Hono handler that calls onnxruntime-web with the same body and the
- * same model: one connection, both workers started anew each round, slices of requests to one and the other in an order
- * drawn each time. `npm run bench -- overhead`
+ * Measures the cost of a request's whole path over a bare Hono handler that calls onnxruntime-web with the same body and
+ * model: one connection, new workers each round, alternating slices in random order. `npm run bench -- overhead`
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { binaryBody, jsonBody, type RequestBody, randomInput } from './bodies.ts';
-import { Connection, latencies, requestBytes, sendOk } from './load.ts';
+import { Connection, measureLatencies, requestBytes, sendOk } from './load.ts';
 import { median, type Quantiles, quantiles } from './quantiles.ts';
-import { figure, publish } from './report.ts';
+import { formatFigure, publish } from './report.ts';
 import {
   type Bundle,
   bundle,
-  edgewise,
   edgewiseBindings,
+  runEdgewise,
   startWorkerd,
   temporaryFolder,
   type Workerd,
@@ -63,16 +62,16 @@ async function prepare(): Promise<Bundles> {
   const server = await startWorkerd({ bundle: bundles.edgewise, state, bindings: edgewiseBindings() });
   const joined = new Map<string, Buffer>();
   for (const model of new Set(cases.map(({ model }) => model))) {
-    await edgewise(server.url, ['model', 'push', `models/${model}`]);
+    await runEdgewise(server.url, ['model', 'push', `models/${model}`]);
     const out = join(temporaryFolder('joined'), model);
-    await edgewise(server.url, ['model', 'pull', model, '--joined', '--out', out]);
+    await runEdgewise(server.url, ['model', 'pull', model, '--joined', '--out', out]);
     joined.set(model, readFileSync(join(out, 'model.onnx')));
   }
   await server.stop();
   return { ...bundles, state, joined };
 }
 
-/** The model that Edgewise published, in one piece: both run the same graph. */
+/** Starts the bare worker with the graph that Edgewise published, in one piece, so that both run the same graph. */
 async function startBare({ bare, joined }: Bundles, model: string): Promise<Workerd> {
   const server = await startWorkerd({ bundle: bare });
   const { MODELS } = await server.miniflare.getBindings<{ MODELS: Bucket }>();
@@ -84,7 +83,10 @@ interface Bucket {
   put(key: string, value: Uint8Array): Promise<unknown>;
 }
 
-async function round(bundles: Bundles, { model, request, warmUp, slices, perSlice }: Case): Promise<Round> {
+async function measureRound(
+  bundles: Bundles,
+  { model, request, warmUp, slices, perSlice }: Case,
+): Promise<Round> {
   const servers = {
     edgewise: await startWorkerd({
       bundle: bundles.edgewise,
@@ -101,19 +103,19 @@ async function round(bundles: Bundles, { model, request, warmUp, slices, perSlic
       times: [] as number[],
     })),
   );
-  for (const { connection, bytes } of sides) await latencies(connection, bytes, warmUp);
+  for (const { connection, bytes } of sides) await measureLatencies(connection, bytes, warmUp);
   for (let slice = 0; slice < slices; slice++) {
     for (const { connection, bytes, times } of Math.random() < 0.5 ? sides : sides.toReversed()) {
-      times.push(...(await latencies(connection, bytes, perSlice)));
+      times.push(...(await measureLatencies(connection, bytes, perSlice)));
     }
   }
   for (const { connection } of sides) connection.close();
   for (const server of Object.values(servers)) await server.stop();
-  const of = (wanted: string) => quantiles(sides.find(({ side }) => side === wanted)?.times ?? []);
+  const of = (name: string) => quantiles(sides.find(({ side }) => side === name)?.times ?? []);
   return { edgewise: of('edgewise'), bare: of('bare') };
 }
 
-/** Both must answer alike before it matters how fast. */
+/** @throws Error if the answers differ: then their speed does not matter. */
 async function checkAnswers(bundles: Bundles, { model, name }: Case, request: RequestBody): Promise<void> {
   const ours = await startWorkerd({
     bundle: bundles.edgewise,
@@ -142,10 +144,10 @@ for (const each of cases) {
   await checkAnswers(bundles, each, jsonBody(each.model === 'mlp' ? mlp : picture));
   const measured: Round[] = [];
   for (let count = 0; count < rounds; count++) {
-    const one = await round(bundles, each);
+    const one = await measureRound(bundles, each);
     measured.push(one);
     console.log(
-      `${each.name}, round ${count + 1}: p50 ${figure(one.edgewise.p50)} ms, bare ${figure(one.bare.p50)} ms`,
+      `${each.name}, round ${count + 1}: p50 ${formatFigure(one.edgewise.p50)} ms, bare ${formatFigure(one.bare.p50)} ms`,
     );
   }
   results.push({ name: each.name, goal: each.goal, rounds: measured });
@@ -183,8 +185,8 @@ publish({
         'bare p99, ms',
       ],
       rows: rows.map(({ name, goal, edgewise: ours, bare, ratio }) => [
-        ...[name, figure(ours.p50), figure(bare.p50), ratio.toFixed(3), `≤ ${goal}`],
-        ...[figure(ours.p99), figure(bare.p99)],
+        ...[name, formatFigure(ours.p50), formatFigure(bare.p50), ratio.toFixed(3), `≤ ${goal}`],
+        ...[formatFigure(ours.p99), formatFigure(bare.p99)],
       ]),
     },
   ],

@@ -1,4 +1,4 @@
-/** Prints the bytes of WASM memory that onnxruntime-web, as published and with its defaults, takes for an .onnx file. */
+/** Prints the bytes of WASM memory that the published onnxruntime-web takes by default for an .onnx file. */
 import { readFileSync } from 'node:fs';
 import { env, InferenceSession } from 'onnxruntime-web/wasm';
 

@@ -1,6 +1,6 @@
 /**
- * Microseconds per call of the protocol codec, next to what plain JSON.parse and JSON.stringify take in the same run.
- * Median of batches. Run: `node bench/protocol.ts`
+ * Measures the protocol codec in microseconds per call (median of batches), next to plain JSON.parse and JSON.stringify in
+ * the same run. `npm run bench -- protocol`
  */
 import { encodeInferRequest } from '../src/protocol/oip/infer-client.ts';
 import { parseInferRequest } from '../src/protocol/oip/infer-request.ts';
@@ -11,7 +11,7 @@ import type { Tensor } from '../src/tensor/tensor.ts';
 
 const batches = 41;
 
-function medianMicroseconds(calls: number, run: () => unknown): string {
+function measureMicroseconds(calls: number, run: () => unknown): string {
   const times = Array.from({ length: batches }, () => {
     const start = performance.now();
     for (let call = 0; call < calls; call++) run();
@@ -21,8 +21,8 @@ function medianMicroseconds(calls: number, run: () => unknown): string {
   return (times[batches >> 1] ?? 0).toFixed(1).padStart(10);
 }
 
-function row(name: string, calls: number, run: () => unknown): void {
-  console.log(`${name.padEnd(52)}${medianMicroseconds(calls, run)} µs`);
+function printRow(name: string, calls: number, run: () => unknown): void {
+  console.log(`${name.padEnd(52)}${measureMicroseconds(calls, run)} µs`);
 }
 
 function randomTensor(shape: Shape): Tensor {
@@ -31,7 +31,7 @@ function randomTensor(shape: Shape): Tensor {
   return tensor;
 }
 
-/** As a JavaScript or Python client writes it: every float as the shortest text of its double. */
+/** Encodes floats as JavaScript and Python clients do: as the shortest text of each value as a double. */
 function jsonBody(tensor: Tensor, nested: boolean): Uint8Array {
   const flat = Array.from(tensor.data, Number);
   const rowLength = tensor.shape.at(-1) ?? 1;
@@ -58,17 +58,21 @@ for (const [shape, calls] of [
   for (const nested of [false, true]) {
     const body = jsonBody(tensor, nested);
     const form = nested ? 'nested' : 'flat';
-    row(`${count} floats, JSON ${form}: JSON.parse alone`, calls, () => JSON.parse(decoder.decode(body)));
-    row(`${count} floats, JSON ${form}: parseInferRequest`, calls, () => parseInferRequest(body, { model }));
+    printRow(`${count} floats, JSON ${form}: JSON.parse alone`, calls, () =>
+      JSON.parse(decoder.decode(body)),
+    );
+    printRow(`${count} floats, JSON ${form}: parseInferRequest`, calls, () =>
+      parseInferRequest(body, { model }),
+    );
   }
-  row(`${count} floats, JSON: JSON.stringify(Array.from) alone`, calls, () =>
+  printRow(`${count} floats, JSON: JSON.stringify(Array.from) alone`, calls, () =>
     encoder.encode(
       JSON.stringify({
         outputs: [{ name: 'y', shape, datatype: 'FP32', data: Array.from(tensor.data, Number) }],
       }),
     ),
   );
-  row(`${count} floats, JSON: encodeInferResponse`, calls, () =>
+  printRow(`${count} floats, JSON: encodeInferResponse`, calls, () =>
     encodeInferResponse({ modelName: 'm', modelVersion: '1', outputs, binaryOutput: false, batched: true }),
   );
 }
@@ -84,11 +88,11 @@ for (const [shape, calls] of [
     binaryOutput: true,
   });
   const count = tensor.data.length;
-  row(`${count} floats, binary: parseInferRequest`, calls, () =>
+  printRow(`${count} floats, binary: parseInferRequest`, calls, () =>
     parseInferRequest(body, { headerLength, model }),
   );
-  row(`${count} floats, binary: one copy of the bytes alone`, calls, () => body.slice());
-  row(`${count} floats, binary: encodeInferResponse`, calls, () =>
+  printRow(`${count} floats, binary: one copy of the bytes alone`, calls, () => body.slice());
+  printRow(`${count} floats, binary: encodeInferResponse`, calls, () =>
     encodeInferResponse({
       modelName: 'm',
       modelVersion: '1',
@@ -101,5 +105,5 @@ for (const [shape, calls] of [
 
 const long = `{"inputs":[{"name":"x","shape":[27648],"datatype":"INT64","data":[${Array.from({ length: 27648 }, (_, index) => 2n ** 62n + BigInt(index)).join(',')}]}]}`;
 const longBody = encoder.encode(long);
-row('27648 INT64 beyond 2^53: JSON.parse alone', 3, () => JSON.parse(long));
-row('27648 INT64 beyond 2^53: parseInferRequest', 3, () => parseInferRequest(longBody, { model }));
+printRow('27648 INT64 beyond 2^53: JSON.parse alone', 3, () => JSON.parse(long));
+printRow('27648 INT64 beyond 2^53: parseInferRequest', 3, () => parseInferRequest(longBody, { model }));

@@ -1,4 +1,4 @@
-/** The push of `publish-memory.ts`, with native ONNX Runtime in another process. */
+/** Runs the push of `publish-memory.ts`, with native ONNX Runtime in another process. */
 import { fork } from 'node:child_process';
 import { join } from 'node:path';
 import { pushModel } from '../src/cli/transfer/push.ts';
@@ -10,16 +10,16 @@ import type { RuntimeAnswer, RuntimeCall } from './publish-memory-runtime.ts';
 const child = fork(join(import.meta.dirname, 'publish-memory-runtime.ts'), [], { serialization: 'advanced' });
 process.send?.({ runtime: child.pid });
 
-/** One call after the other: a push asks for nothing at once. */
-async function call(asked: RuntimeCall): Promise<RuntimeAnswer> {
+/** Calls the runtime's process. A push makes one call at a time. */
+async function callRuntime(request: RuntimeCall): Promise<RuntimeAnswer> {
   const answered = new Promise<RuntimeAnswer>((resolve) => child.once('message', resolve));
-  child.send(asked);
+  child.send(request);
   const answer = await answered;
   if (answer.failure !== undefined) throw new Error(answer.failure);
   return answer;
 }
 
-function remote(engine: 'native' | 'origin'): Engine {
+function createRemoteEngine(engine: 'native' | 'origin'): Engine {
   return {
     name: 'ort-node',
     version: 'remote',
@@ -29,14 +29,14 @@ function remote(engine: 'native' | 'origin'): Engine {
         session = 0,
         inputs = [],
         outputs = [],
-      } = await call({ kind: 'create', engine, graph, folder });
+      } = await callRuntime({ kind: 'create', engine, graph, folder });
       const answered: Session = {
         inputs,
         outputs,
         runtime: ortNodeRuntime({}),
         run: async (feeds): Promise<Fetches> =>
-          (await call({ kind: 'run', session, feeds })).fetches ?? new Map(),
-        release: async () => void (await call({ kind: 'release', session })),
+          (await callRuntime({ kind: 'run', session, feeds })).fetches ?? new Map(),
+        release: async () => void (await callRuntime({ kind: 'release', session })),
       };
       return answered;
     },
@@ -44,11 +44,11 @@ function remote(engine: 'native' | 'origin'): Engine {
 }
 
 const never = () => {
-  throw new Error('a push for the origin asks nothing of the edge');
+  throw new Error('a push for the origin must not use the edge engine');
 };
 const engines: PublishEngines = {
-  native: remote('native'),
-  origin: remote('origin'),
+  native: createRemoteEngine('native'),
+  origin: createRemoteEngine('origin'),
   edge: never,
   optimise: never,
 };

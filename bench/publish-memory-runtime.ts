@@ -1,4 +1,4 @@
-/** Native ONNX Runtime in a process of its own, asked by `publish-memory-push.ts`. */
+/** Serves native ONNX Runtime to `publish-memory-push.ts` from a separate process. */
 import { createOrtNodeEngine } from '../src/engine/ort-node.ts';
 import type { Feeds, Fetches, Session } from '../src/engine/types.ts';
 import type { TensorSpec } from '../src/tensor/tensor.ts';
@@ -24,23 +24,23 @@ export interface RuntimeAnswer {
 const engines = { native: createOrtNodeEngine({ exact: true }), origin: createOrtNodeEngine() };
 const sessions: Session[] = [];
 
-async function answer(asked: RuntimeCall): Promise<RuntimeAnswer> {
-  if (asked.kind === 'create') {
-    const { engine, graph, folder } = asked;
+async function answer(request: RuntimeCall): Promise<RuntimeAnswer> {
+  if (request.kind === 'create') {
+    const { engine, graph, folder } = request;
     const session = await engines[engine].createSession({ graph, ...(folder !== undefined && { folder }) });
     sessions.push(session);
     return { session: sessions.length - 1, inputs: session.inputs, outputs: session.outputs };
   }
-  const session = sessions[asked.session];
-  if (session === undefined) return { failure: `there is no session ${asked.session}` };
-  if (asked.kind === 'run') return { fetches: await session.run(asked.feeds) };
+  const session = sessions[request.session];
+  if (session === undefined) return { failure: `there is no session ${request.session}` };
+  if (request.kind === 'run') return { fetches: await session.run(request.feeds) };
   await session.release();
   return {};
 }
 
-process.on('message', async (asked: RuntimeCall) => {
+process.on('message', async (request: RuntimeCall) => {
   try {
-    process.send?.(await answer(asked));
+    process.send?.(await answer(request));
   } catch (error) {
     process.send?.({ failure: String(error) } satisfies RuntimeAnswer);
   }

@@ -1,6 +1,6 @@
 /**
- * What `edgewise model push --origin` of a 3 GiB model holds in memory: the push itself, and ONNX Runtime, which runs in a
- * process apart here. The server takes the blobs, checks their digests and drops them. `npm run bench -- publish-memory`
+ * Measures the memory of `edgewise model push --origin` for a 3 GiB model: of the push itself, and of ONNX Runtime, which
+ * runs in a separate process here. The server checks the blobs' digests and drops them. `npm run bench -- publish-memory`
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -17,7 +17,7 @@ import { temporaryFolder } from './workerd.ts';
 
 const gibibyte = 2 ** 30;
 const mebibyte = 2 ** 20;
-/** 256 MiB each. */
+/** Width of a layer's square matrix: 256 MiB each. */
 const width = 8192;
 const layers = 12;
 const layerBytes = 4 * width * width;
@@ -82,7 +82,7 @@ async function writeModel(): Promise<void> {
   const file = await open(join(folder, '1', 'weights.data'), 'w');
   const block = new Float32Array((8 * mebibyte) / 4);
   for (let written = 0; written < layers * layerBytes; written += block.byteLength) {
-    // Every block is another one, so that no two chunks are the same blob.
+    // Blocks differ, so that no two chunks are the same blob.
     for (let index = 0; index < block.length; index += 1) {
       block[index] = (((index * 31 + written / 7) % 1009) / 1009 - 0.5) / 40;
     }
@@ -92,9 +92,9 @@ async function writeModel(): Promise<void> {
 }
 
 interface Peak {
-  /** Bytes of memory that no file stands behind. */
+  /** Bytes of memory that is not backed by a file. */
   anonymous: number;
-  /** Bytes of files that are mapped, the program itself among them. */
+  /** Bytes of mapped files, including the program itself. */
   mapped: number;
 }
 
@@ -114,12 +114,12 @@ async function measurePush() {
     }
   });
   child.send({ folder, url: server.url, publisherKey });
-  await ended(child);
+  await waitForExit(child);
   clearInterval(timer);
   return { peaks, seconds: (performance.now() - began) / 1000 };
 }
 
-function ended(child: ChildProcess): Promise<void> {
+function waitForExit(child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`the push ended with ${code}`))));
   });
@@ -139,7 +139,7 @@ function sample(pid: number | undefined, peak: Peak): void {
   peak.mapped = Math.max(peak.mapped, bytes('RssFile'));
 }
 
-/** As much of a worker as a push asks for, without a store. */
+/** Starts a server with the routes that a push uses, without a store. */
 async function startServer() {
   const blobs = new Set<string>();
   const service = createServer(async (request, response) => {

@@ -6,7 +6,7 @@ export interface Quantiles {
   readonly max: number;
 }
 
-/** Nearest-rank quantiles. */
+/** Computes nearest-rank quantiles. */
 export function quantiles(values: readonly number[]): Quantiles {
   const sorted = Float64Array.from(values).sort();
   const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;

@@ -1,4 +1,4 @@
-/** Where results go: raw values to `results/<name>.json`, the tables into README.md between the marks of that name. */
+/** Publishes results: raw values to `results/<name>.json`, tables into README.md between the marks of that name. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, loadavg, platform, totalmem } from 'node:os';
@@ -13,14 +13,14 @@ interface Circumstances {
   readonly commit: string;
   readonly machine: string;
   readonly versions: Readonly<Record<string, string>>;
-  /** One-minute load of the machine before the benchmark began: above 1, something else was running. */
+  /** One-minute load average before the benchmark; above 1, something else was running. */
   readonly loadBefore: number;
 }
 
-const commitBefore = commit();
+const commitBefore = readCommit();
 const loadBefore = Math.round((loadavg()[0] ?? 0) * 100) / 100;
 
-function circumstances(): Circumstances {
+function readCircumstances(): Circumstances {
   return {
     at: new Date().toISOString(),
     commit: commitBefore,
@@ -28,21 +28,21 @@ function circumstances(): Circumstances {
     versions: {
       node: process.versions.node,
       ...Object.fromEntries(
-        ['workerd', 'onnxruntime-web', 'onnxruntime-node', 'hono'].map((name) => [name, installed(name)]),
+        ['workerd', 'onnxruntime-web', 'onnxruntime-node', 'hono'].map((name) => [name, readVersion(name)]),
       ),
     },
     loadBefore,
   };
 }
 
-/** With `+` where files of the product differ from it. */
-function commit(): string {
+/** Returns the short commit, with `+` if files of the product have changed since. */
+function readCommit(): string {
   const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
   const changed = git('status', '--porcelain', '--untracked-files=no', '--', 'src', 'scripts', 'models');
   return `${git('rev-parse', '--short', 'HEAD')}${changed === '' ? '' : '+'}`;
 }
 
-function installed(name: string): string {
+function readVersion(name: string): string {
   const manifest: unknown = JSON.parse(
     readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8'),
   );
@@ -58,18 +58,18 @@ export interface Table {
 
 export interface Report {
   readonly name: string;
-  /** Sentences between the tables and their circumstances, where a figure needs them. */
+  /** Sentences below the tables that explain figures. */
   readonly notes?: readonly string[];
   readonly tables: readonly Table[];
-  /** Everything that was measured. */
+  /** All measured values. */
   readonly raw: unknown;
 }
 
 export function publish({ name, notes = [], tables, raw }: Report): void {
-  const under = circumstances();
+  const under = readCircumstances();
   mkdirSync(resultsDirectory, { recursive: true });
   writeFileSync(join(resultsDirectory, `${name}.json`), `${JSON.stringify({ ...under, raw })}\n`);
-  const text = [...tables.map(markdown), ...notes, `_${described(under, name)}_`].join('\n\n');
+  const text = [...tables.map(formatTable), ...notes, `_${describeCircumstances(under, name)}_`].join('\n\n');
   console.log(`\n${text}\n`);
   if (!existsSync(readme)) return;
   const marks = new RegExp(`(<!-- ${name} -->)[^]*?(<!-- /${name} -->)`);
@@ -79,18 +79,21 @@ export function publish({ name, notes = [], tables, raw }: Report): void {
   );
 }
 
-function described({ at, commit, machine, versions, loadBefore }: Circumstances, name: string): string {
+function describeCircumstances(
+  { at, commit, machine, versions, loadBefore }: Circumstances,
+  name: string,
+): string {
   const list = Object.entries(versions).map(([what, version]) => `${what} ${version}`);
   return `${at.slice(0, 10)}, commit ${commit}, ${machine}, load before ${loadBefore}; ${list.join(', ')}. Raw values: [results/${name}.json](results/${name}.json)`;
 }
 
-function markdown({ columns, rows }: Table): string {
+function formatTable({ columns, rows }: Table): string {
   const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`;
   return [line(columns), line(columns.map(() => '---')), ...rows.map(line)].join('\n');
 }
 
-/** Three significant digits or more. */
-export function figure(value: number): string {
+/** Formats with three significant digits or more. */
+export function formatFigure(value: number): string {
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(value >= 1 ? 2 : 3);
 }

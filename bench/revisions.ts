@@ -7,9 +7,16 @@
 import { resolve } from 'node:path';
 import { root } from '../scripts/dev-server.ts';
 import { binaryBody, jsonBody, type RequestBody, randomInput } from './bodies.ts';
-import { Connection, latencies, requestBytes } from './load.ts';
+import { Connection, measureLatencies, requestBytes } from './load.ts';
 import { median, quantiles } from './quantiles.ts';
-import { type Bundle, bundle, edgewise, edgewiseBindings, startWorkerd, temporaryFolder } from './workerd.ts';
+import {
+  type Bundle,
+  bundle,
+  edgewiseBindings,
+  runEdgewise,
+  startWorkerd,
+  temporaryFolder,
+} from './workerd.ts';
 
 interface Case {
   readonly name: string;
@@ -45,7 +52,7 @@ async function prepare(checkout: string): Promise<Side> {
   const side = { checkout, bundle: await bundle('wrangler.toml', checkout), state: temporaryFolder('state') };
   const server = await start(side);
   for (const model of new Set(cases.map(({ model }) => model))) {
-    await edgewise(server.url, ['model', 'push', `models/${model}`], undefined, checkout);
+    await runEdgewise(server.url, ['model', 'push', `models/${model}`], undefined, checkout);
   }
   await server.stop();
   return side;
@@ -65,12 +72,12 @@ async function measure(
     const server = await start(side);
     const bytes = requestBytes(server.url, `/v2/models/${model}/infer`, request);
     const connection = await Connection.open(server.url);
-    await latencies(connection, bytes, warmUp);
+    await measureLatencies(connection, bytes, warmUp);
     lanes.push({ server, bytes, connection, times: [] as number[] });
   }
   for (let slice = 0; slice < slices; slice++) {
     for (const { connection, bytes, times } of Math.random() < 0.5 ? lanes : lanes.toReversed()) {
-      times.push(...(await latencies(connection, bytes, perSlice)));
+      times.push(...(await measureLatencies(connection, bytes, perSlice)));
     }
   }
   for (const { connection, server } of lanes) {

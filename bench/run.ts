@@ -1,8 +1,8 @@
-/** `npm run bench` runs every benchmark, `npm run bench -- overhead cold` those named, each in a process of its own. */
+/** Runs every benchmark (`npm run bench`) or the named ones (`npm run bench -- overhead cold`), each in its own process. */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 
-// Newer versions of Node have it without the flag, and end when given one that they do not know.
+// Newer versions of Node have JSPI without the flag, and refuse unknown flags.
 const flags =
   'Suspending' in Object(Reflect.get(globalThis, 'WebAssembly')) ? [] : ['--experimental-wasm-jspi'];
 const all = [
@@ -21,7 +21,7 @@ const all = [
 const chosen = process.argv.length > 2 ? process.argv.slice(2) : all;
 const unknown = chosen.filter((name) => !all.includes(name));
 if (unknown.length > 0) {
-  console.error(`there is no benchmark ${unknown.join(', ')}, there are ${all.join(', ')}`);
+  console.error(`unknown benchmark ${unknown.join(', ')}; expected some of ${all.join(', ')}`);
   process.exit(2);
 }
 for (const script of ['scripts/build-ort.ts', 'scripts/fetch-models.ts'])

@@ -1,12 +1,12 @@
 /**
- * Requests per second, and latencies, with 1, 8 and 32 connections that each send the next request when the last is
- * answered. The load generator has the other core. `npm run bench -- throughput`
+ * Measures requests per second and latencies with 1, 8 and 32 connections, each of which sends its next request when the
+ * last one is answered. The load generator uses the other core. `npm run bench -- throughput`
  */
 import { binaryBody, jsonBody, type RequestBody, randomInput } from './bodies.ts';
 import { closedLoop, requestBytes } from './load.ts';
 import { quantiles } from './quantiles.ts';
-import { figure, publish } from './report.ts';
-import { bundle, edgewise, edgewiseBindings, startWorkerd } from './workerd.ts';
+import { formatFigure, publish } from './report.ts';
+import { bundle, edgewiseBindings, runEdgewise, startWorkerd } from './workerd.ts';
 
 const mlp = randomInput('input', [1, 10]);
 const cases: readonly { readonly name: string; readonly model: string; readonly request: RequestBody }[] = [
@@ -22,7 +22,7 @@ const seconds = 8;
 
 const server = await startWorkerd({ bundle: await bundle('wrangler.toml'), bindings: edgewiseBindings() });
 for (const model of new Set(cases.map(({ model }) => model))) {
-  await edgewise(server.url, ['model', 'push', `models/${model}`]);
+  await runEdgewise(server.url, ['model', 'push', `models/${model}`]);
 }
 const results = [];
 for (const { name, model, request } of cases) {
@@ -42,7 +42,7 @@ publish({
       columns: ['request', 'connections', 'requests per second', 'p50, ms', 'p99, ms', 'slowest, ms'],
       rows: results.map(({ name, connections, perSecond, p50, p99, max }) => [
         ...[name, connections, Math.round(perSecond)],
-        ...[p50, p99, max].map(figure),
+        ...[p50, p99, max].map(formatFigure),
       ]),
     },
   ],

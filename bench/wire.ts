@@ -1,13 +1,13 @@
 /**
- * Binary tensors against JSON for a picture of 1×3×320×320 floats: for a model that computes hardly anything, so that
- * the wire shows, and for the detector. One worker, one connection, slices in turn. `npm run bench -- wire`
+ * Compares binary tensors with JSON for a picture of 1×3×320×320 floats, with a model that computes hardly anything, so that
+ * the encoding dominates, and with the detector. One worker, one connection, alternating slices. `npm run bench -- wire`
  */
 import { binaryBody, jsonBody, randomInput } from './bodies.ts';
 import { channelMeans } from './generated-models.ts';
-import { Connection, latencies, requestBytes } from './load.ts';
+import { Connection, measureLatencies, requestBytes } from './load.ts';
 import { median, quantiles } from './quantiles.ts';
-import { figure, publish } from './report.ts';
-import { bundle, edgewise, edgewiseBindings, startWorkerd, temporaryFolder } from './workerd.ts';
+import { formatFigure, publish } from './report.ts';
+import { bundle, edgewiseBindings, runEdgewise, startWorkerd, temporaryFolder } from './workerd.ts';
 
 const rounds = 9;
 const picture = randomInput('x', [1, 3, 320, 320]);
@@ -21,17 +21,17 @@ const models = [
 const connection = await Connection.open(server.url);
 const results = [];
 for (const { name, folder, perRound } of models) {
-  await edgewise(server.url, ['model', 'push', folder]);
+  await runEdgewise(server.url, ['model', 'push', folder]);
   const sides = Object.entries(forms).map(([form, body]) => ({
     form,
     bytes: requestBytes(server.url, `/v2/models/${name}/infer`, body),
     bodyBytes: body.body.byteLength,
     p50s: [] as number[],
   }));
-  for (const { bytes } of sides) await latencies(connection, bytes, perRound);
+  for (const { bytes } of sides) await measureLatencies(connection, bytes, perRound);
   for (let round = 0; round < rounds; round++) {
     for (const { bytes, p50s } of Math.random() < 0.5 ? sides : sides.toReversed()) {
-      p50s.push(quantiles(await latencies(connection, bytes, perRound)).p50);
+      p50s.push(quantiles(await measureLatencies(connection, bytes, perRound)).p50);
     }
   }
   results.push({ name, sides: sides.map(({ form, bodyBytes, p50s }) => ({ form, bodyBytes, p50s })) });
@@ -52,16 +52,16 @@ publish({
         'JSON / binary',
       ],
       rows: results.map(({ name, sides }) => {
-        const [json, binary] = ['JSON', 'binary'].map((wanted) => {
-          const side = sides.find(({ form }) => form === wanted);
+        const [json, binary] = ['JSON', 'binary'].map((name) => {
+          const side = sides.find(({ form }) => form === name);
           return { megabytes: (side?.bodyBytes ?? 0) / 1e6, ms: median(side?.p50s ?? []) };
         });
         return [
           name,
-          figure(json?.megabytes ?? 0),
-          figure(binary?.megabytes ?? 0),
-          figure(json?.ms ?? 0),
-          figure(binary?.ms ?? 0),
+          formatFigure(json?.megabytes ?? 0),
+          formatFigure(binary?.megabytes ?? 0),
+          formatFigure(json?.ms ?? 0),
+          formatFigure(binary?.ms ?? 0),
           ((json?.ms ?? 0) / (binary?.ms ?? 1)).toFixed(2),
         ];
       }),

@@ -1,4 +1,4 @@
-/** Workers on workerd itself, as `wrangler deploy` would bundle them, without the proxy that `wrangler dev` puts in front. */
+/** Runs workers on workerd, bundled as by `wrangler deploy`, without the proxy of `wrangler dev`. */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -16,11 +16,11 @@ export interface Bundle {
   readonly wasm: readonly string[];
 }
 
-/** Builds what `wrangler deploy` would upload for `config`, a path in `checkout`. Removed when the process ends. */
+/** Builds what `wrangler deploy` would upload for `config`, a path in `checkout`. The files are removed at exit. */
 export async function bundle(config: string, checkout = root): Promise<Bundle> {
   const directory = temporaryFolder('bundle');
   const wrangler = join(checkout, 'node_modules/wrangler/bin/wrangler.js');
-  await command(
+  await runCommand(
     process.execPath,
     [wrangler, 'deploy', '--dry-run', '--outdir', directory, '--config', config],
     {
@@ -39,13 +39,13 @@ export async function bundle(config: string, checkout = root): Promise<Bundle> {
 
 export interface WorkerdOptions {
   readonly bundle: Bundle;
-  /** Folder of the local R2, KV and cache. Absent: kept in memory. */
+  /** Folder of the local R2, KV and cache; absent: in memory. */
   readonly state?: string;
   readonly bindings?: Readonly<Record<string, string>>;
   /** 0 or absent: any free port. */
   readonly port?: number;
   readonly inspector?: boolean;
-  /** Each line that the worker writes to its console. */
+  /** Receives each line of the worker's console. */
   readonly onLog?: (line: string) => void;
 }
 
@@ -66,7 +66,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
       ...(options.onLog === undefined ? {} : { handleStructuredLogs: logHandler(options.onLog) }),
       cf: false,
       name: 'worker',
-      ...compatibility(),
+      ...readCompatibility(),
       modulesRoot: options.bundle.directory,
       modules: [
         { type: 'ESModule', path: join(options.bundle.directory, options.bundle.script) },
@@ -76,7 +76,7 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
         })),
       ],
       r2Buckets: { MODELS: 'edgewise-models', RECORDS: 'edgewise-records' },
-      durableObjects: durableObjectsOf(options.bundle),
+      durableObjects: findDurableObjects(options.bundle),
       kvNamespaces: { BLOBS: 'edgewise-blobs' },
       bindings: { ...options.bindings },
       unsafeDirectSockets: [{ host: '127.0.0.1', port }],
@@ -90,8 +90,8 @@ export async function startWorkerd(options: WorkerdOptions): Promise<Workerd> {
   };
 }
 
-/** Those that the bundle exports; a worker that is compared with has none. */
-function durableObjectsOf({ directory, script }: Bundle) {
+/** Returns the Durable Objects that the bundle exports; the bare workers have none. */
+function findDurableObjects({ directory, script }: Bundle) {
   const text = readFileSync(join(directory, script), 'utf8');
   return text.includes('TransparencyLog')
     ? {
@@ -105,8 +105,8 @@ function logHandler(onLog: (line: string) => void) {
   return ({ message }: { readonly message: string }) => onLog(message);
 }
 
-/** Date and flags of wrangler.toml: every worker runs under the same rules. */
-function compatibility(): { readonly compatibilityDate: string; readonly compatibilityFlags: string[] } {
+/** Returns the compatibility date and flags of wrangler.toml, so that all workers run under the same rules. */
+function readCompatibility(): { readonly compatibilityDate: string; readonly compatibilityFlags: string[] } {
   const text = readFileSync(join(root, 'wrangler.toml'), 'utf8');
   const compatibilityDate = /^compatibility_date = "([^"]+)"$/m.exec(text)?.[1];
   if (compatibilityDate === undefined) throw new Error('wrangler.toml has no compatibility_date');
@@ -119,7 +119,7 @@ function compatibility(): { readonly compatibilityDate: string; readonly compati
 
 export const adminKey = 'ewa_benchmark';
 
-/** Variables of our own worker for a benchmark: every model open, publishing on. */
+/** Returns the bindings of Edgewise's worker for benchmarks: every model open, publishing on, no rates. */
 export function edgewiseBindings(more: Readonly<Record<string, string>> = {}): Record<string, string> {
   return {
     ...testGovernanceBindings,
@@ -132,20 +132,20 @@ export function edgewiseBindings(more: Readonly<Record<string, string>> = {}): R
   };
 }
 
-/** Runs `edgewise …` of `checkout` against a worker, or an origin with the admin key `key`, in its own process. */
-export async function edgewise(
+/** Runs the command line of `checkout` against a worker, or an origin with the admin key `key`. */
+export async function runEdgewise(
   url: URL,
   args: readonly string[],
   key = adminKey,
   checkout = root,
 ): Promise<void> {
-  await command(
+  await runCommand(
     process.execPath,
     [join(checkout, 'bin/edgewise.js'), ...args, '--url', url.origin],
     {
       EDGEWISE_ADMIN_KEY: key,
       EDGEWISE_PUBLISHER_KEY: publisherKey,
-      // Absent, it trusts the publisher of the checkout, once one was made there.
+      // Otherwise the command trusts the publisher of the checkout, if it has one.
       EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
     },
     checkout,
@@ -157,15 +157,15 @@ process.once('exit', () => {
   for (const folder of temporaryFolders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** Gone when the process ends. */
+/** Makes a folder that is removed at exit. */
 export function temporaryFolder(purpose: string): string {
   const folder = mkdtempSync(join(tmpdir(), `edgewise-bench-${purpose}-`));
   temporaryFolders.push(folder);
   return folder;
 }
 
-/** @throws Error with the output of a command that fails. */
-async function command(
+/** @throws Error with the output if the command fails. */
+async function runCommand(
   program: string,
   args: readonly string[],
   environment: Readonly<Record<string, string>>,

@@ -1,6 +1,6 @@
 /**
- * What one would write without Edgewise: a Hono route that parses one FP32 tensor by hand, calls onnxruntime-web as it is
- * published, and answers. One model, no checks, no limits, no headers. The measure of what Edgewise's path costs.
+ * The hand-written baseline of `bench/overhead.ts`: a Hono route that parses FP32 tensors, calls the published
+ * onnxruntime-web, and answers. One model, no checks, no limits, no extra headers.
  */
 import { Hono } from 'hono';
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
@@ -18,7 +18,7 @@ interface TensorJson {
 
 let session: Promise<ort.InferenceSession> | undefined;
 
-/** workerd compiles no WebAssembly at run time: the module that was imported stands in for the bytes. */
+/** Substitutes the imported module for the bytes, because workerd compiles no WebAssembly at run time. */
 async function createSession(model: ArrayBuffer): Promise<ort.InferenceSession> {
   const { instantiate } = WebAssembly;
   ort.env.wasm.numThreads = 1;

@@ -1,22 +1,22 @@
-/** One scenario from a new worker on: load before, during and after the fault, and what came of each request. */
+/** Runs one scenario with a new worker: load before, during and after the fault, and the result of each request. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RequestBody } from '../bodies.ts';
 import { binaryBody, randomInput } from '../bodies.ts';
-import { type Answer, Connection, latencies, requestBytes, sendOk } from '../load.ts';
+import { type Answer, Connection, measureLatencies, requestBytes, sendOk } from '../load.ts';
 import { openLoop, type Sample } from '../open-loop.ts';
 import { startWorkerd } from '../workerd.ts';
 import type { Kind, Scenario } from './scenarios.ts';
 import { models, type Setup, workerBindings } from './setup.ts';
-import { type PoolEvent, type PoolSample, poolEvent, poolNow, watchPool } from './watch.ts';
+import { type PoolEvent, type PoolSample, parsePoolEvent, readPool, watchPool } from './watch.ts';
 
 export const requestsPerSecond = 200;
-/** Load that is in no figure: the budgets' window fills, the code gets warm. */
+/** Load before the measurement, which fills the budgets' window and warms up the code. */
 const leadInMs = 4000;
 const beforeMs = 8000;
 const afterMs = 10_000;
 const patienceMs = 5000;
 
-/** `repair`: until the endpoints are back. On one machine, processes that start take from those that work. */
+/** `repair` lasts until the endpoints are back. It is not measured, because starting processes take CPU time from the others. */
 export type Phase = 'before' | 'during' | 'repair' | 'after';
 
 export interface Observed {
@@ -24,27 +24,27 @@ export interface Observed {
   readonly phase: Phase;
   readonly dueMs: number;
   readonly ms: number;
-  /** 0: no answer. */
+  /** 0 if there was no answer. */
   readonly status: number;
-  /** `Edgewise-Reason` */
+  /** Value of `Edgewise-Reason`. */
   readonly reason: string | undefined;
   readonly retryAfterSeconds: number | undefined;
-  /** Absent: answered with what it should be. */
+  /** Undefined for a right answer. */
   readonly failure: string | undefined;
 }
 
 export interface Outcome {
   readonly scenario: Scenario;
   readonly observed: readonly Observed[];
-  /** When the fault began, when its end began, and when the endpoints were as before; by `performance.now`. */
+  /** Start of the fault, start of the repair and its end, by `performance.now`. */
   readonly beganMs: number;
   readonly repairedFromMs: number;
   readonly endedMs: number;
   readonly events: readonly PoolEvent[];
   readonly pool: readonly PoolSample[];
-  /** Requests sent to the worker, those of the lead-in too. */
+  /** Requests sent to the worker, including the lead-in. */
   readonly sent: number;
-  /** Attempts that the worker's pool began, and those that came in at the endpoints. */
+  /** Attempts begun by the worker's pool, received by the endpoints, and cancelled before their run. */
   readonly attempts: { readonly begun: number; readonly received: number; readonly leftEarly: number };
 }
 
@@ -63,21 +63,21 @@ export async function runScenario(setup: Setup, scenario: Scenario): Promise<Out
     state,
     bindings: workerBindings(setup, hedging),
     onLog: (line) => {
-      const event = poolEvent(line);
+      const event = parsePoolEvent(line);
       if (event !== undefined) events.push(event);
     },
   });
   const { url } = server;
-  const receivedBefore = await received(setup);
+  const receivedBefore = await countReceived(setup);
   const right = new Map<Kind, Buffer>();
   for (const kind of kinds) right.set(kind, await warmUp(url, kind));
-  const requestsBefore = sumOf(await poolNow(url));
+  const requestsBefore = sumRequests(await readPool(url));
 
   const end = new AbortController();
   const watching = watchPool(url, end.signal);
   const startMs = performance.now();
   const loads = kinds.map((kind) =>
-    openLoop(url, bytesOf(url, kind), {
+    openLoop(url, encodeRequest(url, kind), {
       requestsPerSecond: requestsPerSecond / kinds.length,
       until: end.signal,
       patienceMs,
@@ -94,8 +94,8 @@ export async function runScenario(setup: Setup, scenario: Scenario): Promise<Out
   end.abort();
   const samples = await Promise.all(loads);
   const pool = await watching;
-  const last = await poolNow(url);
-  const now = await received(setup);
+  const last = await readPool(url);
+  const now = await countReceived(setup);
   await server.stop();
 
   const phaseOf = (dueMs: number): Phase => {
@@ -108,7 +108,7 @@ export async function runScenario(setup: Setup, scenario: Scenario): Promise<Out
     observed: kinds.flatMap((kind, at) =>
       (samples[at] ?? [])
         .filter(({ dueMs }) => dueMs >= startMs + leadInMs)
-        .map((sample) => ({ ...observed(sample, right.get(kind)), kind, phase: phaseOf(sample.dueMs) })),
+        .map((sample) => ({ ...observe(sample, right.get(kind)), kind, phase: phaseOf(sample.dueMs) })),
     ),
     beganMs,
     repairedFromMs,
@@ -117,67 +117,67 @@ export async function runScenario(setup: Setup, scenario: Scenario): Promise<Out
     pool: [...pool, last],
     sent: samples.reduce((sum, { length }) => sum + length, 0),
     attempts: {
-      begun: sumOf(last) - requestsBefore,
+      begun: sumRequests(last) - requestsBefore,
       received: now.received - receivedBefore.received - requestsBefore,
       leftEarly: now.leftEarly - receivedBefore.leftEarly,
     },
   };
 }
 
-/** @returns the right answer */
+/** Warms up the worker and returns the right answer. */
 async function warmUp(url: URL, kind: Kind): Promise<Buffer> {
-  const bytes = bytesOf(url, kind);
+  const bytes = encodeRequest(url, kind);
   const connection = await Connection.open(url);
   const { body } = await sendOk(connection, bytes);
-  await latencies(connection, bytes, 50);
+  await measureLatencies(connection, bytes, 50);
   connection.close();
   return body;
 }
 
-function bytesOf(url: URL, kind: Kind): Buffer {
+function encodeRequest(url: URL, kind: Kind): Buffer {
   return requestBytes(url, `/v2/models/${models[kind]}/infer`, requestOf[kind]);
 }
 
-function observed(
+function observe(
   { dueMs, ms, answer, failure }: Sample,
   right: Buffer | undefined,
 ): Omit<Observed, 'kind' | 'phase'> {
-  const retryAfter = answer && header(answer, 'retry-after');
+  const retryAfter = answer && readHeader(answer, 'retry-after');
   return {
     dueMs,
     ms,
     status: answer?.status ?? 0,
-    reason: answer && header(answer, 'edgewise-reason'),
+    reason: answer && readHeader(answer, 'edgewise-reason'),
     retryAfterSeconds: retryAfter === undefined ? undefined : Number(retryAfter),
-    failure: failure ?? (answer && failureOf(answer, right)),
+    failure: failure ?? (answer && findFailure(answer, right)),
   };
 }
 
-function failureOf({ status, body }: Pick<Answer, 'status' | 'body'>, right: Buffer | undefined) {
+function findFailure({ status, body }: Pick<Answer, 'status' | 'body'>, right: Buffer | undefined) {
   if (status !== 200) return `status ${status}: ${body.toString()}`;
-  return right !== undefined && isNear(body, right) ? undefined : 'not the right answer';
+  return right !== undefined && isNear(body, right) ? undefined : 'a wrong answer';
 }
 
-/** The same up to the last bits of its floats: WASM and native code add up in different orders. */
+/** Reports whether the floats are equal up to the last bits: WASM and native code sum in different orders. */
 function isNear(one: Buffer, other: Buffer): boolean {
   if (one.byteLength !== other.byteLength) return false;
   const floats = (body: Buffer) =>
     new Float32Array(
       body.buffer.slice(body.byteOffset + body.byteLength - 40, body.byteOffset + body.byteLength),
     );
-  const wanted = floats(other);
-  return floats(one).every((value, at) => Math.abs(value - (wanted[at] ?? Number.NaN)) < 1e-4);
+  const expected = floats(other);
+  return floats(one).every((value, at) => Math.abs(value - (expected[at] ?? Number.NaN)) < 1e-4);
 }
 
-function header({ headers }: Pick<Answer, 'headers'>, name: string): string | undefined {
+function readHeader({ headers }: Pick<Answer, 'headers'>, name: string): string | undefined {
   return new RegExp(`\r\n${name}: *([^\r]*)\r`, 'i').exec(headers)?.[1];
 }
 
-function sumOf({ endpoints }: PoolSample): number {
+function sumRequests({ endpoints }: PoolSample): number {
   return endpoints.reduce((sum, { requests }) => sum + requests, 0);
 }
 
-async function received({ origins }: Setup): Promise<{ received: number; leftEarly: number }> {
+async function countReceived({ origins }: Setup): Promise<{ received: number; leftEarly: number }> {
   const all = await Promise.all(origins.map((origin) => origin.received()));
   return {
     received: all.reduce((sum, one) => sum + one.received, 0),

@@ -1,4 +1,4 @@
-/** Five Edgewise origins in processes of their own, and what is published to them and to the worker. */
+/** Starts five Edgewise origins as processes and publishes the models to them and to the worker. */
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../../scripts/dev-server.ts';
@@ -6,8 +6,8 @@ import { FaultyOrigin, poolOf } from '../../test/support/faulty-origins.ts';
 import {
   type Bundle,
   bundle,
-  edgewise,
   edgewiseBindings,
+  runEdgewise,
   startWorkerd,
   temporaryFolder,
 } from '../workerd.ts';
@@ -18,29 +18,29 @@ export const models = { fits: 'mlp', originOnly: 'mlp-origin' } as const;
 export interface Setup {
   readonly origins: readonly FaultyOrigin[];
   readonly bundle: Bundle;
-  /** Of the worker, with both models in it. */
+  /** State folder of the worker, with both models. */
   readonly state: string;
 }
 
 const endpointCount = 5;
-/** Median time of a run at an origin, as one on a GPU takes. */
+/** Median time of a run at an origin, like that of a GPU. */
 export const serviceMs = 8;
-/** What an endpoint may take, connection included. */
+/** Time limit of an attempt at an endpoint, connection included. */
 export const timeoutMs = 1000;
 
 export async function prepare(): Promise<Setup> {
-  const folders = modelFolders();
+  const folders = makeModelFolders();
   const worker = await bundle('wrangler.toml');
   const state = temporaryFolder('state');
   const server = await startWorkerd({ bundle: worker, state, bindings: edgewiseBindings() });
-  for (const { folder, flags } of folders) await edgewise(server.url, ['model', 'push', folder, ...flags]);
+  for (const { folder, flags } of folders) await runEdgewise(server.url, ['model', 'push', folder, ...flags]);
   await server.stop();
 
   const repository = temporaryFolder('repository');
   const options = { repository, serviceMs };
   const publisher = await FaultyOrigin.start({ ...options, name: 'publisher' });
   for (const { folder, flags } of folders) {
-    await edgewise(new URL(publisher.url), ['model', 'push', folder, ...flags], publisher.adminKey);
+    await runEdgewise(new URL(publisher.url), ['model', 'push', folder, ...flags], publisher.adminKey);
   }
   await publisher.stop();
   const vars = { EDGEWISE_PRELOAD: Object.values(models).join(',') };
@@ -51,7 +51,7 @@ export async function prepare(): Promise<Setup> {
   return { origins, bundle: worker, state };
 }
 
-/** Variables of the worker in front of them. */
+/** Returns the bindings of the worker in front of the origins. */
 export function workerBindings({ origins }: Setup, hedging: boolean): Record<string, string> {
   const { vars, secrets } = poolOf(origins, timeoutMs);
   return edgewiseBindings({
@@ -67,7 +67,7 @@ interface ModelFolder {
   readonly flags: readonly string[];
 }
 
-function modelFolders(): readonly ModelFolder[] {
+function makeModelFolders(): readonly ModelFolder[] {
   const original = join(root, 'models', models.fits);
   const folder = join(temporaryFolder('models'), models.originOnly);
   cpSync(original, folder, { recursive: true });

@@ -1,9 +1,9 @@
-/** What the worker says of its pool while it is under load: its log lines, and `GET /admin/pool` again and again. */
+/** Observes the worker's pool under load, by its log lines and by polling `GET /admin/pool`. */
 import type { BudgetsSnapshot, EndpointSnapshot } from '../../src/routing/endpoint-snapshot.ts';
 import { adminKey } from '../workerd.ts';
 
 export interface PoolSample {
-  /** By `performance.now`. */
+  /** Time by `performance.now`. */
   readonly atMs: number;
   readonly endpoints: readonly EndpointSnapshot[];
   readonly budgets: BudgetsSnapshot;
@@ -18,10 +18,10 @@ export interface PoolEvent {
 }
 
 const intervalMs = 250;
-/** With the requests that come and go, the limit moves by so much between two samples. */
+/** Factor by which the limit may move between two samples, as the number of requests changes. */
 const limitMoves = 1.05;
 
-export async function poolNow(url: URL): Promise<PoolSample> {
+export async function readPool(url: URL): Promise<PoolSample> {
   const answer = await fetch(new URL('/admin/pool', url), {
     headers: { Authorization: `Bearer ${adminKey}` },
   });
@@ -30,18 +30,18 @@ export async function poolNow(url: URL): Promise<PoolSample> {
   return { atMs: performance.now(), ...pool };
 }
 
-/** Until `until` is aborted. */
+/** Samples the pool until `until` is aborted. */
 export async function watchPool(url: URL, until: AbortSignal): Promise<PoolSample[]> {
   const samples: PoolSample[] = [];
   while (!until.aborted) {
-    samples.push(await poolNow(url));
+    samples.push(await readPool(url));
     await new Promise((resolve) => setTimeout(resolve, intervalMs));
   }
   return samples;
 }
 
-/** Undefined for a line that is about something else. */
-export function poolEvent(line: string): PoolEvent | undefined {
+/** Returns undefined for a log line that is not about an endpoint. */
+export function parsePoolEvent(line: string): PoolEvent | undefined {
   if (!line.startsWith('{')) return undefined;
   const { event, endpoint, causes } = JSON.parse(line) as {
     readonly event?: string;
@@ -55,13 +55,13 @@ export function poolEvent(line: string): PoolEvent | undefined {
 export interface Spending {
   /** The most in 10 s. */
   readonly most: number;
-  /** What was allowed then. */
+  /** The limit at that time. */
   readonly limit: number;
-  /** The first sample that has more than was allowed when the last of them was spent: at most a window before. */
+  /** The first sample above every limit of the window before it. */
   readonly exceeded?: { readonly atMs: number; readonly spent: number; readonly allowed: number };
 }
 
-export function spending(samples: readonly PoolSample[], what: 'retries' | 'hedges'): Spending {
+export function measureSpending(samples: readonly PoolSample[], what: 'retries' | 'hedges'): Spending {
   const limitOf = ({ budgets }: PoolSample) => (what === 'retries' ? budgets.retryLimit : budgets.hedgeLimit);
   let most = 0;
   let limit = samples[0] === undefined ? 0 : limitOf(samples[0]);
@@ -72,7 +72,7 @@ export function spending(samples: readonly PoolSample[], what: 'retries' | 'hedg
       most = spent;
       limit = limitOf(sample);
     }
-    // The pool counts in slots of half a second: a second more.
+    // One second more, because the pool counts in slots of half a second.
     const sinceMs = sample.atMs - sample.budgets.windowMs - 1000;
     const allowed = samples
       .filter(({ atMs }) => atMs >= sinceMs && atMs <= sample.atMs)

@@ -1,6 +1,6 @@
 /**
- * The least that a Worker can do to hand a request on: `/buffered/…` reads the body first, as whoever wants a second
- * attempt must, `/streamed/…` passes it through. What this costs is workerd's own share of a hop.
+ * A minimal Worker that forwards requests. `/buffered/…` reads the body first, as a retry requires; `/streamed/…` passes it
+ * through. Its cost is workerd's own share of a hop.
  */
 interface Bindings {
   readonly ORIGIN: string;

@@ -1,4 +1,4 @@
-/** Edgewise with as much of its governance as `BENCH_PARTS` says, and a route that fills the log. */
+/** Edgewise with the part of its governance that `BENCH_PARTS` selects, and a route that fills the log. */
 import { env as startEnv } from 'cloudflare:workers';
 import { encodeEntry } from '../../src/governance/log/entry.ts';
 import { createApp } from '../../src/http/app.ts';
@@ -18,14 +18,14 @@ const parts = Reflect.get(startEnv, 'BENCH_PARTS');
 let services: Services | undefined;
 let app: ReturnType<typeof createApp> | undefined;
 
-function reduced(whole: Services): Services {
+function reduceGovernance(whole: Services): Services {
   if (whole.governance === undefined || parts === 'all') return whole;
-  const governance = unrecorded(whole.governance);
+  const governance = withoutRecords(whole.governance);
   return { ...whole, governance: parts === 'gate' ? withoutReceipts(governance) : governance };
 }
 
-/** Gate and receipt, and nothing after the answer. */
-function unrecorded(governance: Governance): Governance {
+/** Keeps gate and receipt, and drops the work after the answer. */
+function withoutRecords(governance: Governance): Governance {
   return {
     ...governance,
     defer: () => undefined,
@@ -34,7 +34,7 @@ function unrecorded(governance: Governance): Governance {
   };
 }
 
-/** What an edge cannot do without: the decision. Its receipt is always the same one. */
+/** Keeps only the decision, which an edge cannot do without; every answer gets the same receipt. */
 function withoutReceipts(governance: Governance): Governance {
   const empty = { receiptHash: new Uint8Array(32), meterTag: new Uint8Array(16), units: 0 };
   const entry = () => Promise.resolve(empty);
@@ -43,7 +43,7 @@ function withoutReceipts(governance: Governance): Governance {
   return { ...governance, issuer: { ...governance.issuer, inference: () => Promise.resolve(issued) } };
 }
 
-/** Appends receipts that differ, `batch` at a time and four batches at once, as busy isolates do. */
+/** Appends different receipts, `batch` at a time and four batches at once, as busy isolates do. */
 async function fill(log: Governance['receipts'], count: number, batch: number): Promise<void> {
   let begun = 0;
   const worker = async () => {
@@ -67,7 +67,7 @@ async function fill(log: Governance['receipts'], count: number, batch: number): 
 
 export default {
   async fetch(request, env, context) {
-    services ??= reduced(cloudflareServices(env, config, keys));
+    services ??= reduceGovernance(cloudflareServices(env, config, keys));
     app ??= createApp(services);
     const url = new URL(request.url);
     if (url.pathname !== '/bench/fill') return app.fetch(request, env, context);

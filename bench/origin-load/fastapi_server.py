@@ -1,4 +1,4 @@
-"""The model behind FastAPI, as its documentation would have it: one process, a route that parses JSON and runs the session."""
+"""A hand-written server in the style of FastAPI's documentation: one process, a route that parses JSON and runs the session."""
 
 import sys
 

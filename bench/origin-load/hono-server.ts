@@ -1,4 +1,4 @@
-/** The model behind Hono and onnxruntime-node by hand: a route that parses JSON and runs the session. */
+/** A hand-written server with Hono and onnxruntime-node: a route that parses JSON and runs the session. */
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { InferenceSession, Tensor } from 'onnxruntime-node';

@@ -4,7 +4,7 @@
  * it at once, and those that stop are ended.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { bundle, edgewise, edgewiseBindings, startWorkerd } from '../../bench/workerd.ts';
+import { bundle, edgewiseBindings, runEdgewise, startWorkerd } from '../../bench/workerd.ts';
 import { inlineModel } from '../support/onnx-models.ts';
 import { startOriginService } from '../support/origin-service.ts';
 import { attemptUpload, type UploadOutcome, watchMemory } from '../support/uploads.ts';
@@ -30,7 +30,7 @@ async function startEdge(): Promise<Target> {
     bindings: edgewiseBindings({ EDGEWISE_UPLOAD_GRACE_MS: String(graceMs) }),
   });
   stop = worker.stop;
-  await edgewise(worker.url, ['model', 'push', 'models/mlp']);
+  await runEdgewise(worker.url, ['model', 'push', 'models/mlp']);
   return { url: worker.url.origin, pid: process.pid, command: 'workerd', model: 'mlp' };
 }
 
