@@ -1,5 +1,5 @@
 import { base64url } from 'jose';
-import { generateSignerKey } from './log/note.ts';
+import { generateSignerKey } from './log/note-keys.ts';
 import { generateSigningKey } from './receipt/keys.ts';
 
 /** What a deployment must keep to itself, by the names of its settings. */

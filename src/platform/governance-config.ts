@@ -3,7 +3,7 @@
  * secrets have no default, because an edge without them could not prove its answers.
  */
 import { z } from 'zod';
-import { parseSignerKey, parseVerifierKey } from '../governance/log/note.ts';
+import { parseSignerKey, parseVerifierKey } from '../governance/log/note-keys.ts';
 import { importSigningKeys, type KeyRing } from '../governance/receipt/keys.ts';
 import { createMeterTagger, type MeterTagger } from '../governance/receipt/meter-tag.ts';
 import { importRecordsKeys, type RecordsKeys } from '../governance/vault/records-keys.ts';

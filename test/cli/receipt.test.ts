@@ -5,8 +5,7 @@ import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeEntry } from '../../src/governance/log/entry.ts';
-import { memoryLog } from '../../src/governance/log/memory-log.ts';
-import { parseSignerKey } from '../../src/governance/log/note.ts';
+import { parseSignerKey } from '../../src/governance/log/note-keys.ts';
 import { encodeProof } from '../../src/governance/log/proof.ts';
 import type { Issued } from '../../src/governance/receipt/issue.ts';
 import { importSigningKeys } from '../../src/governance/receipt/keys.ts';
@@ -16,6 +15,7 @@ import { encodeInferResponse } from '../../src/protocol/oip/infer-response.ts';
 import { inferenceFacts, refusalFacts, tensors, testIssuer } from '../governance/receipt/facts.ts';
 import { ManualClock } from '../support/clock.ts';
 import { testLogKey, testLogVerifierKey } from '../support/governance-keys.ts';
+import { memoryLog } from '../support/memory-log.ts';
 
 let folder: string;
 let issued: Issued;

@@ -3,7 +3,7 @@ import { base64url } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { encodeEntry, entryOf } from '../../src/governance/log/entry.ts';
-import { parseVerifierKey } from '../../src/governance/log/note.ts';
+import { parseVerifierKey } from '../../src/governance/log/note-keys.ts';
 import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
 import { deriveSalt, opens, parseSalt } from '../../src/governance/receipt/commitment.ts';
 import { readReceipt } from '../../src/governance/receipt/read.ts';

@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { systemClock } from '../../src/async/clock.ts';
 import { loadNodeBuilds } from '../../src/engine/ort-wasm-node.ts';
 import type { RuntimeIdentity } from '../../src/engine/types.ts';
-import { type MemoryLog, memoryLog } from '../../src/governance/log/memory-log.ts';
 import {
   createReceiptIssuer,
   type InferenceFacts,
@@ -19,6 +18,7 @@ import { digestOf } from '../../src/storage/digest.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { inferenceFacts } from '../governance/receipt/facts.ts';
 import { testGovernanceBindings, testLogKey } from '../support/governance-keys.ts';
+import { type MemoryLog, memoryLog } from '../support/memory-log.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import {
   addressHeader,

@@ -3,13 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { toHex } from '../../src/bytes.ts';
 import { toEdgewiseError } from '../../src/errors.ts';
 import { openCheckpoint } from '../../src/governance/log/checkpoint.ts';
-import { memoryLog } from '../../src/governance/log/memory-log.ts';
-import {
-  formatSignatureLine,
-  parseCosignerKey,
-  parseNote,
-  parseVerifierKey,
-} from '../../src/governance/log/note.ts';
+import { formatSignatureLine, parseNote } from '../../src/governance/log/note.ts';
+import { parseVerifierKey } from '../../src/governance/log/note-keys.ts';
 import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
 import { type AppEnv, identifyRequest } from '../../src/http/context.ts';
 import { oipErrorResponse } from '../../src/http/error-response.ts';
@@ -23,7 +18,9 @@ import {
   testLogVerifierKey,
   testWitnesses,
 } from '../support/governance-keys.ts';
+import { memoryLog } from '../support/memory-log.ts';
 import { testBodies } from '../support/reading.ts';
+import { parseCosignerKey } from '../support/witness.ts';
 
 async function served(count: number) {
   const log = await memoryLog({

@@ -3,13 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { EdgewiseError } from '../../src/errors.ts';
 import type { LazyRecord } from '../../src/governance/log/appender.ts';
-import { memoryLog } from '../../src/governance/log/memory-log.ts';
 import type { LogRecord, ReceiptLog } from '../../src/governance/log/types.ts';
 import { createApp } from '../../src/http/app.ts';
 import { maxReceiptHeaderLength } from '../../src/http/record/receipt-headers.ts';
 import { memoryStateStore } from '../../src/storage/memory.ts';
 import { ManualClock } from '../support/clock.ts';
 import { testGovernanceBindings } from '../support/governance-keys.ts';
+import { memoryLog } from '../support/memory-log.ts';
 import { bearer, callerKey, publishTiny, type TestService, testService } from '../support/services.ts';
 import { termsOf } from '../support/terms.ts';
 

@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { systemClock } from '../../src/async/clock.ts';
 import { contentDigest, verifyAnswer } from '../../src/governance/http-signature.ts';
 import { receiptHashOf } from '../../src/governance/log/entry.ts';
-import { type MemoryLog, memoryLog } from '../../src/governance/log/memory-log.ts';
 import { createReceiptIssuer, type ReceiptIssuerOptions } from '../../src/governance/receipt/issue.ts';
 import {
   generateSigningKey,
@@ -18,6 +17,7 @@ import { parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
 import { parseInferRequest } from '../../src/protocol/oip/infer-request.ts';
 import { inferenceFacts } from '../governance/receipt/facts.ts';
 import { testGovernanceBindings, testLogKey, testLogVerifierKey } from '../support/governance-keys.ts';
+import { type MemoryLog, memoryLog } from '../support/memory-log.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import { adminKey, bearer, publishTiny, type TestService, testService } from '../support/services.ts';
 

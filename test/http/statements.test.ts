@@ -1,13 +1,13 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { systemClock } from '../../src/async/clock.ts';
-import { type MemoryLog, memoryLog } from '../../src/governance/log/memory-log.ts';
-import { parseVerifierKey } from '../../src/governance/log/note.ts';
+import { parseVerifierKey } from '../../src/governance/log/note-keys.ts';
 import { importVerifyingKeys } from '../../src/governance/receipt/keys.ts';
 import { monthOf } from '../../src/governance/receipt/meter-tag.ts';
 import { peekStatement } from '../../src/governance/statement/statement.ts';
 import { verifyStatement } from '../../src/governance/statement/verify.ts';
 import { testLogKey, testLogVerifierKey } from '../support/governance-keys.ts';
+import { type MemoryLog, memoryLog } from '../support/memory-log.ts';
 import { identityModel } from '../support/onnx-models.ts';
 import {
   adminKey,

@@ -3,13 +3,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { hashInEntry } from '../../src/governance/log/entry.ts';
-import { type MemoryLog, memoryLog } from '../../src/governance/log/memory-log.ts';
 import { decodeProof, encodeProof, verifyProof } from '../../src/governance/log/proof.ts';
 import { memoryStateStore } from '../../src/storage/memory.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 import { testPolicy } from '../governance/log/records.ts';
 import { ManualClock } from '../support/clock.ts';
 import { testGovernanceBindings, testLogKey } from '../support/governance-keys.ts';
+import { type MemoryLog, memoryLog } from '../support/memory-log.ts';
 import {
   adminKey,
   bearer,

@@ -14,7 +14,7 @@ import { pushModel } from '../../src/cli/transfer/push.ts';
 import { openCheckpoint } from '../../src/governance/log/checkpoint.ts';
 import { encodeEntry, entryOf } from '../../src/governance/log/entry.ts';
 import { consistencyPath } from '../../src/governance/log/merkle.ts';
-import { parseVerifierKey } from '../../src/governance/log/note.ts';
+import { parseVerifierKey } from '../../src/governance/log/note-keys.ts';
 import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
 import { tileNodes } from '../../src/governance/log/tiles.ts';
 import { verifyConsistency } from '../../src/governance/log/verify.ts';

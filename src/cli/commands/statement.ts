@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { createStatementClient, type StatementClient } from '../../client/statement-client.ts';
 import { isEdgewiseError } from '../../errors.ts';
-import { parseVerifierKey } from '../../governance/log/note.ts';
+import { parseVerifierKey } from '../../governance/log/note-keys.ts';
 import { importVerifyingKeys } from '../../governance/receipt/keys.ts';
 import { peekStatement } from '../../governance/statement/statement.ts';
 import { verifyStatement } from '../../governance/statement/verify.ts';

@@ -5,7 +5,7 @@ import { parseCheckpoint } from './checkpoint.ts';
 import {
   cosignatureTime,
   formatNote,
-  isSignedBy,
+  isFromKey,
   type NoteSignature,
   type NoteVerifier,
   parseNote,
@@ -35,7 +35,7 @@ export async function mergeCosignatures(
   const standing = state.noteOf(size);
   if (standing === undefined) throw notHeld(size);
   const note = parseNote(standing.note);
-  const ofWitness = (signature: NoteSignature) => witnesses.some((witness) => isSignedBy(signature, witness));
+  const ofWitness = (signature: NoteSignature) => witnesses.some((witness) => isFromKey(signature, witness));
   const added = signatures.filter(ofWitness);
   if (added.length === 0) {
     throw new EdgewiseError('invalid_request', 'cosignature is not of a witness that this log knows');

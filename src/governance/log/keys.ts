@@ -1,6 +1,7 @@
 /** The log's keys out of configuration. */
 import { EdgewiseError } from '../../errors.ts';
-import { type NoteSigner, type NoteVerifier, parseSignerKey, parseVerifierKey } from './note.ts';
+import type { NoteSigner, NoteVerifier } from './note.ts';
+import { parseSignerKey, parseVerifierKey } from './note-keys.ts';
 
 export interface LogKeys {
   readonly signer: NoteSigner;

@@ -25,7 +25,8 @@ import {
   loadFrontier,
 } from './frontier.ts';
 import { emptyTree, rangeRoot, rootOf } from './merkle.ts';
-import { formatNote, type NoteSigner, type NoteVerifier, parseVerifierKey } from './note.ts';
+import { formatNote, type NoteSigner, type NoteVerifier } from './note.ts';
+import { parseVerifierKey } from './note-keys.ts';
 import type { LogHead, LogObjects, LogRow, LogState } from './store.ts';
 import { checkpointPath, type ReadFile, type TileRef, tileNodes, tilePath, tileWidth } from './tiles.ts';
 

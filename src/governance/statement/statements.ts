@@ -4,7 +4,7 @@ import { EdgewiseError } from '../../errors.ts';
 import type { StateStore } from '../../storage/types.ts';
 import type { Grant } from '../accounts/schema.ts';
 import { openCheckpoint } from '../log/checkpoint.ts';
-import { parseVerifierKey } from '../log/note.ts';
+import { parseVerifierKey } from '../log/note-keys.ts';
 import { checkpointPath, type ReadFile } from '../log/tiles.ts';
 import type { ServerSigningKey } from '../receipt/keys.ts';
 import { type MeterTagger, monthOf } from '../receipt/meter-tag.ts';

@@ -8,7 +8,7 @@ import { recordOf, recordsOf } from './records.ts';
 
 type Answer = { resolve: () => void; reject: (error: unknown) => void };
 
-/** A log that answers when the test says so. */
+/** An appender over a log whose answers the test controls. */
 function harness(options: Partial<AppenderOptions> = {}) {
   const clock = new ManualClock();
   const batches: (readonly LogRecord[])[] = [];
@@ -18,7 +18,7 @@ function harness(options: Partial<AppenderOptions> = {}) {
     return new Promise<void>((resolve, reject) => answers.push({ resolve, reject }));
   };
   const appender = new BatchingAppender({ log: { append }, clock, windowMs: 10, ...options });
-  /** Lets what was resolved go on; there are no timers but the clock's. */
+  /** Runs the pending promise callbacks. All timers are the clock's. */
   const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
   const advance = async (ms: number) => {
     clock.advance(ms);
@@ -37,7 +37,7 @@ const outcomeOf = (promise: Promise<void>) => {
 };
 
 describe('BatchingAppender', () => {
-  it('sends what was added within the window as one batch', async () => {
+  it('sends the records of one window as one batch', async () => {
     const { appender, batches, answers, advance, settle, clock } = harness();
     const records = await recordsOf(0, 3);
     const outcomes = records.map((record) => outcomeOf(appender.add(wrapRecord(record))));
@@ -52,7 +52,7 @@ describe('BatchingAppender', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('sends a full batch at once, and the rest with the next', async () => {
+  it('sends a full batch immediately, and the remaining records after the window', async () => {
     const { appender, batches, answers, advance, settle } = harness({ maxBatchRecords: 4 });
     const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(wrapRecord(record))));
     await settle();
@@ -61,10 +61,10 @@ describe('BatchingAppender', () => {
     expect(batches.map((batch) => batch.length)).toEqual([4, 2]);
     for (const { resolve } of answers) resolve();
     await settle();
-    expect(outcomes.every(({ value }) => value === 'appended')).toBe(true);
+    expect(outcomes.map(({ value }) => value)).toEqual(Array(6).fill('appended'));
   });
 
-  it('tries a failed batch again, together, each time after twice the wait', async () => {
+  it('retries a failed batch as one batch, with a delay that doubles', async () => {
     const { appender, batches, answers, advance, settle } = harness({ backoffMs: 100 });
     const records = await recordsOf(0, 2);
     const outcomes = records.map((record) => outcomeOf(appender.add(wrapRecord(record))));
@@ -83,7 +83,7 @@ describe('BatchingAppender', () => {
     expect(outcomes.map(({ value }) => value)).toEqual(['appended', 'appended']);
   });
 
-  it('gives up after its last attempt, says why, and holds nothing then', async () => {
+  it('fails a record after the last attempt, with its cause, and releases its memory', async () => {
     const clock = new ManualClock();
     const append = vi.fn(() => Promise.reject(new Error('down')));
     const appender = new BatchingAppender({ log: { append }, clock, maxAttempts: 3, maxHeldBytes: 1000 });
@@ -102,17 +102,16 @@ describe('BatchingAppender', () => {
     expect(append).toHaveBeenCalledTimes(15);
   });
 
-  it('does not let a record that is refused take its batch with it', async () => {
+  it('appends the other records of a batch when the log refuses one', async () => {
     const clock = new ManualClock();
-    const [bad, ...good] = await recordsOf(0, 4);
-    const had: LogRecord[] = [];
+    const bad = await recordOf(0);
+    const good = await recordsOf(1, 4);
+    const appended: LogRecord[] = [];
     const append = async (records: readonly LogRecord[]) => {
-      if (bad !== undefined && records.includes(bad))
-        throw new EdgewiseError('invalid_request', 'not an entry');
-      had.push(...records);
+      if (records.includes(bad)) throw new EdgewiseError('invalid_request', 'not an entry');
+      appended.push(...records);
     };
     const appender = new BatchingAppender({ log: { append }, clock, windowMs: 10 });
-    if (bad === undefined) return;
     const outcomes = [bad, ...good].map((record) => outcomeOf(appender.add(wrapRecord(record))));
     clock.advance(10);
     await vi.waitFor(() => expect(outcomes.map(({ value }) => value)).not.toContain('pending'));
@@ -122,13 +121,12 @@ describe('BatchingAppender', () => {
       'appended',
       'appended',
     ]);
-    expect(had).toEqual(good);
+    expect(appended).toEqual(good);
   });
 
-  it('makes a record when its batch is sent, once, and again only if that did not end', async () => {
+  it('makes a record once, when its batch is sent, and again only if the first call never settled', async () => {
     const { appender, batches, answers, advance, settle } = harness({ patienceMs: 1000, backoffMs: 100 });
-    const [one, other] = await recordsOf(0, 2);
-    if (one === undefined || other === undefined) return;
+    const [one, other] = [await recordOf(0), await recordOf(1)];
     const make = vi.fn(() => one);
     const never = new Promise<LogRecord>(() => {});
     const stuck = vi.fn<() => LogRecord | Promise<LogRecord>>(() => other).mockReturnValueOnce(never);
@@ -138,7 +136,7 @@ describe('BatchingAppender', () => {
     ];
     expect(make).not.toHaveBeenCalled();
     await advance(10);
-    // The request that waits for the second is no more.
+    // The request that makes the second record has ended.
     expect(batches).toEqual([]);
     await advance(1000);
     await advance(100);
@@ -153,7 +151,7 @@ describe('BatchingAppender', () => {
     expect(stuck).toHaveBeenCalledTimes(2);
   });
 
-  it('does not give up a record that is made again meanwhile', async () => {
+  it('keeps a record whose first attempt to be made fails after the second one was sent', async () => {
     const { appender, batches, answers, advance, settle } = harness({ patienceMs: 1000, backoffMs: 100 });
     const record = await recordOf(0);
     const first = Promise.withResolvers<LogRecord>();
@@ -170,7 +168,7 @@ describe('BatchingAppender', () => {
     expect(outcome.value).toBe('appended');
   });
 
-  it('does not let a record that cannot be made take its batch with it', async () => {
+  it('appends the other records of a batch when one cannot be made', async () => {
     const { appender, batches, answers, advance, settle } = harness();
     const record = await recordOf(0);
     const failing = appender.add({ byteLength: 100, make: () => Promise.reject(new Error('no key')) });
@@ -187,12 +185,12 @@ describe('BatchingAppender', () => {
     expect(good.value).toBe('appended');
   });
 
-  it('sends again what was sent by a request that is no more', async () => {
+  it('sends a batch again when its request has ended', async () => {
     const { appender, batches, answers, advance, settle } = harness({ patienceMs: 1000 });
     const outcomes = (await recordsOf(0, 2)).map((record) => outcomeOf(appender.add(wrapRecord(record))));
     await advance(10);
     expect(batches).toHaveLength(1);
-    // Its answer never comes. The next that adds takes the whole batch along.
+    // The answer never comes. The next request to wake sends the whole batch again.
     await advance(999);
     expect(batches).toHaveLength(1);
     await advance(300);
@@ -201,14 +199,14 @@ describe('BatchingAppender', () => {
     answers[1]?.resolve();
     await settle();
     expect(outcomes.map(({ value }) => value)).toEqual(['appended', 'appended']);
-    // The late answer of the first changes nothing.
+    // A late answer to the first attempt changes nothing.
     answers[0]?.reject(new Error('late'));
     await settle();
     await advance(60_000);
     expect(batches).toHaveLength(2);
   });
 
-  it('lets the next request send what dead ones left, and frees what they held', async () => {
+  it('sends the records of requests that ended with the next request, and releases their memory', async () => {
     const clock = new ManualClock();
     const batches: (readonly LogRecord[])[] = [];
     const append = async (records: readonly LogRecord[]) => void batches.push(records);
@@ -232,31 +230,30 @@ describe('BatchingAppender', () => {
     }
   });
 
-  it('refuses what it has no room for', async () => {
+  it('refuses a record that exceeds its memory limit, and takes it once there is room', async () => {
     const { appender, answers, advance, settle } = harness({ maxHeldBytes: 1300 });
-    const [one, two, three] = await recordsOf(0, 3);
-    if (one === undefined || two === undefined || three === undefined) return;
-    const outcomes = [one, two].map((record) => outcomeOf(appender.add(wrapRecord(record))));
-    await expect(appender.add(wrapRecord(three))).rejects.toMatchObject({ code: 'records_unavailable' });
+    const third = await recordOf(2);
+    const outcomes = (await recordsOf(0, 2)).map((record) => outcomeOf(appender.add(wrapRecord(record))));
+    await expect(appender.add(wrapRecord(third))).rejects.toMatchObject({ code: 'records_unavailable' });
     await advance(10);
     answers[0]?.resolve();
     await settle();
     expect(outcomes.map(({ value }) => value)).toEqual(['appended', 'appended']);
-    const later = outcomeOf(appender.add(wrapRecord(three)));
+    const later = outcomeOf(appender.add(wrapRecord(third)));
     await advance(10);
     answers[1]?.resolve();
     await settle();
     expect(later.value).toBe('appended');
   });
 
-  it('brings every record to a log that fails now and then, however requests interleave', async () => {
+  it('appends every record to a log that fails at times, however requests interleave', async () => {
     const clock = new ManualClock();
-    const had = new Set<string>();
+    const appended = new Set<string>();
     let calls = 0;
     const append = async (records: readonly LogRecord[]) => {
       calls += 1;
       if (calls % 3 === 0) throw new Error('not now');
-      for (const { entry } of records) had.add(hashInEntry(entry).join());
+      for (const { entry } of records) appended.add(hashInEntry(entry).join());
     };
     const appender = new BatchingAppender({ log: { append }, clock, maxBatchRecords: 16 });
     const adding: Promise<void>[] = [];
@@ -270,10 +267,10 @@ describe('BatchingAppender', () => {
       clock.advance(1000);
       expect(all.value).toBe('appended');
     });
-    expect(had.size).toBe(500);
+    expect(appended.size).toBe(500);
   });
 
-  it('says when there is no more room, and keeps some back for what is answered already', async () => {
+  it('reports no room while it still accepts records of requests in progress', async () => {
     const { appender, answers, advance, settle } = harness({ maxHeldBytes: 4000 });
     expect(appender.hasRoom()).toBe(true);
     const outcomes = (await recordsOf(0, 6)).map((record) => outcomeOf(appender.add(wrapRecord(record))));
@@ -284,11 +281,11 @@ describe('BatchingAppender', () => {
     await advance(10);
     for (const { resolve } of answers) resolve();
     await settle();
-    expect(outcomes.every(({ value }) => value === 'appended')).toBe(true);
+    expect(outcomes.map(({ value }) => value)).toEqual(Array(6).fill('appended'));
     expect(appender.hasRoom()).toBe(true);
   });
 
-  it('frees the room of requests that never go on, by those that are turned away', async () => {
+  it('flush() sends the records of requests that never resume, and releases their memory', async () => {
     const { appender, batches, answers, settle } = harness({ maxHeldBytes: 4000, windowMs: 1e9 });
     for (const record of await recordsOf(0, 6)) void appender.add(wrapRecord(record)).catch(() => undefined);
     expect(appender.hasRoom()).toBe(false);

@@ -1,24 +1,25 @@
-/** What every driver of the log promises. */
+/** The contract suite that every driver of the log passes. */
 
-import { describe, expect, it } from 'vitest';
+import { assert, describe, expect, it } from 'vitest';
 import { toHex } from '../../../src/bytes.ts';
 import { openCheckpoint } from '../../../src/governance/log/checkpoint.ts';
 import { consistencyPath, inclusionPath, leafHash } from '../../../src/governance/log/merkle.ts';
-import { formatSignatureLine, parseCosignerKey, parseNote } from '../../../src/governance/log/note.ts';
+import { formatSignatureLine, parseNote } from '../../../src/governance/log/note.ts';
 import { decodeProof, encodeProof, verifyProof } from '../../../src/governance/log/proof.ts';
 import { bundleEntries, newTiles, tileNodes, tilePath } from '../../../src/governance/log/tiles.ts';
 import type { ReceiptLog, SealedPage } from '../../../src/governance/log/types.ts';
 import { verifyConsistency, verifyInclusion } from '../../../src/governance/log/verify.ts';
 import { strangeWitness, testWitnesses } from '../../support/governance-keys.ts';
+import { parseCosignerKey } from '../../support/witness.ts';
 import { hashOf, idOf, recordOf, recordsOf, sealedOf, testPolicy } from './records.ts';
 
 export interface LogUnderTest {
   readonly log: ReceiptLog;
-  /** Lets the rounds run that are due. */
+  /** Runs the rounds that are due. */
   settle(): Promise<void>;
 }
 
-/** `make` gives an empty log with the test keys, each time it is called. */
+/** @param make Returns a new, empty log with the test keys. */
 export function receiptLogContract(name: string, make: () => Promise<LogUnderTest>): void {
   const filled = async (count: number) => {
     const made = await make();
@@ -27,7 +28,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
     return made;
   };
 
-  /** The checkpoint, opened, and the reader of a client that has nothing but the files. */
+  /** Opens the checkpoint as a client reads it from the log's files. */
   const published = async (log: ReceiptLog) => {
     const bytes = await log.file('checkpoint');
     const text = new TextDecoder().decode(bytes);
@@ -36,12 +37,12 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
   };
 
   describe(`the log over ${name}`, () => {
-    it('proves what was appended, in its order', async () => {
+    it('proves each entry at the position of its append', async () => {
       const { log } = await filled(5);
       for (let n = 0; n < 5; n += 1) {
         const proof = await log.prove(await hashOf(n), 0);
-        expect(proof?.index).toBe(n);
-        if (proof === undefined) continue;
+        assert(proof !== undefined);
+        expect(proof.index).toBe(n);
         const { entry } = await recordOf(n);
         const held = decodeProof(encodeProof(proof));
         expect(await verifyProof(held, entry, await testPolicy())).toMatchObject({ index: n, size: 5 });
@@ -58,7 +59,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       expect(await log.sealed(idOf(0))).toBeUndefined();
     });
 
-    it('does not prove an entry before its checkpoint is published, and waits for that', async () => {
+    it('proves an entry only after its checkpoint is published, and waits for it', async () => {
       const { log, settle } = await make();
       const proof = log.prove(await hashOf(1), 20_000);
       await log.append(await recordsOf(0, 2));
@@ -67,18 +68,16 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       expect((await proof)?.index).toBe(1);
     });
 
-    it('keeps the place of a receipt that is handed in again', async () => {
+    it('keeps the position of a receipt that is submitted again', async () => {
       const { log, settle } = await filled(3);
-      const [first] = await recordsOf(0, 1);
-      if (first === undefined) return;
-      await log.append([first, ...(await recordsOf(1, 5)), ...(await recordsOf(4, 5))]);
+      await log.append([await recordOf(0), ...(await recordsOf(1, 5)), ...(await recordsOf(4, 5))]);
       await settle();
       expect((await log.prove(await hashOf(0), 0))?.index).toBe(0);
       expect((await log.prove(await hashOf(4), 0))?.index).toBe(4);
       expect((await published(log)).size).toBe(5);
     });
 
-    it('knows a receipt by its hash, whatever else its entry says', async () => {
+    it('identifies a receipt by its hash, whatever else its entry contains', async () => {
       const { log, settle } = await filled(1);
       const { entry } = await recordOf(0);
       const other = Uint8Array.from(entry);
@@ -108,13 +107,13 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
           const index = ref.index * 256 + at;
           expect(toHex(entry)).toBe(toHex((await recordOf(index)).entry));
           const path = await inclusionPath(index, size, read);
-          const claim = { index, size, root, path, leafHash: await leafHash(entry) };
-          if (!(await verifyInclusion(claim))) expect.fail(`entry ${index}`);
+          const claim = { index, size, root, path, leafHash: leafHash(entry) };
+          expect(verifyInclusion(claim), `entry ${index}`).toBe(true);
         }
       }
     });
 
-    it('goes on from each checkpoint that it published', async () => {
+    it('publishes trees that each extend all earlier ones', async () => {
       const { log, settle } = await make();
       const seen: { size: number; root: Uint8Array }[] = [];
       for (const [from, to] of [
@@ -132,11 +131,11 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       for (const { size, root } of seen) {
         const path = await consistencyPath(size, now.size, read);
         const claim = { oldSize: size, oldRoot: root, newSize: now.size, newRoot: now.root, path };
-        expect(await verifyConsistency(claim)).toBe(true);
+        expect(verifyConsistency(claim)).toBe(true);
       }
     });
 
-    it('serves the files of its latest tree, and of partial ones what is not full', async () => {
+    it('serves the files of its latest tree, and no partial file that a full one replaced', async () => {
       const { log, settle } = await filled(200);
       expect(await log.file('tile/0/000.p/200')).toHaveLength(200 * 32);
       await log.append(await recordsOf(200, 520));
@@ -160,7 +159,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       expect(await log.file(path)).toBeUndefined();
     });
 
-    it('gives sealed receipts back, before and after their bundle is full', async () => {
+    it('returns sealed receipts before and after their bundle is full', async () => {
       const { log, settle } = await make();
       await log.append(await recordsOf(0, 10));
       expect(await log.sealed(idOf(4))).toEqual(sealedOf(4));
@@ -176,7 +175,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       expect(await log.sealed('unknown')).toBeUndefined();
     });
 
-    it('gives all sealed receipts in the order of the log, from any entry on', async () => {
+    it('returns all sealed receipts in the order of the log, starting at any entry', async () => {
       const { log, settle } = await make();
       expect(await log.sealedFrom(0)).toEqual({ sealed: [], next: undefined });
       for (const [from, to] of [
@@ -185,7 +184,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
         [256, 515],
       ] as const) {
         await log.append(await recordsOf(from, to));
-        // Those that wait for their round are among them.
+        // Entries that wait for their round are included.
         for (const start of [0, 7, 255, 256, 300].filter((at) => at < to)) {
           const found: (Uint8Array | undefined)[] = [];
           for (let at: number | undefined = start; at !== undefined; ) {
@@ -193,10 +192,10 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
             found.push(...sealed);
             at = next;
           }
-          const wanted = await Promise.all(
+          const expected = await Promise.all(
             Array.from({ length: to - start }, async (_, at) => (await recordOf(start + at)).sealed),
           );
-          expect(found).toEqual(wanted);
+          expect(found).toEqual(expected);
         }
         await settle();
       }
@@ -204,7 +203,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       expect(await log.sealedFrom(100_000)).toEqual({ sealed: [], next: undefined });
     });
 
-    it('refuses records that are none, and takes nothing of their batch', async () => {
+    it('refuses a batch with a malformed record, and appends none of it', async () => {
       const { log, settle } = await make();
       const good = await recordOf(0);
       const { entry } = await recordOf(1);
@@ -229,20 +228,20 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       return `${formatSignatureLine(await cosigner.sign(text))}\n`;
     };
 
-    it('adds the lines of its witnesses to the checkpoint', async () => {
+    it('adds the signature lines of its witnesses to the checkpoint', async () => {
       const { log, settle } = await filled(2);
       const { note, text } = await published(log);
       await log.cosign(await cosigned(note.text, one));
       await log.cosign(
         `${text}${await cosigned(note.text, strangeWitness)}${await cosigned(note.text, two)}`,
       );
-      // The same witness again: its newer line stands in the place of the older.
+      // The same witness again: its newer line replaces the older one.
       await log.cosign(await cosigned(note.text, one, 1_800_000_060));
       const now = await published(log);
       expect(now.note.text).toBe(note.text);
       expect(now.witnesses.map(({ name }) => name).sort()).toEqual(['witness.test/one', 'witness.test/two']);
       expect(now.note.signatures).toHaveLength(3);
-      // Lines are public: whoever brings the older one again, or the same, changes nothing.
+      // Lines are public, so any client can send an older or equal one: it changes nothing.
       await log.cosign(await cosigned(note.text, one));
       await log.cosign(await cosigned(note.text, one, 1_800_000_060));
       expect((await published(log)).text).toBe(now.text);
@@ -253,7 +252,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       expect((await published(log)).size).toBe(3);
     });
 
-    it('takes lines for a checkpoint that was overtaken, and proves with it what it covers', async () => {
+    it('takes signature lines for an earlier checkpoint, and proves the entries it covers with it', async () => {
       const { log, settle } = await filled(2);
       const old = await published(log);
       await log.append(await recordsOf(2, 4));
@@ -266,7 +265,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
         [3, 4],
       ] as const) {
         const proof = await log.prove(await hashOf(n), 0);
-        if (proof === undefined) throw new Error('no proof');
+        assert(proof !== undefined);
         const { entry } = await recordOf(n);
         const checked = verifyProof(proof, entry, policy);
         if (size === 2) expect(await checked).toMatchObject({ size: 2, witnesses: ['witness.test/one'] });
@@ -275,15 +274,15 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       }
     });
 
-    it('refuses lines of strangers, of other texts and for checkpoints that it does not hold', async () => {
+    it('refuses signature lines of unknown witnesses, of other texts and for unknown checkpoints', async () => {
       const { log } = await filled(2);
       const { note, text } = await published(log);
-      const strange = await cosigned(note.text, strangeWitness);
+      const unknown = await cosigned(note.text, strangeWitness);
       const wrong = await cosigned(`${note.text}x\n`, one);
       for (const given of [
-        strange,
+        unknown,
         wrong,
-        `${text}${strange}`,
+        `${text}${unknown}`,
         `${text}${wrong}`,
         text,
         'nonsense',

@@ -1,13 +1,14 @@
-/** Stores that break at a chosen operation: before it has its effect, or after. And what they were asked to publish. */
+/** Stores that fail at chosen operations, before or after the operation takes effect, and that record what is published. */
 import { openCheckpoint } from '../../../src/governance/log/checkpoint.ts';
-import { memoryLogObjects, memoryLogState } from '../../../src/governance/log/memory-store.ts';
-import { parseVerifierKey } from '../../../src/governance/log/note.ts';
+import { parseVerifierKey } from '../../../src/governance/log/note-keys.ts';
 import type { LogObjects, LogState } from '../../../src/governance/log/store.ts';
 import { testLogVerifierKey } from '../../support/governance-keys.ts';
+import { memoryLogObjects, memoryLogState } from '../../support/memory-log-store.ts';
 
 export interface Fault {
-  /** Counted from the one before, or from the beginning; the first operation is 0. */
+  /** Operations since the previous fault, or since the start; 0 is the first operation. */
   readonly afterOperations: number;
+  /** Whether the operation takes effect before it fails. */
   readonly isDone: boolean;
 }
 
@@ -25,7 +26,7 @@ export function faultyStores(faults: readonly Fault[]) {
   let operations = 0;
   let next = 0;
 
-  /** Whether this operation breaks, and how. */
+  /** Returns the fault of this operation; undefined if it succeeds. */
   function fault(): Fault | undefined {
     const due = faults[next];
     if (due === undefined || operations < due.afterOperations) {
@@ -86,13 +87,13 @@ export function faultyStores(faults: readonly Fault[]) {
   };
 
   return {
-    /** What survives a crash. */
+    /** The stores beneath, which survive a crash. */
     state,
     objects,
     faultyState,
     faultyObjects,
     published,
-    /** Faults that came up. */
+    /** Returns the number of faults so far. */
     crashes: () => next,
   };
 }

@@ -3,14 +3,16 @@ import {
   cosignatureTime,
   formatNote,
   formatSignatureLine,
-  generateSignerKey,
-  parseCosignerKey,
   parseNote,
-  parseSignerKey,
-  parseVerifierKey,
   signersOf,
 } from '../../../src/governance/log/note.ts';
+import {
+  generateSignerKey,
+  parseSignerKey,
+  parseVerifierKey,
+} from '../../../src/governance/log/note-keys.ts';
 import { testLogKey, testLogVerifierKey, testWitnesses } from '../../support/governance-keys.ts';
+import { parseCosignerKey } from '../../support/witness.ts';
 import { goNote, otherVerifierKeys, specCheckpoint, specNote } from './vectors.ts';
 
 const [witness] = testWitnesses;

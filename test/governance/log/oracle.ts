@@ -1,4 +1,4 @@
-/** RFC 6962 §2.1 as its text has it: recursive, over the leaves, with another SHA-256. What the log computes is held against it. */
+/** RFC 6962 §2.1 as written: recursive, over the leaves, with another SHA-256. Tests compare the log's results with it. */
 import { createHash } from 'node:crypto';
 
 const sha256 = (...parts: readonly Uint8Array[]) =>
@@ -19,7 +19,7 @@ export interface Oracle {
 export function oracleOf(leaves: readonly Uint8Array[]): Oracle {
   const known = new Map<string, Uint8Array>();
 
-  /** MTH(D[from:to]), each computed once. */
+  /** Computes each MTH(D[from:to]) once. */
   function root(from: number, to: number): Uint8Array {
     const key = `${from}:${to}`;
     const hash = known.get(key) ?? mth(from, to);

@@ -3,13 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { formatCheckpoint, openCheckpoint, parseCheckpoint } from '../../../src/governance/log/checkpoint.ts';
 import { decodeEntry, encodeEntry, entryBytes, entryOf } from '../../../src/governance/log/entry.ts';
 import { emptyTree, grow, inclusionPath, leafHash, rootOf } from '../../../src/governance/log/merkle.ts';
-import {
-  formatNote,
-  parseCosignerKey,
-  parseNote,
-  parseSignerKey,
-  parseVerifierKey,
-} from '../../../src/governance/log/note.ts';
+import { formatNote, parseNote } from '../../../src/governance/log/note.ts';
+import { parseSignerKey, parseVerifierKey } from '../../../src/governance/log/note-keys.ts';
 import { decodeProof, encodeProof, verifyProof } from '../../../src/governance/log/proof.ts';
 import {
   strangeWitness,
@@ -17,6 +12,7 @@ import {
   testLogVerifierKey,
   testWitnesses,
 } from '../../support/governance-keys.ts';
+import { parseCosignerKey } from '../../support/witness.ts';
 import { specCheckpoint } from './vectors.ts';
 
 const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Uint8Array.from(bytes));

@@ -2,13 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { toHex, utf8 } from '../../../src/bytes.ts';
 import { readLogKeys } from '../../../src/governance/log/keys.ts';
-import { memoryLogObjects, memoryLogState } from '../../../src/governance/log/memory-store.ts';
-import { formatSignatureLine, parseCosignerKey, parseNote } from '../../../src/governance/log/note.ts';
+import { formatSignatureLine, parseNote } from '../../../src/governance/log/note.ts';
 import { Sequencer } from '../../../src/governance/log/sequencer.ts';
 import type { LogObjects, LogState } from '../../../src/governance/log/store.ts';
 import { bundleEntries, newTiles, tileHashes } from '../../../src/governance/log/tiles.ts';
 import type { LogRecord } from '../../../src/governance/log/types.ts';
 import { testGovernanceBindings, testLogKey, testWitnesses } from '../../support/governance-keys.ts';
+import { memoryLogObjects, memoryLogState } from '../../support/memory-log-store.ts';
+import { parseCosignerKey } from '../../support/witness.ts';
 import { Crash, type Fault, faultyStores } from './faulty-store.ts';
 import { oracleOf } from './oracle.ts';
 import { hashOf, recordsOf } from './records.ts';
@@ -23,7 +24,7 @@ const oracle = records.then((all) => oracleOf(all.map(({ entry }) => entry)));
 const checkpointIn = async (objects: LogObjects) =>
   new TextDecoder().decode((await objects.get('checkpoint'))?.bytes);
 
-/** What the log does in its life: entries come, rounds run, a witness signs. */
+/** One step in the life of a log: entries arrive, a round runs, or a witness signs. */
 type Step = { readonly append: readonly LogRecord[] } | 'round' | 'cosign';
 
 async function life(): Promise<Step[]> {
@@ -42,7 +43,7 @@ async function life(): Promise<Step[]> {
   ];
 }
 
-/** Runs the steps over stores that break; after each break, of a crash, everything in memory is gone, and the step is done again. */
+/** Runs all steps over failing stores and repeats a step that failed. If `isCrash`, each failure also loses everything in memory. */
 async function survive(faults: readonly Fault[], isCrash = true) {
   const stores = faultyStores(faults);
   const { faultyState: state, faultyObjects: objects } = stores;
@@ -69,13 +70,13 @@ async function survive(faults: readonly Fault[], isCrash = true) {
         if (isCrash) sequencer = await sequencerOver(state, objects, 200);
       }
     }
-    await everyFileIsThere(stores);
+    await expectAllFiles(stores);
   }
   return stores;
 }
 
-/** At any moment, whoever reads the published checkpoint finds all files of its tree. */
-async function everyFileIsThere({ objects, published }: ReturnType<typeof faultyStores>): Promise<void> {
+/** All files of the published tree must exist at any moment. */
+async function expectAllFiles({ objects, published }: ReturnType<typeof faultyStores>): Promise<void> {
   const size = published.at(-1)?.size ?? 0;
   const read = async (path: string) => (await objects.get(path))?.bytes;
   await Promise.all(
@@ -85,10 +86,14 @@ async function everyFileIsThere({ objects, published }: ReturnType<typeof faulty
   );
 }
 
-async function nothingIsLost({ state, objects, published }: ReturnType<typeof faultyStores>): Promise<void> {
+async function expectNothingLost({
+  state,
+  objects,
+  published,
+}: ReturnType<typeof faultyStores>): Promise<void> {
   const roots = new Map<number, string>();
   for (const [at, { size, root }] of published.entries()) {
-    // Never two roots for one size, never a step back, and each tree the beginning of the one true order.
+    // Never two roots for one size, never a smaller tree, and each tree a prefix of the one true order.
     expect(roots.get(size) ?? toHex(root)).toBe(toHex(root));
     expect(size).toBeGreaterThanOrEqual(published[at - 1]?.size ?? 0);
     expect(toHex(root)).toBe(toHex((await oracle).root(size)));
@@ -103,14 +108,14 @@ async function nothingIsLost({ state, objects, published }: ReturnType<typeof fa
   expect(await objects.list('receipts/')).toEqual(['receipts/000', 'receipts/001']);
 }
 
-describe('a sequencer that crashes', () => {
+describe('a sequencer whose process crashes at any operation', () => {
   it.each([false, true])(
-    'at any operation, with its effect done: %j, loses nothing and signs one root for a size',
+    'loses nothing and signs one root for a size (the operation took effect: %j)',
     async (isDone) => {
       let isOver = false;
       for (let afterOperations = 0; !isOver; afterOperations += 1) {
         const stores = await survive([{ afterOperations, isDone }]);
-        await nothingIsLost(stores);
+        await expectNothingLost(stores);
         isOver = stores.crashes() === 0;
         if (isOver) expect(afterOperations).toBeGreaterThan(60);
       }
@@ -119,27 +124,27 @@ describe('a sequencer that crashes', () => {
   );
 
   it.each([false, true])(
-    'not, but sees a failure of its stores, with its effect done: %j, goes on itself',
+    'recovers without a restart if only its stores fail (the operation took effect: %j)',
     async (isDone) => {
       for (let afterOperations = 0; afterOperations < 70; afterOperations += 1) {
-        await nothingIsLost(await survive([{ afterOperations, isDone }], false));
+        await expectNothingLost(await survive([{ afterOperations, isDone }], false));
       }
     },
     120_000,
   );
 
-  it('again and again, does neither', async () => {
+  it('loses nothing in repeated crashes', async () => {
     const fault = fc.record({ afterOperations: fc.nat(25), isDone: fc.boolean() });
     await fc.assert(
       fc.asyncProperty(fc.array(fault, { minLength: 1, maxLength: 12 }), async (faults) => {
-        await nothingIsLost(await survive(faults));
+        await expectNothingLost(await survive(faults));
       }),
       { numRuns: 40 },
     );
   }, 120_000);
 });
 
-describe('a sequencer whose state was set back', () => {
+describe('a sequencer whose state was rolled back', () => {
   const filled = async (count: number, objects: LogObjects, from = 0) => {
     const state = memoryLogState();
     state.append((await recordsOf(from, from + count)).slice(0, count));
@@ -151,13 +156,13 @@ describe('a sequencer whose state was set back', () => {
     ['behind the published size', 3],
     ['at the published size, with other entries', 10],
     ['ahead of the published size, with other entries', 20],
-  ])('%s, refuses its rounds and leaves the files as they are', async (_, count) => {
+  ])('%s, refuses its rounds and leaves the files unchanged', async (_, count) => {
     const objects = memoryLogObjects();
     const first = await filled(10, objects);
     await first.sequencer.round();
     const before = await checkpointIn(objects);
     const files = await objects.list('');
-    // A state that committed elsewhere, so that its own head is its own tree.
+    // A state that committed a tree of its own to other files.
     const elsewhere = memoryLogObjects();
     const other = await filled(count, elsewhere, 100);
     await other.sequencer.round();
@@ -180,7 +185,7 @@ describe('a sequencer whose state was set back', () => {
     await expect(empty.sequencer.round()).rejects.toThrow(/was rolled back/);
   });
 
-  it('does not write over a file that is there with other bytes', async () => {
+  it('does not overwrite an existing file that has other bytes', async () => {
     const objects = memoryLogObjects();
     await objects.create('tile/0/000.p/2', utf8('something else'));
     const { state, sequencer } = await filled(2, objects);
@@ -189,7 +194,7 @@ describe('a sequencer whose state was set back', () => {
     expect(await objects.get('checkpoint')).toBeUndefined();
   });
 
-  it('does not go on where a file of its tree was changed', async () => {
+  it('stops if a file of its tree was changed', async () => {
     const objects = memoryLogObjects();
     const { state, sequencer } = await filled(300, objects);
     await sequencer.round();
@@ -200,8 +205,8 @@ describe('a sequencer whose state was set back', () => {
   });
 });
 
-describe('a checkpoint that others published in the middle of a round', () => {
-  it('stands, and the round fails', async () => {
+describe('a checkpoint that another sequencer publishes during a round', () => {
+  it('stays, and the round fails', async () => {
     const stores = faultyStores([]);
     const sequencer = await sequencerOver(stores.state, stores.objects);
     stores.state.append(await recordsOf(0, 2));
@@ -210,8 +215,8 @@ describe('a checkpoint that others published in the middle of a round', () => {
     const meddled: LogObjects = {
       ...stores.objects,
       async create(path, bytes) {
-        const standing = await stores.objects.get('checkpoint');
-        await stores.objects.replace('checkpoint', utf8(foreign), standing?.etag);
+        const existing = await stores.objects.get('checkpoint');
+        await stores.objects.replace('checkpoint', utf8(foreign), existing?.etag);
         return stores.objects.create(path, bytes);
       },
     };
@@ -219,14 +224,14 @@ describe('a checkpoint that others published in the middle of a round', () => {
     stores.state.append(await recordsOf(2, 4));
     await expect(overtaken.round()).rejects.toThrow(/another one was published meanwhile/);
     expect(await checkpointIn(stores.objects)).toBe(foreign);
-    // Committed, though: it is published as soon as what stands there is known to lead to it.
+    // The tree is committed: it is published once the existing checkpoint proves to be its prefix.
     await overtaken.ready();
     expect(await checkpointIn(stores.objects)).toContain('\n4\n');
   });
 });
 
 describe('two sequencers over one state', () => {
-  it('never take it back, the one that is late', async () => {
+  it('never publish a smaller tree, even if one of them is late', async () => {
     const { faultyState: state, faultyObjects: objects, published } = faultyStores([]);
     const late = await sequencerOver(state, objects, 3);
     const other = await sequencerOver(state, objects);
@@ -237,7 +242,7 @@ describe('two sequencers over one state', () => {
     expect(published.at(-1)?.size).toBe(20);
   });
 
-  it('publish no tree twice, and go on after the other one', async () => {
+  it('publish no tree twice, and continue after the other one', async () => {
     const { faultyState: state, faultyObjects: objects, published } = faultyStores([]);
     const [one, other] = [await sequencerOver(state, objects), await sequencerOver(state, objects)];
     let failures = 0;
@@ -267,7 +272,7 @@ describe('Sequencer', () => {
     expect(published.map(({ size }) => size)).toEqual([100, 200, 250]);
   });
 
-  it('writes nothing where nothing waits', async () => {
+  it('writes nothing if no entry waits', async () => {
     const { faultyState: state, faultyObjects: objects, published } = faultyStores([]);
     const sequencer = await sequencerOver(state, objects);
     expect(await sequencer.round()).toBe(false);
@@ -277,7 +282,7 @@ describe('Sequencer', () => {
     expect(published).toHaveLength(1);
   });
 
-  it('keeps the checkpoints of the last thousand rounds, and forgets the older', async () => {
+  it('keeps the checkpoints of the last thousand rounds, and drops older ones', async () => {
     const state = memoryLogState();
     const sequencer = await sequencerOver(state, memoryLogObjects());
     for (const record of await recordsOf(0, 1003)) {
@@ -291,7 +296,7 @@ describe('Sequencer', () => {
 });
 
 describe('a sequencer with long receipts', () => {
-  it('takes as many into a round as its memory holds, and all of them in the end', async () => {
+  it('limits the bytes of a round, and takes all receipts in the end', async () => {
     const state = memoryLogState();
     const objects = memoryLogObjects();
     const read: number[] = [];

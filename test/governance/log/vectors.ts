@@ -1,5 +1,5 @@
 /**
- * Test vectors that others published: the eight leaves of Certificate Transparency's reference implementation, their
+ * Published test vectors: the eight leaves of Certificate Transparency's reference implementation, their
  * roots and proofs (as in transparency-dev/merkle, Apache-2.0), and the notes of the signed-note documents.
  */
 const bytes = (hex: string) => Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
@@ -15,7 +15,7 @@ export const publishedLeaves = [
   '606162636465666768696a6b6c6d6e6f',
 ].map(bytes);
 
-/** By size, the empty tree's first. */
+/** Indexed by size, starting with the empty tree. */
 export const publishedRoots = [
   'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
   '6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d',
@@ -103,7 +103,7 @@ export const publishedConsistency = [
   },
 ].map(({ path, ...sizes }) => ({ ...sizes, path: path.map(bytes) }));
 
-/** golang.org/x/mod/sumdb/note, its documentation. Ed25519 is deterministic, so signing gives this very note. */
+/** From the documentation of golang.org/x/mod/sumdb/note. Ed25519 is deterministic, so signing gives exactly this note. */
 export const goNote = {
   privateKey: 'PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz',
   verifierKey: 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW',

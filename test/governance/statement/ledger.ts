@@ -1,8 +1,7 @@
 /** A log with receipts of several grants in it, as statements are counted from. */
 import type { Bytes } from '../../../src/bytes.ts';
 import { encodeEntry } from '../../../src/governance/log/entry.ts';
-import { type MemoryLog, memoryLog } from '../../../src/governance/log/memory-log.ts';
-import { parseVerifierKey } from '../../../src/governance/log/note.ts';
+import { parseVerifierKey } from '../../../src/governance/log/note-keys.ts';
 import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
 import { createMeterTagger } from '../../../src/governance/receipt/meter-tag.ts';
 import { createStatements, type Statements } from '../../../src/governance/statement/statements.ts';
@@ -16,6 +15,7 @@ import {
   testRecordsKeys,
   testWitnesses,
 } from '../../support/governance-keys.ts';
+import { type MemoryLog, memoryLog } from '../../support/memory-log.ts';
 import { inferenceFacts, permit, testIssuer } from '../receipt/facts.ts';
 
 export const november = Date.UTC(2026, 10, 24);

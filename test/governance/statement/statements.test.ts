@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { CompactSign } from 'jose';
 import { describe, expect, it } from 'vitest';
 import { type Grant, grantSchema } from '../../../src/governance/accounts/schema.ts';
-import { parseVerifierKey } from '../../../src/governance/log/note.ts';
+import { parseVerifierKey } from '../../../src/governance/log/note-keys.ts';
 import { canonicalJson } from '../../../src/governance/receipt/parts.ts';
 import type { Statement } from '../../../src/governance/statement/schema.ts';
 import { spanEntries } from '../../../src/governance/statement/spans.ts';

@@ -1,7 +1,7 @@
 import { base64url } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { encodeEntry } from '../../../src/governance/log/entry.ts';
-import { type MemoryLog, memoryLog } from '../../../src/governance/log/memory-log.ts';
+import { formatSignatureLine, parseNote } from '../../../src/governance/log/note.ts';
 import { encodeProof } from '../../../src/governance/log/proof.ts';
 import { commit, deriveSalt, parseSalt } from '../../../src/governance/receipt/commitment.ts';
 import type { Issued, ReceiptIssuer } from '../../../src/governance/receipt/issue.ts';
@@ -18,6 +18,8 @@ import {
   testLogVerifierKey,
   testWitnesses,
 } from '../../support/governance-keys.ts';
+import { type MemoryLog, memoryLog } from '../../support/memory-log.ts';
+import { parseCosignerKey } from '../../support/witness.ts';
 import { inferenceFacts, refusalFacts, tensors, testIssuer } from '../receipt/facts.ts';
 
 let issuer: ReceiptIssuer;
@@ -262,9 +264,6 @@ describe('verifyReceipt()', () => {
 
   it('counts the witnesses that cosigned', async () => {
     const [one, two] = testWitnesses;
-    const { parseCosignerKey, parseNote, formatSignatureLine } = await import(
-      '../../../src/governance/log/note.ts'
-    );
     const cosigner = await parseCosignerKey(one.privateKey, () => 1_795_000_000);
     const proof = all.proof ?? '';
     const text = parseNote(proof.slice(proof.indexOf('\n\n') + 2)).text;

@@ -7,7 +7,7 @@ import { base64url } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Grant, Scopes, Tenant } from '../../../src/governance/accounts/schema.ts';
 import { encodeEntry, entryOf } from '../../../src/governance/log/entry.ts';
-import { parseVerifierKey } from '../../../src/governance/log/note.ts';
+import { parseVerifierKey } from '../../../src/governance/log/note-keys.ts';
 import { decodeProof, verifyProof } from '../../../src/governance/log/proof.ts';
 import { readReceipt } from '../../../src/governance/receipt/read.ts';
 import { createApp } from '../../../src/http/app.ts';

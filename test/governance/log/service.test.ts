@@ -1,9 +1,10 @@
 import { describe, expect, it, vi } from 'vitest';
-import { memoryLog } from '../../../src/governance/log/memory-log.ts';
-import { memoryLogObjects } from '../../../src/governance/log/memory-store.ts';
-import { formatSignatureLine, parseCosignerKey, parseNote } from '../../../src/governance/log/note.ts';
+import { formatSignatureLine, parseNote } from '../../../src/governance/log/note.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { testGovernanceBindings, testLogKey, testWitnesses } from '../../support/governance-keys.ts';
+import { memoryLog } from '../../support/memory-log.ts';
+import { memoryLogObjects } from '../../support/memory-log-store.ts';
+import { parseCosignerKey } from '../../support/witness.ts';
 import { receiptLogContract } from './contract.ts';
 import { hashOf, recordsOf } from './records.ts';
 
@@ -14,8 +15,8 @@ receiptLogContract('memory', async () => {
   return { log, settle: log.flush };
 });
 
-describe('memoryLog()', () => {
-  it('runs a round an interval after the first entry that waits', async () => {
+describe('LogService', () => {
+  it('runs a round one interval after the first waiting entry', async () => {
     const clock = new ManualClock();
     const log = await memoryLog({ ...keys, clock, intervalMs: 500 });
     await log.append(await recordsOf(0, 1));
@@ -29,10 +30,10 @@ describe('memoryLog()', () => {
     expect((await waiting)?.index).toBe(1);
   });
 
-  it('waits with a bounded number of those who ask for what it has not seen, and with all others', async () => {
+  it('lets a bounded number of callers wait for unknown receipts, and all callers wait for known ones', async () => {
     const clock = new ManualClock();
     const log = await memoryLog({ ...keys, clock });
-    const strange = Promise.all(
+    const unknown = Promise.all(
       Array.from({ length: 256 }, () => log.prove(new Uint8Array(32).fill(9), 10_000)),
     );
     await vi.waitFor(() => expect(clock.pending).toBe(256));
@@ -43,14 +44,14 @@ describe('memoryLog()', () => {
     clock.advance(1000);
     expect((await own)?.index).toBe(0);
     clock.advance(9000);
-    expect(await strange).not.toContainEqual(expect.anything());
+    expect(await unknown).not.toContainEqual(expect.anything());
     const again = log.prove(await hashOf(5), 10_000);
     await vi.waitFor(() => expect(clock.pending).toBe(1));
     clock.advance(10_000);
     expect(await again).toBeUndefined();
   });
 
-  it('writes nothing for a cosignature that it has', async () => {
+  it('writes nothing for a cosignature that it already has', async () => {
     const objects = memoryLogObjects();
     let published = 0;
     const log = await memoryLog({
@@ -79,7 +80,7 @@ describe('memoryLog()', () => {
     expect(published).toBe(before + 1);
   });
 
-  it('stops waiting at the time that it was given', async () => {
+  it('stops waiting after the requested time', async () => {
     const clock = new ManualClock();
     const log = await memoryLog({ ...keys, clock });
     const waiting = log.prove(await hashOf(1), 50);
@@ -92,8 +93,8 @@ describe('memoryLog()', () => {
     [{ ...keys, logKey: undefined }, /EDGEWISE_LOG_KEY is not set/],
     [{ ...keys, logKey: ' ' }, /EDGEWISE_LOG_KEY is not set/],
     [{ ...keys, logKey: `${testLogKey}x` }, /EDGEWISE_LOG_KEY is not usable/],
-    [{ ...keys, witnesses: 'nobody' }, /EDGEWISE_WITNESSES is not usable/],
-  ])('says which key is missing or wrong, and not what it is', async (options, complaint) => {
+    [{ ...keys, witnesses: 'not-a-key' }, /EDGEWISE_WITNESSES is not usable/],
+  ])('names the key that is missing or malformed, without its value', async (options, complaint) => {
     const failure = memoryLog({ ...options, clock: new ManualClock() });
     await expect(failure).rejects.toThrow(complaint);
     await expect(failure).rejects.not.toThrow('ARwtTUeu');

@@ -1,29 +1,29 @@
-/** A whole log in the memory of the process: for tests, and for a server that accounts to nobody but itself. */
-import type { Clock } from '../../async/clock.ts';
-import { type LogKeyTexts, readLogKeys } from './keys.ts';
-import { memoryLogObjects, memoryLogState } from './memory-store.ts';
-import { receiptLog } from './receipt-log.ts';
-import { Sequencer } from './sequencer.ts';
-import { LogService } from './service.ts';
-import type { LogObjects, LogState } from './store.ts';
-import type { ReceiptLog } from './types.ts';
+/** A transparency log in the memory of the process. */
+import type { Clock } from '../../src/async/clock.ts';
+import { type LogKeyTexts, readLogKeys } from '../../src/governance/log/keys.ts';
+import { receiptLog } from '../../src/governance/log/receipt-log.ts';
+import { Sequencer } from '../../src/governance/log/sequencer.ts';
+import { LogService } from '../../src/governance/log/service.ts';
+import type { LogObjects, LogState } from '../../src/governance/log/store.ts';
+import type { ReceiptLog } from '../../src/governance/log/types.ts';
+import { memoryLogObjects, memoryLogState } from './memory-log-store.ts';
 
 export interface MemoryLogOptions extends LogKeyTexts {
   readonly clock: Clock;
-  /** Time from the first new entry to the round that takes it in. */
+  /** Time from the first new entry to its round. */
   readonly intervalMs?: number | undefined;
   readonly state?: LogState | undefined;
   readonly objects?: LogObjects | undefined;
 }
 
 export interface MemoryLog extends ReceiptLog {
-  /** Runs the rounds that are due now, instead of waiting for their time. */
+  /** Runs rounds until no entry waits. */
   flush(): Promise<void>;
 }
 
 const defaultIntervalMs = 1000;
 
-/** @throws EdgewiseError `internal` for keys that are missing or not usable. */
+/** @throws EdgewiseError `internal` if a key is missing or malformed. */
 export async function memoryLog(options: MemoryLogOptions): Promise<MemoryLog> {
   const { clock, intervalMs = defaultIntervalMs } = options;
   const { state = memoryLogState(), objects = memoryLogObjects() } = options;

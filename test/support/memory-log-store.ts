@@ -1,8 +1,15 @@
 /** The log's state and files in the memory of the process. */
-import { toHex } from '../../bytes.ts';
-import { hashInEntry } from './entry.ts';
-import type { KeptNote, LogHead, LogObjects, LogRow, LogState, StoredObject } from './store.ts';
-import { keptNotes } from './store.ts';
+import { toHex } from '../../src/bytes.ts';
+import { hashInEntry } from '../../src/governance/log/entry.ts';
+import type {
+  KeptNote,
+  LogHead,
+  LogObjects,
+  LogRow,
+  LogState,
+  StoredObject,
+} from '../../src/governance/log/store.ts';
+import { keptNotes } from '../../src/governance/log/store.ts';
 
 export function memoryLogState(): LogState {
   const rows = new Map<number, LogRow>();
