@@ -1,7 +1,7 @@
 /** A publisher's private key over Web Crypto: for tests that run in workerd, too. `src/cli/signing-key.ts` is for Node. */
 import { base64url } from 'jose';
 import { type Bytes, decodeBase64, joinBytes } from '../../src/bytes.ts';
-import { exportJwk } from '../../src/governance/receipt/export-jwk.ts';
+import { exportJwk } from '../../src/governance/export-jwk.ts';
 import type { PublisherSigningKey } from '../../src/repository/signing/bundle.ts';
 import { type CurveName, curves } from '../../src/repository/signing/curve.ts';
 import { derTag, writeDer } from '../../src/repository/signing/der.ts';

@@ -1,11 +1,11 @@
-/** Checkpoints (C2SP tlog-checkpoint): the note text that says which tree a log stands for. */
+/** Checkpoints (C2SP tlog-checkpoint): the text of a note that commits a log to a tree. */
 import { type Bytes, encodeBase64, parseBase64 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { hashBytes } from './merkle.ts';
 import { type NoteVerifier, parseNote, type SignedNote, signersOf } from './note.ts';
 
 export interface Checkpoint {
-  /** Names the log: the name of the key that signs. */
+  /** Name of the log, which is the name of its key. */
   readonly origin: string;
   readonly size: number;
   readonly root: Bytes;
@@ -18,7 +18,7 @@ export function formatCheckpoint({ origin, size, root }: Checkpoint): string {
 const sizeForm = /^(0|[1-9][0-9]*)$/;
 
 /**
- * Reads a note's text. Lines after the third have no meaning here and are left to whoever knows them.
+ * Parses the text of a note. Lines after the third are extensions and are ignored.
  *
  * @throws EdgewiseError `invalid_request`
  */
@@ -26,26 +26,26 @@ export function parseCheckpoint(text: string): Checkpoint {
   const [origin = '', size = '', root = '', ...others] = text.split('\n');
   const afterLast = others.pop();
   if (origin === '' || !sizeForm.test(size) || afterLast !== '' || others.includes('')) {
-    throw notCheckpoint('wanted lines of origin, size and root');
+    throw badCheckpoint('expected the lines origin, size and root');
   }
-  if (!Number.isSafeInteger(Number(size))) throw notCheckpoint('its size is above 2⁵³ − 1');
+  if (!Number.isSafeInteger(Number(size))) throw badCheckpoint('its size is above 2⁵³ − 1');
   const hash = parseBase64(root, 'root of the checkpoint');
   if (hash.length !== hashBytes)
-    throw notCheckpoint(`its root has ${hash.length} bytes, wanted ${hashBytes}`);
+    throw badCheckpoint(`its root has ${hash.length} bytes; expected ${hashBytes}`);
   return { origin, size: Number(size), root: hash };
 }
 
 export interface OpenedCheckpoint<V extends NoteVerifier> extends Checkpoint {
   readonly note: SignedNote;
-  /** Those of the given witnesses that cosigned it. */
+  /** The given witnesses that cosigned the checkpoint. */
   readonly witnesses: readonly V[];
 }
 
 /**
- * Reads a signed checkpoint and trusts it as far as its signatures go: the log's must be there.
+ * Parses a signed checkpoint and verifies the log's signature and those of the given witnesses.
  *
- * @throws EdgewiseError `invalid_request` for what is not one; `signature_invalid` where the log did not sign it, or a
- * named witness did not make its signature.
+ * @throws EdgewiseError `invalid_request` if `text` is not a signed checkpoint; `signature_invalid` if the log did not sign
+ * it, or the signature of a given witness is wrong.
  */
 export async function openCheckpoint<V extends NoteVerifier>(
   text: string,
@@ -56,11 +56,23 @@ export async function openCheckpoint<V extends NoteVerifier>(
   const checkpoint = parseCheckpoint(note.text);
   const isOfLog = (await signersOf(note, [log])).length === 1;
   if (!isOfLog || checkpoint.origin !== log.name) {
-    throw new EdgewiseError('signature_invalid', `checkpoint is not signed by ${log.name}`);
+    throw new EdgewiseError('signature_invalid', `the checkpoint is not signed by ${log.name}`);
   }
   return { ...checkpoint, note, witnesses: await signersOf(note, witnesses) };
 }
 
-function notCheckpoint(wanted: string): EdgewiseError {
-  return new EdgewiseError('invalid_request', `checkpoint is not usable: ${wanted}`);
+/** @throws EdgewiseError `signature_invalid` if fewer than `quorum` of the given witnesses cosigned the checkpoint. */
+export function requireQuorum(
+  { size, witnesses }: Pick<OpenedCheckpoint<NoteVerifier>, 'size' | 'witnesses'>,
+  quorum: number,
+): void {
+  if (witnesses.length >= quorum) return;
+  throw new EdgewiseError(
+    'signature_invalid',
+    `the checkpoint of size ${size} is cosigned by ${witnesses.length} of the known witnesses; expected at least ${quorum}`,
+  );
+}
+
+function badCheckpoint(reason: string): EdgewiseError {
+  return new EdgewiseError('invalid_request', `the checkpoint is not usable: ${reason}`);
 }

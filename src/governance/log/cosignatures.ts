@@ -1,4 +1,4 @@
-/** Witnesses' signatures on checkpoints that the log has committed to (C2SP tlog-cosignature, tlog-witness). */
+/** Adds witnesses' signatures to committed checkpoints (C2SP tlog-cosignature, tlog-witness). */
 import { toHex } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { parseCheckpoint } from './checkpoint.ts';
@@ -12,7 +12,7 @@ import {
   parseSignatureLine,
   signersOf,
 } from './note.ts';
-import type { KeptNote, LogHead, LogState } from './store.ts';
+import { type KeptNote, keptNotes, type LogHead, type LogState } from './store.ts';
 
 export interface CosignatureContext {
   readonly state: LogState;
@@ -21,30 +21,34 @@ export interface CosignatureContext {
 }
 
 /**
- * The checkpoint's note with the cosignatures in `given` added to it. `given` is a cosigned checkpoint, or the signature
- * lines alone, as a witness answers them, which then are for the latest checkpoint. Signatures of others are left out.
+ * Returns the checkpoint's note with the cosignatures in `given` added. `given` is a cosigned checkpoint, or signature lines
+ * alone, as a witness returns them, which apply to the latest checkpoint. Signatures of unknown keys are left out.
  *
- * @throws EdgewiseError `invalid_request` where no configured witness signed, or not this; `conflict` for a checkpoint
- * that the log does not hold (any more).
+ * @throws EdgewiseError `invalid_request` if no configured witness signed, or its signature is wrong; `conflict` if the log
+ * does not have the checkpoint, or no longer has it.
  */
 export async function mergeCosignatures(
   given: string,
   { state, head, witnesses }: CosignatureContext,
 ): Promise<{ size: number; kept: KeptNote }> {
   const { size, signatures } = readCosigned(given, state, head);
-  const standing = state.noteOf(size);
-  if (standing === undefined) throw notHeld(size);
-  const note = parseNote(standing.note);
-  const ofWitness = (signature: NoteSignature) => witnesses.some((witness) => isFromKey(signature, witness));
-  const added = signatures.filter(ofWitness);
+  const kept = state.noteOf(size);
+  if (kept === undefined) throw unknownCheckpoint(size);
+  const note = parseNote(kept.note);
+  const isFromWitness = (signature: NoteSignature) =>
+    witnesses.some((witness) => isFromKey(signature, witness));
+  const added = signatures.filter(isFromWitness);
   if (added.length === 0) {
-    throw new EdgewiseError('invalid_request', 'cosignature is not of a witness that this log knows');
+    throw new EdgewiseError(
+      'invalid_request',
+      'no cosignature is from a witness of this log (EDGEWISE_WITNESSES)',
+    );
   }
   try {
     await signersOf({ text: note.text, signatures: added }, witnesses);
   } catch (error) {
     if (!isEdgewiseError(error) || error.code !== 'signature_invalid') throw error;
-    throw new EdgewiseError('invalid_request', `cosignature is not good for the checkpoint of size ${size}`, {
+    throw new EdgewiseError('invalid_request', `a cosignature is wrong for the checkpoint of size ${size}`, {
       cause: error,
     });
   }
@@ -54,37 +58,37 @@ export async function mergeCosignatures(
     if (isLater(signature, latest.get(key))) latest.set(key, signature);
   }
   const merged = [...latest.values()];
-  const cosigners = merged.filter(ofWitness).length;
+  const cosigners = merged.filter(isFromWitness).length;
   return { size, kept: { note: formatNote({ text: note.text, signatures: merged }), cosigners } };
 }
 
-/** Older ones are public, so anybody can bring them again. */
-function isLater({ signature }: NoteSignature, standing: NoteSignature | undefined): boolean {
+/** Reports whether the signature replaces the existing one. Old signatures are public, so any client can submit them again. */
+function isLater({ signature }: NoteSignature, existing: NoteSignature | undefined): boolean {
   const time = cosignatureTime(signature);
-  const standingTime = standing && cosignatureTime(standing.signature);
-  return time === undefined || standingTime === undefined || time > standingTime;
+  const existingTime = existing && cosignatureTime(existing.signature);
+  return time === undefined || existingTime === undefined || time > existingTime;
 }
 
-/** A key signs once: its later signature takes the place of the former. */
+/** Identifies the key of a signature. A note has one signature of each key, the latest. */
 function keyOf({ name, keyId }: NoteSignature): string {
   return `${name} ${toHex(keyId)}`;
 }
 
 function readCosigned(given: string, state: LogState, head: LogHead | undefined) {
   if (given.startsWith('— ')) {
-    if (head === undefined) throw notHeld(0);
+    if (head === undefined) throw unknownCheckpoint(0);
     return { size: head.size, signatures: given.replace(/\n$/, '').split('\n').map(parseSignatureLine) };
   }
   const { text, signatures } = parseNote(given);
   const { size } = parseCheckpoint(text);
-  const held = state.noteOf(size);
-  if (held === undefined || parseNote(held.note).text !== text) throw notHeld(size);
+  const kept = state.noteOf(size);
+  if (kept === undefined || parseNote(kept.note).text !== text) throw unknownCheckpoint(size);
   return { size, signatures };
 }
 
-function notHeld(size: number): EdgewiseError {
+function unknownCheckpoint(size: number): EdgewiseError {
   return new EdgewiseError(
     'conflict',
-    `checkpoint of size ${size} is not one that this log holds, wanted one of its latest`,
+    `the log has no such checkpoint of size ${size}; expected one of its latest ${keptNotes}`,
   );
 }

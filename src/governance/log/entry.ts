@@ -1,5 +1,5 @@
 /**
- * What the public log holds of a receipt: 53 bytes, the data of one leaf.
+ * Log entries: 53 bytes for each receipt, the data of one leaf.
  *
  * ```text
  * version       1 byte    0x01
@@ -21,7 +21,7 @@ const tagAt = 33;
 const unitsAt = 49;
 const maxUnits = 2 ** 32 - 1;
 
-/** By this hash the log knows a receipt. */
+/** Returns the hash by which the log identifies a receipt. */
 export function receiptHashOf(compactReceipt: string): Bytes | Promise<Bytes> {
   return sha256Of(utf8(compactReceipt));
 }
@@ -30,13 +30,13 @@ export async function entryOf(compactReceipt: string, meterTag: Bytes, units: nu
   return { receiptHash: await receiptHashOf(compactReceipt), meterTag, units };
 }
 
-/** @throws EdgewiseError `internal` where a part does not have its size. */
+/** @throws EdgewiseError `internal` if a part does not have its size. */
 export function encodeEntry({ receiptHash, meterTag, units }: LogEntry): Bytes {
   const isWhole = Number.isInteger(units) && units >= 0 && units <= maxUnits;
   if (receiptHash.length !== tagAt - 1 || meterTag.length !== meterTagBytes || !isWhole) {
     throw new EdgewiseError(
       'internal',
-      `log entry of a ${receiptHash.length}-byte hash, a ${meterTag.length}-byte tag and ${units} units is not usable, wanted 32 bytes, ${meterTagBytes} bytes and 0 to ${maxUnits}`,
+      `the log entry has a hash of ${receiptHash.length} bytes, a meter tag of ${meterTag.length} bytes and ${units} units; expected 32 bytes, ${meterTagBytes} bytes and 0 to ${maxUnits} units`,
     );
   }
   const entry = new Uint8Array(entryBytes);
@@ -47,7 +47,7 @@ export function encodeEntry({ receiptHash, meterTag, units }: LogEntry): Bytes {
   return entry;
 }
 
-/** @throws EdgewiseError `invalid_request` for what is not an entry of this version. */
+/** @throws EdgewiseError `invalid_request` if the bytes are not an entry of this version. */
 export function decodeEntry(entry: Bytes): LogEntry {
   checkEntry(entry);
   return {
@@ -57,7 +57,7 @@ export function decodeEntry(entry: Bytes): LogEntry {
   };
 }
 
-/** The receipt's hash, of an entry that is one. */
+/** Returns the receipt's hash. The entry is not checked. */
 export function hashInEntry(entry: Bytes): Bytes {
   return entry.slice(1, tagAt);
 }
@@ -67,7 +67,7 @@ export function checkEntry(entry: Uint8Array): void {
   if (entry.length !== entryBytes || entry[0] !== version) {
     throw new EdgewiseError(
       'invalid_request',
-      `log entry of ${entry.length} bytes and version ${entry[0]} is not usable, wanted ${entryBytes} bytes of version ${version}`,
+      `the log entry has ${entry.length} bytes and version ${entry[0]}; expected ${entryBytes} bytes and version ${version}`,
     );
   }
 }

@@ -1,4 +1,4 @@
-/** What the sequencer holds of a tree to make it longer: its right edge, and the tiles and the bundle that are not full. */
+/** The part of the tree that the sequencer needs to extend it: the right edge, and the tiles and the bundle that are not full. */
 import { type Bytes, equalBytes, joinBytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { emptyTree, grow, leafHash, rootOf, type Tree } from './merkle.ts';
@@ -17,21 +17,21 @@ import {
 
 export interface Frontier {
   readonly tree: Tree;
-  /** By level of tiles: the hashes of the last tile, none where it would be full. */
+  /** The hashes of the last tile at each level of tiles; empty if that tile is full. */
   readonly tiles: readonly (readonly Bytes[])[];
 }
 
 export const emptyFrontier: Frontier = { tree: emptyTree, tiles: [] };
 
-/** Index of the first entry whose bundle is not full in a tree of this size. */
+/** Returns the index of the first entry whose bundle is not full in a tree of this size. */
 export function firstLoose(size: number): number {
   return size - (size % tileWidth);
 }
 
 /**
- * Reads it back: the lowest tile out of the rows that are kept, the others out of the files.
+ * Restores the frontier: the lowest tile from the kept rows, the others from the files.
  *
- * @throws EdgewiseError `internal` when it does not have the root that was committed to: something was lost or changed.
+ * @throws EdgewiseError `internal` if its root is not the committed one, because data was lost or changed.
  */
 export async function loadFrontier(
   head: LogHead,
@@ -55,7 +55,7 @@ export async function loadFrontier(
   if (!equalBytes(rootOf(tree), head.root)) {
     throw new EdgewiseError(
       'internal',
-      `the log's files do not have the root of its checkpoint of size ${head.size}`,
+      `the log's files do not have the root of the checkpoint of size ${head.size}`,
     );
   }
   return { tree, tiles };
@@ -69,13 +69,17 @@ export interface LogFile {
 export interface Advance {
   readonly frontier: Frontier;
   readonly root: Bytes;
-  /** To be there before anybody hears of the tree. */
+  /** Must be stored before the tree is published. */
   readonly files: readonly LogFile[];
-  /** Tiles and bundles that became full, having been there before as partial ones. */
+  /** Tiles and bundles that were partial in the old tree and are full now. */
   readonly filled: readonly TileRef[];
 }
 
-/** `rows`: all from `firstLoose` of the old size on, the old ones of that bundle before the new ones. */
+/**
+ * Extends the tree by new entries.
+ *
+ * @param rows All rows from `firstLoose` of the old size on: old entries of that bundle, then the new ones.
+ */
 export function advance(frontier: Frontier, rows: readonly LogRow[]): Advance {
   const oldSize = frontier.tree.size;
   const loose = firstLoose(oldSize);
@@ -103,11 +107,12 @@ export function advance(frontier: Frontier, rows: readonly LogRow[]): Advance {
   };
 }
 
+/** Returns the number of hashes at the level of the tile, or of entries for a bundle. */
 function countOf(ref: TileRef, size: number): number {
   return hashesAtLevel(ref.level ?? 0, size);
 }
 
-/** Sealed receipts go out when their bundle is full; until then they stay with their rows. */
+/** Returns the sealed receipts of full bundles. Until its bundle is full, a receipt stays with its row. */
 function sealedBundles(rows: readonly LogRow[], loose: number): LogFile[] {
   const bundles: LogFile[] = [];
   for (let at = 0; at + tileWidth <= rows.length; at += tileWidth) {
@@ -119,13 +124,13 @@ function sealedBundles(rows: readonly LogRow[], loose: number): LogFile[] {
   return bundles;
 }
 
-/** Where the sealed receipt of an entry is, once its bundle is full. */
+/** Returns the path of the sealed receipt of an entry, once its bundle is full. */
 export function sealedPath(index: number): string {
   const bundle = { level: undefined, index: Math.floor(index / tileWidth), width: tileWidth };
   return `receipts/${tilePath(bundle).slice('tile/entries/'.length)}`;
 }
 
-/** Each after its length, as four bytes, big-endian; absent ones are empty. */
+/** Encodes each receipt after its length (four bytes, big-endian). An absent receipt is empty. */
 export function encodeSealed(receipts: readonly (Bytes | undefined)[]): Bytes {
   return joinBytes(
     receipts.flatMap((receipt = new Uint8Array(0)) => {
@@ -136,23 +141,13 @@ export function encodeSealed(receipts: readonly (Bytes | undefined)[]): Bytes {
   );
 }
 
-/** The one at this place of a bundle; undefined where it is absent. */
-export function sealedAt(bundle: Bytes, place: number): Bytes | undefined {
-  const view = new DataView(bundle.buffer, bundle.byteOffset, bundle.byteLength);
-  let at = 0;
-  for (let before = 0; before < place && at + 4 <= bundle.length; before += 1) at += 4 + view.getUint32(at);
-  if (at + 4 > bundle.length) return undefined;
-  const receipt = bundle.slice(at + 4, at + 4 + view.getUint32(at));
-  return receipt.length === 0 ? undefined : receipt;
-}
-
-/** All of a bundle, in the order of their entries. */
-export function allSealed(bundle: Bytes): readonly (Bytes | undefined)[] {
+/** Returns the receipts of a bundle, in the order of their entries; undefined for absent ones. */
+export function decodeSealed(bundle: Bytes): readonly (Bytes | undefined)[] {
   const view = new DataView(bundle.buffer, bundle.byteOffset, bundle.byteLength);
   const receipts: (Bytes | undefined)[] = [];
   for (let at = 0; at + 4 <= bundle.length; ) {
     const end = at + 4 + view.getUint32(at);
-    receipts.push(end === at + 4 ? undefined : bundle.slice(at + 4, end));
+    receipts.push(end === at + 4 ? undefined : bundle.subarray(at + 4, end));
     at = end;
   }
   return receipts;

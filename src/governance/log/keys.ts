@@ -1,4 +1,4 @@
-/** The log's keys out of configuration. */
+/** Reads the log's keys from the configuration. */
 import { EdgewiseError } from '../../errors.ts';
 import type { NoteSigner, NoteVerifier } from './note.ts';
 import { parseSignerKey, parseVerifierKey } from './note-keys.ts';
@@ -15,18 +15,18 @@ export interface LogKeyTexts {
   readonly witnesses: string | undefined;
 }
 
-/** @throws EdgewiseError `internal` where the log's key is missing or a key is not usable; it names the setting, not the value. */
+/** @throws EdgewiseError `internal` if the log's key is missing or a key is malformed. Names the setting, not the value. */
 export async function readLogKeys({ logKey, witnesses = '' }: LogKeyTexts): Promise<LogKeys> {
   if (logKey === undefined || logKey.trim() === '') {
     throw new EdgewiseError(
       'internal',
-      'configuration EDGEWISE_LOG_KEY is not set: without it the log signs no checkpoint, and takes no entry',
+      'configuration EDGEWISE_LOG_KEY is not set: without it the log can sign no checkpoint and takes no entries',
     );
   }
-  const known = witnesses.split(/[\s,]+/).filter((text) => text !== '');
+  const keys = witnesses.split(/[\s,]+/).filter((text) => text !== '');
   return {
     signer: await readKey('EDGEWISE_LOG_KEY', () => parseSignerKey(logKey.trim())),
-    witnesses: await readKey('EDGEWISE_WITNESSES', () => Promise.all(known.map(parseVerifierKey))),
+    witnesses: await readKey('EDGEWISE_WITNESSES', () => Promise.all(keys.map(parseVerifierKey))),
   };
 }
 

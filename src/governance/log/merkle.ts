@@ -1,6 +1,6 @@
 /**
- * The Merkle tree of RFC 6962 §2.1 over SHA-256: growing it and proving with it. Sizes go up to 2⁵³ − 1, so nothing
- * here uses 32-bit operators.
+ * The Merkle tree of RFC 6962 §2.1 over SHA-256: appending leaves and computing proofs. Sizes go up to 2⁵³ − 1, so this
+ * file uses no 32-bit operators.
  */
 import { type Bytes, joinBytes } from '../../bytes.ts';
 import { sha256Sync } from '../sha256.ts';
@@ -19,8 +19,8 @@ export function nodeHash(left: Uint8Array, right: Uint8Array): Bytes {
 }
 
 /**
- * A tree by its right edge, which is all that it takes to grow it: for each power of two in its size, the root of the
- * full subtree of that many leaves. `edge[level]` stands for 2^level leaves, undefined where the size has no such bit.
+ * A tree, represented by its right edge, which is enough to append leaves: for each power of two in its size, the root of
+ * the full subtree of that many leaves. `edge[level]` covers 2^level leaves; undefined if the size does not have that bit.
  */
 export interface Tree {
   readonly size: number;
@@ -31,11 +31,11 @@ export const emptyTree: Tree = { size: 0, edge: [] };
 
 export interface Growth {
   readonly tree: Tree;
-  /** New roots of full subtrees: `nodes[level]` those of 2^level leaves, following on the ones that there were. */
+  /** The new roots of full subtrees: `nodes[level]` are those of 2^level leaves, after the existing ones. */
   readonly nodes: readonly (readonly Bytes[])[];
 }
 
-/** Appends leaves, one hash for each new node: a tree never hashes again what it holds. */
+/** Appends leaves. Computes one hash for each new node, and none for existing nodes. */
 export function grow(tree: Tree, leafHashes: readonly Bytes[]): Growth {
   const edge = [...tree.edge];
   const nodes: (readonly Bytes[])[] = [];
@@ -52,7 +52,7 @@ export function grow(tree: Tree, leafHashes: readonly Bytes[]): Growth {
   return { tree: { size: tree.size + leafHashes.length, edge }, nodes };
 }
 
-/** Of no leaves: the hash of nothing. */
+/** Returns the root hash; for an empty tree, the hash of the empty string. */
 export function rootOf(tree: Tree): Bytes {
   let root: Bytes | undefined;
   for (const subtree of tree.edge) {
@@ -61,20 +61,20 @@ export function rootOf(tree: Tree): Bytes {
   return root ?? sha256Sync(new Uint8Array(0));
 }
 
-/** Leaves from `start` up to and without `end`. */
+/** The leaves from `start` to `end`, exclusive. */
 export interface LeafRange {
   readonly start: number;
   readonly end: number;
 }
 
-/** Largest power of two below `count`, which is at least 2. */
+/** Returns the largest power of two below `count`, which is at least 2. */
 function splitOf(count: number): number {
   let split = 1;
   while (split * 2 < count) split *= 2;
   return split;
 }
 
-/** The subtrees whose roots make the audit path of a leaf, from the leaf up (RFC 6962 §2.1.1). */
+/** Returns the subtrees whose roots are the audit path of a leaf, from the leaf up (RFC 6962 §2.1.1). */
 export function inclusionRanges(index: number, size: number): LeafRange[] {
   const ranges: LeafRange[] = [];
   let start = 0;
@@ -92,13 +92,13 @@ export function inclusionRanges(index: number, size: number): LeafRange[] {
   return ranges.reverse();
 }
 
-/** The subtrees whose roots make the consistency proof from one size to another (RFC 6962 §2.1.2). */
+/** Returns the subtrees whose roots are the consistency proof from one size to another (RFC 6962 §2.1.2). */
 export function consistencyRanges(oldSize: number, newSize: number): LeafRange[] {
   if (oldSize === 0 || oldSize === newSize) return [];
   const ranges: LeafRange[] = [];
   let start = 0;
   let end = newSize;
-  // Down to the subtree that ends where the old tree ends.
+  // Descend to the subtree that ends where the old tree ends.
   while (end !== oldSize) {
     const middle = start + splitOf(end - start);
     if (oldSize <= middle) {
@@ -109,15 +109,15 @@ export function consistencyRanges(oldSize: number, newSize: number): LeafRange[]
       start = middle;
     }
   }
-  // The old tree itself needs no telling: its root is known.
+  // The root of the old tree is known, so it is not part of the proof.
   if (start > 0) ranges.push({ start, end });
   return ranges.reverse();
 }
 
-/** Gives the root of the full subtree over the leaves `index · 2^level` and the next ones, 2^level of them. */
+/** Returns the root of the full subtree of the 2^level leaves that start at leaf `index · 2^level`. */
 export type ReadNode = (level: number, index: number) => Promise<Bytes>;
 
-/** Root over a range that begins where a subtree of its size may begin. */
+/** Computes the root of a range, which starts where a subtree of its size may start. */
 export async function rangeRoot({ start, end }: LeafRange, read: ReadNode): Promise<Bytes> {
   const subtrees: Promise<Bytes>[] = [];
   let from = start;
@@ -133,12 +133,12 @@ export async function rangeRoot({ start, end }: LeafRange, read: ReadNode): Prom
   return root ?? sha256Sync(new Uint8Array(0));
 }
 
-/** Audit path of the leaf at `index` in the tree of the first `size` leaves. */
+/** Computes the audit path of the leaf at `index` in the tree of the first `size` leaves. */
 export function inclusionPath(index: number, size: number, read: ReadNode): Promise<Bytes[]> {
   return Promise.all(inclusionRanges(index, size).map((range) => rangeRoot(range, read)));
 }
 
-/** Proof that the tree of the first `oldSize` leaves is the beginning of the one of `newSize`. */
+/** Computes the proof that the tree of `oldSize` leaves is a prefix of the tree of `newSize` leaves. */
 export function consistencyPath(oldSize: number, newSize: number, read: ReadNode): Promise<Bytes[]> {
   return Promise.all(consistencyRanges(oldSize, newSize).map((range) => rangeRoot(range, read)));
 }

@@ -5,7 +5,7 @@
 import { base64url } from 'jose';
 import { type Bytes, encodeBase64, equalBytes, joinBytes, parseBase64, toHex, utf8 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { exportBytes, exportJwk } from '../../repository/signing/export-key.ts';
+import { exportJwk } from '../export-jwk.ts';
 import { sha256Sync } from '../sha256.ts';
 import {
   cosignatureTime,
@@ -78,9 +78,9 @@ export async function generateSignerKey(name: string): Promise<string> {
   const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify']);
   if (!('privateKey' in pair))
     throw new EdgewiseError('internal', 'generating an Ed25519 key gave no key pair');
-  const seed = (await exportBytes('pkcs8', pair.privateKey)).slice(-publicKeyBytes);
-  const publicKey = await exportBytes('raw', pair.publicKey);
-  const text = `${privatePrefix}${formatKey(name, keyIdOf(name, ed25519Type, publicKey), seed)}`;
+  const { x = '', d = '' } = await exportJwk(pair.privateKey);
+  const keyId = keyIdOf(name, ed25519Type, new Uint8Array(base64url.decode(x)));
+  const text = `${privatePrefix}${formatKey(name, keyId, new Uint8Array(base64url.decode(d)))}`;
   await parseSignerKey(text);
   return text;
 }

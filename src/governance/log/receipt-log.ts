@@ -1,7 +1,6 @@
-/** A `ReceiptLog` out of the two parts: the core that knows places, and the files that prove them. */
-import type { Bytes } from '../../bytes.ts';
+/** A `ReceiptLog` composed of two parts: the core, which knows the positions of entries, and the files, which prove them. */
 import { parseCheckpoint } from './checkpoint.ts';
-import { allSealed, firstLoose, sealedAt, sealedPath } from './frontier.ts';
+import { decodeSealed, firstLoose, sealedPath } from './frontier.ts';
 import { inclusionPath } from './merkle.ts';
 import { parseNote } from './note.ts';
 import type { LogCore } from './service.ts';
@@ -12,14 +11,15 @@ export function receiptLog(core: LogCore, read: ReadFile): ReceiptLog {
   return {
     append: (records) => core.append(records),
     async prove(receiptHash, waitMs) {
-      const place = await core.locate(receiptHash, waitMs);
-      if (place === undefined) return undefined;
-      const { size } = parseCheckpoint(parseNote(place.checkpoint).text);
-      return { ...place, path: await inclusionPath(place.index, size, tileNodes(size, read)) };
+      const location = await core.locate(receiptHash, waitMs);
+      if (location === undefined) return undefined;
+      const { size } = parseCheckpoint(parseNote(location.checkpoint).text);
+      return { ...location, path: await inclusionPath(location.index, size, tileNodes(size, read)) };
     },
     async sealed(id) {
       const found = await core.find(id);
-      return found === undefined || found.sealed !== undefined ? found?.sealed : readSealed(found.index);
+      if (found === undefined || found.sealed !== undefined) return found?.sealed;
+      return (await readBundle(found.index))?.sealed[0];
     },
     async sealedFrom(index) {
       const full = await readBundle(index);
@@ -29,24 +29,20 @@ export function receiptLog(core: LogCore, read: ReadFile): ReceiptLog {
       const after = firstLoose(index) + tileWidth;
       const next = after < end ? after : undefined;
       if (sealed.length > 0) return { sealed, next };
-      // It became full just now, or none of its receipts is kept.
+      // Either the bundle became full meanwhile, or none of its receipts is kept.
       return (await readBundle(index)) ?? { sealed: [], next };
     },
     async file(path) {
-      // Sealed receipts stand beside the tiles, and are nobody's to read by their path.
+      // Sealed receipts are stored beside the tiles and are not public.
       return path === checkpointPath || parseTilePath(path) !== undefined ? read(path) : undefined;
     },
     cosign: (note) => core.cosign(note),
   };
 
+  /** Reads the full bundle of an entry, starting at that entry. */
   async function readBundle(index: number): Promise<SealedPage | undefined> {
     const bundle = await read(sealedPath(index));
     if (bundle === undefined) return undefined;
-    return { sealed: allSealed(bundle).slice(index % tileWidth), next: firstLoose(index) + tileWidth };
-  }
-
-  async function readSealed(index: number): Promise<Bytes | undefined> {
-    const bundle = await read(sealedPath(index));
-    return bundle === undefined ? undefined : sealedAt(bundle, index % tileWidth);
+    return { sealed: decodeSealed(bundle).slice(index % tileWidth), next: firstLoose(index) + tileWidth };
   }
 }

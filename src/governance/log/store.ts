@@ -1,19 +1,19 @@
 /**
- * The two places where the log's sequencer keeps things: a small transactional state that fixes the order, and the
- * object store with the files that everybody reads. Drivers: memory, and a Durable Object's SQLite with R2.
+ * The two stores of the log's sequencer: a small transactional state that fixes the order of entries, and the object store
+ * with the public files. Driver: a Durable Object's SQLite with R2.
  */
 import type { Bytes } from '../../bytes.ts';
 import type { LogRecord } from './types.ts';
 
-/** The tree that the state has committed to. */
+/** The tree that the state has committed. */
 export interface LogHead {
   readonly size: number;
   readonly root: Bytes;
-  /** The signed checkpoint, with the cosignatures that it has. */
+  /** The signed checkpoint with its cosignatures. */
   readonly note: string;
 }
 
-/** An entry that waits, or whose bundle is not full yet. */
+/** An entry that waits for its round, or whose bundle is not full yet. */
 export interface LogRow {
   readonly entry: Bytes;
   readonly sealed: Bytes | undefined;
@@ -24,33 +24,33 @@ export interface KeptNote {
   readonly cosigners: number;
 }
 
-/** Each method is one transaction: after a crash it has happened, or not. */
+/** Each method is one transaction: after a crash it is done completely, or not at all. */
 export interface LogState {
   /**
-   * Gives each record the next index, in order and for good; a record whose receipt hash has one keeps that.
+   * Assigns the next indexes to the records, in order and permanently. A record whose receipt hash has an index keeps it.
    *
-   * @returns how many are new.
+   * @returns the number of new records.
    */
   append(records: readonly LogRecord[]): number;
-  /** One past the highest index given. */
+  /** Returns one past the highest assigned index. */
   end(): number;
-  /** Rows from `from` up to and without `to`, at most as far as there are any; kept from the first bundle on that is not full. */
+  /** Returns the existing rows from `from` to `to`, exclusive. Rows are kept from the first bundle on that is not full. */
   rows(from: number, to: number): readonly LogRow[];
   head(): LogHead | undefined;
-  /** Moves the head on, keeps its note, and lets go of the rows before `keepFrom`. */
+  /** Replaces the head, keeps its note, and deletes the rows before `keepFrom`. */
   commit(head: LogHead, keepFrom: number): void;
-  /** A checkpoint that was committed lately. */
+  /** Returns the note of one of the latest `keptNotes` checkpoints. */
   noteOf(size: number): KeptNote | undefined;
-  /** Puts another note for the same tree in its place. */
+  /** Replaces the note of the checkpoint of this size. */
   renote(size: number, kept: KeptNote): void;
-  /** Of the checkpoints kept for sizes above `index`, up to `size`: one with the most cosigners, the newest of these. */
+  /** Returns the kept note with the most cosigners among sizes above `index`, up to `size`; the newest on a tie. */
   bestNote(index: number, size: number): string | undefined;
   indexOf(receiptHash: Bytes): number | undefined;
-  /** Where the record with this id is, and its sealed receipt where the row is still there. */
+  /** Returns the index of the record with this id, and its sealed receipt while the row exists. */
   find(id: string): { readonly index: number; readonly sealed: Bytes | undefined } | undefined;
 }
 
-/** So many of the latest checkpoints are kept for their witnesses. */
+/** Number of the latest checkpoints that are kept, so that witnesses can cosign them. */
 export const keptNotes = 1000;
 
 export interface StoredObject {
@@ -59,12 +59,12 @@ export interface StoredObject {
   readonly etag: string;
 }
 
-/** Strongly consistent, and durable once a promise resolves. Paths as in `tiles.ts`. */
+/** An object store that is strongly consistent, and durable once a promise resolves. Paths as in `tiles.ts`. */
 export interface LogObjects {
   get(path: string): Promise<StoredObject | undefined>;
-  /** Stores where nothing stands; false, and nothing stored, where something does. */
+  /** Creates the object. Returns false, and stores nothing, if it exists. */
   create(path: string, bytes: Bytes): Promise<boolean>;
-  /** Stores over what has this etag (undefined: over nothing). The new etag, or undefined where something else stood there. */
+  /** Replaces the object with this etag (undefined: creates it). Returns the new etag; undefined if the etag did not match. */
   replace(path: string, bytes: Bytes, etag: string | undefined): Promise<string | undefined>;
   list(prefix: string): Promise<readonly string[]>;
   delete(paths: readonly string[]): Promise<void>;

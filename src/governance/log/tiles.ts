@@ -1,6 +1,6 @@
 /**
- * The log as static files (C2SP tlog-tiles): hashes in tiles of 256, entries in bundles of 256. Who has the files, and
- * nothing else, computes every proof from them.
+ * The log as static files (C2SP tlog-tiles): hashes in tiles of 256, entries in bundles of 256. Every proof can be
+ * computed from these files alone.
  */
 import { type Bytes, joinBytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
@@ -8,9 +8,9 @@ import { emptyTree, grow, hashBytes, type ReadNode, rootOf } from './merkle.ts';
 
 export const checkpointPath = 'checkpoint';
 
-/** Hashes in a full tile, entries in a full bundle. */
+/** Number of hashes in a full tile, and of entries in a full bundle. */
 export const tileWidth = 256;
-/** A tile spans so many levels of the tree. */
+/** Number of levels of the tree that a tile spans. */
 export const tileHeight = 8;
 const maxTileLevel = 63;
 const maxEntryBytes = 65_535;
@@ -23,13 +23,13 @@ export interface TileRef {
   readonly width: number;
 }
 
-/** `tile/<L>/<N>[.p/<W>]`, `tile/entries/<N>[.p/<W>]`. */
+/** Returns `tile/<L>/<N>[.p/<W>]` or `tile/entries/<N>[.p/<W>]`. */
 export function tilePath({ level, index, width }: TileRef): string {
   const partial = width === tileWidth ? '' : `.p/${width}`;
   return `tile/${level ?? 'entries'}/${indexPath(index)}${partial}`;
 }
 
-/** In groups of three digits, all but the last with an `x` in front: `x001/x234/067`. */
+/** Returns the index in groups of three digits, all but the last with a leading `x`: `x001/x234/067`. */
 function indexPath(index: number): string {
   const digits = String(index);
   const padded = digits.padStart(Math.ceil(digits.length / 3) * 3, '0');
@@ -40,7 +40,7 @@ function indexPath(index: number): string {
 
 const pathForm = /^tile\/(entries|0|[1-9][0-9]?)\/((?:x[0-9]{3}\/)*[0-9]{3})(?:\.p\/([1-9][0-9]{0,2}))?$/;
 
-/** What a path names; undefined for a path that is not the one way to write a tile. */
+/** Parses a path; undefined if it is not the canonical path of a tile or bundle. */
 export function parseTilePath(path: string): TileRef | undefined {
   const [, level, groups, width] = pathForm.exec(path) ?? [];
   if (level === undefined || groups === undefined) return undefined;
@@ -54,12 +54,12 @@ export function parseTilePath(path: string): TileRef | undefined {
   return isTile && tilePath(ref) === path ? ref : undefined;
 }
 
-/** Hashes that the tiles of this level hold in a tree of that size. */
+/** Returns the number of hashes in the tiles of this level, in a tree of this size. */
 export function hashesAtLevel(level: number, size: number): number {
   return Math.floor(size / tileWidth ** level);
 }
 
-/** Tiles and bundles that a tree of `newSize` has and one of `oldSize` has not, each as wide as it is then. */
+/** Returns the tiles and bundles of a tree of `newSize` that a tree of `oldSize` lacks, with their width at `newSize`. */
 export function newTiles(oldSize: number, newSize: number): TileRef[] {
   const entries = tilesOfLevel(undefined, oldSize, newSize);
   const tiles: TileRef[] = [];
@@ -78,13 +78,13 @@ function tilesOfLevel(level: number | undefined, before: number, after: number):
   return tiles;
 }
 
-/** Each entry after its length, as two bytes, big-endian. */
+/** Encodes each entry after its length (two bytes, big-endian). */
 export function encodeBundle(entries: readonly Uint8Array[]): Bytes {
   const tooLong = entries.find((entry) => entry.length > maxEntryBytes);
   if (tooLong !== undefined) {
     throw new EdgewiseError(
       'internal',
-      `log entry of ${tooLong.length} bytes, wanted ${maxEntryBytes} at most`,
+      `the log entry has ${tooLong.length} bytes; expected at most ${maxEntryBytes}`,
     );
   }
   return joinBytes(
@@ -92,14 +92,14 @@ export function encodeBundle(entries: readonly Uint8Array[]): Bytes {
   );
 }
 
-/** @throws EdgewiseError `invalid_request` for bytes that end within an entry. */
+/** @throws EdgewiseError `invalid_request` if the bytes end within an entry. */
 export function decodeBundle(bundle: Bytes): Bytes[] {
   const entries: Bytes[] = [];
   for (let at = 0; at < bundle.length; ) {
     const length = ((bundle[at] ?? 0) << 8) | (bundle[at + 1] ?? 0);
     const end = at + 2 + length;
     if (end > bundle.length) {
-      throw new EdgewiseError('invalid_request', `entry bundle ends within its entry ${entries.length}`);
+      throw new EdgewiseError('invalid_request', `the entry bundle ends within its entry ${entries.length}`);
     }
     entries.push(bundle.slice(at + 2, end));
     at = end;
@@ -107,10 +107,10 @@ export function decodeBundle(bundle: Bytes): Bytes[] {
   return entries;
 }
 
-/** Reads a file of the log; undefined where there is none. */
+/** Reads a file of the log; undefined if it does not exist. */
 export type ReadFile = (path: string) => Promise<Bytes | undefined>;
 
-/** The full tile where a partial one is gone: it begins with the same bytes, and a log may drop the partial one. */
+/** Reads a tile. A missing partial tile is read from the full one, which starts with the same bytes: a log may delete partial tiles. */
 async function readTile(ref: TileRef, read: ReadFile): Promise<Bytes> {
   const path = tilePath(ref);
   const tile =
@@ -120,27 +120,33 @@ async function readTile(ref: TileRef, read: ReadFile): Promise<Bytes> {
   return tile;
 }
 
-/** The hashes of a tile, as many as its reference says. */
+/** Returns the first `ref.width` hashes of a tile. */
 export async function tileHashes(ref: TileRef, read: ReadFile): Promise<Bytes[]> {
   const tile = await readTile(ref, read);
   if (tile.length < ref.width * hashBytes || tile.length % hashBytes !== 0) {
-    throw new EdgewiseError('digest_mismatch', `log file ${tilePath(ref)} has ${tile.length} bytes`);
+    throw new EdgewiseError(
+      'digest_mismatch',
+      `the log file ${tilePath(ref)} has ${tile.length} bytes; expected ${ref.width * hashBytes} or more, in hashes of ${hashBytes}`,
+    );
   }
   return Array.from({ length: ref.width }, (_, at) => tile.slice(at * hashBytes, (at + 1) * hashBytes));
 }
 
-/** The entries of a bundle, as many as its reference says. */
+/** Returns the first `ref.width` entries of a bundle. */
 export async function bundleEntries(ref: TileRef, read: ReadFile): Promise<Bytes[]> {
   const entries = decodeBundle(await readTile(ref, read));
   if (entries.length < ref.width) {
-    throw new EdgewiseError('digest_mismatch', `log file ${tilePath(ref)} has ${entries.length} entries`);
+    throw new EdgewiseError(
+      'digest_mismatch',
+      `the log file ${tilePath(ref)} has ${entries.length} entries; expected ${ref.width}`,
+    );
   }
   return entries.slice(0, ref.width);
 }
 
 /**
- * Nodes of the tree of `size` leaves, out of its tiles; each tile is read once. Nothing vouches for them until a proof
- * made of them holds against a signed root.
+ * Reads nodes of the tree of `size` leaves from its tiles, each tile once. The nodes are unverified until a proof made from
+ * them matches a signed root.
  */
 export function tileNodes(size: number, read: ReadFile): ReadNode {
   const tiles = new Map<string, Promise<Bytes[]>>();
@@ -152,7 +158,7 @@ export function tileNodes(size: number, read: ReadFile): ReadNode {
   };
   return async (level, index) => {
     const tileLevel = Math.floor(level / tileHeight);
-    // A node between the levels of the tiles stands for so many hashes of the tile below it.
+    // A node between two levels of tiles covers this many hashes of the tile below it.
     const count = 2 ** (level % tileHeight);
     const tile = Math.floor((index * count) / tileWidth);
     const width = Math.min(tileWidth, hashesAtLevel(tileLevel, size) - tile * tileWidth);

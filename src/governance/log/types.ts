@@ -1,73 +1,71 @@
-/** What the transparency log promises, and what goes into it. Every driver passes the contract suite in `test/governance/log/`. */
+/** The contract of the transparency log and its records. Every driver passes the suite in `test/governance/log/contract.ts`. */
 
-/** What the public log holds of a receipt: nothing but its hash, a pseudonymous meter and a number. */
+/** What the public log stores for a receipt: only its hash, a pseudonymous meter tag and a number of units. */
 export interface LogEntry {
-  /** SHA-256 of the receipt as signed: the ASCII bytes of its compact JWS. */
+  /** SHA-256 over the receipt's compact JWS, as ASCII. */
   readonly receiptHash: Uint8Array<ArrayBuffer>;
-  /** 16 bytes: the same for all receipts of one meter in one month. */
+  /** 16 bytes; equal for all receipts of one meter in one month. */
   readonly meterTag: Uint8Array<ArrayBuffer>;
   /** 0 to 2³² − 1. */
   readonly units: number;
 }
 
-/** One entry on its way into the log, with the receipt to be kept for who asks for it. */
+/** One entry on its way into the log, with the receipt that is kept for later retrieval. */
 export interface LogRecord {
-  /** Of the receipt. */
+  /** Id of the receipt. */
   readonly id: string;
-  /** `encodeEntry` of its entry: the leaf's data (RFC 6962 §2.1 hashes it with a zero byte in front). */
+  /** The encoded entry (`encodeEntry`): the data of the leaf, which RFC 6962 §2.1 hashes after a zero byte. */
   readonly entry: Uint8Array<ArrayBuffer>;
-  /** The receipt, encrypted under the tenant's key; absent where it is not to be kept. */
+  /** The receipt, encrypted with the tenant's key; absent if it is not kept. */
   readonly sealed?: Uint8Array<ArrayBuffer> | undefined;
 }
 
-/** Position of one entry and what proves it: one C2SP tlog-proof. */
+/** The position of one entry and its proof, as in a C2SP tlog-proof. */
 export interface LogProof {
   readonly index: number;
   /** Audit path (RFC 6962 §2.1.1), from the leaf up. */
   readonly path: readonly Uint8Array<ArrayBuffer>[];
-  /** Signed note of a checkpoint whose tree holds the entry. */
+  /** Signed note of a checkpoint that covers the entry. */
   readonly checkpoint: string;
 }
 
-/** Sealed receipts of entries that stand one after another. */
+/** Sealed receipts of consecutive entries. */
 export interface SealedPage {
-  /** Undefined where none is kept. */
+  /** Undefined for entries whose receipt is not kept. */
   readonly sealed: readonly (Uint8Array<ArrayBuffer> | undefined)[];
-  /** Index of the entry after them; undefined at the end of the log. */
+  /** Index of the next entry; undefined at the end of the log. */
   readonly next: number | undefined;
 }
 
 export interface ReceiptLog {
   /**
-   * Durable once the promise resolves: every record will be in the log, in this order. A receipt whose hash is already
-   * there keeps its place and its entry.
+   * Stores the records durably; they enter the log in this order. A receipt whose hash is already in the log keeps its
+   * position and its entry.
    *
-   * @throws EdgewiseError `invalid_request` for a record that is not usable, of which nothing is taken; `overloaded` when
-   * it takes no more for now.
+   * @throws EdgewiseError `invalid_request` if a record is malformed, and then no record is stored; `overloaded` while too
+   * many entries wait.
    */
   append(records: readonly LogRecord[]): Promise<void>;
   /**
-   * The proof for the receipt with this hash, to a checkpoint with the most cosignatures; waits until it is in a published
-   * one, at most `waitMs`. Undefined where it is not in the log then.
+   * Returns the proof for the receipt with this hash, against the checkpoint with the most cosignatures. Waits up to
+   * `waitMs` for a published checkpoint that covers the receipt, and returns undefined if there is none by then.
    */
   prove(receiptHash: Uint8Array<ArrayBuffer>, waitMs: number): Promise<LogProof | undefined>;
-  /** The sealed receipt with this id; undefined where none is kept. */
+  /** Returns the sealed receipt with this id; undefined if it is not kept. */
   sealed(id: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /**
-   * The sealed receipts from the entry `index` on, as far as they are kept together: for who looks for those of a subject.
-   */
+  /** Returns the sealed receipts from entry `index` to the end of its bundle. Used to find the receipts of a data subject. */
   sealedFrom(index: number): Promise<SealedPage>;
   /**
-   * A file of the log's static part (C2SP tlog-tiles): `checkpoint`, `tile/0/000`, `tile/entries/000.p/5`. Undefined where
-   * there is none.
+   * Returns a static file of the log (C2SP tlog-tiles), such as `checkpoint`, `tile/0/000` or `tile/entries/000.p/5`;
+   * undefined if it does not exist.
    */
   file(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /**
-   * Adds witnesses' signatures to a checkpoint: to one of the last thousand, given with it, or to the latest, given alone
-   * as signature lines.
+   * Adds witnesses' signatures to a checkpoint. `note` is one of the last thousand checkpoints with its cosignatures, or
+   * signature lines alone, which apply to the latest checkpoint.
    *
-   * @throws EdgewiseError `invalid_request` when none is of a configured witness, or one is not good; `conflict` for a
-   * checkpoint that the log does not hold (any more).
+   * @throws EdgewiseError `invalid_request` if no signature is from a configured witness, or one is wrong; `conflict` if
+   * the log does not have the checkpoint, or no longer has it.
    */
   cosign(note: string): Promise<void>;
 }

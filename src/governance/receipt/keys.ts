@@ -7,7 +7,7 @@ import { type CryptoKey, calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { exportJwk } from './export-jwk.ts';
+import { exportJwk } from '../export-jwk.ts';
 
 /** As at `/.well-known/jwks.json` (RFC 7517, RFC 8037). */
 export interface PublicJwk {
