@@ -55,4 +55,4 @@ def compare_with_torch(model: torch.nn.Module, path: Path, inputs: torch.Tensor,
     furthest = float(np.abs(served - trained).max())
     print(f"ONNX Runtime against PyTorch on {len(inputs)} inputs: largest difference {furthest:.2e}")
     if not furthest <= tolerance:
-        raise SystemExit(f"ONNX Runtime and PyTorch differ by {furthest}, at most {tolerance} was wanted")
+        raise SystemExit(f"ONNX Runtime and PyTorch differ by {furthest}, expected at most {tolerance}")

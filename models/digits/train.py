@@ -103,7 +103,7 @@ def accuracy(model: nn.Module, digits: Digits) -> float:
     pixels, classes = digits
     model.eval()
     with torch.no_grad():
-        right = [(model(part).argmax(1) == wanted).sum() for part, wanted in zip(pixels.split(500), classes.split(500))]
+        right = [(model(part).argmax(1) == expected).sum() for part, expected in zip(pixels.split(500), classes.split(500))]
     return int(sum(right)) / len(classes)
 
 

@@ -52,6 +52,15 @@ class TestRepository:
         assert index["name"] == "ray/digits"
         assert FolderSource(store).index("ray/digits") is None
 
+    def test_finds_a_model_whose_name_has_upper_case_letters(self, store):
+        # src/storage/fs-keys.ts puts the case of the letters behind the name, in lower case.
+        state = store / "state"
+        shutil.copytree(state / "models%2Fray%2Fdigits.json", state / "models%2Fray%2Fchain.json~004")
+        source = FolderSource(store)
+        assert "ray/Chain" in source.names()
+        assert source.index("ray/Chain") == source.index("ray/digits")
+        assert source.index("ray/chain") is None
+
     def test_answers_with_the_last_index_while_the_source_is_away(self, repository, store, monkeypatch):
         before = repository.resolve("ray/digits", "1")
 

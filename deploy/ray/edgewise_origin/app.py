@@ -28,7 +28,7 @@ from .repository import Manifest, Repository, source_of
 
 logger = logging.getLogger("ray.serve")
 
-# SHA-256 of the keys that may ask, in hex, separated by commas: as for Edgewise's own origin. None: anybody who reaches it.
+# SHA-256 of the accepted keys in hex, separated by commas, as for Edgewise's own origin. If empty, every caller is accepted.
 CALLER_KEYS = os.environ.get("EDGEWISE_CALLER_KEYS_SHA256", "").replace(",", " ").split()
 MODELS_PER_REPLICA = int(os.environ.get("EDGEWISE_MODELS_PER_REPLICA", "8"))
 
@@ -37,22 +37,22 @@ MODEL_PATH = re.compile(
     r"/v2/models/(?P<name>[^/]+(?:/(?!ready$|infer$|versions/)[^/]+)?)"
     r"(?:/versions/(?P<version>[^/]+))?(?P<verb>/ready|/infer)?"
 )
-# A run is repeated where its replica has died: the answer of a model depends on nothing but its inputs.
+# A run is repeated if its replica has died, because an answer depends only on its inputs.
 RUN_ATTEMPTS = 3
 
 
 class Settings(BaseModel):
     """`args` of the application in serve.yaml. The admin key of a worker comes from EDGEWISE_ADMIN_KEY."""
 
-    # A worker's address or a folder, as repository.py says.
+    # A worker's address or a folder: repository.py.
     repository: str
-    # Where models are kept on each machine.
+    # Folder of each machine's cache of models.
     cache: str = "/tmp/edgewise-models"
     # Execution providers of ONNX Runtime, in order.
     providers: list[str] = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     # Threads of one run on a CPU.
     threads: int = 1
-    # Requests at one ingress that count as full, in the load that is reported.
+    # Requests at one ingress that are reported as full load.
     full_at: int = 256
     max_body_mib: int = 64
     timeout_seconds: float = 60
@@ -64,14 +64,14 @@ class Settings(BaseModel):
 
 @serve.deployment(max_ongoing_requests=64, max_queued_requests=256)
 class Models:
-    """Holds the models that were last asked for, and gathers the requests for each into batches."""
+    """Holds the most recently used models and batches their requests."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
         self.repository = settings.open_repository()
 
     def reconfigure(self, config: dict) -> None:
-        """`user_config`: may change while requests are being answered."""
+        """Applies `user_config`, which may change while requests are in flight."""
         self.run_batch.set_max_batch_size(config.get("max_batch_requests", 32))
         self.run_batch.set_batch_wait_timeout_s(config.get("max_queue_delay_ms", 2) / 1000)
 
@@ -85,12 +85,12 @@ class Models:
 
     @serve.batch(max_batch_size=32, batch_wait_timeout_s=0.002)
     async def run_batch(self, requests: list[tuple[Model, Job]]) -> list[Outcome]:
-        # Serve puts requests for one model into a batch.
+        # Serve batches only requests for the same model.
         model = requests[0][0]
         return await asyncio.to_thread(model.run_all, [job for _, job in requests])
 
     async def run(self, feeds: Arrays, outputs: list[str]) -> Arrays | tuple[str, str]:
-        """The outputs, or code and message of what went wrong: an exception would cross the actors as one of Ray's."""
+        """Returns the outputs, or code and message of an error, because an exception would become one of Ray's."""
         job = Job(feeds, outputs)
         try:
             model = await self.model(serve.get_multiplexed_model_id())
@@ -129,7 +129,7 @@ class Ingress:
         return response
 
     def _load(self) -> dict:
-        """Open Request Cost Aggregation (cncf/xds): how full this ingress is, without the request that is answered."""
+        """Returns this ingress's load as Open Request Cost Aggregation (cncf/xds), without the current request."""
         return {
             "application_utilization": round(self.in_flight / self.settings.full_at, 4),
             "named_metrics": {"in_flight": self.in_flight},
@@ -157,7 +157,7 @@ class Ingress:
                 return JSONResponse(await asyncio.to_thread(self._index))
         found = MODEL_PATH.fullmatch(path)
         if found is None:
-            raise OriginError("not_found", f"there is no {path[:200]}")
+            raise OriginError("not_found", f"no route {path[:200]}")
         manifest_of = self.repository.resolve
         if found["verb"] == "/infer":
             require(request, "POST")
@@ -209,7 +209,7 @@ class Ingress:
         return Response(content, headers=headers)
 
     def _deadline(self, http: HttpRequest) -> float:
-        """When the caller stops waiting: Edgewise-Timeout-Ms, at most the setting. In the event loop's time."""
+        """Returns the request's deadline in the event loop's time: Edgewise-Timeout-Ms, at most the setting."""
         given = http.headers.get("edgewise-timeout-ms", "")
         seconds = self.settings.timeout_seconds
         if given.isdecimal():
@@ -218,13 +218,13 @@ class Ingress:
 
     async def _body(self, http: HttpRequest) -> bytes:
         if http.headers.get("content-encoding", "identity") != "identity":
-            raise OriginError("unsupported_encoding", "compressed bodies are not read here")
+            raise OriginError("unsupported_encoding", "compressed bodies are not supported here")
         limit = self.settings.max_body_mib * 2**20
         body = bytearray()
         async for chunk in http.stream():
             body += chunk
             if len(body) > limit:
-                raise OriginError("too_large", f"the body has more than {limit} bytes")
+                raise OriginError("too_large", f"the body exceeds {limit} bytes")
         return bytes(body)
 
     async def _run(self, manifest: Manifest, feeds: Arrays, outputs: list[str]) -> Arrays:
@@ -244,21 +244,21 @@ class Ingress:
             if isinstance(outcome, tuple):
                 raise OriginError(*outcome)
             return outcome
-        raise OriginError("model_not_ready", "the replicas that were asked died")
+        raise OriginError("model_not_ready", f"the replicas died in {RUN_ATTEMPTS} attempts")
 
 
 def authenticate(request: HttpRequest) -> None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     digest = hashlib.sha256(key.strip().encode()).hexdigest()
-    # Every key is compared, whichever fits.
-    known = sum(hmac.compare_digest(digest, wanted.lower()) for wanted in CALLER_KEYS)
+    # Compares with every key, so that the time does not depend on which one matches.
+    known = sum(hmac.compare_digest(digest, key_digest.lower()) for key_digest in CALLER_KEYS)
     if CALLER_KEYS and (scheme.lower() != "bearer" or known == 0):
-        raise OriginError("unauthenticated", "a key is wanted: Authorization: Bearer <key>")
+        raise OriginError("unauthenticated", "a key is required: Authorization: Bearer <key>")
 
 
 def require(request: HttpRequest, method: str) -> None:
     if request.method != method:
-        raise OriginError("method_not_allowed", f"{request.url.path[:200]} wants {method}")
+        raise OriginError("method_not_allowed", f"{request.url.path[:200]} supports only {method}")
 
 
 def error_response(error: OriginError) -> Response:

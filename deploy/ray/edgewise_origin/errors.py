@@ -1,4 +1,4 @@
-"""What a caller is told, with the codes of Edgewise: the worker in front goes by them."""
+"""Errors with Edgewise's codes, by which the worker in front acts."""
 
 STATUS = {
     "invalid_request": 400,
@@ -23,7 +23,7 @@ RETRY_AFTER_SECONDS = {"overloaded": 1, "model_not_ready": 1}
 
 
 class OriginError(Exception):
-    """`message` is shown to the caller, so it says nothing of the inside."""
+    """`message` is shown to the caller, so it must not reveal anything internal."""
 
     def __init__(self, code: str, message: str):
         super().__init__(code, message)

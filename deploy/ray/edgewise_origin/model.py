@@ -1,4 +1,4 @@
-"""A published version on ONNX Runtime, and requests for it gathered into one run."""
+"""Runs a published version on ONNX Runtime, with several requests in one run."""
 
 import logging
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ logger = logging.getLogger("ray.serve")
 
 @dataclass
 class Job:
-    """One request: arrays that fit the model, and the outputs it wants."""
+    """One request: arrays that fit the model, and the names of the requested outputs."""
 
     feeds: Arrays
     outputs: list[str]
@@ -27,7 +27,7 @@ Outcome = Arrays | OriginError
 
 
 class Model:
-    """A session. Loading it and running it block: call them in a thread."""
+    """A session. Loading and running it block, so call them in a thread."""
 
     def __init__(self, repository: Repository, manifest: Manifest, providers: Sequence[str], threads: int):
         self.max_batch_size = manifest.max_batch_size
@@ -36,7 +36,7 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         path = repository.folder(manifest) / "model.onnx"
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=usable(providers))
+        self.session = onnxruntime.InferenceSession(str(path), options, providers=select_providers(providers))
         logger.info("loaded %s on %s", self.label, ", ".join(self.session.get_providers()))
 
     def run(self, job: Job) -> Outcome:
@@ -50,8 +50,8 @@ class Model:
             return OriginError("internal", "the model failed on this request")
 
     def run_all(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Each job's outcome, in order. Of a row-wise model those of equal shape and outputs share runs of at most
-        `max_batch_size` rows; of any other each job runs alone."""
+        """Returns each job's outcome, in order. Jobs for a row-wise model with equal shapes and outputs share runs of at
+        most `max_batch_size` rows; jobs for other models run alone."""
         if not self.row_wise:
             return [self.run(job) for job in jobs]
         outcomes: list[Outcome | None] = [None] * len(jobs)
@@ -84,12 +84,12 @@ class Model:
         together = {name: np.concatenate([job.feeds[name] for job in jobs]) for name in names}
         outcome = self.run(Job(together, jobs[0].outputs))
         if isinstance(outcome, OriginError):
-            # One of them spoils it for all: alone, only that one fails.
+            # Run alone, only the job that caused the error fails.
             return [self.run(job) for job in jobs]
         ends = np.cumsum([batch_of(job) for job in jobs])
         other = next((name for name, array in outcome.items() if array.shape[:1] != (ends[-1],)), None)
         if other is not None:
-            logger.error("%s gave %s without a row for each row that went in: it runs each request alone", self.label, other)
+            logger.error("%s returned %s without one row per input row; requests now run alone", self.label, other)
             self.row_wise = False
             return [self.run(job) for job in jobs]
         split = {name: np.split(array, ends[:-1]) for name, array in outcome.items()}
@@ -100,11 +100,11 @@ def batch_of(job: Job) -> int:
     return next(iter(job.feeds.values())).shape[0]
 
 
-def usable(providers: Sequence[str]) -> list[str]:
-    """Those that this ONNX Runtime has, in order, the CPU last."""
+def select_providers(providers: Sequence[str]) -> list[str]:
+    """Returns the providers that this ONNX Runtime has, in order, the CPU last."""
     available = onnxruntime.get_available_providers()
     missing = [provider for provider in providers if provider not in available]
     if missing:
-        logger.info("ONNX Runtime has no %s here, of %s", ", ".join(missing), ", ".join(available))
+        logger.info("ONNX Runtime lacks %s; it has %s", ", ".join(missing), ", ".join(available))
     chosen = [provider for provider in providers if provider in available]
     return chosen if "CPUExecutionProvider" in chosen else [*chosen, "CPUExecutionProvider"]

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol v2: requests to arrays, arrays to answers, in JSON and as binary tensors."""
+"""The Open Inference Protocol v2: parses requests into arrays and encodes answers, in JSON and binary."""
 
 import json
 import struct
@@ -25,7 +25,7 @@ DTYPES = {
     "FP64": np.float64,
     "BYTES": np.object_,
 }
-# Which kinds of numpy's own reading of JSON stand for a kind of datatype.
+# For each kind of datatype, the kinds that numpy may infer from its JSON data.
 JSON_KINDS = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}
 
 Arrays = dict[str, np.ndarray]
@@ -35,22 +35,22 @@ Arrays = dict[str, np.ndarray]
 class Request:
     id: str | None
     feeds: Arrays
-    """Output → whether it is wanted in binary; empty: all of them, as `binary_output` says."""
+    """For each requested output, whether it is binary; if empty, all outputs are returned as `binary_output` says."""
     outputs: dict[str, bool] = field(default_factory=dict)
     binary_output: bool = False
 
 
 def parse_request(body: bytes, header_length: str | None) -> Request:
-    """`header_length` is the header Inference-Header-Content-Length: the bytes of JSON before the binary tensors."""
+    """`header_length` is the header Inference-Header-Content-Length, the bytes of JSON before the binary tensors."""
     length = len(body)
     if header_length is not None:
         if not header_length.isdecimal() or not 0 < int(header_length) <= len(body):
-            raise invalid(f"Inference-Header-Content-Length is {header_length[:40]!r}, wanted 1 to {len(body)}")
+            raise invalid(f"Inference-Header-Content-Length is {header_length[:40]!r}; expected 1 to {len(body)}")
         length = int(header_length)
     try:
         document = json.loads(body[:length])
     except (ValueError, RecursionError) as error:
-        raise invalid(f"the body is no JSON: {error}") from None
+        raise invalid(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict) or not isinstance(document.get("inputs"), list):
         raise invalid('the body has no list "inputs"')
     binary = memoryview(body)[length:]
@@ -64,7 +64,7 @@ def parse_request(body: bytes, header_length: str | None) -> Request:
             feeds[name] = from_json(name, datatype, shape, entry.get("data"))
             continue
         if not isinstance(size, int) or not 0 <= size <= len(binary):
-            raise invalid(f"input {name!r} has binary_data_size {size!r}, {len(binary)} bytes are left")
+            raise invalid(f"input {name!r} has binary_data_size {size!r}, but {len(binary)} bytes are left")
         feeds[name] = from_binary(name, datatype, shape, binary[:size])
         binary = binary[size:]
     if len(binary) > 0:
@@ -90,14 +90,14 @@ def input_header(entry: Any) -> tuple[str, str, tuple[int, ...]]:
 
 
 def requested_outputs(document: dict[str, Any]) -> dict[str, bool]:
-    wanted: dict[str, bool] = {}
+    requested: dict[str, bool] = {}
     for entry in document.get("outputs") or []:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise invalid("an output has no name")
         if "classification" in parameters(entry):
-            raise invalid("classification is not answered here, ask for the tensor")
-        wanted[entry["name"]] = parameters(entry).get("binary_data") is True
-    return wanted
+            raise invalid("classification is not supported here; request the tensor")
+        requested[entry["name"]] = parameters(entry).get("binary_data") is True
+    return requested
 
 
 def parameters(entry: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> np
     if not isinstance(data, list):
         raise invalid(f"input {name!r} has no list of data")
     try:
-        # From the list, not from what numpy first made of it: it then refuses whole numbers that do not fit.
+        # Converted from the list with this dtype, so that numpy refuses whole numbers that do not fit.
         array = np.array(data, dtype=dtype).reshape(shape)
         if datatype == "BYTES":
             right = all(isinstance(element, str) for element in array.flat)
@@ -127,7 +127,7 @@ def from_json(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> np
 def is_json_of(dtype: np.dtype, data: list) -> bool:
     kind = np.array(data).dtype.kind
     if dtype.kind in "iu" and kind in "fO":
-        # Whole numbers too far apart for one of numpy's integers, or fractions.
+        # Whole numbers that fit no single numpy integer, or fractions.
         return all(type(element) is int for element in np.array(data, dtype=np.object_).flat)
     return kind in JSON_KINDS[dtype.kind]
 
@@ -139,13 +139,13 @@ def from_binary(name: str, datatype: str, shape: tuple[int, ...], data: memoryvi
     if datatype == "BYTES":
         elements = list(split_elements(name, data))
         if len(elements) != count:
-            raise invalid(f"input {name!r} has {len(elements)} elements, its shape {count}")
+            raise invalid(f"input {name!r} has {len(elements)} elements; its shape has {count}")
         array = np.empty(count, dtype=np.object_)
         array[:] = elements
         return array.reshape(shape)
     dtype = np.dtype(DTYPES[datatype]).newbyteorder("<")
     if len(data) != count * dtype.itemsize:
-        raise invalid(f"input {name!r} has {len(data)} bytes, its shape {count * dtype.itemsize}")
+        raise invalid(f"input {name!r} has {len(data)} bytes; its shape and datatype have {count * dtype.itemsize}")
     return np.frombuffer(data, dtype=dtype).reshape(shape)
 
 
@@ -166,7 +166,7 @@ def split_elements(name: str, data: memoryview):
 
 
 def check_feeds(manifest: Manifest, feeds: Arrays) -> None:
-    """The arrays against the model: a request that is wrong must not share a batch with others."""
+    """Checks arrays against the model, because an invalid request must not share a batch with others."""
     label = f"{manifest.name}@{manifest.version}"
     for spec in manifest.inputs:
         array = feeds.get(spec.name)
@@ -177,7 +177,7 @@ def check_feeds(manifest: Manifest, feeds: Arrays) -> None:
         if not fits(spec, array.shape):
             raise OriginError(
                 "shape_mismatch",
-                f"input {spec.name!r} of {label} has the shape {list(array.shape)}, wanted {list(spec.shape)}",
+                f"input {spec.name!r} of {label} has the shape {list(array.shape)}; expected {list(spec.shape)}",
             )
     unknown = next((name for name in feeds if all(name != spec.name for spec in manifest.inputs)), None)
     if unknown is not None:
@@ -187,28 +187,28 @@ def check_feeds(manifest: Manifest, feeds: Arrays) -> None:
         if len(batches) != 1 or not 1 <= max(batches) <= manifest.max_batch_size:
             raise OriginError(
                 "shape_mismatch",
-                f"the batch of {label} is {', '.join(map(str, sorted(batches)))}, "
-                f"wanted one number from 1 to {manifest.max_batch_size}",
+                f"the batch of {label} is {', '.join(map(str, sorted(batches)))}; "
+                f"expected one number from 1 to {manifest.max_batch_size}",
             )
 
 
 def fits(spec: Tensor, shape: tuple[int, ...]) -> bool:
     return len(shape) == len(spec.shape) and all(
-        wanted in (-1, size) for wanted, size in zip(spec.shape, shape, strict=True)
+        expected in (-1, size) for expected, size in zip(spec.shape, shape, strict=True)
     )
 
 
-def check_outputs(manifest: Manifest, wanted: dict[str, bool]) -> list[str]:
-    """The names of the outputs to compute."""
+def check_outputs(manifest: Manifest, requested: dict[str, bool]) -> list[str]:
+    """Returns the names of the outputs to compute."""
     known = [spec.name for spec in manifest.outputs]
-    unknown = next((name for name in wanted if name not in known), None)
+    unknown = next((name for name in requested if name not in known), None)
     if unknown is not None:
         raise invalid(f"{manifest.name}@{manifest.version} has no output {unknown[:256]!r}")
-    return list(wanted) or known
+    return list(requested) or known
 
 
 def encode_response(manifest: Manifest, request: Request, fetches: Arrays) -> tuple[bytes, dict[str, str]]:
-    """The body, and its headers."""
+    """Returns the body and its headers."""
     datatypes = {spec.name: spec.datatype for spec in manifest.outputs}
     outputs: list[dict[str, Any]] = []
     blocks: list[bytes] = []
@@ -227,7 +227,7 @@ def encode_response(manifest: Manifest, request: Request, fetches: Arrays) -> tu
     try:
         text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
     except ValueError:
-        raise invalid("an output is not finite, which JSON cannot say: ask for binary outputs") from None
+        raise invalid("an output is not finite, which JSON cannot represent; request binary outputs") from None
     if not blocks:
         return text, {"Content-Type": "application/json"}
     headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(text))}

@@ -1,12 +1,13 @@
-"""Published models, read where Edgewise stores them (docs/storage.md), every byte checked against its digest.
+"""Reads published models from where Edgewise stores them (docs/storage.md), and checks every byte against its digest.
 
-The index of a model says which manifest each version has, by digest; the manifest is a blob and names the blobs of the
-graph and of the weights. So nothing has to be trusted but the index.
+A model's index names the manifest of each version by digest. The manifest is a blob and names the blobs of the graph and
+the weights, so only the index has to be trusted.
 """
 
 import hashlib
 import json
 import logging
+import re
 import shutil
 import tempfile
 import threading
@@ -29,30 +30,33 @@ TOMBSTONE = "\0deleted"
 
 
 class Source(Protocol):
-    """Where a repository is stored. What cannot be reached raises OSError."""
+    """The storage of a repository. Methods raise OSError if it cannot be reached."""
 
     def names(self) -> list[str]: ...
 
     def index(self, name: str) -> dict[str, Any] | None:
-        """The model's index; None where it has none."""
+        """Returns the model's index, or None if there is none."""
 
     def blob(self, digest: str) -> bytes | None:
-        """As stored, unchecked; None where it is not."""
+        """Returns the stored bytes, unchecked, or None if there are none."""
 
 
 class FolderSource:
-    """The layout of Edgewise's `fs` driver: a folder of this machine, or one that several share."""
+    """A folder in the layout of Edgewise's `fs` driver, local or shared."""
 
     def __init__(self, root: Path):
         self.root = root
 
     def names(self) -> list[str]:
-        keys = (urllib.parse.unquote(entry.name) for entry in (self.root / "state").iterdir())
+        keys = (key_of_segment(entry.name) for entry in (self.root / "state").iterdir())
         return sorted(key[len("models/") : -len(".json")] for key in keys if key.startswith("models/"))
 
     def index(self, name: str) -> dict[str, Any] | None:
-        # As JavaScript's encodeURIComponent.
-        folder = self.root / "state" / urllib.parse.quote(f"models/{name}.json", safe="!'()*~")
+        key = f"models/{name}.json"
+        folder = self.root / "state" / segment_of(key)
+        if not folder.is_dir():
+            # Earlier releases kept upper-case letters in the folder's name.
+            folder = self.root / "state" / quote_component(key)
         while folder.is_dir():
             generations = sorted(entry.name for entry in folder.iterdir())
             if not generations:
@@ -60,13 +64,38 @@ class FolderSource:
             try:
                 text = (folder / generations[-1]).read_text("utf-8")
             except FileNotFoundError:
-                continue  # Removed as old between the two steps: others have written.
+                continue  # A writer has removed this old generation meanwhile.
             return None if text == TOMBSTONE else json.loads(text)
         return None
 
     def blob(self, digest: str) -> bytes | None:
         path = self.root / "blobs" / "sha256" / digest.removeprefix("sha256:")
         return path.read_bytes() if path.is_file() else None
+
+
+def quote_component(text: str) -> str:
+    """Encodes like JavaScript's encodeURIComponent."""
+    return urllib.parse.quote(text, safe="!'()*~")
+
+
+def segment_of(key: str) -> str:
+    """Returns the folder name of a state key, as src/storage/fs-keys.ts does: in lower case, then `~` and one bit for each
+    letter as hex digits, set for upper case."""
+    bits = "".join("1" if letter.isupper() else "0" for letter in re.findall("[A-Za-z]", key))
+    marks = "".join(f"{int(bits[at : at + 4].ljust(4, '0'), 2):x}" for at in range(0, len(bits), 4)).rstrip("0")
+    encoded = quote_component(key.lower()).replace("~", "%7E")
+    return f"{encoded}~{marks}" if marks else encoded
+
+
+def key_of_segment(segment: str) -> str:
+    encoded, _, marks = segment.partition("~")
+    bits = "".join(f"{int(digit, 16):04b}" for digit in marks) if re.fullmatch("[0-9a-f]*", marks) else ""
+    upper = iter(bits)
+    return re.sub(
+        "[A-Za-z]",
+        lambda letter: letter[0].upper() if next(upper, "0") == "1" else letter[0],
+        urllib.parse.unquote(encoded),
+    )
 
 
 class WorkerSource:
@@ -77,8 +106,15 @@ class WorkerSource:
         self.headers = {"Authorization": f"Bearer {admin_key}"}
 
     def names(self) -> list[str]:
-        answer = self._get("/admin/models")
-        return [] if answer is None else [index["name"] for index in json.loads(answer)["models"]]
+        names: list[str] = []
+        while True:
+            # A page has at most 1000 models.
+            after = f"?after={quote_component(names[-1])}" if names else ""
+            answer = self._get(f"/admin/models{after}")
+            page = [] if answer is None else [index["name"] for index in json.loads(answer)["models"]]
+            names.extend(page)
+            if len(page) < 1000:
+                return names
 
     def index(self, name: str) -> dict[str, Any] | None:
         answer = self._get(f"/admin/models/{urllib.parse.quote(name, safe='')}")
@@ -132,13 +168,13 @@ class Manifest:
     name: str
     version: str
     max_batch_size: int
-    """Whether requests may share a run: each row of an answer is that of the row alone, as the push has measured."""
+    """True if requests may share a run, because the push measured that each row is answered by itself."""
     row_wise: bool
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    """The parts of model.onnx, in order: one, or chunks where it is large."""
+    """The parts of model.onnx in order: one, or several chunks of a large graph."""
     graph: tuple[Blob, ...]
-    """Name of the file that the graph refers to for its weights; None for a model that has none beside it."""
+    """Name of the weights file that the graph refers to; None if all weights are in the graph."""
     weights_file: str | None
     chunks: tuple[Blob, ...]
 
@@ -162,14 +198,14 @@ def parse_manifest(digest: str, data: bytes) -> Manifest:
         inputs=tensors("inputs"),
         outputs=tensors("outputs"),
         graph=tuple(blob(part) for part in document["graph"].get("chunks") or [document["graph"]]),
-        # It becomes the name of a file here.
+        # Only the last part, because it becomes a file name here.
         weights_file=None if weights is None else Path(weights["path"]).name,
         chunks=() if weights is None else tuple(blob(chunk) for chunk in weights["chunks"]),
     )
 
 
 class Repository:
-    """Reads a source; keeps models in `cache`, which the replicas of one machine may share. Safe for threads."""
+    """Reads a source and caches models in `cache`, which the replicas of a machine may share. Thread-safe."""
 
     def __init__(self, source: Source, cache: Path):
         self.source = source
@@ -185,7 +221,7 @@ class Repository:
             raise self._unreadable("the list of models", error) from error
 
     def index(self, name: str) -> dict[str, Any]:
-        """Trusted for 5 s; while the source is away, what was last read answers."""
+        """Returns a model's index, at most 5 s old; while the source is unreachable, the last one that was read."""
         with self._lock:
             age_began, index = self._indexes.get(name, (-INDEX_MAX_AGE_SECONDS, None))
         if time.monotonic() - age_began >= INDEX_MAX_AGE_SECONDS:
@@ -194,7 +230,7 @@ class Repository:
             except OSError as error:
                 if index is None:
                     raise self._unreadable(f"the index of {name}", error) from error
-                logger.warning("the index of %s cannot be read, the last one answers: %s", name, error)
+                logger.warning("the index of %s cannot be read, using the last one: %s", name, error)
             with self._lock:
                 if len(self._indexes) >= 1024:
                     self._indexes.clear()
@@ -204,27 +240,27 @@ class Repository:
         return index
 
     def resolve(self, name: str, version: str | None) -> Manifest:
-        """Every published version can be asked for: which of them are served is for the worker in front to say."""
+        """Resolves any published version, because the worker in front decides which versions are served."""
         index = self.index(name)
         if index.get("unloaded"):
             raise OriginError("model_not_ready", f"model {name} is unloaded")
         digests = {entry["version"]: entry["manifestDigest"] for entry in index["versions"]}
         aliases = index.get("aliases", {})
-        wanted = aliases.get("stable") or max(digests, key=int, default="") if version is None else version
-        digest = digests.get(aliases.get(wanted, wanted))
+        requested = aliases.get("stable") or max(digests, key=int, default="") if version is None else version
+        digest = digests.get(aliases.get(requested, requested))
         if digest is None:
             raise OriginError(
                 "version_not_found",
-                f"version {json.dumps(wanted[:40])} of model {name} is not published, "
-                f"to choose from: {', '.join(sorted(digests, key=int)) or 'none'}",
+                f"version {json.dumps(requested[:40])} of model {name} is not published; "
+                f"published: {', '.join(sorted(digests, key=int)) or 'none'}",
             )
         return self.manifest(digest)
 
     def _read_manifest(self, digest: str) -> Manifest:
-        return parse_manifest(digest, self._checked(digest, None, f"manifest {digest}"))
+        return parse_manifest(digest, self._read_checked(digest, None, f"manifest {digest}"))
 
     def folder(self, manifest: Manifest) -> Path:
-        """The folder with the version's model.onnx and its weights, checked; fetched where it is not there or damaged."""
+        """Returns the folder with the version's checked model.onnx and weights, fetching it if it is missing or damaged."""
         folder = self.cache / manifest.digest.removeprefix("sha256:")
         if folder.is_dir():
             if self._is_intact(folder, manifest):
@@ -238,11 +274,11 @@ class Repository:
                 with (partial / name).open("xb") as file:
                     for blob in blobs:
                         what = f"a part of {manifest.name}@{manifest.version}"
-                        file.write(self._checked(blob.digest, blob.byte_length, what))
+                        file.write(self._read_checked(blob.digest, blob.byte_length, what))
             try:
                 partial.rename(folder)
             except OSError:
-                # Another replica was first.
+                # Another replica has written the folder meanwhile.
                 if not self._is_intact(folder, manifest):
                     raise
             return folder
@@ -267,7 +303,7 @@ class Repository:
             return False
         return True
 
-    def _checked(self, digest: str, byte_length: int | None, what: str) -> bytes:
+    def _read_checked(self, digest: str, byte_length: int | None, what: str) -> bytes:
         try:
             data = self.source.blob(digest)
         except OSError as error:
@@ -276,7 +312,7 @@ class Repository:
             logger.error("%s, %s, is not stored", what, digest)
             raise OriginError("model_not_ready", "a part of the model is not stored")
         if digest_of(data) != digest or byte_length not in (None, len(data)):
-            logger.error("%s should be %s, what is stored is %s", what, digest, digest_of(data))
+            logger.error("%s should be %s, but %s is stored", what, digest, digest_of(data))
             raise OriginError("digest_mismatch", "a part of the model is not what was published")
         return data
 
