@@ -25,7 +25,8 @@ export interface SessionParts {
 }
 
 const wordBytes = 4;
-const outWords = 4;
+/** `locateTensor` reads four words. */
+const scratchWords = 4;
 
 export class OrtWasmSession implements Session {
   readonly inputs: readonly TensorSpec[];
@@ -74,20 +75,8 @@ export class OrtWasmSession implements Session {
         }
         inputValues.push(value);
       }
-      const words = [
-        ...this.#parts.inputs.map(({ namePointer }) => namePointer),
-        ...inputValues,
-        ...outputIndices.map((index) => this.#parts.outputs[index]?.namePointer ?? 0),
-      ];
-      const argumentWords = heap.alloc((words.length + outputIndices.length + outWords) * wordBytes);
-      allocations.push(argumentWords);
-      words.forEach((word, index) => {
-        heap.setWord(argumentWords + index * wordBytes, word);
-      });
-      outputWords = argumentWords + words.length * wordBytes;
-      for (let index = 0; index < outputIndices.length; index++) {
-        heap.setWord(outputWords + index * wordBytes, 0);
-      }
+      const argumentWords = this.#writeArguments(inputValues, outputIndices, allocations);
+      outputWords = argumentWords + (2 * tensors.length + outputIndices.length) * wordBytes;
       const code = module._OrtRun(
         this.#parts.handle,
         argumentWords,
@@ -101,17 +90,7 @@ export class OrtWasmSession implements Session {
       if (code !== 0) {
         throw toRunError(this.#runtime.lastFailure());
       }
-      const scratch = outputWords + outputIndices.length * wordBytes;
-      const located = outputIndices.map((_, index) =>
-        locateTensor(this.#runtime, heap.word(outputWords + index * wordBytes), scratch, allocations),
-      );
-      this.#checkSize(located);
-      return new Map(
-        located.map((tensor, index) => [
-          this.outputs[outputIndices[index] ?? -1]?.name ?? '',
-          copyTensorOut(this.#runtime, tensor),
-        ]),
-      );
+      return this.#readOutputs(outputWords, outputIndices, allocations);
     } catch (error) {
       throw toEdgewiseError(error, 'the engine failed');
     } finally {
@@ -128,6 +107,45 @@ export class OrtWasmSession implements Session {
         heap.free(pointer);
       }
     }
+  }
+
+  /**
+   * Writes the arguments of a run into the heap: input names, input values, output names, null output values, and scratch
+   * space for reading the outputs.
+   */
+  #writeArguments(
+    inputValues: readonly number[],
+    outputIndices: readonly number[],
+    allocations: Allocations,
+  ): number {
+    const { heap } = this.#runtime;
+    const words = [
+      ...this.#parts.inputs.map(({ namePointer }) => namePointer),
+      ...inputValues,
+      ...outputIndices.map((index) => this.#parts.outputs[index]?.namePointer ?? 0),
+      ...outputIndices.map(() => 0),
+    ];
+    const pointer = heap.alloc((words.length + scratchWords) * wordBytes);
+    allocations.push(pointer);
+    words.forEach((word, index) => {
+      heap.setWord(pointer + index * wordBytes, word);
+    });
+    return pointer;
+  }
+
+  #readOutputs(outputWords: number, outputIndices: readonly number[], allocations: Allocations): Fetches {
+    const { heap } = this.#runtime;
+    const scratch = outputWords + outputIndices.length * wordBytes;
+    const located = outputIndices.map((_, index) =>
+      locateTensor(this.#runtime, heap.word(outputWords + index * wordBytes), scratch, allocations),
+    );
+    this.#checkSize(located);
+    return new Map(
+      located.map((tensor, index) => [
+        this.outputs[outputIndices[index] ?? -1]?.name ?? '',
+        copyTensorOut(this.#runtime, tensor),
+      ]),
+    );
   }
 
   #checkSize(outputs: readonly HeapTensor[]): void {
