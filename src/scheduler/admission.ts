@@ -1,7 +1,7 @@
 /**
- * How much one isolate, or one origin, takes on. An isolate is one thread: whatever is let in waits for all that was let
- * in before it, so beyond a number of requests, or a time that they are expected to take, refusing at once is kinder
- * than queueing. An origin finds the number from how long its requests take (`limiter`).
+ * Limits the work that one isolate, or one origin, accepts. An isolate is one thread, so each request waits for all
+ * requests admitted before it; beyond a number of requests or an expected waiting time, it is better to refuse at once than
+ * to queue. An origin derives the number from the latency of its requests (`limiter`).
  */
 import { type Clock, systemClock } from '../async/clock.ts';
 import { EdgewiseError } from '../errors.ts';
@@ -10,35 +10,35 @@ import type { ConcurrencyLimit } from './gradient-limit.ts';
 export interface AdmissionOptions {
   /** Requests that may wait or run. */
   readonly maxInFlight: number;
-  /** Longest time that a request may be expected to wait for those before it. Default: no limit. */
+  /** Longest expected wait of a request for those before it. Default: no limit. */
   readonly maxWaitMs?: number;
-  /** What they may hold of the memory together; a single request may hold more. Default: no limit. */
+  /** Memory that all admitted requests may hold together; a single request may hold more. Default: no limit. */
   readonly maxBytes?: number;
   /**
-   * Longest time that a request can need its permit. A request that is cancelled on Cloudflare never goes on to release
-   * it; where permits run out, those that are older than this are taken back. Default 60,000.
+   * Longest time that a request can need its permit. A request that is cancelled on Cloudflare never releases its permit,
+   * so older permits are taken back when permits run out. Default 60,000.
    */
   readonly leaseMs?: number;
-  /** Lowers `maxInFlight` by how long requests take. */
+  /** Lowers the limit below `maxInFlight` when latency rises. */
   readonly limiter?: ConcurrencyLimit | undefined;
   /**
-   * The limiter refuses nobody while those in flight are expected to take less than this together: a count that is right
-   * for a slow model is far too low for a fast one. Default 0.
+   * The limiter has no effect while the requests in flight are expected to take less than this together: a count that is
+   * right for a slow model is far too low for a fast one. Default 0.
    */
   readonly minWorkMs?: number;
   readonly clock?: Clock;
 }
 
-/** How a request ended, for the limiter. */
+/** The outcome of a request, for the limiter. */
 export interface PermitResult {
-  /** Whether it was answered. */
+  /** True if the request was answered. */
   readonly ok: boolean;
-  /** What it took, where that is not the time since the permit was given: a load of its model is no sign of load. */
+  /** Latency, if it differs from the time since the permit was given: loading a model is not a sign of overload. */
   readonly latencyMs?: number | undefined;
 }
 
 export interface Permit {
-  /** Idempotent. Without a result the limiter learns nothing. */
+  /** Idempotent. Without a result, the limiter gets no sample. */
   release(result?: PermitResult): void;
 }
 
@@ -50,7 +50,7 @@ export class Admission {
   readonly #limiter: ConcurrencyLimit | undefined;
   readonly #minWorkMs: number;
   readonly #clock: Clock;
-  /** The oldest first. */
+  /** Permits that are held, the oldest first. */
   readonly #held = new Set<HeldPermit>();
   #expectedMs = 0;
   #bytes = 0;
@@ -69,53 +69,59 @@ export class Admission {
     return this.#held.size;
   }
 
-  /** Requests that may be in flight now, if they are like those that are. */
+  /** Requests that may be in flight now, if they are like the current ones. */
   get limit(): number {
     if (this.#limiter === undefined) return this.#maxInFlight;
-    return Math.min(this.#maxInFlight, Math.max(this.#limiter.limit, this.#leastLimit()));
+    return Math.min(this.#maxInFlight, Math.max(this.#limiter.limit, this.#minLimit()));
   }
 
-  /** So many requests like those in flight are `minWorkMs` of work. */
-  #leastLimit(): number {
+  /** Number of requests, like those in flight, that are `minWorkMs` of work. */
+  #minLimit(): number {
     if (this.#minWorkMs === 0 || this.#held.size === 0) return 0;
     return Math.ceil((this.#held.size * this.#minWorkMs) / Math.max(this.#expectedMs, Number.MIN_VALUE));
   }
 
-  /** 0 idle, 1 full; above 1 where the limit fell under what was let in before. */
+  /** 0: idle; 1: full; above 1 if the limit fell below the number of requests in flight. */
   get utilisation(): number {
     return this.#held.size / this.limit;
   }
 
-  /** What those in flight are expected to take, one after another. */
+  /** Expected total run time of the requests in flight. */
   get expectedWaitMs(): number {
     return this.#expectedMs;
   }
 
   /**
-   * A permit, or undefined where the isolate has enough to do. `runMs`: what the run is expected to take; `bytes`: what
-   * the request holds of the memory until it is answered.
+   * Returns a permit; undefined if the isolate is full.
+   *
+   * @param runMs Expected duration of the run.
+   * @param bytes Memory that the request holds until it is answered.
    */
   tryAcquire(runMs = 0, bytes = 0): Permit | undefined {
-    if (this.#full(bytes)) this.#takeBack();
-    if (this.#full(bytes)) return undefined;
-    const taken = { runMs, bytes, takenAtMs: this.#clock.now(), inFlight: this.#held.size + 1 };
-    const permit = new HeldPermit(taken, (released, result) => this.#give(released, result));
+    if (this.#isFull(bytes)) this.#takeBackExpired();
+    if (this.#isFull(bytes)) return undefined;
+    const grant = { runMs, bytes, takenAtMs: this.#clock.now(), inFlight: this.#held.size + 1 };
+    const permit = new HeldPermit(grant, (released, result) => this.#giveBack(released, result));
     this.#held.add(permit);
     this.#expectedMs += runMs;
     this.#bytes += bytes;
     return permit;
   }
 
-  /** @throws EdgewiseError `overloaded`, with the time after which there is room by what is expected. */
+  /** @throws EdgewiseError `overloaded`, with the time until room is expected. */
   acquire(runMs = 0, bytes = 0): Permit {
     const permit = this.tryAcquire(runMs, bytes);
     if (permit !== undefined) return permit;
-    throw new EdgewiseError('overloaded', `${this.#held.size} requests are being answered here already`, {
-      retryAfterSeconds: Math.max(1, Math.ceil(this.#expectedMs / 1000)),
-    });
+    throw new EdgewiseError(
+      'overloaded',
+      `${this.#held.size} requests are already being answered here; try again later`,
+      {
+        retryAfterSeconds: Math.max(1, Math.ceil(this.#expectedMs / 1000)),
+      },
+    );
   }
 
-  #full(bytes: number): boolean {
+  #isFull(bytes: number): boolean {
     return (
       this.#held.size >= this.limit ||
       this.#expectedMs > this.#maxWaitMs ||
@@ -123,7 +129,7 @@ export class Admission {
     );
   }
 
-  #takeBack(): void {
+  #takeBackExpired(): void {
     const beforeMs = this.#clock.now() - this.#leaseMs;
     for (const permit of this.#held) {
       if (permit.takenAtMs > beforeMs) return;
@@ -131,10 +137,10 @@ export class Admission {
     }
   }
 
-  #give(permit: HeldPermit, result: PermitResult | undefined): void {
+  #giveBack(permit: HeldPermit, result: PermitResult | undefined): void {
     if (!this.#held.delete(permit)) return;
     this.#bytes -= permit.bytes;
-    // Sums of fractions drift: an empty isolate expects nothing.
+    // Sums of fractions drift, so start again from 0 when no request is left.
     this.#expectedMs = this.#held.size === 0 ? 0 : this.#expectedMs - permit.runMs;
     if (this.#limiter === undefined || result === undefined) return;
     const nowMs = this.#clock.now();
@@ -143,30 +149,30 @@ export class Admission {
   }
 }
 
-interface Taken {
+interface Grant {
   readonly runMs: number;
   readonly bytes: number;
   readonly takenAtMs: number;
-  /** When it was given, itself included. */
+  /** Requests in flight when the permit was given, this one included. */
   readonly inFlight: number;
 }
 
-class HeldPermit implements Permit, Taken {
+class HeldPermit implements Permit, Grant {
   readonly runMs: number;
   readonly bytes: number;
   readonly takenAtMs: number;
   readonly inFlight: number;
-  readonly #give: (permit: HeldPermit, result: PermitResult | undefined) => void;
+  readonly #giveBack: (permit: HeldPermit, result: PermitResult | undefined) => void;
 
-  constructor(taken: Taken, give: (permit: HeldPermit, result: PermitResult | undefined) => void) {
-    this.runMs = taken.runMs;
-    this.bytes = taken.bytes;
-    this.takenAtMs = taken.takenAtMs;
-    this.inFlight = taken.inFlight;
-    this.#give = give;
+  constructor(grant: Grant, giveBack: (permit: HeldPermit, result: PermitResult | undefined) => void) {
+    this.runMs = grant.runMs;
+    this.bytes = grant.bytes;
+    this.takenAtMs = grant.takenAtMs;
+    this.inFlight = grant.inFlight;
+    this.#giveBack = giveBack;
   }
 
   release(result?: PermitResult): void {
-    this.#give(this, result);
+    this.#giveBack(this, result);
   }
 }

@@ -1,4 +1,4 @@
-/** The queue of one model and its runs: gathers, runs, divides, and keeps what one request does from the others. */
+/** Queue and runs of one model: joins requests into batches, splits the answers, and isolates failing requests. */
 import { queueFullError } from '../engine/run-errors.ts';
 import type { Fetches, RunResult } from '../engine/types.ts';
 import { type EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
@@ -8,34 +8,34 @@ import { type BatchLimits, BatchQueue } from './batch-queue.ts';
 import { pickFetches, unionOfFetches } from './batch-tensors.ts';
 
 export interface BatchLaneOptions extends MemberOptions {
-  /** Requests that may wait for one model, those of a run at work not counted. */
+  /** Requests that may wait for one model, without those of current runs. */
   readonly maxQueuePerKey: number;
-  /** Runs of one model at the same time. */
+  /** Concurrent runs of one model. */
   readonly maxConcurrentRuns: number;
-  /** Calls `wake` once all has been read that has come in already. */
+  /** Calls `wake` once all requests that have already arrived are read. */
   readonly gather: (wake: () => void) => void;
-  /** Called when a run of a row-wise model gave an output without a row for each row that went in. */
+  /** Called when a run of a row-wise model returned an output with another number of rows than its inputs. */
   readonly onRowMismatch: (key: string, error: EdgewiseError) => void;
 }
 
 export interface BatchLaneSnapshot {
   readonly queued: number;
   readonly running: number;
-  /** Since the start: runs that began, and rows that went through them. */
+  /** Since the start: runs that began, and their rows. */
   readonly batches: number;
   readonly rows: number;
-  /** Rows in a run; 0 before the first. */
+  /** Mean rows of a run; 0 before the first. */
   readonly meanBatchSize: number;
-  /** Rows of the last runs, the latest last. */
+  /** Rows of the most recent runs, the latest last. */
   readonly lastBatchSizes: readonly number[];
 }
 
-/** How long runs stay smaller after one was too large. */
+/** How long batches stay smaller after one was too large. */
 const smallerForMs = 60_000;
 const rememberedSizes = 16;
 
-/** What one request can do to a whole batch. */
-const faultsOfOne: ReadonlySet<ErrorCode> = new Set(['invalid_request', 'shape_mismatch']);
+/** Errors that a single request can cause for its whole batch. */
+const errorsOfOneRequest: ReadonlySet<ErrorCode> = new Set(['invalid_request', 'shape_mismatch']);
 
 export class BatchLane {
   readonly #options: BatchLaneOptions;
@@ -44,18 +44,18 @@ export class BatchLane {
   #running = 0;
   #batches = 0;
   #rows = 0;
-  /** Rows that a run stands, as far as that is known, and how long it is believed. */
-  #knownRows = Number.POSITIVE_INFINITY;
-  #knownUntilMs = Number.NEGATIVE_INFINITY;
+  /** Most rows that a run can have as failures have shown, and until when that limit holds. */
+  #learnedRows = Number.POSITIVE_INFINITY;
+  #learnedUntilMs = Number.NEGATIVE_INFINITY;
   #cancelWake: () => void = () => undefined;
-  #gathering = false;
+  #isGathering = false;
 
   constructor(options: BatchLaneOptions) {
     this.#options = options;
     this.#queue = new BatchQueue(options.maxQueuePerKey);
   }
 
-  get idle(): boolean {
+  get isIdle(): boolean {
     return this.#running === 0 && this.#queue.length === 0;
   }
 
@@ -71,9 +71,9 @@ export class BatchLane {
   }
 
   /** See `DynamicBatcher.run`. */
-  ask(job: BatchJob): Promise<RunResult> {
+  submit(job: BatchJob): Promise<RunResult> {
     const member = new BatchMember(job, this.#options);
-    if (!member.settled) {
+    if (!member.isSettled) {
       member.onLeave = () => this.#queue.remove(member);
       this.#queue.push(member)?.reject(queueFullError(this.#queue.length));
       this.#gather(job);
@@ -81,27 +81,27 @@ export class BatchLane {
     return member.result;
   }
 
-  /** Sends what can be sent, soon. `job`: any one of the model's. */
+  /** Starts runs once arrived requests are read. `job`: any job of the model. */
   #gather(job: BatchJob): void {
-    if (this.#gathering) return;
-    this.#gathering = true;
+    if (this.#isGathering) return;
+    this.#isGathering = true;
     this.#options.gather(() => {
-      this.#gathering = false;
-      this.#pump(job, this.#options.clock.now());
+      this.#isGathering = false;
+      this.#startRuns(job, this.#options.clock.now());
     });
   }
 
-  #pump(job: BatchJob, nowMs: number): void {
+  #startRuns(job: BatchJob, nowMs: number): void {
     const { clock, maxConcurrentRuns } = this.#options;
     this.#cancelWake();
     while (this.#running < maxConcurrentRuns) {
-      // Their timers may be late, and a run that nobody waits for any more is not begun.
+      // Deadline timers may fire late, so expired requests are removed here too.
       for (const member of this.#queue.takeExpired(nowMs)) member.expire();
       const next = this.#queue.next(nowMs, this.#limits(job, nowMs));
       if (next === undefined) return;
       if ('wakeAtMs' in next) {
-        // This timer may be early by a fraction: the time that it was set for has come nevertheless.
-        const wake = () => this.#pump(job, Math.max(clock.now(), next.wakeAtMs));
+        // Timers may fire a fraction too early, so use the time that it was set for.
+        const wake = () => this.#startRuns(job, Math.max(clock.now(), next.wakeAtMs));
         this.#cancelWake = clock.after(next.wakeAtMs - nowMs, wake);
         return;
       }
@@ -110,13 +110,13 @@ export class BatchLane {
   }
 
   #limits({ maxBatchSize, policy = {} }: BatchJob, nowMs: number): BatchLimits {
-    const known = nowMs < this.#knownUntilMs ? this.#knownRows : Number.POSITIVE_INFINITY;
-    const maxRows = Math.max(1, Math.min(maxBatchSize, known));
-    // Nobody can join those in a full queue.
-    const full = this.#queue.length >= this.#options.maxQueuePerKey;
+    const learnedRows = nowMs < this.#learnedUntilMs ? this.#learnedRows : Number.POSITIVE_INFINITY;
+    const maxRows = Math.max(1, Math.min(maxBatchSize, learnedRows));
+    // Waiting is useless when the queue is full: no request can join.
+    const isFull = this.#queue.length >= this.#options.maxQueuePerKey;
     return {
       maxRows,
-      delayMs: full ? 0 : (policy.maxQueueDelayMicroseconds ?? 0) / 1000,
+      delayMs: isFull ? 0 : (policy.maxQueueDelayMicroseconds ?? 0) / 1000,
       preferredRows: policy.preferredBatchSizes ?? [],
     };
   }
@@ -129,23 +129,23 @@ export class BatchLane {
     if (first !== undefined) this.#gather(first.job);
   }
 
-  /** Settles every member; never rejects. Says whether all were answered. */
+  /** Runs the members and settles each of them; never rejects. Returns whether all were answered. */
   async #run(members: readonly BatchMember[]): Promise<boolean> {
-    for (const member of members) if (member.aborted) member.cancel();
-    const batch = members.filter(({ settled }) => !settled);
+    for (const member of members) if (member.isAborted) member.cancel();
+    const batch = members.filter(({ isSettled }) => !isSettled);
     const [head] = batch;
     if (head === undefined) return true;
     const rows = batch.map((member) => member.rows);
-    const handedMs = this.#options.clock.now();
-    const left = new AbortController();
+    const submittedMs = this.#options.clock.now();
+    const allLeft = new AbortController();
     for (const member of batch) {
       member.onLeave = () => {
-        if (batch.every(({ settled }) => settled)) left.abort();
+        if (batch.every(({ isSettled }) => isSettled)) allLeft.abort();
       };
     }
-    let begun = false;
+    let hasBegun = false;
     const onBegin = () => {
-      begun = true;
+      hasBegun = true;
       for (const member of batch) member.begin();
       this.#count(rows);
     };
@@ -153,12 +153,12 @@ export class BatchLane {
       const { outputs, runtime, timings } = await head.job.run(
         joinRows(batch.map(({ job }) => job.feeds)),
         unionOfFetches(batch.map(({ job }) => job.fetches)),
-        { signal: left.signal, onBegin, totalMs: longestTimeOf(batch, handedMs) },
+        { signal: allLeft.signal, onBegin, totalMs: longestTimeOf(batch, submittedMs) },
       );
       const parts = batch.length === 1 ? [outputs] : this.#split(head.job.key, outputs, rows);
       if (parts === undefined) return await this.#runEach(batch);
       for (const [index, member] of batch.entries()) {
-        const queueMs = handedMs - member.askedMs + timings.queueMs;
+        const queueMs = submittedMs - member.askedMs + timings.queueMs;
         const fetches = pickFetches(parts[index] ?? new Map(), member.job.fetches);
         member.resolve({
           outputs: fetches,
@@ -168,37 +168,37 @@ export class BatchLane {
       }
       return true;
     } catch (error) {
-      return this.#recover(batch, error, begun);
+      return this.#recover(batch, error, hasBegun);
     }
   }
 
   /**
-   * Undefined if the model is not what its manifest says, a row for each row: then its requests run alone for good, and
-   * nothing of this run is answered to anybody.
+   * Splits the outputs by member. Returns undefined if an output has another number of rows than the inputs, so the
+   * manifest is wrong: this run's outputs are discarded, and the model's requests run alone from now on.
    */
   #split(key: string, outputs: Fetches, rows: readonly number[]): Fetches[] | undefined {
     try {
       return splitRows(outputs, rows);
     } catch (error) {
-      this.#know(1, Number.POSITIVE_INFINITY);
+      this.#learnMaxRows(1, Number.POSITIVE_INFINITY);
       this.#options.onRowMismatch(key, toEdgewiseError(error));
       return undefined;
     }
   }
 
-  /** After a failed run: in parts, where a part may fare better. */
-  async #recover(batch: readonly BatchMember[], error: unknown, begun: boolean): Promise<boolean> {
+  /** Repeats a failed run in parts if a part may succeed; otherwise rejects all members. */
+  async #recover(batch: readonly BatchMember[], error: unknown, hasBegun: boolean): Promise<boolean> {
     const { code } = toEdgewiseError(error);
     const { clock } = this.#options;
-    if (begun && batch.length > 1 && faultsOfOne.has(code)) {
+    if (hasBegun && batch.length > 1 && errorsOfOneRequest.has(code)) {
       const answered = await this.#runEach(batch);
-      // None of them was at fault: the model does not stand batches.
-      if (answered) this.#know(1, clock.now() + smallerForMs);
+      // No request was at fault: the model does not support batches.
+      if (answered) this.#learnMaxRows(1, clock.now() + smallerForMs);
       return answered;
     }
-    if (begun && batch.length > 1 && code === 'no_capacity') {
+    if (hasBegun && batch.length > 1 && code === 'no_capacity') {
       const rows = batch.reduce((sum, member) => sum + member.rows, 0);
-      this.#know(Math.ceil(rows / 2), clock.now() + smallerForMs);
+      this.#learnMaxRows(Math.ceil(rows / 2), clock.now() + smallerForMs);
       const half = Math.ceil(batch.length / 2);
       const first = await this.#run(batch.slice(0, half));
       const second = await this.#run(batch.slice(half));
@@ -214,9 +214,9 @@ export class BatchLane {
     return answered;
   }
 
-  #know(rows: number, untilMs: number): void {
-    this.#knownRows = rows;
-    this.#knownUntilMs = Math.max(this.#knownUntilMs, untilMs);
+  #learnMaxRows(rows: number, untilMs: number): void {
+    this.#learnedRows = rows;
+    this.#learnedUntilMs = Math.max(this.#learnedUntilMs, untilMs);
   }
 
   #count(rows: readonly number[]): void {
@@ -228,7 +228,7 @@ export class BatchLane {
   }
 }
 
-/** What the member that has the most time has left; undefined where one has no limit. */
+/** Returns the longest remaining time of the members; undefined if one has no limit. */
 function longestTimeOf(batch: readonly BatchMember[], nowMs: number): number | undefined {
   let longestMs = 0;
   for (const { job, askedMs } of batch) {

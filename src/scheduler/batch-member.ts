@@ -1,4 +1,4 @@
-/** One request on its way through a lane, which it may leave until its run begins. */
+/** One request in a lane. It may leave until its run begins. */
 import type { Clock } from '../async/clock.ts';
 import { callerLeftError, runDeadlineError } from '../engine/run-errors.ts';
 import type { Feeds, RunOptions, RunResult } from '../engine/types.ts';
@@ -7,20 +7,20 @@ import { commonRows } from '../tensor/rows.ts';
 import type { QueueEntry } from './batch-queue.ts';
 import { batchGroup } from './batch-tensors.ts';
 
-/** How requests for a model are gathered: its `dynamicBatching`. */
+/** How a model's requests are batched: `dynamicBatching` of its config. */
 export interface BatchPolicy {
-  /** Default 0: a batch is what gathered during the run before it. */
+  /** Default 0: a batch consists of the requests that arrived during the previous run. */
   readonly maxQueueDelayMicroseconds?: number;
-  /** Default none: as large as `maxBatchSize` allows. */
+  /** Default: none, batches are as large as `maxBatchSize` allows. */
   readonly preferredBatchSizes?: readonly number[];
 }
 
 export interface BatchJob {
-  /** What names the model and its version: the digest of its manifest. Jobs of one key differ in the request alone. */
+  /** Digest of the manifest, which identifies model and version. Jobs with one key differ only in the request. */
   readonly key: string;
-  /** Rows of one run. */
+  /** Most rows of one run. */
   readonly maxBatchSize: number;
-  /** Whether each row of an answer is that of the row alone, as its push has measured. Requests share a run only then. */
+  /** True if each row of an answer depends on its own input row only, as measured at push. Required for sharing a run. */
   readonly rowWise: boolean;
   readonly policy?: BatchPolicy | undefined;
   readonly feeds: Feeds;
@@ -28,8 +28,8 @@ export interface BatchJob {
   /** `priority`: 1 is the highest, larger numbers are lower; 0 or absent: the default. */
   readonly options: RunOptions & { readonly priority?: number | undefined };
   /**
-   * Runs the model. It calls `onBegin` when the run begins: until then requests may leave the batch, and only a run that
-   * has begun is tried again in parts.
+   * Runs the model. Calls `onBegin` when the run begins: requests may leave the batch until then, and only a run that has
+   * begun is repeated in parts.
    */
   readonly run: (
     feeds: Feeds,
@@ -40,7 +40,7 @@ export interface BatchJob {
 
 export interface MemberOptions {
   readonly clock: Clock;
-  /** The priority of requests that name none. */
+  /** Priority of requests without one. */
   readonly defaultPriority: number;
 }
 
@@ -51,12 +51,12 @@ export class BatchMember implements QueueEntry {
   readonly priority: number;
   readonly askedMs: number;
   readonly deadlineAtMs: number;
-  /** Called when it has left. */
+  /** Called when the request has left the lane. */
   onLeave: () => void = () => undefined;
   readonly #answer = Promise.withResolvers<RunResult>();
   readonly #abort = () => this.cancel();
   #cancelTimer: () => void = () => undefined;
-  #settled = false;
+  #isSettled = false;
 
   constructor(job: BatchJob, { clock, defaultPriority }: MemberOptions) {
     const { signal, deadlineMs, priority = 0 } = job.options;
@@ -70,36 +70,36 @@ export class BatchMember implements QueueEntry {
       this.#cancelTimer = clock.after(Math.max(0, deadlineMs), () => this.expire());
     }
     signal?.addEventListener('abort', this.#abort);
-    if (this.aborted) this.cancel();
+    if (this.isAborted) this.cancel();
   }
 
-  /** The request's answer. */
+  /** Settles with the request's answer. */
   get result(): Promise<RunResult> {
     return this.#answer.promise;
   }
 
-  get settled(): boolean {
-    return this.#settled;
+  get isSettled(): boolean {
+    return this.#isSettled;
   }
 
-  /** Whether its caller left. */
-  get aborted(): boolean {
+  /** True if the caller left. */
+  get isAborted(): boolean {
     return this.job.options.signal?.aborted === true;
   }
 
-  /** Its run has begun: from now on it does not leave. */
+  /** Marks that the run has begun: the request can no longer leave. */
   begin(): void {
     this.#cancelTimer();
     this.job.options.signal?.removeEventListener('abort', this.#abort);
   }
 
-  /** Its deadline has passed. */
+  /** Leaves the lane because the deadline has passed. */
   expire(): void {
     const { deadlineMs } = this.job.options;
     this.#leave(runDeadlineError(deadlineMs ?? 0));
   }
 
-  /** Its caller has left. */
+  /** Leaves the lane because the caller has left. */
   cancel(): void {
     this.#leave(callerLeftError(this.job.options.signal));
   }
@@ -118,8 +118,8 @@ export class BatchMember implements QueueEntry {
   }
 
   #settle(): boolean {
-    if (this.#settled) return false;
-    this.#settled = true;
+    if (this.#isSettled) return false;
+    this.#isSettled = true;
     this.begin();
     return true;
   }

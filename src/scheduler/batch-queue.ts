@@ -1,31 +1,32 @@
-/** Which of the requests that wait for a model run next, and which of them together. No clock, no promises. */
+/** Decides which of a model's waiting requests run next, and which of them together. Without clock or promises. */
 
 export interface QueueEntry {
-  /** Requests of one group may share a run; undefined: this one runs alone. */
+  /** Requests of the same group may share a run; undefined: the request runs alone. */
   readonly group: string | undefined;
-  /** Rows of its batch; at least 1. */
+  /** Rows of the request; at least 1. */
   readonly rows: number;
   /** 1 is the highest; larger numbers are lower. */
   readonly priority: number;
   readonly askedMs: number;
-  /** When its run must have begun; Infinity: no limit. */
+  /** Time by which the run must have begun; Infinity: no limit. */
   readonly deadlineAtMs: number;
 }
 
 export interface BatchLimits {
-  /** Rows of one run. A request with more runs alone. */
+  /** Most rows of one run. A request with more rows runs alone. */
   readonly maxRows: number;
   /** How long a request waits for others to join it. */
   readonly delayMs: number;
-  /** Sizes that are sent without waiting for more. */
+  /** Batch sizes that run without waiting for more requests. */
   readonly preferredRows: readonly number[];
 }
 
-export type Next<E> = { readonly batch: readonly E[] } | { readonly wakeAtMs: number };
+/** The next batch, or the time at which to ask again. */
+export type NextBatch<E> = { readonly batch: readonly E[] } | { readonly wakeAtMs: number };
 
 export class BatchQueue<E extends QueueEntry> {
   readonly #maxLength: number;
-  /** The highest priority first, and in it the oldest. */
+  /** Sorted by priority, the highest first, then by age, the oldest first. */
   readonly #entries: E[] = [];
 
   constructor(maxLength: number) {
@@ -37,9 +38,9 @@ export class BatchQueue<E extends QueueEntry> {
   }
 
   /**
-   * Adds the entry behind those of its priority. In a full queue the last entry gives way to one of a higher priority.
+   * Adds the entry after those of the same priority. In a full queue an entry of higher priority displaces the last one.
    *
-   * @returns the entry that has no place: the last one, or the new one itself; undefined where there was room.
+   * @returns the entry that has no place, which is the last one or the new one; undefined if there was room.
    */
   push(entry: E): E | undefined {
     let at = this.#entries.length;
@@ -49,14 +50,14 @@ export class BatchQueue<E extends QueueEntry> {
     return this.#entries.length > this.#maxLength ? this.#entries.pop() : undefined;
   }
 
-  /** @returns whether it was there. */
+  /** @returns whether the entry was in the queue. */
   remove(entry: E): boolean {
     const at = this.#entries.indexOf(entry);
     if (at >= 0) this.#entries.splice(at, 1);
     return at >= 0;
   }
 
-  /** Takes out those whose deadline is before `nowMs`. */
+  /** Removes and returns the entries whose deadline is before `nowMs`. */
   takeExpired(nowMs: number): E[] {
     const expired = this.#entries.filter(({ deadlineAtMs }) => deadlineAtMs < nowMs);
     for (const entry of expired) this.remove(entry);
@@ -64,13 +65,14 @@ export class BatchQueue<E extends QueueEntry> {
   }
 
   /**
-   * Takes out what runs next, as Triton's dynamic batcher would: from the front, all of one group that fit, cut at the
-   * largest preferred size that they reach. They wait for more only while that could come, none of them has waited
-   * `delayMs`, and none of them would be too late by then. While one group waits, another that need not may go.
+   * Removes and returns the next batch, as Triton's dynamic batcher does: from the front, all entries of one group that
+   * fit, cut at the largest preferred size that they reach. A batch waits for more entries only while more could fit, no
+   * entry has waited `delayMs`, and no deadline would pass meanwhile. While one group waits, another that need not wait may
+   * run.
    *
    * @returns undefined for an empty queue.
    */
-  next(nowMs: number, limits: BatchLimits): Next<E> | undefined {
+  next(nowMs: number, limits: BatchLimits): NextBatch<E> | undefined {
     const waiting = new Set<string>();
     let wakeAtMs = Number.POSITIVE_INFINITY;
     for (const [at, { group }] of this.#entries.entries()) {
@@ -86,32 +88,32 @@ export class BatchQueue<E extends QueueEntry> {
     return this.#entries.length === 0 ? undefined : { wakeAtMs };
   }
 
-  /** What the entry at `from`, the first of its group, runs with. */
-  #gather(from: number, nowMs: number, { maxRows, delayMs, preferredRows }: BatchLimits): Next<E> {
+  /** Collects the batch of the entry at `from`, which is the first of its group. */
+  #gather(from: number, nowMs: number, { maxRows, delayMs, preferredRows }: BatchLimits): NextBatch<E> {
     const batch: E[] = [];
     let rows = 0;
     let preferred = 0;
-    let full = false;
+    let isFull = false;
     for (const entry of this.#entries.slice(from)) {
-      const joins = batch.length === 0 || (entry.group !== undefined && entry.group === batch[0]?.group);
-      if (!joins) continue;
+      const canJoin = batch.length === 0 || (entry.group !== undefined && entry.group === batch[0]?.group);
+      if (!canJoin) continue;
       if (batch.length > 0 && rows + entry.rows > maxRows) {
-        full = true;
+        isFull = true;
         continue;
       }
       batch.push(entry);
       rows += entry.rows;
       if (preferredRows.includes(rows)) preferred = batch.length;
       if (entry.group === undefined || rows >= maxRows) {
-        full = true;
+        isFull = true;
         break;
       }
     }
     const wakeAtMs = Math.min(...batch.map(({ askedMs }) => askedMs)) + delayMs;
-    const waited = delayMs > 0 && nowMs >= wakeAtMs;
-    if (preferred > 0 && !waited) return { batch: batch.slice(0, preferred) };
-    const tooLateThen = batch.some(({ deadlineAtMs }) => deadlineAtMs <= wakeAtMs);
-    const reached = preferredRows.length > 0 && rows >= Math.max(...preferredRows);
-    return full || reached || waited || tooLateThen || delayMs === 0 ? { batch } : { wakeAtMs };
+    const hasWaited = delayMs > 0 && nowMs >= wakeAtMs;
+    if (preferred > 0 && !hasWaited) return { batch: batch.slice(0, preferred) };
+    const wouldExpire = batch.some(({ deadlineAtMs }) => deadlineAtMs <= wakeAtMs);
+    const isPreferred = preferredRows.length > 0 && rows >= Math.max(...preferredRows);
+    return isFull || isPreferred || hasWaited || wouldExpire || delayMs === 0 ? { batch } : { wakeAtMs };
   }
 }

@@ -1,12 +1,12 @@
-/** Which requests may share a run, and what each of them gets of it. */
+/** Finds the requests that may share a run, and each request's part of its outputs. */
 import type { Feeds, Fetches } from '../engine/types.ts';
 import { commonRows } from '../tensor/rows.ts';
 import { elementCount } from '../tensor/shape.ts';
 import type { Tensor } from '../tensor/tensor.ts';
 
 /**
- * What requests that may share a batch have in common: inputs, datatypes, and all dimensions but the first. Undefined for
- * a request that can share none, be it that it is wrong in itself: then it fails alone.
+ * Returns a key of the inputs' names, datatypes and all dimensions but the first: requests with the same key may share a
+ * run. Returns undefined for a request that must run alone; an invalid one then fails alone.
  */
 export function batchGroup(feeds: Feeds): string | undefined {
   if (commonRows(feeds) === undefined) return undefined;
@@ -18,7 +18,7 @@ export function batchGroup(feeds: Feeds): string | undefined {
   return parts.sort().join();
 }
 
-/** All that any of the requests asked for; undefined, which means every output, where one asked for all. */
+/** Returns the outputs that any request asked for; undefined, which means all outputs, if one asked for all. */
 export function unionOfFetches(
   all: readonly (readonly string[] | undefined)[],
 ): readonly string[] | undefined {
@@ -30,7 +30,7 @@ export function unionOfFetches(
   return [...names];
 }
 
-/** Of what was computed, what one request asked for, in its order. */
+/** Returns the outputs that one request asked for, in its order. */
 export function pickFetches(computed: Fetches, fetches: readonly string[] | undefined): Fetches {
   if (fetches === undefined) return computed;
   const picked = new Map<string, Tensor>();

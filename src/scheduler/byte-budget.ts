@@ -1,32 +1,32 @@
 /**
- * The memory that the bodies of all requests of one isolate, or one process, may take together. A request takes its bytes
- * before they are read and gives them back when it is answered; a request that finds too few left is refused at once.
+ * The memory budget of all request bodies of one isolate or process. A request takes its bytes before they are read and
+ * gives them back when it is answered. A request that does not fit is refused at once.
  */
 import type { Clock } from '../async/clock.ts';
 import { EdgewiseError } from '../errors.ts';
 
 export interface ByteBudgetOptions {
-  /** A single request may take more while no other has any: each has limits of its own. */
+  /** A single request may take more while no other request holds bytes; it has a limit of its own. */
   readonly maxBytes: number;
   /** The configuration key that sets `maxBytes`, for messages. */
   readonly key: string;
   readonly clock: Clock;
 }
 
-/** What one request holds of the budget. */
+/** The bytes that one request holds of the budget. */
 export interface ByteHold {
   readonly bytes: number;
-  /** @throws EdgewiseError `overloaded` if other requests hold what is missing; nothing is taken then. */
+  /** @throws EdgewiseError `overloaded` if the bytes are not available; then none are taken. */
   grow(bytes: number): void;
-  /** Gives back all above `bytes`. */
+  /** Gives back the bytes above `bytes`. */
   shrinkTo(bytes: number): void;
-  /** From now on the hold is given back after `leaseMs` if another request needs the room. */
+  /** Restarts the lease: the hold is taken back after `leaseMs` if another request needs the bytes. */
   renew(leaseMs: number): void;
   /** Idempotent. */
   release(): void;
 }
 
-/** Bodies come and go within moments, unless their callers are slow. */
+/** Most bodies are held for less than this, unless their callers are slow. */
 const retryAfterSeconds = 1;
 
 export class ByteBudget {
@@ -38,27 +38,25 @@ export class ByteBudget {
     this.#options = options;
   }
 
-  /** Bytes that are held now. */
   get heldBytes(): number {
     return this.#bytes;
   }
 
   /**
-   * A hold of no bytes yet.
+   * Creates a hold of 0 bytes.
    *
-   * @param leaseMs A request that is cancelled on Cloudflare never goes on to release its hold. So a hold is taken back
-   * when it has been neither renewed nor released for this time and another request needs the room.
+   * @param leaseMs A request that is cancelled on Cloudflare never releases its hold. So a hold is taken back if it was
+   * neither renewed nor released for this time and another request needs the bytes.
    */
   hold(leaseMs: number): ByteHold {
-    const hold = new Hold(leaseMs, this.#options.clock, (of, bytes) => this.#change(of, bytes));
-    return hold;
+    return new Hold(leaseMs, this.#options.clock, (hold, bytes) => this.#change(hold, bytes));
   }
 
   #change(hold: Hold, bytes: number): void {
     const more = bytes - hold.bytes;
     if (more > 0 && !this.#hasRoom(hold, more)) {
-      this.#takeBack(hold);
-      if (!this.#hasRoom(hold, more)) throw this.#refusal(more);
+      this.#takeBackExpired(hold);
+      if (!this.#hasRoom(hold, more)) throw this.#overloadedError(more);
     }
     this.#bytes += more;
     hold.bytes = bytes;
@@ -70,14 +68,14 @@ export class ByteBudget {
     return this.#bytes === hold.bytes || this.#bytes + more <= this.#options.maxBytes;
   }
 
-  #takeBack(besides: Hold): void {
+  #takeBackExpired(except: Hold): void {
     const nowMs = this.#options.clock.now();
     for (const hold of this.#holds) {
-      if (hold !== besides && hold.endsAtMs <= nowMs) hold.release();
+      if (hold !== except && hold.endsAtMs <= nowMs) hold.release();
     }
   }
 
-  #refusal(more: number): EdgewiseError {
+  #overloadedError(more: number): EdgewiseError {
     const { key, maxBytes } = this.#options;
     return new EdgewiseError(
       'overloaded',

@@ -1,31 +1,31 @@
 /**
- * How many requests a server takes on at once, found from how long they take: Gradient2 of Netflix's concurrency-limits.
- * While requests take what they took in the long run there is room for some more; once they take more than `tolerance`
- * times as long, the limit shrinks by the ratio of the two.
+ * Finds a server's concurrency limit from the latency of its requests: Gradient2 of Netflix's concurrency-limits. While
+ * latency is near its long-run average, the limit grows a little; once latency exceeds `tolerance` times the average, the
+ * limit shrinks by their ratio.
  *
- * What they take is held against its own noise: how much it differs from one window to the next says how little a single
- * window means. Noise goes on and on, trouble steps up once, so it hides trouble for some windows only.
+ * Latency is corrected for its noise, measured as the difference between consecutive windows. Noise persists, whereas
+ * overload raises the latency in one step, so the correction hides overload for a few windows only.
  *
- * Two things differ from Netflix's. The floor is lower, since a server with one GPU may be full with four; the room for
- * a queue shrinks with the limit, which a constant one would hold above that floor. What it gives up: under load that
- * never lets up the long run becomes as slow as the present, and the limit drifts up. It bounds how fast a server gets
- * into trouble; that it never gets beyond a point is for a fixed bound beside it (`Admission`).
+ * Two things differ from Netflix's algorithm. The minimum is lower, since a server with one GPU may be full with four
+ * requests; and the room for a queue shrinks with the limit, since a constant one would keep the limit above that minimum.
+ * Its weakness: under load that never ends, the long-run average rises to the present latency, and the limit drifts up. So
+ * it slows down an overload; a fixed limit in addition (`Admission`) bounds it.
  */
 export interface GradientLimitOptions {
   readonly initialLimit?: number;
   readonly minLimit?: number;
   readonly maxLimit?: number;
-  /** Share of the newest estimate in the limit, above 0 to 1. */
+  /** Weight of the newest estimate in the limit; above 0, at most 1. */
   readonly smoothing?: number;
-  /** How many times as long as in the long run requests may take without the limit shrinking; at least 1. */
+  /** Ratio of latency to the long-run average above which the limit shrinks; at least 1. */
   readonly tolerance?: number;
-  /** Windows that the long run remembers. */
+  /** Number of windows in the long-run average. */
   readonly longWindow?: number;
-  /** Requests that may wait while the limit stands where nothing has to wait. */
+  /** Largest room for waiting requests added to the limit; the square root of the limit if that is smaller. */
   readonly queueSize?: number;
   /**
-   * The limit moves once in so many milliseconds, and so many samples, whichever comes later: models that differ in what
-   * they take would have it jump with each request.
+   * The limit changes once in `windowMs` and `windowSamples`, whichever is later: with models of different latency it would
+   * otherwise jump with each request.
    */
   readonly windowMs?: number;
   readonly windowSamples?: number;
@@ -46,17 +46,18 @@ export const gradientDefaults: GradientSettings = {
 };
 
 export interface GradientState {
-  /** Not rounded. */
+  /** Concurrency limit, not rounded. */
   readonly limit: number;
+  /** Long-run average of latency. */
   readonly longMs: number;
-  /** Windows seen. */
+  /** Number of windows so far. */
   readonly count: number;
-  /** Of the last window, and the variance of a window as the steps from one to the next show it. */
+  /** Latency of the last window, and the variance of a window, estimated from differences of consecutive windows. */
   readonly lastMs: number;
   readonly variance: number;
 }
 
-/** Share of the newest step in the variance, and how many standard deviations count as noise. */
+/** Weight of the newest difference in the variance, and the number of standard deviations that count as noise. */
 const varianceShare = 0.1;
 const noiseDeviations = 2;
 
@@ -66,11 +67,11 @@ export interface LatencySample {
   readonly inFlight: number;
 }
 
-/** Netflix's: so many first samples are averaged plainly. */
-const warmUp = 10;
+/** As in Netflix's: the first windows have equal weight in the average. */
+const warmUpWindows = 10;
 
-/** The state after one window whose requests took `latencyMs` on average, with at most `inFlight` of them at once. */
-export function gradientStep(
+/** Returns the state after a window with the mean latency `latencyMs` and at most `inFlight` concurrent requests. */
+export function advanceGradient(
   state: GradientState,
   { latencyMs, inFlight }: LatencySample,
   settings: GradientSettings,
@@ -78,34 +79,37 @@ export function gradientStep(
   const { minLimit, maxLimit, queueSize, smoothing, tolerance } = settings;
   const count = state.count + 1;
   const shortMs = Math.max(latencyMs, Number.MIN_VALUE);
-  const averagedMs = longRunMs(state, shortMs, settings);
-  // After trouble the long run is brought down faster than by averages, or it would excuse the next trouble.
-  const longMs = averagedMs / shortMs > 2 ? averagedMs * 0.95 : averagedMs;
-  // Two windows differ by the noise of both.
-  const step = state.count === 0 ? 0 : (shortMs - state.lastMs) ** 2 / 2;
-  const variance = Math.min(state.variance + (step - state.variance) * varianceShare, Number.MAX_VALUE);
-  const seen = { longMs, count, lastMs: shortMs, variance };
-  // What is not made use of says nothing about its limit.
-  if (inFlight < state.limit / 2) return { ...seen, limit: state.limit };
-  const certainMs = Math.max(shortMs - noiseDeviations * Math.sqrt(variance), Number.MIN_VALUE);
-  const gradient = Math.min(1, Math.max(0.5, (tolerance * longMs) / certainMs));
+  const averageMs = averageLongRun(state, shortMs, settings);
+  // After an overload the average is lowered faster, or it would hide the next overload.
+  const longMs = averageMs / shortMs > 2 ? averageMs * 0.95 : averageMs;
+  // The difference of two windows contains the noise of both.
+  const squaredDifference = state.count === 0 ? 0 : (shortMs - state.lastMs) ** 2 / 2;
+  const variance = Math.min(
+    state.variance + (squaredDifference - state.variance) * varianceShare,
+    Number.MAX_VALUE,
+  );
+  const statistics = { longMs, count, lastMs: shortMs, variance };
+  // A limit that is not reached cannot be judged.
+  if (inFlight < state.limit / 2) return { ...statistics, limit: state.limit };
+  const denoisedMs = Math.max(shortMs - noiseDeviations * Math.sqrt(variance), Number.MIN_VALUE);
+  const gradient = Math.min(1, Math.max(0.5, (tolerance * longMs) / denoisedMs));
   const estimate = state.limit * gradient + Math.min(queueSize, Math.sqrt(state.limit));
   const limit = state.limit * (1 - smoothing) + estimate * smoothing;
-  return { ...seen, limit: Math.min(maxLimit, Math.max(minLimit, limit)) };
+  return { ...statistics, limit: Math.min(maxLimit, Math.max(minLimit, limit)) };
 }
 
-function longRunMs(
+function averageLongRun(
   { longMs, count }: GradientState,
   shortMs: number,
   { longWindow }: GradientSettings,
 ): number {
-  const share = count < warmUp ? 1 / (count + 1) : 2 / (longWindow + 1);
-  return longMs + (shortMs - longMs) * share;
+  const weight = count < warmUpWindows ? 1 / (count + 1) : 2 / (longWindow + 1);
+  return longMs + (shortMs - longMs) * weight;
 }
 
-/** What `Admission` asks of a limit that adapts. */
+/** An adaptive limit for `Admission`. */
 export interface ConcurrencyLimit {
-  /** Whole, at least 1. */
+  /** A whole number, at least 1. */
   readonly limit: number;
   sample(sample: LatencySample & { readonly ok: boolean; readonly nowMs: number }): void;
 }
@@ -121,7 +125,7 @@ export class GradientLimit implements ConcurrencyLimit {
     const { initialLimit, minLimit, maxLimit } = settings;
     if (!(minLimit >= 1 && minLimit <= initialLimit && initialLimit <= maxLimit)) {
       throw new RangeError(
-        `limits of ${minLimit} to ${maxLimit}, from ${initialLimit}: wanted 1 ≤ minLimit ≤ initialLimit ≤ maxLimit`,
+        `minLimit is ${minLimit}, initialLimit ${initialLimit}, maxLimit ${maxLimit}; expected 1 ≤ minLimit ≤ initialLimit ≤ maxLimit`,
       );
     }
     this.#settings = settings;
@@ -132,12 +136,12 @@ export class GradientLimit implements ConcurrencyLimit {
     return Math.floor(this.#state.limit);
   }
 
-  /** What requests take in the long run, in milliseconds; 0 before the first window. */
+  /** Long-run average of latency; 0 before the first window. */
   get longRunMs(): number {
     return this.#state.longMs;
   }
 
-  /** `ok: false`: it failed. That it failed soon says nothing, that it took longer than others before says they wait. */
+  /** Adds a request's latency. A failed request (`ok: false`) counts only if it took longer than the long-run average. */
   sample({ latencyMs, inFlight, ok, nowMs }: Parameters<ConcurrencyLimit['sample']>[0]): void {
     if (!(latencyMs >= 0) || (!ok && latencyMs <= this.#state.longMs)) return;
     this.#window ??= { beganMs: nowMs, samples: 0, sumMs: 0, maxInFlight: 0 };
@@ -149,6 +153,6 @@ export class GradientLimit implements ConcurrencyLimit {
     if (window.samples < windowSamples || nowMs - window.beganMs < windowMs) return;
     this.#window = undefined;
     const mean = { latencyMs: window.sumMs / window.samples, inFlight: window.maxInFlight };
-    this.#state = gradientStep(this.#state, mean, this.#settings);
+    this.#state = advanceGradient(this.#state, mean, this.#settings);
   }
 }

@@ -1,23 +1,23 @@
-/** What a run of each model takes on this machine, as the last ones have shown. */
+/** Estimates the duration of a model's runs on this machine from its most recent runs. */
 import { Lru } from '../async/lru.ts';
 
 export interface MeasuredRunsOptions {
-  /** Of a model that has not run yet. */
+  /** Estimate for a model that has not run yet. */
   readonly unknownMs: number;
   /** Models that are remembered. Default 1024. */
   readonly maxModels?: number;
 }
 
-/** The least of them is believed: what a busy process, or a busy machine, adds to a run says nothing of the model. */
+/** The estimate is the shortest of these runs: the rest is time that a busy process or machine adds. */
 const rememberedRuns = 128;
-/** Fewer are not believed where they say more than what is expected without them: a model's first runs also plan its memory. */
-const firstRuns = 32;
+/** With fewer runs the estimate is at most `unknownMs`: a model's first runs also plan its memory. */
+const warmUpRuns = 32;
 
 interface LastRuns {
   readonly ms: number[];
   next: number;
-  /** Undefined after a run, until it is asked for. */
-  believed: number | undefined;
+  /** Undefined after a run until the next call of `expectedMs`. */
+  estimateMs: number | undefined;
 }
 
 export class MeasuredRuns {
@@ -29,30 +29,30 @@ export class MeasuredRuns {
     this.#models = new Lru({ maxBytes: maxModels });
   }
 
-  /** What one request to the model is expected to take. */
+  /** Returns the expected duration of one request's run. */
   expectedMs(model: string): number {
     const runs = this.#models.get(model);
     if (runs === undefined) return this.#unknownMs;
-    runs.believed ??= this.#believed(runs.ms);
-    return runs.believed;
+    runs.estimateMs ??= this.#estimate(runs.ms);
+    return runs.estimateMs;
   }
 
-  /** A run that took `runMs` for `requests` that shared it. */
+  /** Records a run of `runMs` that `requests` requests shared. */
   observe(model: string, runMs: number, requests = 1): void {
     const ms = runMs / requests;
     if (!(ms >= 0 && ms < Number.POSITIVE_INFINITY)) return;
     const runs = this.#models.get(model);
     if (runs === undefined) {
-      this.#models.set(model, { ms: [ms], next: 1, believed: undefined }, 1);
+      this.#models.set(model, { ms: [ms], next: 1, estimateMs: undefined }, 1);
       return;
     }
     runs.ms[runs.next % rememberedRuns] = ms;
     runs.next += 1;
-    runs.believed = undefined;
+    runs.estimateMs = undefined;
   }
 
-  #believed(runs: readonly number[]): number {
+  #estimate(runs: readonly number[]): number {
     const least = Math.min(...runs);
-    return runs.length < firstRuns ? Math.min(this.#unknownMs, least) : least;
+    return runs.length < warmUpRuns ? Math.min(this.#unknownMs, least) : least;
   }
 }

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  advanceGradient,
   GradientLimit,
   type GradientState,
   gradientDefaults,
-  gradientStep,
 } from '../../src/scheduler/gradient-limit.ts';
 
 const fresh: GradientState = { limit: 20, longMs: 0, count: 0, lastMs: 0, variance: 0 };
@@ -14,7 +14,7 @@ function driven(state: GradientState, windows: number, latencyMs: (limit: number
   let next = state;
   for (let window = 0; window < windows; window++) {
     const inFlight = Math.floor(next.limit);
-    next = gradientStep(next, { latencyMs: latencyMs(inFlight), inFlight }, gradientDefaults);
+    next = advanceGradient(next, { latencyMs: latencyMs(inFlight), inFlight }, gradientDefaults);
   }
   return next;
 }
@@ -27,13 +27,13 @@ const sample = fc.record({
   inFlight: fc.integer({ min: 0, max: 1000 }),
 });
 
-describe('gradientStep()', () => {
+describe('advanceGradient()', () => {
   it('keeps the limit within its bounds, and its figures finite, for any samples', () => {
     fc.assert(
       fc.property(fc.array(sample, { maxLength: 200 }), (samples) => {
         let state = fresh;
         for (const each of samples) {
-          state = gradientStep(state, each, gradientDefaults);
+          state = advanceGradient(state, each, gradientDefaults);
           expect(state.limit).toBeGreaterThanOrEqual(gradientDefaults.minLimit);
           expect(state.limit).toBeLessThanOrEqual(gradientDefaults.maxLimit);
           expect(state.longMs).toBeGreaterThanOrEqual(0);
@@ -48,7 +48,7 @@ describe('gradientStep()', () => {
       fc.property(fc.array(sample, { maxLength: 50 }), (samples) => {
         let state = fresh;
         for (const { latencyMs } of samples) {
-          state = gradientStep(state, { latencyMs, inFlight: 9 }, gradientDefaults);
+          state = advanceGradient(state, { latencyMs, inFlight: 9 }, gradientDefaults);
         }
         expect(state.limit).toBe(20);
       }),
@@ -161,14 +161,14 @@ describe('GradientLimit', () => {
   );
 });
 
-describe('gradientStep() under noise', () => {
+describe('advanceGradient() under noise', () => {
   /** The least limit over 2000 windows whose latency is now and then `factor` times as long, in no order. */
   function leastUnder(noise: readonly number[], factor: number): number {
     let state: GradientState = { ...fresh, limit: 100, longMs: 10, count: 600, lastMs: 10 };
     let least = state.limit;
     for (let window = 0; window < 2000; window++) {
       const latencyMs = 10 * (1 + (factor - 1) * (noise[window % noise.length] ?? 0));
-      state = gradientStep(state, { latencyMs, inFlight: Math.floor(state.limit) }, gradientDefaults);
+      state = advanceGradient(state, { latencyMs, inFlight: Math.floor(state.limit) }, gradientDefaults);
       if (window > 100) least = Math.min(least, state.limit);
     }
     return least;
@@ -191,7 +191,7 @@ describe('gradientStep() under noise', () => {
     let state: GradientState = { ...fresh, limit: 100, longMs: 10, count: 600, lastMs: 10 };
     const run = (latencyMs: (window: number) => number, windows: number) => {
       for (let window = 0; window < windows; window++) {
-        state = gradientStep(state, { latencyMs: latencyMs(window), inFlight: 200 }, gradientDefaults);
+        state = advanceGradient(state, { latencyMs: latencyMs(window), inFlight: 200 }, gradientDefaults);
       }
       return state.limit;
     };

@@ -2,7 +2,7 @@
 import { EdgewiseError } from '../../errors.ts';
 import { noParameters } from '../../protocol/oip/parameters.ts';
 import { headerLengthName } from '../../protocol/oip/types.ts';
-import { schedulePolicy } from '../../scheduler/schedule-policy.ts';
+import { readSchedulePolicy } from '../../scheduler/schedule-policy.ts';
 import { continueTrace } from '../../telemetry/trace.ts';
 import { startUpload } from '../body/upload.ts';
 import type { AppContext } from '../context.ts';
@@ -20,7 +20,7 @@ export async function forward(request: UnreadRequest): Promise<InferenceAnswer> 
     throw new EdgewiseError('origin_unavailable', 'this deployment has no origin server');
   }
   const beganMs = clock.now();
-  const { totalMs } = schedulePolicy(noParameters, c.req.header('edgewise-timeout-ms'));
+  const { totalMs } = readSchedulePolicy(noParameters, c.req.header('edgewise-timeout-ms'));
   const headers = contentHeaders(c);
   const held = unreadBody === null || unreadBody instanceof Uint8Array;
   const upload = held

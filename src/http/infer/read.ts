@@ -3,7 +3,7 @@ import { checkRequestedOutputs } from '../../protocol/oip/check-outputs.ts';
 import { parseInferRequest } from '../../protocol/oip/infer-request.ts';
 import { headerLengthName, type InferRequest } from '../../protocol/oip/types.ts';
 import type { Manifest } from '../../repository/schema.ts';
-import { schedulePolicy } from '../../scheduler/schedule-policy.ts';
+import { readSchedulePolicy } from '../../scheduler/schedule-policy.ts';
 import { estimateBytes } from '../../tensor/bytes.ts';
 import { checkFeeds } from '../../tensor/check.ts';
 import { keepOfBody, readBodyOrRest } from '../body/request-body.ts';
@@ -41,7 +41,7 @@ export async function read(request: AdmittedRequest): Promise<ReadRequest | Unre
     wishes,
     input,
     original: headerLength === undefined ? undefined : { body, headerLength },
-    schedule: schedulePolicy(input.parameters, c.req.header('edgewise-timeout-ms')),
+    schedule: readSchedulePolicy(input.parameters, c.req.header('edgewise-timeout-ms')),
     jurisdiction: wishes.jurisdiction,
     edgeCostMs: runCosts.expectedMs(model, elementsOf(input.inputs)),
     requestId: c.get('requestId'),
