@@ -71,7 +71,7 @@ export function deadlineError(tried: readonly Endpoint[], failed: readonly Faile
 }
 
 /** Returns `deadline_exceeded`, for the log: the caller is gone. */
-export function callerLeftError(reason: unknown): EdgewiseError {
+export function dispatchAbortedError(reason: unknown): EdgewiseError {
   return new EdgewiseError('deadline_exceeded', 'the caller left before the origin answered', {
     cause: reason,
   });

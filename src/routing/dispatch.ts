@@ -4,8 +4,8 @@
  */
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import {
-  callerLeftError,
   deadlineError,
+  dispatchAbortedError,
   type FailedAttempt,
   noAnswerError,
   shortReason,
@@ -109,19 +109,8 @@ class Dispatch<T> {
 
   /** Begins an attempt. @returns whether there was an endpoint for it. */
   #send(purpose: PickTerms['purpose']): boolean {
-    const { model, version, protocol, jurisdiction, replayable, attempt } = this.#request;
     const metBusy = this.#failed.some(({ error }) => error.outcome === 'busy');
-    const tried = this.#tried;
-    const lease = this.#pool.begin({
-      model,
-      version,
-      protocol,
-      jurisdiction,
-      replayable,
-      metBusy,
-      purpose,
-      tried,
-    });
+    const lease = this.#pool.begin(this.#request, { purpose, metBusy, tried: this.#tried });
     if (lease === undefined) return false;
     const { endpoint } = lease;
     const { clock } = this.#pool;
@@ -140,7 +129,7 @@ class Dispatch<T> {
     this.#tried.push(endpoint);
     this.#flights.push(flight);
     if (purpose !== 'hedge') this.#armHedge(this.#pool.hedgeDelayMs(this.#request));
-    startAttempt(attempt, endpoint, { signal: controller.signal, remainingMs }).then(
+    startAttempt(this.#request.attempt, endpoint, { signal: controller.signal, remainingMs }).then(
       (answer) => this.#onAnswer(flight, answer),
       (error: unknown) => this.#onError(flight, error),
     );
@@ -235,7 +224,7 @@ class Dispatch<T> {
 
   readonly #cancel = (): void => {
     this.#close('the caller left', 'abandoned');
-    this.#result.reject(callerLeftError(this.#request.signal?.reason));
+    this.#result.reject(dispatchAbortedError(this.#request.signal?.reason));
   };
 
   #expire(): void {

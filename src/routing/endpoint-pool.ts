@@ -48,9 +48,13 @@ export interface EndpointPoolOptions {
   readonly probe?: ((endpoint: Endpoint) => void) | undefined;
 }
 
-export interface AttemptRequest extends EndpointCriteria, Pick<PickTerms, 'purpose' | 'metBusy'> {
-  readonly tried: readonly Endpoint[];
+export interface AttemptRequest extends EndpointCriteria {
   readonly replayable: boolean;
+}
+
+export interface AttemptTerms extends Pick<PickTerms, 'purpose' | 'metBusy'> {
+  /** Endpoints that the request was sent to before. */
+  readonly tried: readonly Endpoint[];
 }
 
 /** Most model versions that the pool keeps figures for; the least recently requested one is forgotten first. */
@@ -154,20 +158,20 @@ export class EndpointPool {
   }
 
   /** Chooses an endpoint and begins an attempt there; the caller ends it with `end`. @returns undefined if no endpoint can take it. */
-  begin({ tried, replayable, purpose, metBusy, ...criteria }: AttemptRequest): AttemptLease | undefined {
+  begin(request: AttemptRequest, { tried, purpose, metBusy }: AttemptTerms): AttemptLease | undefined {
     const nowMs = this.clock.now();
     const candidates: PooledEndpoint[] = [];
     for (const one of this.#endpoints) {
       const { endpoint } = one;
-      if (tried.includes(endpoint) || !isConfiguredFor(endpoint.config, criteria)) continue;
+      if (tried.includes(endpoint) || !isConfiguredFor(endpoint.config, request)) continue;
       one.endExpired(nowMs);
       candidates.push(one);
     }
-    const mayProbe = () => replayable && this.retries.hasRoom;
-    const key = versionKey(criteria);
+    const mayProbe = () => request.replayable && this.retries.hasRoom;
+    const key = versionKey(request);
     const random = this.#random;
     const picked = pick(candidates, { model: key, nowMs, random, purpose, metBusy, mayProbe });
-    return picked?.begin(criteria.model, key, nowMs);
+    return picked?.begin(request.model, key, nowMs);
   }
 
   /** Ends an attempt. Idempotent. */

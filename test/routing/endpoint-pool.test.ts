@@ -1,26 +1,24 @@
 import { describe, expect, it } from 'vitest';
-import type { AttemptRequest, EndpointPool } from '../../src/routing/endpoint-pool.ts';
+import type { AttemptRequest, AttemptTerms, EndpointPool } from '../../src/routing/endpoint-pool.ts';
 import type { AttemptLease } from '../../src/routing/pooled-endpoint.ts';
 import type { LeaseEnd } from '../../src/routing/types.ts';
 import { testPool } from './pool-support.ts';
 
-function begin(pool: EndpointPool, request: Partial<AttemptRequest> = {}): AttemptLease | undefined {
-  return pool.begin({
-    model: 'm',
-    protocol: 'oip',
-    tried: [],
-    replayable: true,
-    purpose: 'first',
-    metBusy: false,
-    ...request,
-  });
+type Attempt = AttemptRequest & AttemptTerms;
+
+function begin(pool: EndpointPool, attempt: Partial<Attempt> = {}): AttemptLease | undefined {
+  const { tried = [], purpose = 'first', metBusy = false, ...request } = attempt;
+  return pool.begin(
+    { model: 'm', protocol: 'oip', replayable: true, ...request },
+    { tried, purpose, metBusy },
+  );
 }
 
 /** Begins an attempt and ends it at once; gives back the name of its endpoint. */
 function pass(
   pool: EndpointPool,
   end: LeaseEnd = { outcome: 'success' },
-  request: Partial<AttemptRequest> = {},
+  request: Partial<Attempt> = {},
 ): string | undefined {
   const lease = begin(pool, request);
   if (lease !== undefined) pool.end(lease, end);

@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import type { VersionCriteria } from '../../src/routing/endpoint-criteria.ts';
 import {
   type AttemptRequest,
+  type AttemptTerms,
   EndpointPool,
   type EndpointPoolOptions,
 } from '../../src/routing/endpoint-pool.ts';
@@ -81,28 +82,29 @@ export class TracedPool extends EndpointPool {
     return this.#retries.length;
   }
 
-  override countRequest(wanted: VersionCriteria): void {
-    this.#arrivals.push({ atMs: this.clock.now(), model: wanted.model });
-    super.countRequest(wanted);
+  override countRequest(criteria: VersionCriteria): void {
+    this.#arrivals.push({ atMs: this.clock.now(), model: criteria.model });
+    super.countRequest(criteria);
   }
 
-  override retriesAfter(outcome: AttemptOutcome, wanted: VersionCriteria) {
-    const budget = super.retriesAfter(outcome, wanted);
-    this.#payer = budget === this.retries ? undefined : wanted.model;
+  override retriesAfter(outcome: AttemptOutcome, criteria: VersionCriteria) {
+    const budget = super.retriesAfter(outcome, criteria);
+    this.#payer = budget === this.retries ? undefined : criteria.model;
     return budget;
   }
 
-  override begin(request: AttemptRequest): AttemptLease | undefined {
+  override begin(request: AttemptRequest, terms: AttemptTerms): AttemptLease | undefined {
     const before = this.snapshot();
-    const lease = super.begin(request);
+    const lease = super.begin(request, terms);
     if (lease === undefined) return undefined;
-    expect(request.tried).not.toContain(lease.endpoint);
+    expect(terms.tried).not.toContain(lease.endpoint);
     const { name, protocol, jurisdiction } = lease.endpoint.config;
     expect(protocol).toBe(request.protocol);
     if (request.jurisdiction !== undefined) expect(jurisdiction).toBe(request.jurisdiction);
     const taken = before.find((one) => one.name === name) ?? expect.unreachable();
-    if (stateFor(taken, request.model) !== 'healthy') this.#checkOut(taken, lease, request, before);
-    this.#checkBudgets(request.purpose);
+    if (stateFor(taken, request.model) !== 'healthy')
+      this.#checkOut(taken, lease, { ...request, ...terms }, before);
+    this.#checkBudgets(terms.purpose);
     this.#inFlight.add(lease);
     return lease;
   }
@@ -121,7 +123,7 @@ export class TracedPool extends EndpointPool {
   #checkOut(
     taken: EndpointSnapshot,
     lease: AttemptLease,
-    request: AttemptRequest,
+    request: AttemptRequest & AttemptTerms,
     before: readonly EndpointSnapshot[],
   ): void {
     const { model } = request;
@@ -147,7 +149,7 @@ export class TracedPool extends EndpointPool {
     expect(request.purpose).not.toBe('hedge');
   }
 
-  #checkBudgets(purpose: AttemptRequest['purpose']): void {
+  #checkBudgets(purpose: AttemptTerms['purpose']): void {
     const nowMs = this.clock.now();
     const inWindow = (times: readonly number[]) => times.filter((atMs) => atMs > nowMs - windowMs).length;
     const arrivals = this.#arrivals.filter(({ atMs }) => atMs > nowMs - windowMs);

@@ -7,6 +7,7 @@
  */
 import { invalid, quote } from './fail.ts';
 import { isObject } from './json-object.ts';
+import { afterString, quoteMark } from './json-string.ts';
 
 export interface BareText {
   /** The text without bare words; it may still be invalid JSON for other reasons. */
@@ -52,8 +53,6 @@ export function markBareNumbers(text: string): BareText | undefined {
   return { text: parts.join(''), marks };
 }
 
-const quoteMark = 0x22;
-const backslash = 0x5c;
 const minus = 0x2d;
 const upperN = 0x4e;
 const upperI = 0x49;
@@ -67,13 +66,6 @@ function markOf(word: string): string {
   const [nan, positive, negative] = markCharacters;
   if (word.endsWith('NaN')) return nan;
   return word.startsWith('-') ? negative : positive;
-}
-
-function afterString(text: string, start: number): number {
-  let at = start + 1;
-  while (at < text.length && text.charCodeAt(at) !== quoteMark)
-    at += text.charCodeAt(at) === backslash ? 2 : 1;
-  return at + 1;
 }
 
 /** The members of a message that hold tensors. */

@@ -3,9 +3,8 @@
  * with every long integer in quotes, which keeps all digits. (Two to seven times as fast as a reviver that reads
  * `context.source`, because a reviver is called for every value of the text.)
  */
+import { afterString, quoteMark } from './json-string.ts';
 
-const quoteMark = 0x22;
-const backslash = 0x5c;
 const minus = 0x2d;
 /** 2^53 has 16 digits. */
 const minDigits = 16;
@@ -36,14 +35,6 @@ function quoteLongIntegers(text: string): string {
   }
   parts.push(text.slice(copied));
   return parts.join('');
-}
-
-function afterString(text: string, start: number): number {
-  let at = start + 1;
-  for (let code = text.charCodeAt(at); code !== quoteMark; code = text.charCodeAt(at)) {
-    at += code === backslash ? 2 : 1;
-  }
-  return at + 1;
 }
 
 function afterNumber(text: string, start: number): number {
