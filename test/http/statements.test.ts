@@ -65,7 +65,9 @@ describe('quotas and statements', () => {
     expect(answered[0]?.headers.get('ratelimit-policy')).toMatch(/"quota";q=100;w=[0-9]+/);
 
     // Records go to the log in batches, behind the answers.
-    await expect.poll(() => log.flush().then(() => log.file('tile/entries/000.p/200'))).toBeDefined();
+    await expect
+      .poll(() => log.flush().then(() => log.file('tile/entries/000.p/200')), { timeout: 20_000 })
+      .toBeDefined();
     const { status, body, headers } = await ask('GET', `/v1/grants/g1/statements/${thisMonth}`, keys['acme']);
     expect(status).toBe(200);
     expect(headers.get('cache-control')).toBe('private, no-store');
