@@ -38,10 +38,15 @@ export function checkModelName(value: string): string {
   if (!isModelName(value)) {
     throw new EdgewiseError(
       'invalid_request',
-      `model name ${JSON.stringify(value.slice(0, 160))} is not usable; expected "model" or "org/model" of letters, digits, ".", "-" and "_"`,
+      `model name ${quoteName(value, 160)} is not usable; expected "model" or "org/model" of letters, digits, ".", "-" and "_"`,
     );
   }
   return value;
+}
+
+/** Returns a name from outside in quotes, for messages: control characters escaped, and at most `maxLength` characters. */
+export function quoteName(name: string, maxLength = 100): string {
+  return JSON.stringify(name.slice(0, maxLength));
 }
 
 /** Sorts version numbers, highest first. */

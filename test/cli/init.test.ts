@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { initConfig } from '../../src/cli/transfer/init-config.ts';
 import { closedText, licenceText } from '../../src/cli/transfer/licence-text.ts';
 import { modelConfigSchema } from '../../src/repository/config-schema.ts';
-import { operatorLabels } from '../../src/repository/onnx/class-labels.ts';
+import { readClassLabels } from '../../src/repository/onnx/class-labels.ts';
 import { decodeModel, encodeModel } from '../../src/repository/onnx/proto.ts';
 import { node, value } from '../support/onnx-models.ts';
 import { publisherKey } from '../support/publisher.ts';
@@ -130,7 +130,7 @@ describe('initConfig()', () => {
   });
 });
 
-describe('operatorLabels()', () => {
+describe('readClassLabels()', () => {
   it.each([
     ['["a", "b"]', ['a', 'b']],
     ["['a', 'b']", ['a', 'b']],
@@ -139,7 +139,7 @@ describe('operatorLabels()', () => {
     ['not names', undefined],
     ['[1, 2]', undefined],
   ])('reads %s', (text, expected) => {
-    expect(operatorLabels(classifier([{ key: 'classes', value: text }]))).toEqual(expected);
+    expect(readClassLabels(classifier([{ key: 'classes', value: text }]))).toEqual(expected);
   });
 });
 

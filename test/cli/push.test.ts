@@ -270,7 +270,7 @@ describe('pushModel()', () => {
     const elsewhere = join(folder, 'elsewhere.bin');
     writeFileSync(elsewhere, bytes ?? '');
     symlinkSync(elsewhere, join(folder, '1', 'weights.bin'));
-    await expect(pushModel(folder, options())).rejects.toThrow(/"weights.bin", which is not there/);
+    await expect(pushModel(folder, options())).rejects.toThrow(/"weights.bin", which does not exist/);
     rmSync(join(folder, '1', 'weights.bin'));
     writeFileSync(join(folder, '1', 'weights.bin'), bytes ?? '');
     expect(await pushModel(folder, options())).toMatchObject({ status: 'created', uploadedBlobs: 4 });

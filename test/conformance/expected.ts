@@ -18,7 +18,7 @@ export const causes: readonly Cause[] = [
   {
     title: 'Sequences and optionals',
     why: 'An input or output is a sequence or an optional: the Open Inference Protocol carries tensors only. Refused at push.',
-    fails: /^publish: unsupported_datatype: .* is no tensor/,
+    fails: /^publish: unsupported_datatype: .* is not a tensor/,
     cases: [
       'test_identity_opt',
       'test_identity_sequence',

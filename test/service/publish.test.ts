@@ -226,7 +226,7 @@ describe('edgewise says what is wrong', () => {
       'invalid_request',
       /uses the operator com\.example:Nonesuch, which this engine lacks/,
     ],
-    ['lacks its weights', graphWithoutWeights, [], 'invalid_request', /"weights\.bin", which is not there/],
+    ['lacks its weights', graphWithoutWeights, [], 'invalid_request', /"weights\.bin", which does not exist/],
     [
       'is too large',
       () => chainModel(1),

@@ -1,5 +1,5 @@
 /** A first `config.json` for a model, read from its graph. Pure. */
-import { operatorLabels } from '../../repository/onnx/class-labels.ts';
+import { readClassLabels } from '../../repository/onnx/class-labels.ts';
 import type { ModelProto, ValueInfoProto } from '../../repository/onnx/proto-types.ts';
 import { inputValues } from '../../repository/onnx/value-types.ts';
 
@@ -43,7 +43,7 @@ export function initConfig(
     return sizes === undefined ? [] : [[value.name ?? '', sizes] as const];
   });
   const sampleValues = inputs.filter(({ name: input }) => /^(?:sr|sample_?rate)$/i.test(input ?? ''));
-  const labels = operatorLabels(model);
+  const labels = readClassLabels(model);
   const labelled = labels && outputs.find((value) => dims(value)?.at(-1) === labels.length);
   const isLabelled = labels !== undefined && labelled !== undefined;
   return {

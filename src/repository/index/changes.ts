@@ -1,4 +1,4 @@
-/** What can be done to a model's index, as pure functions from one index to the next. */
+/** Changes of a model's index, as pure functions from one index to the next. */
 import { EdgewiseError } from '../../errors.ts';
 import type { Digest } from '../../storage/types.ts';
 import type { VersionPolicy } from '../common-schema.ts';
@@ -16,7 +16,7 @@ import { findShadow, findSplit, noSuchVersion } from './served.ts';
 export interface NewVersion {
   readonly manifest: Manifest;
   readonly manifestDigest: Digest;
-  /** Of the bundle. */
+  /** Digest of the signature bundle. */
   readonly signature: Digest;
   readonly publishedAt: string;
 }
@@ -40,14 +40,14 @@ export function digestOfVersion(index: ModelIndex, version: string): Digest | un
   return entryOfVersion(index, version)?.manifestDigest;
 }
 
-/** Versions stay in ascending order. */
+/** Adds the version; versions stay in ascending order. */
 export function withVersion(index: ModelIndex, added: NewVersion): ModelIndex {
   const { manifest, ...rest } = added;
   const versions = [...index.versions, { version: manifest.version, ...rest }];
   return { ...index, versions: versions.sort((a, b) => Number(a.version) - Number(b.version)) };
 }
 
-/** As `withVersion`, in the place of the one that has its number: what points to that number points to it. */
+/** Puts `added` in the place of the version with the same number; aliases that point to the number stay. */
 export function withVersionReplaced(index: ModelIndex, added: NewVersion): ModelIndex {
   const { version } = added.manifest;
   return withVersion(
@@ -57,21 +57,21 @@ export function withVersionReplaced(index: ModelIndex, added: NewVersion): Model
 }
 
 /**
- * Takes the version out, with the aliases that point to it, the shadows that go to it and its arms of splits. Callers of
- * such an arm get what the alias points to, and nobody else moves; a split left with one arm ends.
+ * Removes the version, the aliases and shadows that point to it, and its arms of splits. Callers on such an arm move to the
+ * version that the alias points to, and no other caller moves; a split left with one arm ends.
  */
 export function withoutVersion(index: ModelIndex, version: string): ModelIndex {
   const pointing = Object.keys(index.aliases).filter((alias) => index.aliases[alias] === version);
   const { splits, shadows, ...rest } = pointing.reduce(withoutAlias, index);
   return withTraffic(
     { ...rest, versions: rest.versions.filter((entry) => entry.version !== version) },
-    mapped(splits, (split, alias) => splitWithout(split, version, rest.aliases[alias])),
-    mapped(shadows, (shadow) => (shadow.version === version ? undefined : shadow)),
+    mapRecord(splits, (split, alias) => splitWithout(split, version, rest.aliases[alias])),
+    mapRecord(shadows, (shadow) => (shadow.version === version ? undefined : shadow)),
   );
 }
 
 /**
- * A new target ends what was under way for the old one: the split, and the shadow to the version that the alias has now.
+ * Points the alias to the version. A new target ends the alias's split, and its shadow if the shadow copies to the target.
  *
  * @throws EdgewiseError `version_not_found`
  */
@@ -87,7 +87,7 @@ export function withoutAlias(index: ModelIndex, alias: string): ModelIndex {
   return { ...rest, aliases: without(aliases, alias) };
 }
 
-/** @throws EdgewiseError `version_not_found` when the alias or a version is not there. */
+/** @throws EdgewiseError `version_not_found` if the alias or a version does not exist. */
 export function withSplit(index: ModelIndex, alias: string, split: Split): ModelIndex {
   checkAlias(index, alias);
   for (const { version } of split.arms) checkPublished(index, version);
@@ -98,7 +98,7 @@ export function withoutSplit(index: ModelIndex, alias: string): ModelIndex {
   return withTraffic(index, without(index.splits, alias), index.shadows);
 }
 
-/** @throws EdgewiseError `version_not_found` when the alias or the version is not there. */
+/** @throws EdgewiseError `version_not_found` if the alias or the version does not exist. */
 export function withShadow(index: ModelIndex, alias: string, shadow: Shadow): ModelIndex {
   checkAlias(index, alias);
   checkPublished(index, shadow.version);
@@ -110,8 +110,8 @@ export function withoutShadow(index: ModelIndex, alias: string): ModelIndex {
 }
 
 /**
- * Takes back a version that was made visible just now, and gives its aliases back to what they were in the index
- * `before`, as far as that is still there.
+ * Removes a version that was just published, and restores its aliases, with their splits and shadows, from the index
+ * `before`, as far as their versions still exist.
  */
 export function withdrawVersion(
   index: ModelIndex,
@@ -132,7 +132,7 @@ export function withdrawVersion(
   return next;
 }
 
-/** @throws EdgewiseError `version_not_found` when the policy names a version that is not published. */
+/** @throws EdgewiseError `version_not_found` if the policy names a version that is not published. */
 export function withVersionPolicy(index: ModelIndex, versionPolicy: VersionPolicy): ModelIndex {
   if ('specific' in versionPolicy) {
     const absent = versionPolicy.specific.versions.find(
@@ -151,7 +151,7 @@ function checkAlias(index: ModelIndex, alias: string): void {
   if (!Object.hasOwn(index.aliases, alias)) throw noSuchVersion(index, alias);
 }
 
-/** Where there is nothing to say the key is absent, so that an index without splits is stored as it ever was. */
+/** Leaves out empty keys, so that an index without splits and shadows is stored as it was before there were any. */
 function withTraffic(
   index: ModelIndex,
   splits: ModelIndex['splits'] = {},
@@ -174,11 +174,11 @@ function splitWithout({ arms }: Split, version: string, fallback: string | undef
 }
 
 function without<V>(record: Readonly<Record<string, V>> | undefined, key: string): Record<string, V> {
-  return mapped(record, (value, name) => (name === key ? undefined : value));
+  return mapRecord(record, (value, name) => (name === key ? undefined : value));
 }
 
-/** What is mapped to undefined goes. */
-function mapped<V>(
+/** Maps the values; a value that is mapped to undefined is left out. */
+function mapRecord<V>(
   record: Readonly<Record<string, V>> | undefined,
   change: (value: V, key: string) => V | undefined,
 ): Record<string, V> {
@@ -194,6 +194,6 @@ function mapped<V>(
 export function versionConflict(manifest: Manifest): EdgewiseError {
   return new EdgewiseError(
     'conflict',
-    `version ${manifest.version} of model ${manifest.name} is published with other content, wanted a new version number`,
+    `version ${manifest.version} of model ${manifest.name} is published with other content; expected a new version number`,
   );
 }

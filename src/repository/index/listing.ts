@@ -1,7 +1,7 @@
 /**
- * All models at once, without a read of the store for each: one listing of the store says which indexes there are and which
- * have changed (by their etags), and one document, `listings/models.json`, holds what they last said. The document only
- * saves reads: the indexes decide, so it may be missing, old, or lose a race.
+ * Lists all models without a read of the store for each: one listing of the store tells which indexes exist and which have
+ * changed (by their etags), and one document, `listings/models.json`, holds the indexes as they were last read. The document
+ * only saves reads and decides nothing, so it may be missing, outdated, or lose a race.
  */
 import { z } from 'zod';
 import type { Clock } from '../../async/clock.ts';
@@ -19,12 +19,12 @@ const listingSchema = z.strictObject({
   models: z.record(z.string(), z.strictObject({ etag: z.string(), index: modelIndexSchema })),
 });
 
-/** Text of the document: some ten thousand models of one version. Those beyond it are read when they are asked for. */
+/** Length of the document: some ten thousand models of one version each. Further models are read when they are listed. */
 const maxTextLength = 4 * 1024 * 1024;
-/** Indexes that one request reads at most: Cloudflare lets it ask its stores a thousand times. */
+/** Most indexes that one request reads: Cloudflare lets a request call its stores a thousand times. */
 const maxReads = 400;
 const readsAtATime = 6;
-/** What a page holds at most, and what it holds when nothing is said. */
+/** Most models on a page, and the default. */
 export const maxPageModels = 1000;
 
 export interface ModelListingOptions {
@@ -38,35 +38,36 @@ export interface ModelListingOptions {
 export interface PageOptions {
   /** Only these models. Default: all. */
   readonly selects?: (name: string) => boolean;
-  /** Names above this one alone: the `next` of the page before. */
+  /** Only names above this one: the `next` of the page before. */
   readonly after?: string | undefined;
-  /** Default, and most: 1000. */
+  /** Default and maximum: 1000. */
   readonly limit?: number | undefined;
 }
 
 export interface ModelPage {
   readonly indexes: readonly ModelIndex[];
-  /** Where the next page begins; undefined: this is the last one. */
+  /** The `after` of the next page; undefined on the last page. */
   readonly next: string | undefined;
 }
 
-interface Known {
+interface KnownIndex {
   readonly etag: string;
   readonly index: ModelIndex;
   readonly textLength: number;
 }
 
-interface Stored {
+/** A listing of the store. */
+interface StoreListing {
   readonly names: readonly string[];
-  /** By name; undefined where the store cannot tell without reading. */
+  /** Name → etag of the index; undefined if the store cannot tell without reading. */
   readonly etags: Map<string, string> | undefined;
   readonly readAt: number;
 }
 
 export class ModelListing {
   readonly #options: ModelListingOptions;
-  #known = new Map<string, Known>();
-  #stored: Stored | undefined;
+  #known = new Map<string, KnownIndex>();
+  #listing: StoreListing | undefined;
   #document: Pick<StateEntry, 'etag'> | undefined;
   /** Counts invalidations: a listing that began before one is not kept. */
   #epoch = 0;
@@ -75,64 +76,64 @@ export class ModelListing {
     this.#options = options;
   }
 
-  /** Names of all models, ascending. @throws what the store throws. */
+  /** Returns the names of all models, ascending. @throws what the store throws. */
   async names(): Promise<readonly string[]> {
     return (await this.#list()).names;
   }
 
   /**
-   * @throws EdgewiseError `model_not_ready` when more indexes have to be read than one request may: what was read is kept,
-   * so the next attempt goes on from there; what the store throws.
+   * @throws EdgewiseError `model_not_ready` if more indexes have to be read than one request may read. Those read so far are
+   * kept, so the next attempt continues from there; what the store throws.
    */
   async page({ selects = () => true, after, limit = maxPageModels }: PageOptions = {}): Promise<ModelPage> {
-    const stored = await this.#list();
-    const rest = stored.names.filter((name) => (after === undefined || name > after) && selects(name));
+    const listing = await this.#list();
+    const rest = listing.names.filter((name) => (after === undefined || name > after) && selects(name));
     const names = rest.slice(0, Math.min(limit, maxPageModels));
-    await this.#learn(names, stored);
+    await this.#update(names, listing);
     return {
       indexes: names.flatMap((name) => this.#known.get(name)?.index ?? []),
       next: rest.length > names.length ? names.at(-1) : undefined,
     };
   }
 
-  /** Lists the store anew with the next call. */
+  /** Makes the next call list the store again. */
   invalidate(): void {
     this.#epoch += 1;
-    this.#stored = undefined;
+    this.#listing = undefined;
   }
 
-  async #list(): Promise<Stored> {
+  async #list(): Promise<StoreListing> {
     const { clock, maxAgeMs, state } = this.#options;
     const readAt = clock.now();
-    if (this.#stored !== undefined && readAt - this.#stored.readAt < maxAgeMs) return this.#stored;
+    if (this.#listing !== undefined && readAt - this.#listing.readAt < maxAgeMs) return this.#listing;
     const epoch = this.#epoch;
     const listed = await state.listEtags?.(indexPrefix);
     const keys = listed?.map(({ key }) => key) ?? (await state.list(indexPrefix));
     const names = keys.map(nameOfIndexKey).filter((name) => name !== undefined && isModelName(name));
     const etags = listed && new Map(listed.map(({ key, etag }) => [nameOfIndexKey(key) ?? '', etag]));
-    const stored = { names: names.filter((name) => name !== undefined).sort(), etags, readAt };
-    if (epoch === this.#epoch) this.#stored = stored;
-    return stored;
+    const listing = { names: names.filter((name) => name !== undefined).sort(), etags, readAt };
+    if (epoch === this.#epoch) this.#listing = listing;
+    return listing;
   }
 
-  /** Brings what is known of these models up to the store's listing. */
-  async #learn(names: readonly string[], { names: all, etags }: Stored): Promise<void> {
+  /** Brings the known indexes of these models up to the store's listing. */
+  async #update(names: readonly string[], { names: all, etags }: StoreListing): Promise<void> {
     const isCurrent = (name: string) =>
       etags !== undefined && this.#known.get(name)?.etag === etags.get(name) && etags.has(name);
-    let wanting = names.filter((name) => !isCurrent(name));
-    if (wanting.length === 0) return;
+    let outdated = names.filter((name) => !isCurrent(name));
+    if (outdated.length === 0) return;
     if (etags !== undefined) {
       await this.#readDocument();
-      wanting = names.filter((name) => !isCurrent(name));
+      outdated = names.filter((name) => !isCurrent(name));
     }
-    if (wanting.length > 0) await this.#readIndexes(wanting.slice(0, maxReads), etags);
-    const there = new Set(all);
-    for (const name of this.#known.keys()) if (!there.has(name)) this.#known.delete(name);
-    if (etags !== undefined && wanting.length > 0) this.#options.defer(this.#writeDocument());
-    if (wanting.length > maxReads) {
+    if (outdated.length > 0) await this.#readIndexes(outdated.slice(0, maxReads), etags);
+    const listed = new Set(all);
+    for (const name of this.#known.keys()) if (!listed.has(name)) this.#known.delete(name);
+    if (etags !== undefined && outdated.length > 0) this.#options.defer(this.#writeDocument());
+    if (outdated.length > maxReads) {
       throw new EdgewiseError(
         'model_not_ready',
-        `the listing of ${all.length} models is being made, ${wanting.length - maxReads} are still to be read: ask again`,
+        `the listing of ${all.length} models is still being built, and ${outdated.length - maxReads} of them are not read yet: ask again`,
         { retryAfterSeconds: 1 },
       );
     }
@@ -144,10 +145,10 @@ export class ModelListing {
     const read = async () => {
       for (const name of waiting) {
         const entry = await state.get(indexKey(name));
-        // Removed since the store was listed.
+        // The model was removed since the store was listed.
         if (entry === undefined) this.#known.delete(name);
         else this.#keep(name, entry);
-        // Newer than the listing, maybe: it holds as long.
+        // The etag may be newer than the listing, and is used as long as the listing.
         if (entry !== undefined) etags?.set(name, entry.etag);
       }
     };
@@ -165,7 +166,7 @@ export class ModelListing {
         ? await state.get(listingKey)
         : await state.getIfChanged(listingKey, this.#document.etag);
     if (entry === undefined || entry === 'unchanged') return;
-    const document = documentOf(entry.value);
+    const document = parseDocument(entry.value);
     this.#document = { etag: entry.etag };
     for (const [name, { etag, index }] of Object.entries(document)) {
       if (this.#known.has(name)) continue;
@@ -173,7 +174,7 @@ export class ModelListing {
     }
   }
 
-  /** Never rejects: without the document only more is read. */
+  /** Never rejects: without the document only more indexes have to be read. */
   async #writeDocument(): Promise<void> {
     const { state } = this.#options;
     let length = 0;
@@ -188,7 +189,7 @@ export class ModelListing {
         this.#document === undefined ? ({ ifAbsent: true } as const) : { ifMatch: this.#document.etag };
       const value = JSON.stringify({ schema: listingSchemaId, models });
       const etag = await state.put(listingKey, value, condition);
-      // Another isolate was first: its document is read with the next change.
+      // If another isolate was first, its document is read at the next change.
       this.#document = etag === undefined ? undefined : { etag };
     } catch {
       this.#document = undefined;
@@ -196,8 +197,8 @@ export class ModelListing {
   }
 }
 
-/** What cannot be read is as good as missing: it is made anew. */
-function documentOf(text: string): z.output<typeof listingSchema>['models'] {
+/** Returns no models for a document that cannot be read: it is written again. */
+function parseDocument(text: string): z.output<typeof listingSchema>['models'] {
   try {
     const parsed = listingSchema.safeParse(JSON.parse(text));
     return parsed.success ? parsed.data.models : {};

@@ -1,6 +1,6 @@
 /**
- * The writing side of the model repository. Everything is idempotent, and nothing is visible before it is whole: blobs
- * and manifest are stored first, under their digests, and one compare-and-swap of the index makes a version exist.
+ * The writing side of the model repository. Every operation is idempotent, and a version becomes visible only when it is
+ * complete: blobs and manifest are stored first, under their digests, and one compare-and-swap of the index publishes it.
  */
 import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
@@ -28,7 +28,7 @@ export const maxUploadBytes = 16 * 1024 * 1024;
 export interface PublisherOptions {
   readonly state: StateStore;
   readonly blobs: VerifiedBlobStore;
-  /** Whose signatures are taken. */
+  /** Publishers whose signatures are accepted. */
   readonly publishers: readonly TrustedPublisher[];
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly wallClock?: () => number;
@@ -42,17 +42,17 @@ export class Publisher {
     this.#stores = { state, blobs, wallClock, publishers: trustPublishers(options.publishers) };
   }
 
-  /** In the durable tier. */
+  /** Reports whether the durable tier has the blob. */
   hasBlob(digest: Digest): Promise<boolean> {
     return this.#stores.blobs.has(digest);
   }
 
-  /** @throws EdgewiseError `too_large`; `invalid_request` when the bytes do not have the digest. */
+  /** @throws EdgewiseError `too_large` above 16 MiB; `invalid_request` if the bytes do not have the digest. */
   async putBlob(digest: Digest, bytes: Bytes): Promise<void> {
     if (bytes.byteLength > maxUploadBytes) {
       throw new EdgewiseError(
         'too_large',
-        `blob of ${bytes.byteLength} bytes cannot be stored, wanted at most ${maxUploadBytes}`,
+        `blob of ${bytes.byteLength} bytes cannot be stored; expected at most ${maxUploadBytes}`,
       );
     }
     const actual = await digestOf(bytes);
@@ -66,14 +66,14 @@ export class Publisher {
   }
 
   /**
-   * Makes a version visible. Its blobs must be stored. A version that was made from the same inputs is the same one,
-   * though times measured in its profile differ: what stands remains, and the answer is `unchanged`; aliases and version
-   * policy are set all the same.
+   * Publishes a version whose blobs are stored. A version made from the same inputs counts as the same one, even if the
+   * times measured in its profile differ: the published one stays, and the result is `unchanged`. Aliases and version
+   * policy are set in every case.
    *
    * @param signature The bundle, as `signModel` makes it.
-   * @throws EdgewiseError `conflict` when the version is published with other content; `invalid_request` when a blob is
-   * missing or has another length, or the signature is not of this version; `forbidden` when nobody who is trusted made
-   * it; `overloaded` when a removal is under way: push again.
+   * @throws EdgewiseError `conflict` if the version is published with other content; `invalid_request` if a blob is missing
+   * or has another length, or the signature is for another version; `forbidden` if no trusted publisher made the signature;
+   * `overloaded` while a removal is under way: push again.
    */
   async publishVersion(
     manifest: Manifest,
@@ -92,7 +92,7 @@ export class Publisher {
     await changeIndex(this.#stores.state, name, (index) => index && withoutAlias(index, alias));
   }
 
-  /** @throws EdgewiseError `model_not_found`; `version_not_found` when the alias or a version is not there. */
+  /** @throws EdgewiseError `model_not_found`; `version_not_found` if the alias or a version does not exist. */
   async setSplit(name: string, alias: string, split: Split): Promise<void> {
     await this.#change(name, (index) => withSplit(index, alias, split));
   }
@@ -101,7 +101,7 @@ export class Publisher {
     await changeIndex(this.#stores.state, name, (index) => index && withoutSplit(index, alias));
   }
 
-  /** @throws EdgewiseError `model_not_found`; `version_not_found` when the alias or the version is not there. */
+  /** @throws EdgewiseError `model_not_found`; `version_not_found` if the alias or the version does not exist. */
   async setShadow(name: string, alias: string, shadow: Shadow): Promise<void> {
     await this.#change(name, (index) => withShadow(index, alias, shadow));
   }
@@ -110,7 +110,7 @@ export class Publisher {
     await changeIndex(this.#stores.state, name, (index) => index && withoutShadow(index, alias));
   }
 
-  /** @throws EdgewiseError `model_not_found`; `version_not_found` when the policy names an unpublished version. */
+  /** @throws EdgewiseError `model_not_found`; `version_not_found` if the policy names an unpublished version. */
   async setVersionPolicy(name: string, versionPolicy: VersionPolicy): Promise<void> {
     await this.#change(name, (index) => withVersionPolicy(index, versionPolicy));
   }
@@ -121,11 +121,11 @@ export class Publisher {
   }
 
   /**
-   * Takes a version out of service with the aliases that point to it, then deletes the blobs that nothing else needs.
-   * With its last version the model goes.
+   * Removes a version and the aliases that point to it, then deletes the blobs that no other version needs. A model without
+   * versions is removed as a whole.
    *
-   * @throws EdgewiseError `overloaded` while another removal in this model is under way; `conflict` when the version was
-   * published anew meanwhile.
+   * @throws EdgewiseError `overloaded` while another removal in this model is under way; `conflict` if the version was
+   * published again meanwhile.
    */
   async removeVersion(name: string, version: string): Promise<void> {
     await removeVersions(this.#stores, name, (published) => published === version);

@@ -1,10 +1,10 @@
 /**
- * Deleting the blobs of versions that are no longer in an index, without ever deleting one that another version needs.
+ * Deletes the blobs of versions that are no longer in an index, and never one that another version needs.
  *
- * A removal first writes a journal, `removals/<name>.json`, with the manifests to delete and a lease; only then it takes
- * the versions out of the index, looks at what all remaining indexes refer to, and deletes the rest. A publisher writes
- * its index first and looks for live journals afterwards. Both stores are strongly consistent, so at least one of the
- * two sees the other: the removal spares the blob, or the publisher withdraws. A removal that was cut off leaves its
+ * A removal first writes a journal, `removals/<name>.json`, with the manifests to delete and a lease. Only then it removes
+ * the versions from the index, collects what all remaining indexes refer to, and deletes the rest. A publisher writes its
+ * index first and looks for live journals afterwards. Both stores are strongly consistent, so at least one of the two sees
+ * the other: the removal spares the blob, or the publisher withdraws the version. A removal that was cut off leaves its
  * journal, and the next removal in the same model completes it.
  */
 import { z } from 'zod';
@@ -18,18 +18,18 @@ import { withoutVersion } from './changes.ts';
 import { changeIndex, readIndex } from './store.ts';
 
 const leaseMs = 30_000;
-/** No deletion begins in the last part of a lease, so that none is under way when it ends. */
+/** No deletion begins in this last part of a lease, so that none is under way when the lease ends. */
 const leaseMarginMs = 10_000;
 
 const journalSchema = z.strictObject({
-  /** Milliseconds since 1970: until then the removal may be deleting. */
+  /** Until then (milliseconds since 1970) the removal may be deleting. */
   leaseEndsAt: z.int(),
   manifests: z.array(digestSchema),
-  /** Bundles. Nothing says to whom they belong once an index has lost them. */
+  /** Signature bundles. Once an index has lost them, no other record names their version. */
   signatures: z.array(digestSchema).default([]),
 });
 
-/** What goes: manifests with all that they refer to, and signatures. */
+/** What a removal deletes: manifests with all that they refer to, and signatures. */
 export interface Going {
   readonly manifests: readonly Digest[];
   readonly signatures: readonly Digest[];
@@ -42,14 +42,14 @@ export interface RemovalStores {
   readonly wallClock: () => number;
 }
 
-/** A removal under way: what `beginRemoval` wrote. */
+/** A removal under way, as `beginRemoval` recorded it. */
 export interface Removal extends Going {
   readonly key: string;
   readonly etag: string;
   readonly leaseEndsAt: number;
 }
 
-function tooBusy(name: string): EdgewiseError {
+function removalInProgressError(name: string): EdgewiseError {
   return new EdgewiseError('overloaded', `another removal in model ${name} is under way`, {
     retryAfterSeconds: leaseMs / 1000,
   });
@@ -58,7 +58,7 @@ function tooBusy(name: string): EdgewiseError {
 /**
  * Writes the journal for what is `going`, and takes over what an earlier removal in this model left undone.
  *
- * @returns undefined when there is nothing to delete.
+ * @returns undefined if there is nothing to delete.
  * @throws EdgewiseError `overloaded` while another removal in this model holds its lease.
  */
 export async function beginRemoval(
@@ -70,7 +70,7 @@ export async function beginRemoval(
   const key = removalKey(name);
   const standing = await state.get(key);
   const earlier = standing && decodeStored(journalSchema, standing.value, key);
-  if (earlier !== undefined && earlier.leaseEndsAt > wallClock()) throw tooBusy(name);
+  if (earlier !== undefined && earlier.leaseEndsAt > wallClock()) throw removalInProgressError(name);
   const manifests = [...new Set([...(earlier?.manifests ?? []), ...going.manifests])];
   const signatures = [...new Set([...(earlier?.signatures ?? []), ...going.signatures])];
   if (manifests.length + signatures.length === 0) return undefined;
@@ -80,22 +80,22 @@ export async function beginRemoval(
     JSON.stringify({ leaseEndsAt, manifests, signatures }),
     standing === undefined ? { ifAbsent: true } : { ifMatch: standing.etag },
   );
-  if (etag === undefined) throw tooBusy(name);
+  if (etag === undefined) throw removalInProgressError(name);
   return { key, etag, leaseEndsAt, manifests, signatures };
 }
 
 /**
- * Deletes the removal's signatures, what its manifests refer to and nothing else does, then the manifests, then the journal.
+ * Deletes the removal's signatures, then the blobs that only its manifests refer to, then the manifests, then the journal.
  *
- * @throws EdgewiseError `overloaded` when the lease is nearly over: the next removal goes on from there.
+ * @throws EdgewiseError `overloaded` if the lease is nearly over: the next removal continues from there.
  */
 export async function completeRemoval(stores: RemovalStores, removal: Removal): Promise<void> {
   const { state, blobs, wallClock } = stores;
-  const needed = await neededDigests(stores);
+  const needed = await collectNeededDigests(stores);
   async function remove(digest: Digest): Promise<void> {
     if (needed.has(digest)) return;
     if (wallClock() > removal.leaseEndsAt - leaseMarginMs) {
-      throw new EdgewiseError('overloaded', 'the removal takes too long in one go, wanted another', {
+      throw new EdgewiseError('overloaded', 'the removal is not complete yet: remove the version again', {
         retryAfterSeconds: leaseMs / 1000,
       });
     }
@@ -104,7 +104,7 @@ export async function completeRemoval(stores: RemovalStores, removal: Removal): 
   for (const digest of removal.signatures) await remove(digest);
   for (const digest of removal.manifests) {
     if (needed.has(digest)) continue;
-    // The manifest goes last: until then it tells a later removal which blobs are left.
+    // The manifest is deleted last: until then it tells a later removal which blobs are left.
     for (const reference of (await readReferences(blobs, digest)) ?? []) {
       await remove(reference.digest);
     }
@@ -114,7 +114,7 @@ export async function completeRemoval(stores: RemovalStores, removal: Removal): 
 }
 
 /**
- * Takes the selected versions out of the index, then deletes the blobs that nothing else needs.
+ * Removes the selected versions from the index, then deletes the blobs that no other version needs.
  *
  * @throws EdgewiseError as `Publisher.removeVersion`
  */
@@ -145,7 +145,7 @@ export async function removeVersions(
   await completeRemoval(stores, removal);
 }
 
-/** Whether any removal may be deleting now. */
+/** Reports whether any removal may be deleting now. */
 export async function isRemovalInProgress(stores: RemovalStores): Promise<boolean> {
   const { state, wallClock } = stores;
   for (const key of await state.list(removalPrefix)) {
@@ -156,8 +156,8 @@ export async function isRemovalInProgress(stores: RemovalStores): Promise<boolea
   return false;
 }
 
-/** Every manifest and signature that an index names, and every blob that the manifests refer to. */
-async function neededDigests({ state, blobs }: RemovalStores): Promise<ReadonlySet<Digest>> {
+/** Returns every manifest and signature that an index names, and every blob that the manifests refer to. */
+async function collectNeededDigests({ state, blobs }: RemovalStores): Promise<ReadonlySet<Digest>> {
   const needed = new Set<Digest>();
   for (const key of await state.list(indexPrefix)) {
     const name = nameOfIndexKey(key);
@@ -165,7 +165,7 @@ async function neededDigests({ state, blobs }: RemovalStores): Promise<ReadonlyS
     for (const { manifestDigest, signature } of index?.versions ?? []) {
       const references = await readReferences(blobs, manifestDigest);
       if (references === undefined) {
-        // What it refers to is not known, so nothing may be deleted.
+        // The manifest's blobs are unknown, so no blob may be deleted.
         throw new EdgewiseError(
           'internal',
           `manifest ${manifestDigest} of ${name} is in an index but not stored`,

@@ -4,18 +4,18 @@ import { decodeIndex, encodeIndex } from '../documents.ts';
 import { indexKey } from '../keys.ts';
 import type { ModelIndex } from '../schema.ts';
 
-/** The index as it stands in the store now. */
+/** Reads the index from the store. */
 export async function readIndex(state: StateStore, name: string): Promise<ModelIndex | undefined> {
   const entry = await state.get(indexKey(name));
   return entry && decodeIndex(name, entry.value);
 }
 
 /**
- * Changes the index by compare-and-swap. `change` may be called several times; it gives the next index (the same one
- * for "no change"), or undefined for "no index". A next index without versions is stored as no index.
+ * Changes the index by compare-and-swap. `change` may be called several times. It returns the next index, the same index for
+ * "no change", or undefined for "no index"; an index without versions is deleted.
  *
- * @returns what stands afterwards.
- * @throws EdgewiseError `overloaded` when others change the same index all the time; what `change` throws.
+ * @returns The index after the change.
+ * @throws EdgewiseError `overloaded` if the index is changed by too many writers at once; what `change` throws.
  */
 export async function changeIndex(
   state: StateStore,

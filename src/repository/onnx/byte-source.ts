@@ -2,20 +2,20 @@ import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
 
-/** A file that is read by range, so that it never has to stand in memory as a whole. */
+/** A file that is read by range, so that it is never in memory as a whole. */
 export interface ByteSource {
   readonly byteLength: number;
   /**
-   * A copy of bytes `begin` (inclusive) to `end` (exclusive).
+   * Returns a copy of bytes `begin` (inclusive) to `end` (exclusive).
    *
-   * @throws EdgewiseError `invalid_request` when the file does not have them.
+   * @throws EdgewiseError `invalid_request` if the range is not within the file.
    */
   read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** SHA-256 of all its bytes. */
+  /** Returns the SHA-256 of the whole file. */
   digest(): Promise<Digest>;
 }
 
-/** Bytes that are in memory already. */
+/** Returns a source over bytes in memory. */
 export function bytesSource(bytes: Uint8Array<ArrayBuffer>): ByteSource {
   return {
     byteLength: bytes.byteLength,

@@ -1,19 +1,20 @@
 /**
- * What a model file may hold, seen before a runtime is let near it: a file from outside is untrusted. Nothing here
- * allocates by a size that the file only claims.
+ * Checks a model file before a runtime loads it: a file from outside is untrusted. No check allocates memory by a size that
+ * the file only claims.
  */
 import { EdgewiseError } from '../../errors.ts';
+import { quoteName } from '../name.ts';
 import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from './proto-types.ts';
 import { checkByteLength, declaredElements, isExternal, rawBytes, tensorLabel } from './tensor-data.ts';
 import { checkInterface } from './value-types.ts';
 import { constantTensor, scopesOf, subgraphsOf, tensorsOf } from './walk.ts';
 
 export const modelLimits = {
-  /** Subgraphs within subgraphs. */
+  /** Depth of nested subgraphs. */
   maxGraphDepth: 16,
   /** Nodes of all graphs, functions expanded at each call. */
   maxNodes: 200_000,
-  /** Elements that a node with constant arguments may make out of nothing, 1 GiB of floats. */
+  /** Elements of a tensor that a node makes from constant arguments: 1 GiB of floats. */
   maxConstantElements: 2 ** 28,
   maxDimension: 2 ** 31 - 1,
   maxRank: 32,
@@ -24,9 +25,9 @@ function refuse(message: string): never {
 }
 
 /**
- * Checks a model whose weights are in memory or `stored`: as `readModel` gives it.
+ * Checks a model whose weights are in memory or `stored`, as `readModel` returns it.
  *
- * @throws EdgewiseError `invalid_request` naming what is wrong; as `checkInterface` for its inputs and outputs.
+ * @throws EdgewiseError `invalid_request` naming the problem; for inputs and outputs as `checkInterface`.
  */
 export function checkModel(model: ModelProto): void {
   const graph = model.graph ?? refuse('the model has no graph');
@@ -54,7 +55,7 @@ function checkValue({ name = '', type }: ValueInfoProto): void {
   for (const { dimValue } of type?.tensorType?.shape?.dim ?? []) {
     if (dimValue !== undefined && dimValue > modelLimits.maxDimension) {
       refuse(
-        `${JSON.stringify(name.slice(0, 100))} declares a dimension of ${dimValue}, at most ${modelLimits.maxDimension} is accepted`,
+        `${quoteName(name)} declares a dimension of ${dimValue}; expected at most ${modelLimits.maxDimension}`,
       );
     }
   }
@@ -68,12 +69,12 @@ function checkTensor(tensor: TensorProto): void {
     );
   }
   if (tensor.segment !== undefined) {
-    refuse(`${tensorLabel(tensor)} is a segment of a tensor, which is not served`);
+    refuse(`${tensorLabel(tensor)} is a segment of a tensor; expected a whole tensor`);
   }
   const byteLength = checkByteLength(tensor);
   if (byteLength === undefined && declaredElements(tensor) !== (tensor.stringData ?? []).length) {
     refuse(
-      `${tensorLabel(tensor)} wants ${declaredElements(tensor)} strings, the file holds ${(tensor.stringData ?? []).length}`,
+      `${tensorLabel(tensor)} declares ${declaredElements(tensor)} strings, but the file holds ${(tensor.stringData ?? []).length}`,
     );
   }
 }
@@ -82,17 +83,13 @@ function checkNames(initializers: readonly TensorProto[]): void {
   const names = new Set<string>();
   for (const { name = '' } of initializers) {
     if (name === '' || names.has(name)) {
-      refuse(
-        name === ''
-          ? 'an initializer has no name'
-          : `two initializers are named ${JSON.stringify(name.slice(0, 100))}`,
-      );
+      refuse(name === '' ? 'an initializer has no name' : `two initializers are named ${quoteName(name)}`);
     }
     names.add(name);
   }
 }
 
-/** Functions are expanded by the runtime, so ten that call one another ten times each are ten billion nodes. */
+/** The runtime expands functions, so ten functions that call one another ten times each are ten billion nodes. */
 function checkDepthAndSize(model: ModelProto): void {
   const functions = new Map(
     (model.functions ?? []).map((body) => [`${body.domain ?? ''}:${body.name ?? ''}`, body]),
@@ -108,7 +105,7 @@ function checkDepthAndSize(model: ModelProto): void {
       const body = functions.get(key);
       if (body !== undefined) {
         if (calls.includes(key)) {
-          refuse(`function ${JSON.stringify(opType.slice(0, 100))} calls itself`);
+          refuse(`function ${quoteName(opType)} calls itself`);
         }
         const known = sizes.get(key) ?? sizeOf(body.node ?? [], [...calls, key], 0);
         sizes.set(key, known);
@@ -118,7 +115,7 @@ function checkDepthAndSize(model: ModelProto): void {
         size += sizeOf(graph.node ?? [], calls, depth + 1);
       }
       if (size > modelLimits.maxNodes) {
-        refuse(`the model has more than ${modelLimits.maxNodes} nodes, functions expanded`);
+        refuse(`the model has more than ${modelLimits.maxNodes} nodes when its functions are expanded`);
       }
     }
     return size;
@@ -133,12 +130,13 @@ function checkDepthAndSize(model: ModelProto): void {
   }
 }
 
-/** Operators whose output takes its size from a value: folding them is how a small file fills a memory. */
+/** Operator → the input that decides the size of its output: by folding these, a small file could fill the memory. */
 const shapeInput = new Map([
   ['ConstantOfShape', 0],
   ['Expand', 1],
   ['Tile', 1],
 ]);
+/** Operators whose attribute `shape` decides the size of their output. */
 const shapeAttribute = new Set(['RandomNormal', 'RandomUniform']);
 
 function checkConstants(nodes: readonly NodeProto[], initializers: readonly TensorProto[]): void {
@@ -152,23 +150,23 @@ function checkConstants(nodes: readonly NodeProto[], initializers: readonly Tens
     const tensor = at === undefined ? undefined : constants.get(input[at] ?? '');
     const shape = shapeAttribute.has(opType)
       ? attribute.find(({ name }) => name === 'shape')?.ints
-      : tensor && integers(tensor);
+      : tensor && readIntegers(tensor);
     if ((shape?.length ?? 0) > modelLimits.maxRank) {
       refuse(
-        `${opType} makes a tensor of ${shape?.length} dimensions, at most ${modelLimits.maxRank} are accepted`,
+        `${opType} makes a tensor of ${shape?.length} dimensions; expected at most ${modelLimits.maxRank}`,
       );
     }
     const dims = [...(shape ?? [])];
     const count = dims.reduce((product, dim) => product * dim, 1n);
     if (count > modelLimits.maxConstantElements) {
       refuse(
-        `${opType} makes a tensor of shape [${dims.join(',')}], at most ${modelLimits.maxConstantElements} elements are accepted`,
+        `${opType} makes a tensor of shape [${dims.join(',')}]; expected at most ${modelLimits.maxConstantElements} elements`,
       );
     }
   }
 }
 
-function integers(tensor: TensorProto): readonly bigint[] {
+function readIntegers(tensor: TensorProto): readonly bigint[] {
   const raw = rawBytes(tensor);
   return raw === undefined || raw.byteLength > 256 || raw.byteLength % 8 !== 0
     ? []

@@ -1,29 +1,29 @@
 /**
- * How the weights file is laid out and cut. ONNX Runtime asks for one initializer at a time, in no fixed order, so each
- * must be reachable without reading much else: a large one has chunks of its own, small ones share a pack.
+ * Lays out the weights file and cuts it into chunks. ONNX Runtime reads one initializer at a time, in no fixed order, so each
+ * has to be reachable without reading much else: a large initializer has chunks of its own, small ones share a pack.
  */
 
 export const chunkLimits = {
   /** Small enough for every tier (KV holds 25 MiB) and for a worker's heap. */
   maxChunkBytes: 8 * 1024 * 1024,
-  /** From here on an initializer has its own chunks. */
+  /** An initializer of at least this size has its own chunks. */
   minOwnChunkBytes: 1024 * 1024,
   maxPackBytes: 2 * 1024 * 1024,
-  /** Of every initializer's offset: a cache line, more than any element type or SIMD load needs. */
+  /** Every initializer's offset is a multiple of this: a cache line, more than any element type or SIMD load needs. */
   alignmentBytes: 64,
 } as const;
 
 export type ChunkLimits = { readonly [K in keyof typeof chunkLimits]: number };
 
 export interface ChunkPlan {
-  /** Of each initializer, in the order given. */
+  /** The offset of each initializer, in the order of the sizes. */
   readonly offsets: readonly number[];
-  /** In order, without gaps, together the whole file. */
+  /** In order and without gaps; together they are the whole file. */
   readonly chunks: readonly { readonly offset: number; readonly byteLength: number }[];
   readonly byteLength: number;
 }
 
-/** Lays out initializers of these sizes (bytes, each more than 0). */
+/** Lays out initializers of the given sizes (bytes, each more than 0). */
 export function planChunks(sizes: readonly number[], limits: ChunkLimits = chunkLimits): ChunkPlan {
   const align = (bytes: number) => Math.ceil(bytes / limits.alignmentBytes) * limits.alignmentBytes;
   const units: { readonly members: number[]; byteLength: number }[] = [];

@@ -1,4 +1,4 @@
-/** Names of a model's classes, where its file has them. */
+/** Reads the names of a model's classes from its file. */
 import type { ModelProto } from './proto-types.ts';
 import { scopesOf } from './walk.ts';
 
@@ -6,8 +6,8 @@ const keys: readonly string[] = ['names', 'class_names', 'classes', 'labels', 'i
 const maxLabels = 100_000;
 const decoder = new TextDecoder();
 
-/** Returns the classes in order: of the file's metadata, else of a classifier in the graph; undefined where there are none. */
-export function operatorLabels(model: ModelProto): readonly string[] | undefined {
+/** Returns the classes in order, from the file's metadata or else from a classifier in the graph; undefined if there are none. */
+export function readClassLabels(model: ModelProto): readonly string[] | undefined {
   for (const key of keys) {
     const value = model.metadataProps?.find((each) => each.key === key)?.value;
     const labels = value === undefined ? undefined : parseLabels(value);
@@ -22,14 +22,14 @@ export function operatorLabels(model: ModelProto): readonly string[] | undefined
   return undefined;
 }
 
-/** JSON or Python: a list of names, or a map from numbers, without gaps, to them. */
+/** Parses JSON or Python: a list of names, or a map from the numbers 0, 1, 2 … to names. */
 function parseLabels(text: string): readonly string[] | undefined {
-  const value = parseJson(text) ?? parseJson(jsonOfPython(text));
+  const value = parseJson(text) ?? parseJson(toJson(text));
   if (typeof value !== 'object' || value === null) return undefined;
   const entries = Object.entries(value);
   const labels = entries.map(([, label]) => label).filter((label) => typeof label === 'string');
-  const inOrder = entries.every(([key], index) => key === String(index));
-  return inOrder && labels.length === entries.length && labels.length > 0 && labels.length <= maxLabels
+  const isInOrder = entries.every(([key], index) => key === String(index));
+  return isInOrder && labels.length === entries.length && labels.length > 0 && labels.length <= maxLabels
     ? labels.map((label) => label.replaceAll(/[\r\n]+/g, ' '))
     : undefined;
 }
@@ -42,8 +42,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** `{0: 'person', 1: "bus"}` as JSON: numbers as keys in quotes, strings in double ones. */
-function jsonOfPython(text: string): string {
+/** Turns Python such as `{0: 'person', 1: "bus"}` into JSON: keys and strings in double quotes. */
+function toJson(text: string): string {
   return text
     .replaceAll(/'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"/g, (_, single, double) =>
       JSON.stringify(String(single ?? double).replaceAll(/\\(.)/g, '$1')),

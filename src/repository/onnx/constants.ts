@@ -3,8 +3,8 @@ import { checkByteLength } from './tensor-data.ts';
 import { constantTensor, isStandardDomain, mapSubgraphs } from './walk.ts';
 
 /**
- * Makes initializers of Constant nodes whose tensor has at least `minBytes`: an attribute cannot leave the graph, an
- * initializer can. Those of function bodies, which have no initializers, stay.
+ * Turns Constant nodes whose tensor has at least `minBytes` into initializers: an attribute cannot leave the graph, an
+ * initializer can. Constant nodes in function bodies stay, since functions have no initializers.
  */
 export function constantsToInitializers(model: ModelProto, minBytes: number): ModelProto {
   const { graph } = model;

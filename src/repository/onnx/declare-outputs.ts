@@ -2,8 +2,8 @@ import type { TensorSpec } from '../../tensor/tensor.ts';
 import { decodeModel, encodeModel } from './proto.ts';
 
 /**
- * The graph with other shapes declared for outputs: runtimes believe a declaration, Triton among them, and complain of
- * every run that contradicts it.
+ * Returns the graph with other shapes declared for outputs: runtimes such as Triton trust the declaration, and complain
+ * about every run that contradicts it.
  */
 export function declareOutputs(
   graph: Uint8Array<ArrayBuffer>,

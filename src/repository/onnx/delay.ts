@@ -1,8 +1,8 @@
 /**
- * Dequantises weights where they are needed. ONNX Runtime runs first whatever depends on initializers alone, so all
- * weights would stand in memory in their wide form at once. Here each such computation is made to depend on the
- * activations that its result meets, without a change to any value: its weights are reshaped to their own shape, to which
- * zero times the number of activations is added.
+ * Dequantises weights when they are needed. ONNX Runtime first runs every node that depends on initializers alone, so all
+ * weights would be in memory in their wide form at once. Here each such node is made to depend on the activations that its
+ * result is combined with, without a change to any value: its weights are reshaped to their own shape plus zero times the
+ * number of activations.
  */
 import { nameMaker } from './names-used.ts';
 import {
@@ -30,15 +30,16 @@ export function delayWeights(model: ModelProto, minBytes: number): ModelProto {
 }
 
 class Plan {
-  /** Shapes, and the zero that they are multiplied with. */
+  /** New initializers: the shapes, and the zero to multiply with. */
   readonly initializers: TensorProto[] = [];
   readonly #minBytes: number;
   readonly #fresh: () => string;
   readonly #weights: ReadonlyMap<string, TensorProto>;
-  /** Value → the node that makes it from weights alone; taken out when it is placed. */
+  /** Value → the node that makes it from weights alone; removed when the node is placed. */
   readonly #waiting = new Map<string, NodeProto>();
+  /** Activations → the value that is zero times their number. */
   readonly #zeros = new Map<string, string>();
-  /** What Constant nodes give. */
+  /** Outputs of Constant nodes. */
   readonly #constants = new Set<string>();
 
   constructor(graph: GraphProto, minBytes: number, fresh: () => string) {
@@ -64,7 +65,7 @@ class Plan {
     }
   }
 
-  /** The nodes in place of `node`: none for one that waits, and before the first that needs them those that waited. */
+  /** Returns the nodes in place of `node`: none if it has to wait, else the waiting nodes that it needs, and `node`. */
   place(node: NodeProto): NodeProto[] {
     const [first = ''] = node.output ?? [];
     if (this.#waiting.get(first) === node) return [];
@@ -86,17 +87,17 @@ class Plan {
     const input: string[] = [];
     for (const each of node.input ?? []) {
       const weights = this.#weights.get(each);
-      const large = weights !== undefined && (presentBytes(weights) ?? 0) >= this.#minBytes;
+      const isLarge = weights !== undefined && (presentBytes(weights) ?? 0) >= this.#minBytes;
       // Sub-byte types cannot be reshaped in older opsets.
-      const isDelayed = large && activations !== undefined && (elementBits(weights.dataType) ?? 0) >= 8;
+      const isDelayed = isLarge && activations !== undefined && (elementBits(weights.dataType) ?? 0) >= 8;
       input.push(isDelayed ? this.#delay(weights, activations, before) : each);
     }
     return [...before, { ...node, input }];
   }
 
   #delay({ name = '', dims = [] }: TensorProto, activations: string, before: NodeProto[]): string {
-    const zero = this.#zeroOf(activations, before);
-    const shape = this.#constant([BigInt(dims.length)], BigInt64Array.from(dims));
+    const zero = this.#makeZero(activations, before);
+    const shape = this.#addConstant([BigInt(dims.length)], BigInt64Array.from(dims));
     const delayedShape = this.#fresh();
     const delayed = this.#fresh();
     before.push(
@@ -106,21 +107,26 @@ class Plan {
     return delayed;
   }
 
-  /** Zero, known only once the activations are. */
-  #zeroOf(activations: string, before: NodeProto[]): string {
+  /** Returns a value that is zero, and known only once the activations are. */
+  #makeZero(activations: string, before: NodeProto[]): string {
     const known = this.#zeros.get(activations);
     if (known !== undefined) return known;
     const count = this.#fresh();
     const zero = this.#fresh();
     before.push(
       { opType: 'Size', name: count, input: [activations], output: [count] },
-      { opType: 'Mul', name: zero, input: [count, this.#constant([], BigInt64Array.of(0n))], output: [zero] },
+      {
+        opType: 'Mul',
+        name: zero,
+        input: [count, this.#addConstant([], BigInt64Array.of(0n))],
+        output: [zero],
+      },
     );
     this.#zeros.set(activations, zero);
     return zero;
   }
 
-  #constant(dims: readonly bigint[], values: BigInt64Array): string {
+  #addConstant(dims: readonly bigint[], values: BigInt64Array): string {
     const name = this.#fresh();
     const rawData = new Uint8Array(values.buffer);
     this.initializers.push({ name, dims, dataType: tensorTypes.INT64, rawData });

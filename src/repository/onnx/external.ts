@@ -1,4 +1,5 @@
 import { EdgewiseError } from '../../errors.ts';
+import { quoteName } from '../name.ts';
 import type { ByteSource } from './byte-source.ts';
 import {
   type AttributeProto,
@@ -13,55 +14,55 @@ import { declaredBytes, isExternal, tensorLabel, typedFieldOf } from './tensor-d
 
 /** The entries of `TensorProto.external_data` (docs/ExternalData.md of the ONNX project). */
 export interface ExternalRef {
-  /** Relative path, `/` between parts, no part `..`. */
+  /** Relative path with `/` between its parts and no part `..`. */
   readonly location: string;
   readonly offset: number;
-  /** Undefined: to the end of the file. */
+  /** Undefined: up to the end of the file. */
   readonly length: number | undefined;
 }
 
-function wholeNumber(value: string | undefined): number | undefined {
+function parseWholeNumber(value: string | undefined): number | undefined {
   return value !== undefined && /^[0-9]{1,15}$/.test(value) ? Number(value) : undefined;
 }
 
 /**
- * Where the tensor's bytes stand.
+ * Returns where the tensor's bytes are stored.
  *
  * @throws EdgewiseError `invalid_request` for a location outside the model's folder (absolute, `..`, a drive, a
- * backslash) or an offset or length that is no whole number.
+ * backslash) or an offset or length that is not a whole number.
  */
 export function parseExternalRef(tensor: TensorProto): ExternalRef {
   const entries = new Map((tensor.externalData ?? []).map(({ key, value }) => [key, value]));
   const location = entries.get('location') ?? '';
-  const outside =
+  const isOutside =
     location === '' ||
     location.length > 400 ||
     /^[/~]|[\\:\0]/.test(location) ||
     location.split('/').some((part) => part === '..' || part === '');
-  if (outside) {
+  if (isOutside) {
     throw new EdgewiseError(
       'invalid_request',
-      `${tensorLabel(tensor)} refers to the file ${JSON.stringify(location.slice(0, 200))}, wanted a relative path inside the model's folder`,
+      `${tensorLabel(tensor)} refers to the file ${quoteName(location, 200)}; expected a relative path inside the model's folder`,
     );
   }
-  const offset = entries.has('offset') ? wholeNumber(entries.get('offset')) : 0;
-  const length = entries.has('length') ? wholeNumber(entries.get('length')) : undefined;
+  const offset = entries.has('offset') ? parseWholeNumber(entries.get('offset')) : 0;
+  const length = entries.has('length') ? parseWholeNumber(entries.get('length')) : undefined;
   if (offset === undefined || (entries.has('length') && length === undefined)) {
     throw new EdgewiseError(
       'invalid_request',
-      `${tensorLabel(tensor)} has the offset ${JSON.stringify(entries.get('offset'))} and the length ${JSON.stringify(entries.get('length'))} in ${location}, wanted whole numbers`,
+      `${tensorLabel(tensor)} has the offset ${JSON.stringify(entries.get('offset'))} and the length ${JSON.stringify(entries.get('length'))} in ${location}; expected whole numbers`,
     );
   }
   return { location, offset, length };
 }
 
-/** Bytes `begin` to `end` of the file that an external tensor refers to, checked against its shape. */
-function checkedRange(tensor: TensorProto, fileBytes: number | undefined): { begin: number; end: number } {
+/** Returns the bytes `begin` to `end` of the file that an external tensor refers to, checked against its shape. */
+function resolveRange(tensor: TensorProto, fileBytes: number | undefined): { begin: number; end: number } {
   const { location, offset, length } = parseExternalRef(tensor);
   if (fileBytes === undefined) {
     throw new EdgewiseError(
       'invalid_request',
-      `${tensorLabel(tensor)} refers to the file ${JSON.stringify(location)}, which is not there`,
+      `${tensorLabel(tensor)} refers to the file ${JSON.stringify(location)}, which does not exist`,
     );
   }
   const expected = declaredBytes(tensor) ?? 0;
@@ -69,13 +70,13 @@ function checkedRange(tensor: TensorProto, fileBytes: number | undefined): { beg
   if (present !== expected) {
     throw new EdgewiseError(
       'invalid_request',
-      `${tensorLabel(tensor)} of shape [${(tensor.dims ?? []).join(',')}] wants ${expected} bytes, ${JSON.stringify(location)} gives ${present} from offset ${offset}`,
+      `${tensorLabel(tensor)} of shape [${(tensor.dims ?? []).join(',')}] declares ${expected} bytes, but ${JSON.stringify(location)} has ${present} from offset ${offset}`,
     );
   }
   return { begin: offset, end: offset + expected };
 }
 
-/** The tensor with its bytes in `raw_data`, as a view of its file. */
+/** Returns the tensor with its bytes in `raw_data`, as a view of its file. */
 export function inlineTensor(
   tensor: TensorProto,
   file: (location: string) => Uint8Array | undefined,
@@ -84,12 +85,12 @@ export function inlineTensor(
     return tensor;
   }
   const bytes = file(parseExternalRef(tensor).location);
-  const { begin, end } = checkedRange(tensor, bytes?.byteLength);
+  const { begin, end } = resolveRange(tensor, bytes?.byteLength);
   const { externalData: _, dataLocation: __, ...rest } = tensor;
   return { ...rest, rawData: bytes?.subarray(begin, end) ?? new Uint8Array(0) };
 }
 
-/** The tensor with a range of its file in place of the reference. */
+/** Returns the tensor with a range of its file in place of the reference. */
 export function toStoredTensor(
   tensor: TensorProto,
   file: (location: string) => ByteSource | undefined,
@@ -101,19 +102,19 @@ export function toStoredTensor(
   if (tensor.rawData !== undefined || (field !== undefined && tensor[field] !== undefined)) {
     throw new EdgewiseError(
       'invalid_request',
-      `${tensorLabel(tensor)} has values in the model and refers to a file for them, expected one of the two`,
+      `${tensorLabel(tensor)} has values in the model and also refers to a file for them; expected one of the two`,
     );
   }
   const { location } = parseExternalRef(tensor);
   const found = file(location);
-  const { begin, end } = checkedRange(tensor, found?.byteLength);
+  const { begin, end } = resolveRange(tensor, found?.byteLength);
   const { externalData: _, dataLocation: __, ...rest } = tensor;
   return found === undefined
     ? rest
     : { ...rest, stored: { location, file: found, begin, byteLength: end - begin } };
 }
 
-/** A tensor whose values stand in a file beside the graph. */
+/** Returns the tensor with its values in a file beside the graph. */
 export function toExternalTensor(
   tensor: TensorProto,
   location: string,
@@ -134,7 +135,7 @@ export function toExternalTensor(
 
 type TensorMap = (tensor: TensorProto) => TensorProto;
 
-/** The model with every tensor in it mapped: those of subgraphs, functions and training graphs, too. */
+/** Returns the model with every tensor mapped, those of subgraphs, functions and training graphs included. */
 export function mapTensors(model: ModelProto, map: TensorMap): ModelProto {
   return {
     ...model,
@@ -200,7 +201,7 @@ function mapAttribute(attribute: AttributeProto, map: TensorMap): AttributeProto
 }
 
 /**
- * The model with the weights of other files put into it: one file again, of what `split` has taken apart.
+ * Returns the model with the weights from other files put into it, the opposite of `splitModel`.
  *
  * @throws EdgewiseError `invalid_request` for a reference outside the folder, a missing file, or a range that does not fit
  * the tensor's shape.

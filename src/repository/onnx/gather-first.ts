@@ -1,12 +1,12 @@
 /**
- * Looks rows up before they are dequantised: Gather(Mul(Cast(W), s), i) becomes Mul(Cast(Gather(W, i)), s). The values
- * are the same ones, computed for the rows that are asked for and not for a whole vocabulary.
+ * Looks rows up before they are dequantised: Gather(Mul(Cast(W), s), i) becomes Mul(Cast(Gather(W, i)), s). The values are
+ * the same, but only the requested rows are computed, not the whole vocabulary.
  */
 import { nameMaker, namesUsed } from './names-used.ts';
 import type { GraphProto, ModelProto, NodeProto } from './proto-types.ts';
 import { isStandardDomain } from './walk.ts';
 
-/** Operators that compute each element from the elements at the same place. */
+/** Operators that compute each element from the elements at the same position. */
 const elementwise: ReadonlySet<string> = new Set(['Mul', 'Sub', 'Add', 'Div']);
 
 export function gatherFirst(model: ModelProto): ModelProto {
@@ -16,10 +16,10 @@ export function gatherFirst(model: ModelProto): ModelProto {
   const fresh = nameMaker(model, 'gathered/');
   const node = (graph.node ?? []).flatMap((each) => lookUp(each, constants, fresh));
   if (node.length === graph.node?.length) return model;
-  return withoutUnusedConstants({ ...model, graph: { ...graph, node } }, constants);
+  return removeUnusedConstants({ ...model, graph: { ...graph, node } }, constants);
 }
 
-/** The nodes in place of `gather`, in their order. */
+/** Returns the nodes in place of `gather`, in order. */
 function lookUp(gather: NodeProto, constants: ConstantValues, fresh: () => string): NodeProto[] {
   const [data = '', indices = ''] = gather.input ?? [];
   const producer = constants.producerOf(data);
@@ -27,9 +27,9 @@ function lookUp(gather: NodeProto, constants: ConstantValues, fresh: () => strin
   const inputs: string[] = [];
   const before: NodeProto[] = [];
   for (const name of producer.input ?? []) {
-    const rows = constants.alongRows(name, data);
-    if (rows === undefined) return [gather];
-    if (rows) {
+    const hasRows = constants.hasRowsOf(name, data);
+    if (hasRows === undefined) return [gather];
+    if (hasRows) {
       const row = fresh();
       before.push(
         ...lookUp({ ...gather, name: row, input: [name, indices], output: [row] }, constants, fresh),
@@ -49,7 +49,7 @@ function isGatherOfRows({ opType, domain, attribute = [] }: NodeProto): boolean 
 
 type Dims = readonly bigint[];
 
-/** Values that are made from initializers alone by operators that keep each element in its place, and their shapes. */
+/** Values made from initializers alone by operators that keep each element in its position, and their shapes. */
 class ConstantValues {
   readonly #dims = new Map<string, Dims>();
   readonly #producers = new Map<string, NodeProto>();
@@ -73,10 +73,10 @@ class ConstantValues {
   }
 
   /**
-   * Whether the value has a row for each row of `result`; false where it is the same for all of them and of no more
-   * dimensions; undefined where neither is so.
+   * Reports whether the value has a row for each row of `result`. False if it is the same for all rows, and has no more
+   * dimensions; undefined in any other case.
    */
-  alongRows(name: string, result: string): boolean | undefined {
+  hasRowsOf(name: string, result: string): boolean | undefined {
     const dims = this.#dims.get(name);
     const expected = this.#dims.get(result);
     if (dims === undefined || expected === undefined || expected.length === 0) return undefined;
@@ -91,7 +91,7 @@ class ConstantValues {
     if (first === undefined || shapes.includes(undefined)) return undefined;
     if (opType === 'Cast' && input.length === 1) return first;
     if (elementwise.has(opType)) return shapes.reduce((a, b) => a && b && broadcast(a, b));
-    // With one scale for all: others go along an axis, which a look-up moves.
+    // Only with one scale for all elements: other scales go along an axis, which a look-up moves.
     const isPerTensor = attribute.length === 0 && shapes.slice(1).every((dims) => dims?.length === 0);
     return opType === 'DequantizeLinear' && isPerTensor ? first : undefined;
   }
@@ -109,12 +109,12 @@ function broadcast(a: Dims, b: Dims): Dims | undefined {
   return dims;
 }
 
-function withoutUnusedConstants(model: ModelProto, constants: ConstantValues): ModelProto {
+function removeUnusedConstants(model: ModelProto, constants: ConstantValues): ModelProto {
   const used = namesUsed(model);
   const node = (model.graph?.node ?? []).filter(({ output = [] }) => {
     const [name = ''] = output;
     return used.has(name) || constants.producerOf(name) === undefined;
   });
   if (node.length === model.graph?.node?.length) return model;
-  return withoutUnusedConstants({ ...model, graph: { ...model.graph, node } }, constants);
+  return removeUnusedConstants({ ...model, graph: { ...model.graph, node } }, constants);
 }

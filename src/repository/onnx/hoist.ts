@@ -15,7 +15,7 @@ interface Hoisting {
   readonly moved: TensorProto[];
 }
 
-/** The model computes the same; only initializers of at least `minBytes` have other places and, where needed, names. */
+/** Moves initializers of at least `minBytes`, and renames those whose name is taken. The model computes the same. */
 export function hoistInitializers(model: ModelProto, minBytes: number): ModelProto {
   const { graph } = model;
   if (graph === undefined) {
@@ -30,7 +30,7 @@ export function hoistInitializers(model: ModelProto, minBytes: number): ModelPro
     : { ...model, graph: { ...graph, node, initializer: [...(graph.initializer ?? []), ...hoisting.moved] } };
 }
 
-/** Every name that is given to a value anywhere in the graph. */
+/** Yields the name of every value in the graph and its subgraphs. */
 function* definedNames(graph: GraphProto): Generator<string> {
   yield* localNames(graph);
   for (const { attribute = [] } of graph.node ?? []) {
@@ -53,7 +53,7 @@ function localNames({
 }
 
 function hoistFrom(graph: GraphProto, outer: Renames, hoisting: Hoisting): GraphProto {
-  // An initializer that is also an input is only its default; one that is an output has to be made inside.
+  // An initializer that is also an input is only a default; one that is an output has to stay inside.
   const fixed = new Set([...(graph.input ?? []), ...(graph.output ?? [])].map(({ name }) => name));
   const renames = new Map(outer);
   for (const name of localNames(graph)) {
@@ -64,7 +64,7 @@ function hoistFrom(graph: GraphProto, outer: Renames, hoisting: Hoisting): Graph
     if (fixed.has(name) || (checkByteLength(tensor) ?? 0) < hoisting.minBytes) {
       return true;
     }
-    const hoisted = freshName(name, hoisting.names);
+    const hoisted = makeName(name, hoisting.names);
     renames.set(name, hoisted);
     hoisting.moved.push({ ...tensor, name: hoisted });
     return false;
@@ -76,7 +76,7 @@ function hoistFrom(graph: GraphProto, outer: Renames, hoisting: Hoisting): Graph
   return { ...graph, initializer, node };
 }
 
-function freshName(name: string, taken: Set<string>): string {
+function makeName(name: string, taken: Set<string>): string {
   let fresh = `outer/${name}`;
   for (let count = 2; taken.has(fresh); count += 1) {
     fresh = `outer${count}/${name}`;

@@ -1,5 +1,6 @@
 import { EdgewiseError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
+import { quoteName } from '../name.ts';
 import type { GraphProto, ModelProto, ValueInfoProto } from './proto-types.ts';
 import { presentBytes } from './tensor-data.ts';
 import { datatypeOf, inputValues } from './value-types.ts';
@@ -24,16 +25,16 @@ export interface ModelInspection {
   readonly weightBytes: number;
 }
 
-/** Numbers of dimensions of values whose shape the graph does not declare, by name. */
+/** Name of a value → number of its dimensions, for values whose shape the graph does not declare. */
 export type Ranks = ReadonlyMap<string, number>;
 
 const noRanks: Ranks = new Map();
 
 /**
- * What a graph takes, gives and is made of. Inputs that an initializer gives a value to are not inputs.
+ * Returns a graph's inputs, outputs and operators. An input that has an initializer does not count as an input.
  *
- * @throws EdgewiseError `unsupported_datatype` for an input or output that is no tensor of the protocol's types;
- * `invalid_request` for one whose rank is nowhere declared.
+ * @throws EdgewiseError `unsupported_datatype` for an input or output that is not a tensor of one of the protocol's types;
+ * `invalid_request` for one whose rank is not declared anywhere.
  */
 export function inspectModel(model: ModelProto, ranks = noRanks): ModelInspection {
   const operators = new Map<string, OperatorUse>();
@@ -56,12 +57,12 @@ export function inspectModel(model: ModelProto, ranks = noRanks): ModelInspectio
     ),
     operators: [...operators.values()].sort((a, b) => b.count - a.count),
     nodeCount,
-    weightBytes: inspectWeights(model),
+    weightBytes: countWeightBytes(model),
   };
 }
 
-/** Bytes of all constant tensors, strings aside. */
-export function inspectWeights(model: ModelProto): number {
+/** Returns the bytes of all constant tensors, strings aside. */
+export function countWeightBytes(model: ModelProto): number {
   let bytes = 0;
   for (const scope of scopesOf(model)) {
     for (const tensor of tensorsOf(scope)) bytes += presentBytes(tensor) ?? 0;
@@ -69,7 +70,7 @@ export function inspectWeights(model: ModelProto): number {
   return bytes;
 }
 
-/** The inputs alone; throws as `inspectModel`. */
+/** Returns the inputs alone. @throws EdgewiseError as `inspectModel` */
 export function inputSpecs({ graph = {} }: ModelProto, ranks = noRanks): TensorSpec[] {
   return inputValues(graph).map((value) => tensorSpec(value, graph, ranks));
 }
@@ -90,7 +91,7 @@ function tensorSpec(value: ValueInfoProto, graph: GraphProto, ranks: Ranks): Ten
   if (rank === undefined) {
     throw new EdgewiseError(
       'invalid_request',
-      `the graph declares no shape for ${JSON.stringify(name.slice(0, 100))}, so its number of dimensions is unknown: give one in sampleShapes`,
+      `the graph declares no shape for ${quoteName(name)}, so its number of dimensions is unknown: give a shape in sampleShapes`,
     );
   }
   return { name, datatype, shape: new Array<number>(rank).fill(-1) };

@@ -1,7 +1,7 @@
 import type { ModelProto } from './proto-types.ts';
 import { scopesOf } from './walk.ts';
 
-/** Every name that a node, or an output of a graph, takes its value from, in whatever scope. */
+/** Returns every name that is the input of a node or the output of a graph, in any scope. */
 export function namesUsed(model: ModelProto): ReadonlySet<string> {
   const used = new Set<string>();
   for (const { graph, nodes } of scopesOf(model)) {
@@ -11,7 +11,7 @@ export function namesUsed(model: ModelProto): ReadonlySet<string> {
   return used;
 }
 
-/** Names that are not in the model yet, beginning with `prefix`. */
+/** Returns a function that makes names that the model does not have yet, each beginning with `prefix`. */
 export function nameMaker(model: ModelProto, prefix: string): () => string {
   const taken = new Set<string>();
   for (const { graph, nodes } of scopesOf(model)) {

@@ -1,11 +1,11 @@
-/** Element types of the values in a graph, as far as they follow from what it declares: for messages, not for computing. */
+/** Infers element types of the values in a graph from its declarations. Good enough for messages, not for computing. */
 import { type GraphProto, type ModelProto, type NodeProto, tensorTypes } from './proto-types.ts';
 import { onnxTypeName } from './value-types.ts';
 import { scopesOf } from './walk.ts';
 
 /**
- * Returns the types of the first inputs of all nodes that are `opType` nodes, or of the one named `nodeName`: what a kernel is
- * chosen by. Empty where nothing declares them.
+ * Returns the types of the first inputs of all `opType` nodes, or of the one named `nodeName`: a kernel is chosen by this
+ * type. Empty if the types are not declared.
  */
 export function operandTypes(model: ModelProto, opType: string, nodeName = ''): readonly string[] {
   const types = new Map<string, number>();
@@ -33,7 +33,7 @@ function addDeclared(types: Map<string, number>, graph: GraphProto): void {
   }
 }
 
-const givesBool = new Set([
+const boolOperators = new Set([
   'Equal',
   'Greater',
   'GreaterOrEqual',
@@ -43,9 +43,9 @@ const givesBool = new Set([
   'LessOrEqual',
   'Not',
 ]);
-const givesInt64 = new Set(['ArgMax', 'ArgMin', 'NonZero', 'Shape', 'Size']);
+const int64Operators = new Set(['ArgMax', 'ArgMin', 'NonZero', 'Shape', 'Size']);
 
-/** Most operators give what they take. */
+/** Adds the types of the node's outputs: most operators keep the type of their input. */
 function addOutputs(types: Map<string, number>, node: NodeProto): void {
   const type = outputType(types, node);
   if (type === undefined) return;
@@ -58,13 +58,13 @@ function outputType(
   types: ReadonlyMap<string, number>,
   { opType = '', input = [], attribute = [] }: NodeProto,
 ): number | undefined {
-  const of = (index: number) => types.get(input[index] ?? '');
+  const typeOf = (index: number) => types.get(input[index] ?? '');
   const attributeOf = (name: string) => attribute.find((each) => each.name === name);
   if (opType === 'Cast') return Number(attributeOf('to')?.i ?? 0n) || undefined;
   if (opType === 'Constant') return attributeOf('value')?.t?.dataType;
-  if (givesBool.has(opType)) return tensorTypes.BOOL;
-  if (givesInt64.has(opType)) return tensorTypes.INT64;
-  if (opType === 'DequantizeLinear') return of(1);
-  if (opType === 'QuantizeLinear') return of(2) ?? tensorTypes.UINT8;
-  return of(opType === 'Where' ? 1 : 0);
+  if (boolOperators.has(opType)) return tensorTypes.BOOL;
+  if (int64Operators.has(opType)) return tensorTypes.INT64;
+  if (opType === 'DequantizeLinear') return typeOf(1);
+  if (opType === 'QuantizeLinear') return typeOf(2) ?? tensorTypes.UINT8;
+  return typeOf(opType === 'Where' ? 1 : 0);
 }

@@ -1,8 +1,8 @@
 /**
- * An ONNX file without the bytes of its larger tensors, read by range: what is left is small, whatever the weights take.
+ * Reads an ONNX file by range, without the bytes of its larger tensors: the outline is small, however large the weights.
  *
- * In place of a tensor's data stands one byte of `raw_data`, whose position in the outline says which range of the file
- * it stands for. Packed floats and doubles are little-endian, as `raw_data` is, so they are taken out alike.
+ * In the outline, one byte of `raw_data` replaces a tensor's data; its position tells which range of the file it stands for.
+ * Packed floats and doubles are little-endian, as `raw_data` is, so they are cut in the same way.
  */
 import { EdgewiseError } from '../../errors.ts';
 import type { ByteSource } from './byte-source.ts';
@@ -11,10 +11,10 @@ import { fixed32, fixed64, lengthDelimited, maxDepth, varint } from './wire.ts';
 /** Smaller data stays in the outline. */
 export const minCutBytes = 1024;
 
-/** What is not the data of a tensor is held in memory: nodes, their attributes, names. */
+/** Everything but the data of tensors is held in memory: nodes, their attributes, names. */
 export const maxOutlineBytes = 128 * 1024 * 1024;
 
-/** Where the data of one tensor stands in the file. */
+/** Where the file has the data of one tensor. */
 export interface Cut {
   readonly begin: number;
   readonly byteLength: number;
@@ -25,13 +25,13 @@ export interface Cut {
 export type TensorField = 'rawData' | 'floatData' | 'doubleData';
 
 export interface Outline {
-  /** To be decoded; lengths of messages are written with five bytes each. */
+  /** A message to decode; the lengths of its messages have five bytes each. */
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** Position of the one byte in `bytes` → what it stands for. */
+  /** Position of the replacing byte in `bytes` → the data that it stands for. */
   readonly cuts: ReadonlyMap<number, Cut>;
 }
 
-/** Field number → the message in it that may hold tensors, or the data to take out (onnx.proto). */
+/** Field number → the message in that field that may hold tensors, or the kind of data to cut out (onnx.proto). */
 type Kind = ReadonlyMap<number, (() => Kind) | TensorField>;
 
 const tensor: Kind = new Map<number, TensorField>([
@@ -72,13 +72,13 @@ const model: Kind = new Map([
 ]);
 
 /**
- * @throws EdgewiseError `invalid_request` when the bytes are not protobuf, or nest too deep; `too_large` when more than
- * `maxOutlineBytes` are left without the data of tensors.
+ * @throws EdgewiseError `invalid_request` if the bytes are not protobuf, or are nested too deep; `too_large` if the outline
+ * has more than `maxOutlineBytes`.
  */
 export async function readOutline(file: ByteSource): Promise<Outline> {
   const scan = new Scan(file);
   try {
-    await scan.message(model, file.byteLength, 0);
+    await scan.copyMessage(model, file.byteLength, 0);
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause;
     throw new EdgewiseError(
@@ -91,7 +91,7 @@ export async function readOutline(file: ByteSource): Promise<Outline> {
 }
 
 const windowBytes = 1024 * 1024;
-/** A tag and a length, or a tag and a number, ten bytes each. */
+/** A tag and a length, or a tag and a number, of at most ten bytes each. */
 const maxHeaderBytes = 20;
 const rawDataTag = (9 << 3) | lengthDelimited;
 const lengthBytes = 5;
@@ -103,27 +103,27 @@ class Scan {
   #window = new Uint8Array(0);
   /** Position of the window in the file. */
   #windowBegin = 0;
-  /** Next byte of the file. */
+  /** Position of the next byte in the file. */
   #position = 0;
 
   constructor(file: ByteSource) {
     this.#file = file;
   }
 
-  /** Reads the message from the position to `end`, and writes it to the output. */
-  async message(kind: Kind, end: number, depth: number): Promise<void> {
+  /** Reads the message from the position to `end`, and writes its outline to the output. */
+  async copyMessage(kind: Kind, end: number, depth: number): Promise<void> {
     if (depth > maxDepth) throw new RangeError(`messages nested more than ${maxDepth} deep`);
     let copied = this.#position;
     while (this.#position < end) {
       if (!this.#holds(maxHeaderBytes)) await this.#fill();
       const start = this.#position;
-      const tag = this.#varint();
+      const tag = this.#readVarint();
       const wireType = tag % 8;
       if (wireType !== lengthDelimited) {
         this.#skip(wireType);
         continue;
       }
-      const length = this.#varint();
+      const length = this.#readVarint();
       const begin = this.#position;
       if (begin + length > end) throw new RangeError(`a length of ${length} bytes runs past the end`);
       const inner = length < minCutBytes ? undefined : kind.get(Math.floor(tag / 8));
@@ -133,14 +133,14 @@ class Scan {
       }
       await this.#copy(copied, start);
       if (typeof inner === 'string') {
-        this.output.tag(rawDataTag);
-        this.output.tag(1);
+        this.output.byte(rawDataTag);
+        this.output.byte(1);
         this.cuts.set(this.output.length, { begin, byteLength: length, field: inner });
-        this.output.tag(0);
+        this.output.byte(0);
       } else {
         this.output.varint(tag);
         const at = this.output.reserve(lengthBytes);
-        await this.message(inner(), begin + length, depth + 1);
+        await this.copyMessage(inner(), begin + length, depth + 1);
         this.output.setLength(at, this.output.length - at - lengthBytes);
       }
       this.#position = begin + length;
@@ -161,8 +161,8 @@ class Scan {
     this.#window = await this.#file.read(this.#position, end);
   }
 
-  /** At most 2^53: more is no length of a file, and no tag. */
-  #varint(): number {
+  /** Reads a number of at most 2^53, more than any tag or any length of a file. */
+  #readVarint(): number {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
       const byte = this.#window[this.#position - this.#windowBegin];
@@ -176,7 +176,7 @@ class Scan {
   #skip(wireType: number): void {
     switch (wireType) {
       case varint: {
-        // A negative number has ten bytes, which no double holds.
+        // A negative number has ten bytes, more than a double can hold.
         for (let count = 0; ; count += 1) {
           const byte = this.#window[this.#position - this.#windowBegin];
           if (byte === undefined || count === 10) throw new RangeError('index out of range');
@@ -199,13 +199,13 @@ class Scan {
     if (this.output.length + end - begin > maxOutlineBytes) {
       throw new EdgewiseError(
         'too_large',
-        `an ONNX model of ${this.#file.byteLength} bytes has more than ${maxOutlineBytes} bytes of nodes, attributes and names, without its tensors`,
+        `an ONNX model of ${this.#file.byteLength} bytes has more than ${maxOutlineBytes} bytes without its tensors; expected fewer nodes, attributes and names`,
       );
     }
     const at = begin - this.#windowBegin;
-    const held = at >= 0 && at + end - begin <= this.#window.byteLength;
+    const isHeld = at >= 0 && at + end - begin <= this.#window.byteLength;
     this.output.append(
-      held ? this.#window.subarray(at, at + end - begin) : await this.#file.read(begin, end),
+      isHeld ? this.#window.subarray(at, at + end - begin) : await this.#file.read(begin, end),
     );
   }
 }
@@ -228,7 +228,7 @@ class Output {
     this.#buffer.set(bytes, at);
   }
 
-  /** @returns Where the room begins. */
+  /** Appends `bytes` zeros. Returns the position of the first. */
   reserve(bytes: number): number {
     const at = this.#length;
     this.#length += bytes;
@@ -240,20 +240,19 @@ class Output {
     return at;
   }
 
-  /** A number of one byte. */
-  tag(value: number): void {
-    // The buffer may be another one once there is room.
+  byte(value: number): void {
+    // `reserve` may replace the buffer, so it comes first.
     const at = this.reserve(1);
     this.#buffer[at] = value;
   }
 
   varint(value: number): void {
     let rest = value;
-    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.tag((rest % 128) + 128);
-    this.tag(rest);
+    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.byte((rest % 128) + 128);
+    this.byte(rest);
   }
 
-  /** Writes `length` at `at` with `lengthBytes` bytes, leading zeros among them. */
+  /** Writes `length` at `at` as a varint of `lengthBytes` bytes. */
   setLength(at: number, length: number): void {
     for (let index = 0; index < lengthBytes; index += 1) {
       const more = index < lengthBytes - 1 ? 0x80 : 0;

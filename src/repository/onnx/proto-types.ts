@@ -1,7 +1,7 @@
 /**
- * ONNX models as plain objects. Field numbers and types: onnx/onnx.proto of the ONNX project, IR version 13; names are
- * its own in camelCase, 64-bit integers are bigints, packed numbers typed arrays. What is absent in the file is absent
- * here, repeated fields too.
+ * ONNX models as plain objects, after onnx/onnx.proto of the ONNX project, IR version 13. Names are those of onnx.proto in
+ * camelCase, 64-bit integers are bigints, packed numbers are typed arrays. A field that is absent in the file is absent in
+ * the object, repeated fields included.
  */
 import type { ByteSource } from './byte-source.ts';
 import type { UnknownFields } from './wire.ts';
@@ -104,7 +104,7 @@ export interface NodeProto extends UnknownFields {
 /** An array, or a typed one: a forest of trees has millions of numbers in one attribute. */
 export type NumberList<V> = ArrayLike<V> & Iterable<V>;
 
-/** One value, of the kind that `type` says (`attributeTypes`). */
+/** One value, of the kind given by `type` (`attributeTypes`). */
 export interface AttributeProto extends UnknownFields {
   readonly name?: string;
   readonly f?: number;
@@ -128,16 +128,16 @@ export interface AttributeProto extends UnknownFields {
 
 /** A range of a file that holds the values of a tensor, as `raw_data` would. */
 export interface StoredBytes {
-  /** Of the file, as a graph beside it would refer to it. */
+  /** The file's path, as a graph beside it would refer to it. */
   readonly location: string;
   readonly file: ByteSource;
   readonly begin: number;
   readonly byteLength: number;
 }
 
-/** `dataType` is one of `tensorTypes`; the values stand in `rawData`, in a typed field, or outside (`externalData`). */
+/** `dataType` is one of `tensorTypes`; the values are in `rawData`, in a typed field, or in another file (`externalData`). */
 export interface TensorProto extends UnknownFields {
-  /** Set by `readModel` in place of every other field for values. Not written by `encodeModel`. */
+  /** Set by `readModel` instead of every other field for values. Not written by `encodeModel`. */
   readonly stored?: StoredBytes;
   readonly dims?: readonly bigint[];
   readonly dataType?: number;
@@ -208,7 +208,7 @@ export interface TensorShapeProto extends UnknownFields {
   readonly dim?: readonly DimensionProto[];
 }
 
-/** A size, a name that stands for one, or neither. */
+/** A size, the name of a free size, or neither. */
 export interface DimensionProto extends UnknownFields {
   readonly dimValue?: bigint;
   readonly dimParam?: string;

@@ -1,8 +1,8 @@
-/** Whether a graph draws random numbers: it need not answer the same request the same way twice, also with a seed. */
+/** Tells whether a graph draws random numbers: it may answer the same request differently each time, even with a seed. */
 import { type ModelProto, type NodeProto, type TensorProto, tensorTypes } from './proto-types.ts';
 import { constantTensor, type Scope, scopesOf } from './walk.ts';
 
-/** Of ONNX, and `Sampling` of ONNX Runtime. Domains are not looked at: a function of such a name is taken for one. */
+/** Random operators of ONNX, and `Sampling` of ONNX Runtime. Domains are ignored: a function of such a name counts as random. */
 export const randomOperators: ReadonlySet<string> = new Set([
   'Bernoulli',
   'Multinomial',
@@ -13,7 +13,10 @@ export const randomOperators: ReadonlySet<string> = new Set([
   'Sampling',
 ]);
 
-/** In training they draw what they drop, in inference they pass their input on. ONNX Runtime's fused ones among them. */
+/**
+ * Operator → the input that switches its training mode, in which it draws what to drop; without it, it passes its input on.
+ * The fused operators of ONNX Runtime are included.
+ */
 const trainingModeInput: ReadonlyMap<string, number> = new Map([
   ['Dropout', 2],
   ['BiasDropout', 4],
@@ -21,11 +24,11 @@ const trainingModeInput: ReadonlyMap<string, number> = new Map([
   ['BitmaskBiasDropout', 4],
 ]);
 
-/** Branches and functions included. What is not known to be off counts as on. */
+/** Branches and functions are included. A training mode that is not known to be off counts as on. */
 export function drawsRandomNumbers(model: ModelProto): boolean {
-  // Graphs for training are in the file, and never run.
+  // Training graphs are in the file but are never run.
   const scopes = [...scopesOf({ ...model, trainingInfo: [] })];
-  const isFalse = constantFalse(scopes);
+  const isFalse = findFalseConstants(scopes);
   return scopes.some(({ nodes }) => nodes.some((node) => isRandom(node, isFalse)));
 }
 
@@ -36,14 +39,13 @@ function isRandom({ opType = '', input = [] }: NodeProto, isFalse: (name: string
   return mode !== '' && !isFalse(mode);
 }
 
-/** Of names of values: whether all that bear it, in whatever scope, are the constant `false`. */
-function constantFalse(scopes: readonly Scope[]): (name: string) => boolean {
+/** Returns a function that reports whether all values of a name, in every scope, are the constant `false`. */
+function findFalseConstants(scopes: readonly Scope[]): (name: string) => boolean {
   const known = new Map<string, boolean>();
   const define = (name: string, isFalse: boolean) => known.set(name, (known.get(name) ?? true) && isFalse);
   for (const { graph, nodes } of scopes) {
-    const initialisers = graph?.initializer ?? [];
-    for (const tensor of initialisers) define(tensor.name ?? '', isFalseTensor(tensor));
-    // An input can be given another value than its initialiser's.
+    for (const tensor of graph?.initializer ?? []) define(tensor.name ?? '', isFalseTensor(tensor));
+    // A caller can give an input another value than its initializer's.
     for (const { name } of graph?.input ?? []) define(name ?? '', false);
     for (const node of nodes) {
       const tensor = constantTensor(node);
@@ -53,7 +55,7 @@ function constantFalse(scopes: readonly Scope[]): (name: string) => boolean {
   return (name) => known.get(name) === true;
 }
 
-/** The type and the length first: the bytes of a large tensor are of no interest here. */
+/** Checks type and length first, so that the bytes of a large tensor are not read. */
 function isFalseTensor({ dataType, rawData, int32Data, externalData = [] }: TensorProto): boolean {
   if (dataType !== tensorTypes.BOOL || externalData.length > 0) return false;
   return (rawData?.length ?? 0) + (int32Data?.length ?? 0) === 1 && (rawData ?? int32Data)?.[0] === 0;

@@ -1,4 +1,4 @@
-/** Reads an `.onnx` file by range: the graph into memory, the values of its larger tensors as ranges of their files. */
+/** Reads an `.onnx` file by range: its graph into memory, the values of its larger tensors as ranges of their files. */
 import { EdgewiseError } from '../../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { mapTensors, parseExternalRef, toStoredTensor } from './external.ts';
@@ -8,41 +8,41 @@ import type { ModelProto, TensorProto } from './proto-types.ts';
 import { isExternal, tensorLabel, typedFieldOf } from './tensor-data.ts';
 import { scopesOf, tensorsOf } from './walk.ts';
 
-/** The name of the file itself: what ranges of it are said to stand in. */
+/** The name of the file itself, which ranges of it have as their location. */
 export const modelFileName = 'model.onnx';
 
 export interface OpenedModel {
-  /** Values of at least 1 KiB that the file holds as they are, and all of other files, are `stored`. */
+  /** Raw values of at least 1 KiB, and all values in other files, are `stored`. */
   readonly model: ModelProto;
-  /** The other files that hold its weights, by the location that the graph names, in alphabetical order. */
+  /** Location in the graph → the file beside the model that holds weights, in alphabetical order. */
   readonly files: ReadonlyMap<string, ByteSource>;
 }
 
 /**
- * @param open Gives a file beside the model; undefined where there is none.
- * @throws EdgewiseError `invalid_request` for what is no ONNX model, for a reference outside the folder, a missing file, or
- * a range that does not fit the tensor's shape; `too_large` as `readOutline`.
+ * @param open Returns a file beside the model; undefined if it does not exist.
+ * @throws EdgewiseError `invalid_request` for a file that is not an ONNX model, a reference outside the folder, a missing
+ * file, or a range that does not fit the tensor's shape; `too_large` as `readOutline`.
  */
 export async function readModel(
   file: ByteSource,
   open: (location: string) => Promise<ByteSource | undefined>,
 ): Promise<OpenedModel> {
   const outline = await readOutline(file);
-  let taken = 0;
+  let attachedCount = 0;
   const attached = mapTensors(decodeModel(outline.bytes), (tensor) => {
     const cut = tensor.rawData && outline.cuts.get(tensor.rawData.byteOffset);
     if (cut === undefined) return tensor;
-    taken += 1;
+    attachedCount += 1;
     const { rawData: _, ...rest } = tensor;
     const typed = typedFieldOf(tensor);
-    const own = cut.field === 'rawData' || (cut.field === typed && rest[cut.field] === undefined);
-    if (!own || isExternal(tensor)) throw severalParts(tensor);
+    const isOnly = cut.field === 'rawData' || (cut.field === typed && rest[cut.field] === undefined);
+    if (!isOnly || isExternal(tensor)) throw severalPartsError(tensor);
     const { begin, byteLength } = cut;
     return { ...rest, stored: { location: modelFileName, file, begin, byteLength } };
   });
-  if (taken !== outline.cuts.size) throw severalParts({});
+  if (attachedCount !== outline.cuts.size) throw severalPartsError({});
   const files = new Map<string, ByteSource>();
-  for (const location of externalLocations(attached)) {
+  for (const location of listExternalLocations(attached)) {
     const found = await open(location);
     if (found !== undefined) files.set(location, found);
   }
@@ -52,14 +52,14 @@ export async function readModel(
   };
 }
 
-function severalParts(tensor: TensorProto): EdgewiseError {
+function severalPartsError(tensor: TensorProto): EdgewiseError {
   return new EdgewiseError(
     'invalid_request',
     `${tensorLabel(tensor)} has its values in several parts, or in a field of another type; expected one field of its own type`,
   );
 }
 
-function externalLocations(model: ModelProto): string[] {
+function listExternalLocations(model: ModelProto): string[] {
   const locations = new Set<string>();
   for (const scope of scopesOf(model)) {
     for (const tensor of tensorsOf(scope)) {

@@ -11,21 +11,21 @@ import { scopesOf, tensorsOf } from './walk.ts';
 /** The `location` under which a published graph refers to its weights. */
 export const weightsPath = 'weights.bin';
 
-/** Below this many bytes an initializer stays in the graph: shapes and the like, which are read while a model loads. */
+/** Smaller initializers stay in the graph: shapes and the like, which are read while a model loads. */
 export const minExternalBytes = 1024;
 
 /** One chunk of the weights file. */
 export interface WeightPiece {
   readonly offset: number;
   readonly byteLength: number;
-  /** Its bytes, or those from `begin` to `end`, read where the model's own files have them; a copy. */
+  /** Reads the chunk, or its bytes `begin` to `end`, from the model's own files. Returns a copy. */
   read(begin?: number, end?: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 export interface SplitModel {
   /** An `.onnx` file whose larger initializers are external data. */
   readonly graph: Uint8Array<ArrayBuffer>;
-  /** Absent when every weight stays in the graph. */
+  /** Absent if every weight stays in the graph. */
   readonly weights?: {
     readonly path: string;
     readonly byteLength: number;
@@ -34,14 +34,14 @@ export interface SplitModel {
 }
 
 /**
- * Takes the initializers of at least 1 KiB out of the graph, those of subgraphs and of Constant nodes included, and cuts
- * them as `planChunks` says. Strings, sparse tensors and the values of other attributes stay. Reads no weights.
+ * Moves initializers of at least 1 KiB out of the graph, those of subgraphs and Constant nodes included, and cuts them into
+ * chunks by `planChunks`. Strings, sparse tensors and the values of other attributes stay. Reads no weights.
  *
- * @throws EdgewiseError `invalid_request` when a tensor's shape and data disagree.
+ * @throws EdgewiseError `invalid_request` if a tensor's shape and data disagree.
  */
 export async function splitModel(source: ModelProto): Promise<SplitModel> {
   const model = moveWeightsToMainGraph(source);
-  const moved = movableWeights(model);
+  const moved = listMovableWeights(model);
   if (moved.length === 0) {
     return { graph: encodeModel(await readStoredTensors(model)) };
   }
@@ -60,13 +60,13 @@ export async function splitModel(source: ModelProto): Promise<SplitModel> {
 }
 
 /**
- * The graph of `splitModel` for an engine that reads the model's own files: its weights stand where they are `stored`.
- * Those that stand in memory stay in the graph.
+ * Encodes the graph for an engine that reads the model's own files: it refers to weights where they are `stored`. Weights in
+ * memory stay in the graph.
  */
 export async function encodeGraphInPlace(source: ModelProto): Promise<Uint8Array<ArrayBuffer>> {
   const model = moveWeightsToMainGraph(source);
   const references = new Map<TensorProto, TensorProto>();
-  for (const tensor of movableWeights(model)) {
+  for (const tensor of listMovableWeights(model)) {
     if (tensor.stored !== undefined) {
       const { location, begin, byteLength } = tensor.stored;
       references.set(tensor, toExternalTensor(tensor, location, begin, byteLength));
@@ -75,12 +75,12 @@ export async function encodeGraphInPlace(source: ModelProto): Promise<Uint8Array
   return encodeModel(await readStoredTensors(withInitializers(model, references)));
 }
 
-/** The model with every initializer that can leave the graph in its outermost graph. */
+/** Moves every initializer that can leave the graph into the model's main graph. */
 export function moveWeightsToMainGraph(source: ModelProto): ModelProto {
   return hoistInitializers(constantsToInitializers(source, minExternalBytes), minExternalBytes);
 }
 
-function movableWeights(model: ModelProto): TensorProto[] {
+function listMovableWeights(model: ModelProto): TensorProto[] {
   return (model.graph?.initializer ?? []).filter(
     (tensor) => (checkByteLength(tensor) ?? 0) >= minExternalBytes,
   );
@@ -91,7 +91,7 @@ function withInitializers(model: ModelProto, references: ReadonlyMap<TensorProto
   return { ...model, graph: { ...model.graph, ...(initializer && { initializer }) } };
 }
 
-/** The model with the values of tensors that are still `stored` read into it: what is to be written has them. */
+/** Returns the model with the values of `stored` tensors read into it, as `encodeModel` needs them. */
 export async function readStoredTensors(model: ModelProto): Promise<ModelProto> {
   const values = new Map<TensorProto, Uint8Array>();
   for (const scope of scopesOf(model)) {
@@ -109,10 +109,10 @@ export async function readStoredTensors(model: ModelProto): Promise<ModelProto> 
   });
 }
 
-/** Where the values of one initializer stand: a range of a file, or memory. */
+/** The values of one initializer, from a range of a file or from memory. */
 interface Values {
   readonly byteLength: number;
-  /** A copy. */
+  /** Returns a copy. */
   read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
@@ -131,10 +131,10 @@ function valuesOf(tensor: TensorProto): Values {
   };
 }
 
-/** What a chunk has of one initializer. */
+/** The part of one initializer that is in a chunk. */
 interface Part {
   readonly values: Values;
-  /** Position of the initializer in the chunk; negative where it began in an earlier one. */
+  /** Position of the initializer in the chunk; negative if it begins in an earlier chunk. */
   readonly at: number;
 }
 
@@ -161,7 +161,7 @@ function cut(plan: ChunkPlan, values: readonly Values[]): WeightPiece[] {
   });
 }
 
-/** Bytes `begin` to `end` of a chunk: between initializers stand zeros. */
+/** Returns bytes `begin` to `end` of a chunk, with zeros between initializers. */
 async function readParts(
   parts: readonly Part[],
   begin: number,
@@ -185,7 +185,7 @@ async function readParts(
   return bytes;
 }
 
-/** The weights as an engine reads them, a chunk in memory at a time. */
+/** Returns the weights as an engine reads them, one chunk in memory at a time. */
 export function weightSource({ path, byteLength, pieces }: NonNullable<SplitModel['weights']>): WeightSource {
   return {
     path,
@@ -203,7 +203,7 @@ export function weightSource({ path, byteLength, pieces }: NonNullable<SplitMode
   };
 }
 
-/** The weights as one file, for what holds them in memory. */
+/** Reads the weights into one array. */
 export async function weightBytes({
   byteLength,
   pieces,
@@ -214,9 +214,9 @@ export async function weightBytes({
 }
 
 /**
- * The published form as one `.onnx` file again.
+ * Joins a published graph and its weights into one `.onnx` file.
  *
- * @throws EdgewiseError `invalid_request` when the graph refers to weights that are not there.
+ * @throws EdgewiseError `invalid_request` if the graph refers to weights that were not given.
  */
 export function joinModel(
   graph: Uint8Array,

@@ -1,8 +1,9 @@
 /**
- * The values of a TensorProto as bytes. ONNX lets them stand in `raw_data` or in a typed field (onnx.proto, TensorProto,
- * says which for each type); here they become raw: little-endian, row-major, sub-byte types packed from the low bits.
+ * Reads the values of a TensorProto as bytes. ONNX stores them in `raw_data` or in a typed field (TensorProto in onnx.proto
+ * names the field for each type). Here they become raw: little-endian, row-major, sub-byte types packed from the low bits.
  */
 import { EdgewiseError } from '../../errors.ts';
+import { quoteName } from '../name.ts';
 import { dataLocations, type TensorProto, tensorTypes } from './proto-types.ts';
 
 type TypedField = 'floatData' | 'doubleData' | 'int32Data' | 'int64Data' | 'uint64Data';
@@ -40,19 +41,19 @@ function inInt32Data(bits: number, names: readonly (keyof typeof tensorTypes)[])
   return names.map((name) => [tensorTypes[name], { bits, field: 'int32Data' }]);
 }
 
-/** Above this many bytes no ONNX file can hold a tensor, and no shape is taken for meant. */
+/** No ONNX file can hold a larger tensor, so a larger shape is a mistake or an attack. */
 const maxTensorBytes = 2 ** 40;
 
-/** For messages. */
+/** Returns the tensor's name for messages. */
 export function tensorLabel({ name = '' }: TensorProto): string {
-  return name === '' ? 'a tensor without a name' : `tensor ${JSON.stringify(name.slice(0, 100))}`;
+  return name === '' ? 'a tensor without a name' : `tensor ${quoteName(name)}`;
 }
 
 export function isExternal(tensor: TensorProto): boolean {
   return tensor.dataLocation === dataLocations.EXTERNAL || (tensor.externalData?.length ?? 0) > 0;
 }
 
-/** Undefined for a rank or size beyond what can be meant, or a negative dimension. */
+/** Returns undefined for an absurd rank or size, or a negative dimension. */
 function countElements(dims: readonly bigint[]): number | undefined {
   let count = 1n;
   for (const dim of dims) {
@@ -65,7 +66,7 @@ function countElements(dims: readonly bigint[]): number | undefined {
 }
 
 /**
- * Number of elements that the dimensions declare.
+ * Returns the number of elements that the dimensions declare.
  *
  * @throws EdgewiseError `invalid_request` for negative or absurd dimensions.
  */
@@ -75,14 +76,14 @@ export function declaredElements(tensor: TensorProto): number {
   if (count === undefined) {
     throw new EdgewiseError(
       'invalid_request',
-      `${tensorLabel(tensor)} has the shape [${dims.slice(0, 33).join(',')}], wanted at most 32 dimensions, none of them negative, and less than 2^40 elements`,
+      `${tensorLabel(tensor)} has the shape [${dims.slice(0, 33).join(',')}]; expected at most 32 dimensions, none of them negative, and less than 2^40 elements`,
     );
   }
   return count;
 }
 
 /**
- * Bytes that the dimensions and the type declare; undefined for strings.
+ * Returns the number of bytes that the dimensions and the type declare; undefined for strings.
  *
  * @throws EdgewiseError `invalid_request` for absurd dimensions or a type that ONNX does not have.
  */
@@ -101,17 +102,17 @@ export function declaredBytes(tensor: TensorProto): number | undefined {
   return Math.ceil((count * type.bits) / 8);
 }
 
-/** The field for values of this type beside `raw_data`; undefined for strings and unknown types. */
+/** Returns the field that can hold values of the tensor's type instead of `raw_data`; undefined for strings and unknown types. */
 export function typedFieldOf({ dataType = tensorTypes.UNDEFINED }: TensorProto): TypedField | undefined {
   return types.get(dataType)?.field;
 }
 
-/** Bits of one value; undefined for strings and unknown types. */
+/** Returns the bits of one value; undefined for strings and unknown types. */
 export function elementBits(dataType: number | undefined): number | undefined {
   return types.get(dataType ?? tensorTypes.UNDEFINED)?.bits;
 }
 
-/** Bytes that are really there, typed fields counted as they would stand in `raw_data`; undefined for strings. */
+/** Returns the number of bytes that are present, typed fields counted as in `raw_data`; undefined for strings. */
 export function presentBytes(tensor: TensorProto): number | undefined {
   const type = types.get(tensor.dataType ?? tensorTypes.UNDEFINED);
   if (type === undefined) {
@@ -136,9 +137,9 @@ function typedElementBytes({ bits, field }: ElementType): number {
 }
 
 /**
- * Bytes of the values, wherever they stand; undefined for strings.
+ * Returns the number of bytes of the values, in memory or stored; undefined for strings.
  *
- * @throws EdgewiseError `invalid_request` when shape and data disagree.
+ * @throws EdgewiseError `invalid_request` if shape and data disagree.
  */
 export function checkByteLength(tensor: TensorProto): number | undefined {
   const expected = declaredBytes(tensor);
@@ -149,16 +150,16 @@ export function checkByteLength(tensor: TensorProto): number | undefined {
   if (expected !== present) {
     throw new EdgewiseError(
       'invalid_request',
-      `${tensorLabel(tensor)} of shape [${(tensor.dims ?? []).join(',')}] wants ${expected} bytes of data, the file holds ${present}`,
+      `${tensorLabel(tensor)} of shape [${(tensor.dims ?? []).join(',')}] declares ${expected} bytes of data, but the file holds ${present}`,
     );
   }
   return present;
 }
 
 /**
- * The values as raw bytes: a view of `raw_data` where it is used. Undefined for strings, and for what is stored in a file.
+ * Returns the values as raw bytes, as a view of `raw_data` if the tensor uses it. Undefined for strings and stored tensors.
  *
- * @throws EdgewiseError `invalid_request` when shape and data disagree.
+ * @throws EdgewiseError `invalid_request` if shape and data disagree.
  */
 export function rawBytes(tensor: TensorProto): Uint8Array | undefined {
   const byteLength = checkByteLength(tensor);
@@ -168,7 +169,7 @@ export function rawBytes(tensor: TensorProto): Uint8Array | undefined {
 }
 
 /**
- * As `rawBytes`, those of a stored tensor read from its file.
+ * As `rawBytes`, and reads a stored tensor from its file.
  *
  * @throws EdgewiseError as `rawBytes`, and `ByteSource.read`
  */
@@ -192,7 +193,7 @@ function typedToRaw(tensor: TensorProto): Uint8Array {
   if (width === stride) {
     return bytes;
   }
-  // Narrow types stand one to a wider integer: its low bytes, on a little-endian host its first ones.
+  // A narrow value is stored in a wider integer, in its low bytes: the first ones on a little-endian host.
   const raw = new Uint8Array(data.length * width);
   for (let index = 0; index < data.length; index += 1) {
     for (let byte = 0; byte < width; byte += 1) {

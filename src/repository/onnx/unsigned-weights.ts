@@ -1,8 +1,8 @@
 /**
- * Products of eight-bit integers with unsigned weights. On x86 processors without VNNI instructions native ONNX Runtime
- * adds two products of unsigned activations and signed weights in sixteen bits, and cuts off what does not fit: sums can
- * come out at half of what they are. With unsigned weights it does not. Both weights and zero point are raised by 128,
- * which leaves their difference, and so every product, as it was.
+ * Makes eight-bit weights unsigned. On x86 processors without VNNI instructions, native ONNX Runtime adds two products of
+ * unsigned activations and signed weights in sixteen bits and saturates: sums can come out at half their value. With
+ * unsigned weights it does not. Weights and zero point are both raised by 128, which leaves their difference, and so every
+ * product, unchanged.
  */
 import { nameMaker } from './names-used.ts';
 import {
@@ -13,7 +13,7 @@ import {
   tensorTypes,
 } from './proto-types.ts';
 
-/** Positions of inputs: the weights, their zero point, and the activations' one, which tells their type. */
+/** Positions of inputs: the weights, their zero point, and the zero point of the activations, which has their type. */
 interface Positions {
   readonly weights: number;
   readonly zeroPoint: number;
@@ -27,11 +27,11 @@ const operators: ReadonlyMap<string, Positions> = new Map([
   ['QLinearConv', { weights: 3, zeroPoint: 5, activations: 2 }],
   ['QGemm', { weights: 3, zeroPoint: 5, activations: 2 }],
   ['MatMulIntegerToFloat', { weights: 1, zeroPoint: 5, activations: 4 }],
-  // Quantises its activations itself.
+  // This operator quantises its activations itself.
   ['DynamicQuantizeMatMul', { weights: 1, zeroPoint: 3 }],
 ]);
 
-/** The model with signed eight-bit weights raised where it computes: exact on every processor. */
+/** Returns the model with signed eight-bit weights raised at each run, so that it is exact on every processor. */
 export function makeWeightsUnsigned(model: ModelProto): ModelProto {
   const { graph } = model;
   if (graph === undefined) return model;
@@ -58,7 +58,7 @@ export function makeWeightsUnsigned(model: ModelProto): ModelProto {
   const isUnsigned = (name: string) =>
     quantised.has(name) || weights.get(name)?.dataType === tensorTypes.UINT8;
   const raised = new Map<string, string>();
-  /** The name of the raised value; the nodes that make it go to `before`. */
+  /** Returns the name of the raised value, and adds the nodes that make it to `before`. */
   const raise = (name: string, before: NodeProto[]): string => {
     const known = raised.get(name);
     if (known !== undefined) return known;

@@ -1,15 +1,15 @@
 import type { AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto } from './proto-types.ts';
 
-/** A graph, a subgraph or a function's body. */
+/** A graph, a subgraph or the body of a function. */
 export interface Scope {
-  /** 0 for the model's graph and a function's body, one more for each subgraph within. */
+  /** 0 for the model's graph and the body of a function, one more for each level of subgraphs. */
   readonly depth: number;
   readonly nodes: readonly NodeProto[];
-  /** Absent for a function's body. */
+  /** Absent for the body of a function. */
   readonly graph?: GraphProto;
 }
 
-/** Every scope of the model: its graph, its functions, its training graphs, and all subgraphs; outer ones first. */
+/** Yields every scope of the model: its graph, training graphs, functions and all subgraphs; outer scopes first. */
 export function* scopesOf(model: ModelProto): Generator<Scope> {
   const graphs = [
     model.graph,
@@ -71,7 +71,7 @@ export function isStandardDomain(domain = ''): boolean {
   return domain === '' || domain === 'ai.onnx';
 }
 
-/** The tensors that stand in the scope itself: initializers, sparse ones, and those in attributes of its nodes. */
+/** Yields the tensors of the scope itself: initializers, sparse initializers, and tensors in attributes of its nodes. */
 export function* tensorsOf({ graph, nodes }: Scope): Generator<TensorProto> {
   yield* graph?.initializer ?? [];
   for (const sparse of graph?.sparseInitializer ?? []) {

@@ -1,4 +1,4 @@
-/** Lists of numbers as typed arrays: the data of a TensorProto, the numbers of an AttributeProto. */
+/** Fields that hold lists of numbers as typed arrays: the data of a TensorProto, the numbers of an AttributeProto. */
 import type { Reader, Writer } from 'protobufjs/minimal.js';
 import {
   bigInt,
@@ -17,14 +17,14 @@ type NumericArray = Float32Array | Float64Array | Int32Array | BigInt64Array | B
 interface PackedCodec<A extends NumericArray> {
   readonly elementWireType: number;
   create(length: number): A;
-  /** The numbers from the reader's position to `end`. */
+  /** Reads packed numbers, from the reader's position to `end`. */
   readRun(reader: Reader, end: number): A;
-  /** Reads numbers that stand one to a field, each behind a tag, from the reader's position on. */
+  /** Fills `target` with unpacked numbers, each a field with its own tag, from the reader's position on. */
   fillUnpacked(target: A, reader: Reader): void;
   writeRun(writer: Writer, values: A): void;
 }
 
-/** Numbers in one array, whether they came packed, unpacked or in several runs. */
+/** Returns a function that reads numbers into one array, whether they are packed, unpacked or in several runs. */
 function readNumbers<A extends NumericArray>(id: number, codec: PackedCodec<A>): Field<A>['read'] {
   return (reader, wireType, previous, limits) => {
     if (wireType !== lengthDelimited && wireType !== codec.elementWireType) {
@@ -37,7 +37,7 @@ function readNumbers<A extends NumericArray>(id: number, codec: PackedCodec<A>):
     if (previous === undefined) {
       return run;
     }
-    // Joining run after run is quadratic, so what is copied counts as elements.
+    // Joining run after run is quadratic, so copied numbers count as elements.
     spend(limits, previous.length);
     const joined = codec.create(previous.length + run.length);
     const joinedBytes = bytesOf(joined);
@@ -47,7 +47,7 @@ function readNumbers<A extends NumericArray>(id: number, codec: PackedCodec<A>):
   };
 }
 
-/** All numbers of a run of fields with the same tag, the first of which has been read already: counted, then read. */
+/** Counts, then reads, the numbers of a run of fields with the same tag. The first tag has been read already. */
 function readUnpacked<A extends NumericArray>(
   id: number,
   codec: PackedCodec<A>,
@@ -68,8 +68,8 @@ function readUnpacked<A extends NumericArray>(
   return values;
 }
 
-/** A tensor's typed data, which ONNX declares as packed. */
-function packed<A extends NumericArray>(codec: PackedCodec<A>): (id: number) => Field<A> {
+/** Defines a field for a tensor's typed data, which ONNX declares as packed. */
+function definePacked<A extends NumericArray>(codec: PackedCodec<A>): (id: number) => Field<A> {
   return (id) => ({
     id,
     read: readNumbers(id, codec),
@@ -83,12 +83,12 @@ function packed<A extends NumericArray>(codec: PackedCodec<A>): (id: number) => 
   });
 }
 
-/** The numbers of an attribute, which ONNX declares as unpacked: written in one piece, whatever their number. */
-function unpacked<A extends NumericArray, V extends number | bigint>(
+/** Defines a field for the numbers of an attribute, which ONNX declares as unpacked. They are written with one buffer. */
+function defineUnpacked<A extends NumericArray, V extends number | bigint>(
   codec: PackedCodec<A>,
   encoding: {
     readonly maxBytes: number;
-    /** Writes one number at `at`. @returns Where it ends. */
+    /** Writes one number at `at`. Returns the position after it. */
     write(target: DataView<ArrayBuffer>, at: number, value: V): number;
   },
 ): (id: number) => Field<ArrayLike<V> & Iterable<V>> {
@@ -97,7 +97,7 @@ function unpacked<A extends NumericArray, V extends number | bigint>(
     const read = readNumbers(id, codec);
     return {
       id,
-      // Typed arrays of the codec hold exactly such values.
+      // The codec's typed arrays hold exactly such values.
       read: read as unknown as Field<ArrayLike<V> & Iterable<V>>['read'],
       write(writer, values) {
         const target = new DataView(new ArrayBuffer(values.length * (1 + encoding.maxBytes)));
@@ -128,7 +128,7 @@ function packedFixed<A extends Float32Array | Float64Array>(
     readRun(reader, end) {
       const bytes = reader.raw(reader.pos, end);
       if (bytes.byteLength % elementBytes !== 0) {
-        throw new RangeError(`packed numbers of ${elementBytes} bytes each take ${bytes.byteLength} bytes`);
+        throw new RangeError(`packed numbers of ${elementBytes} bytes each have ${bytes.byteLength} bytes`);
       }
       reader.pos = end;
       const aligned = bytes.byteOffset % elementBytes === 0 ? bytes : bytes.slice();
@@ -161,7 +161,7 @@ function packedVarint<A extends Int32Array | BigInt64Array | BigUint64Array>(cod
       const target = codec.create(count);
       codec.fill(target, reader, () => {});
       if (reader.pos !== end) {
-        throw new RangeError('packed numbers end in the middle of one');
+        throw new RangeError('packed numbers end in the middle of a number');
       }
       return target;
     },
@@ -185,8 +185,8 @@ const floats = packedFixed(
   (buffer, offset, length) => new Float32Array(buffer, offset, length),
   (reader) => reader.float(),
 );
-export const floatData = packed(floats);
-export const doubleData = packed(
+export const floatData = definePacked(floats);
+export const doubleData = definePacked(
   packedFixed(
     fixed64,
     8,
@@ -194,7 +194,7 @@ export const doubleData = packed(
     (reader) => reader.double(),
   ),
 );
-export const int32Data = packed(
+export const int32Data = definePacked(
   packedVarint<Int32Array>({
     create: (length) => new Int32Array(length),
     fill(target, reader, next) {
@@ -227,8 +227,8 @@ const int64s = packedVarint<BigInt64Array>({
   fill: fillBigInts,
   writeRun: writeBigInts,
 });
-export const int64Data = packed(int64s);
-export const uint64Data = packed(
+export const int64Data = definePacked(int64s);
+export const uint64Data = definePacked(
   packedVarint<BigUint64Array>({
     create: (length) => new BigUint64Array(length),
     fill: fillBigInts,
@@ -236,7 +236,7 @@ export const uint64Data = packed(
   }),
 );
 
-export const floatNumbers = unpacked<Float32Array, number>(floats, {
+export const floatNumbers = defineUnpacked<Float32Array, number>(floats, {
   maxBytes: 4,
   write(target, at, value) {
     target.setFloat32(at, value, true);
@@ -244,7 +244,7 @@ export const floatNumbers = unpacked<Float32Array, number>(floats, {
   },
 });
 
-export const int64Numbers = unpacked<BigInt64Array, bigint>(int64s, {
+export const int64Numbers = defineUnpacked<BigInt64Array, bigint>(int64s, {
   maxBytes: 10,
   write(target, at, value) {
     let end = at;

@@ -1,18 +1,18 @@
 /**
- * Typed protobuf messages over protobufjs' reader and writer, without code generation (so that it runs where `eval` does
- * not). A message is a table of fields; a field knows how its value is read and written.
+ * Typed protobuf messages over protobufjs' reader and writer, without code generation, so that they work on platforms
+ * without `eval`. A message is a table of fields; a field knows how to read and write its value.
  *
  * Follows https://protobuf.dev/programming-guides/encoding: repeated scalars are accepted packed and unpacked, a singular
- * message given twice is merged, and fields that the table does not name are kept and written back. Bytes and packed
- * floats are views of the input where alignment allows.
+ * message given twice is merged, and fields that the table does not name are kept and written back. Bytes and aligned
+ * packed floats are views of the input.
  */
 import { Reader, Writer } from 'protobufjs/minimal.js';
 import { EdgewiseError } from '../../errors.ts';
 
-/** What protobuf's own parsers accept; ONNX Runtime refuses deeper messages too. */
+/** The limit of protobuf's own parsers; ONNX Runtime refuses deeper messages too. */
 export const maxDepth = 100;
 
-/** A two-byte element can become an object of a hundred bytes: the number of elements bounds what decoding allocates. */
+/** An element of two bytes can become an object of a hundred bytes, so the number of elements bounds the memory of decoding. */
 const maxElements = 4_000_000;
 
 /** Wire types. */
@@ -21,26 +21,31 @@ export const fixed64 = 1;
 export const lengthDelimited = 2;
 export const fixed32 = 5;
 
-/** What is left of the bounds while one file is decoded. */
+/** The state of the limits while one file is decoded. */
 export interface Limits {
   depth: number;
+  /** Elements that may still be read. */
   elements: number;
-  /** Where the message ends whose field is being read. */
+  /** End of the message whose field is being read. */
   end: number;
 }
 
-/** How one field is read and written. `previous` is what the same field already held in this message. */
+/** Reads and writes one field. */
 export interface Field<V> {
   readonly id: number;
-  /** Undefined: not a wire type of this field, which is then kept as unknown. */
+  /**
+   * Returns undefined if `wireType` is not one of this field, which is then kept as an unknown field.
+   *
+   * @param previous The value that the message already has for this field.
+   */
   read(reader: Reader, wireType: number, previous: V | undefined, limits: Limits): V | undefined;
   write(writer: Writer, value: V): void;
 }
 
-/** Keys of a message that stand in no file: see `StoredBytes`. */
+/** Keys of a message that are not fields of the file; see `StoredBytes`. */
 type Unwritten = 'unknownFields' | 'stored';
 
-/** Fields that the table does not name, each with its tag, as they stood in the input. */
+/** Fields that the table does not name, each with its tag, as in the input. */
 export interface UnknownFields {
   readonly unknownFields?: readonly Uint8Array[];
 }
@@ -114,7 +119,7 @@ const scalars = {
   } satisfies Scalar<number>,
 };
 
-function single<V>(scalar: Scalar<V>): (id: number) => Field<V> {
+function defineSingular<V>(scalar: Scalar<V>): (id: number) => Field<V> {
   return (id) => ({
     id,
     read(reader, wireType) {
@@ -127,7 +132,7 @@ function single<V>(scalar: Scalar<V>): (id: number) => Field<V> {
   });
 }
 
-function list<V>(scalar: Scalar<V>): (id: number) => Field<V[]> {
+function defineRepeated<V>(scalar: Scalar<V>): (id: number) => Field<V[]> {
   return (id) => ({
     id,
     read(reader, wireType, previous = [], limits) {
@@ -153,16 +158,16 @@ function list<V>(scalar: Scalar<V>): (id: number) => Field<V[]> {
   });
 }
 
-export const stringField = single(scalars.string);
-export const bytesField = single(scalars.bytes);
-export const int32Field = single(scalars.int32);
-export const int64Field = single(scalars.int64);
-export const floatField = single(scalars.float);
-export const stringList = list(scalars.string);
-export const bytesList = list(scalars.bytes);
-export const int64List = list(scalars.int64);
+export const stringField = defineSingular(scalars.string);
+export const bytesField = defineSingular(scalars.bytes);
+export const int32Field = defineSingular(scalars.int32);
+export const int64Field = defineSingular(scalars.int64);
+export const floatField = defineSingular(scalars.float);
+export const stringList = defineRepeated(scalars.string);
+export const bytesList = defineRepeated(scalars.bytes);
+export const int64List = defineRepeated(scalars.int64);
 
-/** `of` is asked when a value is met, so that messages may hold one another. */
+/** `of` is called for each value, so that messages can contain one another. */
 export function messageField<T>(id: number, of: () => MessageCodec<T>): Field<T> {
   return {
     id,
@@ -238,7 +243,7 @@ export function defineMessage<T extends UnknownFields>(fields: Fields<T>): Messa
       if (reader.pos !== end) {
         throw new RangeError('a field runs past the end of its message');
       }
-      // The table has a field of the right type for every key of T, and only they (and unknownFields) are set.
+      // The table has a field of the right type for every key of T, and only these keys and unknownFields are set.
       return (unknownFields === undefined ? values : { ...values, unknownFields }) as T;
     },
     write(writer, value) {
@@ -256,9 +261,12 @@ export function defineMessage<T extends UnknownFields>(fields: Fields<T>): Messa
   };
 }
 
-/** @throws EdgewiseError `invalid_request` when the bytes are not such a message. `what` names it in the error. */
+/**
+ * @param what Names the message in the error.
+ * @throws EdgewiseError `invalid_request` if the bytes are not such a message.
+ */
 export function decodeProtobuf<T>(type: MessageCodec<T>, bytes: Uint8Array, what: string): T {
-  // A Buffer's views would be Buffers.
+  // Views of a Buffer would be Buffers.
   const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
     const end = plain.byteLength;

@@ -1,13 +1,12 @@
-/** Initializers that the optimiser may not fold: it sees them as inputs of the graph, whose values nobody knows. */
-
+/** Keeps initializers from being folded: the optimiser sees them as inputs of the graph, whose values are unknown. */
 import { namesUsed } from './names-used.ts';
 import type { ModelProto, TensorProto } from './proto-types.ts';
 import { elementBits, presentBytes } from './tensor-data.ts';
 
-/** Fewer bits than a float: what is computed from such values ahead of time takes more room than they do. */
+/** Results computed from values of fewer bits than a float take more space than the values. */
 const wideBits = 32;
 
-/** Initializers of at least `minBytes` whose values have fewer than 32 bits. */
+/** Returns the initializers of at least `minBytes` whose values have fewer than 32 bits. */
 export function findNarrowInitializers({ graph = {} }: ModelProto, minBytes: number): TensorProto[] {
   const inputs = new Set(graph.input?.map(({ name }) => name));
   return (graph.initializer ?? []).filter(
@@ -18,14 +17,14 @@ export function findNarrowInitializers({ graph = {} }: ModelProto, minBytes: num
   );
 }
 
-/** The model with these initializers as inputs. */
+/** Returns the model with the initializers turned into inputs. */
 export function withhold(model: ModelProto, withheld: readonly TensorProto[]): ModelProto {
-  const out = new Set(withheld);
+  const removed = new Set(withheld);
   return {
     ...model,
     graph: {
       ...model.graph,
-      initializer: (model.graph?.initializer ?? []).filter((tensor) => !out.has(tensor)),
+      initializer: (model.graph?.initializer ?? []).filter((tensor) => !removed.has(tensor)),
       input: [
         ...(model.graph?.input ?? []),
         ...withheld.map(({ name = '', dims = [], dataType = 0 }) => ({
@@ -39,7 +38,7 @@ export function withhold(model: ModelProto, withheld: readonly TensorProto[]): M
   };
 }
 
-/** The opposite: initializers again, those that are still used. */
+/** Turns the inputs back into initializers, and drops those that are not used any more. */
 export function restore(model: ModelProto, withheld: readonly TensorProto[]): ModelProto {
   const names = new Set(withheld.map(({ name = '' }) => name));
   const used = namesUsed(model);

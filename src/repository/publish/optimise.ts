@@ -1,7 +1,7 @@
 /** Optimises the exported model for the edge, and never into a larger one. */
 import { delayWeights } from '../onnx/delay.ts';
 import { gatherFirst } from '../onnx/gather-first.ts';
-import { inspectWeights } from '../onnx/inspect.ts';
+import { countWeightBytes } from '../onnx/inspect.ts';
 import { decodeModel, encodeModel } from '../onnx/proto.ts';
 import type { ModelProto, TensorProto } from '../onnx/proto-types.ts';
 import { minExternalBytes, readStoredTensors } from '../onnx/split.ts';
@@ -26,15 +26,15 @@ export async function optimise(
   level: OptimisationLevel,
   engines: Pick<PublishEngines, 'optimise'>,
 ): Promise<ModelProto> {
-  const weightBytes = inspectWeights(model);
+  const weightBytes = countWeightBytes(model);
   const run = async (source: ModelProto, withheld: readonly TensorProto[], fold: boolean) => {
     const bytes = encodeModel(await readStoredTensors(withhold(source, withheld)));
     return restore(decodeModel(await engines.optimise(bytes, level, { fold })), withheld);
   };
-  const isSmall = (optimised: ModelProto) => inspectWeights(optimised) <= weightBytes + slackBytes;
+  const isSmall = (optimised: ModelProto) => countWeightBytes(optimised) <= weightBytes + slackBytes;
   const folded = await run(model, [], true);
   const kept = new Set(folded.graph?.initializer?.map(({ name }) => name));
-  const widened = inspectWeights(folded) > weightBytes;
+  const widened = countWeightBytes(folded) > weightBytes;
   const lost = ({ name }: TensorProto) => widened && !kept.has(name);
   if (isSmall(folded) && !findNarrowInitializers(model, minExternalBytes).some(lost)) return folded;
   const looked = gatherFirst(model);

@@ -87,12 +87,12 @@ describe('checkModel()', () => {
     [
       'more data than the shape says',
       withTensor({ ...floats('w', [3]), dims: [2n] }),
-      /"w" of shape \[2\] wants 8 bytes of data, the file holds 12/,
+      /"w" of shape \[2\] declares 8 bytes of data, but the file holds 12/,
     ],
     [
       'less data than the shape says',
       withTensor({ ...floats('w', [3]), dims: [2n ** 30n] }),
-      /wants 4294967296 bytes/,
+      /declares 4294967296 bytes/,
     ],
     ['a negative dimension', withTensor({ ...floats('w', [2]), dims: [-2n] }), /none of them negative/],
     [
@@ -109,7 +109,7 @@ describe('checkModel()', () => {
     [
       'fewer strings than the shape says',
       withTensor({ name: 'w', dims: [5n], dataType: tensorTypes.STRING, stringData: [] }),
-      /wants 5 strings/,
+      /declares 5 strings/,
     ],
     [
       'two initializers of one name',
@@ -234,9 +234,9 @@ describe('inlineExternalData()', () => {
   });
 
   it.each([
-    ['a file that is not there', { location: 'other.bin' }, /not there/],
-    ['a range beyond the file', { location: 'w.bin', offset: '12' }, /gives 4 from offset 12/],
-    ['a length other than the shape', { location: 'w.bin', length: '4' }, /wants 8 bytes/],
+    ['a file that is not there', { location: 'other.bin' }, /does not exist/],
+    ['a range beyond the file', { location: 'w.bin', offset: '12' }, /has 4 from offset 12/],
+    ['a length other than the shape', { location: 'w.bin', length: '4' }, /declares 8 bytes/],
   ])('refuses %s', (_, entries, message) => {
     const file = new Uint8Array(16);
     expect(() =>

@@ -43,7 +43,7 @@ describe('inspectModel()', () => {
   });
 
   it.each([
-    ['a sequence', { sequenceType: { elemType: { tensorType: { elemType: 1 } } } }, /no tensor/],
+    ['a sequence', { sequenceType: { elemType: { tensorType: { elemType: 1 } } } }, /not a tensor/],
     ['bfloat16', { tensorType: { elemType: tensorTypes.BFLOAT16, shape: {} } }, /BFLOAT16/],
   ])('refuses %s as an input', (_, type, message) => {
     const refused = model({

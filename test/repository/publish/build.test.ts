@@ -280,9 +280,9 @@ describe('buildPackage()', () => {
       /maxBatchSize is 4/,
     ],
     [
-      'an input that is no tensor',
+      'an input that is not a tensor',
       packageInput(model({ input: [{ name: 's', type: { sequenceType: {} } }], output: [value('y', [1])] })),
-      /"s" is no tensor/,
+      /"s" is not a tensor/,
     ],
     [
       'an input of a type that the protocol lacks',
@@ -325,7 +325,7 @@ describe('buildPackage()', () => {
     expect(b.manifest.weights).toEqual(a.manifest.weights);
     expect(b.manifest.inputsDigest).not.toBe(a.manifest.inputsDigest);
     const { externalFile: _, ...without } = beside;
-    await expect(buildPackage(without, { engines })).rejects.toThrow(/"weights.bin", which is not there/);
+    await expect(buildPackage(without, { engines })).rejects.toThrow(/"weights.bin", which does not exist/);
   });
 });
 
