@@ -1,5 +1,6 @@
 import { EdgewiseError } from '../errors.ts';
-import { elementCount, shapeMatches } from '../tensor/shape.ts';
+import { checkTensor } from '../tensor/check.ts';
+import { elementCount } from '../tensor/shape.ts';
 import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 import type { Feeds } from './types.ts';
 
@@ -28,25 +29,13 @@ export function orderFeeds(inputs: readonly TensorSpec[], feeds: Feeds): readonl
 }
 
 function checkFeed(spec: TensorSpec, tensor: Tensor): void {
-  const name = JSON.stringify(spec.name);
-  if (tensor.datatype !== spec.datatype) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `input ${name} is ${tensor.datatype}; the model expects ${spec.datatype}`,
-    );
-  }
   const count = elementCount(tensor.shape);
   // Engines report an input of unknown rank as a scalar, so a shape without dimensions is not checked.
-  if (spec.shape.length > 0 && !shapeMatches(spec.shape, tensor.shape)) {
-    throw new EdgewiseError(
-      'shape_mismatch',
-      `input ${name} has shape [${tensor.shape.join(',')}]; the model expects [${spec.shape.join(',')}]`,
-    );
-  }
+  checkTensor(tensor, spec.shape.length > 0 ? spec : { ...spec, shape: tensor.shape });
   if (tensor.data.length !== count) {
     throw new EdgewiseError(
       'shape_mismatch',
-      `input ${name} has ${tensor.data.length} elements; its shape [${tensor.shape.join(',')}] requires ${count}`,
+      `input ${JSON.stringify(spec.name)} has ${tensor.data.length} elements; its shape [${tensor.shape.join(',')}] requires ${count}`,
     );
   }
 }

@@ -1,30 +1,30 @@
-/** Agreement of two answers by a rule for each output: for models whose values differ between engines and mean the same. */
-import { findDifference, findShapeDifference, rootMeanSquare, valuesOf } from './compare.ts';
+/** Compares two answers by a rule per output, for models whose values may differ between engines without changing meaning. */
+import { findDifference, findShapeDifference, rootMeanSquare, topOf, valuesOf } from './compare.ts';
 import type { NamedTensors, Tensor } from './tensor.ts';
 
-/** What has to hold for one output. Rows lie along the last axis. What is left out is not asked. */
+/** Conditions for one output; absent ones are not checked. Rows are along the last axis. */
 export interface AgreementRule {
-  /** Each value may differ by `absolute`, and by `relative` of the larger of itself and the output's root mean square. */
+  /** Largest difference of a value: `absolute` plus `relative` times the larger of the value and the output's root mean square. */
   readonly values?: { readonly relative: number; readonly absolute: number } | undefined;
-  /** The least cosine between a row and the expected one. */
+  /** Smallest cosine between a row and the expected row. */
   readonly cosine?: number | undefined;
-  /** The least share of rows whose greatest value is in the expected place. */
+  /** Smallest share of rows whose largest value is at the expected position. */
   readonly sameTop?: number | undefined;
-  /** The greatest mean Kullback-Leibler divergence, in nats, of rows taken as logits. */
+  /** Largest mean Kullback-Leibler divergence, in nats, of rows taken as logits. */
   readonly divergence?: number | undefined;
 }
 
-/** By output; `*` stands for those that are not named. */
+/** Output name → rule; `*` is the rule of all outputs without one. */
 export type AgreementRules = Readonly<Record<string, AgreementRule>>;
 
 export interface AgreementFound {
-  /** What does not agree, in words. */
+  /** Describes the first difference; undefined if the answers agree. */
   readonly difference: string | undefined;
-  /** What was found where a rule asked, such as `"logits" cosine 0.9991`. */
+  /** The value of each condition that was checked, such as `"logits" cosine 0.9991`. */
   readonly figures: readonly string[];
 }
 
-/** Outputs without a rule have to agree as `findDifference` says. */
+/** Compares the outputs by their rules; outputs without a rule must agree as in `findDifference`. */
 export function findAgreement(
   expected: NamedTensors,
   actual: NamedTensors,
@@ -36,10 +36,10 @@ export function findAgreement(
     const only = new Map([[name, tensor]]);
     const other = actual.get(name);
     const rule = byName.get(name) ?? byName.get('*');
-    const unlike = rule === undefined ? findDifference(only, actual) : findShapeDifference(only, actual);
-    if (unlike !== undefined) return { difference: unlike, figures };
+    const difference = rule === undefined ? findDifference(only, actual) : findShapeDifference(only, actual);
+    if (difference !== undefined) return { difference, figures };
     if (rule === undefined || other === undefined) continue;
-    for (const { found, holds, text } of checksOf(rule, tensor, other)) {
+    for (const { found, holds, text } of checkRule(rule, tensor, other)) {
       const figure = `${JSON.stringify(name)} ${text} ${found}`;
       figures.push(figure);
       if (!holds) return { difference: `output ${figure}`, figures };
@@ -54,7 +54,7 @@ interface Check {
   readonly holds: boolean;
 }
 
-function* checksOf(rule: AgreementRule, expected: Tensor, actual: Tensor): Generator<Check> {
+function* checkRule(rule: AgreementRule, expected: Tensor, actual: Tensor): Generator<Check> {
   const a = Float64Array.from(valuesOf(expected), Number);
   const b = Float64Array.from(valuesOf(actual), Number);
   const columns = Math.max(1, expected.shape.at(-1) ?? 1);
@@ -65,14 +65,14 @@ function* checksOf(rule: AgreementRule, expected: Tensor, actual: Tensor): Gener
   const { values, cosine, sameTop, divergence } = rule;
   if (values !== undefined) {
     const share = largestShare(a, b, values);
-    yield { text: 'values use', found: `${share.toFixed(3)} of what they may differ by`, holds: share <= 1 };
+    yield { text: 'values use', found: `${share.toFixed(3)} of their tolerance`, holds: share <= 1 };
   }
   if (cosine !== undefined) {
     const least = rows.reduce((least, [x, y]) => Math.min(least, cosineOf(x, y)), 1);
     yield { text: `cosine (expected ${cosine} or more)`, found: least.toFixed(5), holds: least >= cosine };
   }
   if (sameTop !== undefined) {
-    const same = rows.filter(([x, y]) => topOf(x) === topOf(y)).length;
+    const same = rows.filter(([x, y]) => topOf(x, 0, columns) === topOf(y, 0, columns)).length;
     const share = rows.length === 0 ? 1 : same / rows.length;
     yield {
       text: `same top (expected ${sameTop} or more of the rows)`,
@@ -93,7 +93,7 @@ function* checksOf(rule: AgreementRule, expected: Tensor, actual: Tensor): Gener
 
 type Row = Float64Array;
 
-/** The largest share of its tolerance that a value differs by; infinite where one is no number and the other is not it. */
+/** Returns the largest ratio of a value's difference to its tolerance; Infinity if a value is NaN and the other is not. */
 function largestShare(a: Row, b: Row, { relative, absolute }: NonNullable<AgreementRule['values']>): number {
   const scale = rootMeanSquare(a);
   let largest = 0;
@@ -107,7 +107,7 @@ function largestShare(a: Row, b: Row, { relative, absolute }: NonNullable<Agreem
   return largest;
 }
 
-/** 1 for two rows without a direction. Not a number counts as nothing in common. */
+/** Returns 1 for two rows of zeros, and -1 if a value is NaN. */
 function cosineOf(a: Row, b: Row): number {
   let [dot, aa, bb] = [0, 0, 0];
   for (const [index, x] of a.entries()) {
@@ -121,12 +121,7 @@ function cosineOf(a: Row, b: Row): number {
   return Number.isNaN(cosine) ? -1 : cosine;
 }
 
-/** The place of the greatest value, the first among equals. */
-function topOf(row: Row): number {
-  return row.reduce((top, value, index) => (value > (row[top] ?? Number.NaN) ? index : top), 0);
-}
-
-/** Infinite where a row holds what is no number. */
+/** Returns Infinity if a row contains NaN. */
 function divergenceOf(a: Row, b: Row): number {
   const [p, q] = [logProbabilities(a), logProbabilities(b)];
   let sum = 0;

@@ -3,11 +3,11 @@ import { elementCount, type Shape } from './shape.ts';
 import type { FixedTensor } from './tensor.ts';
 
 /**
- * A tensor of zeros. The caller has bounded the shape: this allocates.
+ * Returns a tensor of zeros. The caller must have limited the shape's size.
  *
- * @throws EdgewiseError `invalid_request` for a shape that cannot be counted.
+ * @throws EdgewiseError `invalid_request` for a shape that `elementCount` rejects.
  */
 export function zeroTensor(datatype: FixedDataType, shape: Shape): FixedTensor {
-  // The compiler does not follow that one `datatype` picks both the tag and the array.
+  // The compiler does not see that `datatype` determines both the tag and the array.
   return { datatype, shape, data: new typedArrays[datatype](elementCount(shape)) } as FixedTensor;
 }

@@ -1,8 +1,8 @@
 import type { ShapeSpec } from './shape.ts';
 
 /**
- * The axis along which an output has its classes: the last one. Axes of 1 behind it are passed over, as image classifiers
- * have them ([batch, 1000, 1, 1]), down to the second. -1 for a scalar.
+ * Returns the axis of an output's classes: the last one. Skips trailing axes of size 1 after the second axis, as in image
+ * classifiers ([batch, 1000, 1, 1]). Returns -1 for a scalar.
  */
 export function classAxis(shape: ShapeSpec): number {
   let axis = shape.length - 1;

@@ -1,8 +1,8 @@
-/** What a datatype is most likely called here that a caller names as another system does. */
+/** Finds the datatype that a caller means by another system's name. */
 import { nearestName } from '../near-name.ts';
 import { type DataType, dataTypeNames } from './datatype.ts';
 
-/** Names of NumPy, PyTorch, ONNX and Triton that are not near ours. */
+/** Names of NumPy, PyTorch, ONNX and Triton that are too far from ours for `nearestName`. */
 const otherNames: ReadonlyMap<string, DataType> = new Map([
   ['float', 'FP32'],
   ['float32', 'FP32'],
@@ -21,7 +21,7 @@ const otherNames: ReadonlyMap<string, DataType> = new Map([
 ]);
 const prefixes = /^(?:type_|torch\.|np\.|numpy\.|tensor\()/;
 
-/** Returns the datatype that `name` stands for, whatever its case; undefined where none is near. */
+/** Returns the datatype that `name` most likely means, ignoring case; undefined if none is near. */
 export function nearestDatatype(name: string): DataType | undefined {
   const plain = name.slice(0, 100).toLowerCase().replace(prefixes, '').replace(/\)$/, '');
   const other = otherNames.get(plain);

@@ -23,7 +23,7 @@ export type FixedDataType = (typeof fixedDataTypes)[number];
 export const dataTypeNames = [...fixedDataTypes, 'BYTES'] as const;
 export type DataType = (typeof dataTypeNames)[number];
 
-/** FP16 is held as its raw bits: no engine here computes with it in JavaScript. */
+/** FP16 is held as raw bits, since no engine computes with it in JavaScript. */
 export interface TypedArrayOf {
   BOOL: Uint8Array;
   UINT8: Uint8Array;

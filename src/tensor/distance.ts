@@ -1,29 +1,27 @@
-/** How far two answers are apart, by the value that uses most of what it may. */
-import { rootMeanSquare, valuesOf } from './compare.ts';
+/** Measures how far two answers are apart, by the value that uses the largest share of its tolerance. */
+import { absoluteDifference, kindDifference, rootMeanSquare, type TensorValue, valuesOf } from './compare.ts';
 import type { DataType } from './datatype.ts';
 import type { NamedTensors, Tensor } from './tensor.ts';
 
-/**
- * How far a value may be from another: `absolute` plus `relative` of the larger of the two and the tensor's root mean
- * square. Undefined: not at all.
- */
+/** Allowed difference: `absolute` plus `relative` times the largest of the two values and the tensor's root mean square. */
 export interface Tolerance {
   readonly relative: number;
   readonly absolute: number;
 }
 
 export interface Distance {
-  /** Every value is within its tolerance. */
+  /** True if all values are within their tolerance. */
   readonly within: boolean;
-  /** Of the value that uses most of its tolerance, or is furthest beyond it. Infinite between what has no distance. */
+  /** Difference of the value with the largest share of its tolerance. Infinity between strings, or if one value is not finite. */
   readonly difference: number;
-  /** What that value may differ by. */
+  /** Tolerance of that value. */
   readonly tolerance: number;
 }
 
 /**
- * Undefined when an expected output is missing, one is there that is not expected, or one is of another datatype or shape.
- * NaN is equal to NaN, and to nothing else.
+ * Returns undefined if the answers differ in names, datatypes or shapes of outputs. NaN equals only NaN.
+ *
+ * @param toleranceOf Returns the tolerance of a datatype; undefined if values must be equal.
  */
 export function measureDistance(
   expected: NamedTensors,
@@ -34,52 +32,43 @@ export function measureDistance(
   let worst: Distance = { within: true, difference: 0, tolerance: 0 };
   for (const [name, tensor] of expected) {
     const other = actual.get(name);
-    if (other === undefined || !sameKind(tensor, other)) return undefined;
+    if (other === undefined || kindDifference(tensor, other) !== undefined) return undefined;
     const found = tensorDistance(tensor, other, toleranceOf(tensor.datatype));
-    if (use(found) > use(worst)) worst = found;
+    if (toleranceShare(found) > toleranceShare(worst)) worst = found;
   }
   return worst;
 }
 
-function sameKind(one: Tensor, other: Tensor): boolean {
-  return (
-    one.datatype === other.datatype &&
-    one.shape.length === other.shape.length &&
-    one.shape.every((dimension, axis) => dimension === other.shape[axis])
-  );
-}
-
-/** The share of what it may that a value differs by. */
-function use({ difference, tolerance }: Distance): number {
+function toleranceShare({ difference, tolerance }: Distance): number {
   return difference === 0 ? 0 : difference / tolerance;
 }
 
 function tensorDistance(expected: Tensor, actual: Tensor, tolerance: Tolerance | undefined): Distance {
-  const wanted = valuesOf(expected);
-  const got = valuesOf(actual);
-  const scale = tolerance === undefined ? 0 : rootMeanSquare(wanted);
+  const expectedValues = valuesOf(expected);
+  const actualValues = valuesOf(actual);
+  const scale = tolerance === undefined ? 0 : rootMeanSquare(expectedValues);
   let worst: Distance = { within: true, difference: 0, tolerance: 0 };
-  for (let index = 0; index < wanted.length; index += 1) {
-    const a = wanted[index];
-    const b = got[index];
+  for (let index = 0; index < expectedValues.length; index += 1) {
+    const a = expectedValues[index];
+    const b = actualValues[index];
     if (a === b || (Number.isNaN(a) && Number.isNaN(b))) continue;
     const found = valueDistance(a, b, scale, tolerance);
-    if (use(found) > use(worst)) worst = found;
+    if (toleranceShare(found) > toleranceShare(worst)) worst = found;
   }
   return worst;
 }
 
-type Value = number | bigint | string | undefined;
-
-function valueDistance(a: Value, b: Value, scale: number, tolerance: Tolerance | undefined): Distance {
-  if (typeof a === 'bigint' && typeof b === 'bigint') {
-    return { within: false, difference: Number(a > b ? a - b : b - a), tolerance: 0 };
-  }
-  const difference = typeof a === 'number' && typeof b === 'number' ? Math.abs(a - b) : Number.NaN;
-  // Between strings, infinities and NaN there is no distance, and no tolerance of one.
+/** Returns the distance of two values that are not equal. */
+function valueDistance(
+  a: TensorValue | undefined,
+  b: TensorValue | undefined,
+  scale: number,
+  tolerance: Tolerance | undefined,
+): Distance {
+  const difference = absoluteDifference(a, b);
   if (!Number.isFinite(difference))
     return { within: false, difference: Number.POSITIVE_INFINITY, tolerance: 0 };
-  if (tolerance === undefined) return { within: false, difference, tolerance: 0 };
+  if (tolerance === undefined || typeof a === 'bigint') return { within: false, difference, tolerance: 0 };
   const allowed =
     tolerance.absolute + tolerance.relative * Math.max(Math.abs(Number(a)), Math.abs(Number(b)), scale);
   return { within: difference <= allowed, difference, tolerance: allowed };

@@ -1,14 +1,14 @@
-/** What a model's interface may hold, at push as in a request. `docs/publishing.md` states them. */
+/** Limits of a model's inputs and outputs, at push and in a request; documented in `docs/publishing.md`. */
 
-/** Inputs of a model, and outputs of it: a table comes with an input for each of its columns. */
+/** Most inputs, and most outputs, of a model. A table has one input for each column. */
 export const maxTensors = 512;
 
-/** UTF-16 units of an input's or output's name. */
+/** Longest name of an input or output, in UTF-16 units. */
 export const maxTensorNameLength = 256;
 
 /**
- * Bytes that the tensors of one model may take in a receipt, which names each: its name as JSON, and `receiptEntryBytes` for
- * what stands beside the name. Leaves 6 KiB of the longest receipt to all else that it says.
+ * Most bytes of a receipt that a model's tensors may take. A receipt names each tensor: its name as JSON plus
+ * `receiptEntryBytes`. Leaves 6 KiB of the longest receipt for everything else.
  */
 export const maxReceiptTensorBytes = 40_000;
 export const receiptEntryBytes = 48;

@@ -1,6 +1,6 @@
 import type { DataType } from './datatype.ts';
 
-/** `TensorProto.DataType` of onnx.proto for the types that the protocol and ONNX Runtime share. */
+/** `TensorProto.DataType` of onnx.proto for each datatype of the protocol. */
 export const onnxTypes: { readonly [D in DataType]: number } = {
   FP32: 1,
   UINT8: 2,
@@ -18,11 +18,11 @@ export const onnxTypes: { readonly [D in DataType]: number } = {
 };
 
 const byOnnxType: ReadonlyMap<number, DataType> = new Map(
-  // Object.entries widens the keys to string; they are the table's own.
+  // Object.keys widens the table's keys to string.
   (Object.keys(onnxTypes) as DataType[]).map((datatype) => [onnxTypes[datatype], datatype]),
 );
 
-/** Undefined for types that the protocol has no name for (bfloat16, complex, 4-bit, float8). */
+/** Returns undefined for types that the protocol has no name for (bfloat16, complex, 4-bit, float8). */
 export function dataTypeOfOnnx(type: number): DataType | undefined {
   return byOnnxType.get(type);
 }

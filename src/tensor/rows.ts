@@ -1,11 +1,11 @@
-/** Rows of a batch: tensors joined along their first dimension, and divided again. */
+/** Joins tensors along their first dimension into a batch, and splits them again. */
 import { EdgewiseError } from '../errors.ts';
 import { zeroTensor } from './allocate.ts';
 import { tensorBytes } from './bytes.ts';
 import { elementCount } from './shape.ts';
 import type { BytesTensor, FixedTensor, NamedTensors, Tensor } from './tensor.ts';
 
-/** The first dimension that all tensors have. Undefined if they differ in it, or if it is 0. */
+/** Returns the first dimension that all tensors share; undefined if they differ, or if it is 0. */
 export function commonRows(tensors: NamedTensors): number | undefined {
   let rows: number | undefined;
   for (const { shape } of tensors.values()) {
@@ -17,8 +17,8 @@ export function commonRows(tensors: NamedTensors): number | undefined {
 }
 
 /**
- * Joins tensors that agree in name, datatype and every dimension but the first; the rows of the first one come first. One
- * copy of each, none of a single one.
+ * Joins requests whose tensors agree in name, datatype and every dimension but the first, in order. Copies each tensor
+ * once; does not copy a single request.
  */
 export function joinRows(all: readonly NamedTensors[]): NamedTensors {
   const [first] = all;
@@ -58,9 +58,9 @@ function isBytes(tensor: Tensor): tensor is BytesTensor {
 }
 
 /**
- * Divides what a run gave for joined rows: one part for each count, in order. The parts are views of the whole.
+ * Splits the outputs of a run of joined rows: one part for each count, in order. The parts are views of the whole.
  *
- * @throws EdgewiseError `internal` naming the tensor that does not have exactly as many rows as went in.
+ * @throws EdgewiseError `internal` if a tensor does not have as many rows as the counts together; names the tensor.
  */
 export function splitRows(whole: NamedTensors, counts: readonly number[]): NamedTensors[] {
   const total = counts.reduce((sum, each) => sum + each, 0);
@@ -74,7 +74,7 @@ export function splitRows(whole: NamedTensors, counts: readonly number[]): Named
   });
 }
 
-/** Says which tensor has another first dimension than `rows`; undefined if none has. */
+/** Describes the first tensor whose first dimension is not `rows`; undefined if there is none. */
 export function describeRowMismatch(tensors: NamedTensors, rows: number): string | undefined {
   for (const [name, { shape }] of tensors) {
     if (shape[0] !== rows) {
@@ -90,6 +90,6 @@ function viewOfRows(tensor: Tensor, from: number, count: number): Tensor {
   const shape = [count, ...tail];
   const [begin, end] = [from * size, (from + count) * size];
   if (tensor.datatype === 'BYTES') return { datatype: 'BYTES', shape, data: tensor.data.slice(begin, end) };
-  // A view is of its array's own type, which `subarray` on the union does not say.
+  // The type of `subarray` on a union of arrays does not say that the view has the same type.
   return { datatype: tensor.datatype, shape, data: tensor.data.subarray(begin, end) } as FixedTensor;
 }

@@ -1,24 +1,24 @@
 import { EdgewiseError } from '../errors.ts';
 
-/** Dimensions of a tensor; every one a non-negative integer. A scalar has none. */
+/** Dimensions of a tensor, each a non-negative integer. A scalar has none. */
 export type Shape = readonly number[];
 
-/** Declared dimensions: -1 marks a free one (Open Inference Protocol, model metadata). */
+/** Declared dimensions; -1 marks a free dimension (Open Inference Protocol, model metadata). */
 export type ShapeSpec = readonly number[];
 
 export const maxRank = 32;
 
 /**
- * Number of elements of `shape`.
+ * Returns the number of elements of `shape`.
  *
- * @throws EdgewiseError `invalid_request` when a dimension is not a non-negative integer, the rank is over 32 or the
- * product leaves the range of exact integers (so absurd shapes fail before anything is allocated).
+ * @throws EdgewiseError `invalid_request` if a dimension is not a non-negative integer, the rank is over 32, or the product
+ * exceeds the range of exact integers. So absurd shapes fail before any allocation.
  */
 export function elementCount(shape: Shape): number {
   if (shape.length > maxRank) {
     throw new EdgewiseError(
       'invalid_request',
-      `shape has ${shape.length} dimensions, at most ${maxRank} are accepted`,
+      `the shape has ${shape.length} dimensions; expected at most ${maxRank}`,
     );
   }
   let count = 1;
@@ -26,24 +26,22 @@ export function elementCount(shape: Shape): number {
     if (!Number.isSafeInteger(dimension) || dimension < 0) {
       throw new EdgewiseError(
         'invalid_request',
-        `shape [${shape.join(',')}] holds ${dimension}, wanted non-negative integers`,
+        `shape [${shape.join(',')}] has the dimension ${dimension}; expected non-negative integers`,
       );
     }
     count *= dimension;
   }
-  // A zero elsewhere in the shape makes the product 0 legally, so only the result is checked.
+  // A dimension of 0 makes any product 0, so only the result is checked.
   if (!Number.isSafeInteger(count)) {
     throw new EdgewiseError(
       'invalid_request',
-      `shape [${shape.join(',')}] has more elements than can be counted`,
+      `shape [${shape.join(',')}] has too many elements; expected at most 2^53 - 1`,
     );
   }
   return count;
 }
 
-/** Whether `shape` is one that `spec` allows. */
+/** Reports whether `spec` allows `shape`. */
 export function shapeMatches(spec: ShapeSpec, shape: Shape): boolean {
-  return (
-    spec.length === shape.length && spec.every((wanted, axis) => wanted === -1 || wanted === shape[axis])
-  );
+  return spec.length === shape.length && spec.every((size, axis) => size === -1 || size === shape[axis]);
 }

@@ -10,7 +10,7 @@ export type FixedTensor = {
   };
 }[FixedDataType];
 
-/** Strings. ONNX Runtime's JavaScript surfaces carry UTF-8 text only, so bytes that are not UTF-8 are refused on entry. */
+/** Strings. ONNX Runtime's JavaScript APIs support UTF-8 text only, so other bytes are refused on entry. */
 export interface BytesTensor {
   readonly datatype: 'BYTES';
   readonly shape: Shape;
@@ -22,7 +22,7 @@ export type Tensor = FixedTensor | BytesTensor;
 /** The inputs of a request, or the outputs of its answer, by name. */
 export type NamedTensors = ReadonlyMap<string, Tensor>;
 
-/** A declared input or output: what model metadata shows. */
+/** A declared input or output, as in model metadata. */
 export interface TensorSpec {
   readonly name: string;
   readonly datatype: DataType;

@@ -1,4 +1,4 @@
-/** Whether the elements of inputs are within what the model takes, where its publisher says so. */
+/** Checks the elements of inputs against bounds that the model's publisher declared. */
 import { EdgewiseError } from '../errors.ts';
 import { fromFp16 } from './compare.ts';
 import type { FixedTensor, Tensor } from './tensor.ts';
@@ -8,24 +8,24 @@ export interface Bounds {
   readonly max: number;
 }
 
-/** Input name → the least and the largest that each of its elements may be. */
+/** Input name → bounds of its elements. */
 export type ValueBounds = Readonly<Record<string, Bounds>>;
 
 /**
- * Costs about a nanosecond for each element of the inputs that have bounds, and nothing for others.
+ * Costs about a nanosecond for each element of an input with bounds, and nothing for other inputs.
  *
- * @throws EdgewiseError `invalid_request` naming the first element that is out of its bounds, or NaN.
+ * @throws EdgewiseError `invalid_request` for an element that is out of bounds or NaN; names the first one.
  */
 export function checkValues(inputs: ReadonlyMap<string, Tensor>, values: ValueBounds): void {
   for (const [name, bounds] of Object.entries(values)) {
     const tensor = inputs.get(name);
     if (tensor === undefined || tensor.datatype === 'BYTES') continue;
     const index = firstOutside(tensor, bounds);
-    if (index !== -1) throw outside(name, tensor, index, bounds);
+    if (index !== -1) throw outOfBoundsError(name, tensor, index, bounds);
   }
 }
 
-/** The index of the first element outside; -1 for none. */
+/** Returns the index of the first element outside the bounds; -1 if there is none. */
 function firstOutside(tensor: FixedTensor, bounds: Bounds): number {
   switch (tensor.datatype) {
     case 'INT64':
@@ -39,14 +39,14 @@ function firstOutside(tensor: FixedTensor, bounds: Bounds): number {
       return tensor.data.findIndex((bits) => !isWithin(fromFp16(bits), min, max));
     }
     case 'FP32':
-      // A caller's 0.1 is the nearest FP32, which is above 0.1.
+      // A caller's 0.1 is sent as the nearest FP32, which is above 0.1.
       return firstOutsideNumbers(tensor.data, Math.fround(bounds.min), Math.fround(bounds.max));
     default:
       return firstOutsideNumbers(tensor.data, bounds.min, bounds.max);
   }
 }
 
-/** False for NaN. */
+/** Returns false for NaN. */
 function isWithin(element: number, min: number, max: number): boolean {
   return element >= min && element <= max;
 }
@@ -71,7 +71,7 @@ function firstOutsideInt64(data: BigInt64Array, bounds: Bounds): number {
     const [least, largest] = wholeBounds(bounds);
     return data.findIndex((element) => element < least || element > largest);
   }
-  // Read in halves, since a bigint for each element would cost an object each. The low half comes first.
+  // Read as 32-bit halves, the low one first: reading bigints would allocate an object for each element.
   const halves = new Int32Array(data.buffer, data.byteOffset, data.length * 2);
   for (let index = 0; index < halves.length; index += 2) {
     const low = halves[index] ?? 0;
@@ -84,20 +84,25 @@ function wholeBounds({ min, max }: Bounds): readonly [bigint, bigint] {
   return [BigInt(Math.ceil(min)), BigInt(Math.floor(max))];
 }
 
-/** Wider by what a number may change when it is written in a type of this precision. */
+/** Widens the bounds by the rounding error of a type with this precision. */
 function roundedTo({ min, max }: Bounds, precision: number): Bounds {
   return { min: min - Math.abs(min) * precision, max: max + Math.abs(max) * precision };
 }
 
-function outside(name: string, tensor: FixedTensor, index: number, { min, max }: Bounds): EdgewiseError {
+function outOfBoundsError(
+  name: string,
+  tensor: FixedTensor,
+  index: number,
+  { min, max }: Bounds,
+): EdgewiseError {
   const element = tensor.datatype === 'FP16' ? fromFp16(tensor.data[index] ?? 0) : tensor.data[index];
   return new EdgewiseError(
     'invalid_request',
-    `input ${JSON.stringify(name.slice(0, 80))} has ${element} at index ${index}, the model takes ${min} to ${max}`,
+    `input ${JSON.stringify(name.slice(0, 80))} has ${element} at index ${index}; the model expects ${min} to ${max}`,
   );
 }
 
-/** The nearest value within the bounds, if there are some. */
+/** Returns the nearest value within the bounds; `value` itself if there are none. */
 export function clampTo(bounds: Bounds | undefined, value: number): number {
   return bounds === undefined ? value : Math.min(bounds.max, Math.max(bounds.min, value));
 }

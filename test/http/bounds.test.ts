@@ -37,9 +37,9 @@ describe.each(['edge', 'origin'] as const)('values within bounds at the %s', (ti
   });
 
   it.each([
-    ['above', [1, 101], 'input "x" has 101 at index 1, the model takes 0 to 100'],
-    ['below', [-1], 'input "x" has -1 at index 0, the model takes 0 to 100'],
-    ['far above', ['10000000000000'], 'input "x" has 10000000000000 at index 0, the model takes 0 to 100'],
+    ['above', [1, 101], 'input "x" has 101 at index 1; the model expects 0 to 100'],
+    ['below', [-1], 'input "x" has -1 at index 0; the model expects 0 to 100'],
+    ['far above', ['10000000000000'], 'input "x" has 10000000000000 at index 0; the model expects 0 to 100'],
   ])('are refused %s, by input, index and value', async (_, data, message) => {
     const answer = await infer(service, 'echo', 'x', ...data);
     expect([answer.status, answer.headers.get('Edgewise-Error')]).toEqual([400, 'invalid_request']);

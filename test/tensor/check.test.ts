@@ -15,8 +15,8 @@ function check(feeds: Readonly<Record<string, Tensor>>, maxBatchSize?: number): 
   checkFeeds(new Map(Object.entries(feeds)), specs, options);
 }
 
-function code(wanted: string, message: string): unknown {
-  return expect.objectContaining({ code: wanted, message: expect.stringContaining(message) });
+function code(expected: string, message: string): unknown {
+  return expect.objectContaining({ code: expected, message: expect.stringContaining(message) });
 }
 
 describe('checkFeeds()', () => {
@@ -28,26 +28,26 @@ describe('checkFeeds()', () => {
 
   it('names what is missing and what is too much', () => {
     expect(() => check({ a })).toThrow(
-      code('invalid_request', 'input "b" is missing, the model wants "a", "b"'),
+      code('invalid_request', 'input "b" is missing; the model expects "a", "b"'),
     );
     expect(() => check({ a, b, c: b })).toThrow(
-      code('invalid_request', 'input "c" is not one of the model\'s'),
+      code('invalid_request', 'input "c" is unknown; the model expects'),
     );
     expect(() => check({ a, c: b })).toThrow(code('invalid_request', 'input "b" is missing'));
   });
 
-  it('names the datatype and the shape that were given and wanted', () => {
+  it('names the datatype and the shape that were given and expected', () => {
     expect(() => check({ a, b: zeroTensor('INT32', [2]) })).toThrow(
-      code('invalid_request', 'input "b" is INT32, the model wants INT64'),
+      code('invalid_request', 'input "b" is INT32; the model expects INT64'),
     );
     expect(() => check({ a: zeroTensor('FP32', [2, 4]), b })).toThrow(
-      code('shape_mismatch', 'input "a" has shape [2,4], the model wants [-1,3]'),
+      code('shape_mismatch', 'input "a" has shape [2,4]; the model expects [-1,3]'),
     );
     expect(() => check({ a: zeroTensor('FP32', [6]), b })).toThrow(code('shape_mismatch', '[6]'));
   });
 
   it('holds the batch between 1 and maxBatchSize, and equal', () => {
-    expect(() => check({ a, b }, 1)).toThrow(code('invalid_request', 'batch of 2, the model takes 1 to 1'));
+    expect(() => check({ a, b }, 1)).toThrow(code('invalid_request', 'batch of 2; the model expects 1 to 1'));
     const empty = { a: zeroTensor('FP32', [0, 3]), b: zeroTensor('INT64', [0]) };
     expect(() => check(empty, 4)).toThrow(code('invalid_request', 'batch of 0'));
     expect(() => check({ a, b: zeroTensor('INT64', [3]) }, 4)).toThrow(code('shape_mismatch', 'batch of 3'));

@@ -31,11 +31,11 @@ describe('checkValues()', () => {
       expect(() => check(datatype, [0, 1, 2], unit)).toThrow(
         expect.objectContaining({
           code: 'invalid_request',
-          message: 'input "n" has 2 at index 2, the model takes 0 to 1',
+          message: 'input "n" has 2 at index 2; the model expects 0 to 1',
         }),
       );
       expect(() => check(datatype, [0], { min: 1, max: 2 })).toThrow(
-        'input "n" has 0 at index 0, the model takes 1 to 2',
+        'input "n" has 0 at index 0; the model expects 1 to 2',
       );
     },
   );
@@ -93,7 +93,7 @@ describe('checkValues()', () => {
           const elements = [...small.map(BigInt), ...large];
           const isWithin = elements.every((element) => element >= bounds.min && element <= bounds.max);
           if (isWithin) check('INT64', elements, bounds);
-          else expect(() => check('INT64', elements, bounds)).toThrow('the model takes');
+          else expect(() => check('INT64', elements, bounds)).toThrow('the model expects');
         },
       ),
     );
