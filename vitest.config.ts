@@ -11,17 +11,21 @@ const outsideNode = [
 ];
 
 /**
- * What takes long: whole services that are started, killed, drained, damaged or replayed, models of hundreds of megabytes,
- * commands in processes of their own, thousands of loads.
- * `npm run test:full` has them, `npm test` does not.
+ * Slow tests: whole services that are started, killed, drained, damaged or replayed, models of hundreds of megabytes,
+ * commands in processes of their own, thousands of loads. `npm run test:full` runs them, `npm test` does not.
  */
 const long = [
   'test/cli/accounts.test.ts',
+  'test/cli/commands.test.ts',
+  'test/cli/init.test.ts',
   'test/cli/policy.test.ts',
+  'test/cli/push.test.ts',
   'test/cli/push-large.test.ts',
   'test/cli/push-process.test.ts',
   'test/cli/receipt.test.ts',
   'test/cli/replay.test.ts',
+  'test/cli/signature.test.ts',
+  'test/cli/statement.test.ts',
   'test/cli/subjects.test.ts',
   'test/cli/traffic.test.ts',
   'test/engine/ort-node-process.test.ts',
@@ -36,11 +40,13 @@ const long = [
   'test/service/origin.test.ts',
   'test/service/origin-alive.test.ts',
   'test/service/origin-drain.test.ts',
+  'test/service/publish.test.ts',
   'test/service/receipts-survive.test.ts',
   'test/service/replay.test.ts',
   'test/service/revocation.test.ts',
   'test/service/signals.test.ts',
   'test/service/start.test.ts',
+  'test/service/tiers.test.ts',
   'test/service/uploads.test.ts',
 ];
 
