@@ -1,76 +1,93 @@
-import { Hono } from 'hono';
+import { OpenAPIHono } from '@hono/zod-openapi';
+import type { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import { type AppContext, type AppEnv, identifyRequest } from './context.ts';
 import { oipErrorResponse, toHttpError } from './error-response.ts';
 import { endConnections } from './lifecycle.ts';
 import { reportLoad } from './load-report.ts';
-import { docsPage } from './openapi/docs-page.ts';
-import { openApiDocument } from './openapi/document.ts';
+import { type ApiDocument, describeApi, registerComponents } from './openapi/document.ts';
 import { escapeOrgName } from './org-names.ts';
 import { signAnswers } from './record/sign-answer.ts';
-import { adminRoutes } from './routes/admin.ts';
+import { accountRoutes } from './routes/accounts.ts';
+import { aliasRoutes } from './routes/aliases.ts';
+import { blobRoutes } from './routes/blobs.ts';
 import { disputeRoutes } from './routes/disputes.ts';
-import { answerFront } from './routes/front.ts';
+import { grantRoutes } from './routes/grants.ts';
 import { licenceRoutes } from './routes/licences.ts';
 import { logRoutes } from './routes/log.ts';
 import { meRoutes } from './routes/me.ts';
 import { modelFileRoutes } from './routes/model-files.ts';
-import { describeServer, oipRoutes } from './routes/oip.ts';
-import { receiptKeyRoutes, receiptRoutes } from './routes/receipts.ts';
+import { oipRoutes } from './routes/oip.ts';
+import { policyRoutes } from './routes/policy.ts';
+import { poolRoutes } from './routes/pool.ts';
+import { publishedModelRoutes } from './routes/published-models.ts';
+import { receiptRoutes } from './routes/receipts.ts';
 import { repositoryRoutes } from './routes/repository.ts';
+import { serverRoutes } from './routes/server.ts';
 import { statementRoutes } from './routes/statements.ts';
-import { privacyRoutes, subjectRoutes } from './routes/subjects.ts';
+import { subjectRoutes } from './routes/subjects.ts';
 import type { Services } from './services.ts';
 
 /** The whole HTTP service over `services`: the same app on every platform. */
-export function createApp(services: Services): Hono<AppEnv> {
-  const { lifecycle, settings, tier } = services;
-  const app = new Hono<AppEnv>();
-  app.use(identifyRequest(services.bodies));
-  if (lifecycle !== undefined) {
-    app.use(endConnections(lifecycle));
-  }
-  if (tier === 'origin') {
-    app.use('/v2/models/*', reportLoad(services));
-  }
-  if (settings.corsOrigins.length > 0) {
-    app.use(cors(corsOptions(settings.corsOrigins)));
-  }
-  app.use(signAnswers(services));
-  app.route('/v2', oipRoutes(services));
-  // The specification's yaml writes it with a slash, which a mounted router cannot say.
-  app.get('/v2/', (c) => c.json(describeServer(services)));
-  app.route('/v2/repository', repositoryRoutes(services));
-  app.route('/v1', meRoutes(services));
-  app.route('/v1', subjectRoutes(services));
-  app.route('/.well-known', privacyRoutes(services));
-  app.route('/v1', licenceRoutes(services));
-  app.route('/v1', receiptRoutes(services));
-  app.route('/v1', disputeRoutes(services));
-  app.route('/v1', statementRoutes(services));
-  app.route('/.well-known', receiptKeyRoutes(services));
-  app.route('/v1/models', modelFileRoutes(services));
-  if (services.governance !== undefined) {
-    const { logKey, receipts } = services.governance;
-    app.route('/log', logRoutes(receipts, logKey.verifierKey));
-  }
-  app.route('/admin', adminRoutes(services));
-  app.get('/', (c) => answerFront(c, services));
-  app.get('/openapi.json', (c) => c.json(openApiDocument(settings)));
-  app.get('/docs', (c) => c.html(docsPage(settings, new URL(c.req.url).origin)));
+export function createApp(services: Services): OpenAPIHono<AppEnv> {
+  const app = new OpenAPIHono<AppEnv>();
+  addMiddleware(app, services);
+  registerComponents(app);
+  let document: ApiDocument | undefined;
+  const describe = () => {
+    document ??= describeApi(app, services.settings);
+    return document;
+  };
+  for (const routes of allRoutes(services, describe)) app.route('/', routes);
   refuseOtherMethods(app);
   app.notFound((c) => {
     const path = escapeOrgName(c.req.path, c.req.method);
-    return path === undefined ? unknownPath(c) : asOrgModel(c, app, path);
+    return path === undefined ? unknownPath(c) : answerForOrgModel(c, app, path);
   });
-  app.onError((error, c) => failed(error, c, services));
+  app.onError((error, c) => logAndRefuse(error, c, services));
   return app;
 }
 
-/** The answer for the model `org/name`; where there is none, one for the path as it was sent, which may have meant another thing. */
-async function asOrgModel(c: AppContext, app: Hono<AppEnv>, path: string): Promise<Response> {
-  const answer = await app.fetch(redirected(c, path), c.env);
+function addMiddleware(app: Hono<AppEnv>, services: Services): void {
+  const { bodies, lifecycle, settings, tier } = services;
+  app.use(identifyRequest(bodies));
+  if (lifecycle !== undefined) app.use(endConnections(lifecycle));
+  if (tier === 'origin') app.use('/v2/models/*', reportLoad(services));
+  if (settings.corsOrigins.length > 0) app.use(cors(corsOptions(settings.corsOrigins)));
+  app.use(signAnswers(services));
+}
+
+/** The routes of every resource, in the order in which they are matched. */
+function allRoutes(services: Services, describe: () => ApiDocument): OpenAPIHono<AppEnv>[] {
+  const { governance } = services;
+  return [
+    serverRoutes(services, describe),
+    oipRoutes(services),
+    repositoryRoutes(services),
+    meRoutes(services),
+    subjectRoutes(services),
+    licenceRoutes(services),
+    receiptRoutes(services),
+    disputeRoutes(services),
+    statementRoutes(services),
+    modelFileRoutes(services),
+    ...(governance === undefined
+      ? []
+      : [logRoutes(services, governance.receipts, governance.logKey.verifierKey)]),
+    blobRoutes(services),
+    publishedModelRoutes(services),
+    aliasRoutes(services),
+    policyRoutes(services),
+    poolRoutes(services),
+    accountRoutes(services),
+    grantRoutes(services),
+  ];
+}
+
+/** Answers for the model `org/name`. If there is no such model, the refusal names the path as it was sent. */
+async function answerForOrgModel(c: AppContext, app: Hono<AppEnv>, path: string): Promise<Response> {
+  const answer = await app.fetch(withPath(c, path), c.env);
   const isUnknown = answer.headers.get('Edgewise-Error') === 'model_not_found';
   if (!isUnknown || !isBareModel(path)) return answer;
   const [, name = ''] = /([^/]+)$/.exec(path) ?? [];
@@ -90,8 +107,8 @@ function unknownPath(c: AppContext): Response {
   return oipErrorResponse(new EdgewiseError('not_found', `there is no ${c.req.path} here`));
 }
 
-/** The same request for another path, under the same id. */
-function redirected(c: AppContext, path: string): Request {
+/** Returns the same request for another path, with the same id. */
+function withPath(c: AppContext, path: string): Request {
   const url = new URL(c.req.url);
   url.pathname = path;
   const request = new Request(url, c.req.raw);
@@ -99,7 +116,7 @@ function redirected(c: AppContext, path: string): Request {
   return request;
 }
 
-function failed(error: unknown, c: AppContext, { logger }: Services): Response {
+function logAndRefuse(error: unknown, c: AppContext, { logger }: Services): Response {
   const { status, code } = toHttpError(error);
   const isOurs = status >= 500 || isOutage(error);
   logger.write({
@@ -115,12 +132,12 @@ function failed(error: unknown, c: AppContext, { logger }: Services): Response {
   return oipErrorResponse(error);
 }
 
-/** Servers of a jurisdiction that are down: a refusal to the caller, and for the operator to know of. */
+/** Reports whether all servers of a jurisdiction are down: a refusal to the caller, but an error to the operator. */
 function isOutage(error: unknown): boolean {
   return isEdgewiseError(error) && error.code === 'residency_unavailable' && error.cause !== undefined;
 }
 
-/** A known path asked with another method is told which it has (RFC 9110 §15.5.6). */
+/** Refuses other methods of known paths, and lists the methods that a path has (RFC 9110 §15.5.6). */
 function refuseOtherMethods(app: Hono<AppEnv>): void {
   const methods = new Map<string, Set<string>>();
   for (const { path, method } of app.routes) {
@@ -138,7 +155,7 @@ function refuseOtherMethods(app: Hono<AppEnv>): void {
       const answer = oipErrorResponse(
         new EdgewiseError(
           'method_not_allowed',
-          `${c.req.method} is not a method of ${c.req.path}, it has ${allow}`,
+          `${c.req.method} is not a method of ${c.req.path}; expected one of ${allow}`,
         ),
       );
       answer.headers.set('Allow', allow);

@@ -4,7 +4,22 @@
  */
 import { type EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
 
-type ErrorStatus = 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 451 | 500 | 503 | 504 | 507;
+export type ErrorStatus =
+  | 400
+  | 401
+  | 403
+  | 404
+  | 405
+  | 408
+  | 409
+  | 413
+  | 415
+  | 429
+  | 451
+  | 500
+  | 503
+  | 504
+  | 507;
 
 export const statusOfCode: { readonly [C in ErrorCode]: ErrorStatus } = {
   invalid_request: 400,

@@ -43,7 +43,8 @@ export function byName<T extends z.ZodType>(item: T) {
       const named: Record<string, z.output<T>> = Object.create(null);
       for (const [name, value] of entries) named[name] = value;
       return named;
-    });
+    })
+    .meta({ type: 'object', additionalProperties: true });
 }
 
 /** Selects the versions that are served, as Triton's version_policy. */

@@ -34,7 +34,7 @@ describe("a tenant's key", () => {
     const made = await admin('POST', '/tenants', { id: 'acme', name: 'Acme', establishment: 'DE' });
     expect(made).toMatchObject({ status: 201, body: { id: 'acme', status: 'active', keys: [] } });
     const answer = await admin('POST', '/tenants/acme/keys', { scopes: { models: ['acme/*', 'mlp'] } });
-    expect(answer.headers.get('Cache-Control')).toBe('no-store');
+    expect(answer.headers.get('Cache-Control')).toBe('private, no-store');
     const { id, text } = textOf(answer);
     expect(text).toMatch(new RegExp(`^ew_${id}_[A-Za-z0-9_-]{43}$`));
     expect(await see(text)).toMatchObject(seen);
@@ -111,7 +111,7 @@ describe("a tenant's key", () => {
   it('that is rotated goes on with its old secret for as long as is said', async () => {
     const { id, text: old } = await newKey();
     const rotated = await admin('POST', `/keys/${id}/rotate`, { overlapSeconds: 60 });
-    expect(rotated.headers.get('Cache-Control')).toBe('no-store');
+    expect(rotated.headers.get('Cache-Control')).toBe('private, no-store');
     const { text: next } = textOf(rotated);
     expect(next).not.toBe(old);
     for (const text of [old, next]) expect(await see(text)).toMatchObject(seen);

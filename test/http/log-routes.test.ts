@@ -20,6 +20,7 @@ import {
 } from '../support/governance-keys.ts';
 import { memoryLog } from '../support/memory-log.ts';
 import { testBodies } from '../support/reading.ts';
+import { testService } from '../support/services.ts';
 import { parseCosignerKey } from '../support/witness.ts';
 
 async function served(count: number) {
@@ -32,7 +33,8 @@ async function served(count: number) {
   await log.flush();
   const app = new Hono<AppEnv>();
   app.use(identifyRequest(testBodies()));
-  app.route('/log', logRoutes(log, testLogVerifierKey));
+  const { services } = await testService();
+  app.route('/', logRoutes(services, log, testLogVerifierKey));
   app.onError((error) => oipErrorResponse(toEdgewiseError(error)));
   const get = (path: string) => app.request(path);
   const post = (body: string | Uint8Array<ArrayBuffer>) =>

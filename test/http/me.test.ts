@@ -64,7 +64,7 @@ describe('GET /v1/me', () => {
     expect((await ask('GET', '/v1/me', adminKey)).body).toMatchObject({ kind: 'admin' });
     const { id, text } = await newKey({ models: ['mlp'], defaultPurpose: 'research' });
     const answer = await ask('GET', '/v1/me', text);
-    expect(answer.headers.get('Cache-Control')).toBe('no-store');
+    expect(answer.headers.get('Cache-Control')).toBe('private, no-store');
     expect(answer.body).toMatchObject({
       kind: 'tenant',
       id,

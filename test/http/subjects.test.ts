@@ -83,7 +83,7 @@ async function infer(key?: string): Promise<string> {
 
 async function exportOf(key: string, path = '/v1/export') {
   const answer = await service.fetch(path, { headers: bearer(key) });
-  expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([200, 'no-store']);
+  expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([200, 'private, no-store']);
   return exported.parse(await answer.json());
 }
 

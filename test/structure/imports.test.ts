@@ -89,7 +89,7 @@ const allowed: Record<string, readonly string[]> = {
 
 /** Rooms of one folder, from the top down: each may import the files of the folder itself and the rooms below it. */
 const rooms: Record<string, readonly string[]> = {
-  http: ['openapi', 'routes', 'infer', 'record', 'caller', 'body'],
+  http: ['routes', 'openapi', 'infer', 'record', 'caller', 'body'],
   cli: ['commands', 'render', 'transfer', 'evidence'],
 };
 

@@ -1,20 +1,8 @@
-/** The reference page: plain HTML made from the table of operations, without scripts or anything from elsewhere. */
+/** The reference page: plain HTML made from the description of the API, without scripts or content of other servers. */
 import { html, raw } from 'hono/html';
 import type { HttpSettings } from '../settings.ts';
-import { operations } from './document.ts';
-import type { Operation } from './operation.ts';
-
-const tags: readonly Operation['tag'][] = [
-  'Inference',
-  'Models',
-  'Repository',
-  'Health',
-  'Service',
-  'Admin',
-  'Accounts',
-  'Licences',
-  'Receipts',
-];
+import { type ApiDocument, tags } from './document.ts';
+import { type Operation, operationsOf } from './operations.ts';
 
 const style = `
 :root { color-scheme: light dark; --line: #8884; --accent: #b8480f; }
@@ -30,7 +18,8 @@ pre { overflow-x: auto; padding: 0.75rem; border: 1px solid var(--line); border-
 .key { font-size: 0.8em; border: 1px solid var(--line); border-radius: 0.3rem; padding: 0 0.3em; }
 `;
 
-export function docsPage(settings: HttpSettings, origin: string) {
+export function docsPage({ serverVersion }: HttpSettings, document: ApiDocument, origin: string) {
+  const operations = operationsOf(document);
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -42,8 +31,8 @@ export function docsPage(settings: HttpSettings, origin: string) {
 <body>
 <header>
 <h1>Edgewise API</h1>
-<p>Version ${settings.serverVersion}. Open Inference Protocol v2; any client of it works. Machine-readable: <a href="/openapi.json">openapi.json</a>.</p>
-<nav aria-label="Sections">${tags.map((tag) => html`<a href="#${tag}">${tag}</a>`)}</nav>
+<p>Version ${serverVersion}. Open Inference Protocol v2; any client of it works. Machine-readable: <a href="/openapi.json">openapi.json</a>.</p>
+<nav aria-label="Sections">${tags.map(({ name }) => html`<a href="#${name}">${name}</a>`)}</nav>
 </header>
 <main>
 <h2>A request</h2>
@@ -53,18 +42,18 @@ export function docsPage(settings: HttpSettings, origin: string) {
 <p>Every answer tells where it was computed and by what: <code>Edgewise-Tier</code>, <code>Edgewise-Reason</code>,
 <code>Edgewise-Model</code>, <code>Server-Timing</code>, <code>X-Request-Id</code>. An error is
 <code>{"error": message}</code> with its code in <code>Edgewise-Error</code>.</p>
-${tags.map(section)}
+${tags.map(({ name }) => section(name, operations))}
 </main>
 </body>
 </html>`;
 }
 
-function section(tag: Operation['tag']) {
+function section(tag: string, operations: readonly Operation[]) {
   return html`<h2 id="${tag}">${tag}</h2>
-<dl>${operations.filter((operation) => operation.tag === tag).map(entry)}</dl>`;
+<dl>${operations.filter(({ tags: own }) => own.includes(tag)).map(entry)}</dl>`;
 }
 
-function entry(operation: Operation) {
-  return html`<dt><span class="verb">${operation.method.toUpperCase()}</span> <code>${operation.path}</code>${operation.admin ? html` <span class="key">admin key</span>` : ''}</dt>
-<dd>${operation.summary}.${operation.description === undefined ? '' : ` ${operation.description}`}</dd>`;
+function entry({ method, path, summary, description, needsAdminKey }: Operation) {
+  return html`<dt><span class="verb">${method.toUpperCase()}</span> <code>${path}</code>${needsAdminKey ? html` <span class="key">admin key</span>` : ''}</dt>
+<dd>${summary}.${description === undefined ? '' : ` ${description}`}</dd>`;
 }

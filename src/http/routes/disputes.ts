@@ -1,12 +1,12 @@
 /**
- * Answers that are doubted: run again here, and judged. Whoever shows what a receipt commits to may ask, since the verdict
- * says nothing that they do not know. Nothing of it is kept but the verdict, which is a receipt of its own.
+ * Disputed answers, which are run again here for a verdict. Every caller who sends the content that a receipt commits to may
+ * ask, since the verdict discloses nothing new to them. Only the verdict is stored, as a receipt of its own.
  */
-import { Hono } from 'hono';
-import { z } from 'zod';
+import { createRoute, z } from '@hono/zod-openapi';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { maxReceiptLength } from '../../governance/receipt/read.ts';
+import { verdictReceiptSchema, verdictSchema } from '../../governance/receipt/schema.ts';
 import { replay, unlessRefused } from '../../governance/replay/replay.ts';
 import { storedModel } from '../../governance/replay/stored-model.ts';
 import type { DisputedAnswer, ReplayMeans } from '../../governance/replay/types.ts';
@@ -15,45 +15,101 @@ import { headerLengthName } from '../../protocol/oip/types.ts';
 import { Admission } from '../../scheduler/admission.ts';
 import { digestOf } from '../../storage/digest.ts';
 import { readBody } from '../body/request-body.ts';
-import { identifyCaller, limitRefusals } from '../caller/identify.ts';
+import { limitRefusals } from '../caller/identify.ts';
 import { requireHere } from '../caller/residency.ts';
-import type { AppContext, AppEnv } from '../context.ts';
+import type { AppContext } from '../context.ts';
 import { bodyHeaders, inferBodyLimits } from '../infer/body-limits.ts';
 import { elementsOf } from '../infer/elements.ts';
 import { poolModel } from '../infer/pool-model.ts';
+import { requestHeaders } from '../openapi/headers.ts';
+import { binaryBody, jsonResponse, refusals } from '../openapi/responses.ts';
 import { type Governance, recordBehindAnswer } from '../record/governance.ts';
 import type { Services } from '../services.ts';
-import { governanceOf, ownReceipt } from './receipts.ts';
+import { ApiRoutes } from './api-routes.ts';
+import { requireReceipts, verifyOwnReceipt } from './receipts.ts';
+import { ownOnly } from './requirements.ts';
 
-/** Of an isolate at a time: a re-run may load a model that nobody else wants now. */
+/** Re-runs at a time in one isolate: each may load a model that no request needs now. */
 const maxReplays = 1;
-/** Requests come first: no answer is run again where more than this share of what may be in flight is. */
+/** Requests have precedence: no answer is run again while more than this share of the permits is taken. */
 const maxUtilisation = 0.5;
 
 const encoder = new TextEncoder();
 
-const claimSchema = z.object({ receipt: z.string().min(1).max(maxReceiptLength), salt: z.string().max(100) });
+const claimSchema = z.object({
+  receipt: z
+    .string()
+    .min(1)
+    .max(maxReceiptLength)
+    .openapi({ description: 'Compact JWS, as in the header Edgewise-Receipt.' }),
+  salt: z.string().max(100).openapi({ description: 'As in the header Edgewise-Receipt-Salt.' }),
+});
 
-/** To be mounted at `/v1`. */
-export function disputeRoutes(services: Services): Hono<AppEnv> {
+const { detail, maxDifference, tolerance } = verdictReceiptSchema.shape.dispute.shape;
+const tensors = z.array(z.record(z.string(), z.unknown()));
+
+const disputeAnswer = createRoute({
+  method: 'post',
+  path: '/v1/disputes',
+  operationId: 'disputeAnswer',
+  tags: ['Receipts'],
+  summary: 'Have an answer computed again, and a verdict on it',
+  description:
+    'For every caller who has the receipt, its salt and the inputs that were sent; the outputs are needed if the receipt promises an answer within a tolerance. Binary tensors follow the JSON as in a request: those of the inputs, then those of the outputs. The verdict is a receipt of its own and goes into the log; nothing else is stored. One at a time in an isolate. An unauthenticated caller may ask 30 times a minute, refused requests included.',
+  request: {
+    headers: [requestHeaders.jurisdiction, requestHeaders.headerLength],
+    body: {
+      required: true,
+      content: {
+        'application/json': {
+          schema: claimSchema
+            .extend({
+              inputs: tensors.openapi({ description: 'As in the request.' }),
+              outputs: tensors.optional().openapi({ description: 'As in the answer.' }),
+            })
+            .openapi('Dispute'),
+        },
+        ...binaryBody('application/octet-stream').content,
+      },
+    },
+  },
+  responses: {
+    200: jsonResponse(
+      z
+        .object({
+          verdict: verdictSchema,
+          detail,
+          maxDifference,
+          tolerance,
+          receipt: z.string().openapi({ description: 'The verdict as a receipt: compact JWS.' }),
+        })
+        .openapi('Verdict'),
+      'The verdict',
+      'Cache-Control',
+      'Edgewise-Receipt',
+    ),
+    ...refusals(404),
+  },
+});
+
+export function disputeRoutes(services: Services) {
   const { clock, placement, rates } = services;
   const replays = new Admission({ maxInFlight: maxReplays, clock });
   const means = replayMeans(services, replays);
-  const app = new Hono<AppEnv>();
+  const routes = new ApiRoutes(services);
 
-  app.post('/disputes', async (c) => {
-    const caller = await identifyCaller(c, services);
-    const governance = governanceOf(services);
+  routes.forCaller(disputeAnswer, async (c, caller) => {
+    const governance = requireReceipts(services);
     requireHere(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
     const atMs = governance.now();
-    const { compact, disputed } = await disputedAnswer(c, services, governance);
-    // Before the run, and whether or not one is needed: every verdict goes into the log.
+    const { compact, disputed } = await readDispute(c, services, governance);
+    // Before the run, and also if no run is needed: every verdict goes into the log.
     limitRefusals(c, caller, rates);
     const finding = await replay(disputed, means);
     const issued = await governance.issuer.verdict({
       atMs,
       caller,
-      // Of no unit: it counts on nobody's.
+      // A verdict uses no units, so nobody is billed.
       meter: `dispute:${caller.kind === 'anonymous' ? 'anonymous' : caller.id}`,
       dispute: {
         ...finding,
@@ -63,19 +119,19 @@ export function disputeRoutes(services: Services): Hono<AppEnv> {
     });
     recordBehindAnswer(governance, issued);
     return c.json({ ...finding, receipt: issued.compact }, 200, {
-      'Cache-Control': 'private, no-store',
+      ...ownOnly,
       'Edgewise-Receipt': issued.compact,
     });
   });
-  return app;
+  return routes.app;
 }
 
-interface Shown {
+interface Dispute {
   readonly compact: string;
   readonly disputed: DisputedAnswer;
 }
 
-async function disputedAnswer(c: AppContext, { settings }: Services, governance: Governance): Promise<Shown> {
+async function readDispute(c: AppContext, { settings }: Services, governance: Governance): Promise<Dispute> {
   const headerLength = c.req.header(headerLengthName);
   const body = await readBody(c, inferBodyLimits(bodyHeaders(c.req.raw, headerLength), settings));
   const { document, inputs, outputs } = parseKeptExchange(body, { headerLength, limits: settings.json });
@@ -83,11 +139,11 @@ async function disputedAnswer(c: AppContext, { settings }: Services, governance:
   if (!claim.success)
     throw new EdgewiseError('invalid_request', `the body is not usable: ${claim.complaint}`);
   const { receipt: compact, salt } = claim.data;
-  const receipt = await ownReceipt(governance, compact);
+  const receipt = await verifyOwnReceipt(governance, compact);
   return { compact, disputed: { receipt, salt, inputs, outputs } };
 }
 
-/** Models as they are stored, on the engine that requests run on. */
+/** Runs stored models on the engine that requests run on. */
 function replayMeans(services: Services, replays: Admission): ReplayMeans {
   const { admission, blobs, pool, repository } = services;
   return {
@@ -105,7 +161,7 @@ function replayMeans(services: Services, replays: Admission): ReplayMeans {
       try {
         const permit = admission.acquire(services.runCosts.expectedMs(model, elementsOf(inputs)));
         try {
-          // A model that the engine refuses is model_not_ready by then. Which of its builds refused inputs it does not say.
+          // A model that the engine refuses has failed with model_not_ready by then; the engine does not say which build refused inputs.
           return await unlessRefused(() => pool.run(poolModel(services, model), inputs, outputs));
         } finally {
           permit.release();

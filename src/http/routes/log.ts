@@ -1,99 +1,150 @@
 /**
- * The transparency log for everybody: its files as C2SP tlog-tiles lays them out, under one prefix; proofs of single
- * receipts for who would not compute them; and where witnesses leave their signatures.
+ * The transparency log, open to everyone: its files as C2SP tlog-tiles lays them out under one prefix, proofs for single
+ * receipts, and the endpoint where witnesses leave their signatures.
  */
-import { Hono } from 'hono';
+import { createRoute, z } from '@hono/zod-openapi';
 import { EdgewiseError } from '../../errors.ts';
 import { encodeProof } from '../../governance/log/proof.ts';
 import { checkpointPath, parseTilePath } from '../../governance/log/tiles.ts';
 import type { ReceiptLog } from '../../governance/log/types.ts';
 import type { BodyLimits } from '../body/read.ts';
 import { readBody } from '../body/request-body.ts';
-import type { AppEnv } from '../context.ts';
+import { binaryBody, emptyResponse, fileResponse, refusals } from '../openapi/responses.ts';
+import type { Services } from '../services.ts';
+import { ApiRoutes } from './api-routes.ts';
+import { wholeNumber } from './parameters.ts';
 
-const cosignature: BodyLimits = { maxBytes: 32 * 1024, maxDecompressedBytes: 32 * 1024 };
+const cosignatureLimits: BodyLimits = { maxBytes: 32 * 1024, maxDecompressedBytes: 32 * 1024 };
 
-const text = { 'Content-Type': 'text/plain; charset=utf-8' };
-/** It changes with every round. */
-const fresh = { 'Cache-Control': 'no-cache' };
-/** What once stood at a tile's path stands there for good. */
-const forGood = { 'Cache-Control': 'public, max-age=31536000, immutable' };
+/** A log file that changes with every round. */
+const fresh = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-cache' };
+/** A tile never changes once it is written. */
+const immutable = {
+  'Content-Type': 'application/octet-stream',
+  'Cache-Control': 'public, max-age=31536000, immutable',
+};
 
 /** A round takes about a second. */
 const maxWaitMs = 10_000;
 
-/**
- * To be mounted under the log's prefix.
- *
- * @param verifierKey The log's public key (C2SP signed-note).
- */
-export function logRoutes(log: ReceiptLog, verifierKey: string): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
+const getLogKey = createRoute({
+  method: 'get',
+  path: '/log/key',
+  operationId: 'getLogKey',
+  tags: ['Receipts'],
+  summary: "The log's public key",
+  description:
+    'C2SP signed-note. The key never changes, so a client that does not trust this server compares it with the key that it saw first or has from another source.',
+  responses: { 200: fileResponse('text/plain', 'The key', 'Cache-Control') },
+});
 
-  app.get('/key', (c) => c.body(`${verifierKey}\n`, 200, { ...text, ...fresh }));
+const getCheckpoint = createRoute({
+  method: 'get',
+  path: '/log/checkpoint',
+  operationId: 'getCheckpoint',
+  tags: ['Receipts'],
+  summary: "The log's latest checkpoint",
+  description: 'C2SP tlog-checkpoint: a signed note, with the signatures of witnesses.',
+  responses: {
+    200: fileResponse('text/plain', 'The checkpoint', 'Cache-Control'),
+    ...refusals(404, 429, 503),
+  },
+});
 
-  app.get('/checkpoint', async (c) => {
+const getTile = createRoute({
+  method: 'get',
+  path: '/log/tile/{path}',
+  operationId: 'getTile',
+  tags: ['Receipts'],
+  summary: 'Tiles of hashes, and bundles of entries',
+  description: 'C2SP tlog-tiles: 0/000, 0/000.p/5, entries/x001/234. They never change.',
+  request: { params: z.object({ path: z.string().min(1) }) },
+  responses: {
+    200: fileResponse('application/octet-stream', 'The file', 'Cache-Control'),
+    ...refusals(404, 429, 503),
+  },
+});
+
+const getProof = createRoute({
+  method: 'get',
+  path: '/log/proofs/{receiptHash}',
+  operationId: 'getProof',
+  tags: ['Receipts'],
+  summary: 'The proof that a receipt is in the log',
+  description: 'By the SHA-256 of the compact receipt. C2SP tlog-proof.',
+  request: {
+    params: z.object({
+      receiptHash: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/, 'expected the SHA-256 of a receipt as 64 lower-case hexadecimal digits'),
+    }),
+    query: z.object({
+      wait_ms: wholeNumber(0, maxWaitMs, 'Milliseconds to wait for the proof.').default(0),
+    }),
+  },
+  responses: { 200: fileResponse('text/plain', 'The proof', 'Cache-Control'), ...refusals(404, 429, 503) },
+});
+
+const addCosignature = createRoute({
+  method: 'post',
+  path: '/log/cosignatures',
+  operationId: 'addCosignature',
+  tags: ['Receipts'],
+  summary: "Leave a witness's signature under the latest checkpoint",
+  request: { body: binaryBody('text/plain') },
+  responses: { 204: emptyResponse('The signature is under the checkpoint'), ...refusals(403, 404, 409, 503) },
+});
+
+/** @param verifierKey The public key of the log (C2SP signed-note). */
+export function logRoutes(services: Services, log: ReceiptLog, verifierKey: string) {
+  const routes = new ApiRoutes(services);
+
+  routes.open(getLogKey, (c) => c.body(`${verifierKey}\n`, 200, fresh));
+
+  routes.open(getCheckpoint, async (c) => {
     const checkpoint = await log.file(checkpointPath);
-    if (checkpoint === undefined)
+    if (checkpoint === undefined) {
       throw new EdgewiseError('not_found', 'the log has no checkpoint: it is empty');
-    return c.body(checkpoint, 200, { ...text, ...fresh });
+    }
+    return c.body(checkpoint, 200, fresh);
   });
 
-  app.get('/tile/:path{.+}', async (c) => {
-    const path = `tile/${c.req.param('path')}`;
-    const file = parseTilePath(path) === undefined ? undefined : await log.file(path);
-    if (file === undefined)
+  routes.open(getTile, async (c) => {
+    const path = `tile/${c.req.valid('param').path}`;
+    const tile = parseTilePath(path) === undefined ? undefined : await log.file(path);
+    if (tile === undefined) {
       throw new EdgewiseError('not_found', `the log has no file ${JSON.stringify(path.slice(0, 100))}`);
-    return c.body(file, 200, { 'Content-Type': 'application/octet-stream', ...forGood });
+    }
+    return c.body(tile, 200, immutable);
   });
 
-  app.get('/proofs/:receiptHash', async (c) => {
-    const hash = readHash(c.req.param('receiptHash'));
-    const proof = await log.prove(hash, readWait(c.req.query('wait_ms')));
+  routes.open(getProof, async (c) => {
+    const proof = await log.prove(parseHex(c.req.valid('param').receiptHash), c.req.valid('query').wait_ms);
     if (proof === undefined) {
       throw new EdgewiseError(
         'not_found',
-        'no receipt with this hash is in the log: whoever holds it can hand it in',
+        'no receipt with this hash is in the log; hand the receipt in with POST /v1/receipts',
       );
     }
-    return c.body(encodeProof(proof), 200, { ...text, ...fresh });
+    return c.body(encodeProof(proof), 200, fresh);
   });
 
-  app.post('/cosignatures', async (c) => {
-    await log.cosign(readText(await readBody(c, cosignature)));
+  routes.open(addCosignature, async (c) => {
+    await log.cosign(decodeText(await readBody(c, cosignatureLimits)));
     return c.body(null, 204);
   });
 
-  return app;
+  return routes.app;
 }
 
-/** @throws EdgewiseError `invalid_request` */
-function readHash(hex: string): Uint8Array<ArrayBuffer> {
-  if (!/^[0-9a-f]{64}$/.test(hex)) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `receipt hash ${JSON.stringify(hex.slice(0, 80))} is not usable, wanted the SHA-256 of a receipt as 64 lower-case hex digits`,
-    );
-  }
+function parseHex(hex: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
-/** @throws EdgewiseError `invalid_request` */
-function readWait(text = '0'): number {
-  const ms = /^[0-9]{1,5}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(ms <= maxWaitMs)) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `wait_ms ${JSON.stringify(text.slice(0, 20))} is not usable, wanted 0 to ${maxWaitMs}`,
-    );
-  }
-  return ms;
-}
-
-function readText(body: Uint8Array<ArrayBuffer>): string {
+function decodeText(body: Uint8Array<ArrayBuffer>): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
   } catch {
-    throw new EdgewiseError('invalid_request', 'cosignature is not usable: wanted a signed note as UTF-8');
+    throw new EdgewiseError('invalid_request', 'the cosignature is not UTF-8; expected a signed note');
   }
 }

@@ -1,70 +1,80 @@
-/** What callers are told of themselves. */
-import { Hono } from 'hono';
-import { z } from 'zod';
+/** What callers are told about themselves. */
+import { createRoute, z } from '@hono/zod-openapi';
 import { EdgewiseError } from '../../errors.ts';
 import type { Caller } from '../../governance/accounts/caller.ts';
-import {
-  type Grant,
-  grantSchema,
-  scopesSchema,
-  type Tenant,
-  tenantSchema,
-} from '../../governance/accounts/schema.ts';
+import { type Grant, grantSchema, scopesSchema, tenantSchema } from '../../governance/accounts/schema.ts';
 import { coversAccount } from '../../governance/accounts/scopes.ts';
-import { identifyCaller } from '../caller/identify.ts';
-import type { AppEnv } from '../context.ts';
+import { jsonResponse, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
-import { accountsOf } from './accounts.ts';
+import { ApiRoutes } from './api-routes.ts';
+import { grantParams } from './parameters.ts';
+import { ownOnly, requireEnabled, requireTenant } from './requirements.ts';
 
 const meSchema = z.object({
   kind: z.enum(['anonymous', 'key', 'tenant', 'admin']),
   /** Of the credential. */
   id: z.string().optional(),
   scopes: scopesSchema.optional(),
-  /** Its acceptances, which name who made them, for keys that may read the account. */
+  /** Its acceptances, which name who made them, only for keys that may read the account. */
   tenant: tenantSchema.omit({ schema: true, keys: true }).partial({ acceptances: true }).optional(),
 });
 export type Me = z.output<typeof meSchema>;
-export const meBody = meSchema;
 
-export const grantStanding = z.object({
+const grantStandingSchema = z.object({
   id: z.string(),
   status: grantSchema.shape.status.unwrap(),
   notBefore: z.string().optional(),
   notAfter: z.string().optional(),
-  /** Now: active, and within its dates. */
-  inForce: z.boolean(),
+  inForce: z.boolean().openapi({ description: 'True while the grant is active and within its dates.' }),
 });
-export type GrantStanding = z.output<typeof grantStanding>;
+export type GrantStanding = z.output<typeof grantStandingSchema>;
 
-export function meRoutes(services: Services): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
+const describeMe = createRoute({
+  method: 'get',
+  path: '/v1/me',
+  operationId: 'getMe',
+  tags: ['Accounts'],
+  summary: 'Who the caller is',
+  description: 'With the scopes of the key or token, and the grants and acceptances of the tenant.',
+  responses: { 200: jsonResponse(meSchema, 'The caller', 'Cache-Control') },
+});
 
-  app.get('/me', async (c) => c.json(describe(await identifyCaller(c, services)), 200, ownOnly));
+const describeGrantStanding = createRoute({
+  method: 'get',
+  path: '/v1/grants/{grant}/status',
+  operationId: 'getGrantStatus',
+  tags: ['Accounts'],
+  summary: 'Whether a grant is in force',
+  description: 'For the tenant that holds the grant, and for the admin key.',
+  request: { params: grantParams },
+  responses: { 200: jsonResponse(grantStandingSchema, 'The standing', 'Cache-Control'), ...refusals(404) },
+});
 
-  app.get('/grants/:grant/status', async (c) => {
-    const { directory, now, store } = accountsOf(services);
-    const id = c.req.param('grant');
-    const caller = await identifyCaller(c, services);
+export function meRoutes(services: Services) {
+  const routes = new ApiRoutes(services);
+  routes.forCaller(describeMe, (c, caller) => c.json(describeCaller(caller), 200, ownOnly));
+
+  routes.forCaller(describeGrantStanding, async (c, caller) => {
+    const { directory, now, store } = requireEnabled(services.accounts, 'accounts');
+    const { grant: id } = c.req.valid('param');
     const tenant =
-      caller.kind === 'admin' ? await directory.tenant(await store.tenantOfGrant(id)) : tenantOf(caller);
+      caller.kind === 'admin'
+        ? await directory.tenant(await store.tenantOfGrant(id))
+        : requireTenant(caller).tenant;
     const grant = tenant?.grants.find((each) => each.id === id);
-    // Whose grant it is, if anybody's, is not for others to know.
-    if (grant === undefined) {
-      throw new EdgewiseError(
-        'not_found',
-        `there is no grant ${JSON.stringify(id.slice(0, 60))} of yours here`,
-      );
-    }
-    return c.json(standing(grant, now()), 200, ownOnly);
+    // Whether another tenant has such a grant is not disclosed.
+    if (grant === undefined) throw noSuchGrant(id);
+    return c.json(standingOf(grant, now()), 200, ownOnly);
   });
-  return app;
+  return routes.app;
 }
 
-/** What it says is one caller's, and may change any time. */
-const ownOnly = { 'Cache-Control': 'no-store' };
+/** The error for a grant that does not exist or that the caller may not see: both look the same. */
+export function noSuchGrant(id: string): EdgewiseError {
+  return new EdgewiseError('not_found', `the caller has no grant ${JSON.stringify(id.slice(0, 60))} here`);
+}
 
-function describe(caller: Caller): Me {
+function describeCaller(caller: Caller): Me {
   if (caller.kind !== 'tenant') return caller;
   const { kind, id, scopes } = caller;
   const { schema: _, keys: __, acceptances, ...tenant } = caller.tenant;
@@ -72,25 +82,14 @@ function describe(caller: Caller): Me {
   return { kind, id, scopes, tenant: { ...tenant, ...readable } };
 }
 
-/** @throws EdgewiseError `unauthenticated`, `forbidden` */
-function tenantOf(caller: Caller): Tenant {
-  if (caller.kind === 'tenant') return caller.tenant;
-  throw caller.kind === 'anonymous'
-    ? new EdgewiseError(
-        'unauthenticated',
-        'grants are shown to their tenant, send "Authorization: Bearer <key>"',
-      )
-    : new EdgewiseError('forbidden', 'the key that was sent is of no tenant, so it has no grants');
-}
-
-function standing({ id, status, notBefore, notAfter }: Grant, now: number): GrantStanding {
-  const begun = notBefore === undefined || Date.parse(notBefore) <= now;
-  const over = notAfter !== undefined && Date.parse(notAfter) <= now;
+function standingOf({ id, status, notBefore, notAfter }: Grant, now: number): GrantStanding {
+  const hasBegun = notBefore === undefined || Date.parse(notBefore) <= now;
+  const hasEnded = notAfter !== undefined && Date.parse(notAfter) <= now;
   return {
     id,
     status,
     ...(notBefore === undefined ? {} : { notBefore }),
     ...(notAfter === undefined ? {} : { notAfter }),
-    inForce: status === 'active' && begun && !over,
+    inForce: status === 'active' && hasBegun && !hasEnded,
   };
 }

@@ -1,12 +1,12 @@
 /**
- * The files of a version as their publisher signed them, for those whose terms let the weights leave: what a browser runs,
- * and what the reference tool of OpenSSF Model Signing verifies. Each file passes the gate, and leaves a receipt.
+ * The files of a version as their publisher signed them, for models whose terms let the weights leave. A browser runs them,
+ * and the reference tool of OpenSSF Model Signing verifies them. Each file passes the gate and is given with a receipt.
  */
-
-import { Hono } from 'hono';
+import { createRoute, z } from '@hono/zod-openapi';
 import type { Bytes } from '../../bytes.ts';
 import type { WeightSource } from '../../engine/types.ts';
 import { EdgewiseError } from '../../errors.ts';
+import type { Caller } from '../../governance/accounts/caller.ts';
 import { encodeManifest } from '../../repository/documents.ts';
 import type { ResolvedModel } from '../../repository/model-repository.ts';
 import type { Manifest } from '../../repository/schema.ts';
@@ -14,34 +14,79 @@ import { fileNames } from '../../repository/signing/model-signature.ts';
 import { openModelSource } from '../../repository/weights.ts';
 import type { Digest, VerifiedBlobStore } from '../../storage/types.ts';
 import { requireUse } from '../caller/access.ts';
-import { identifyCaller } from '../caller/identify.ts';
 import { residencyOf } from '../caller/residency.ts';
-import type { AppContext, AppEnv } from '../context.ts';
+import type { AppContext } from '../context.ts';
 import { admit } from '../infer/admit.ts';
 import { modelHeader } from '../infer/finish-answer.ts';
 import { record } from '../infer/record.ts';
+import { requestHeaders } from '../openapi/headers.ts';
+import { fileResponse, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
+import { ApiRoutes } from './api-routes.ts';
+import { versionParams } from './parameters.ts';
 
-/** Mounted under `/v1/models`. */
-export function modelFileRoutes(services: Services): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
-  app.get('/:name/versions/:version/files/:file', (c) => sendFile(c, services));
-  return app;
+const binary = 'application/octet-stream';
+const text = 'text/plain; charset=utf-8';
+
+const getModelFile = createRoute({
+  method: 'get',
+  path: '/v1/models/{name}/versions/{version}/files/{file}',
+  operationId: 'getModelFile',
+  tags: ['Licences'],
+  summary: 'A file of a version, as its publisher signed it',
+  description:
+    'manifest.json, model.onnx, its weights, LICENSE, and the signature over them, model.sig. For models whose terms let the weights leave.',
+  request: {
+    params: versionParams.extend({ file: z.string().min(1) }),
+    headers: [requestHeaders.jurisdiction, requestHeaders.purpose, requestHeaders.prefer],
+  },
+  responses: {
+    200: fileResponse(
+      [binary, 'text/plain', 'application/json'],
+      'The file',
+      'Cache-Control',
+      'ETag',
+      'Edgewise-Model',
+      'Edgewise-Receipt',
+      'Edgewise-Receipt-Id',
+      'Edgewise-Receipt-Proof',
+      'Edgewise-Receipt-Salt',
+      'Edgewise-AI-Generated',
+      'Edgewise-Attribution',
+      'Preference-Applied',
+    ),
+    ...refusals(404, 413),
+  },
+});
+
+export function modelFileRoutes(services: Services) {
+  const routes = new ApiRoutes(services);
+  routes.forCaller(getModelFile, (c, caller) => sendFile(c, services, caller, c.req.valid('param')));
+  return routes.app;
 }
 
-async function sendFile(c: AppContext, services: Services): Promise<Response> {
-  const { name = '', version = '', file = '' } = c.req.param();
+interface FileAddress {
+  readonly name: string;
+  readonly version: string;
+  readonly file: string;
+}
+
+async function sendFile(
+  c: AppContext,
+  services: Services,
+  caller: Caller,
+  { name, version, file: fileName }: FileAddress,
+): Promise<Response> {
   const { placement, repository, settings, tier } = services;
-  const caller = await identifyCaller(c, services);
   requireUse(caller, name, settings);
   const jurisdiction = residencyOf(caller, c.req.header('edgewise-jurisdiction'), placement.jurisdiction);
   const model = await repository.resolvePublished(name, version);
   const use = await admit({ c, services, caller, model, action: 'download' });
-  const found = await fileOf(model, file, services);
+  const found = await findFile(model, fileName, services);
   if (use === undefined || found === undefined) {
     throw new EdgewiseError(
       'not_found',
-      `${name}@${version} has no file of this name, its signature names those it has`,
+      `${name}@${version} has no file of this name; its signature lists the names`,
     );
   }
   const recordHeaders = await record(use, {
@@ -56,7 +101,7 @@ async function sendFile(c: AppContext, services: Services): Promise<Response> {
   return c.body(found.body, 200, {
     'Content-Type': found.type,
     ETag: `"${found.digest}"`,
-    // Whose answer it is stands on it.
+    // The receipt in the headers names the caller.
     'Cache-Control': 'private, no-transform',
     'Edgewise-Model': modelHeader(model),
     ...recordHeaders,
@@ -69,21 +114,22 @@ interface ModelFile {
   readonly type: string;
 }
 
-const binary = 'application/octet-stream';
-
-async function fileOf(
+async function findFile(
   { manifest, signed }: ResolvedModel,
-  file: string,
+  fileName: string,
   { blobs }: Services,
 ): Promise<ModelFile | undefined> {
   const stored = async (digest: Digest, type: string): Promise<ModelFile> => {
     const body = await blobs.get(digest);
     if (body === undefined) {
-      throw new EdgewiseError('model_not_ready', `${manifest.name}@${manifest.version} is not stored whole`);
+      throw new EdgewiseError(
+        'model_not_ready',
+        `${manifest.name}@${manifest.version} is not stored completely`,
+      );
     }
     return { body, digest, type };
   };
-  switch (file) {
+  switch (fileName) {
     case fileNames.manifest: {
       const { bytes, digest } = await encodeManifest(manifest);
       return { body: bytes, digest, type: 'application/json' };
@@ -94,31 +140,31 @@ async function fileOf(
       return { body: new Uint8Array(graph), digest: manifest.graph.digest, type: binary };
     }
     case fileNames.licence:
-      return stored(manifest.terms.licence.text, 'text/plain; charset=utf-8');
+      return stored(manifest.terms.licence.text, text);
     case fileNames.signature:
       return stored(signed.bundle, 'application/json');
     default:
-      return weightsFile(manifest, file, blobs);
+      return findWeights(manifest, fileName, blobs);
   }
 }
 
-async function weightsFile(
+async function findWeights(
   manifest: Manifest,
-  file: string,
+  fileName: string,
   blobs: VerifiedBlobStore,
 ): Promise<ModelFile | undefined> {
-  if (manifest.weights === undefined || manifest.weights.path !== file) return undefined;
+  if (manifest.weights === undefined || manifest.weights.path !== fileName) return undefined;
   const { weights } = await openModelSource(manifest, blobs);
-  return weights && { body: streamed(weights), digest: manifest.weights.digest, type: binary };
+  return weights && { body: streamWeights(weights), digest: manifest.weights.digest, type: binary };
 }
 
-/** Piece by piece, as fast as they are taken: the weights never stand in memory as a whole. */
-function streamed(weights: WeightSource): ReadableStream<Uint8Array> {
+/** Streams the weights as fast as they are read, so that they are never in memory as a whole. */
+function streamWeights(weights: WeightSource): ReadableStream<Uint8Array> {
   const pieces = weights.read(0, weights.byteLength)[Symbol.asyncIterator]();
   return new ReadableStream({
     async pull(controller) {
       const next = await pieces.next();
-      // The reader of a piece copies it before it asks for another, and here nobody knows when that is.
+      // The source may reuse the memory of a piece once the next is asked for, and the stream holds pieces for longer.
       if (next.done === true) controller.close();
       else controller.enqueue(next.value.slice());
     },

@@ -1,35 +1,107 @@
-/** What stands above licences: the stop switch, and policy packs. Mounted behind the admin key. */
-import { Hono } from 'hono';
-import { z } from 'zod';
-import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
+/** Rules above licences: the stop switch of models, and policy packs. */
+import { createRoute, z } from '@hono/zod-openapi';
+import { toEdgewiseError } from '../../errors.ts';
 import { foresee, momentOf } from '../../governance/policy/dry-run.ts';
-import { type DryRun, stopReasonSchema } from '../../governance/policy/schema.ts';
+import {
+  type DryRun,
+  dryRunSchema,
+  shownPackSchema,
+  stopReasonSchema,
+  stopSchema,
+} from '../../governance/policy/schema.ts';
 import { servedVersions } from '../../repository/index/version-policy.ts';
 import type { Manifest } from '../../repository/schema.ts';
-import type { AppEnv } from '../context.ts';
-import type { Governance } from '../record/governance.ts';
+import { jsonBody, jsonResponse, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
-import { nameOf, readDocument } from './admin-request.ts';
+import { ApiRoutes } from './api-routes.ts';
+import { modelParams } from './parameters.ts';
+import { requireEnabled } from './requirements.ts';
 
-export const stopBody = z.strictObject({ reason: stopReasonSchema });
+const stopModel = createRoute({
+  method: 'put',
+  path: '/admin/models/{name}/stop',
+  operationId: 'stopModel',
+  tags: ['Admin'],
+  summary: 'Stop a model',
+  description:
+    'Every request for the model is refused until it is resumed. In force everywhere within 10 seconds.',
+  request: { params: modelParams, body: jsonBody(z.strictObject({ reason: stopReasonSchema })) },
+  responses: { 200: jsonResponse(stopSchema, 'The stop'), ...refusals(404, 507) },
+});
 
-export function policyRoutes(services: Services): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
+const resumeModel = createRoute({
+  method: 'delete',
+  path: '/admin/models/{name}/stop',
+  operationId: 'resumeModel',
+  tags: ['Admin'],
+  summary: 'Resume a stopped model',
+  request: { params: modelParams },
+  responses: {
+    200: jsonResponse(z.object({ wasStopped: z.boolean() }), 'Whether the model was stopped'),
+    ...refusals(404, 507),
+  },
+});
 
-  app.get('/stops', async (c) => c.json({ stops: await policyOf(services).stops.all() }));
-  app.put('/models/:name/stop', async (c) => {
-    const { reason } = await readDocument(c, stopBody);
-    return c.json(await policyOf(services).stops.stop(nameOf(c), reason));
+const listStops = createRoute({
+  method: 'get',
+  path: '/admin/stops',
+  operationId: 'listStops',
+  tags: ['Admin'],
+  summary: 'Models that are stopped',
+  responses: {
+    200: jsonResponse(z.object({ stops: z.record(z.string(), stopSchema) }), 'The stops by model'),
+    ...refusals(404),
+  },
+});
+
+const listPacks = createRoute({
+  method: 'get',
+  path: '/admin/packs',
+  operationId: 'listPacks',
+  tags: ['Admin'],
+  summary: 'Policy packs that are configured',
+  responses: {
+    200: jsonResponse(z.object({ packs: z.array(shownPackSchema).readonly() }), 'The packs'),
+    ...refusals(404),
+  },
+});
+
+const dryRunPacks = createRoute({
+  method: 'get',
+  path: '/admin/packs/dry-run',
+  operationId: 'dryRunPacks',
+  tags: ['Admin'],
+  summary: 'What policy packs refuse at another time',
+  request: {
+    query: z.object({
+      at: z.string().optional().openapi({
+        description:
+          'A date, or a time with its zone. On `2027-01-01` every rule that begins to apply on that day is in force. Default: now.',
+        pattern: '^\\d{4}-\\d{2}-\\d{2}(T.*)?$',
+      }),
+    }),
+  },
+  responses: { 200: jsonResponse(dryRunSchema, 'The refusals'), ...refusals(404) },
+});
+
+export function policyRoutes(services: Services) {
+  const routes = new ApiRoutes(services);
+  const policy = () => requireEnabled(services.governance, 'stop switch and no policy packs');
+
+  routes.forAdmin(listStops, async (c) => c.json({ stops: await policy().stops.all() }, 200));
+  routes.forAdmin(stopModel, async (c) => {
+    const { reason } = c.req.valid('json');
+    return c.json(await policy().stops.stop(c.req.valid('param').name, reason), 200);
   });
-  app.delete('/models/:name/stop', async (c) =>
-    c.json({ wasStopped: await policyOf(services).stops.resume(nameOf(c)) }),
+  routes.forAdmin(resumeModel, async (c) =>
+    c.json({ wasStopped: await policy().stops.resume(c.req.valid('param').name) }, 200),
   );
 
-  app.get('/packs', (c) => c.json({ packs: policyOf(services).packs }));
-  app.get('/packs/dry-run', async (c) => {
-    const { packs, now } = policyOf(services);
-    const asked = c.req.query('at');
-    const at = asked === undefined ? now() : momentOf(asked);
+  routes.forAdmin(listPacks, (c) => c.json({ packs: policy().packs }, 200));
+  routes.forAdmin(dryRunPacks, async (c) => {
+    const { packs, now } = policy();
+    const { at: given } = c.req.valid('query');
+    const at = given === undefined ? now() : momentOf(given);
     const { manifests, notServed } = await allServed(services);
     const answer: DryRun = {
       at: new Date(at).toISOString(),
@@ -37,23 +109,12 @@ export function policyRoutes(services: Services): Hono<AppEnv> {
       refused: [...foresee(manifests, packs, { at, now: now() })],
       notServed,
     };
-    return c.json(answer);
+    return c.json(answer, 200);
   });
-  return app;
+  return routes.app;
 }
 
-/** @throws EdgewiseError `not_found` where this server decides nothing of that kind. */
-function policyOf({ governance }: Services): Pick<Governance, 'stops' | 'packs' | 'now'> {
-  if (governance === undefined) {
-    throw new EdgewiseError(
-      'not_found',
-      'this server keeps no stop switch and no policy packs: its edges do',
-    );
-  }
-  return governance;
-}
-
-/** Every version that callers can ask for now, of every model; and those which are refused whatever packs say. */
+/** Returns every version of every model that is served now, and the versions that are refused regardless of packs. */
 async function allServed({ repository }: Services) {
   const manifests: Manifest[] = [];
   const notServed: DryRun['notServed'] = [];

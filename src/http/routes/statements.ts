@@ -1,82 +1,156 @@
-/** What was used of grants, month by month, as signed statements. */
-import { Hono } from 'hono';
-import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
+/** The use of grants, month by month, as signed statements. */
+import { createRoute, z } from '@hono/zod-openapi';
+import { toEdgewiseError } from '../../errors.ts';
 import type { Accounts } from '../../governance/accounts/accounts.ts';
 import type { Caller } from '../../governance/accounts/caller.ts';
-import type { Grant } from '../../governance/accounts/schema.ts';
+import { grantRevisionSchema } from '../../governance/accounts/grant-revisions.ts';
+import { type Grant, grantSchema } from '../../governance/accounts/schema.ts';
 import { monthSchema } from '../../governance/statement/schema.ts';
 import { requireAccount } from '../caller/account-access.ts';
-import { identifyCaller } from '../caller/identify.ts';
-import type { AppEnv } from '../context.ts';
-import type { Governance } from '../record/governance.ts';
+import { requestHeaders } from '../openapi/headers.ts';
+import { jsonResponse, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
-import { accountsOf } from './accounts.ts';
+import { ApiRoutes } from './api-routes.ts';
+import { noSuchGrant } from './me.ts';
+import { accountId, grantParams } from './parameters.ts';
+import { ownOnly, requireEnabled, requireTenant } from './requirements.ts';
 
-/** It is one tenant's and its creator's, and another a moment later. */
-const ownOnly = { 'Cache-Control': 'private, no-store' };
+const { id, model, assigner, royalty } = grantSchema.shape;
+const grantView = z.object({
+  tenant: z.string(),
+  grant: grantSchema,
+  statements: z.string(),
+  revisions: z.string(),
+});
 
-/** To be mounted at `/v1`. */
-export function statementRoutes(services: Services): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
-  app.get('/grants/:grant/statements/:month', async (c) => {
-    const caller = await identifyCaller(c, services);
-    // Before anything is looked up, so that it says nothing of whose the grant is.
+const getStatement = createRoute({
+  method: 'get',
+  path: '/v1/grants/{grant}/statements/{month}',
+  operationId: 'getStatement',
+  tags: ['Receipts'],
+  summary: 'The use of a grant in a month',
+  description:
+    'A signed statement (compact JWS), counted from the public log, so anyone who has the files of the log can check the sum. For the tenant that holds the grant and the tenant that gave it, with the scope account (read or manage), and for the admin key. While much of the log is still to be counted the answer is 503 with Retry-After, and each call continues where the last one ended.',
+  request: {
+    params: z.object({ grant: accountId, month: monthSchema }),
+    headers: [requestHeaders.jurisdiction],
+  },
+  responses: {
+    200: jsonResponse(
+      z.object({ statement: z.string().openapi({ description: 'Compact JWS.' }) }),
+      'The statement',
+      'Cache-Control',
+    ),
+    ...refusals(404),
+  },
+});
+
+const listOwnGrants = createRoute({
+  method: 'get',
+  path: '/v1/grants',
+  operationId: 'listOwnGrants',
+  tags: ['Receipts'],
+  summary: 'Grants that the tenant holds, and those that it gave',
+  description:
+    'With the scope account (read or manage). A tenant gave the grants whose assigner is `tenant:<its id>`.',
+  request: { headers: [requestHeaders.jurisdiction] },
+  responses: {
+    200: jsonResponse(
+      z.object({ held: z.array(grantView), given: z.array(grantView) }),
+      'The grants',
+      'Cache-Control',
+    ),
+    ...refusals(404),
+  },
+});
+
+const listGrantRevisions = createRoute({
+  method: 'get',
+  path: '/v1/grants/{grant}/revisions',
+  operationId: 'listGrantRevisions',
+  tags: ['Receipts'],
+  summary: 'Every revision of a grant',
+  description:
+    'Each is signed (compact JWS) and named by its digest, which receipts name. For the tenant that holds the grant, the tenant that gave it, and the admin key.',
+  request: { params: grantParams, headers: [requestHeaders.jurisdiction] },
+  responses: {
+    200: jsonResponse(
+      z.object({ revisions: z.array(grantRevisionSchema) }),
+      'The revisions',
+      'Cache-Control',
+    ),
+    ...refusals(404),
+  },
+});
+
+const listStatements = createRoute({
+  method: 'get',
+  path: '/admin/statements/{month}',
+  operationId: 'listStatements',
+  tags: ['Accounts'],
+  summary: 'The grants that have a statement for a month',
+  request: { params: z.object({ month: monthSchema }) },
+  responses: {
+    200: jsonResponse(
+      z.object({
+        month: monthSchema,
+        statements: z.array(
+          z.object({ grant: id, tenant: z.string(), model, assigner, royalty, path: z.string() }),
+        ),
+      }),
+      'The grants',
+    ),
+    ...refusals(404),
+  },
+});
+
+export function statementRoutes(services: Services) {
+  const routes = new ApiRoutes(services);
+  const accounts = () => requireEnabled(services.accounts, 'accounts');
+  const governance = () => requireEnabled(services.governance, 'receipts');
+
+  routes.forCaller(getStatement, async (c, caller) => {
+    // Before anything is looked up, so that the answer does not disclose who holds the grant.
     if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
-    const { grant: id, month } = c.req.param();
-    const final = await governanceOf(services).finalStatements.find(id, month);
+    const { grant: grantId, month } = c.req.valid('param');
+    const final = await governance().finalStatements.find(grantId, month);
     if (final !== undefined && isGivenBy(caller, final.assigner)) {
       return c.json({ statement: final.statement }, 200, ownOnly);
     }
-    const { tenant, grant } = await grantOf(accountsOf(services), id, caller);
-    const statement = await governanceOf(services).statements.of(tenant, grant, month);
+    const { tenant, grant } = await findGrant(accounts(), grantId, caller);
+    const statement = await governance().statements.of(tenant, grant, month);
     return c.json({ statement }, 200, ownOnly);
   });
 
-  app.get('/grants', async (c) => {
-    const caller = await identifyCaller(c, services);
-    if (caller.kind !== 'tenant') throw ofNoTenant(caller);
+  routes.forTenant(listOwnGrants, async (c, caller) => {
     requireAccount(c, services, caller, 'read');
-    const { id, grants } = caller.tenant;
-    const others = await accountsOf(services).store.tenants();
-    return c.json(
-      {
-        held: grants.map((grant) => shownGrant(id, grant)),
-        given: others.flatMap(({ id: tenant, grants: of }) =>
-          of.filter(({ assigner }) => assigner === `tenant:${id}`).map((grant) => shownGrant(tenant, grant)),
-        ),
-      },
-      200,
-      ownOnly,
+    const { id: own, grants } = caller.tenant;
+    const tenants = await accounts().store.tenants();
+    const given = tenants.flatMap((tenant) =>
+      tenant.grants
+        .filter((grant) => grant.assigner === `tenant:${own}`)
+        .map((grant) => viewGrant(tenant.id, grant)),
     );
+    return c.json({ held: grants.map((grant) => viewGrant(own, grant)), given }, 200, ownOnly);
   });
 
-  app.get('/grants/:grant/revisions', async (c) => {
-    const caller = await identifyCaller(c, services);
+  routes.forCaller(listGrantRevisions, async (c, caller) => {
     if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
-    const { grant } = await grantOf(accountsOf(services), c.req.param('grant'), caller);
-    return c.json({ revisions: await governanceOf(services).grantRevisions.of(grant.id) }, 200, ownOnly);
+    const { grant } = await findGrant(accounts(), c.req.valid('param').grant, caller);
+    return c.json({ revisions: [...(await governance().grantRevisions.of(grant.id))] }, 200, ownOnly);
   });
-  return app;
-}
 
-/** To be mounted at `/admin`, behind its key. */
-export function statementAdminRoutes(services: Services): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
-  app.get('/statements/:month', async (c) => {
-    const month = c.req.param('month');
-    if (!monthSchema.safeParse(month).success) {
-      throw new EdgewiseError(
-        'invalid_request',
-        `${JSON.stringify(month.slice(0, 20))} is no month, wanted one such as "2026-11"`,
-      );
-    }
-    const tenants = await accountsOf(services).store.tenants();
-    const statements = tenants.flatMap(({ id: tenant, grants }) =>
-      grants.filter((grant) => isOf(grant, month)).map((grant) => listed(tenant, grant, month)),
+  routes.forAdmin(listStatements, async (c) => {
+    const { month } = c.req.valid('param');
+    const tenants = await accounts().store.tenants();
+    const statements = tenants.flatMap((tenant) =>
+      tenant.grants
+        .filter((grant) => mayBeUsedIn(month, grant))
+        .map((grant) => summarize(tenant.id, grant, month)),
     );
-    return c.json({ month, statements });
+    return c.json({ month, statements }, 200);
   });
-  return app;
+  return routes.app;
 }
 
 interface OwnedGrant {
@@ -85,37 +159,35 @@ interface OwnedGrant {
 }
 
 /**
- * For its tenant, for the tenant that gave it, and for the admin: whose it is otherwise, if anybody's, is not for others
- * to know.
+ * Returns the grant to the tenant that holds it, the tenant that gave it, and the admin. Other callers do not learn whether
+ * it exists.
  *
  * @throws EdgewiseError `unauthenticated`, `not_found`
  */
-async function grantOf({ directory, store }: Accounts, id: string, caller: Caller): Promise<OwnedGrant> {
-  if (caller.kind === 'anonymous') {
-    throw new EdgewiseError(
-      'unauthenticated',
-      'statements are shown to whose grant it is, send "Authorization: Bearer <key>"',
-    );
-  }
+async function findGrant(
+  { directory, store }: Accounts,
+  grantId: string,
+  caller: Caller,
+): Promise<OwnedGrant> {
+  if (caller.kind === 'anonymous') requireTenant(caller);
   if (caller.kind === 'tenant' || caller.kind === 'admin') {
-    const tenant = await tenantOfGrant(store, id);
+    const tenant = await findTenantOfGrant(store, grantId);
     const known = tenant === undefined ? undefined : await directory.tenant(tenant);
-    const grant = known?.grants.find((each) => each.id === id);
-    if (tenant !== undefined && grant !== undefined && maySee(caller, tenant, grant))
+    const grant = known?.grants.find((each) => each.id === grantId);
+    if (tenant !== undefined && grant !== undefined && maySee(caller, tenant, grant)) {
       return { tenant, grant };
+    }
   }
-  throw new EdgewiseError('not_found', `there is no grant ${JSON.stringify(id.slice(0, 60))} of yours here`);
+  throw noSuchGrant(grantId);
 }
 
-function maySee(caller: Caller, tenant: string, { assigner }: Grant): boolean {
-  if (caller.kind === 'admin') return true;
-  if (caller.kind !== 'tenant') return false;
-  return caller.tenant.id === tenant || isGivenBy(caller, assigner);
+function maySee(caller: Caller, tenant: string, { assigner: giver }: Grant): boolean {
+  return (caller.kind === 'tenant' && caller.tenant.id === tenant) || isGivenBy(caller, giver);
 }
 
-async function tenantOfGrant(store: Accounts['store'], id: string): Promise<string | undefined> {
+async function findTenantOfGrant(store: Accounts['store'], grantId: string): Promise<string | undefined> {
   try {
-    return await store.tenantOfGrant(id);
+    return await store.tenantOfGrant(grantId);
   } catch (error) {
     const { code } = toEdgewiseError(error);
     if (code === 'not_found' || code === 'invalid_request') return undefined;
@@ -123,19 +195,26 @@ async function tenantOfGrant(store: Accounts['store'], id: string): Promise<stri
   }
 }
 
-/** Whether something may have been used of it in that month. */
-function isOf({ createdAt, notBefore, notAfter }: Grant, month: string): boolean {
+/** Reports whether the grant existed and was within its dates at some time of the month. */
+function mayBeUsedIn(month: string, { createdAt, notBefore, notAfter }: Grant): boolean {
   const monthOf = (time: string) => time.slice(0, month.length);
   if (monthOf(createdAt) > month || (notBefore !== undefined && monthOf(notBefore) > month)) return false;
   return notAfter === undefined || monthOf(notAfter) >= month;
 }
 
-function listed(tenant: string, { id, model, assigner, royalty }: Grant, month: string) {
-  return { grant: id, tenant, model, assigner, royalty, path: `/v1/grants/${id}/statements/${month}` };
+function summarize(tenant: string, grant: Grant, month: string) {
+  return {
+    grant: grant.id,
+    tenant,
+    model: grant.model,
+    assigner: grant.assigner,
+    royalty: grant.royalty,
+    path: `/v1/grants/${grant.id}/statements/${month}`,
+  };
 }
 
-/** A grant as those see it who have it or gave it, and where its use is stated. */
-function shownGrant(tenant: string, grant: Grant) {
+/** A grant as its two parties see it, and where its use is stated. */
+function viewGrant(tenant: string, grant: Grant) {
   return {
     tenant,
     grant,
@@ -144,22 +223,6 @@ function shownGrant(tenant: string, grant: Grant) {
   };
 }
 
-function isGivenBy(caller: Caller, assigner: string): boolean {
-  return caller.kind === 'admin' || (caller.kind === 'tenant' && assigner === `tenant:${caller.tenant.id}`);
-}
-
-function ofNoTenant(caller: Caller): EdgewiseError {
-  return caller.kind === 'anonymous'
-    ? new EdgewiseError(
-        'unauthenticated',
-        'grants are shown to the tenants that have and gave them, send "Authorization: Bearer <key>"',
-      )
-    : new EdgewiseError('forbidden', 'the key that was sent is of no tenant, so it has and gave no grants');
-}
-
-function governanceOf({ governance }: Services): Governance {
-  if (governance === undefined) {
-    throw new EdgewiseError('not_found', 'this server counts nothing: it answers to an edge, which does');
-  }
-  return governance;
+function isGivenBy(caller: Caller, giver: string): boolean {
+  return caller.kind === 'admin' || (caller.kind === 'tenant' && giver === `tenant:${caller.tenant.id}`);
 }

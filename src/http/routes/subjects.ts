@@ -1,70 +1,93 @@
-/** What is held about a tenant, its erasure, and the notice that says what is done with whose data. */
-import { Hono } from 'hono';
-import { EdgewiseError } from '../../errors.ts';
-import type { Caller, TenantCaller } from '../../governance/accounts/caller.ts';
+/** Data-subject requests: what is stored about a tenant, its erasure, and the privacy notice. */
+import { createRoute, z } from '@hono/zod-openapi';
+import { erasureSchema, exportSchema, noticeSchema } from '../../governance/subjects/schema.ts';
 import type { Subjects } from '../../governance/subjects/subjects.ts';
 import { requireAccount } from '../caller/account-access.ts';
-import { identifyCaller } from '../caller/identify.ts';
-import type { AppContext, AppEnv } from '../context.ts';
+import { requestHeaders } from '../openapi/headers.ts';
+import { jsonResponse, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
+import { ApiRoutes } from './api-routes.ts';
+import { tenantParams, wholeNumber } from './parameters.ts';
+import { ownOnly, requireEnabled } from './requirements.ts';
 
-/** Under `/v1`: for tenants, with a key of their own. */
-export function subjectRoutes(services: Services): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
-  app.get('/export', async (c) => {
-    const caller = tenantOf(await identifyCaller(c, services));
+const pages =
+  'Receipts come in pages: ask again with `from` set to `receipts.next` until that is null. A page may hold none.';
+
+const exportQuery = z.object({
+  from: wholeNumber(0, 999_999_999_999_999, 'The `receipts.next` of the page before.').default(0),
+});
+
+const exportOwnTenant = createRoute({
+  method: 'get',
+  path: '/v1/export',
+  operationId: 'exportOwnTenant',
+  tags: ['Accounts'],
+  summary: 'Everything that is stored about the tenant of the key',
+  description: `Needs the scope account: read or manage. ${pages}`,
+  request: { query: exportQuery, headers: [requestHeaders.jurisdiction] },
+  responses: { 200: jsonResponse(exportSchema, 'The data', 'Cache-Control'), ...refusals(404) },
+});
+
+const exportTenant = createRoute({
+  method: 'get',
+  path: '/admin/tenants/{tenant}/export',
+  operationId: 'exportTenant',
+  tags: ['Accounts'],
+  summary: 'Everything that is stored about a tenant',
+  description: pages,
+  request: { params: tenantParams, query: exportQuery },
+  responses: { 200: jsonResponse(exportSchema, 'The data', 'Cache-Control'), ...refusals(404) },
+});
+
+const eraseTenant = createRoute({
+  method: 'post',
+  path: '/admin/tenants/{tenant}/erasure',
+  operationId: 'eraseTenant',
+  tags: ['Accounts'],
+  summary: 'Erase a tenant, for good',
+  description:
+    'Destroys the key of the tenant, so that none of its receipts opens again, and blanks its documents. What is in the log stays and proves what it proved. A repeated request says when the tenant was erased. Make the statements of its grants before.',
+  request: { params: tenantParams },
+  responses: { 200: jsonResponse(erasureSchema, 'The erasure'), ...refusals(404, 409, 507) },
+});
+
+const rewrapRecordsKeys = createRoute({
+  method: 'post',
+  path: '/admin/records-keys/rewrap',
+  operationId: 'rewrapRecordsKeys',
+  tags: ['Accounts'],
+  summary: 'Have the first records key wrap every key that another one wraps',
+  description: 'After that the others can be taken out of EDGEWISE_RECORDS_KEYS.',
+  responses: {
+    200: jsonResponse(z.object({ live: z.int(), rewrapped: z.int() }), 'The number of keys'),
+    ...refusals(404, 507),
+  },
+});
+
+const getPrivacyNotice = createRoute({
+  method: 'get',
+  path: '/.well-known/privacy',
+  operationId: 'getPrivacyNotice',
+  tags: ['Accounts'],
+  summary: 'Which personal data is processed, and how',
+  responses: { 200: jsonResponse(noticeSchema, 'The notice'), ...refusals(404) },
+});
+
+export function subjectRoutes(services: Services) {
+  const routes = new ApiRoutes(services);
+  const subjects = (): Subjects => requireEnabled(services.subjects, 'records of data subjects');
+
+  routes.forTenant(exportOwnTenant, async (c, caller) => {
     requireAccount(c, services, caller, 'read');
-    return c.json(await subjectsOf(services).export(caller.tenant.id, fromOf(c)), 200, ownOnly);
+    const { from } = c.req.valid('query');
+    return c.json(await subjects().export(caller.tenant.id, from), 200, ownOnly);
   });
-  return app;
-}
-
-/** Under `/admin`, behind the admin key. */
-export function subjectAdminRoutes(services: Services): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
-  app.get('/tenants/:tenant/export', async (c) =>
-    c.json(await subjectsOf(services).export(c.req.param('tenant'), fromOf(c)), 200, ownOnly),
-  );
-  app.post('/tenants/:tenant/erasure', async (c) =>
-    c.json(await subjectsOf(services).erase(c.req.param('tenant'))),
-  );
-  app.post('/records-keys/rewrap', async (c) => c.json(await subjectsOf(services).rewrapKeys()));
-  return app;
-}
-
-/** Under `/.well-known`: open to all. */
-export function privacyRoutes(services: Services): Hono<AppEnv> {
-  const app = new Hono<AppEnv>();
-  app.get('/privacy', (c) => c.json(subjectsOf(services).notice));
-  return app;
-}
-
-/** One caller's data: no cache on the way keeps it. */
-const ownOnly = { 'Cache-Control': 'no-store' };
-
-/** @throws EdgewiseError `not_found` where this server keeps no records: an origin. */
-function subjectsOf({ subjects }: Services): Subjects {
-  if (subjects === undefined) throw new EdgewiseError('not_found', 'this server keeps no records of anybody');
-  return subjects;
-}
-
-/** @throws EdgewiseError `unauthenticated`, `forbidden` */
-function tenantOf(caller: Caller): TenantCaller {
-  if (caller.kind === 'tenant') return caller;
-  throw caller.kind === 'anonymous'
-    ? new EdgewiseError(
-        'unauthenticated',
-        'what is held about a tenant is shown to it, send "Authorization: Bearer <key>"',
-      )
-    : new EdgewiseError('forbidden', 'the key that was sent is of no tenant, so nothing is held about it');
-}
-
-/** @throws EdgewiseError `invalid_request` */
-function fromOf(c: AppContext): number {
-  const from = c.req.query('from') ?? '0';
-  if (/^(0|[1-9][0-9]{0,14})$/.test(from)) return Number(from);
-  throw new EdgewiseError(
-    'invalid_request',
-    'the query\'s "from" is not usable, wanted the "next" of a page',
-  );
+  routes.forAdmin(exportTenant, async (c) => {
+    const { from } = c.req.valid('query');
+    return c.json(await subjects().export(c.req.valid('param').tenant, from), 200, ownOnly);
+  });
+  routes.forAdmin(eraseTenant, async (c) => c.json(await subjects().erase(c.req.valid('param').tenant), 200));
+  routes.forAdmin(rewrapRecordsKeys, async (c) => c.json(await subjects().rewrapKeys(), 200));
+  routes.open(getPrivacyNotice, (c) => c.json(subjects().notice, 200));
+  return routes.app;
 }
