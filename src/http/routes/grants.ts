@@ -9,7 +9,7 @@ import { ApiRoutes } from './api-routes.ts';
 import { accountId, tenantParams } from './parameters.ts';
 import { requireEnabled } from './requirements.ts';
 
-const newGrantBody = grantSchema
+export const newGrantBody = grantSchema
   .omit({ id: true, status: true, createdAt: true })
   .extend({ id: grantSchema.shape.id.optional() });
 const { quota, notBefore, notAfter } = grantSchema.shape;

@@ -11,7 +11,7 @@ import { parseVerifierKey } from '../../../src/governance/log/note-keys.ts';
 import { decodeProof, verifyProof } from '../../../src/governance/log/proof.ts';
 import { readReceipt } from '../../../src/governance/receipt/read.ts';
 import { createApp } from '../../../src/http/app.ts';
-import { newGrantBody } from '../../../src/http/routes/accounts.ts';
+import { newGrantBody } from '../../../src/http/routes/grants.ts';
 import type { Services } from '../../../src/http/services.ts';
 import { cloudflareServices } from '../../../src/platform/cloudflare.ts';
 import { readConfig } from '../../../src/platform/config.ts';
