@@ -4,14 +4,14 @@ import { AttemptError, type AttemptOutcome } from '../../src/routing/types.ts';
 export interface Failed {
   readonly outcome: AttemptOutcome;
   readonly code: ErrorCode;
-  /** What goes to the log. */
+  /** The reason for the log. */
   readonly reason: string;
 }
 
-/** How an attempt failed; any other end is an error of the test. */
+/** Returns the failure of an attempt; throws if the attempt ends in any other way. */
 export async function failed(attempt: Promise<unknown>): Promise<Failed> {
   const error: unknown = await attempt.then(
-    (value) => new Error('wanted an AttemptError, there is an answer', { cause: value }),
+    (value) => new Error('expected an AttemptError, got an answer', { cause: value }),
     (thrown: unknown) => thrown,
   );
   if (!(error instanceof AttemptError)) throw error;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Budget, budgetWindowMs, SlidingCount } from '../../src/routing/budget.ts';
 import { ManualClock } from '../support/clock.ts';
 
-/** How many of the times lie in the window that ends now: the past end excluded. */
+/** Counts the times within the window that ends now, its start excluded. */
 function inWindow(times: readonly number[], nowMs: number, windowMs = budgetWindowMs): number {
   return times.filter((atMs) => atMs > nowMs - windowMs).length;
 }
@@ -15,7 +15,7 @@ const waits = fc.oneof(
 );
 
 describe('SlidingCount', () => {
-  it('brackets what happened in the last 10 s within half a second', () => {
+  it('bounds the events of the last 10 s to within half a second', () => {
     fc.assert(
       fc.property(fc.array(fc.record({ waitMs: waits, adds: fc.boolean() })), (steps) => {
         const count = new SlidingCount();
@@ -37,7 +37,7 @@ describe('SlidingCount', () => {
     );
   });
 
-  it('counts from 0 again once cleared', () => {
+  it('counts from 0 after clear()', () => {
     const count = new SlidingCount();
     count.add(100);
     count.clear();
@@ -51,7 +51,7 @@ describe('Budget', () => {
     { name: 'retries', percent: 20, floor: 3 },
     { name: 'hedges', percent: 2, floor: 0 },
   ])('never spends more than its share of the last 10 s ($name)', ({ percent, floor }) => {
-    const step = fc.record({ waitMs: waits, requests: fc.nat(60), wanted: fc.nat(20) });
+    const step = fc.record({ waitMs: waits, requests: fc.nat(60), spends: fc.nat(20) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const clock = new ManualClock();
@@ -64,7 +64,7 @@ describe('Budget', () => {
             requests.add(clock.now());
             arrived.push(clock.now());
           }
-          for (let wish = 0; wish < one.wanted && budget.hasRoom; wish += 1) {
+          for (let wish = 0; wish < one.spends && budget.hasRoom; wish += 1) {
             budget.spend();
             spent.push(clock.now());
             const limit = Math.max(floor, (inWindow(arrived, clock.now()) * percent) / 100);
@@ -115,7 +115,7 @@ describe('Budget', () => {
     },
   );
 
-  it('counts what is about to leave the window as spent, and no more as a request', () => {
+  it('still counts spending that is about to leave the window, but no longer such requests', () => {
     const clock = new ManualClock();
     const requests = new SlidingCount();
     const budget = new Budget({ clock, requests, percent: 20, floor: 3 });

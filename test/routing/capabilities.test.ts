@@ -33,7 +33,7 @@ const says =
     json(response, status, body);
 
 describe('Capabilities', () => {
-  it('asks an endpoint once for ten minutes', async () => {
+  it('asks an endpoint once in ten minutes', async () => {
     const { clock, capabilities } = setUp();
     const server = await metadataServer(says(metadata()));
     const endpoint = endpointAt(`${server.url}/base/`);
@@ -53,14 +53,14 @@ describe('Capabilities', () => {
     ]);
   });
 
-  it('asks nothing where the configuration says it', async () => {
+  it('does not ask if the configuration says what the endpoint supports', async () => {
     const { capabilities } = setUp();
     for (const binary of [true, false]) {
       expect(capabilities.of(endpointAt('http://127.0.0.1:1', { binary }), signal)).toEqual({ binary });
     }
   });
 
-  it('uses what is old, and reads it again once behind the answer', async () => {
+  it('uses stale capabilities, and reads them again once in the background', async () => {
     const { clock, deferred, capabilities } = setUp();
     const server = await metadataServer(says(metadata()));
     const endpoint = endpointAt(server.url);
@@ -76,7 +76,7 @@ describe('Capabilities', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('goes on with what is known where that fails or hangs, and tries again', async () => {
+  it('keeps the known capabilities if reading fails or hangs, and tries again', async () => {
     const { clock, deferred, capabilities } = setUp();
     const server = await metadataServer(says(metadata()));
     const endpoint = endpointAt(server.url);
@@ -98,7 +98,7 @@ describe('Capabilities', () => {
     expect(capabilities.of(endpoint, signal)).toMatchObject({ binary: true });
   });
 
-  it('shares no promise: requests that come together each ask', async () => {
+  it('shares no promise: simultaneous requests each ask', async () => {
     const { capabilities } = setUp();
     const server = await metadataServer(says(metadata()));
     const endpoint = endpointAt(server.url);
@@ -106,7 +106,7 @@ describe('Capabilities', () => {
     expect(server.received).toHaveLength(2);
   });
 
-  it('takes a hint for an endpoint that it knows nothing of, and looks itself', async () => {
+  it('takes a hint for an unknown endpoint, and reads its capabilities itself', async () => {
     const { deferred, capabilities } = setUp();
     const server = await metadataServer(says(metadata()));
     const endpoint = endpointAt(server.url);
@@ -117,11 +117,14 @@ describe('Capabilities', () => {
     expect(capabilities.of(endpoint, signal)).toMatchObject({ binary: true });
   });
 
-  it.each([404, 405, 501])('takes a server that answers %d for one that takes JSON only', async (status) => {
-    const { capabilities } = setUp();
-    const server = await metadataServer(says({ error: 'no such route' }, status));
-    expect(await capabilities.of(endpointAt(server.url), signal)).toEqual({ binary: false });
-  });
+  it.each([404, 405, 501])(
+    'treats a server that answers %d as one that accepts JSON only',
+    async (status) => {
+      const { capabilities } = setUp();
+      const server = await metadataServer(says({ error: 'no such route' }, status));
+      expect(await capabilities.of(endpointAt(server.url), signal)).toEqual({ binary: false });
+    },
+  );
 
   it.each<[string, Handler, string]>([
     ['an error', says({}, 500), 'answered GET /v2 with status 500'],

@@ -37,14 +37,14 @@ describe('predictRunMs()', () => {
   });
 });
 
-describe('predictRunMs() of a profile that a busy machine made', () => {
-  it('goes by the processor’s own time', () => {
+describe('predictRunMs() for a profile that was measured on a busy machine', () => {
+  it('uses the CPU time', () => {
     const busy = { ...profile, runs: [{ ...run(1, 778_000), cpuMicroseconds: 56_000 }] };
     expect(predictRunMs(busy, 10)).toBe(56);
     expect(predictRunMs(busy, 20)).toBe(112);
   });
 
-  it('takes no run for free whose processor time is less than a tick of the clock', () => {
+  it('predicts more than 0 for a run whose CPU time is less than a clock tick', () => {
     const short = { ...profile, runs: [{ ...run(1, 7000), cpuMicroseconds: 0 }] };
     expect(predictRunMs(short, 10)).toBe(7);
   });
@@ -53,26 +53,26 @@ describe('predictRunMs() of a profile that a busy machine made', () => {
 const atMost = (factor: number) => factor * 1.0000001;
 
 describe('correctByReading()', () => {
-  it('follows a profile that is too low within a few requests', () => {
+  it('corrects a profile that is too low within a few requests', () => {
     const correction = newCorrection();
     for (let count = 0; count < 10; count += 1) correctByReading(correction, 10, 80);
     expect(correction.factor).toBeGreaterThan(4);
     expect(correction.factor).toBeLessThan(8);
   });
 
-  it('follows one that is too high at once', () => {
+  it('corrects a profile that is too high at once', () => {
     const correction = newCorrection();
     for (let count = 0; count < 4; count += 1) correctByReading(correction, 778, 56);
     expect(correction.factor * 778).toBeLessThan(70);
   });
 
-  it('stays near the true cost though every other run is disturbed', () => {
+  it('stays near the true cost if every other run is disturbed', () => {
     const correction = newCorrection();
     for (let count = 0; count < 200; count += 1) correctByReading(correction, 50, count % 2 === 0 ? 50 : 400);
     expect(correction.factor).toBeLessThan(2.2);
   });
 
-  it('is bounded, and stays between what it was and what it reads', () => {
+  it('is bounded, and stays between the old factor and the reading', () => {
     fc.assert(
       fc.property(
         fc.array(
@@ -100,7 +100,7 @@ describe('correctByReading()', () => {
     );
   });
 
-  it('takes no notice of runs too short to be read', () => {
+  it('ignores runs that are too short to measure', () => {
     const correction = newCorrection();
     correctByReading(correction, 0.05, 1);
     expect(correction.factor).toBe(1);
@@ -108,7 +108,7 @@ describe('correctByReading()', () => {
 });
 
 describe('correctByBound()', () => {
-  it('lowers, and never raises', () => {
+  it('lowers the factor, and never raises it', () => {
     const correction = newCorrection();
     correctByBound(correction, 778, 90);
     expect(correction.factor).toBeCloseTo(90 / 778);

@@ -1,4 +1,4 @@
-/** The whole way of a request through the pool, over real connections. */
+/** Requests through the whole pool, over real connections. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { describe, expect, it } from 'vitest';
@@ -28,7 +28,7 @@ function inference(options: Partial<DispatchRequest<OriginAnswer>> = {}): Dispat
   };
 }
 
-/** In the order in which equal ones are taken. */
+/** Endpoints in the order in which equal candidates are chosen. */
 function poolOf(endpoints: readonly Endpoint[]): EndpointPool {
   return new EndpointPool({ endpoints, clock: systemClock, random: () => 0.99 });
 }
@@ -42,7 +42,7 @@ const refusals: readonly [string, Handler][] = [
 ];
 
 describe('dispatch() over HTTP', () => {
-  it.each(refusals)('answers from another endpoint where one %s', async (_, refuse) => {
+  it.each(refusals)('answers from another endpoint if one %s', async (_, refuse) => {
     const refusing = await startOipServer(refuse);
     const healthy = await startOipServer(echo);
     const pool = poolOf([
@@ -55,7 +55,7 @@ describe('dispatch() over HTTP', () => {
     expect(refusing.inferences[0]?.body).toEqual(healthy.inferences[0]?.body);
   });
 
-  it('tells the caller nothing of the inside when all fail, and the log each', async () => {
+  it('hides the failures from the caller if all endpoints fail, and logs each of them', async () => {
     const failing = await startOipServer((_, response) =>
       json(response, 500, { error: 'CUDA error on gpu-7' }),
     );
@@ -74,7 +74,7 @@ describe('dispatch() over HTTP', () => {
     });
   });
 
-  it("does not try elsewhere what is the caller's fault", async () => {
+  it("does not retry a request that is the caller's fault", async () => {
     const strict = await startOipServer((_, response) => json(response, 400, { error: 'bad shape' }));
     const endpoints = ['one', 'two'].map((name) => endpointAt(strict.url, { name }));
     await expect(dispatch(poolOf(endpoints), inference())).rejects.toMatchObject({
@@ -84,7 +84,7 @@ describe('dispatch() over HTTP', () => {
     expect(strict.inferences).toHaveLength(1);
   });
 
-  it('cancels the slow one when another endpoint was faster', async () => {
+  it('cancels the slow attempt when another endpoint was faster', async () => {
     let isSlow = false;
     const gone: Promise<unknown>[] = [];
     const server = await startOipServer((request, response) => {
@@ -93,7 +93,7 @@ describe('dispatch() over HTTP', () => {
       return undefined;
     });
     const pool = poolOf(['one', 'two'].map((name) => endpointAt(server.url, { name, binary: true })));
-    // As many as a hedge costs of the budget.
+    // So many requests pay for one hedge.
     for (let count = 0; count < 60; count += 1) await dispatch(pool, inference());
     isSlow = true;
     const { value, hedged, attempts } = await dispatch(pool, inference({ hedge: true }));
@@ -103,7 +103,7 @@ describe('dispatch() over HTTP', () => {
     expect(gone).toHaveLength(1);
   });
 
-  it('cancels what is under way when the caller leaves', async () => {
+  it('cancels the attempt in flight when the caller leaves', async () => {
     const controller = new AbortController();
     const gone: Promise<unknown>[] = [];
     const server = await startOipServer((_, response) => {
@@ -118,7 +118,7 @@ describe('dispatch() over HTTP', () => {
     expect(gone).toHaveLength(1);
   });
 
-  it('leaves a stream alone that has begun, however long it takes', async () => {
+  it('does not end a stream that has begun, however long it takes', async () => {
     const upstreams: ServerResponse[] = [];
     const server = await startServer((_, response) => {
       response.writeHead(200, { 'Content-Type': 'text/event-stream' });

@@ -10,7 +10,7 @@ const { POOL_PROPERTY_RUNS } = process.env;
 const numRuns = Number(POOL_PROPERTY_RUNS ?? 100);
 const timeoutMs = 200;
 
-/** How an endpoint meets a request, until it is changed. */
+/** How an endpoint answers requests, until it is changed. */
 const manner = fc.record({
   kind: fc.constantFrom(
     'answer',
@@ -24,9 +24,9 @@ const manner = fc.record({
     'lacks',
     'refuse',
   ),
-  /** Of the answer, or of the failure. */
+  /** Delay of the answer or of the failure. */
   ms: fc.constantFrom(0, 1, 5, 20, 150, 400),
-  /** Whether it stops when it is told to. */
+  /** Whether it stops when its signal is aborted. */
   heeds: fc.boolean(),
 });
 type Manner = typeof manner extends fc.Arbitrary<infer M> ? M : never;
@@ -68,13 +68,13 @@ interface Outcome {
   readonly error?: unknown;
 }
 
-/** Endpoints that behave as they are told, and everything that is sent to them. */
+/** Endpoints with scripted behaviour, which record every request. */
 class World {
   readonly clock = new SteppedClock();
   readonly manners: Manner[];
   readonly pool: TracedPool;
   readonly outcomes: Outcome[] = [];
-  /** Every answer that was given → how often it was let go of. */
+  /** Every answer given → how often it was discarded. */
   readonly answers = new Map<symbol, number>();
   readonly #random: () => number;
   #sent = 0;
@@ -126,7 +126,7 @@ class World {
     };
     const end = (what: Pick<Outcome, 'value' | 'error'>) => {
       isSettled = true;
-      // What is still on its way was told to stop.
+      // Attempts still in flight were aborted.
       expect(inFlight).toBe(0);
       cancelLeaving?.();
       this.outcomes.push({ request: given, beganMs, tookMs: this.clock.now() - beganMs, ...what });
@@ -137,7 +137,7 @@ class World {
     );
   }
 
-  /** Until every request is settled, which none may take longer for than its deadline. */
+  /** Waits until every request is settled; none may take longer than its deadline. */
   async settle(): Promise<void> {
     await this.clock.run(5000);
     expect(this.outcomes).toHaveLength(this.#sent);
@@ -194,7 +194,7 @@ const well: Manner = { kind: 'answer', ms: 1, heeds: true };
 const steps = fc.array(step, { minLength: 1, maxLength: 60, size: 'max' });
 
 describe('dispatch', () => {
-  it('keeps its promises whatever the endpoints and the callers do', async () => {
+  it('holds its invariants whatever endpoints and callers do', async () => {
     let [hedges, retries] = [0, 0];
     const manners = fc.array(manner, { minLength: 1, maxLength: 6 });
     const property = fc.asyncProperty(manners, steps, draws, async (given, plan, random) => {
@@ -208,7 +208,7 @@ describe('dispatch', () => {
       hedges += world.pool.hedgesSent;
       retries += world.pool.retriesSent;
 
-      // Whatever happened, all come back when they answer again.
+      // Whatever happened, every endpoint is readmitted when it answers again.
       world.manners.fill(well);
       const isWell = () => world.pool.snapshot().every(({ state }) => state === 'healthy');
       for (let second = 0; second < 400 && !isWell(); second += 1) {
@@ -222,11 +222,11 @@ describe('dispatch', () => {
       expect(world.outcomes.at(-1)?.error).toBeUndefined();
     });
     await fc.assert(property, { numRuns });
-    // Else nothing was shown of them.
+    // Otherwise nothing was learned about it.
     expect(Math.min(hedges, retries)).toBeGreaterThan(0);
   });
 
-  it('loses no request that can be sent again while one endpoint answers and the budget lasts', async () => {
+  it('loses no replayable request while one endpoint answers and the budget lasts', async () => {
     const manners = fc.array(manner, { minLength: 1, maxLength: 5 });
     const property = fc.asyncProperty(manners, fc.nat(5), steps, draws, async (given, at, plan, random) => {
       const others = given.map(withoutRefusals);

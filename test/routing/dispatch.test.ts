@@ -4,7 +4,7 @@ import { EdgewiseError } from '../../src/errors.ts';
 import { AttemptError, type Endpoint } from '../../src/routing/types.ts';
 import { busy, failed, lacking, quiet, type TestPool, testPool } from './pool-support.ts';
 
-/** Requests of `m` that are answered after `ms` each, so that its latencies are known. */
+/** Sends requests for `m` that are answered after `ms` each, so that its latencies are known. */
 async function learn({ clock, send, last, pool }: TestPool, count: number, ms: number): Promise<void> {
   for (let request = 0; request < count; request += 1) {
     const sent = send();
@@ -15,7 +15,7 @@ async function learn({ clock, send, last, pool }: TestPool, count: number, ms: n
   expect(pool.snapshot().every(({ inFlight }) => inFlight === 0)).toBe(true);
 }
 
-/** What is left behind when no request is at work. */
+/** Returns what is left when no request is in flight. */
 function leftovers({ clock, pool }: TestPool): readonly number[] {
   return [clock.pending, ...pool.snapshot().map(({ inFlight }) => inFlight)];
 }
@@ -25,13 +25,13 @@ function causeOf(error: unknown): string {
 }
 
 describe('dispatch', () => {
-  it('answers with what the endpoint answered', async () => {
+  it("returns the endpoint's answer", async () => {
     const test = testPool(2);
     expect(await test.sendTo({})).toEqual({ endpoint: 'a', attempts: 1, hedged: false });
     expect(leftovers(test)).toEqual([0, 0, 0]);
   });
 
-  it('tells an attempt what is left for the request, and has one timer for it', async () => {
+  it('passes an attempt the time left for the request, with one timer', async () => {
     const test = testPool(2);
     const sent = test.send({ deadlineMs: 700 });
     expect([test.last().context.remainingMs, test.clock.pending]).toEqual([700, 1]);
@@ -62,7 +62,7 @@ describe('dispatch', () => {
     { name: 'failed', error: failed },
     { name: 'is busy', error: busy },
     { name: 'lacks the model', error: lacking },
-  ])('tries another endpoint where one $name', async ({ error }) => {
+  ])('tries another endpoint if one $name', async ({ error }) => {
     const { sendTo, pool } = testPool(2);
     expect(await sendTo({ a: error })).toEqual({ endpoint: 'b', attempts: 2, hedged: false });
     expect(pool.budgets().retries).toBe(1);
@@ -80,14 +80,14 @@ describe('dispatch', () => {
     ]);
   });
 
-  it('asks one endpoint where the request may not be sent again', async () => {
+  it('asks one endpoint only if the request is not replayable', async () => {
     const test = testPool(2);
     const { error } = await test.sendTo({ a: failed }, { replayable: false });
     expect(error).toMatchObject({ code: 'origin_unavailable' });
     expect(test.pool.snapshot().map(({ requests }) => requests)).toEqual([1, 0]);
   });
 
-  it('goes on with a request of which nothing was sent, and learns nothing by it', async () => {
+  it('sends a request on if nothing of it was sent yet, and learns nothing from that attempt', async () => {
     const { sendTo, pool } = testPool(2);
     const unfit = () =>
       new AttemptError(
@@ -101,14 +101,14 @@ describe('dispatch', () => {
     expect(pool.budgets().retries).toBe(1);
   });
 
-  it('stops trying where the budget for retries is spent, and says so in the log', async () => {
+  it('stops retrying when the retry budget is spent, and logs why', async () => {
     const { sendTo, pool } = testPool(2);
     while (pool.retries.hasRoom) pool.retries.spend();
     const { error } = await sendTo({ a: failed });
     expect(causeOf(error)).toBe('a: answered 500; the budget for retries is spent');
   });
 
-  it('takes what is no AttemptError for the answer', async () => {
+  it('returns any error other than an AttemptError to the caller', async () => {
     const test = testPool(2);
     const wrong = new EdgewiseError('invalid_request', 'the endpoint says that it is wrong');
     expect(await test.sendTo({ a: () => wrong, b: () => wrong })).toEqual({ error: wrong });
@@ -124,7 +124,7 @@ describe('dispatch', () => {
     expect(leftovers(test)).toEqual([0, 0, 0]);
   });
 
-  it('gives an endpoint up after its own time, and tries another', async () => {
+  it('gives up on an endpoint after its timeout, and tries another', async () => {
     const test = testPool([{ timeoutMs: 100 }, {}]);
     const sent = test.send();
     const first = test.last();
@@ -136,7 +136,7 @@ describe('dispatch', () => {
     expect(test.pool.snapshot()[0]).toMatchObject({ failures: 0, modelFailures: 1 });
   });
 
-  it('is over at the deadline, whatever the attempts do', async () => {
+  it('ends at the deadline, whatever the attempts do', async () => {
     const test = testPool([{ timeoutMs: 300 }, { timeoutMs: 300 }]);
     const sent = test.send({ deadlineMs: 500 });
     test.clock.advance(499);
@@ -149,7 +149,7 @@ describe('dispatch', () => {
     expect(leftovers(test)).toEqual([0, 0, 0]);
   });
 
-  it('asks nobody where no time is left', async () => {
+  it('asks no endpoint if no time is left', async () => {
     const { send, asked, pool } = testPool(1);
     expect((await send({ deadlineMs: 0 })).error).toMatchObject({ code: 'deadline_exceeded' });
     expect((await send({ deadlineMs: Number.NaN })).error).toMatchObject({ code: 'deadline_exceeded' });
@@ -172,7 +172,7 @@ describe('dispatch', () => {
     },
   );
 
-  it('has an endpoint probed that never answers, and puts it out when its probe fails', async () => {
+  it('has an endpoint probed that never answers, and ejects it when the probe fails', async () => {
     const probed: Endpoint[] = [];
     const { send, clock, pool, changes } = testPool([{ timeoutMs: 60_000 }], {
       probe: (endpoint) => probed.push(endpoint),
@@ -197,7 +197,7 @@ describe('dispatch', () => {
     expect(pool.snapshot()[0]?.state).toBe('healthy');
   });
 
-  it('takes an answer that the time is over for none', async () => {
+  it('treats the answer "deadline exceeded" like no answer', async () => {
     const late = () => new EdgewiseError('deadline_exceeded', 'the request did not finish in time');
     const { send, clock, last, pool } = testPool(1);
     for (const tookMs of [20, 6000]) {
@@ -209,7 +209,7 @@ describe('dispatch', () => {
     expect(pool.snapshot()[0]).toMatchObject({ unclear: 1, failures: 0 });
   });
 
-  it('ends all attempts when the caller leaves, and holds it against nobody', async () => {
+  it('aborts all attempts when the caller leaves, and counts it against no endpoint', async () => {
     const test = testPool(1);
     const caller = new AbortController();
     const sent = test.send({ signal: caller.signal });
@@ -224,13 +224,13 @@ describe('dispatch', () => {
     expect(leftovers(test)).toEqual([0, 0]);
   });
 
-  it('asks nobody for a caller that has left', async () => {
+  it('asks no endpoint for a caller that has left', async () => {
     const { send, asked } = testPool(1);
     expect((await send({ signal: AbortSignal.abort() })).error).toMatchObject({ code: 'deadline_exceeded' });
     expect(asked).toEqual([]);
   });
 
-  it('means nothing to an answer once it is given', async () => {
+  it('does not affect an answer that was returned', async () => {
     const { send, last } = testPool(1);
     const caller = new AbortController();
     const sent = send({ signal: caller.signal });
@@ -241,7 +241,7 @@ describe('dispatch', () => {
     expect(last().context.signal.aborted).toBe(false);
   });
 
-  it('lets go of an answer that comes too late', async () => {
+  it('discards an answer that arrives too late', async () => {
     const test = testPool([{ timeoutMs: 100 }, {}]);
     let discarded = 0;
     const sent = test.send();
@@ -255,7 +255,7 @@ describe('dispatch', () => {
     expect(test.pool.snapshot()[0]).toMatchObject({ modelFailures: 1, requests: 1 });
   });
 
-  it('is overloaded where all that have the model are busy, with the soonest time that one named', async () => {
+  it('is overloaded if all endpoints with the model are busy, with the shortest Retry-After', async () => {
     const { sendTo } = testPool(3);
     const { error } = await sendTo({
       a: () => busy({ retryAfterSeconds: 9 }),
@@ -266,7 +266,7 @@ describe('dispatch', () => {
     expect(causeOf(error)).toBe('a: answered 429; b: answered 429; c: answered 404');
   });
 
-  it('is overloaded at once while all are busy by their own word, and waits for none', async () => {
+  it('is overloaded at once while all endpoints are held as busy', async () => {
     const { sendTo, clock } = testPool(1);
     await sendTo({ a: () => busy({ retryAfterSeconds: 3 }) });
     clock.advance(1500);
@@ -281,7 +281,7 @@ describe('dispatch', () => {
     expect((await sendTo({})).endpoint).toBe('a');
   });
 
-  it('is unavailable where one failed, however busy the others are', async () => {
+  it('is unavailable if one endpoint failed, however busy the others are', async () => {
     const { sendTo } = testPool(2);
     const { error } = await sendTo({ a: busy, b: failed });
     expect(error).toMatchObject({
@@ -291,7 +291,7 @@ describe('dispatch', () => {
     });
   });
 
-  it('asks for a retry when an endpoint is to be probed', async () => {
+  it('has a retry for a request that probes an endpoint', async () => {
     const { sendTo, clock } = testPool(1);
     for (let request = 0; request < 5; request += 1) await sendTo({ a: failed });
     expect((await sendTo({ a: failed })).error).toMatchObject({ retryAfterSeconds: 5 });
@@ -299,7 +299,7 @@ describe('dispatch', () => {
     expect((await sendTo({ a: failed })).error).toMatchObject({ retryAfterSeconds: 4 });
   });
 
-  it('tells the caller nothing of the endpoints', async () => {
+  it('tells the caller nothing about the endpoints', async () => {
     const { sendTo } = testPool([{ name: 'secret-host:8000' }]);
     const inside = () =>
       new AttemptError(
@@ -324,13 +324,13 @@ describe('dispatch', () => {
       request: { jurisdiction: 'us', model: 'other' },
       code: 'origin_unavailable',
     },
-  ])('is $code where $title', async ({ request, code }) => {
+  ])('is $code if $title', async ({ request, code }) => {
     const { send, asked } = testPool([{ models: ['m'], jurisdiction: 'eu' }]);
     expect((await send(request)).error).toMatchObject({ code });
     expect(asked).toEqual([]);
   });
 
-  it('is unavailable where all are known to lack the model', async () => {
+  it('is unavailable if all endpoints are known to lack the model', async () => {
     const { sendTo } = testPool(1);
     expect((await sendTo({ a: lacking })).error).toMatchObject({
       code: 'origin_unavailable',
@@ -353,11 +353,11 @@ describe('dispatch', () => {
     ['residency_unavailable', 'lack the model', lacking],
     ['residency_unavailable', 'fail', failed],
     ['overloaded', 'are busy', busy],
-  ] as const)('is %s where those of its jurisdiction %s', async (code, _, how) => {
+  ] as const)('is %s if the endpoints of its jurisdiction %s', async (code, _, how) => {
     const { sendTo } = testPool([{ jurisdiction: 'eu' }, { jurisdiction: 'us' }]);
     const bound = { jurisdiction: 'eu' };
     expect((await sendTo({ a: how }, bound)).error).toMatchObject({ code });
-    // Also while none of them is asked again.
+    // The same while none of them is asked again.
     expect((await sendTo({ a: how }, bound)).error).toMatchObject({ code });
   });
 });
@@ -370,7 +370,7 @@ describe('a hedged dispatch', () => {
     return test;
   }
 
-  it('is sent to a second endpoint at the 95th percentile, and the first that answers wins', async () => {
+  it('is sent to a second endpoint at the 95th percentile, and the first answer wins', async () => {
     const test = await hedging();
     const begunAt = test.asked.length;
     const sent = test.send({ hedge: true });
@@ -400,7 +400,7 @@ describe('a hedged dispatch', () => {
     expect(test.asked).toHaveLength(begunAt + 1);
   });
 
-  it('holds nothing against the second when the first answers after all', async () => {
+  it('counts nothing against the second endpoint if the first answers after all', async () => {
     const test = await hedging();
     const sent = test.send({ hedge: true });
     const first = test.last();
@@ -413,12 +413,12 @@ describe('a hedged dispatch', () => {
   });
 
   it.each([
-    { title: 'the request says no', request: { hedge: false }, options: {} },
-    { title: 'it may not be sent again', request: { replayable: false }, options: {} },
+    { title: 'the request forbids it', request: { hedge: false }, options: {} },
+    { title: 'it is not replayable', request: { replayable: false }, options: {} },
     { title: 'it is switched off', request: {}, options: { hedging: false } },
     { title: 'the latencies of its model are not known', request: { model: 'other' }, options: {} },
-    { title: 'its time is over before', request: { deadlineMs: 20 }, options: {} },
-  ])('is not sent again where $title', async ({ request, options }) => {
+    { title: 'its deadline is earlier', request: { deadlineMs: 20 }, options: {} },
+  ])('is not sent again if $title', async ({ request, options }) => {
     const test = await hedging(3, options);
     const begunAt = test.asked.length;
     const sent = test.send({ hedge: true, ...request });
@@ -441,7 +441,7 @@ describe('a hedged dispatch', () => {
     expect(test.pool.budgets().hedges).toBe(2);
   });
 
-  it('leaves three quarters of the budget to those that are twice as late', async () => {
+  it('leaves three quarters of the budget to requests that are twice as late', async () => {
     const test = await hedging();
     for (let request = 0; request < 400; request += 1) test.pool.countRequest({ model: 'm' });
     const inAll = 9;
@@ -459,7 +459,7 @@ describe('a hedged dispatch', () => {
     expect(leftovers(test)).toEqual([0, 0, 0, 0]);
   });
 
-  it('goes to healthy endpoints alone', async () => {
+  it('goes to healthy endpoints only', async () => {
     const test = await hedging(1);
     test.send({ hedge: true });
     const begun = test.asked.length;
@@ -468,7 +468,7 @@ describe('a hedged dispatch', () => {
     expect(test.pool.budgets().hedges).toBe(0);
   });
 
-  it('has two attempts in flight at most, and goes on where one of them fails', async () => {
+  it('has at most two attempts in flight, and retries if one of them fails', async () => {
     const test = await hedging(4);
     const begunAt = test.asked.length;
     const sent = test.send({ hedge: true });
@@ -488,7 +488,7 @@ describe('a hedged dispatch', () => {
     expect(leftovers(test)).toEqual([0, 0, 0, 0, 0]);
   });
 
-  it('waits for the attempt that is left where the other failed and no more may be tried', async () => {
+  it('waits for the remaining attempt if the other failed and no retry is left', async () => {
     const test = await hedging(2);
     const sent = test.send({ hedge: true });
     const first = test.last();
@@ -500,7 +500,7 @@ describe('a hedged dispatch', () => {
     expect(await sent).toMatchObject({ endpoint: first.endpoint, attempts: 2 });
   });
 
-  it('begins to wait anew for a retry', async () => {
+  it('starts the hedge delay anew for a retry', async () => {
     const test = await hedging();
     const begunAt = test.asked.length;
     test.send({ hedge: true });
@@ -513,7 +513,7 @@ describe('a hedged dispatch', () => {
     expect(test.asked).toHaveLength(begunAt + 3);
   });
 
-  it('puts out an endpoint that is overtaken five times in a row', async () => {
+  it('ejects an endpoint that is overtaken five times in a row', async () => {
     const test = testPool([{ weight: 100 }, { weight: 1 }]);
     for (let request = 0; request < 1000; request += 1) await test.sendTo({});
     for (let request = 0; request < 5; request += 1) {

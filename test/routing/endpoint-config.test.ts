@@ -4,7 +4,7 @@ import { parseOriginPool, servesModel } from '../../src/routing/endpoint-config.
 const url = 'https://gpu-1.example.com/models';
 
 describe('parseOriginPool()', () => {
-  it('fills what is not said', () => {
+  it('fills in defaults', () => {
     expect(parseOriginPool(JSON.stringify([{ url }]))).toEqual([
       {
         name: 'gpu-1.example.com',
@@ -19,7 +19,7 @@ describe('parseOriginPool()', () => {
     ]);
   });
 
-  it('takes all that can be said', () => {
+  it('accepts every key', () => {
     const endpoint = {
       name: 'gpu-1',
       url,

@@ -4,7 +4,7 @@ import type { AttemptOutcome } from '../../src/routing/types.ts';
 
 interface Subject {
   readonly health: EndpointHealth;
-  /** One attempt after another, each begun and ended at the time of now; the last change is given back. */
+  /** Makes one attempt after another, each begun and ended now. Returns the last change. */
   readonly run: (...outcomes: readonly AttemptOutcome[]) => HealthChange | undefined;
   readonly wait: (ms: number) => void;
   readonly now: () => number;
@@ -34,7 +34,7 @@ const times = <T>(count: number, value: T): readonly T[] => new Array<T>(count).
 const fiveFailures = times(5, 'failure' as const);
 
 describe('EndpointHealth', () => {
-  it('is put out by the fifth failure in a row, for 5 s', () => {
+  it('is ejected by the fifth failure in a row, for 5 s', () => {
     const { health, run, now } = subject();
     expect(run('failure', 'failure', 'failure', 'failure')).toBeUndefined();
     expect(health.state).toBe('healthy');
@@ -45,7 +45,7 @@ describe('EndpointHealth', () => {
     expect([health.state, health.ejections, health.outForMs(now())]).toEqual(['ejected', 1, 5000]);
   });
 
-  it('begins to count anew with each success', () => {
+  it('counts failures anew after each success', () => {
     const { health, run } = subject();
     for (let round = 0; round < 4; round += 1)
       run(...times(16, 'success' as const), ...times(4, 'failure' as const));
@@ -79,14 +79,14 @@ describe('EndpointHealth', () => {
     'is $state after $failures failures beside $successes successes in 10 s',
     ({ successes, failures, state }) => {
       const { health, run } = subject();
-      // Never five in a row, and a failure last: that is when it is judged.
+      // Never five in a row, and a failure last: only a failure can eject.
       const alternating = Array.from({ length: failures }, () => ['success', 'failure'] as const).flat();
       run(...times(successes - failures, 'success' as const), ...alternating);
       expect(health.state).toBe(state);
     },
   );
 
-  it('forgets what is older than 10 s', () => {
+  it('forgets outcomes older than 10 s', () => {
     const { health, run, wait } = subject();
     for (let round = 0; round < 5; round += 1) {
       run('failure', 'success', 'failure', 'success', 'failure', 'success');
@@ -95,7 +95,7 @@ describe('EndpointHealth', () => {
     expect(health.state).toBe('healthy');
   });
 
-  it('is out for 5, 10, 20 … 300 s, twice as long after each probe that fails', () => {
+  it('is out for 5, 10, 20 … 300 s, twice as long after each failed probe', () => {
     const { health, run, wait, now } = subject();
     run(...fiveFailures);
     const outMs: number[] = [];
@@ -109,7 +109,7 @@ describe('EndpointHealth', () => {
     expect(health.ejections).toBe(10);
   });
 
-  it('takes one probe when its time is over, and comes back when that succeeds', () => {
+  it('allows one probe when its time out is over, and is readmitted when the probe succeeds', () => {
     const { health, run, wait, now } = subject();
     run(...fiveFailures);
     wait(4999);
@@ -122,7 +122,7 @@ describe('EndpointHealth', () => {
     expect([health.state, health.outForMs(now())]).toEqual(['healthy', 0]);
   });
 
-  it('is out for longer the next time, unless it was healthy for 300 s before', () => {
+  it('is out for longer the next time, unless it was healthy for 300 s in between', () => {
     const { health, run, wait, now } = subject();
     const outAgain = (healthyMs: number) => {
       wait(health.outForMs(now()));
@@ -135,7 +135,7 @@ describe('EndpointHealth', () => {
     expect([outAgain(1000), outAgain(299_999), outAgain(300_000)]).toEqual([10_000, 20_000, 5000]);
   });
 
-  it('repeats a probe that was overtaken 5 s later, and is not out for longer because of it', () => {
+  it('repeats an overtaken probe 5 s later, without a longer time out', () => {
     const { health, run, wait, now } = subject();
     run(...fiveFailures);
     for (let round = 0; round < 3; round += 1) {
@@ -161,7 +161,7 @@ describe('EndpointHealth', () => {
     },
   );
 
-  it('comes back when it answers as a last resort, and is not out for longer when it does not', () => {
+  it('is readmitted if it answers as a last resort, and is not out for longer if it does not', () => {
     const { health, run, wait, now } = subject();
     run(...fiveFailures);
     wait(2000);
@@ -170,7 +170,7 @@ describe('EndpointHealth', () => {
     expect(run('success')?.state).toBe('healthy');
   });
 
-  it('learns nothing from an attempt that began before it was put out, or before it came back', () => {
+  it('learns nothing from an attempt that began before it was ejected, or before it was readmitted', () => {
     const { health, run, wait, now } = subject();
     const end = { nowMs: now(), mayEject: () => true };
     const early = times(12, 0).map(() => health.begin(now()));
@@ -186,7 +186,7 @@ describe('EndpointHealth', () => {
     expect(health.state).toBe('healthy');
   });
 
-  it('is suspect, for as long, where no more may be ejected', () => {
+  it('is suspect for the same time if no more endpoints may be ejected', () => {
     let mayEject = false;
     const { health, run, wait, now } = subject(() => mayEject);
     expect(run(...fiveFailures)?.state).toBe('suspect');
@@ -197,7 +197,7 @@ describe('EndpointHealth', () => {
     expect(health.outForMs(now())).toBe(10_000);
   });
 
-  it('becomes suspect by hearsay only while nothing is known of it', () => {
+  it('becomes suspect by stored probe results only while nothing is known about it', () => {
     const unknown = subject();
     expect(unknown.health.suspect(0)?.state).toBe('suspect');
     expect(unknown.health.outForMs(0)).toBe(5000);
@@ -207,7 +207,7 @@ describe('EndpointHealth', () => {
     expect(known.health.state).toBe('healthy');
   });
 
-  it('believes an attempt that was on its way more than hearsay', () => {
+  it('trusts an attempt in flight more than stored probe results', () => {
     const { health, now } = subject();
     const ticket = health.begin(now());
     health.suspect(now());

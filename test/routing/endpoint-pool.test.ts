@@ -14,7 +14,7 @@ function begin(pool: EndpointPool, attempt: Partial<Attempt> = {}): AttemptLease
   );
 }
 
-/** Begins an attempt and ends it at once; gives back the name of its endpoint. */
+/** Begins an attempt and ends it at once. Returns the name of its endpoint. */
 function pass(
   pool: EndpointPool,
   end: LeaseEnd = { outcome: 'success' },
@@ -25,7 +25,7 @@ function pass(
   return lease?.endpoint.config.name;
 }
 
-/** Attempts at the endpoint until it is not healthy any more. */
+/** Fails attempts at the endpoint until it is no longer healthy. */
 function putOut(pool: EndpointPool, name: string): void {
   for (let round = 0; round < 5; round += 1) {
     const tried: AttemptLease['endpoint'][] = [];
@@ -42,7 +42,7 @@ function putOut(pool: EndpointPool, name: string): void {
   }
 }
 
-/** The endpoint of that name. */
+/** Returns the endpoint of that name. */
 function endpointCalled(pool: EndpointPool, name: string): AttemptLease['endpoint'] {
   const tried: AttemptLease['endpoint'][] = [];
   for (let lease = begin(pool, { tried }); lease; lease = begin(pool, { tried })) {
@@ -64,13 +64,13 @@ describe('EndpointPool', () => {
     expect(inFlight(pool)).toEqual([3, 3, 3]);
   });
 
-  it('divides what is in flight by the weights', () => {
+  it('divides the requests in flight by the weights', () => {
     const { pool } = testPool([{ weight: 1 }, { weight: 2 }, { weight: 5 }]);
     for (let request = 0; request < 80; request += 1) begin(pool);
     expect(inFlight(pool)).toEqual([10, 20, 50]);
   });
 
-  it('believes a report of load for 10 s', () => {
+  it('uses a load report for 10 s', () => {
     const { pool, clock } = testPool(2);
     pass(pool, { ...answer, load: { utilisation: 0.75 } });
     for (let request = 0; request < 10; request += 1) begin(pool);
@@ -81,14 +81,14 @@ describe('EndpointPool', () => {
     expect(inFlight(pool)).toEqual([8, 8]);
   });
 
-  it('takes an endpoint that reports more than it can do for a tenth of another', () => {
+  it('counts an endpoint that reports an overload as a tenth of another', () => {
     const { pool } = testPool(2);
     pass(pool, { ...answer, load: { utilisation: 3 } });
     for (let request = 0; request < 11; request += 1) begin(pool);
     expect(inFlight(pool)).toEqual([1, 10]);
   });
 
-  it('takes an endpoint for fuller by each failure in a row, until a success or for 12 s', () => {
+  it('counts an endpoint as more loaded with each failure in a row, until a success or for 12 s', () => {
     const { pool, clock } = testPool(2);
     expect(pass(pool, { outcome: 'failure' }, { tried: [endpointCalled(pool, 'b')] })).toBe('a');
     for (let request = 0; request < 10; request += 1) expect(pass(pool, answer)).toBe('b');
@@ -121,7 +121,7 @@ describe('EndpointPool', () => {
     expect(taken.indexOf('a')).toBeGreaterThan(15);
   });
 
-  it('knows that an endpoint is slow by attempts that never got an answer', () => {
+  it('learns that an endpoint is slow from attempts that never got an answer', () => {
     const { pool, clock } = testPool(2);
     const lease = begin(pool) ?? expect.unreachable();
     clock.advance(50);
@@ -130,7 +130,7 @@ describe('EndpointPool', () => {
     expect(pass(pool)).toBe('b');
   });
 
-  it('sends a request only where its model, protocol and jurisdiction are', () => {
+  it('sends a request only to endpoints with its model, protocol and jurisdiction', () => {
     const { pool } = testPool([
       { models: ['x', 'org/*'], jurisdiction: 'eu' },
       { protocol: 'openai' },
@@ -145,7 +145,7 @@ describe('EndpointPool', () => {
     expect(may({})).toBe('c');
   });
 
-  it('remembers for 60 s that an endpoint lacks a model, and asks it for others', () => {
+  it('remembers for 60 s that an endpoint lacks a model, and asks it for other models', () => {
     const { pool, clock } = testPool(1);
     expect(pass(pool, { outcome: 'lacks-model' })).toBe('a');
     clock.advance(59_999);
@@ -159,7 +159,7 @@ describe('EndpointPool', () => {
     { end: { outcome: 'busy', retryAfterSeconds: 60 }, heldMs: 5000 },
     { end: { outcome: 'failure', retryAfterSeconds: 1 }, heldMs: 1000 },
     { end: { outcome: 'busy' }, heldMs: 250 },
-  ] as const)('lets an endpoint alone for $heldMs ms after $end', ({ end, heldMs }) => {
+  ] as const)('does not ask an endpoint for $heldMs ms after $end', ({ end, heldMs }) => {
     const { pool, clock } = testPool(1);
     pass(pool, end);
     expect(pool.snapshot()[0]?.heldForMs).toBe(heldMs);
@@ -180,7 +180,7 @@ describe('EndpointPool', () => {
     { endpoints: 2, ejected: 1 },
     { endpoints: 3, ejected: 1 },
     { endpoints: 5, ejected: 2 },
-  ])('ejects $ejected of $endpoints at most, and suspects the rest', ({ endpoints, ejected }) => {
+  ])('ejects at most $ejected of $endpoints endpoints, and suspects the rest', ({ endpoints, ejected }) => {
     const { pool, changes } = testPool(endpoints);
     for (const { name } of pool.snapshot()) putOut(pool, name);
     expect(states(pool).filter((state) => state === 'ejected')).toHaveLength(ejected);
@@ -190,7 +190,7 @@ describe('EndpointPool', () => {
     );
   });
 
-  it('gives an ejected endpoint one request when its time is over, and others none before that has gone well', () => {
+  it('sends an ejected endpoint one request when its time out is over, and more only after that succeeds', () => {
     const { pool, clock, changes } = testPool(2);
     putOut(pool, 'a');
     clock.advance(4999);
@@ -205,7 +205,7 @@ describe('EndpointPool', () => {
     expect(inFlight(pool)).toEqual([1, 1]);
   });
 
-  it('makes no probe of a request that could not be sent again, until it has waited 10 s for another', () => {
+  it('probes with a request that is not replayable only after 10 s without another', () => {
     const { pool, clock } = testPool(2);
     putOut(pool, 'a');
     clock.advance(5000);
@@ -217,7 +217,7 @@ describe('EndpointPool', () => {
     expect(pass(pool, answer, once)).toBe('a');
   });
 
-  it('makes no probe while the budget for retries is spent', () => {
+  it('does not probe while the retry budget is spent', () => {
     const { pool, clock } = testPool(2);
     putOut(pool, 'a');
     clock.advance(5000);
@@ -227,7 +227,7 @@ describe('EndpointPool', () => {
     expect(pass(pool)).toBe('a');
   });
 
-  it('takes back an attempt whose end is never heard of, and the probe that it was', () => {
+  it('expires an attempt that never ends, and the probe that it was', () => {
     const { pool, clock } = testPool([{ timeoutMs: 1000 }, { timeoutMs: 1000 }]);
     putOut(pool, 'a');
     clock.advance(5000);
@@ -244,17 +244,17 @@ describe('EndpointPool', () => {
     expect(pass(pool)).toBe('a');
   });
 
-  it('does not stay unable for the loss of a probe', () => {
+  it('is able again after a lost probe', () => {
     const { pool, clock } = testPool([{ timeoutMs: 1000 }]);
-    const wanted = { model: 'm', protocol: 'oip' } as const;
+    const criteria = { model: 'm', protocol: 'oip' } as const;
     putOut(pool, 'a');
     clock.advance(5000);
     begin(pool);
-    expect(pool.ability(wanted)).toBe('failing');
+    expect(pool.ability(criteria)).toBe('failing');
     clock.advance(6000);
-    expect(pool.ability(wanted)).toBe('failing');
+    expect(pool.ability(criteria)).toBe('failing');
     clock.advance(1000);
-    expect(pool.ability(wanted)).toBe('able');
+    expect(pool.ability(criteria)).toBe('able');
   });
 
   it('is able, failing or none', () => {
@@ -276,7 +276,7 @@ describe('EndpointPool', () => {
     expect(ability()).toBe('failing');
   });
 
-  it('takes a hint for an endpoint that it knows nothing of', () => {
+  it('takes a hint for an unknown endpoint', () => {
     const { pool, changes } = testPool(3);
     expect(pass(pool, answer)).toBe('a');
     for (const name of ['a', 'b', 'unheard of']) pool.hint(name, 'suspect');
@@ -286,7 +286,7 @@ describe('EndpointPool', () => {
     expect(inFlight(pool)).toEqual([2, 0, 2]);
   });
 
-  it('shows what it knows of each endpoint, and no address', () => {
+  it('shows what it knows about each endpoint, and no address', () => {
     const { pool, clock } = testPool([{ region: 'eu-west-1', jurisdiction: 'eu', weight: 2 }]);
     for (const outcome of ['success', 'failure', 'busy', 'overtaken'] as const) {
       const lease = begin(pool) ?? expect.unreachable();
@@ -335,7 +335,7 @@ describe('EndpointPool', () => {
     });
   });
 
-  it('knows the latencies of each model, once there are 20', () => {
+  it('knows the latencies of each model once there are 20', () => {
     const { pool, clock } = testPool(1);
     const answerIn = (ms: number, model: string) => {
       const lease = begin(pool, { model }) ?? expect.unreachable();

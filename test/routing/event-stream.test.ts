@@ -5,7 +5,7 @@ import { wholeEvents } from '../../src/routing/event-stream.ts';
 const encoder = new TextEncoder();
 const bytes = (text: string) => encoder.encode(text);
 
-/** A stream of these pieces that ends, or breaks off, after the last. */
+/** Returns a stream of these chunks that ends, or breaks off, after the last one. */
 function streamOf(pieces: readonly Uint8Array[], end: 'closes' | 'breaks'): ReadableStream<Uint8Array> {
   const left = [...pieces];
   return new ReadableStream({
@@ -36,7 +36,7 @@ const event = fc
 const cuts = fc.array(fc.nat(), { maxLength: 8 });
 
 describe('wholeEvents()', () => {
-  it('passes every byte of a stream that ends, wherever it is cut', async () => {
+  it('passes every byte of a stream that ends, wherever its chunks end', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(event), fc.string({ maxLength: 9 }), cuts, async (events, tail, at) => {
         const text = events.join('') + tail;
@@ -45,7 +45,7 @@ describe('wholeEvents()', () => {
     );
   });
 
-  it('drops the half event of one that breaks off, and says so in an event', async () => {
+  it('drops half an event of a stream that breaks off, and sends an error event', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(event), cuts, async (events, at) => {
         const text = `${events.join('')}data: ha`;
@@ -54,20 +54,20 @@ describe('wholeEvents()', () => {
     );
   });
 
-  it('sends an event that is too long to be held in pieces, and ends it before it says what happened', async () => {
+  it('sends an event that is too long to hold in pieces, and ends it before the error event', async () => {
     const long = bytes(`data: ${'x'.repeat(1024 * 1024)}`);
     const text = await through([long, bytes('more')], 'breaks');
     expect(text).toMatch(/^data: x+\n\ndata: the end\n\n$/);
   });
 
-  it('fails without a word where its reader has gone', async () => {
+  it('fails without an error event if its reader is gone', async () => {
     const controller = new AbortController();
     controller.abort();
     const stream = wholeEvents(streamOf([], 'breaks'), { lastWord: 'the end', signal: controller.signal });
     await expect(new Response(stream).text()).rejects.toThrow('reset');
   });
 
-  it('reads nothing before it is read from', async () => {
+  it('does not read ahead', async () => {
     let pulls = 0;
     const source = new ReadableStream<Uint8Array>(
       {

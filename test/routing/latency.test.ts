@@ -4,16 +4,16 @@ import { LatencyWindow } from '../../src/routing/latency-window.ts';
 import { PeakEwma } from '../../src/routing/peak-ewma.ts';
 
 describe('LatencyWindow', () => {
-  it('has the quantiles of the last 128 latencies, whatever came before', () => {
+  it('has the quantiles of the last 128 latencies, whatever came before them', () => {
     const latency = fc.oneof(fc.nat(10), fc.double({ min: 0, max: 1e5, noNaN: true }));
     const share = fc.double({ min: 0, max: 1, noNaN: true });
     fc.assert(
-      fc.property(fc.array(latency, { minLength: 1, maxLength: 300 }), share, (latencies, wanted) => {
+      fc.property(fc.array(latency, { minLength: 1, maxLength: 300 }), share, (latencies, quantile) => {
         const window = new LatencyWindow();
         for (const one of latencies) window.add(one);
         const last = latencies.slice(-128).sort((one, other) => one - other);
         expect(window.size).toBe(last.length);
-        expect(window.quantile(wanted)).toBe(last[Math.max(0, Math.ceil(wanted * last.length) - 1)]);
+        expect(window.quantile(quantile)).toBe(last[Math.max(0, Math.ceil(quantile * last.length) - 1)]);
       }),
     );
   });
@@ -22,7 +22,7 @@ describe('LatencyWindow', () => {
     expect(new LatencyWindow().quantile(0.95)).toBeUndefined();
   });
 
-  it('takes the 19th of 20 for the 95th percentile', () => {
+  it('takes the 19th of 20 latencies as the 95th percentile', () => {
     const window = new LatencyWindow();
     for (let ms = 20; ms > 0; ms -= 1) window.add(ms);
     expect([window.quantile(0.5), window.quantile(0.95), window.quantile(1)]).toEqual([10, 19, 20]);
@@ -30,7 +30,7 @@ describe('LatencyWindow', () => {
 });
 
 describe('PeakEwma', () => {
-  it('jumps up at once and comes down by its decay of 10 s', () => {
+  it('rises at once and falls with its decay of 10 s', () => {
     const ewma = new PeakEwma();
     ewma.observe(10, 0);
     ewma.observe(100, 0);
@@ -48,7 +48,7 @@ describe('PeakEwma', () => {
     expect(ewma.at(200_000)).toBeLessThan(1e-6);
   });
 
-  it('is raised, never lowered, by a latency that is only known to be at least so long', () => {
+  it('is raised, never lowered, by a lower bound of a latency', () => {
     const ewma = new PeakEwma();
     ewma.observe(100, 0);
     ewma.observeAtLeast(50, 0);

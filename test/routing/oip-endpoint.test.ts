@@ -14,7 +14,7 @@ const inputs = new Map([['x', x]]);
 const half: Tensor = { datatype: 'FP16', shape: [1], data: Uint16Array.of(0x3c00) };
 
 describe('oipAttempt()', () => {
-  it('sends a body that is all binary on as it came, and reads tensors from the answer', async () => {
+  it('sends an all-binary body on unchanged, and reads tensors from the answer', async () => {
     const server = await startOipServer(echo);
     const request = requestOf(inputs);
     const { value } = await oipAttempt(newCapabilities(), request)(endpointAt(server.url), contextOf());
@@ -22,7 +22,7 @@ describe('oipAttempt()', () => {
     expect(server.inferences[0]?.body).toEqual(request.original?.body);
   });
 
-  it('says who asks, how long it may take and in which trace, and nothing of the caller', async () => {
+  it('sends the request id, the time left and the trace, and nothing about the caller', async () => {
     const server = await startOipServer(echo);
     const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
     const request = requestOf(inputs, { traceparent });
@@ -43,21 +43,21 @@ describe('oipAttempt()', () => {
     });
   });
 
-  it('leaves the endpoint no more time than its own limit', async () => {
+  it('gives the endpoint no more time than its own timeout', async () => {
     const server = await startOipServer(echo);
     const endpoint = endpointAt(server.url, { timeoutMs: 250 });
     await oipAttempt(newCapabilities(), requestOf(inputs))(endpoint, contextOf());
     expect(server.inferences[0]?.headers['edgewise-timeout-ms']).toBe('250');
   });
 
-  it('asks in binary for what the caller sent, or wants, as JSON', async () => {
+  it('asks in binary if the caller sent JSON, or asked for it', async () => {
     const server = await startOipServer(echo);
     const endpoint = endpointAt(server.url);
     const sentAsJson = requestOf(inputs, { sent: 'json' });
-    const wantedAsJson = requestOf(inputs);
+    const jsonRequest = requestOf(inputs);
     for (const request of [
       sentAsJson,
-      { ...wantedAsJson, request: { ...wantedAsJson.request, binaryOutput: false } },
+      { ...jsonRequest, request: { ...jsonRequest.request, binaryOutput: false } },
     ]) {
       const { value } = await oipAttempt(newCapabilities(), request)(endpoint, contextOf());
       expect(value.outputs).toEqual(inputs);
@@ -68,7 +68,7 @@ describe('oipAttempt()', () => {
     }
   });
 
-  it('asks for the plain tensor where the caller wants classes', async () => {
+  it('asks for the plain tensor if the caller asks for classes', async () => {
     const server = await startOipServer(echo);
     const request = requestOf(inputs);
     const outputs = [{ name: 'x', binary: true, classification: 2 }];
@@ -81,7 +81,7 @@ describe('oipAttempt()', () => {
     ]);
   });
 
-  it('does not send a body of raw bytes on: what they mean, the model says here', async () => {
+  it('does not send a raw body on: its datatype and shape are in the model here', async () => {
     const server = await startOipServer(echo);
     const original = { body: Uint8Array.of(1, 2, 3), headerLength: '0' };
     const { value } = await oipAttempt(newCapabilities(), requestOf(inputs, { original }))(
@@ -105,7 +105,7 @@ describe('oipAttempt()', () => {
     ['lists no binary tensors', (): unknown => metadata([])],
     ['has extensions of its own only', (): unknown => metadata(['model_repository_extension'])],
     ['lists no extensions', (): unknown => ({ name: 'OpenVINO Model Server', version: '2025.3' })],
-  ])('speaks JSON to a server that %s', async (_, about) => {
+  ])('sends JSON to a server that %s', async (_, about) => {
     const server = await startServer((request, response) =>
       request.url === '/v2' ? json(response, 200, about()) : echo(request, response),
     );
@@ -119,7 +119,7 @@ describe('oipAttempt()', () => {
     expect(received?.headers[headerLengthName.toLowerCase()]).toBeUndefined();
   });
 
-  it('leaves FP16 to servers that take binary, which JSON has no form for', async () => {
+  it('sends FP16, which has no JSON form, only to servers that accept binary', async () => {
     const server = await startOipServer(echo, metadata([]));
     const endpoint = endpointAt(server.url);
     const request = requestOf(new Map([['x', half]]));
@@ -129,7 +129,7 @@ describe('oipAttempt()', () => {
     expect(server.inferences).toEqual([]);
   });
 
-  it('gives the outputs that the request lists, in its order', async () => {
+  it('returns the outputs that the request lists, in its order', async () => {
     const server = await startOipServer(echo);
     const two = requestOf(
       new Map([
@@ -146,7 +146,7 @@ describe('oipAttempt()', () => {
     expect([...value.outputs.keys()]).toEqual(['z', 'x']);
   });
 
-  it('takes an answer without model_name, model_version and id, and with more outputs than wanted', async () => {
+  it('accepts an answer without model_name, model_version and id, and with more outputs than requested', async () => {
     const outputs = ['more', 'x'].map((name) => ({
       name,
       datatype: 'FP32',
@@ -177,7 +177,7 @@ describe('oipAttempt()', () => {
     },
   );
 
-  it('gives back what the endpoint says of its load and of its time', async () => {
+  it("returns the endpoint's load report and Server-Timing", async () => {
     const server = await startOipServer((request, response) => {
       response.setHeader('endpoint-load-metrics', 'JSON {"application_utilization":0.5}');
       response.setHeader('Server-Timing', 'run;dur=4');
@@ -216,7 +216,7 @@ describe('oipAttempt()', () => {
   it.each([
     ['says so', true],
     ['does not say so', false],
-  ])('refuses an answer that is too large, where its head %s', async (_, declared) => {
+  ])('rejects an answer that is too large if its head %s', async (_, declared) => {
     const server = await startOipServer((_, response) => {
       response.writeHead(200, declared ? { 'Content-Length': 4096 } : {});
       response.end(Buffer.alloc(4096));
@@ -237,7 +237,7 @@ describe('oipAttempt()', () => {
     expect(server.inferences).toHaveLength(1);
   });
 
-  it('fails where nobody listens, and where the answer breaks off', async () => {
+  it('fails if nothing listens, and if the answer breaks off', async () => {
     const server = await startOipServer((_, response) => {
       response.writeHead(200, { 'Content-Length': 100 });
       response.write('half', () => response.destroy());
@@ -254,7 +254,7 @@ describe('oipAttempt()', () => {
     );
   });
 
-  it('is cancelled at the endpoint when it is given up', async () => {
+  it('is cancelled at the endpoint when it is aborted', async () => {
     let gone: Promise<unknown> | undefined;
     const controller = new AbortController();
     const server = await startOipServer((_, response) => {
@@ -271,7 +271,7 @@ describe('oipAttempt()', () => {
     await gone;
   });
 
-  it('arrives as the same tensors, sent on untouched, in our own words, or as JSON', async () => {
+  it('arrives as the same tensors, whether sent on unchanged, encoded anew, or as JSON', async () => {
     const binaryServer = await startOipServer(echo);
     const jsonServer = await startOipServer(echo, metadata([]));
     const capabilities = newCapabilities();
@@ -311,7 +311,7 @@ describe('inferPath()', () => {
     expect(inferPath(config, manifest)).toBe(path);
   });
 
-  it('knows no name that only every object has', () => {
+  it('ignores names of Object.prototype', () => {
     expect(inferPath({ modelNames: {}, versions: 'default' }, { name: 'constructor', version: '1' })).toBe(
       '/v2/models/constructor/infer',
     );

@@ -11,7 +11,7 @@ interface Answer {
   readonly isCallersDeadline?: boolean;
 }
 
-/** `answer` for what goes to the caller, else the outcome; with the code, the message and the wait. */
+/** Returns `answer` for an error that goes to the caller, else the outcome; with the code, the message and Retry-After. */
 function meaning({ status, headers = {}, body = '', isCallersDeadline = false }: Answer) {
   const thrown = errorOfAnswer({
     status,
@@ -118,11 +118,11 @@ describe('errorOfAnswer()', () => {
       { outcome: 'model-failure', retryAfterSeconds: 2 },
     ],
     ['a gateway that gave up', { status: 504 }, { outcome: 'model-failure' }],
-  ])('tells what %s means', (_, answer, meant) => {
+  ])('classifies %s', (_, answer, meant) => {
     expect(meaning(answer)).toMatchObject(meant);
   });
 
-  it.each(errorCodes)('tells what an origin of our own means with %s', (code) => {
+  it.each(errorCodes)('classifies %s from an Edgewise origin', (code) => {
     const status = statusOfCode[code];
     const { outcome, ...error } = meaning({
       status,
@@ -156,7 +156,7 @@ describe('errorOfAnswer()', () => {
     if (outcome !== 'answer') expect(error.message).not.toContain('its words');
   });
 
-  it('leaves a deadline to another endpoint, unless it was all the time that the caller has', () => {
+  it("lets another endpoint try after a deadline, unless it was all of the caller's time", () => {
     const late = { status: 504, headers: { 'Edgewise-Error': 'deadline_exceeded' } };
     expect(meaning(late)).toMatchObject({ outcome: 'model-failure' });
     expect(meaning({ ...late, isCallersDeadline: true })).toMatchObject({
@@ -165,7 +165,7 @@ describe('errorOfAnswer()', () => {
     });
   });
 
-  it('takes a code that it does not know for none', () => {
+  it('ignores a code that it does not know', () => {
     const answer = { status: 429, headers: { 'Edgewise-Error': 'quantum_flux' } };
     expect(meaning(answer)).toMatchObject({ outcome: 'busy', code: 'overloaded' });
   });
@@ -199,7 +199,7 @@ describe('errorOfAnswer()', () => {
     [{ 'retry-after': 'Tue, 24 Nov 2026 05:00:00 GMT', date: 'Tue, 24 Nov 2026 06:00:00 GMT' }, undefined],
     [{ 'retry-after': 'soon' }, undefined],
     [{ 'retry-after': '-1' }, undefined],
-  ])('waits, for %j, %s seconds', (headers, seconds) => {
+  ])('reads %j as %s seconds', (headers, seconds) => {
     expect(meaning({ status: 429, headers }).retryAfterSeconds).toBe(seconds);
   });
 

@@ -11,7 +11,7 @@ import { type Handler, json, type Received, type Server, startServer } from './s
 
 export const model = { inputs: [], maxBatchSize: 0 };
 
-/** What a request's body says, as its server reads it. */
+/** A request's body, as its server parses it. */
 export function parsed({ body, headers }: Pick<Received, 'body' | 'headers'>): InferRequest {
   const header = headers[headerLengthName.toLowerCase()];
   return parseInferRequest(body, { headerLength: typeof header === 'string' ? header : undefined, model });
@@ -22,11 +22,11 @@ export function metadata(extensions: readonly string[] = ['binary_tensor_data'])
 }
 
 export interface OipServer extends Server {
-  /** Those that are no `GET /v2`. */
+  /** Requests other than `GET /v2`. */
   readonly inferences: readonly Received[];
 }
 
-/** `GET /v2` answers `about`, anything else is `infer`'s. */
+/** Answers `GET /v2` with `about`, and every other request with `infer`. */
 export async function startOipServer(infer: Handler, about: object = metadata()): Promise<OipServer> {
   const server = await startServer((request, response) =>
     request.url === '/v2' ? json(response, 200, about) : infer(request, response),
@@ -39,7 +39,7 @@ export async function startOipServer(infer: Handler, about: object = metadata())
   };
 }
 
-/** Each input `x` comes back as the output `x`, in the form that was asked for. */
+/** Returns each input `x` as the output `x`, in the requested form. */
 export const echo: Handler = (received, response) => {
   const request = parsed(received);
   const { body, headerLength, contentType } = encodeInferResponse({
@@ -63,11 +63,11 @@ export function newCapabilities(): Capabilities {
 }
 
 export interface RequestOptions extends Partial<OipRequest> {
-  /** How the caller sent it. Default: all in binary. */
+  /** The caller's encoding. Default: all in binary. */
   readonly sent?: 'binary' | 'json';
 }
 
-/** The request that the worker makes of a body with these inputs, whose model answers its inputs. */
+/** Returns the worker's request for a body with these inputs, for a model that returns its inputs. */
 export function requestOf(inputs: ReadonlyMap<string, Tensor>, options: RequestOptions = {}): OipRequest {
   const { sent = 'binary', ...overrides } = options;
   const binary = sent === 'binary';

@@ -29,7 +29,7 @@ function send({ url, config, context, ...request }: Send) {
   return passThroughAttempt({ ...chat, ...request })(endpoint, contextOf(context));
 }
 
-/** A server of events that are written by the test, and whether its reader has gone. */
+/** Starts a server whose events the test writes, and which reports whether its reader is gone. */
 async function eventServer() {
   let answer: (response: ServerResponse) => void;
   const answering = new Promise<ServerResponse>((resolve) => {
@@ -54,7 +54,7 @@ function readerOf(response: Response) {
 }
 
 describe('passThroughAttempt()', () => {
-  it('sends method, path, chosen headers and body on, and says who asks', async () => {
+  it('passes on method, path, chosen headers and body, with the request id', async () => {
     const server = await startServer((_, response) => json(response, 200, {}));
     await send({
       url: `${server.url}/base`,
@@ -77,7 +77,7 @@ describe('passThroughAttempt()', () => {
     ]);
   });
 
-  it('gives the path what the endpoint calls things', async () => {
+  it("builds the path with the endpoint's own names", async () => {
     const server = await startServer((_, response) => json(response, 200, {}));
     await send({
       url: server.url,
@@ -89,7 +89,7 @@ describe('passThroughAttempt()', () => {
     expect(server.received).toMatchObject([{ method: 'GET', url: '/v1/models/theirs' }]);
   });
 
-  it('lets a few of the headers of the answer through, and reads its load', async () => {
+  it('passes on only some headers of the answer, and reads its load report', async () => {
     const server = await startServer((_, response) =>
       json(response, 200, '{"a":1}', {
         'Retry-After': '3',
@@ -111,7 +111,7 @@ describe('passThroughAttempt()', () => {
     expect(load).toEqual({ utilisation: 0.25 });
   });
 
-  it('streams a body once, as it comes', async () => {
+  it('streams a body once, as it arrives', async () => {
     const seen: string[] = [];
     let arrived: (() => void) | undefined;
     const url = await startRawServer(async (request, response) => {
@@ -140,13 +140,13 @@ describe('passThroughAttempt()', () => {
     expect(seen).toEqual(['one', 'two']);
   });
 
-  it('does not wait for the end of a body that the endpoint refuses before it has come', async () => {
+  it('does not wait for the rest of a body that the endpoint has refused', async () => {
     const url = await startRawServer((_, response) => json(response, 503, { error: 'full' }));
     const body = new ReadableStream<Uint8Array>({ start: (source) => source.enqueue(bytes('one')) });
     expect(await failed(send({ url, body }))).toMatchObject({ outcome: 'model-failure' });
   });
 
-  it('is the answer to the caller when the upload broke off by its doing, and no failure of the endpoint', async () => {
+  it("returns the caller's error if its upload broke off, and counts no failure of the endpoint", async () => {
     const url = await startRawServer((request) => request.resume());
     const fault = new EdgewiseError('body_timeout', 'the body stopped');
     const limits: number[] = [];
@@ -167,14 +167,14 @@ describe('passThroughAttempt()', () => {
     [429, 'busy', 'answered 429, with a text of 2 characters'],
     [500, 'model-failure', 'answered 500, with a text of 2 characters'],
     [503, 'model-failure', 'answered 503, with a text of 2 characters'],
-  ])('leaves status %d for another endpoint', async (status, outcome, reason) => {
+  ])('lets another endpoint try after status %d', async (status, outcome, reason) => {
     const server = await startServer((_, response) =>
       json(response, status, status === 301 ? '' : { error: 'no' }),
     );
     expect(await failed(send({ url: server.url }))).toMatchObject({ outcome, reason });
   });
 
-  it("gives an OpenAI client the endpoint's own words on what is wrong with the request", async () => {
+  it("returns the endpoint's own error about the request to an OpenAI client", async () => {
     const body = { error: { message: 'no such thing', type: 'invalid', param: 'x', code: null } };
     const server = await startServer((_, response) => json(response, 400, body));
     const { value } = await send({ url: server.url });
@@ -182,7 +182,7 @@ describe('passThroughAttempt()', () => {
     expect(await value.json()).toEqual(body);
   });
 
-  it('throws what is wrong with a request of the Open Inference Protocol', async () => {
+  it('throws the error about a request of the Open Inference Protocol', async () => {
     const server = await startServer((_, response) => json(response, 400, { error: 'no such input' }));
     await expect(send({ url: server.url, config: { protocol: 'oip' } })).rejects.toMatchObject({
       code: 'invalid_request',
@@ -190,7 +190,7 @@ describe('passThroughAttempt()', () => {
     });
   });
 
-  it('gives up where the attempt does before the head, and the endpoint sees it', async () => {
+  it('aborts the request to the endpoint if the attempt is aborted before the head', async () => {
     const controller = new AbortController();
     let gone: Promise<unknown> | undefined;
     const server = await startServer((_, response) => {
@@ -206,7 +206,7 @@ describe('passThroughAttempt()', () => {
 });
 
 describe('a stream that passes through', () => {
-  it('gives events in their order, each when it is whole', async () => {
+  it('passes events on in order, each when it is complete', async () => {
     const { url, answering } = await eventServer();
     const { value } = await send({ url });
     const upstream = await answering;
@@ -223,7 +223,7 @@ describe('a stream that passes through', () => {
     expect(await reader.next()).toBe('');
   });
 
-  it('lives on when the time of the attempt is over', async () => {
+  it("continues after the attempt's timeout", async () => {
     const { url, answering } = await eventServer();
     const controller = new AbortController();
     const { value } = await send({ url, context: { signal: controller.signal } });
@@ -237,25 +237,25 @@ describe('a stream that passes through', () => {
     'holds the endpoint back while nobody reads: %s',
     async (contentType) => {
       const chunk = Buffer.from(`data: ${'x'.repeat(65_528)}\n\n`);
-      const wanted = 1024;
+      const total = 1024;
       let written = 0;
       const { url } = await startServer(async (_, response) => {
         response.writeHead(200, { 'Content-Type': contentType });
-        for (; written < wanted; written += 1) {
+        for (; written < total; written += 1) {
           if (!response.write(chunk)) await once(response, 'drain');
         }
         response.end();
       });
       const { value } = await send({ url });
-      // Time enough for all of it to be written, were it taken.
-      for (let turn = 0; turn < 20 * wanted; turn += 1) await setImmediate();
-      expect(written).toBeLessThan(wanted / 2);
-      expect((await value.arrayBuffer()).byteLength).toBe(wanted * chunk.byteLength);
-      expect(written).toBe(wanted);
+      // Enough time to write all of it if the reader took it.
+      for (let turn = 0; turn < 20 * total; turn += 1) await setImmediate();
+      expect(written).toBeLessThan(total / 2);
+      expect((await value.arrayBuffer()).byteLength).toBe(total * chunk.byteLength);
+      expect(written).toBe(total);
     },
   );
 
-  it('cancels the endpoint when its reader cancels', async () => {
+  it('cancels the request to the endpoint when its reader cancels', async () => {
     const { url, answering } = await eventServer();
     const { value } = await send({ url });
     const upstream = await answering;
@@ -268,7 +268,7 @@ describe('a stream that passes through', () => {
     expect(upstream.writableFinished).toBe(false);
   });
 
-  it('cancels the endpoint when its caller leaves, and tells nobody', async () => {
+  it('cancels the request to the endpoint when its caller leaves, without an error event', async () => {
     const { url, answering } = await eventServer();
     const controller = new AbortController();
     const broken: unknown[] = [];
@@ -285,7 +285,7 @@ describe('a stream that passes through', () => {
     expect(broken).toEqual([]);
   });
 
-  it('lets go of the endpoint where the answer is not used', async () => {
+  it('releases the endpoint if the answer is not used', async () => {
     const { url, answering } = await eventServer();
     const { discard } = await send({ url });
     const gone = once(await answering, 'close');
@@ -293,7 +293,7 @@ describe('a stream that passes through', () => {
     await gone;
   });
 
-  it('ends events that break off with an error in the form of OpenAI, after the last whole one', async () => {
+  it("ends broken events with an error in OpenAI's form, after the last complete one", async () => {
     const { url, answering } = await eventServer();
     const broken: unknown[] = [];
     const { value } = await send({ url, onBroken: (error) => broken.push(error) });
@@ -313,7 +313,7 @@ describe('a stream that passes through', () => {
     expect(broken).toHaveLength(1);
   });
 
-  it('fails where any other body breaks off', async () => {
+  it('fails if any other body breaks off', async () => {
     const server = await startServer((_, response) => {
       response.writeHead(200, { 'Content-Type': 'application/octet-stream' });
       response.write('half', () => response.destroy());

@@ -6,7 +6,7 @@ interface Given {
   readonly name: string;
   readonly state: ReturnType<Candidate['stateFor']>;
   readonly held: ReturnType<Candidate['heldFor']>;
-  /** Since when its probe is due; undefined: it is not. */
+  /** How long its probe has been due; undefined: no probe is due. */
   readonly overdueMs: number | undefined;
   readonly load: number;
   readonly latencyMs: number;
@@ -65,66 +65,75 @@ describe('pick', () => {
     with?: Partial<PickTerms>;
     takes: string | undefined;
   }>([
-    { title: 'none of none', among: [], takes: undefined },
-    { title: 'a healthy one before others', among: [ejected, suspect, healthy], takes: 'healthy' },
-    { title: 'a suspect one where none is healthy', among: [ejected, suspect], takes: 'suspect' },
-    { title: 'an ejected one as a last resort', among: [ejected], takes: 'ejected' },
-    { title: 'one that is to be probed before all', among: [ejected, suspect, healthy, due], takes: 'due' },
+    { title: 'nothing from an empty pool', among: [], takes: undefined },
+    { title: 'a healthy endpoint first', among: [ejected, suspect, healthy], takes: 'healthy' },
+    { title: 'a suspect endpoint if none is healthy', among: [ejected, suspect], takes: 'suspect' },
+    { title: 'an ejected endpoint as a last resort', among: [ejected], takes: 'ejected' },
     {
-      title: 'no probe where the request could not be sent again',
+      title: 'an endpoint that is due for a probe before all others',
+      among: [ejected, suspect, healthy, due],
+      takes: 'due',
+    },
+    {
+      title: 'no probe if the request is not replayable',
       among: [healthy, due],
       with: { mayProbe: () => false },
       takes: 'healthy',
     },
     {
-      title: 'any request for a probe that waited for 10 s',
+      title: 'a probe that waited for 10 s with any request',
       among: [healthy, dueForLong],
       with: { mayProbe: () => false },
       takes: 'due for long',
     },
     { title: 'no probe for a retry', among: [healthy, due], with: { purpose: 'retry' }, takes: 'healthy' },
-    { title: 'an ejected one for a retry', among: [ejected], with: { purpose: 'retry' }, takes: 'ejected' },
+    {
+      title: 'an ejected endpoint for a retry',
+      among: [ejected],
+      with: { purpose: 'retry' },
+      takes: 'ejected',
+    },
     { title: 'no probe for a hedge', among: [healthy, due], with: { purpose: 'hedge' }, takes: 'healthy' },
     {
-      title: 'only a healthy one for a hedge',
+      title: 'only a healthy endpoint for a hedge',
       among: [suspect, due],
       with: { purpose: 'hedge' },
       takes: undefined,
     },
-    { title: 'none that is held', among: [{ ...healthy, held: 'busy' }], takes: undefined },
+    { title: 'no endpoint that is held', among: [{ ...healthy, held: 'busy' }], takes: undefined },
     {
-      title: 'a suspect one where the healthy is busy',
+      title: 'a suspect endpoint if the healthy one is busy',
       among: [{ ...healthy, held: 'busy' }, suspect],
       takes: 'suspect',
     },
     {
-      title: 'no ejected one where a healthy is busy',
+      title: 'no ejected endpoint if a healthy one is busy',
       among: [{ ...healthy, held: 'busy' }, ejected],
       takes: undefined,
     },
     {
-      title: 'no ejected one where a suspect is busy',
+      title: 'no ejected endpoint if a suspect one is busy',
       among: [{ ...suspect, held: 'busy' }, ejected],
       takes: undefined,
     },
     {
-      title: 'no ejected one after one that was busy',
+      title: 'no ejected endpoint after another was busy',
       among: [ejected],
       with: { metBusy: true },
       takes: undefined,
     },
     {
-      title: 'an ejected one where the healthy fails until a time of its own',
+      title: 'an ejected endpoint if the healthy one failed with Retry-After',
       among: [{ ...healthy, held: 'failure' }, ejected],
       takes: 'ejected',
     },
     {
-      title: 'an ejected one where the healthy lacks the model',
+      title: 'an ejected endpoint if the healthy one lacks the model',
       among: [{ ...healthy, held: 'lacks-model' }, ejected],
       takes: 'ejected',
     },
     {
-      title: 'the least loaded one',
+      title: 'the least loaded endpoint',
       among: [
         { name: 'fast', load: 2, latencyMs: 1 },
         { name: 'idle', load: 1, latencyMs: 90 },
@@ -132,7 +141,7 @@ describe('pick', () => {
       takes: 'idle',
     },
     {
-      title: 'the faster one of those that are equally loaded',
+      title: 'the faster of equally loaded endpoints',
       among: [
         { name: 'slow', latencyMs: 9 },
         { name: 'fast', latencyMs: 3 },
@@ -144,10 +153,10 @@ describe('pick', () => {
     expect(picked([...among].reverse(), given)).toBe(takes);
   });
 
-  it('looks through up to four, and compares two that differ above', () => {
+  it('compares all of up to four candidates, and two different ones of more', () => {
     const ofLoads = (loads: readonly number[]) => loads.map((load, at) => ({ name: `${at}`, load }));
     expect(picked(ofLoads([4, 3, 2, 1]))).toBe('3');
-    // The first random number names one, the second how far behind it the other is.
+    // The first random number chooses one, the second the distance to the other.
     const drawing = (...draws: number[]) => ({ random: () => draws.shift() ?? expect.unreachable() });
     expect(picked(ofLoads([5, 4, 3, 2, 1]), drawing(0, 0))).toBe('1');
     expect(picked(ofLoads([5, 4, 3, 2, 1]), drawing(0.99, 0.99))).toBe('4');
@@ -155,7 +164,7 @@ describe('pick', () => {
     expect(picked(ofLoads([5, 4, 3, 2, 1]), drawing(0.5, 0.25))).toBe('4');
   });
 
-  it('gives those that are equal in all the same chance', () => {
+  it('gives equal candidates the same chance', () => {
     for (const count of [2, 3, 4, 5, 8]) {
       const candidates = Array.from({ length: count }, (_, at) => ({ name: `${at}` }));
       const taken = new Map<string | undefined, number>();
@@ -177,7 +186,7 @@ describe('pick', () => {
     }
   });
 
-  it('keeps to its classes whatever the candidates are', () => {
+  it('respects the ranks whatever the candidates are', () => {
     const given = fc.record({
       state: fc.constantFrom('healthy' as const, 'suspect' as const, 'ejected' as const),
       held: fc.constantFrom(undefined, undefined, undefined, 'busy' as const, 'failure' as const),

@@ -178,11 +178,11 @@ const placedIn = (given: PlacementFacts) => {
 };
 
 describe('decidePlacement()', () => {
-  it.each([...rules, ...conflicts])('%s', (_, changes, wanted) => {
-    expect(decidePlacement(Object.assign({}, facts, ...changes))).toMatchObject(wanted);
+  it.each([...rules, ...conflicts])('%s', (_, changes, expected) => {
+    expect(decidePlacement(Object.assign({}, facts, ...changes))).toMatchObject(expected);
   });
 
-  it('never chooses a tier that residency, licence, policy or memory bar', () => {
+  it('never chooses a tier that residency, licence, policy or memory bars', () => {
     fc.assert(
       fc.property(anyFacts, (given) => {
         const tier = placedIn(given);
@@ -193,7 +193,7 @@ describe('decidePlacement()', () => {
     );
   });
 
-  it('refuses only where no tier is left, or a wish cannot be met', () => {
+  it('refuses only if no tier is left, or a wish cannot be met', () => {
     fc.assert(
       fc.property(anyFacts, (given) => {
         const stands = edgeStands(given) || originStands(given);
@@ -204,7 +204,7 @@ describe('decidePlacement()', () => {
     );
   });
 
-  it('prefers the edge to an origin that fails wherever the edge is free', () => {
+  it('prefers the edge to a failing origin if the edge is not barred', () => {
     fc.assert(
       fc.property(anyFacts, (given) => {
         const down: PlacementFacts = {
@@ -248,8 +248,8 @@ describe('fallback()', () => {
     ['not: a licence', 'origin', 'origin_unavailable', [licensed], undefined],
     ['not: across a residency line', 'origin', 'origin_unavailable', [edgeAbroad], undefined],
     ['not: a model that ran out of memory here', 'origin', 'origin_unavailable', [marked], undefined],
-  ])('%s', (_, from, code, changes, wanted) => {
-    expect(fallback(from, code, Object.assign({}, facts, ...changes))).toBe(wanted);
+  ])('%s', (_, from, code, changes, expected) => {
+    expect(fallback(from, code, Object.assign({}, facts, ...changes))).toBe(expected);
   });
 
   it('never leads to a tier that is barred', () => {

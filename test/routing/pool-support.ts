@@ -1,4 +1,4 @@
-/** Pools whose endpoints are answered by the test. */
+/** Pools whose endpoints the test answers for. */
 import { EdgewiseError, type ErrorCode, type ErrorOptions } from '../../src/errors.ts';
 import { type DispatchRequest, dispatch } from '../../src/routing/dispatch.ts';
 import { parseOriginPool } from '../../src/routing/endpoint-config.ts';
@@ -17,7 +17,7 @@ import { ManualClock } from '../support/clock.ts';
 
 const letters = 'abcdefghijklmnop';
 
-/** Endpoints `a`, `b`, …: a number of them, or their configurations. */
+/** Endpoints `a`, `b`, …: their number, or their configurations. */
 export function endpointsOf(configs: number | readonly object[]): readonly Endpoint[] {
   const given = typeof configs === 'number' ? new Array<object>(configs).fill({}) : configs;
   const named = given.map((config, at) => ({
@@ -43,20 +43,20 @@ export interface TestPool {
   readonly clock: ManualClock;
   readonly pool: EndpointPool;
   readonly changes: readonly EndpointChange[];
-  /** Every attempt, in the order of asking, to be answered by the test. */
+  /** Every attempt in order, for the test to answer. */
   readonly asked: readonly Asked[];
-  /** The attempt that was begun last. */
+  /** The last attempt begun. */
   readonly last: () => Asked;
-  /** A replayable request of model `m` with 10 s, that is never hedged unless it says so. */
+  /** Sends a replayable request for model `m` with 10 s; hedged only if it says so. */
   readonly send: (request?: Partial<DispatchRequest<string>>) => Promise<Sent>;
-  /** Sends a request that `a`, `b`, … answer as named here, at once; those that are not named answer it. */
+  /** Sends a request to which `a`, `b`, … respond at once as given here; endpoints without an entry answer it. */
   readonly sendTo: (
     answers: Readonly<Record<string, () => Error>>,
     request?: Partial<DispatchRequest<string>>,
   ) => Promise<Sent>;
 }
 
-/** What became of a request; a rejection is `error`. */
+/** The result of a request; a rejection is `error`. */
 export interface Sent {
   readonly endpoint?: string;
   readonly attempts?: number;
@@ -73,7 +73,7 @@ export function testPool(
   const pool = new EndpointPool({
     endpoints: endpointsOf(configs),
     clock,
-    // Of equal ones, the first is taken.
+    // The first of equal candidates is chosen.
     random: () => 0.99,
     onChange: (change) => changes.push(change),
     ...options,
@@ -120,7 +120,7 @@ function unasked(): never {
   throw new Error('no endpoint was asked');
 }
 
-/** An endpoint that answers 500. */
+/** The failure of an endpoint that answers 500. */
 export function failed(options: ErrorOptions = {}): AttemptError {
   const cause = new Error('answered 500');
   return new AttemptError(
@@ -145,7 +145,7 @@ export function lacking(): AttemptError {
   );
 }
 
-/** Lets everything happen that waits for no time. */
+/** Waits until all pending promises have settled. */
 export async function quiet(): Promise<void> {
   for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
 }

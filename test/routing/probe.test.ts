@@ -36,7 +36,7 @@ const up = { state: 'up', since } as const;
 const down = { state: 'down', since } as const;
 
 describe('probeEndpoints()', () => {
-  it('finds an endpoint up by its readiness, and reads what it can do', async () => {
+  it('finds a ready endpoint up, and reads its capabilities', async () => {
     const server = await startServer((request, response) =>
       request.url === '/v2' ? json(response, 200, metadata()) : json(response, 200, '{"live":true}'),
     );
@@ -49,7 +49,7 @@ describe('probeEndpoints()', () => {
     ]);
   });
 
-  it("asks a server of OpenAI's protocol for its models, and nothing where the configuration says it", async () => {
+  it("asks a server of OpenAI's protocol for its models, and does not ask for what the configuration says", async () => {
     const server = await startServer((_, response) => json(response, 200, { object: 'list', data: [] }));
     const found = await probe([
       endpointAt(server.url, { name: 'chat', protocol: 'openai' }),
@@ -59,7 +59,7 @@ describe('probeEndpoints()', () => {
     expect(server.received.map(({ url }) => url).sort()).toEqual(['/v1/models', '/v2/health/ready']);
   });
 
-  it('finds an endpoint down that is not ready, or not there, and says why', async () => {
+  it('finds an endpoint down that is not ready or not reachable, and says why', async () => {
     const server = await startServer((_, response) => json(response, 400, { error: 'loading' }));
     const reasons: string[] = [];
     const endpoints = [
@@ -76,21 +76,21 @@ describe('probeEndpoints()', () => {
     ]);
   });
 
-  it('does not wait for one that never answers', async () => {
+  it('does not wait for an endpoint that never answers', async () => {
     const clock = new ManualClock();
     const server = await startServer(() => clock.advance(2000));
     expect(await probe([endpointAt(server.url)], { clock })).toEqual(health({ one: down }));
     expect(clock.pending).toBe(0);
   });
 
-  it('finds an endpoint up whose metadata cannot be read', async () => {
+  it('finds an endpoint with unreadable metadata up', async () => {
     const server = await startServer((request, response) =>
       json(response, request.url === '/v2' ? 500 : 200, {}),
     );
     expect(await probe([endpointAt(server.url)])).toEqual(health({ one: up }));
   });
 
-  it('keeps since when, and what it could do, where nothing new is learned', async () => {
+  it('keeps `since` and the capabilities if nothing new is learned', async () => {
     const capabilities = { binary: true };
     const earlier = new Date(startMs - minute).toISOString();
     const before = health({
@@ -107,7 +107,7 @@ describe('probeEndpoints()', () => {
     );
   });
 
-  it('has at most six requests wait for an answer', async () => {
+  it('has at most six requests waiting for an answer', async () => {
     let waiting = 0;
     let most = 0;
     const fetchSlowly: Endpoint['fetch'] = async () => {
@@ -126,7 +126,7 @@ describe('probeEndpoints()', () => {
     expect(most).toBe(6);
   });
 
-  it('gives what parsePoolHealth() reads', async () => {
+  it('returns a document that parsePoolHealth() accepts', async () => {
     const found = await probe([endpointAt(await closedUrl())]);
     expect(parsePoolHealth(JSON.parse(JSON.stringify(found)))).toEqual(found);
   });
@@ -139,7 +139,7 @@ describe('parsePoolHealth()', () => {
     {},
     { ...health({}), schema: 'edgewise.pool-health.v0' },
     { ...health({}), endpoints: [] },
-  ])('finds nothing in %j', (value) => {
+  ])('returns undefined for %j', (value) => {
     expect(parsePoolHealth(value)).toBeUndefined();
   });
 });
@@ -163,13 +163,13 @@ describe('isWorthWriting()', () => {
       true,
     ],
     ['all is as before', health({ one: binary }), health({ one: binary }), false],
-  ])('says, where %s, %#', (_, before, after, answer) => {
+  ])('decides for %s, %#', (_, before, after, answer) => {
     expect(isWorthWriting(before, after)).toBe(answer);
   });
 });
 
 describe('isCurrent()', () => {
-  it('holds for what was found less than twenty minutes ago', () => {
+  it('is true for results less than twenty minutes old', () => {
     expect(isCurrent(health({}), startMs + 20 * minute - 1)).toBe(true);
     expect(isCurrent(health({}), startMs + 20 * minute)).toBe(false);
   });

@@ -15,14 +15,14 @@ describe('withDimensions()', () => {
     { maxBatchSize: 0, from: [3], to: [3] },
     { maxBatchSize: 8, from: [3], to: [3, 1] },
     { maxBatchSize: 8, from: [3, 2], to: [3, 2] },
-  ])('makes $to of $from where the batch is at most $maxBatchSize', ({ maxBatchSize, from, to }) => {
+  ])('converts $from to $to for a batch of at most $maxBatchSize', ({ maxBatchSize, from, to }) => {
     const given = tensor(...from);
     const made = withDimensions(new Map([['x', given]]), maxBatchSize).get('x');
     expect(made?.shape).toEqual(to);
     expect(made?.data).toBe(given.data);
   });
 
-  it('gives back the feeds themselves where nothing is to be changed', () => {
+  it('returns the same feeds if nothing changes', () => {
     const feeds = new Map([['x', tensor(2, 2)]]);
     expect(withDimensions(feeds, 0)).toBe(feeds);
   });
@@ -36,7 +36,7 @@ describe('withoutDimension()', () => {
     { maxBatchSize: 8, declared: [-1], given: [3, 1], to: [3] },
     { maxBatchSize: 8, declared: [-1], given: [3, 2], to: [3, 2] },
     { maxBatchSize: 8, declared: [-1, 1], given: [3, 1], to: [3, 1] },
-  ])('takes $given for $to where [$declared] is declared', ({ maxBatchSize, declared, given, to }) => {
+  ])('converts $given to $to if [$declared] is declared', ({ maxBatchSize, declared, given, to }) => {
     expect(withoutDimension(tensor(...given), spec(...declared), maxBatchSize).shape).toEqual(to);
   });
 });

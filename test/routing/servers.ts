@@ -24,7 +24,7 @@ export interface Server {
 
 export type Handler = (request: Received, response: ServerResponse) => unknown;
 
-/** Reads each request to its end, then answers it with `handler`. Closed, with its connections, when the test is over. */
+/** Starts a server that reads each request to its end, then answers with `handler`. Closed, with its connections, when the test ends. */
 export async function startServer(handler: Handler): Promise<Server> {
   const received: Received[] = [];
   const url = await startRawServer(async (request, response) => {
@@ -32,7 +32,7 @@ export async function startServer(handler: Handler): Promise<Server> {
     try {
       for await (const chunk of request) chunks.push(chunk);
     } catch {
-      // Its sender broke off.
+      // The sender broke off.
       return;
     }
     const { method = '', url: path = '', headers } = request;
@@ -43,7 +43,7 @@ export async function startServer(handler: Handler): Promise<Server> {
   return { url, received };
 }
 
-/** The address of a server that hands each request to `listener` when its head has come. */
+/** Starts a server that passes each request to `listener` when its head has arrived. Returns its address. */
 export async function startRawServer(listener: RequestListener): Promise<string> {
   const server = createServer(listener);
   onTestFinished(async () => {
@@ -53,7 +53,7 @@ export async function startRawServer(listener: RequestListener): Promise<string>
   return listen(server);
 }
 
-/** An address where nobody listens. */
+/** Returns an address at which nothing listens. */
 export async function closedUrl(): Promise<string> {
   const server = createServer();
   const url = await listen(server);

@@ -5,7 +5,7 @@ import { ShareSampler } from '../../src/routing/share-sampler.ts';
 const share = fc.double({ min: 1e-4, max: 1, noNaN: true });
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
-/** Which of `requests` are picked, with these draws over and over. */
+/** Returns which of `requests` are picked, with these random numbers repeated. */
 function picks(requests: number, of: number, draws: readonly number[]): boolean[] {
   let drawn = 0;
   const sampler = new ShareSampler(() => draws[drawn++ % draws.length] ?? 0);
@@ -17,7 +17,7 @@ function count(picked: readonly boolean[]): number {
 }
 
 describe('ShareSampler', () => {
-  it('picks the share of all, to within one', () => {
+  it('picks the share of all requests, to within one', () => {
     fc.assert(
       fc.property(fc.nat(2000), share, fc.array(random, { minLength: 1 }), (requests, of, draws) => {
         expect(Math.abs(count(picks(requests, of, draws)) - requests * of)).toBeLessThan(1.000_001);
@@ -40,7 +40,7 @@ describe('ShareSampler', () => {
     );
   });
 
-  it('picks every request of the whole share', () => {
+  it('picks every request for a share of 1', () => {
     fc.assert(
       fc.property(fc.array(random, { minLength: 1 }), (draws) => {
         expect(count(picks(200, 1, draws))).toBe(200);
@@ -48,7 +48,7 @@ describe('ShareSampler', () => {
     );
   });
 
-  it('picks any request with the same probability, whatever pattern requests come in', () => {
+  it('picks any request with the same probability, whatever the pattern of requests', () => {
     let seed = 1;
     const die = () => {
       seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;

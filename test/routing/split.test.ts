@@ -21,7 +21,7 @@ function chiSquare(seen: readonly number[], expected: readonly number[]): number
   );
 }
 
-/** Keys as callers have them: hashes, counters, sessions that differ in their last character. */
+/** Typical caller keys: hashes, counters, sessions that differ in their last character. */
 const keyForms: [string, (index: number) => string][] = [
   ['a counter', (index) => `mlp stable ${index}`],
   ['a padded counter', (index) => `mlp stable session-${String(index).padStart(8, '0')}`],
@@ -93,7 +93,7 @@ describe('chooseArm()', () => {
     );
   });
 
-  it('moves callers only into an arm that grows at the cost of the one beside it', () => {
+  it('moves callers only into an arm that grows at the cost of its neighbour', () => {
     fc.assert(
       fc.property(percentages, fc.nat(), fc.nat(), fc.boolean(), (percents, pick, by, takesFromNext) => {
         const shrinking = takesFromNext ? 1 + (pick % (percents.length - 1)) : pick % (percents.length - 1);
@@ -111,7 +111,7 @@ describe('chooseArm()', () => {
     );
   });
 
-  it('moves only callers that a boundary passes over, however the percentages change', () => {
+  it('moves only callers that a boundary passes, however the percentages change', () => {
     fc.assert(
       fc.property(percentages, percentages, key, (before, after, caller) => {
         fc.pre(before.length === after.length);
@@ -125,7 +125,7 @@ describe('chooseArm()', () => {
     );
   });
 
-  it('finds an arm though fractions add up to less than 100, and none where there is none', () => {
+  it('finds an arm although fractions add up to less than 100, and none in an empty list', () => {
     const arms = armsOf([33.3, 33.3, 33.399_999_9]);
     for (let index = 0; index < 10_000; index += 1) expect(chooseArm(arms, `${index}`)).toBeDefined();
     expect(chooseArm([{ name: 'small', percent: 1e-9 }], 'caller')?.name).toBe('small');

@@ -1,4 +1,4 @@
-/** A pool that watches itself: every promise it makes is checked at each attempt, on accounts that the test keeps. */
+/** A pool that checks its own invariants at each attempt, with counts that the test keeps. */
 import { expect } from 'vitest';
 import type { VersionCriteria } from '../../src/routing/endpoint-criteria.ts';
 import {
@@ -13,7 +13,7 @@ import type { AttemptOutcome, LeaseEnd } from '../../src/routing/types.ts';
 import { ManualClock } from '../support/clock.ts';
 import { quiet } from './pool-support.ts';
 
-/** Time that lets everything happen between one timer and the next, as an event loop does. */
+/** A clock that settles all promises between one timer and the next, as an event loop does. */
 export class SteppedClock extends ManualClock {
   readonly #due = new Map<symbol, number>();
 
@@ -49,10 +49,10 @@ export class TracedPool extends EndpointPool {
   readonly #size: number;
   readonly #arrivals: { readonly atMs: number; readonly model: string }[] = [];
   readonly #retries: { readonly atMs: number; readonly payer: string | undefined }[] = [];
-  /** Whose budget pays for the next retry: a model's own, or the pool's. */
+  /** The model whose budget pays for the next retry; undefined: the pool's budget. */
   #payer: string | undefined;
   readonly #hedges: number[] = [];
-  /** Of each endpoint that is out: the attempt on which its return hangs. */
+  /** For each endpoint that is out: the attempt that probes it. */
   readonly #probes = new Map<string, AttemptLease>();
   readonly #inFlight = new Set<AttemptLease>();
 
@@ -63,7 +63,7 @@ export class TracedPool extends EndpointPool {
         const { endpoint, model } = change;
         const whole = this.snapshot();
         this.#probes.delete(model === undefined ? endpoint : `${endpoint} ${model}`);
-        // An endpoint is put out without regard to where single models are out, so this bounds what is ejected now.
+        // An endpoint is ejected whether or not single models are out elsewhere, so this bounds what is ejected now.
         if (change.state === 'ejected') {
           const ejected = whole.filter((one) => stateFor(one, model) === 'ejected').length;
           expect(ejected).toBeLessThanOrEqual(Math.floor(this.#size / 2));
@@ -119,7 +119,7 @@ export class TracedPool extends EndpointPool {
     }
   }
 
-  /** An endpoint that is out, or at which the model is, is taken for its one probe, or where nothing better is left. */
+  /** An endpoint that is out, or at which the model is out, is chosen only for its one probe, or if nothing better is left. */
   #checkOut(
     taken: EndpointSnapshot,
     lease: AttemptLease,
@@ -169,7 +169,7 @@ export class TracedPool extends EndpointPool {
 
 const ranks: readonly EndpointSnapshot['state'][] = ['healthy', 'suspect', 'ejected'];
 
-/** The worse of the endpoint's state and of the model's at it. */
+/** Returns the worse of the endpoint's state and the model's state at it. */
 function stateFor(
   { state, keptOut }: EndpointSnapshot,
   model: string | undefined,

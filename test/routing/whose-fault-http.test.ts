@@ -1,4 +1,4 @@
-/** Whose fault it is, over real connections: one poisonous model under load, four good ones beside it on the same pool. */
+/** Attribution of failures, over real connections: one poisonous model under load and four good ones on the same pool. */
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/async/clock.ts';
 import { createOriginPool } from '../../src/platform/origin-pool.ts';
@@ -15,7 +15,7 @@ const good = ['one', 'two', 'three', 'four'];
 
 type Poison = (response: Parameters<Handler>[1]) => unknown;
 
-/** Answers all models but `poison` well; says that it is ready as `isReady` says. */
+/** Starts a server that answers all models except `poison`, and reports its readiness by `isReady`. */
 function startOrigin(poison: Poison, isReady = () => true): Promise<Server> {
   return startServer((request, response) => {
     if (request.url === '/v2') return json(response, 200, metadata());
@@ -27,7 +27,7 @@ function startOrigin(poison: Poison, isReady = () => true): Promise<Server> {
 interface Subject {
   readonly pool: OriginPool;
   readonly events: readonly string[];
-  /** Resolves when all that was deferred is done. */
+  /** Resolves when all deferred work is done. */
   readonly idle: () => Promise<unknown>;
 }
 
@@ -99,7 +99,7 @@ describe('one poisonous model under load beside four good ones', () => {
     },
   );
 
-  it('where it is never answered and the caller has little time: the same', async () => {
+  it('does no harm if it is never answered and the caller has little time', async () => {
     const servers = await Promise.all([startOrigin(() => undefined), startOrigin(() => undefined)]);
     const subject = poolOf(
       servers.map(({ url }, at) => endpointAt(url, { name: `gpu-${at}`, binary: true })),
@@ -120,7 +120,7 @@ describe('one poisonous model under load beside four good ones', () => {
 });
 
 describe('an endpoint that fails itself', () => {
-  it('is put out by five refused connections, whichever models they were for', async () => {
+  it('is ejected by five refused connections, whichever models they were for', async () => {
     const well = await startOrigin(() => undefined);
     const subject = poolOf([
       endpointAt(await closedUrl(), { name: 'dead', binary: true }),
@@ -134,7 +134,7 @@ describe('an endpoint that fails itself', () => {
     expect(subject.pool.snapshot().endpoints[0]).toMatchObject({ state: 'ejected', modelFailures: 0 });
   });
 
-  it('is put out after three 500s, when its probe says that it is not ready; it comes back when it answers', async () => {
+  it('is ejected after three 500s if its probe finds it not ready, and readmitted when it answers', async () => {
     let isReady = true;
     const subject = poolOf([
       endpointAt(

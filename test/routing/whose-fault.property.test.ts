@@ -1,4 +1,4 @@
-/** A model, or a request, that goes wrong takes no endpoint from the others: whatever it does, and whoever sends it. */
+/** A failing model or request takes no endpoint away from others, whatever it does and whichever caller sends it. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EdgewiseError } from '../../src/errors.ts';
@@ -7,7 +7,7 @@ import { testPool } from './pool-support.ts';
 
 const good = ['one', 'two', 'three', 'four'];
 
-/** What an unauthenticated caller can bring about with a public model. */
+/** Failures that an unauthenticated caller can cause with a public model. */
 const poisons = {
   'answered 500': () => modelFailure(),
   'answered 500, come back in 5 s': () => modelFailure(5),
@@ -43,7 +43,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constantFrom('is never answered' as const, 'the caller leaves' as const),
       version: fc.constantFrom('1', '2', '3'),
-      /** The caller's time. */
+      /** The caller's timeout. */
       deadlineMs: fc.constantFrom(1, 20, 4999, 5000, 29_999, 30_000, 45_000),
       replayable: fc.boolean(),
       count: fc.integer({ min: 1, max: 12 }),
@@ -53,7 +53,7 @@ const step = fc.oneof(
 );
 
 describe('a pool with one poisonous model and four good ones', () => {
-  it('answers every request of the good ones at the first attempt, and puts no endpoint out', async () => {
+  it('answers every request for the good models at the first attempt, and ejects no endpoint', async () => {
     const property = fc.asyncProperty(
       fc.integer({ min: 1, max: 5 }),
       fc.array(step, { minLength: 1, maxLength: 40 }),
@@ -94,7 +94,7 @@ describe('a pool with one poisonous model and four good ones', () => {
     await fc.assert(property, { numRuns: 150 });
   });
 
-  it('leaves the retries of the others alone', async () => {
+  it('does not use up the retries of other models', async () => {
     const pool = testPool(2);
     const bad = { a: modelFailure, b: modelFailure };
     for (let request = 0; request < 200; request += 1) await pool.sendTo(bad, { model: 'poison' });
@@ -106,13 +106,13 @@ describe('a pool with one poisonous model and four good ones', () => {
 });
 
 describe('a model that keeps failing at one endpoint', () => {
-  it('is kept from that endpoint after five failures, and comes back by a probe', async () => {
+  it('is kept out of that endpoint after five failures, and readmitted by a probe', async () => {
     const { pool, clock, changes, sendTo } = testPool(2);
     const broken = { model: 'm', version: '3' };
     const answers = { a: modelFailure };
     for (let request = 0; request < 5; request += 1) {
       expect(changes).toEqual([]);
-      // So long that the last failure tells no more against the endpoint when one is chosen.
+      // Long enough that the last failure no longer counts in the choice of an endpoint.
       clock.advance(12_000);
       expect(await sendTo(answers, broken)).toMatchObject({ endpoint: 'b', attempts: 2 });
     }
@@ -133,7 +133,7 @@ describe('a model that keeps failing at one endpoint', () => {
     for (let request = 0; request < 10; request += 1)
       expect(await sendTo(answers, broken)).toMatchObject({ endpoint: 'b', attempts: 1 });
     expect(asked()).toEqual([before[0], (before[1] ?? 0) + 10]);
-    // Another version of it, and other models, go there as before.
+    // Another version of the model, and other models, go there as before.
     expect(await sendTo({}, { model: 'm', version: '2' })).toMatchObject({ endpoint: 'a' });
     expect(await sendTo({}, { model: 'other' })).toMatchObject({ endpoint: 'a' });
     clock.advance(5000);
@@ -150,7 +150,7 @@ describe('a model that keeps failing at one endpoint', () => {
     });
   });
 
-  it('makes the endpoint a suspect when two more models fail there and none succeeds', async () => {
+  it('makes the endpoint suspect when two more models fail there and none succeeds', async () => {
     const { pool, clock, sendTo } = testPool(2);
     for (const model of ['one', 'two', 'three', 'one', 'two']) {
       expect(pool.snapshot().map(({ state }) => state)).toEqual(['healthy', 'healthy']);
@@ -164,7 +164,7 @@ describe('a model that keeps failing at one endpoint', () => {
     });
   });
 
-  it('lets it go on there while the pool has no other, which answers what it can', async () => {
+  it('still goes there while the pool has no other endpoint', async () => {
     const { sendTo } = testPool(1);
     for (let request = 0; request < 20; request += 1) await sendTo({ a: modelFailure });
     expect(await sendTo({})).toMatchObject({ endpoint: 'a', attempts: 1 });
