@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeEntry } from '../../src/governance/log/entry.ts';
 import { parseSignerKey } from '../../src/governance/log/note-keys.ts';
 import { encodeProof } from '../../src/governance/log/proof.ts';
-import type { Issued } from '../../src/governance/receipt/issue.ts';
+import type { IssuedReceipt } from '../../src/governance/receipt/issue.ts';
 import { importSigningKeys } from '../../src/governance/receipt/keys.ts';
 import { importRecordsKeys } from '../../src/governance/vault/records-keys.ts';
 import { encodeInferRequest } from '../../src/protocol/oip/infer-client.ts';
@@ -18,7 +18,7 @@ import { testLogKey, testLogVerifierKey } from '../support/governance-keys.ts';
 import { memoryLog } from '../support/memory-log.ts';
 
 let folder: string;
-let issued: Issued;
+let issued: IssuedReceipt;
 let headerLength: string;
 const at = (name: string) => join(folder, name);
 
@@ -39,7 +39,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'edgewise-receipt-'));
   const { issuer, ring } = await testIssuer();
   const log = await memoryLog({ logKey: testLogKey, witnesses: '', clock: new ManualClock() });
-  const append = async (receipt: Issued) =>
+  const append = async (receipt: IssuedReceipt) =>
     log.append([{ id: receipt.id, entry: encodeEntry(await receipt.entry()) }]);
   for (let count = 0; count < 3; count += 1) await append(await issuer.refusal(refusalFacts));
   await log.flush();

@@ -5,7 +5,7 @@ import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { encodeEntry, entryOf } from '../../src/governance/log/entry.ts';
 import { parseVerifierKey } from '../../src/governance/log/note-keys.ts';
 import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
-import { deriveSalt, opens, parseSalt } from '../../src/governance/receipt/commitment.ts';
+import { deriveSalt, matchesCommitment, parseSalt } from '../../src/governance/receipt/commitment.ts';
 import { readReceipt } from '../../src/governance/receipt/read.ts';
 import type { Receipt } from '../../src/governance/receipt/schema.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
@@ -70,9 +70,9 @@ describe('an answer', () => {
     const secret = parseSalt(answer.headers.get('edgewise-receipt-salt') ?? '');
     const [salt, other] = [deriveSalt(secret, 'inputs'), deriveSalt(secret, 'outputs')];
     const { inputs, outputs } = receipt.data ?? {};
-    expect(await opens(inputs?.commitment ?? '', salt, 'inputs', tensors('x'))).toBe(true);
-    expect(await opens(outputs?.commitment ?? '', other, 'outputs', tensors('y'))).toBe(true);
-    expect(await opens(outputs?.commitment ?? '', other, 'inputs', tensors('x'))).toBe(false);
+    expect(await matchesCommitment(inputs?.commitment ?? '', salt, 'inputs', tensors('x'))).toBe(true);
+    expect(await matchesCommitment(outputs?.commitment ?? '', other, 'outputs', tensors('y'))).toBe(true);
+    expect(await matchesCommitment(outputs?.commitment ?? '', other, 'inputs', tensors('x'))).toBe(false);
   });
 
   it('has its own salt, so that equal requests cannot be recognised', async () => {

@@ -1,18 +1,18 @@
 /**
- * `edgewise.tensors.v1`: the bytes that a set of named tensors is, however it was written on the wire. All numbers are
+ * `edgewise.tensors.v1`: the canonical bytes of named tensors, whatever their form on the wire. All numbers are
  * little-endian:
  *
- *     u32 how many tensors there are; then of each, in the order of the code points of their names:
+ *     u32 number of tensors; then for each, ordered by the code points of their names:
  *       u32 length ‖ name in UTF-8
  *       u32 length ‖ datatype in ASCII, as the Open Inference Protocol names it
- *       u32 rank ‖ as many u64 dimensions
- *       u64 length of the data ‖ the data; where that is longer than 65,536 bytes, its SHA-256 in its place
+ *       u32 rank ‖ the dimensions, each u64
+ *       u64 length of the data ‖ the data, or its SHA-256 if it is longer than 65,536 bytes
  *
- * The data is row-major without padding. An element of BYTES is its u32 length and its UTF-8; one of BOOL is 0 or 1. Every
- * NaN is the quiet one without sign or payload (FP32 0x7fc00000), since JSON has but one: two answers that differ in the
- * payload of a NaN alone are the same answer, also to a re-run.
+ * The data is row-major without padding. An element of BYTES is its u32 length and its UTF-8; an element of BOOL is 0 or 1.
+ * Every NaN is the quiet NaN without sign or payload (FP32 0x7fc00000), because JSON has only one: answers that differ only
+ * in the payload of a NaN are equal, also for a re-run.
  *
- * Long data stands as its digest so that nothing long is copied: WebCrypto computes a digest of one buffer only.
+ * Long data is replaced by its digest to avoid copying it: Web Crypto hashes a single buffer only.
  */
 import type { Bytes } from '../../bytes.ts';
 import { blockSize, writeBlock } from '../../protocol/oip/binary-data.ts';
@@ -21,7 +21,7 @@ import type { FixedTensor, NamedTensors, Tensor } from '../../tensor/tensor.ts';
 import { byCodePoints } from './code-points.ts';
 import { withoutNanPayloads } from './nan.ts';
 
-/** Data up to this length stands in the form itself. */
+/** Longer data is replaced by its digest. */
 export const maxInlineBytes = 65_536;
 
 const digestBytes = 32;
@@ -30,10 +30,10 @@ const encoder = new TextEncoder();
 const maxUtf8PerUnit = 3;
 
 /**
- * The canonical bytes of `tensors` after those of `prefix`; a promise only where something is long enough to be hashed.
+ * Returns `prefix` followed by the canonical bytes of `tensors`; a promise only if some data is long enough to be hashed.
  *
- * @param scratch Where they are written if they fit and are there at once: the answer is a view of it, good until it is
- * used again. Elsewhere they have memory of their own.
+ * @param scratch Used for the result if it fits and no data is hashed; the result is then a view of it, valid until the
+ * next use. Otherwise the result has memory of its own.
  */
 export function canonicalTensors(
   tensors: NamedTensors,
@@ -43,20 +43,20 @@ export function canonicalTensors(
   const entries = [...tensors];
   if (entries.length > 1) entries.sort(([one], [other]) => byCodePoints(one, other));
   const parts = entries.map(([name, tensor]) => partOf(name, tensor));
-  if (!parts.some(({ long }) => long !== undefined)) return written(parts, prefix, [], scratch);
-  return hashed(parts).then((digests) => written(parts, prefix, digests));
+  if (!parts.some(({ long }) => long !== undefined)) return writeForm(parts, prefix, [], scratch);
+  return hashLongData(parts).then((digests) => writeForm(parts, prefix, digests));
 }
 
 interface Part {
   readonly name: string;
   readonly tensor: Tensor;
   readonly byteLength: number;
-  /** The data where it is to be hashed. */
+  /** The data, if it is to be hashed. */
   readonly long: Uint8Array | undefined;
 }
 
-function partOf(name: string, given: Tensor): Part {
-  const tensor = given.datatype === 'BYTES' ? given : canonicalNumbers(given);
+function partOf(name: string, original: Tensor): Part {
+  const tensor = original.datatype === 'BYTES' ? original : canonicalNumbers(original);
   const byteLength = blockSize(tensor);
   return {
     name,
@@ -76,7 +76,7 @@ function dataOf(tensor: Tensor, byteLength: number): Uint8Array {
 function canonicalNumbers(tensor: FixedTensor): FixedTensor {
   switch (tensor.datatype) {
     case 'BOOL':
-      // Kernels write 0 and 1; should one ever write another true, JSON could not tell it from 1.
+      // Kernels write 0 and 1. Any other value of true would be 1 in JSON.
       return tensor.data.some((value) => value > 1)
         ? { ...tensor, data: tensor.data.map((value) => (value === 0 ? 0 : 1)) }
         : tensor;
@@ -89,8 +89,8 @@ function canonicalNumbers(tensor: FixedTensor): FixedTensor {
   }
 }
 
-/** In the order of the parts; undefined for those that stand as they are. */
-function hashed(parts: readonly Part[]): Promise<readonly (Uint8Array | undefined)[]> {
+/** Returns the digests in the order of the parts; undefined for data that is not hashed. */
+function hashLongData(parts: readonly Part[]): Promise<readonly (Uint8Array | undefined)[]> {
   return Promise.all(
     parts.map(async ({ long }) =>
       long === undefined ? undefined : new Uint8Array(await crypto.subtle.digest('SHA-256', ownBytes(long))),
@@ -98,7 +98,7 @@ function hashed(parts: readonly Part[]): Promise<readonly (Uint8Array | undefine
   );
 }
 
-/** Memory that several threads share is no source of bytes for WebCrypto; nothing here ever has any. */
+/** Copies bytes in shared memory, which Web Crypto does not accept. No tensor has any today. */
 function ownBytes(bytes: Uint8Array): Bytes {
   const { buffer, byteOffset, byteLength } = bytes;
   return buffer instanceof ArrayBuffer
@@ -106,7 +106,7 @@ function ownBytes(bytes: Uint8Array): Bytes {
     : new Uint8Array(bytes);
 }
 
-function written(
+function writeForm(
   parts: readonly Part[],
   prefix: Uint8Array,
   digests: readonly (Uint8Array | undefined)[],
@@ -137,7 +137,7 @@ function written(
   return target.subarray(0, at);
 }
 
-/** At least what is written: names are counted as if they were all of the widest characters. */
+/** Returns an upper bound of the size: each name is counted as if it had only the widest characters. */
 function sizeLimit(parts: readonly Part[], prefix: Uint8Array): number {
   let size = prefix.length + 4;
   for (const { name, tensor, byteLength, long } of parts) {
@@ -155,7 +155,7 @@ function writeText(text: string, target: Uint8Array, view: DataView, at: number)
   return at + 4 + length;
 }
 
-/** Whether `text` is ASCII, and then written: for names, which mostly are, quicker than a call of the encoder. */
+/** Writes `text` if it is ASCII, and reports whether it is. Names mostly are, and this is faster than calling the encoder. */
 function writeAscii(text: string, target: Uint8Array, at: number): boolean {
   for (let index = 0; index < text.length; index += 1) {
     const code = text.charCodeAt(index);
@@ -165,7 +165,7 @@ function writeAscii(text: string, target: Uint8Array, at: number): boolean {
   return true;
 }
 
-/** Without a BigInt: what is counted here is a safe integer. */
+/** Writes a safe integer without using a BigInt. */
 function writeUint64(value: number, view: DataView, at: number): number {
   view.setUint32(at, value % 2 ** 32, true);
   view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);

@@ -1,6 +1,6 @@
 /**
- * Order by code points, which is also that of the UTF-8 bytes. JavaScript compares UTF-16 units, by which U+FF5E comes
- * after U+1F600, whose first unit is a surrogate.
+ * Compares by code points, which is also the order of the UTF-8 bytes. JavaScript compares UTF-16 units, in which U+FF5E
+ * comes after U+1F600, whose first unit is a surrogate.
  */
 export function byCodePoints(one: string, other: string): number {
   const length = Math.min(one.length, other.length);
@@ -11,7 +11,7 @@ export function byCodePoints(one: string, other: string): number {
   return one.length - other.length;
 }
 
-/** Surrogates, which stand for code points from 0x10000 on, after all other units. */
+/** Ranks surrogates, which encode code points from 0x10000 on, after all other units. */
 function rank(unit: number): number {
   return unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit;
 }

@@ -1,11 +1,11 @@
-/** Ids of receipts: UUIDs of version 7 (RFC 9562 §5.7), which begin with their time. */
+/** Ids of receipts: UUIDs of version 7 (RFC 9562 §5.7), which start with their time. */
 
-/** Of the random bytes that an id is made from. */
+/** Number of random bytes that `receiptId` takes. */
 export const idBytes = 10;
 
 /**
  * @param atMs Milliseconds since 1970, as the 48 bits of the id.
- * @param random `idBytes` of them, six bits of which go to version and variant.
+ * @param random `idBytes` random bytes, six bits of which are replaced by version and variant.
  */
 export function receiptId(atMs: number, random: Uint8Array): string {
   const time = Math.trunc(atMs).toString(16).padStart(12, '0');

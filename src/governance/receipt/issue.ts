@@ -1,7 +1,7 @@
 /**
- * Makes receipts. An answer waits for it, so an inference's is put together from parts that are canonical JSON already
- * (`parts.ts`), in the order of RFC 8785; a test holds that against the canonical form of the whole. What only the log
- * wants, the entry, is computed when it is asked for.
+ * Issues receipts. An answer waits for its receipt, so inference receipts are assembled from parts that are already canonical
+ * JSON (`parts.ts`), in the order of RFC 8785; a test compares the result with the canonical form of the whole. The log's
+ * entry is computed only on demand.
  */
 
 import { base64url } from 'jose';
@@ -13,29 +13,29 @@ import type { LogEntry } from '../log/types.ts';
 import type { Permission, Refusal } from '../policy/types.ts';
 import { commit, deriveSalt, saltBytes, saltsForm } from './commitment.ts';
 import { idBytes, receiptId } from './id.ts';
-import { receiptSigner } from './jws.ts';
+import { receiptSigner, type SignReceipt } from './jws.ts';
 import type { ServerSigningKey } from './keys.ts';
 import type { MeterTagger } from './meter-tag.ts';
 import {
-  callerPart,
   canonicalJson,
   type DecisionFacts,
-  decisionPart,
   describeCaller,
+  formatCaller,
+  formatDecision,
+  formatMarks,
+  formatModel,
+  formatRoute,
+  formatTensors,
   type ModelFacts,
-  marksPart,
-  modelPartsOf,
   type RouteFacts,
-  routePart,
-  tensorsPart,
 } from './parts.ts';
 import { type AcceptanceReceipt, canonicalForm, receiptSchemaId, type VerdictReceipt } from './schema.ts';
 
 export interface ReceiptIssuerOptions {
   readonly signing: ServerSigningKey;
-  /** Who answers for it: the operator's name or address. */
+  /** The operator's name or address. */
   readonly issuer: string;
-  /** Origin of the log that its entries go into. */
+  /** Origin of the log that records the receipts. */
   readonly log: string;
   /** Version of Edgewise. */
   readonly code: string;
@@ -46,7 +46,7 @@ interface CommonFacts {
   /** When the request arrived, in milliseconds since 1970. */
   readonly atMs: number;
   readonly caller: Caller;
-  /** Whose meter the log's entry counts on: `grant:<id>`, or `licence:<tenant or anonymous>:<model>`. */
+  /** The meter that the log's entry counts on: `grant:<id>`, or `licence:<tenant or anonymous>:<model>`. */
   readonly meter: string;
 }
 
@@ -58,7 +58,7 @@ interface GateOutcome<D extends Permission | Refusal> extends CommonFacts, Decis
 export interface InferenceFacts extends GateOutcome<Permission> {
   readonly units: number;
   readonly route: RouteFacts;
-  /** Both undefined where the request was passed through unread; outputs where the answer alone was. */
+  /** Both are undefined if the request was passed through without being read; only `outputs` if the answer was. */
   readonly inputs: NamedTensors | undefined;
   readonly outputs: NamedTensors | undefined;
 }
@@ -74,108 +74,129 @@ export interface VerdictFacts extends CommonFacts {
 }
 
 /** A signed receipt. */
-export interface Issued {
+export interface IssuedReceipt {
   readonly id: string;
   readonly caller: { readonly tenant?: string | undefined };
   /** Compact JWS: the header `Edgewise-Receipt`. */
   readonly compact: string;
-  /** The secret, for the header `Edgewise-Receipt-Salt` and for nothing else; undefined where nothing is committed to. */
+  /** The secret, only for the header `Edgewise-Receipt-Salt`; undefined if the receipt has no commitments. */
   readonly salt: string | undefined;
-  /** What the log is to hold of it. Computed when asked for: the answer need not wait for it. */
+  /** Computes the log's entry, for which the answer does not wait. */
   entry(): Promise<LogEntry>;
 }
 
 export interface ReceiptIssuer {
-  inference(facts: InferenceFacts): Promise<Issued>;
-  refusal(facts: RefusalFacts): Promise<Issued>;
-  acceptance(facts: AcceptanceFacts): Promise<Issued>;
-  verdict(facts: VerdictFacts): Promise<Issued>;
+  inference(facts: InferenceFacts): Promise<IssuedReceipt>;
+  refusal(facts: RefusalFacts): Promise<IssuedReceipt>;
+  acceptance(facts: AcceptanceFacts): Promise<IssuedReceipt>;
+  verdict(facts: VerdictFacts): Promise<IssuedReceipt>;
 }
 
 const handling = '{"retention":"none","trainingUse":false}';
 
+interface IssuerContext extends ReceiptIssuerOptions {
+  readonly sign: SignReceipt;
+  /** JSON of the members that all receipts share. */
+  readonly json: { readonly issuer: string; readonly log: string };
+}
+
 export function createReceiptIssuer(options: ReceiptIssuerOptions): ReceiptIssuer {
-  const { code, meters } = options;
-  const sign = receiptSigner(options.signing);
-  const issuer = JSON.stringify(options.issuer);
-  const log = JSON.stringify(options.log);
-
-  /** Of the kinds that are rare: the canonical form of the whole. */
-  async function rare(facts: CommonFacts, own: Readonly<Record<string, unknown>>): Promise<Issued> {
-    const { atMs, meter } = facts;
-    const id = receiptId(atMs, crypto.getRandomValues(new Uint8Array(idBytes)));
-    const caller = describeCaller(facts.caller);
-    const tag = await meters.tag(meter, atMs);
-    const receipt = {
-      schema: receiptSchemaId,
-      id,
-      issuer: options.issuer,
-      at: new Date(atMs).toISOString(),
-      log: options.log,
-      caller,
-      meter: { tag: base64url.encode(tag), units: 0 },
-      ...own,
-    };
-    const compact = await sign(canonicalJson(receipt));
-    return { id, caller, compact, salt: undefined, entry: () => entryOf(compact, tag, 0) };
-  }
-
+  const context: IssuerContext = {
+    ...options,
+    sign: receiptSigner(options.signing),
+    json: { issuer: JSON.stringify(options.issuer), log: JSON.stringify(options.log) },
+  };
   return {
-    async inference(facts) {
-      const { atMs, model, inputs, outputs, units } = facts;
-      const random = crypto.getRandomValues(new Uint8Array(saltBytes + idBytes));
-      const secret = random.subarray(0, saltBytes);
-      const id = receiptId(atMs, random.subarray(saltBytes));
-      const committing = inputs === undefined ? '' : dataMember(inputs, outputs, secret);
-      const data = committing instanceof Promise ? await committing : committing;
-      const tagging = meters.tag(facts.meter, atMs);
-      const tag = tagging instanceof Promise ? await tagging : tagging;
-      const deciding = decisionPart(facts);
-      const decision = deciding instanceof Promise ? await deciding : deciding;
-      const caller = describeCaller(facts.caller);
-      const parts = modelPartsOf(model);
-      const marks = marksPart(facts.decision, model);
-      const route = routePart(facts.route, code);
-      const compact = await sign(
-        `{"at":"${new Date(atMs).toISOString()}","caller":${callerPart(caller)}${data},"decision":${decision},"handling":${handling},"id":"${id}","issuer":${issuer},"kind":"inference","licence":${parts.licence},"log":${log},"marks":${marks},"meter":{"tag":"${base64url.encode(tag)}","units":${units}},"model":${parts.model},"route":${route},"schema":"${receiptSchemaId}"}`,
-      );
-      return {
-        id,
-        caller,
-        compact,
-        salt: inputs === undefined ? undefined : base64url.encode(secret),
-        entry: () => entryOf(compact, tag, units),
-      };
-    },
-    async refusal(facts) {
-      const { atMs } = facts;
-      const id = receiptId(atMs, crypto.getRandomValues(new Uint8Array(idBytes)));
-      const caller = describeCaller(facts.caller);
-      const parts = modelPartsOf(facts.model);
-      const [decision, tag] = await Promise.all([decisionPart(facts), meters.tag(facts.meter, atMs)]);
-      const compact = await sign(
-        `{"at":"${new Date(atMs).toISOString()}","caller":${callerPart(caller)},"decision":${decision},"id":"${id}","issuer":${issuer},"kind":"refusal","licence":${parts.licence},"log":${log},"meter":{"tag":"${base64url.encode(tag)}","units":0},"model":${parts.model},"schema":"${receiptSchemaId}"}`,
-      );
-      return { id, caller, compact, salt: undefined, entry: () => entryOf(compact, tag, 0) };
-    },
-    acceptance: (facts) => rare(facts, { kind: 'acceptance', acceptance: facts.acceptance }),
-    verdict: (facts) => rare(facts, { kind: 'verdict', dispute: facts.dispute }),
+    inference: (facts) => issueInference(context, facts),
+    refusal: (facts) => issueRefusal(context, facts),
+    acceptance: (facts) => issueOther(context, facts, { kind: 'acceptance', acceptance: facts.acceptance }),
+    verdict: (facts) => issueOther(context, facts, { kind: 'verdict', dispute: facts.dispute }),
   };
 }
 
-/** The member `data`, with the comma before it. */
-function dataMember(
+async function issueInference(
+  { code, meters, sign, json }: IssuerContext,
+  facts: InferenceFacts,
+): Promise<IssuedReceipt> {
+  const { atMs, model, inputs, outputs, units } = facts;
+  const random = crypto.getRandomValues(new Uint8Array(saltBytes + idBytes));
+  const secret = random.subarray(0, saltBytes);
+  const id = receiptId(atMs, random.subarray(saltBytes));
+  const committing = inputs === undefined ? '' : formatData(inputs, outputs, secret);
+  const data = committing instanceof Promise ? await committing : committing;
+  const tagging = meters.tag(facts.meter, atMs);
+  const tag = tagging instanceof Promise ? await tagging : tagging;
+  const formatting = formatDecision(facts);
+  const decision = formatting instanceof Promise ? await formatting : formatting;
+  const caller = describeCaller(facts.caller);
+  const parts = formatModel(model);
+  const marks = formatMarks(facts.decision, model);
+  const route = formatRoute(facts.route, code);
+  const compact = await sign(
+    `{"at":"${new Date(atMs).toISOString()}","caller":${formatCaller(caller)}${data},"decision":${decision},"handling":${handling},"id":"${id}","issuer":${json.issuer},"kind":"inference","licence":${parts.licence},"log":${json.log},"marks":${marks},"meter":{"tag":"${base64url.encode(tag)}","units":${units}},"model":${parts.model},"route":${route},"schema":"${receiptSchemaId}"}`,
+  );
+  return {
+    id,
+    caller,
+    compact,
+    salt: inputs === undefined ? undefined : base64url.encode(secret),
+    entry: () => entryOf(compact, tag, units),
+  };
+}
+
+async function issueRefusal(
+  { meters, sign, json }: IssuerContext,
+  facts: RefusalFacts,
+): Promise<IssuedReceipt> {
+  const { atMs } = facts;
+  const id = receiptId(atMs, crypto.getRandomValues(new Uint8Array(idBytes)));
+  const caller = describeCaller(facts.caller);
+  const parts = formatModel(facts.model);
+  const [decision, tag] = await Promise.all([formatDecision(facts), meters.tag(facts.meter, atMs)]);
+  const compact = await sign(
+    `{"at":"${new Date(atMs).toISOString()}","caller":${formatCaller(caller)},"decision":${decision},"id":"${id}","issuer":${json.issuer},"kind":"refusal","licence":${parts.licence},"log":${json.log},"meter":{"tag":"${base64url.encode(tag)}","units":0},"model":${parts.model},"schema":"${receiptSchemaId}"}`,
+  );
+  return { id, caller, compact, salt: undefined, entry: () => entryOf(compact, tag, 0) };
+}
+
+/** Issues the infrequent kinds of receipts, from the canonical form of the whole. */
+async function issueOther(
+  { issuer, log, meters, sign }: IssuerContext,
+  facts: CommonFacts,
+  members: Readonly<Record<string, unknown>>,
+): Promise<IssuedReceipt> {
+  const { atMs, meter } = facts;
+  const id = receiptId(atMs, crypto.getRandomValues(new Uint8Array(idBytes)));
+  const caller = describeCaller(facts.caller);
+  const tag = await meters.tag(meter, atMs);
+  const receipt = {
+    schema: receiptSchemaId,
+    id,
+    issuer,
+    at: new Date(atMs).toISOString(),
+    log,
+    caller,
+    meter: { tag: base64url.encode(tag), units: 0 },
+    ...members,
+  };
+  const compact = await sign(canonicalJson(receipt));
+  return { id, caller, compact, salt: undefined, entry: () => entryOf(compact, tag, 0) };
+}
+
+/** Formats the member `data`, with a leading comma. */
+function formatData(
   inputs: NamedTensors,
   outputs: NamedTensors | undefined,
   secret: Bytes,
 ): string | Promise<string> {
   const input = commit(deriveSalt(secret, 'inputs'), 'inputs', inputs);
   const output = outputs && commit(deriveSalt(secret, 'outputs'), 'outputs', outputs);
-  const member = (ofInputs: string, ofOutputs: string | undefined) => {
-    const more = outputs && `,"outputs":{"commitment":"${ofOutputs}","tensors":${tensorsPart(outputs)}}`;
-    return `,"data":{"form":"${canonicalForm}","inputs":{"commitment":"${ofInputs}","tensors":${tensorsPart(inputs)}}${more ?? ''},"salts":"${saltsForm}"}`;
+  const format = (inputCommitment: string, outputCommitment: string | undefined) => {
+    const outputMember =
+      outputs && `,"outputs":{"commitment":"${outputCommitment}","tensors":${formatTensors(outputs)}}`;
+    return `,"data":{"form":"${canonicalForm}","inputs":{"commitment":"${inputCommitment}","tensors":${formatTensors(inputs)}}${outputMember ?? ''},"salts":"${saltsForm}"}`;
   };
   return input instanceof Promise || output instanceof Promise
-    ? Promise.all([input, output]).then(([ofInputs, ofOutputs]) => member(ofInputs, ofOutputs))
-    : member(input, output);
+    ? Promise.all([input, output]).then((commitments) => format(...commitments))
+    : format(input, output);
 }

@@ -6,14 +6,14 @@ import { ed25519, type ServerSigningKey } from './keys.ts';
 import { receiptType } from './schema.ts';
 
 const encoder = new TextEncoder();
-/** Receipts take some two thousand bytes. WebCrypto copies what it is given before it returns, so one is enough for all. */
+/** Shared by all calls: Web Crypto copies its input before it returns. A receipt takes about two thousand bytes. */
 const scratch = new Uint8Array(16 * 1024);
 const maxUtf8PerUnit = 3;
 
 /** Signs canonical JSON. */
 export type SignReceipt = (payload: string) => Promise<string>;
 
-/** The header, as the one text that it has. */
+/** Returns the canonical text of the header. */
 export function receiptHeader(kid: string): string {
   return `{"alg":"EdDSA","kid":${JSON.stringify(kid)},"typ":"${receiptType}"}`;
 }
@@ -27,7 +27,7 @@ export function receiptSigner({ kid, key }: ServerSigningKey): SignReceipt {
   };
 }
 
-/** Good until the next call. */
+/** Returns a view that is valid until the next call. */
 function utf8(text: string): Bytes {
   if (text.length * maxUtf8PerUnit > scratch.length) return new Uint8Array(encoder.encode(text));
   return scratch.subarray(0, encoder.encodeInto(text, scratch).written);

@@ -1,7 +1,7 @@
 /**
- * The keys that sign receipts and answers: Ed25519, named by their RFC 7638 thumbprints, so that a `kid` can mean one key
- * only. The first of the set signs. Those behind it are on their way in or out: their public halves stay published for as
- * long as what they signed is to be verified, for which the public half alone is enough (`d` taken out).
+ * The server's keys, which sign receipts, answers and statements: Ed25519, named by RFC 7638 thumbprints, so that a `kid`
+ * identifies exactly one key. The first key of the set signs. The others are future or retired keys, whose public halves
+ * stay published while their signatures must verify; a retired key needs only its public half (without `d`).
  */
 import { type CryptoKey, calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
@@ -9,7 +9,7 @@ import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { exportJwk } from '../export-jwk.ts';
 
-/** As at `/.well-known/jwks.json` (RFC 7517, RFC 8037). */
+/** A key as in `/.well-known/jwks.json` (RFC 7517, RFC 8037). */
 export interface PublicJwk {
   readonly kty: 'OKP';
   readonly crv: 'Ed25519';
@@ -57,19 +57,19 @@ const jwkSchema = z.object({
 const jwksSchema = z.object({ keys: z.array(z.unknown()).max(maxKeys) });
 
 /**
- * @param text As in `EDGEWISE_SIGNING_KEYS`: a JWKS, the first key with its private half.
- * @throws EdgewiseError `invalid_request` saying which key is not usable and why, never what it is.
+ * @param text The value of `EDGEWISE_SIGNING_KEYS`: a JWKS whose first key has its private half.
+ * @throws EdgewiseError `invalid_request`, which names the position of the key and the reason, never its value.
  */
 export async function importSigningKeys(text: string): Promise<KeyRing> {
-  const jwks = jwksSchema.safeParse(jsonOf(text));
+  const jwks = jwksSchema.safeParse(parseJson(text));
   if (!jwks.success) {
-    throw unusable(`the set of signing keys is not usable, wanted a JWKS {"keys":[…]} of at most ${maxKeys}`);
+    throw badKeys(`the signing keys are not a JWKS; expected {"keys":[…]} with at most ${maxKeys} keys`);
   }
   const keys = await Promise.all(jwks.data.keys.map((key, at) => importKey(key, `signing key ${at + 1}`)));
   const [first] = keys;
   if (first?.signing === undefined) {
-    throw unusable(
-      'signing key 1 is not usable: it is the one that signs, so wanted its private half (d) too',
+    throw badKeys(
+      'signing key 1 is not usable: it has no private half (d), which the first key needs to sign',
     );
   }
   return {
@@ -80,24 +80,26 @@ export async function importSigningKeys(text: string): Promise<KeyRing> {
 }
 
 /**
- * The keys of a JWKS document that receipts can be verified with; those of other kinds are passed over (RFC 7517 §5).
+ * Imports the Ed25519 keys of a JWKS document; keys of other types are ignored (RFC 7517 §5).
  *
- * @throws EdgewiseError `invalid_request` when it is no JWKS, or an Ed25519 key in it is not named by its thumbprint.
+ * @throws EdgewiseError `invalid_request` if `document` is not a JWKS, or the `kid` of an Ed25519 key is not its thumbprint.
  */
 export async function importVerifyingKeys(document: unknown): Promise<VerifyingKeys> {
   const jwks = jwksSchema.safeParse(document);
-  if (!jwks.success) throw unusable(`the keys are no JWKS, wanted {"keys":[…]} of at most ${maxKeys}`);
-  const ours = jwks.data.keys.filter((key) => jwkSchema.safeParse(key).success);
-  return byKid(await Promise.all(ours.map((key, at) => importKey(key, `key ${at + 1}`))), 'key');
+  if (!jwks.success)
+    throw badKeys(`the keys are not a JWKS; expected {"keys":[…]} with at most ${maxKeys} keys`);
+  const usable = jwks.data.keys.filter((key) => jwkSchema.safeParse(key).success);
+  return byKid(await Promise.all(usable.map((key, at) => importKey(key, `key ${at + 1}`))), 'key');
 }
 
-/** A new key, as it stands in `EDGEWISE_SIGNING_KEYS`. */
+/** Returns a new key in the form of `EDGEWISE_SIGNING_KEYS`. */
 export async function generateSigningKey(): Promise<PrivateJwk> {
   const pair = await crypto.subtle.generateKey(ed25519, true, ['sign', 'verify']);
-  if (!('privateKey' in pair)) throw new EdgewiseError('internal', 'no Ed25519 key pair could be made');
+  if (!('privateKey' in pair))
+    throw new EdgewiseError('internal', 'generating an Ed25519 key gave no key pair');
   const exported = jwkSchema.safeParse(await exportJwk(pair.privateKey));
   if (exported.data?.d === undefined) {
-    throw new EdgewiseError('internal', 'the Ed25519 key that was made could not be exported');
+    throw new EdgewiseError('internal', 'the generated Ed25519 key could not be exported');
   }
   return { ...(await publicJwk(exported.data.x)), d: exported.data.d };
 }
@@ -111,17 +113,17 @@ interface ImportedKey {
 async function importKey(value: unknown, what: string): Promise<ImportedKey> {
   const checked = checkDocument(jwkSchema, value, { quoteText: false, whole: 'it' });
   if (!checked.success) {
-    throw unusable(`${what} is not usable: expected an Ed25519 JWK (kty OKP); ${checked.complaint}`);
+    throw badKeys(`${what} is not usable: expected an Ed25519 JWK (kty OKP); ${checked.complaint}`);
   }
   const { x, d, kid } = checked.data;
   const jwk = await publicJwk(x);
   if (kid !== undefined && kid !== jwk.kid) {
-    throw unusable(`${what} is not usable: its kid is not its RFC 7638 thumbprint, wanted ${jwk.kid}`);
+    throw badKeys(`${what} is not usable: its kid is not its RFC 7638 thumbprint; expected ${jwk.kid}`);
   }
   const verifying = await importHalf({ x }, 'verify', what);
   const signing = d === undefined ? undefined : await importHalf({ x, d }, 'sign', what);
   if (signing !== undefined && !(await isPair(signing, verifying))) {
-    throw unusable(`${what} is not usable: its public half (x) is not that of its private half (d)`);
+    throw badKeys(`${what} is not usable: its public half (x) does not belong to its private half (d)`);
   }
   return { jwk, verifying, signing };
 }
@@ -140,12 +142,12 @@ async function importHalf(
     const jwk = { kty: 'OKP', crv: 'Ed25519', ...half };
     return await crypto.subtle.importKey('jwk', jwk, ed25519, false, [usage]);
   } catch {
-    // What the runtime says of it may repeat it.
-    throw unusable(`${what} is not usable: its members are not those of an Ed25519 key`);
+    // The runtime's message may contain the key.
+    throw badKeys(`${what} is not usable: its members do not form an Ed25519 key`);
   }
 }
 
-/** Runtimes differ in whether they hold the two halves against each other. */
+/** Reports whether the two halves belong together. Not every runtime checks that on import. */
 async function isPair(signing: CryptoKey, verifying: CryptoKey): Promise<boolean> {
   const message = new Uint8Array(32);
   const signature = await crypto.subtle.sign(ed25519, signing, message);
@@ -155,13 +157,14 @@ async function isPair(signing: CryptoKey, verifying: CryptoKey): Promise<boolean
 function byKid(keys: readonly ImportedKey[], what: string): VerifyingKeys {
   const known = new Map<string, CryptoKey>();
   for (const [at, { jwk, verifying }] of keys.entries()) {
-    if (known.has(jwk.kid)) throw unusable(`${what} ${at + 1} is one of those before it`);
+    if (known.has(jwk.kid)) throw badKeys(`${what} ${at + 1} repeats an earlier key`);
     known.set(jwk.kid, verifying);
   }
   return known;
 }
 
-function jsonOf(text: string): unknown {
+/** Returns undefined for text that is not JSON. */
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -169,6 +172,6 @@ function jsonOf(text: string): unknown {
   }
 }
 
-function unusable(message: string): EdgewiseError {
+function badKeys(message: string): EdgewiseError {
   return new EdgewiseError('invalid_request', message);
 }

@@ -1,6 +1,6 @@
 /**
- * Pseudonyms under which the public log counts: one for a meter in a month, the same on all of its receipts. Nobody without
- * the key can tell whose it is, nor which tags of two months are of the same meter; whoever is told a tag can add up.
+ * Pseudonyms of meters in the public log: one tag for each meter and month, equal in all its receipts. Without the key, a
+ * tag reveals neither its meter nor which tags of two months share a meter; with a tag, anyone can sum its entries.
  */
 
 import { base64url, type CryptoKey } from 'jose';
@@ -11,11 +11,11 @@ import { meterTagBytes } from '../log/entry.ts';
 
 export interface MeterTagger {
   /**
-   * The tag of `meter` in the month (UTC) that `atMs` lies in. Not a promise where it is known already, which is nearly
-   * always.
+   * Returns the tag of `meter` in the month (UTC) of `atMs`. It is a promise only the first time; nearly always the tag is
+   * cached.
    */
   tag(meter: string, atMs: number): Bytes | Promise<Bytes>;
-  /** What the meter had for tags in a month, `2026-11`: one for each key, since keys may have rotated within it. */
+  /** Returns the meter's tags in a month such as `2026-11`: one for each key, because keys may have rotated within it. */
   tags(meter: string, month: string): Promise<readonly Bytes[]>;
 }
 
@@ -26,18 +26,18 @@ const dayMs = 86_400_000;
 const encoder = new TextEncoder();
 
 /**
- * @param recordsKeys As in `EDGEWISE_RECORDS_KEYS`, each 32 bytes in base64url: from the first, the key is derived that tags
- * from now on; from the others those that did.
- * @throws EdgewiseError `invalid_request` naming the position, never the value, of one that is not usable.
+ * @param recordsKeys The keys of `EDGEWISE_RECORDS_KEYS`, each 32 bytes in base64url. The first derives the key of new tags,
+ * the others those of earlier tags.
+ * @throws EdgewiseError `invalid_request`, which names the position of a malformed key, never its value.
  */
 export async function createMeterTagger(recordsKeys: readonly string[]): Promise<MeterTagger> {
   const keys = await Promise.all(recordsKeys.map(deriveMeterKey));
   const [first] = keys;
   if (first === undefined) {
-    throw new EdgewiseError('invalid_request', 'there is no records key to derive the meters’ key from');
+    throw new EdgewiseError('invalid_request', 'there is no records key; expected at least one');
   }
   const known = new Lru<string, Bytes>({ maxBytes: maxTags });
-  // Days make up months, and to look at a calendar takes longer than all else here.
+  // Cached by day, because formatting the date takes longer than everything else here.
   let latest = { day: Number.NaN, month: '' };
   const cachedMonth = (atMs: number): string => {
     const day = Math.floor(atMs / dayMs);
@@ -59,17 +59,17 @@ export async function createMeterTagger(recordsKeys: readonly string[]): Promise
   };
 }
 
-/** The tag as a receipt has it, in base64url. */
-export function tagOf(text: string): Bytes {
+/** Decodes the tag of a receipt, which is in base64url. */
+export function parseMeterTag(text: string): Bytes {
   return new Uint8Array(base64url.decode(text));
 }
 
-/** The month in UTC, `2026-11`. */
+/** Returns the month in UTC, such as `2026-11`. */
 export function monthOf(atMs: number): string {
   return new Date(atMs).toISOString().slice(0, 7);
 }
 
-/** Names hold no line break, so no two pairs of a meter and a month are written the same. */
+/** Meters contain no line break, so each pair of meter and month has its own message. */
 function messageOf(meter: string, month: string): string {
   return `${meter}\n${month}`;
 }
@@ -84,7 +84,7 @@ async function deriveMeterKey(text: string, at: number): Promise<CryptoKey> {
   if (raw === undefined) {
     throw new EdgewiseError(
       'invalid_request',
-      `records key ${at + 1} is not usable, wanted ${keyBytes} random bytes in base64url (43 characters)`,
+      `records key ${at + 1} is malformed; expected ${keyBytes} random bytes in base64url (43 characters)`,
     );
   }
   const base = await crypto.subtle.importKey('raw', raw, 'HKDF', false, ['deriveKey']);

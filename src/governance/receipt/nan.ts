@@ -1,4 +1,4 @@
-/** One NaN for all: what a NaN has for sign and payload is not kept on every way, JSON's for one, and means nothing. */
+/** Replaces every NaN by one bit pattern: sign and payload of a NaN have no meaning and are lost in JSON. */
 import type { FixedTensor } from '../../tensor/tensor.ts';
 
 type FloatTensor = Extract<FixedTensor, { readonly datatype: 'FP16' | 'FP32' | 'FP64' }>;
@@ -7,7 +7,7 @@ const quietFp16 = 0x7e00;
 const quietFp32 = 0x7fc00000;
 const quietFp64 = 0x7ff8000000000000n;
 
-/** The tensor itself where it holds no NaN, which costs one pass over it; else a copy with one bit pattern for all of them. */
+/** Returns the tensor itself if it has no NaN, after one pass over it; otherwise a copy with one bit pattern for every NaN. */
 export function withoutNanPayloads(tensor: FloatTensor): FloatTensor {
   switch (tensor.datatype) {
     case 'FP16': {
@@ -17,7 +17,7 @@ export function withoutNanPayloads(tensor: FloatTensor): FloatTensor {
         : tensor;
     }
     case 'FP32': {
-      if (!holdsNan(tensor.data)) return tensor;
+      if (!hasNan(tensor.data)) return tensor;
       const data = tensor.data.slice();
       const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
       data.forEach((value, index) => {
@@ -26,7 +26,7 @@ export function withoutNanPayloads(tensor: FloatTensor): FloatTensor {
       return { ...tensor, data };
     }
     case 'FP64': {
-      if (!holdsNan(tensor.data)) return tensor;
+      if (!hasNan(tensor.data)) return tensor;
       const data = tensor.data.slice();
       const bits = new BigUint64Array(data.buffer, data.byteOffset, data.length);
       data.forEach((value, index) => {
@@ -42,10 +42,11 @@ function isNanFp16(bits: number): boolean {
 }
 
 /**
- * The sum of numbers is a NaN when one of them is; in four lanes, so that no addition waits for the one before: about
- * half a nanosecond for an element. Infinities of both signs make a NaN as well, so then all are looked at.
+ * Reports whether a value is NaN, by the sum of all values, which is then NaN too. Four lanes, so that no addition waits for
+ * the previous one: about half a nanosecond for each element. Infinities of both signs also sum to NaN, so a NaN sum is
+ * confirmed by looking at every value.
  */
-function holdsNan(values: Float32Array | Float64Array): boolean {
+function hasNan(values: Float32Array | Float64Array): boolean {
   const whole = values.length - (values.length % 4);
   let [a, b, c, d] = [0, 0, 0, 0];
   for (let at = 0; at < whole; at += 4) {

@@ -1,7 +1,7 @@
 /**
- * The parts of a receipt from what a request is known by, each the canonical JSON (RFC 8785) of itself: members in the order
- * of the UTF-16 units of their names, no spaces, strings as `JSON.stringify` writes them. What stays the same from one
- * request to the next is made once; the rest is put together as text, which takes a fraction of what canonicalising does.
+ * Formats the parts of a receipt as canonical JSON (RFC 8785): members ordered by the UTF-16 units of their names, no spaces,
+ * strings as `JSON.stringify` writes them. Parts that are the same for many requests are formatted once. The others are
+ * assembled as text, which takes a fraction of the time of canonicalizing.
  */
 import canonicalize from 'canonicalize';
 import type { RuntimeIdentity } from '../../engine/types.ts';
@@ -19,7 +19,7 @@ import type { InferenceReceipt, ReceiptRoute, Reproducibility } from './schema.t
 /** Canonical JSON of one value. */
 export type Fragment = string;
 
-/** The model as the repository resolved it. `signed` is one object for as long as the version is held. */
+/** The model as resolved by the repository. `signed` is the same object while the version is loaded. */
 export interface ModelFacts {
   readonly manifest: Pick<Manifest, 'name' | 'version' | 'terms'>;
   readonly manifestDigest: Digest;
@@ -29,9 +29,9 @@ export interface ModelFacts {
 export interface RouteFacts {
   readonly tier: ReceiptRoute['tier'];
   readonly reason: string;
-  /** Of where it ran, where that is known. */
+  /** Jurisdiction where the model ran, if known. */
   readonly jurisdiction: string | undefined;
-  /** What computed it; undefined of an origin that does not say. */
+  /** The runtime that computed the answer; undefined if an origin does not report it. */
   readonly runtime: RuntimeIdentity | undefined;
   readonly reproducibility: Reproducibility;
 }
@@ -43,22 +43,22 @@ export interface DecisionFacts {
   readonly packs: readonly Pick<PackInForce, 'id' | 'digest'>[];
 }
 
-/** @throws EdgewiseError `internal` for what has no canonical JSON. */
+/** @throws EdgewiseError `internal` if the value has no canonical JSON. */
 export function canonicalJson(value: unknown): Fragment {
   const text = canonicalize(value);
-  if (text === undefined) throw new EdgewiseError('internal', 'a value of a receipt has no JSON form');
+  if (text === undefined) throw new EdgewiseError('internal', 'a value of a receipt has no canonical JSON');
   return text;
 }
 
-/** `part`, made once for each `key`. */
-function once<K extends object>(part: (key: K) => Fragment): (key: K) => Fragment {
+/** Returns `format` with its results cached by `key`. */
+function cacheByKey<K extends object>(format: (key: K) => Fragment): (key: K) => Fragment {
   const known = new WeakMap<K, Fragment>();
   return (key) => {
-    const held = known.get(key);
-    if (held !== undefined) return held;
-    const made = part(key);
-    known.set(key, made);
-    return made;
+    const cached = known.get(key);
+    if (cached !== undefined) return cached;
+    const fragment = format(key);
+    known.set(key, fragment);
+    return fragment;
   };
 }
 
@@ -69,7 +69,7 @@ export interface ModelParts {
 
 const modelParts = new WeakMap<ModelFacts['signed'], ModelParts>();
 
-export function modelPartsOf({ manifest, manifestDigest, signed }: ModelFacts): ModelParts {
+export function formatModel({ manifest, manifestDigest, signed }: ModelFacts): ModelParts {
   const known = modelParts.get(signed);
   if (known !== undefined) return known;
   const { name, version, terms } = manifest;
@@ -82,6 +82,7 @@ export function modelPartsOf({ manifest, manifestDigest, signed }: ModelFacts): 
   return parts;
 }
 
+/** Returns the caller's pseudonyms as the receipt names them. */
 export function describeCaller(caller: Caller): InferenceReceipt['caller'] {
   switch (caller.kind) {
     case 'anonymous':
@@ -93,42 +94,42 @@ export function describeCaller(caller: Caller): InferenceReceipt['caller'] {
   }
 }
 
-/** Its members stand in the order of their names. */
-export function callerPart(caller: InferenceReceipt['caller']): Fragment {
+/** Takes the result of `describeCaller`, whose members are ordered by name. */
+export function formatCaller(caller: InferenceReceipt['caller']): Fragment {
   return JSON.stringify(caller);
 }
 
-/** A promise only when the grant is met for the first time: its digest is to be computed. */
-export function decisionPart(facts: DecisionFacts): Fragment | Promise<Fragment> {
+/** Returns a promise only for a grant that is seen for the first time, because its digest must be computed. */
+export function formatDecision(facts: DecisionFacts): Fragment | Promise<Fragment> {
   const { grant } = facts.decision;
-  if (grant === undefined) return decisionUnder(facts, '');
+  if (grant === undefined) return formatDecisionWith(facts, '');
   const known = grantParts.get(grant);
-  if (known !== undefined) return decisionUnder(facts, known);
-  return grantPart(grant).then((part) => decisionUnder(facts, part));
+  if (known !== undefined) return formatDecisionWith(facts, known);
+  return formatGrant(grant).then((part) => formatDecisionWith(facts, part));
 }
 
-function decisionUnder({ action, decision, packs }: DecisionFacts, grant: string): Fragment {
+function formatDecisionWith({ action, decision, packs }: DecisionFacts, grant: string): Fragment {
   const { permitted, purpose, territory } = decision;
   const acceptance = permitted && decision.acceptance !== undefined;
   const head = acceptance ? `"acceptance":${JSON.stringify(decision.acceptance)},` : '';
   const code = permitted ? '' : `"code":"${decision.code}",`;
   const outcome = permitted ? 'permitted' : 'refused';
-  const tail = `${more('purpose', purpose)}${more('right', permitted ? undefined : decision.right)}${more('territory', territory)}`;
-  return `{${head}"action":"${action}",${code}${grant}"outcome":"${outcome}","packs":${packsPart(packs)}${tail}}`;
+  const tail = `${optionalMember('purpose', purpose)}${optionalMember('right', permitted ? undefined : decision.right)}${optionalMember('territory', territory)}`;
+  return `{${head}"action":"${action}",${code}${grant}"outcome":"${outcome}","packs":${formatPacks(packs)}${tail}}`;
 }
 
-function more(name: string, value: string | undefined): string {
+function optionalMember(name: string, value: string | undefined): string {
   return value === undefined ? '' : `,"${name}":${JSON.stringify(value)}`;
 }
 
-const packsPart = once((packs: DecisionFacts['packs']) =>
+const formatPacks = cacheByKey((packs: DecisionFacts['packs']) =>
   canonicalJson(packs.map(({ digest, id }) => ({ digest, id }))),
 );
 
 const grantParts = new WeakMap<Grant, string>();
 
-/** The member `grant`: its id, and SHA-256 over the canonical JSON of it as it stood. */
-async function grantPart(grant: Grant): Promise<string> {
+/** Formats the member `grant`: its id, and SHA-256 over the canonical JSON of its current state. */
+async function formatGrant(grant: Grant): Promise<string> {
   const digest = await digestOf(new Uint8Array(new TextEncoder().encode(canonicalJson(grant))));
   const part = `"grant":{"digest":"${digest}","id":${JSON.stringify(grant.id)}},`;
   grantParts.set(grant, part);
@@ -136,23 +137,23 @@ async function grantPart(grant: Grant): Promise<string> {
 }
 
 /** @param code Version of Edgewise. */
-export function routePart(route: RouteFacts, code: string): Fragment {
+export function formatRoute(route: RouteFacts, code: string): Fragment {
   const { tier, reason, jurisdiction, runtime, reproducibility } = route;
-  const computed = runtime === undefined ? '' : `,"runtime":${runtimePart(runtime)}`;
-  return `{"code":${JSON.stringify(code)}${more('jurisdiction', jurisdiction)},"reason":${JSON.stringify(reason)},"reproducibility":"${reproducibility}"${computed},"tier":"${tier}"}`;
+  const runtimeMember = runtime === undefined ? '' : `,"runtime":${formatRuntime(runtime)}`;
+  return `{"code":${JSON.stringify(code)}${optionalMember('jurisdiction', jurisdiction)},"reason":${JSON.stringify(reason)},"reproducibility":"${reproducibility}"${runtimeMember},"tier":"${tier}"}`;
 }
 
-const runtimePart = once(({ name, version, wasm, threads }: RuntimeIdentity) =>
+const formatRuntime = cacheByKey(({ name, version, wasm, threads }: RuntimeIdentity) =>
   canonicalJson({ name, version, wasm, threads }),
 );
 
-export function marksPart({ duties }: Pick<Permission, 'duties'>, { manifest }: ModelFacts): Fragment {
+export function formatMarks({ duties }: Pick<Permission, 'duties'>, { manifest }: ModelFacts): Fragment {
   const attribution = duties.includes('attribute') ? manifest.terms.attribution : undefined;
-  return `{"aiLabel":${duties.includes('ai-label')}${more('attribution', attribution)}}`;
+  return `{"aiLabel":${duties.includes('ai-label')}${optionalMember('attribution', attribution)}}`;
 }
 
-/** Names, datatypes and shapes, in the order of the canonical bytes. */
-export function tensorsPart(tensors: NamedTensors): Fragment {
+/** Formats names, datatypes and shapes, in the order of the canonical bytes. */
+export function formatTensors(tensors: NamedTensors): Fragment {
   const entries = [...tensors];
   if (entries.length > 1) entries.sort(([one], [other]) => byCodePoints(one, other));
   const list = entries.map(

@@ -1,6 +1,6 @@
 /**
- * Reads receipts. One receipt has one text: header, payload and base64url are taken in their canonical form only, since the
- * log knows a receipt by the hash of its text.
+ * Reads receipts. A receipt has exactly one text: header, payload and base64url are accepted only in canonical form,
+ * because the log identifies a receipt by the hash of its text.
  */
 
 import { base64url, type CryptoKey } from 'jose';
@@ -12,21 +12,21 @@ import { ed25519, type VerifyingKeys } from './keys.ts';
 import { canonicalJson } from './parts.ts';
 import { type Receipt, receiptSchema } from './schema.ts';
 
-/** What receipts may be of, far above what they are. */
+/** Far above the length of any issued receipt. */
 export const maxReceiptLength = 256 * 1024;
 const signatureBytes = 64;
 
 export interface ReadReceipt {
   readonly receipt: Receipt;
-  /** Of the key that signed. */
+  /** Id of the key that signed. */
   readonly kid: string;
 }
 
 /**
- * The receipt, of whoever holds one of `keys`.
+ * Reads a receipt and verifies that one of `keys` signed it.
  *
- * @throws EdgewiseError `invalid_request` for what is not a receipt; `signature_invalid` where its key is not among those
- * given, or its signature does not hold.
+ * @throws EdgewiseError `invalid_request` if `compact` is not a receipt; `signature_invalid` if its key is not among `keys`,
+ * or its signature is wrong.
  */
 export async function readReceipt(compact: string, keys: VerifyingKeys): Promise<ReadReceipt> {
   const { kid, input, payload, signature } = splitReceipt(compact);
@@ -34,74 +34,74 @@ export async function readReceipt(compact: string, keys: VerifyingKeys): Promise
   if (key === undefined) {
     throw new EdgewiseError(
       'signature_invalid',
-      `the receipt is signed with the key ${kid}, which is not known`,
+      `the receipt is signed with the key ${kid}, which is not among the known keys`,
     );
   }
   if (!(await isSigned(input, signature, key))) {
-    throw new EdgewiseError('signature_invalid', `the receipt is not what the key ${kid} signed`);
+    throw new EdgewiseError('signature_invalid', `the signature of the receipt by the key ${kid} is wrong`);
   }
   return { receipt: parsePayload(payload), kid };
 }
 
 /**
- * The receipt as it says, unverified: whose it claims to be, to look for the keys.
+ * Reads a receipt without verifying it, for example to find the keys of its issuer.
  *
- * @throws EdgewiseError `invalid_request` for what is not a receipt.
+ * @throws EdgewiseError `invalid_request` if `compact` is not a receipt.
  */
 export function peekReceipt(compact: string): ReadReceipt {
   const { kid, payload } = splitReceipt(compact);
   return { receipt: parsePayload(payload), kid };
 }
 
-interface Split {
+interface ReceiptParts {
   readonly kid: string;
-  /** Header and payload as signed. */
+  /** The signed text: header and payload. */
   readonly input: string;
   readonly payload: Bytes;
   readonly signature: Bytes;
 }
 
-function splitReceipt(compact: string): Split {
+function splitReceipt(compact: string): ReceiptParts {
   if (compact.length > maxReceiptLength) {
-    throw notReceipt(`it has ${compact.length} characters, wanted at most ${maxReceiptLength}`);
+    throw badReceipt(`it has ${compact.length} characters; expected at most ${maxReceiptLength}`);
   }
   const [header = '', payload = '', signature = '', ...more] = compact.split('.');
   if (signature === '' || more.length > 0)
-    throw notReceipt('wanted a compact JWS: three parts between two dots');
-  const signatureRead = decoded(signature, 'signature');
-  if (signatureRead.length !== signatureBytes) {
-    throw notReceipt(`its signature has ${signatureRead.length} bytes, wanted ${signatureBytes}`);
+    throw badReceipt('expected a compact JWS, which is three parts separated by dots');
+  const decodedSignature = decodePart(signature, 'signature');
+  if (decodedSignature.length !== signatureBytes) {
+    throw badReceipt(`its signature has ${decodedSignature.length} bytes; expected ${signatureBytes}`);
   }
   return {
-    kid: kidOf(decoded(header, 'header')),
+    kid: kidOf(decodePart(header, 'header')),
     input: `${header}.${payload}`,
-    payload: decoded(payload, 'payload'),
-    signature: signatureRead,
+    payload: decodePart(payload, 'payload'),
+    signature: decodedSignature,
   };
 }
 
-/** A header that names other members, or these in another way, is none of ours. */
+/** Returns the `kid`. The header must be exactly the text that `receiptHeader` returns. */
 function kidOf(header: Bytes): string {
-  const text = textOf(header, 'header');
-  const parsed = jsonOf(text, 'header');
+  const text = decodeText(header, 'header');
+  const parsed = parseJson(text, 'header');
   const kid = typeof parsed === 'object' && parsed !== null && 'kid' in parsed ? parsed.kid : undefined;
   if (typeof kid !== 'string' || receiptHeader(kid) !== text) {
-    throw notReceipt('its header is not {"alg":"EdDSA","kid":…,"typ":"edgewise-receipt+jws"}');
+    throw badReceipt('its header is not {"alg":"EdDSA","kid":…,"typ":"edgewise-receipt+jws"}');
   }
   return kid;
 }
 
 function parsePayload(payload: Bytes): Receipt {
-  const text = textOf(payload, 'payload');
-  const value = jsonOf(text, 'payload');
-  if (canonicalOf(value) !== text) throw notReceipt('its payload is not canonical JSON (RFC 8785)');
+  const text = decodeText(payload, 'payload');
+  const value = parseJson(text, 'payload');
+  if (canonicalOrUndefined(value) !== text) throw badReceipt('its payload is not canonical JSON (RFC 8785)');
   const checked = checkDocument(receiptSchema, value, { quoteText: false, whole: 'its payload' });
-  if (!checked.success) throw notReceipt(checked.complaint);
+  if (!checked.success) throw badReceipt(checked.complaint);
   return checked.data;
 }
 
-/** Undefined for what has no canonical form, half a surrogate pair for one. */
-function canonicalOf(value: unknown): string | undefined {
+/** Returns undefined for a value without a canonical form, such as a lone surrogate. */
+function canonicalOrUndefined(value: unknown): string | undefined {
   try {
     return canonicalJson(value);
   } catch {
@@ -113,33 +113,33 @@ function isSigned(input: string, signature: Bytes, key: CryptoKey): Promise<bool
   return crypto.subtle.verify(ed25519, key, signature, new TextEncoder().encode(input));
 }
 
-function decoded(text: string, what: string): Bytes {
+function decodePart(text: string, what: string): Bytes {
   try {
     const bytes = new Uint8Array(base64url.decode(text));
-    // Decoders pass over bits that the last character has to spare.
+    // Decoders ignore unused bits of the last character.
     if (base64url.encode(bytes) === text) return bytes;
   } catch {
-    // As below.
+    // Reported below.
   }
-  throw notReceipt(`its ${what} is not base64url without padding`);
+  throw badReceipt(`its ${what} is not base64url without padding`);
 }
 
-function textOf(bytes: Bytes, what: string): string {
+function decodeText(bytes: Bytes, what: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw notReceipt(`its ${what} is not UTF-8`);
+    throw badReceipt(`its ${what} is not UTF-8`);
   }
 }
 
-function jsonOf(text: string, what: string): unknown {
+function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw notReceipt(`its ${what} is not JSON`);
+    throw badReceipt(`its ${what} is not JSON`);
   }
 }
 
-function notReceipt(reason: string): EdgewiseError {
+function badReceipt(reason: string): EdgewiseError {
   return new EdgewiseError('invalid_request', `the receipt cannot be read: ${reason}`);
 }

@@ -1,6 +1,7 @@
 /**
- * A receipt: what one answer, refusal, acceptance or verdict was, without anything of what was sent or answered. Canonical
- * JSON (RFC 8785) signed as a compact JWS (RFC 7515) with Ed25519. Fields and what each proves: `docs/governance.md`.
+ * The schema of receipts. A receipt documents one answer, refusal, acceptance or verdict without any content of request or
+ * answer. It is canonical JSON (RFC 8785), signed as a compact JWS (RFC 7515) with Ed25519. `docs/governance.md` says what
+ * each field proves.
  */
 import { z } from 'zod';
 import { errorCodes } from '../../errors.ts';
@@ -17,7 +18,7 @@ const base64url = (bytes: number) =>
     .string()
     .regex(
       new RegExp(`^[A-Za-z0-9_-]{${Math.ceil((bytes * 4) / 3)}}$`),
-      `wanted base64url of ${bytes} bytes`,
+      `expected base64url of ${bytes} bytes`,
     );
 
 /** UUIDs of version 7 (RFC 9562 §5.7): the first 48 bits are the time in milliseconds. */
@@ -28,31 +29,32 @@ export const receiptIdSchema = z.uuid({ version: 'v7' });
 const envelope = {
   schema: z.literal(receiptSchemaId),
   id: receiptIdSchema,
-  /** Who answers for it: the operator's name or address. */
+  /** The operator's name or address. */
   issuer: z.string().min(1).max(200),
-  /** Of the request's arrival. */
+  /** Time of the request's arrival. */
   at: z.iso.datetime(),
-  /** Origin of the log that it goes into. */
+  /** Origin of the log that records the receipt. */
   log: z.string().min(1).max(200),
-  /** Pseudonyms: ids that the operator gave. */
+  /** Pseudonyms: ids that the operator assigned. */
   caller: z.strictObject({ tenant: z.string().optional(), credential: z.string().optional() }),
 };
 
 const modelSchema = z.strictObject({
   name: z.string(),
   version: z.string(),
-  /** Root digest of its OpenSSF Model Signing statement: the model's id. */
+  /** Root digest of its OpenSSF Model Signing statement, which identifies the model. */
   root: digestSchema,
   manifest: digestSchema,
-  /** Of the signature bundle, and the name of the trusted key that it was verified with. */
+  /** Digest of the signature bundle. */
   bundle: digestSchema,
+  /** Name of the trusted key that verified the bundle. */
   signer: z.string(),
 });
 
 const decisionSchema = z.strictObject({
   action: actionSchema,
   outcome: z.enum(['permitted', 'refused']),
-  /** Why it was refused, and the right that was missing. */
+  /** The error code of a refusal, and the missing right. */
   code: z.enum(errorCodes).optional(),
   right: z.string().max(300).optional(),
   purpose: z.string().optional(),
@@ -66,19 +68,19 @@ const decisionSchema = z.strictObject({
 const licenceSchema = z.strictObject({ spdx: z.string(), text: digestSchema });
 
 const tensorSchema = z.strictObject({ name: z.string(), datatype: z.string(), shape: z.array(z.int()) });
-/** SHA-256 under the salt that only the caller is given, over the canonical bytes of the tensors (`commitment.ts`). */
+/** Salted SHA-256 over the canonical bytes of the tensors (`commitment.ts`). Only the caller receives the salt. */
 const committedSchema = z.strictObject({ commitment: base64url(32), tensors: z.array(tensorSchema) });
 
-/** `exact`: a re-run gives the same bytes. `tolerance`: the same within a stated tolerance. `none`: it need not. */
+/** `exact`: a re-run gives the same bytes. `tolerance`: equal within a stated tolerance. `none`: no promise. */
 export const reproducibilitySchema = z.enum(['exact', 'tolerance', 'none']);
 
 const routeSchema = z.strictObject({
   tier: tierSchema,
   reason: z.string(),
   jurisdiction: z.string().optional(),
-  /** Of Edgewise. */
+  /** Version of Edgewise. */
   code: z.string(),
-  /** What computed it; of an origin only what it says of itself. */
+  /** The runtime that computed the answer; for an origin, as the origin reports it. */
   runtime: z
     .strictObject({
       name: z.string(),
@@ -91,7 +93,7 @@ const routeSchema = z.strictObject({
   reproducibility: reproducibilitySchema,
 });
 
-/** What the log's entry says beside the receipt's hash: whose meter, and how much. */
+/** The other content of the log's entry beside the receipt's hash: the meter's tag and the units. */
 const meterSchema = z.strictObject({ tag: base64url(16), units: z.int().min(0).max(0xffff_ffff) });
 
 export const canonicalForm = 'edgewise.tensors.v1';
@@ -107,9 +109,9 @@ export const inferenceReceiptSchema = z.strictObject({
     .strictObject({
       form: z.literal(canonicalForm),
       inputs: committedSchema,
-      /** Absent where the answer was streamed through, unread. */
+      /** Absent if the answer was streamed through without being read. */
       outputs: committedSchema.optional(),
-      /** How the salts of the two sides come from the secret; absent in older receipts: it is the salt of both. */
+      /** How the salts of the two sides derive from the secret. Absent in older receipts, where the secret is both salts. */
       salts: z.literal(saltsForm).optional(),
     })
     .optional(),
@@ -135,7 +137,7 @@ export const acceptanceReceiptSchema = z.strictObject({
     model: z.string(),
     spdx: z.string(),
     text: digestSchema,
-    /** SHA-256 over a salt, which the tenant's record holds, and the name of who accepted: erasable, and still provable. */
+    /** SHA-256 over a salt, kept in the tenant's record, and the name of the person who accepted: erasable, yet provable. */
     by: base64url(32),
     method: z.enum(['click', 'contract', 'api']),
     outcome: z.enum(['accepted', 'withdrawn']),
@@ -157,13 +159,14 @@ export const verdictReceiptSchema = z.strictObject({
   kind: z.literal('verdict'),
   dispute: z.strictObject({
     receipt: receiptIdSchema,
-    /** SHA-256 of the disputed receipt as signed. */
+    /** SHA-256 of the disputed receipt's compact JWS. */
     hash: digestSchema,
     verdict: verdictSchema,
-    /** Why, where it is not `reproduced_exact`. */
+    /** The reason, unless the verdict is `reproduced_exact`. */
     detail: z.string().max(500).optional(),
-    /** Of the value that uses most of what it may differ by, or is furthest beyond it: by how much it does, and may. */
+    /** Difference of the value that uses the largest share of its tolerance, or exceeds it most. */
     maxDifference: z.number().nonnegative().optional(),
+    /** Tolerance of that value. */
     tolerance: z.number().nonnegative().optional(),
   }),
   meter: meterSchema,
@@ -175,15 +178,10 @@ export const receiptSchema = z.discriminatedUnion('kind', [
   acceptanceReceiptSchema,
   verdictReceiptSchema,
 ]);
-export type ReceiptKind = Receipt['kind'];
 export type ReceiptModel = z.output<typeof modelSchema>;
-export type ReceiptLicence = z.output<typeof licenceSchema>;
-export type ReceiptDecision = z.output<typeof decisionSchema>;
 export type ReceiptRoute = z.output<typeof routeSchema>;
-export type ReceiptTensor = z.output<typeof tensorSchema>;
 export type Reproducibility = z.output<typeof reproducibilitySchema>;
 export type Receipt = z.output<typeof receiptSchema>;
 export type InferenceReceipt = z.output<typeof inferenceReceiptSchema>;
-export type RefusalReceipt = z.output<typeof refusalReceiptSchema>;
 export type AcceptanceReceipt = z.output<typeof acceptanceReceiptSchema>;
 export type VerdictReceipt = z.output<typeof verdictReceiptSchema>;

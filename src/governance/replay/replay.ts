@@ -9,7 +9,7 @@ import type { Manifest } from '../../repository/schema.ts';
 import { checkFeeds } from '../../tensor/check.ts';
 import { measureDistance } from '../../tensor/distance.ts';
 import type { NamedTensors } from '../../tensor/tensor.ts';
-import { opens, type Side, saltOf } from '../receipt/commitment.ts';
+import { matchesCommitment, type Side, saltOf } from '../receipt/commitment.ts';
 import type { InferenceReceipt } from '../receipt/schema.ts';
 import { replayTolerance } from './tolerances.ts';
 import type { Computed, DisputedAnswer, Missing, Refused, ReplayFinding, ReplayMeans } from './types.ts';
@@ -86,7 +86,7 @@ async function mustOpen(
   side: Side,
   tensors: NamedTensors,
 ): Promise<void> {
-  if (await opens(commitment, salt, side, tensors)) return;
+  if (await matchesCommitment(commitment, salt, side, tensors)) return;
   throw new EdgewiseError(
     'invalid_request',
     `these are not the ${side} that the receipt commits to, or this is not its salt`,
@@ -150,7 +150,7 @@ async function judge(claim: Claim, { outputs, runtime }: Computed): Promise<Repl
       `the answer was computed by the runtime ${route.runtime?.wasm ?? 'that the receipt does not name'}, here there is ${runtime.wasm ?? runtime.name}`,
     );
   }
-  if (await opens(committed.commitment, outputSalt, 'outputs', outputs))
+  if (await matchesCommitment(committed.commitment, outputSalt, 'outputs', outputs))
     return { verdict: 'reproduced_exact' };
   return isExact ? contradicted(claim, outputs) : within(claim, outputs);
 }

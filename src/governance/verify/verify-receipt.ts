@@ -12,9 +12,9 @@ import type { NoteVerifier } from '../log/note.ts';
 import { parseVerifierKey } from '../log/note-keys.ts';
 import { decodeProof, type ProvenInclusion, verifyProof } from '../log/proof.ts';
 import { verifyConsistency } from '../log/verify.ts';
-import { type GivenSalts, opens, type Side, saltOf } from '../receipt/commitment.ts';
+import { type GivenSalts, matchesCommitment, type Side, saltOf } from '../receipt/commitment.ts';
 import { importVerifyingKeys } from '../receipt/keys.ts';
-import { tagOf } from '../receipt/meter-tag.ts';
+import { parseMeterTag } from '../receipt/meter-tag.ts';
 import { peekReceipt, readReceipt } from '../receipt/read.ts';
 import type { Receipt } from '../receipt/schema.ts';
 
@@ -129,7 +129,7 @@ async function included(
     }
     const entry = encodeEntry({
       receiptHash: await receiptHashOf(compact),
-      meterTag: tagOf(receipt.meter.tag),
+      meterTag: parseMeterTag(receipt.meter.tag),
       units: receipt.meter.units,
     });
     proven = await verifyProof(decodeProof(proof), entry, { log, witnesses });
@@ -187,7 +187,7 @@ async function opened({ opening }: Evidence, receipt: Receipt | undefined, side:
   return judged(async () => {
     const salt = saltOf(side, opening, data?.salts);
     if (salt === undefined) throw bad(`the ${side} were given without their salt`);
-    if (!(await opens(committed.commitment, salt, side, tensors))) {
+    if (!(await matchesCommitment(committed.commitment, salt, side, tensors))) {
       throw bad(`these are not the ${side} that the receipt commits to, or this is not its salt`);
     }
     return `these are the ${side}`;

@@ -5,7 +5,7 @@ import type { RuntimeIdentity } from '../../engine/types.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { hashInEntry } from '../../governance/log/entry.ts';
 import { encodeProof } from '../../governance/log/proof.ts';
-import type { Issued } from '../../governance/receipt/issue.ts';
+import type { IssuedReceipt } from '../../governance/receipt/issue.ts';
 import type { RouteFacts } from '../../governance/receipt/parts.ts';
 import type { Terms } from '../../repository/terms.ts';
 import { type AppContext, addAnswerHeaders } from '../context.ts';
@@ -37,7 +37,7 @@ export async function record(use: PermittedUse, answer: RecordedAnswer): Promise
   return { ...receiptHeaders(issued), ...proof, ...dutyHeaders(model.manifest.terms) };
 }
 
-function issue(use: PermittedUse, answer: RecordedAnswer): Promise<Issued> {
+function issue(use: PermittedUse, answer: RecordedAnswer): Promise<IssuedReceipt> {
   const { action, atMs, caller, governance, model, permit } = use;
   const { inputs, outputs, units } = answer;
   return governance.issuer.inference({
@@ -63,7 +63,7 @@ export function wantsLogged(c: AppContext): boolean {
 
 async function proofHeaders(
   { c, governance }: PermittedUse,
-  issued: Issued,
+  issued: IssuedReceipt,
   receiptHash: Bytes,
 ): Promise<Record<string, string>> {
   const proof = await governance.receipts.prove(receiptHash, maxProofWaitMs);

@@ -7,7 +7,7 @@ import { newId } from '../../governance/accounts/key-format.ts';
 import type { Acceptance } from '../../governance/accounts/schema.ts';
 import { coversModel } from '../../governance/accounts/scopes.ts';
 import { wrapRecord } from '../../governance/log/appender.ts';
-import type { Issued } from '../../governance/receipt/issue.ts';
+import type { IssuedReceipt } from '../../governance/receipt/issue.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import type { Digest } from '../../storage/types.ts';
 import { type Governance, logRecord } from './governance.ts';
@@ -17,7 +17,7 @@ export type RecordAcceptance = (
   caller: TenantCaller,
   acceptance: Pick<Acceptance, 'id' | 'model' | 'spdx' | 'text' | 'method'> & { readonly by: string },
   outcome: 'accepted' | 'withdrawn',
-) => Promise<Pick<Issued, 'id' | 'compact'>>;
+) => Promise<Pick<IssuedReceipt, 'id' | 'compact'>>;
 
 /** The returned function rejects with EdgewiseError `records_unavailable` if the log does not take the record. */
 export function createAcceptanceRecorder(governance: Governance): RecordAcceptance {

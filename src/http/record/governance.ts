@@ -6,7 +6,7 @@ import type { LogRecord, ReceiptLog } from '../../governance/log/types.ts';
 import type { SignedPack } from '../../governance/policy/packs.ts';
 import type { Stops } from '../../governance/policy/stops.ts';
 import type { Meters } from '../../governance/quota/types.ts';
-import type { Issued, ReceiptIssuer } from '../../governance/receipt/issue.ts';
+import type { IssuedReceipt, ReceiptIssuer } from '../../governance/receipt/issue.ts';
 import type { KeyRing } from '../../governance/receipt/keys.ts';
 import type { MeterTagger } from '../../governance/receipt/meter-tag.ts';
 import type { FinalStatements } from '../../governance/statement/final-statements.ts';
@@ -44,17 +44,17 @@ export interface Governance {
 }
 
 /** Returns the log's record of a receipt: its entry, and the sealed text, which is absent for an erased tenant. */
-export async function logRecord({ vault }: Governance, issued: Issued): Promise<LogRecord> {
+export async function logRecord({ vault }: Governance, issued: IssuedReceipt): Promise<LogRecord> {
   const [entry, sealed] = await Promise.all([issued.entry(), sealReceipt(vault, issued, issued.compact)]);
   return { id: issued.id, entry: encodeEntry(entry), sealed };
 }
 
 /** Puts a receipt on record after the answer. Its holder can hand it in again should this isolate die before that. */
-export function recordBehindAnswer(governance: Governance, issued: Issued): void {
+export function recordBehindAnswer(governance: Governance, issued: IssuedReceipt): void {
   governance.defer(addToLog(governance, issued));
 }
 
-async function addToLog(governance: Governance, issued: Issued): Promise<void> {
+async function addToLog(governance: Governance, issued: IssuedReceipt): Promise<void> {
   const { appender, logger } = governance;
   try {
     const seal = sealerOf(governance, issued);
@@ -64,7 +64,7 @@ async function addToLog(governance: Governance, issued: Issued): Promise<void> {
   }
 }
 
-function dueRecord(governance: Governance, issued: Issued, seal: SealReceipt | undefined): LazyRecord {
+function dueRecord(governance: Governance, issued: IssuedReceipt, seal: SealReceipt | undefined): LazyRecord {
   const { id, compact } = issued;
   return {
     byteLength: entryBytes + sealedReceiptOverheadBytes + compact.length,
@@ -77,7 +77,7 @@ function dueRecord(governance: Governance, issued: Issued, seal: SealReceipt | u
 
 function sealerOf(
   governance: Governance,
-  issued: Issued,
+  issued: IssuedReceipt,
 ): SealReceipt | undefined | Promise<SealReceipt | undefined> {
   const seal = receiptSealer(governance.vault, issued);
   return seal instanceof Promise ? seal.catch(logSealFailure(governance)) : seal;

@@ -1,7 +1,7 @@
 /** How a receipt reaches its caller: in the answer's headers; if it is too long for them, by its id, and from the log. */
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { LogRecord } from '../../governance/log/types.ts';
-import type { Issued } from '../../governance/receipt/issue.ts';
+import type { IssuedReceipt } from '../../governance/receipt/issue.ts';
 import { type Governance, logRecord } from './governance.ts';
 
 /**
@@ -12,12 +12,12 @@ export const maxReceiptHeaderLength = 8 * 1024;
 /** Sealed, a receipt of this length is within what the log keeps (`maxSealedBytes`). */
 export const maxKeptReceiptLength = 60 * 1024;
 
-export function isTooLongForHeader({ compact }: Issued): boolean {
+export function isTooLongForHeader({ compact }: IssuedReceipt): boolean {
   return compact.length > maxReceiptHeaderLength;
 }
 
 /** Returns the receipt, or its id alone if it is too long for a header: then call `recordFirst` first. */
-export function receiptHeaders(issued: Issued): Record<string, string> {
+export function receiptHeaders(issued: IssuedReceipt): Record<string, string> {
   const { id, compact, salt } = issued;
   const receipt: Record<string, string> = isTooLongForHeader(issued)
     ? { 'Edgewise-Receipt-Id': id }
@@ -35,7 +35,7 @@ export function receiptHeaders(issued: Issued): Record<string, string> {
  */
 export async function recordFirst(
   governance: Governance,
-  issued: Issued,
+  issued: IssuedReceipt,
   charge?: { keep(): void },
 ): Promise<LogRecord> {
   if (issued.compact.length > maxKeptReceiptLength) {

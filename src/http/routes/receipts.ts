@@ -4,7 +4,7 @@ import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
 import type { Caller, TenantCaller } from '../../governance/accounts/caller.ts';
 import { encodeEntry, entryOf, receiptHashOf } from '../../governance/log/entry.ts';
 import { encodeProof } from '../../governance/log/proof.ts';
-import { tagOf } from '../../governance/receipt/meter-tag.ts';
+import { parseMeterTag } from '../../governance/receipt/meter-tag.ts';
 import { maxReceiptLength, peekReceipt, readReceipt } from '../../governance/receipt/read.ts';
 import type { Receipt } from '../../governance/receipt/schema.ts';
 import { openReceipt, receiptTimeMs, sealReceipt } from '../../governance/vault/sealed-receipt.ts';
@@ -234,7 +234,7 @@ export async function verifyOwnReceipt({ ring, logKey }: Governance, compact: st
 async function append({ receipts, vault }: Governance, compact: string, receipt: Receipt): Promise<void> {
   const { tag, units } = receipt.meter;
   const [entry, sealed] = await Promise.all([
-    entryOf(compact, tagOf(tag), units),
+    entryOf(compact, parseMeterTag(tag), units),
     sealReceipt(vault, receipt, compact),
   ]);
   await receipts.append([{ id: receipt.id, entry: encodeEntry(entry), sealed }]);

@@ -21,8 +21,8 @@ function sets(datatypes: Parameters<typeof tensors>[0]): fc.Arbitrary<Map<string
 const jsonSets = sets(jsonDataTypes);
 const anySets = sets([...fixedDataTypes, 'BYTES']);
 
-/** The form as its description says it, by Node's Buffer. */
-function described(set: NamedTensors): Buffer {
+/** The form as specified, built with Node's Buffer. */
+function specified(set: NamedTensors): Buffer {
   const u32 = (value: number) => Buffer.from(Uint32Array.of(value).buffer);
   const u64 = (value: number) => Buffer.from(BigUint64Array.of(BigInt(value)).buffer);
   const framed = (text: string) => Buffer.concat([u32(Buffer.byteLength(text)), Buffer.from(text)]);
@@ -40,15 +40,15 @@ function described(set: NamedTensors): Buffer {
 }
 
 describe('canonicalTensors()', () => {
-  it('is the form that its description says', async () => {
+  it('returns the specified form', async () => {
     await fc.assert(
       fc.asyncProperty(sets(jsonDataTypes.filter((type) => !type.startsWith('FP'))), async (set) => {
-        expect(Buffer.from(await canonical(set))).toEqual(described(set));
+        expect(Buffer.from(await canonical(set))).toEqual(specified(set));
       }),
     );
   });
 
-  it('has bytes that are published', async () => {
+  it('returns the published bytes', async () => {
     const set = one({ datatype: 'FP32', shape: [1, 2], data: Float32Array.of(1, -0) });
     expect(Buffer.from(await canonical(set)).toString('hex')).toBe(
       '01000000' +
@@ -60,7 +60,7 @@ describe('canonicalTensors()', () => {
     );
   });
 
-  it('puts the prefix in front', async () => {
+  it('starts with the prefix', async () => {
     const set = one({ datatype: 'INT8', shape: [1], data: Int8Array.of(-1) });
     const bytes = await canonicalTensors(set, Uint8Array.of(7, 8, 9));
     expect([...bytes.subarray(0, 3)]).toEqual([7, 8, 9]);
@@ -99,13 +99,13 @@ describe('canonicalTensors()', () => {
     );
   });
 
-  it('is the same in any order of the tensors, and another where anything differs', async () => {
+  it('is equal for any order of the tensors, and different if anything else differs', async () => {
     await fc.assert(
       fc.asyncProperty(anySets, anySets, async (set, other) => {
         const reversed = new Map([...set].reverse());
         expect(await canonical(reversed)).toEqual(await canonical(set));
         const same = Buffer.from(await canonical(set)).equals(await canonical(other));
-        expect(same).toBe(described(set).equals(described(other)));
+        expect(same).toBe(specified(set).equals(specified(other)));
       }),
     );
   });
@@ -123,21 +123,21 @@ describe('canonicalTensors()', () => {
     expect(bytes.indexOf('～')).toBeLessThan(bytes.indexOf('😀'));
   });
 
-  it('has names and their lengths in UTF-8', async () => {
+  it('encodes names and their lengths in UTF-8', async () => {
     for (const name of ['\u007f', '\u0080', 'é', '～', '😀', 'aé']) {
       const set = new Map<string, Tensor>([[name, { datatype: 'INT8', shape: [], data: Int8Array.of(1) }]]);
-      expect(Buffer.from(await canonical(set)), name).toEqual(described(set));
+      expect(Buffer.from(await canonical(set)), name).toEqual(specified(set));
     }
   });
 
-  it('takes tensors that are views into larger memory, at any place', async () => {
+  it('accepts tensors that are views into larger memory, at any offset', async () => {
     const data = new Float32Array(new Float32Array([9, 1, 2, 9]).buffer, 4, 2);
     expect(await canonical(one({ datatype: 'FP32', shape: [2], data }))).toEqual(
       await canonical(one({ datatype: 'FP32', shape: [2], data: Float32Array.of(1, 2) })),
     );
   });
 
-  it('has the digest of data that is long, and only of that', async () => {
+  it('replaces only long data by its digest', async () => {
     for (const length of [maxInlineBytes, maxInlineBytes + 1]) {
       const data = new Uint8Array(length).map((_, index) => index);
       const bytes = await canonical(one({ datatype: 'UINT8', shape: [length], data }));
@@ -147,10 +147,10 @@ describe('canonicalTensors()', () => {
     }
   });
 
-  it('has the digest of long strings as they stand in binary', async () => {
+  it('replaces long strings by the digest of their binary form', async () => {
     const data = ['é'.repeat(maxInlineBytes), 'x'];
     const bytes = await canonical(one({ datatype: 'BYTES', shape: [2], data }));
-    const block = described(one({ datatype: 'BYTES', shape: [2], data })).subarray(-(2 * maxInlineBytes + 9));
+    const block = specified(one({ datatype: 'BYTES', shape: [2], data })).subarray(-(2 * maxInlineBytes + 9));
     expect(Buffer.from(bytes.subarray(-32))).toEqual(createHash('sha256').update(block).digest());
   });
 });
@@ -180,46 +180,46 @@ describe('NaN in canonicalTensors()', () => {
       fp64(0x3ff0000000000000n, 0x7ff8000000000000n, 0x7ff8000000000000n),
     ],
     ['FP16', fp16(0x3c00, 0xfe01, 0x7c01), fp16(0x3c00, 0x7e00, 0x7e00)],
-  ])('has one bit pattern: %s', async (_, given, wanted) => {
-    const bytes = await canonical(one(given));
-    expect(Buffer.from(bytes)).toEqual(described(one(wanted)));
+  ])('has one bit pattern: %s', async (_, original, expected) => {
+    const bytes = await canonical(one(original));
+    expect(Buffer.from(bytes)).toEqual(specified(one(expected)));
   });
 
-  it('leaves the tensor of the caller as it is', async () => {
+  it('does not change the tensor of the caller', async () => {
     const tensor = fp32(0xffc00001);
     await canonical(one(tensor));
-    expect(described(one(tensor))).toEqual(described(one(fp32(0xffc00001))));
+    expect(specified(one(tensor))).toEqual(specified(one(fp32(0xffc00001))));
   });
 
-  it('is found behind infinities of both signs, which are kept', async () => {
+  it('is found among infinities of both signs, which are kept', async () => {
     const infinities = fp32(0x7f800000, 0xff800000, 0x3f800000, 0x3f800000, 0x3f800000);
-    expect(Buffer.from(await canonical(one(infinities)))).toEqual(described(one(infinities)));
+    expect(Buffer.from(await canonical(one(infinities)))).toEqual(specified(one(infinities)));
     const withNan = await canonical(one(fp32(0x7f800000, 0xff800000, 0, 0, 0x7fc00009)));
-    expect(Buffer.from(withNan)).toEqual(described(one(fp32(0x7f800000, 0xff800000, 0, 0, 0x7fc00000))));
+    expect(Buffer.from(withNan)).toEqual(specified(one(fp32(0x7f800000, 0xff800000, 0, 0, 0x7fc00000))));
   });
 
-  it('is found at every place', async () => {
+  it('is found at every position', async () => {
     for (let length = 1; length < 12; length += 1) {
       for (let place = 0; place < length; place += 1) {
         const bits = Array.from({ length }, (_, index) => (index === place ? 0x7fc12345 : 0x3f800000));
-        const wanted = bits.map((value) => (value === 0x7fc12345 ? 0x7fc00000 : value));
-        expect(Buffer.from(await canonical(one(fp32(...bits))))).toEqual(described(one(fp32(...wanted))));
+        const expected = bits.map((value) => (value === 0x7fc12345 ? 0x7fc00000 : value));
+        expect(Buffer.from(await canonical(one(fp32(...bits))))).toEqual(specified(one(fp32(...expected))));
       }
     }
   });
 
-  it('leaves numbers of any other bits alone', async () => {
+  it('does not change numbers', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.float({ noNaN: true }), { maxLength: 40 }), async (values) => {
         const tensor: Tensor = { datatype: 'FP32', shape: [values.length], data: Float32Array.from(values) };
-        expect(Buffer.from(await canonical(one(tensor)))).toEqual(described(one(tensor)));
+        expect(Buffer.from(await canonical(one(tensor)))).toEqual(specified(one(tensor)));
       }),
     );
   });
 
-  it('makes a true of BOOL one of 1', async () => {
-    const given: Tensor = { datatype: 'BOOL', shape: [3], data: Uint8Array.of(0, 255, 1) };
-    const wanted: Tensor = { datatype: 'BOOL', shape: [3], data: Uint8Array.of(0, 1, 1) };
-    expect(await canonical(one(given))).toEqual(await canonical(one(wanted)));
+  it('writes every true of BOOL as 1', async () => {
+    const original: Tensor = { datatype: 'BOOL', shape: [3], data: Uint8Array.of(0, 255, 1) };
+    const expected: Tensor = { datatype: 'BOOL', shape: [3], data: Uint8Array.of(0, 1, 1) };
+    expect(await canonical(one(original))).toEqual(await canonical(one(expected)));
   });
 });

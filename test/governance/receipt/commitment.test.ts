@@ -5,7 +5,7 @@ import { canonicalTensors } from '../../../src/governance/receipt/canonical-tens
 import {
   commit,
   deriveSalt,
-  opens,
+  matchesCommitment,
   parseSalt,
   saltBytes,
 } from '../../../src/governance/receipt/commitment.ts';
@@ -17,7 +17,7 @@ const tensor = (...values: number[]): Map<string, Tensor> =>
 const newSalt = () => crypto.getRandomValues(new Uint8Array(saltBytes));
 
 describe('commit()', () => {
-  it('is the salted digest that its description says', async () => {
+  it('is the salted digest of its specification', async () => {
     const salt = newSalt();
     const message = Buffer.concat([
       salt,
@@ -29,7 +29,7 @@ describe('commit()', () => {
     );
   });
 
-  it('differs between inputs and outputs, and under another salt', async () => {
+  it('differs between inputs and outputs, and between salts', async () => {
     const salt = newSalt();
     const set = new Set([
       await commit(salt, 'inputs', tensor(1)),
@@ -41,7 +41,7 @@ describe('commit()', () => {
 });
 
 describe('deriveSalt()', () => {
-  it('is the labelled digest that its description says, another for each side and secret', () => {
+  it('is the labelled digest of its specification, different for each side and from the secret', () => {
     const secret = newSalt();
     const expected = (side: string) =>
       createHash('sha256')
@@ -54,28 +54,28 @@ describe('deriveSalt()', () => {
   });
 });
 
-describe('opens()', () => {
-  it('holds for the same tensors, and for nothing else', async () => {
+describe('matchesCommitment()', () => {
+  it('is true for the same tensors, salt and side only', async () => {
     const salt = newSalt();
     const commitment = await commit(salt, 'inputs', tensor(1, 2));
-    expect(await opens(commitment, salt, 'inputs', tensor(1, 2))).toBe(true);
-    expect(await opens(commitment, salt, 'inputs', tensor(1, 3))).toBe(false);
-    expect(await opens(commitment, salt, 'outputs', tensor(1, 2))).toBe(false);
+    expect(await matchesCommitment(commitment, salt, 'inputs', tensor(1, 2))).toBe(true);
+    expect(await matchesCommitment(commitment, salt, 'inputs', tensor(1, 3))).toBe(false);
+    expect(await matchesCommitment(commitment, salt, 'outputs', tensor(1, 2))).toBe(false);
     for (let at = 0; at < salt.length; at += 1) {
       const flipped = salt.map((byte, index) => (index === at ? byte ^ 1 : byte));
-      expect(await opens(commitment, flipped, 'inputs', tensor(1, 2))).toBe(false);
+      expect(await matchesCommitment(commitment, flipped, 'inputs', tensor(1, 2))).toBe(false);
     }
   });
 
-  it('holds for tensors whose data stands as a digest', async () => {
+  it('is true for tensors whose data is replaced by a digest', async () => {
     const salt = newSalt();
     const long = new Map<string, Tensor>([
       ['x', { datatype: 'UINT8', shape: [100_000], data: new Uint8Array(100_000) }],
     ]);
     const commitment = await commit(salt, 'outputs', long);
-    expect(await opens(commitment, salt, 'outputs', long)).toBe(true);
+    expect(await matchesCommitment(commitment, salt, 'outputs', long)).toBe(true);
     long.set('x', { datatype: 'UINT8', shape: [100_000], data: new Uint8Array(100_000).fill(1, 99_999) });
-    expect(await opens(commitment, salt, 'outputs', long)).toBe(false);
+    expect(await matchesCommitment(commitment, salt, 'outputs', long)).toBe(false);
   });
 });
 
@@ -88,7 +88,7 @@ describe('parseSalt()', () => {
   it.each(['', 'x', 'A'.repeat(42), 'A'.repeat(44), `${'A'.repeat(42)}B`, `${'A'.repeat(42)}=`])(
     'refuses %j without repeating it',
     (text) => {
-      expect(() => parseSalt(text)).toThrowError(/^the salt is not usable, wanted 32 bytes in base64url/);
+      expect(() => parseSalt(text)).toThrowError(/^the salt is malformed; expected 32 bytes in base64url/);
     },
   );
 });

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
-import { deriveSalt, opens, parseSalt } from '../../../src/governance/receipt/commitment.ts';
+import { deriveSalt, matchesCommitment, parseSalt } from '../../../src/governance/receipt/commitment.ts';
 import { readReceipt } from '../../../src/governance/receipt/read.ts';
 import { inferenceFacts, tensors, testIssuer } from './facts.ts';
 
-/** Receipts share the memory that they are put together in: this holds the platform to copying what it is given. */
+/** Receipts are assembled in shared memory. This suite verifies that the platform copies its input. */
 export function concurrentSuite(): void {
-  it('keeps receipts apart that are made at once', async () => {
+  it('does not mix receipts that are issued concurrently', async () => {
     const { issuer, ring } = await testIssuer();
     const facts = Array.from({ length: 64 }, (_, index) => ({
       ...inferenceFacts,
@@ -22,10 +22,12 @@ export function concurrentSuite(): void {
       const { inputs, outputs } = receipt.data;
       const secret = parseSalt(salt ?? '');
       const [key, other] = [deriveSalt(secret, 'inputs'), deriveSalt(secret, 'outputs')];
-      expect(await opens(inputs.commitment, key, 'inputs', facts[index]?.inputs ?? new Map())).toBe(true);
-      expect(await opens(outputs.commitment, other, 'outputs', facts[index]?.outputs ?? new Map())).toBe(
-        true,
-      );
+      expect(
+        await matchesCommitment(inputs.commitment, key, 'inputs', facts[index]?.inputs ?? new Map()),
+      ).toBe(true);
+      expect(
+        await matchesCommitment(outputs.commitment, other, 'outputs', facts[index]?.outputs ?? new Map()),
+      ).toBe(true);
     }
   });
 }

@@ -1,4 +1,4 @@
-/** What receipts of tests are made from. */
+/** Facts that the receipts of tests are issued from. */
 import type { Grant } from '../../../src/governance/accounts/schema.ts';
 import { grantSchema, scopesSchema, tenantSchema } from '../../../src/governance/accounts/schema.ts';
 import type { Permission, Refusal } from '../../../src/governance/policy/types.ts';

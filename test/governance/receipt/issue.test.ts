@@ -5,9 +5,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Caller } from '../../../src/governance/accounts/caller.ts';
 import type { Grant } from '../../../src/governance/accounts/schema.ts';
 import { receiptHashOf } from '../../../src/governance/log/entry.ts';
-import { deriveSalt, opens, parseSalt } from '../../../src/governance/receipt/commitment.ts';
+import { deriveSalt, matchesCommitment, parseSalt } from '../../../src/governance/receipt/commitment.ts';
 import { receiptId } from '../../../src/governance/receipt/id.ts';
-import type { InferenceFacts, Issued, ReceiptIssuer } from '../../../src/governance/receipt/issue.ts';
+import type { InferenceFacts, IssuedReceipt, ReceiptIssuer } from '../../../src/governance/receipt/issue.ts';
 import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
 import { readReceipt } from '../../../src/governance/receipt/read.ts';
 import {
@@ -27,7 +27,7 @@ beforeAll(async () => {
   ({ issuer, ring } = await testIssuer());
 });
 
-function payloadOf({ compact }: Issued): string {
+function payloadOf({ compact }: IssuedReceipt): string {
   return Buffer.from(compact.split('.')[1] ?? '', 'base64url').toString();
 }
 
@@ -39,7 +39,7 @@ async function inference(changes: Partial<InferenceFacts> = {}): Promise<Inferen
 }
 
 describe('inference()', () => {
-  it('says what was answered', async () => {
+  it('documents an answer', async () => {
     const issued = await issuer.inference(inferenceFacts);
     const { receipt, kid } = await readReceipt(issued.compact, ring.verifying);
     expect(kid).toBe(ring.signing.kid);
@@ -89,7 +89,7 @@ describe('inference()', () => {
     });
   });
 
-  it('commits to inputs and outputs under the salt that it gives', async () => {
+  it('commits to inputs and outputs with the salt that it returns', async () => {
     const issued = await issuer.inference(inferenceFacts);
     const { receipt } = await readReceipt(issued.compact, ring.verifying);
     if (receipt.kind !== 'inference' || receipt.data?.outputs === undefined) throw new Error('no data');
@@ -97,13 +97,17 @@ describe('inference()', () => {
     const { inputs, outputs, salts } = receipt.data;
     expect(salts).toBe('edgewise.salts.v1');
     const salt = deriveSalt(secret, 'inputs');
-    expect(await opens(inputs.commitment, salt, 'inputs', inferenceFacts.inputs ?? new Map())).toBe(true);
+    expect(
+      await matchesCommitment(inputs.commitment, salt, 'inputs', inferenceFacts.inputs ?? new Map()),
+    ).toBe(true);
     const other = deriveSalt(secret, 'outputs');
-    expect(await opens(outputs.commitment, other, 'outputs', inferenceFacts.outputs ?? new Map())).toBe(true);
+    expect(
+      await matchesCommitment(outputs.commitment, other, 'outputs', inferenceFacts.outputs ?? new Map()),
+    ).toBe(true);
     expect(issued.compact + payloadOf(issued)).not.toContain(issued.salt);
   });
 
-  it('has another id and another salt each time', async () => {
+  it('has a new id and a new salt each time', async () => {
     const some = await Promise.all(Array.from({ length: 20 }, () => issuer.inference(inferenceFacts)));
     expect(new Set(some.map(({ id }) => id)).size).toBe(20);
     expect(new Set(some.map(({ salt }) => salt)).size).toBe(20);
@@ -111,7 +115,7 @@ describe('inference()', () => {
 
   concurrentSuite();
 
-  it('has no data and no salt where the request was passed through unread', async () => {
+  it('has no data and no salt if the request was passed through without being read', async () => {
     const issued = await issuer.inference({ ...inferenceFacts, inputs: undefined, outputs: undefined });
     expect(issued.salt).toBeUndefined();
     expect((await inference({ inputs: undefined, outputs: undefined })).data).toBeUndefined();
@@ -120,7 +124,7 @@ describe('inference()', () => {
     expect(read.data?.outputs).toBeUndefined();
   });
 
-  it('shows duties that the answer has to meet', async () => {
+  it('shows the marks that the answer must carry', async () => {
     const terms = { ...modelFacts.manifest.terms, attribution: 'Built with mlp' };
     const model = {
       ...modelFacts,
@@ -134,7 +138,7 @@ describe('inference()', () => {
     expect(await marks(['ai-label', 'pass-on'])).toEqual({ aiLabel: true });
   });
 
-  it('lists tensors in the order of the code points of their names, however they came', async () => {
+  it('lists tensors by the code points of their names, whatever their order', async () => {
     const [[, tensor] = ['', undefined]] = inferenceFacts.inputs ?? [];
     if (tensor === undefined) throw new Error('no tensor');
     const inputs = new Map(['😀', 'b', '～', 'a'].map((name) => [name, tensor]));
@@ -142,7 +146,7 @@ describe('inference()', () => {
     expect(data?.inputs.tensors.map(({ name }) => name)).toEqual(['a', 'b', '～', '😀']);
   });
 
-  it('has an entry for the log with the hash of the receipt as it is', async () => {
+  it('has a log entry with the hash of its text', async () => {
     const issued = await issuer.inference({ ...inferenceFacts, units: 7 });
     const { receipt } = await readReceipt(issued.compact, ring.verifying);
     const entry = await issued.entry();
@@ -151,9 +155,9 @@ describe('inference()', () => {
     expect(Buffer.from(entry.meterTag).toString('base64url')).toBe(receipt.meter.tag);
   });
 
-  it('names a grant by another digest once it has changed', async () => {
-    const digestOf = async (given: Grant) =>
-      (await inference({ decision: { ...permit, grant: given } })).decision.grant?.digest;
+  it('names a changed grant by a new digest', async () => {
+    const digestOf = async (current: Grant) =>
+      (await inference({ decision: { ...permit, grant: current } })).decision.grant?.digest;
     expect(await digestOf({ ...grant })).toBe(await digestOf(grant));
     expect(await digestOf({ ...grant, status: 'suspended' })).not.toBe(await digestOf(grant));
   });
@@ -169,7 +173,7 @@ describe('inference()', () => {
     });
   });
 
-  it('is canonical JSON whatever it is made from', async () => {
+  it('is canonical JSON for any facts', async () => {
     const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 });
     const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
     const hex = fc.constantFrom('0', '5', 'a', 'f').map(digest);
@@ -228,8 +232,8 @@ describe('inference()', () => {
       outputs: sets,
     });
     await fc.assert(
-      fc.asyncProperty(facts, async (given) => {
-        const payload = payloadOf(await issuer.inference(given));
+      fc.asyncProperty(facts, async (each) => {
+        const payload = payloadOf(await issuer.inference(each));
         const receipt: unknown = JSON.parse(payload);
         expect(payload).toBe(canonicalize(receipt));
         expect(receiptSchema.parse(receipt)).toEqual(receipt);
@@ -240,7 +244,7 @@ describe('inference()', () => {
 });
 
 describe('refusal(), acceptance(), verdict()', () => {
-  it('say what was refused and which right is missing', async () => {
+  it('document a refusal with the missing right', async () => {
     const issued = await issuer.refusal(refusalFacts);
     const { receipt } = await readReceipt(issued.compact, ring.verifying);
     expect(receipt).toMatchObject({
@@ -258,7 +262,7 @@ describe('refusal(), acceptance(), verdict()', () => {
     expect(issued.salt).toBeUndefined();
   });
 
-  it('say what was accepted, and what came of a dispute', async () => {
+  it('document an acceptance, and the verdict of a dispute', async () => {
     const { atMs, caller, meter } = inferenceFacts;
     const accepted = await issuer.acceptance({
       atMs,
@@ -289,7 +293,7 @@ describe('refusal(), acceptance(), verdict()', () => {
 });
 
 describe('receiptId()', () => {
-  it('is a UUID of version 7 with its time', () => {
+  it('returns a UUID of version 7 that contains the time', () => {
     fc.assert(
       fc.property(
         fc.nat({ max: 2 ** 45 }),
@@ -306,14 +310,14 @@ describe('receiptId()', () => {
     expect(receiptId(0x017f22e279b0, random)).toBe('017f22e2-79b0-7cc3-98c4-dc0c0c07398f');
   });
 
-  it('has another random bit set where another is given', () => {
+  it('uses each random bit except those of version and variant', () => {
     const zero = receiptId(0, new Uint8Array(10));
     const ids = Array.from({ length: 80 }, (_, bit) => {
       const random = new Uint8Array(10);
       random[bit >> 3] = 0x80 >> (bit & 7);
       return receiptId(0, random);
     });
-    // Four bits give way to the version, two to the variant.
+    // The version replaces four bits, the variant two.
     expect(new Set(ids.filter((id) => id !== zero)).size).toBe(74);
   });
 });

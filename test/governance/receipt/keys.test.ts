@@ -25,26 +25,26 @@ describe('importSigningKeys()', () => {
     expect(signing.key.extractable).toBe(false);
   });
 
-  it('takes keys of which only the public half is left, behind the one that signs', async () => {
+  it('accepts keys without a private half, except the first', async () => {
     const [old, current] = [await generateSigningKey(), await generateSigningKey()];
     const { d, ...retired } = old;
     const ring = await importSigningKeys(set(current, retired));
     expect(ring.publicJwks.keys.map(({ kid }) => kid)).toEqual([current.kid, old.kid]);
     const refused = await importSigningKeys(set(retired, current)).catch((error: unknown) => error);
-    expect(String(refused)).toContain('signing key 1 is not usable: it is the one that signs');
+    expect(String(refused)).toContain('signing key 1 is not usable: it has no private half');
     expect(d).toHaveLength(43);
   });
 
-  it('names a key that has no kid', async () => {
-    const { kid, ...nameless } = await generateSigningKey();
-    expect((await importSigningKeys(set(nameless))).signing.kid).toBe(kid);
+  it('computes the kid of a key without one', async () => {
+    const { kid, ...unnamed } = await generateSigningKey();
+    expect((await importSigningKeys(set(unnamed))).signing.kid).toBe(kid);
   });
 
-  it('refuses a set that is not usable, without a word of the keys', async () => {
+  it('names the malformed key and the reason, without repeating the key', async () => {
     const [key, other] = [await generateSigningKey(), await generateSigningKey()];
     const bad: readonly (readonly [string, string, RegExp])[] = [
-      ['no JSON', `${set(key)}x`, /wanted a JWKS/],
-      ['no JWKS', JSON.stringify([key]), /wanted a JWKS/],
+      ['text that is not JSON', `${set(key)}x`, /not a JWKS/],
+      ['JSON that is not a JWKS', JSON.stringify([key]), /not a JWKS/],
       ['no keys', set(), /signing key 1 is not usable/],
       [
         'another curve',
@@ -54,21 +54,25 @@ describe('importSigningKeys()', () => {
       ['another kind', set(key, { kty: 'RSA', n: 'x', e: 'AQAB' }), /signing key 2 .* Ed25519/],
       ['another use', set({ ...key, use: 'enc' }), /signing key 1 .* use is a string/],
       ['another kid', set({ ...key, kid: 'mine' }), /signing key 1 .* thumbprint/],
-      ['halves of two keys', set({ ...key, d: other.d }), /signing key 1 is not usable: its/],
-      ['the same twice', set(key, key), /signing key 2 is one of those before it/],
-      ['a key that is none', set({ ...key, d: `${'_'.repeat(42)}*` }), /signing key 1 .* d is a string/],
+      ['halves of different keys', set({ ...key, d: other.d }), /signing key 1 is not usable: its/],
+      ['the same twice', set(key, key), /signing key 2 repeats an earlier key/],
+      [
+        'a malformed private half',
+        set({ ...key, d: `${'_'.repeat(42)}*` }),
+        /signing key 1 .* d is a string/,
+      ],
     ];
-    for (const [what, text, wanted] of bad) {
+    for (const [what, text, expected] of bad) {
       const error = await importSigningKeys(text).catch((thrown: unknown) => thrown);
       expect(isEdgewiseError(error) && error.code, what).toBe('invalid_request');
-      expect(String(error), what).toMatch(wanted);
+      expect(String(error), what).toMatch(expected);
       for (const secret of [key.d, other.d]) expect(String(error), what).not.toContain(secret);
     }
   });
 });
 
 describe('importVerifyingKeys()', () => {
-  it('takes what importSigningKeys() publishes, and passes over keys of other kinds', async () => {
+  it('imports the keys that importSigningKeys() publishes, and ignores keys of other types', async () => {
     const { publicJwks } = await importSigningKeys(testSigningKeys);
     const keys = await importVerifyingKeys({
       keys: [{ kty: 'EC', crv: 'P-256', x: 'a', y: 'b', kid: 'e' }, ...publicJwks.keys],
@@ -76,9 +80,9 @@ describe('importVerifyingKeys()', () => {
     expect([...keys.keys()]).toEqual(publicJwks.keys.map(({ kid }) => kid));
   });
 
-  it('refuses a key under a name that is not its thumbprint', async () => {
+  it('refuses a key whose kid is not its thumbprint', async () => {
     const [one, other] = [await generateSigningKey(), await generateSigningKey()];
     await expect(importVerifyingKeys({ keys: [{ ...one, kid: other.kid }] })).rejects.toThrow('thumbprint');
-    await expect(importVerifyingKeys('keys')).rejects.toThrow('no JWKS');
+    await expect(importVerifyingKeys('keys')).rejects.toThrow('not a JWKS');
   });
 });

@@ -6,19 +6,21 @@ import { arrivalMs } from './facts.ts';
 
 const keys = testRecordsKeys.split(',');
 
-function described(key: string, meter: string, month: string): Uint8Array {
+function specifiedTag(key: string, meter: string, month: string): Uint8Array {
   const derived = hkdfSync('sha256', Buffer.from(key, 'base64url'), '', 'edgewise.meter.v1', 32);
   const mac = createHmac('sha256', Buffer.from(derived)).update(`${meter}\n${month}`).digest();
   return new Uint8Array(mac.subarray(0, 16));
 }
 
 describe('createMeterTagger()', () => {
-  it('tags as its description says, under the first key', async () => {
+  it('computes the specified tag with the first key', async () => {
     const meters = await createMeterTagger(keys);
-    expect(await meters.tag('grant:g1', arrivalMs)).toEqual(described(keys[0] ?? '', 'grant:g1', '2026-11'));
+    expect(await meters.tag('grant:g1', arrivalMs)).toEqual(
+      specifiedTag(keys[0] ?? '', 'grant:g1', '2026-11'),
+    );
   });
 
-  it('answers at once what it knows', async () => {
+  it('returns a known tag without a promise', async () => {
     const meters = await createMeterTagger(keys);
     const first = meters.tag('grant:g1', arrivalMs);
     expect(first).toBeInstanceOf(Promise);
@@ -27,7 +29,7 @@ describe('createMeterTagger()', () => {
     expect(meters.tag('grant:g1', arrivalMs)).toBe(tag);
   });
 
-  it('has another tag for another meter and another month', async () => {
+  it('gives each meter and month its own tag', async () => {
     const meters = await createMeterTagger(keys);
     const tags = await Promise.all([
       meters.tag('grant:g1', arrivalMs),
@@ -38,17 +40,17 @@ describe('createMeterTagger()', () => {
     expect(new Set(tags.map(String)).size).toBe(4);
   });
 
-  it('has the tags of a month for every key', async () => {
+  it('returns the tags of a month, one for each key', async () => {
     const meters = await createMeterTagger(keys);
     expect(await meters.tags('grant:g1', '2026-11')).toEqual(
-      keys.map((key) => described(key, 'grant:g1', '2026-11')),
+      keys.map((key) => specifiedTag(key, 'grant:g1', '2026-11')),
     );
   });
 
-  it('refuses keys that are none, without repeating them', async () => {
+  it('refuses malformed keys without repeating them', async () => {
     await expect(createMeterTagger([])).rejects.toThrow('there is no records key');
     await expect(createMeterTagger([keys[0] ?? '', 'short'])).rejects.toThrow(
-      /^records key 2 is not usable, wanted 32 random bytes/,
+      /^records key 2 is malformed; expected 32 random bytes/,
     );
   });
 });

@@ -25,8 +25,8 @@ async function codeOf(text: string, keys = ring.verifying): Promise<string> {
   return 'good';
 }
 
-/** Signed with the right key, whatever it is. */
-function signed(payload: string, header: Record<string, unknown> = {}): Promise<string> {
+/** Signs any payload with the server's key. */
+function sign(payload: string, header: Record<string, unknown> = {}): Promise<string> {
   return new CompactSign(new TextEncoder().encode(payload))
     .setProtectedHeader({ alg: 'EdDSA', kid: ring.signing.kid, typ: 'edgewise-receipt+jws', ...header })
     .sign(ring.signing.key);
@@ -35,13 +35,13 @@ function signed(payload: string, header: Record<string, unknown> = {}): Promise<
 const payloadOf = (text: string): string => Buffer.from(text.split('.')[1] ?? '', 'base64url').toString();
 
 describe('readReceipt()', () => {
-  it('takes what was issued, and what another library signed the same way', async () => {
+  it('accepts issued receipts, and the same payload signed by another library', async () => {
     expect(await codeOf(compact)).toBe('good');
     expect(await codeOf(refused)).toBe('good');
-    expect(await codeOf(await signed(payloadOf(compact)))).toBe('good');
+    expect(await codeOf(await sign(payloadOf(compact)))).toBe('good');
   });
 
-  it('fails when any one character is another', async () => {
+  it('fails if any single character changes', async () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.';
     for (let at = 0; at < compact.length; at += 1) {
       const next = alphabet[(alphabet.indexOf(compact[at] ?? '') + 1) % alphabet.length];
@@ -50,14 +50,14 @@ describe('readReceipt()', () => {
     }
   });
 
-  it('fails when a bit of any byte of payload or signature is another', async () => {
+  it('fails if one bit of any byte of payload or signature changes', async () => {
     const [header = '', payload = '', signature = ''] = compact.split('.');
     for (const [part, name] of [
       [payload, 'payload'],
       [signature, 'signature'],
     ]) {
       const bytes = Buffer.from(part ?? '', 'base64url');
-      // One bit of each byte, another from byte to byte.
+      // One bit of each byte, at a different position from byte to byte.
       for (let bit = 0; bit < bytes.length * 8; bit += 9) {
         const flipped = Buffer.from(bytes);
         flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
@@ -69,32 +69,32 @@ describe('readReceipt()', () => {
     }
   });
 
-  it('is signature_invalid where the key is not known', async () => {
+  it('throws signature_invalid for an unknown key', async () => {
     expect(await codeOf(compact, new Map())).toBe('signature_invalid');
     const others = await importVerifyingKeys({ keys: ring.publicJwks.keys.slice(1) });
     expect(await codeOf(compact, others)).toBe('signature_invalid');
   });
 
-  it('is invalid_request for what nobody issues, though it is signed', async () => {
+  it('throws invalid_request for a signed payload or header that the server never issues', async () => {
     const receipt: Record<string, unknown> = JSON.parse(payloadOf(compact));
     const canonical = (value: unknown) => canonicalize(value) ?? '';
     const cases: [string, string][] = [
-      ['spaces', await signed(JSON.stringify(receipt, null, 1))],
-      ['another order', await signed(`{"schema":"x",${canonical(receipt).slice(1)}`)],
-      ['a name twice', await signed(canonical(receipt).replace('"id":', '"id":"0","id":'))],
-      ['an unknown member', await signed(canonical({ ...receipt, more: 1 }))],
-      ['another schema', await signed(canonical({ ...receipt, schema: 'edgewise.receipt.v2' }))],
-      ['no time', await signed(canonical({ ...receipt, at: undefined }))],
-      ['no JSON', await signed('receipt')],
-      ['a byte order mark', await signed(`\uFEFF${canonical(receipt)}`)],
-      ['another typ', await signed(canonical(receipt), { typ: 'JWT' })],
-      ['more in the header', await signed(canonical(receipt), { cty: 'json' })],
-      ['half a pair', await signed(canonical(receipt).replace('acme', '\\ud800'))],
+      ['spaces', await sign(JSON.stringify(receipt, null, 1))],
+      ['another order', await sign(`{"schema":"x",${canonical(receipt).slice(1)}`)],
+      ['a name twice', await sign(canonical(receipt).replace('"id":', '"id":"0","id":'))],
+      ['an unknown member', await sign(canonical({ ...receipt, more: 1 }))],
+      ['another schema', await sign(canonical({ ...receipt, schema: 'edgewise.receipt.v2' }))],
+      ['no time', await sign(canonical({ ...receipt, at: undefined }))],
+      ['no JSON', await sign('receipt')],
+      ['a byte order mark', await sign(`\uFEFF${canonical(receipt)}`)],
+      ['another typ', await sign(canonical(receipt), { typ: 'JWT' })],
+      ['more in the header', await sign(canonical(receipt), { cty: 'json' })],
+      ['half a pair', await sign(canonical(receipt).replace('acme', '\\ud800'))],
     ];
     for (const [what, text] of cases) expect(await codeOf(text), what).toBe('invalid_request');
   });
 
-  it('is invalid_request for what is no compact JWS', async () => {
+  it('throws for text that is not a compact JWS with EdDSA', async () => {
     const [header = '', payload = '', signature = ''] = compact.split('.');
     const none = Buffer.from('{"alg":"none","kid":"x","typ":"edgewise-receipt+jws"}').toString('base64url');
     const cases = [
@@ -118,7 +118,7 @@ describe('readReceipt()', () => {
 });
 
 describe('peekReceipt()', () => {
-  it('reads without a key', async () => {
+  it('reads a receipt without a key', async () => {
     const { receipt, kid } = peekReceipt(compact);
     expect(receipt).toEqual((await readReceipt(compact, ring.verifying)).receipt);
     expect(kid).toBe(ring.signing.kid);

@@ -4,7 +4,7 @@ import { encodeEntry } from '../../../src/governance/log/entry.ts';
 import { formatSignatureLine, parseNote } from '../../../src/governance/log/note.ts';
 import { encodeProof } from '../../../src/governance/log/proof.ts';
 import { commit, deriveSalt, parseSalt } from '../../../src/governance/receipt/commitment.ts';
-import type { Issued, ReceiptIssuer } from '../../../src/governance/receipt/issue.ts';
+import type { IssuedReceipt, ReceiptIssuer } from '../../../src/governance/receipt/issue.ts';
 import { receiptSigner } from '../../../src/governance/receipt/jws.ts';
 import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
 import { canonicalJson } from '../../../src/governance/receipt/parts.ts';
@@ -25,15 +25,15 @@ import { inferenceFacts, refusalFacts, tensors, testIssuer } from '../receipt/fa
 let issuer: ReceiptIssuer;
 let ring: KeyRing;
 let log: MemoryLog;
-let issued: Issued;
+let issued: IssuedReceipt;
 /** All that there is to give. */
 let all: Evidence;
 
-async function logged(receipt: Issued): Promise<void> {
+async function logged(receipt: IssuedReceipt): Promise<void> {
   await log.append([{ id: receipt.id, entry: encodeEntry(await receipt.entry()) }]);
 }
 
-async function proofOf(receipt: Issued): Promise<string> {
+async function proofOf(receipt: IssuedReceipt): Promise<string> {
   const proof = await log.prove((await receipt.entry()).receiptHash, 0);
   if (proof === undefined) throw new Error('the log does not have it');
   return encodeProof(proof);
@@ -301,7 +301,7 @@ describe('verifyReceipt()', () => {
   });
 
   it('throws for keys that are none, since then nothing can be said', async () => {
-    await expect(verifyReceipt({ ...all, jwks: {} })).rejects.toThrow('no JWKS');
+    await expect(verifyReceipt({ ...all, jwks: {} })).rejects.toThrow('not a JWKS');
     await expect(verifyReceipt({ ...all, logKey: 'key' })).rejects.toThrow();
   });
 });
