@@ -5,7 +5,7 @@
  */
 import { cpSync } from 'node:fs';
 import { binaryBody, randomInput } from './bodies.ts';
-import { Connection, measureLatencies, requestBytes, sendOk } from './load.ts';
+import { Connection, measureAlternately, measureLatencies, requestBytes, sendOk } from './load.ts';
 import { median, type Quantiles, quantiles } from './quantiles.ts';
 import { formatFigure, publish } from './report.ts';
 import {
@@ -93,11 +93,7 @@ async function measureRound(
   for (let slice = 0; slice < slices; slice++) {
     for (const { connection, bytes } of sides) await measureLatencies(connection, bytes, warmUp / slices);
   }
-  for (let slice = 0; slice < slices; slice++) {
-    for (const { connection, bytes, times } of shuffle(sides)) {
-      times.push(...(await measureLatencies(connection, bytes, perSlice)));
-    }
-  }
+  await measureAlternately(sides, { slices, perSlice });
   for (const { connection, server } of sides) {
     connection.close();
     await server.stop();
@@ -110,13 +106,6 @@ function copyState(state: string): string {
   const copy = temporaryFolder('state');
   cpSync(state, copy, { recursive: true });
   return copy;
-}
-
-function shuffle<T>(items: readonly T[]): T[] {
-  return items
-    .map((item) => ({ item, order: Math.random() }))
-    .sort((a, b) => a.order - b.order)
-    .map(({ item }) => item);
 }
 
 interface Throughput {

@@ -8,7 +8,7 @@ import { type OriginServer, startOrigin } from '../scripts/origin-server.ts';
 import { trustedPublishers } from '../test/support/publisher.ts';
 import { binaryBody, jsonBody, type RequestBody, randomInput } from './bodies.ts';
 import { channelMeans } from './generated-models.ts';
-import { Connection, measureLatencies, requestBytes, sendOk } from './load.ts';
+import { Connection, measureAlternately, measureLatencies, requestBytes, sendOk } from './load.ts';
 import { median, type Quantiles, quantiles } from './quantiles.ts';
 import { formatFigure, publish } from './report.ts';
 import {
@@ -121,11 +121,7 @@ async function measureRound(servers: Servers, { model, request, perSlice }: Case
     await measureLatencies(connection, bytes, perSlice * 2);
   }
   if (bodies.size !== 1) throw new Error(`${model}: the answers of the ways differ`);
-  for (let slice = 0; slice < slices; slice++) {
-    for (const { connection, bytes, times } of sides.toSorted(() => Math.random() - 0.5)) {
-      times.push(...(await measureLatencies(connection, bytes, perSlice)));
-    }
-  }
+  await measureAlternately(sides, { slices, perSlice });
   for (const { connection } of sides) connection.close();
   return Object.fromEntries(sides.map(({ way, times }) => [way, quantiles(times)])) as Round;
 }

@@ -146,6 +146,33 @@ export async function measureLatencies(
   return times;
 }
 
+/** One of several sides that are compared. */
+export interface Lane {
+  readonly connection: Connection;
+  readonly bytes: Buffer;
+  /** Latencies in milliseconds. */
+  readonly times: number[];
+}
+
+/** Measures all lanes in `slices` slices of `perSlice` requests each, in a new random order for each slice. */
+export async function measureAlternately(
+  lanes: readonly Lane[],
+  { slices, perSlice }: { readonly slices: number; readonly perSlice: number },
+): Promise<void> {
+  for (let slice = 0; slice < slices; slice++) {
+    for (const { connection, bytes, times } of shuffle(lanes)) {
+      times.push(...(await measureLatencies(connection, bytes, perSlice)));
+    }
+  }
+}
+
+function shuffle<T>(items: readonly T[]): readonly T[] {
+  return items
+    .map((item) => ({ item, order: Math.random() }))
+    .sort((one, other) => one.order - other.order)
+    .map(({ item }) => item);
+}
+
 export interface LoadResult {
   readonly seconds: number;
   readonly latenciesMs: readonly number[];

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { binaryBody, jsonBody, type RequestBody, randomInput } from './bodies.ts';
-import { Connection, measureLatencies, requestBytes, sendOk } from './load.ts';
+import { Connection, measureAlternately, measureLatencies, requestBytes, sendOk } from './load.ts';
 import { median, type Quantiles, quantiles } from './quantiles.ts';
 import { formatFigure, publish } from './report.ts';
 import {
@@ -104,11 +104,7 @@ async function measureRound(
     })),
   );
   for (const { connection, bytes } of sides) await measureLatencies(connection, bytes, warmUp);
-  for (let slice = 0; slice < slices; slice++) {
-    for (const { connection, bytes, times } of Math.random() < 0.5 ? sides : sides.toReversed()) {
-      times.push(...(await measureLatencies(connection, bytes, perSlice)));
-    }
-  }
+  await measureAlternately(sides, { slices, perSlice });
   for (const { connection } of sides) connection.close();
   for (const server of Object.values(servers)) await server.stop();
   const of = (name: string) => quantiles(sides.find(({ side }) => side === name)?.times ?? []);

@@ -7,7 +7,7 @@
 import { resolve } from 'node:path';
 import { root } from '../scripts/dev-server.ts';
 import { binaryBody, jsonBody, type RequestBody, randomInput } from './bodies.ts';
-import { Connection, measureLatencies, requestBytes } from './load.ts';
+import { Connection, measureAlternately, measureLatencies, requestBytes } from './load.ts';
 import { median, quantiles } from './quantiles.ts';
 import {
   type Bundle,
@@ -75,11 +75,7 @@ async function measure(
     await measureLatencies(connection, bytes, warmUp);
     lanes.push({ server, bytes, connection, times: [] as number[] });
   }
-  for (let slice = 0; slice < slices; slice++) {
-    for (const { connection, bytes, times } of Math.random() < 0.5 ? lanes : lanes.toReversed()) {
-      times.push(...(await measureLatencies(connection, bytes, perSlice)));
-    }
-  }
+  await measureAlternately(lanes, { slices, perSlice });
   for (const { connection, server } of lanes) {
     connection.close();
     await server.stop();

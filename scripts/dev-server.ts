@@ -90,29 +90,19 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
   };
   const secrets = writeSecrets({ ...(await ensureLocalKeys()), ...options.secrets });
   const connections = writeConnections(options.country);
-  const args = [
-    ...['dev', '--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(await findFreePort())],
-    ...['--log-level', options.output ?? 'error', '--show-interactive-dev-session=false'],
-    ...(options.persistTo === undefined ? [] : ['--persist-to', options.persistTo]),
-    ...Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
-    ...secrets.args,
-  ];
   let output = '';
   const keep = (text: string) => {
     output = (output + text).slice(-8000);
   };
-  const group = startGroup([join(root, 'node_modules/wrangler/bin/wrangler.js'), ...args], {
-    env: {
-      ...process.env,
-      WRANGLER_SEND_METRICS: 'false',
-      // Otherwise wrangler asks Cloudflare for this machine's location, or says that every connection is from the US.
-      CLOUDFLARE_CF_FETCH_ENABLED: 'true',
-      CLOUDFLARE_CF_FETCH_PATH: connections.file,
-      CI: 'true',
-      // Otherwise wrangler stores a trace of every request, its address included, beside the worker's storage.
-      X_LOCAL_OBSERVABILITY: 'false',
-    },
-    patienceMs: stopPatienceMs,
+  const group = startWrangler({
+    args: [
+      ...['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', String(await findFreePort())],
+      ...['--log-level', options.output ?? 'error'],
+      ...(options.persistTo === undefined ? [] : ['--persist-to', options.persistTo]),
+      ...Object.entries(vars).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
+      ...secrets.args,
+    ],
+    connectionsFile: connections.file,
     onOutput: options.onOutput ?? keep,
   });
   void group.ended.then(() => {
@@ -140,6 +130,31 @@ export async function startDevServer(options: DevServerOptions = {}): Promise<De
     drain: () => drainWorkerd(group.pid, port, drainPatienceMs),
     stop: group.stop,
   };
+}
+
+interface WranglerOptions {
+  readonly args: readonly string[];
+  /** File with the value of `request.cf`. */
+  readonly connectionsFile: string;
+  readonly onOutput: (text: string) => void;
+}
+
+function startWrangler({ args, connectionsFile, onOutput }: WranglerOptions): Group {
+  const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js');
+  return startGroup([wrangler, 'dev', '--show-interactive-dev-session=false', ...args], {
+    env: {
+      ...process.env,
+      WRANGLER_SEND_METRICS: 'false',
+      // Otherwise wrangler asks Cloudflare for this machine's location, or says that every connection is from the US.
+      CLOUDFLARE_CF_FETCH_ENABLED: 'true',
+      CLOUDFLARE_CF_FETCH_PATH: connectionsFile,
+      CI: 'true',
+      // Otherwise wrangler stores a trace of every request, its address included, beside the worker's storage.
+      X_LOCAL_OBSERVABILITY: 'false',
+    },
+    patienceMs: stopPatienceMs,
+    onOutput,
+  });
 }
 
 async function waitUntilLive(url: string, group: Group): Promise<void> {

@@ -155,7 +155,10 @@ export function patchGlue(glue: string, flavour: Flavour, { version, wasmDigest 
 
 const importSection = 2;
 const memorySection = 5;
+const tableKind = 1;
 const memoryKind = 2;
+const globalKind = 3;
+const tagKind = 4;
 /** Limits flags: bit 0, a maximum is given; bit 1, shared. */
 const sharedWithMaximum = 3;
 const plainWithMaximum = 1;
@@ -169,68 +172,79 @@ const plainWithMaximum = 1;
 export function clearSharedMemory(wasm: Uint8Array): Uint8Array {
   // slice() of a Buffer would be a view.
   const out = new Uint8Array(wasm);
-  let at = 8;
-  const unsigned = (): number => {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = out[at++];
-      if (byte === undefined || shift > 28) {
-        throw unexpectedRelease('wasm', `no number at byte ${at}`);
-      }
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) {
-        return value;
-      }
-    }
-  };
-  const skipName = (): void => {
-    const length = unsigned();
-    at += length;
-  };
-  const skipLimits = (): void => {
-    const flags = unsigned();
-    unsigned();
-    if ((flags & 1) === 1) {
-      unsigned();
-    }
-  };
-  const flagPositions: number[] = [];
-  while (at < out.length) {
-    const section = unsigned();
-    const end = unsigned() + at;
-    if (section === memorySection) {
-      throw unexpectedRelease('wasm', 'the module defines a memory; expected an imported one');
-    }
-    if (section === importSection) {
-      for (let count = unsigned(); count > 0; count--) {
-        skipName();
-        skipName();
-        const kind = unsigned();
-        if (kind === memoryKind) {
-          flagPositions.push(at);
-          skipLimits();
-        } else if (kind === 1) {
-          at += 1;
-          skipLimits();
-        } else if (kind === 3) {
-          at += 2;
-        } else if (kind === 4) {
-          at += 1;
-          unsigned();
-        } else {
-          unsigned();
-        }
-      }
-    }
-    at = end;
-  }
-  const [position, ...others] = flagPositions;
+  const [position, ...others] = findMemoryImports(out);
   if (position === undefined || others.length > 0 || out[position] !== sharedWithMaximum) {
+    const count = others.length + (position === undefined ? 0 : 1);
     throw unexpectedRelease(
       'wasm',
-      `found ${flagPositions.length} memory imports; expected one that is shared, with a maximum`,
+      `found ${count} memory imports; expected one that is shared, with a maximum`,
     );
   }
   out[position] = plainWithMaximum;
   return out;
+}
+
+/** Returns the positions of the limits' flags of all memory imports. @throws Error if the module defines a memory. */
+function findMemoryImports(wasm: Uint8Array): readonly number[] {
+  const reader = new WasmReader(wasm);
+  const positions: number[] = [];
+  while (reader.at < wasm.length) {
+    const section = reader.unsigned();
+    const end = reader.unsigned() + reader.at;
+    if (section === memorySection) {
+      throw unexpectedRelease('wasm', 'the module defines a memory; expected an imported one');
+    }
+    if (section === importSection) {
+      for (let count = reader.unsigned(); count > 0; count--) {
+        reader.skipName();
+        reader.skipName();
+        const kind = reader.unsigned();
+        if (kind === memoryKind) positions.push(reader.at);
+        reader.skipImport(kind);
+      }
+    }
+    reader.at = end;
+  }
+  return positions;
+}
+
+/** Reads the parts of a WebAssembly binary that lead to its memory imports. */
+class WasmReader {
+  readonly #bytes: Uint8Array;
+  /** Position of the next byte, at first behind the magic number and version. */
+  at = 8;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  /** Reads an unsigned LEB128 number. */
+  unsigned(): number {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = this.#bytes[this.at++];
+      if (byte === undefined || shift > 28) throw unexpectedRelease('wasm', `no number at byte ${this.at}`);
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  }
+
+  skipName(): void {
+    const length = this.unsigned();
+    this.at += length;
+  }
+
+  /** Skips the description of an import of this kind. */
+  skipImport(kind: number): void {
+    if (kind === tableKind || kind === globalKind || kind === tagKind) this.at += 1;
+    if (kind === tableKind || kind === memoryKind) this.#skipLimits();
+    else if (kind === globalKind) this.at += 1;
+    else this.unsigned();
+  }
+
+  #skipLimits(): void {
+    const flags = this.unsigned();
+    this.unsigned();
+    if ((flags & 1) === 1) this.unsigned();
+  }
 }

@@ -36,38 +36,39 @@ export interface Verdict {
 }
 
 export function judge(outcome: Outcome): Verdict {
+  const summary = summarise(outcome);
+  return { ...summary, missed: findMissedGoals(summary, outcome) };
+}
+
+function summarise(outcome: Outcome): Omit<Verdict, 'missed'> {
   const { scenario, observed, beganMs, endedMs, events, pool, sent, attempts } = outcome;
   const of = (phase: Phase) => observed.filter((one) => one.phase === phase);
-  // While no endpoint is alive, the origin's model is refused, and the edge may refuse requests while it loads the other.
-  const isPermitted = (one: Observed) =>
-    one.failure === undefined ||
-    (!scenario.isOneAlive &&
-      isRightRefusal(one) &&
-      // Requests in flight when the endpoints died count, too.
-      one.dueMs + one.ms >= beganMs &&
-      (one.kind === 'originOnly' || one.dueMs < beganMs + edgeColdMs));
-  const failed = observed.filter((one) => !isPermitted(one));
   const during = of('during');
   const fits = during.filter(({ kind }) => kind === 'fits');
   const originOnly = during.filter(({ kind }) => kind === 'originOnly');
   const refusals = observed.filter(({ status, dueMs }) => status === 503 && dueMs >= endedMs);
-  const found = {
+  const ejection = events.find(({ atMs, event }) => atMs >= beganMs && event !== 'endpoint_healthy');
+  return {
+    scenario: scenario.name,
     requests: observed.length,
-    failed: failed.length,
+    failed: observed.filter((one) => !isPermitted(one, outcome)).length,
     phases: {
       before: summariseTimes(of('before')),
       during: summariseTimes(during),
       after: summariseTimes(of('after')),
     },
     attemptsLost: scenario.isOfOne ? countLostAttempts(outcome) : undefined,
-    ejectedAfterMs: events.find(({ atMs, event }) => atMs >= beganMs && event !== 'endpoint_healthy'),
+    ejectedAfterMs: ejection && ejection.atMs - beganMs,
     returnedAfterMs: findLastReturn(outcome),
+    stillOut: listEjected(outcome).length,
+    sent,
+    attempts,
     retries: measureSpending(pool, 'retries'),
     hedges: measureSpending(pool, 'hedges'),
     edge: {
       answers: fits.filter(({ failure, reason }) => failure === undefined && reason === 'origin-unavailable')
         .length,
-      refused: fits.filter((one) => isRightRefusal(one) && isPermitted(one)).length,
+      refused: fits.filter((one) => isRightRefusal(one) && isPermitted(one, outcome)).length,
       of: scenario.isOneAlive ? 0 : fits.length,
     },
     refused: {
@@ -76,42 +77,54 @@ export function judge(outcome: Outcome): Verdict {
     },
     lastRefusalMs: refusals.reduce((last, { dueMs, ms }) => Math.max(last, dueMs + ms - endedMs), 0),
   };
-  const verdict = {
-    ...found,
-    ejectedAfterMs: found.ejectedAfterMs && found.ejectedAfterMs.atMs - beganMs,
-  };
-  const stillOut = pool.at(-1)?.endpoints.filter(({ state }) => state !== 'healthy') ?? [];
+}
+
+function findMissedGoals(
+  { failed, attempts, sent, retries, hedges, edge, refused }: Omit<Verdict, 'missed'>,
+  outcome: Outcome,
+): readonly string[] {
+  const firstFailed = outcome.observed.find((one) => !isPermitted(one, outcome));
   // After several failed probes an endpoint may be ejected for longer than the load lasts.
-  const overdue = stillOut.filter(({ outForMs }) => outForMs === 0);
+  const overdue = listEjected(outcome).filter(({ outForMs }) => outForMs === 0);
   const extra = attempts.begun - sent;
-  return {
-    ...verdict,
-    scenario: scenario.name,
-    sent,
-    attempts,
-    stillOut: stillOut.length,
-    missed: [
-      ...checkGoal(
-        failed.length === 0,
-        `${failed.length} requests failed, the first ${describeFailure(failed[0], outcome)}`,
-      ),
-      ...checkGoal(overdue.length === 0, `${overdue.map(({ name }) => name).join(', ')} did not come back`),
-      ...checkGoal(verdict.retries.exceeded === undefined, 'more retries than the budget allows'),
-      ...checkGoal(verdict.hedges.exceeded === undefined, 'more hedges than the budget allows'),
-      ...checkGoal(extra <= 0.22 * sent + 3, `${extra} more attempts than requests`),
-      ...checkGoal(attempts.received <= attempts.begun, 'endpoints received more than the pool sent'),
-      ...checkGoal(scenario.hedging || verdict.hedges.most === 0, 'hedges though hedging is off'),
-      // Requests in flight when the last endpoint dies, and the first ones after that, may still go to the origin.
-      ...checkGoal(
-        verdict.edge.answers + verdict.edge.refused >= 0.98 * verdict.edge.of,
-        `${verdict.edge.of - verdict.edge.answers - verdict.edge.refused} of ${verdict.edge.of} were not answered at the edge`,
-      ),
-      ...checkGoal(
-        verdict.refused.rightly >= 0.98 * verdict.refused.of,
-        `${verdict.refused.of - verdict.refused.rightly} of ${verdict.refused.of} were not refused`,
-      ),
-    ],
-  };
+  const unanswered = edge.of - edge.answers - edge.refused;
+  return [
+    ...checkGoal(
+      failed === 0,
+      `${failed} requests failed, the first ${describeFailure(firstFailed, outcome)}`,
+    ),
+    ...checkGoal(overdue.length === 0, `${overdue.map(({ name }) => name).join(', ')} did not come back`),
+    ...checkGoal(retries.exceeded === undefined, 'more retries than the budget allows'),
+    ...checkGoal(hedges.exceeded === undefined, 'more hedges than the budget allows'),
+    ...checkGoal(extra <= 0.22 * sent + 3, `${extra} more attempts than requests`),
+    ...checkGoal(attempts.received <= attempts.begun, 'endpoints received more than the pool sent'),
+    ...checkGoal(outcome.scenario.hedging || hedges.most === 0, 'hedges though hedging is off'),
+    // Requests in flight when the last endpoint dies, and the first ones after that, may still go to the origin.
+    ...checkGoal(unanswered <= 0.02 * edge.of, `${unanswered} of ${edge.of} were not answered at the edge`),
+    ...checkGoal(
+      refused.rightly >= 0.98 * refused.of,
+      `${refused.of - refused.rightly} of ${refused.of} were not refused`,
+    ),
+  ];
+}
+
+/**
+ * Reports whether the scenario permits this result. While no endpoint is alive, the origin's model is refused, and the edge
+ * may refuse requests while it loads the other model.
+ */
+function isPermitted(one: Observed, { scenario, beganMs }: Outcome): boolean {
+  return (
+    one.failure === undefined ||
+    (!scenario.isOneAlive &&
+      isRightRefusal(one) &&
+      // Requests in flight when the endpoints died count, too.
+      one.dueMs + one.ms >= beganMs &&
+      (one.kind === 'originOnly' || one.dueMs < beganMs + edgeColdMs))
+  );
+}
+
+function listEjected({ pool }: Outcome) {
+  return pool.at(-1)?.endpoints.filter(({ state }) => state !== 'healthy') ?? [];
 }
 
 /** Time in which a new isolate may refuse requests, because it starts its engine and loads the model with at most 32 waiting. */

@@ -36,7 +36,8 @@ export interface Observed {
 export interface Outcome {
   readonly scenario: Scenario;
   readonly observed: readonly Observed[];
-  /** Start of the fault, start of the repair and its end, by `performance.now`. */
+  /** Start of the load, start of the fault, start of the repair and its end, by `performance.now`. */
+  readonly startMs: number;
   readonly beganMs: number;
   readonly repairedFromMs: number;
   readonly endedMs: number;
@@ -55,8 +56,8 @@ const requestOf: Readonly<Record<Kind, RequestBody>> = {
 };
 
 export async function runScenario(setup: Setup, scenario: Scenario): Promise<Outcome> {
-  const { origins, bundle, state } = setup;
-  const { kinds, hedging, duringMs } = scenario;
+  const { bundle, state } = setup;
+  const { kinds, hedging } = scenario;
   const events: PoolEvent[] = [];
   const server = await startWorkerd({
     bundle,
@@ -73,46 +74,22 @@ export async function runScenario(setup: Setup, scenario: Scenario): Promise<Out
   for (const kind of kinds) right.set(kind, await warmUp(url, kind));
   const requestsBefore = sumRequests(await readPool(url));
 
-  const end = new AbortController();
-  const watching = watchPool(url, end.signal);
-  const startMs = performance.now();
-  const loads = kinds.map((kind) =>
-    openLoop(url, encodeRequest(url, kind), {
-      requestsPerSecond: requestsPerSecond / kinds.length,
-      until: end.signal,
-      patienceMs,
-    }),
-  );
-  await sleep(leadInMs + beforeMs);
-  const beganMs = performance.now();
-  await scenario.begin(origins);
-  await sleep(duringMs);
-  const repairedFromMs = performance.now();
-  await scenario.end(origins);
-  const endedMs = performance.now();
-  await sleep(afterMs);
-  end.abort();
-  const samples = await Promise.all(loads);
-  const pool = await watching;
+  const { samples, pool, ...times } = await applyLoad(url, scenario, setup);
   const last = await readPool(url);
   const now = await countReceived(setup);
   await server.stop();
-
-  const phaseOf = (dueMs: number): Phase => {
-    if (dueMs < beganMs) return 'before';
-    if (dueMs < repairedFromMs) return 'during';
-    return dueMs < endedMs ? 'repair' : 'after';
-  };
   return {
     scenario,
     observed: kinds.flatMap((kind, at) =>
       (samples[at] ?? [])
-        .filter(({ dueMs }) => dueMs >= startMs + leadInMs)
-        .map((sample) => ({ ...observe(sample, right.get(kind)), kind, phase: phaseOf(sample.dueMs) })),
+        .filter(({ dueMs }) => dueMs >= times.startMs + leadInMs)
+        .map((sample) => ({
+          ...observe(sample, right.get(kind)),
+          kind,
+          phase: phaseAt(sample.dueMs, times),
+        })),
     ),
-    beganMs,
-    repairedFromMs,
-    endedMs,
+    ...times,
     events,
     pool: [...pool, last],
     sent: samples.reduce((sum, { length }) => sum + length, 0),
@@ -122,6 +99,46 @@ export async function runScenario(setup: Setup, scenario: Scenario): Promise<Out
       leftEarly: now.leftEarly - receivedBefore.leftEarly,
     },
   };
+}
+
+/** Runs the load and the fault. Returns the samples of each kind of request, those of the pool, and the times of the phases. */
+async function applyLoad(url: URL, { kinds, duringMs, begin, end }: Scenario, { origins }: Setup) {
+  const stop = new AbortController();
+  const watching = watchPool(url, stop.signal);
+  const startMs = performance.now();
+  const loads = kinds.map((kind) =>
+    openLoop(url, encodeRequest(url, kind), {
+      requestsPerSecond: requestsPerSecond / kinds.length,
+      until: stop.signal,
+      patienceMs,
+    }),
+  );
+  await sleep(leadInMs + beforeMs);
+  const beganMs = performance.now();
+  await begin(origins);
+  await sleep(duringMs);
+  const repairedFromMs = performance.now();
+  await end(origins);
+  const endedMs = performance.now();
+  await sleep(afterMs);
+  stop.abort();
+  return {
+    samples: await Promise.all(loads),
+    pool: await watching,
+    startMs,
+    beganMs,
+    repairedFromMs,
+    endedMs,
+  };
+}
+
+function phaseAt(
+  dueMs: number,
+  { beganMs, repairedFromMs, endedMs }: Pick<Outcome, 'beganMs' | 'repairedFromMs' | 'endedMs'>,
+): Phase {
+  if (dueMs < beganMs) return 'before';
+  if (dueMs < repairedFromMs) return 'during';
+  return dueMs < endedMs ? 'repair' : 'after';
 }
 
 /** Warms up the worker and returns the right answer. */
