@@ -1,12 +1,12 @@
-/** Checks a document against its schema, and says what is wrong with it in our own words: no text of zod leaves here. */
+/** Checks a document against its schema and describes problems in our own words, never in zod's. */
 import type { z } from 'zod';
 import { nearestName } from './near-name.ts';
 
 export interface Problem {
   readonly path: readonly PropertyKey[];
-  /** What was expected there, without the place and the value. */
+  /** The expectation alone, without path and value. */
   readonly expected: string;
-  /** The whole complaint: place, value, what was expected. */
+  /** The whole complaint: path, value, expectation. */
   readonly text: string;
 }
 
@@ -14,33 +14,33 @@ export type CheckedDocument<T> =
   | { readonly success: true; readonly data: T }
   | {
       readonly success: false;
-      /** Unknown keys first: a misspelt key is also a missing one. */
+      /** Unknown keys first, since a misspelt key is also reported as missing. */
       readonly problems: readonly Problem[];
       /** The first problems, as one line. */
       readonly complaint: string;
     };
 
 export interface CheckOptions {
-  /** Whether complaints quote strings of the document. Default true; false for secrets and for what callers send. */
+  /** True if complaints may quote strings of the document. Default true; false for secrets and callers' bodies. */
   readonly quoteText?: boolean;
   /** How many problems the complaint lists. Default 3. */
   readonly maxListed?: number;
-  /** What the document is called where all of it is meant. Default "the document". */
+  /** Name of the whole document in complaints. Default "the document". */
   readonly whole?: string;
 }
 
-/** Returns the checked document, or every problem that it has. */
+/** Returns the parsed document, or all of its problems. */
 export function checkDocument<S extends z.ZodType>(
   schema: S,
   document: unknown,
   options: CheckOptions = {},
 ): CheckedDocument<z.output<S>> {
-  const parsed = schema.safeParse(document, { error: expectation, reportInput: true });
+  const parsed = schema.safeParse(document, { error: describeExpectation, reportInput: true });
   if (parsed.success) return parsed;
   const { quoteText = true, maxListed = 3, whole = 'the document' } = options;
-  const issues = parsed.error.issues.map((issue) => innermost(issue, []));
+  const issues = parsed.error.issues.map((issue) => findInnermost(issue, []));
   const unknownFirst = [...issues.filter(isUnknownKey), ...issues.filter((issue) => !isUnknownKey(issue))];
-  const problems = unknownFirst.map((issue) => problemOf(issue, document, { quoteText, whole }));
+  const problems = unknownFirst.map((issue) => toProblem(issue, document, { quoteText, whole }));
   const listed = problems.slice(0, maxListed).map(({ text }) => text);
   const left = problems.length - listed.length;
   return {
@@ -57,11 +57,11 @@ function isUnknownKey({ code }: Issue): boolean {
   return code === 'unrecognized_keys';
 }
 
-/** Stands for a union's message, which is made of its branches' later. A schema's own message takes its place. */
-const ofUnion = 'expected another form';
+/** Placeholder for a union's message, which `findInnermost` derives from the union's branches. */
+const unionPlaceholder = 'expected another form';
 
-/** Zod's error map: schemas with a message of their own never get here. */
-function expectation(issue: RawIssue): string {
+/** Zod's error map. Zod does not call it for schemas with a message of their own. */
+function describeExpectation(issue: RawIssue): string {
   switch (issue.code) {
     case 'invalid_type':
       return `expected ${typeText(issue)}`;
@@ -78,7 +78,7 @@ function expectation(issue: RawIssue): string {
     case 'unrecognized_keys':
       return issue.keys.map((key) => unknownKeyText(key, knownKeys(issue.inst))).join('; ');
     case 'invalid_union':
-      return ofUnion;
+      return unionPlaceholder;
     case 'invalid_key':
       return issue.issues.map(({ message }) => message).join('; ');
     default:
@@ -145,7 +145,7 @@ function formatText({ format, pattern }: Extract<RawIssue, { readonly code: 'inv
   return pattern === undefined ? `a string of the form ${format}` : `a string that matches ${pattern}`;
 }
 
-/** Returns what is said of a key that no schema knows: the near one, else all that there are. */
+/** Describes an unknown key and proposes the near known key, or else lists all known keys. */
 function unknownKeyText(key: string, known: readonly string[]): string {
   const near = nearestName(key, known);
   const hint =
@@ -181,32 +181,32 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
-/** The issue itself, or of a union that of the branch which the value was most likely meant for. */
-function innermost(issue: Issue, prefix: readonly PropertyKey[]): Issue {
+/** Returns the issue; for a union, the issue of the branch that the value was most likely meant for. */
+function findInnermost(issue: Issue, prefix: readonly PropertyKey[]): Issue {
   const path = [...prefix, ...issue.path];
-  if (issue.code !== 'invalid_union' || issue.message !== ofUnion) return { ...issue, path };
+  if (issue.code !== 'invalid_union' || issue.message !== unionPlaceholder) return { ...issue, path };
   const branches = issue.errors.filter((branch) => branch.length > 0);
-  const meant = branches.filter((branch) => !branch.some(isOtherKind));
-  const [best = []] = meant.toSorted((a, b) => mismatches(a) - mismatches(b));
+  const candidates = branches.filter((branch) => !branch.some(isOtherKind));
+  const [best = []] = candidates.toSorted((a, b) => countMismatches(a) - countMismatches(b));
   const first = best.find(isUnknownKey) ?? best[0];
-  if (first !== undefined) return innermost(first, path);
+  if (first !== undefined) return findInnermost(first, path);
   const texts = branches.flatMap((branch) => branch.slice(0, 1).map(({ message }) => message));
-  return { ...issue, path, message: texts.length === 0 ? ofUnion : alternatives(texts) };
+  return { ...issue, path, message: texts.length === 0 ? unionPlaceholder : joinAlternatives(texts) };
 }
 
-/** The value is of another kind altogether: the branch was not meant. */
+/** Reports whether the whole value has another type, so that the branch was not meant. */
 function isOtherKind({ code, path }: Issue): boolean {
   return path.length === 0 && (code === 'invalid_type' || code === 'invalid_value');
 }
 
-/** Returns how many of the branch's own keys do not fit: what is wrong within one of them does not count. */
-function mismatches(branch: readonly Issue[]): number {
+/** Counts the branch's own keys that do not match; problems within a key's value do not count. */
+function countMismatches(branch: readonly Issue[]): number {
   return branch.filter(
     (issue) => issue.path.length === 0 || (issue.path.length === 1 && !isUnknownKey(issue)),
   ).length;
 }
 
-function alternatives(texts: readonly string[]): string {
+function joinAlternatives(texts: readonly string[]): string {
   const plain = [...new Set(texts.map((text) => text.replace(/^(?:expected|wanted) /, '')))];
   return `expected ${plain.join(', or ')}`;
 }
@@ -216,7 +216,7 @@ interface Wording {
   readonly whole: string;
 }
 
-function problemOf(issue: Issue, document: unknown, { quoteText, whole }: Wording): Problem {
+function toProblem(issue: Issue, document: unknown, { quoteText, whole }: Wording): Problem {
   const { path, message } = issue;
   const where = pathText(path) || whole;
   const text = (value: string) => ({ path, expected: message, text: value });
@@ -225,7 +225,7 @@ function problemOf(issue: Issue, document: unknown, { quoteText, whole }: Wordin
     const key = JSON.stringify(String(path.at(-1)).slice(0, 80));
     return text(`${pathText(path.slice(0, -1)) || whole} has the key ${key}; ${message}`);
   }
-  const value = offendingValue(issue, document);
+  const value = findValue(issue, document);
   if (issue.code === 'custom' && isObject(value)) return text(`${where}: ${message}`);
   return text(
     value === undefined
@@ -234,8 +234,8 @@ function problemOf(issue: Issue, document: unknown, { quoteText, whole }: Wordin
   );
 }
 
-/** A schema's own check is told the whole object that it stands on, and the path where it complains. */
-function offendingValue({ code, input, path }: Issue, document: unknown): unknown {
+/** Returns the value that the issue is about. A schema's own check reports its whole object as input, and a path into it. */
+function findValue({ code, input, path }: Issue, document: unknown): unknown {
   if (code !== 'custom') return input;
   const found = path.reduce<unknown>(
     (at, key) => (isObject(at) ? Reflect.get(at, key) : undefined),
@@ -260,7 +260,7 @@ function describeValue(value: unknown, quoteText: boolean): string {
 
 const plainKey = /^[A-Za-z_$][\w$-]*$/;
 
-/** `endpoints[0].models`, `labels["a b"]`. */
+/** Formats a path such as `endpoints[0].models` or `labels["a b"]`. */
 function pathText(path: readonly PropertyKey[]): string {
   return path
     .map((key, index) => {

@@ -1,9 +1,9 @@
 /**
- * The one error class of Edgewise and its closed list of codes.
+ * The only error class of Edgewise and its closed list of codes.
  *
- * Knows nothing of HTTP: `http/error-response.ts` holds the single exhaustive mapping to a status.
- * `message` is written for the caller: what was attempted, the value, what was wanted. What only the operator
- * may read (inner causes, endpoints, engine texts) goes into `cause` and is logged, never sent.
+ * Independent of HTTP: `http/error-response.ts` maps every code to a status. `message` is written for the caller: what
+ * failed, the value, what was expected. Information for the operator only (inner causes, endpoints, engine texts) goes into
+ * `cause`, which is logged and never sent.
  */
 export const errorCodes = [
   'invalid_request',
@@ -46,7 +46,7 @@ export type ErrorCode = (typeof errorCodes)[number];
 
 export interface ErrorOptions {
   readonly cause?: unknown;
-  /** When the caller may try again, in seconds; only meaningful for retryable codes. */
+  /** Seconds until the caller may try again; only for retryable codes. */
   readonly retryAfterSeconds?: number;
 }
 
@@ -66,7 +66,7 @@ export function isEdgewiseError(value: unknown): value is EdgewiseError {
   return value instanceof EdgewiseError;
 }
 
-/** Any thrown value as an EdgewiseError; what is not one already becomes `internal` with the value as its cause. */
+/** Returns the thrown value if it is an EdgewiseError; otherwise an `internal` error with the value as its cause. */
 export function toEdgewiseError(value: unknown, message = 'unexpected failure'): EdgewiseError {
   return isEdgewiseError(value) ? value : new EdgewiseError('internal', message, { cause: value });
 }

@@ -1,9 +1,9 @@
-/** The known name that a mistyped one is nearest to, for messages. Pure. */
+/** Finds the known name nearest to a mistyped one, for messages. Pure. */
 
 /**
- * Returns the name of `known` that `name` was most likely meant to be: equal but for case, `_` and `-`, or within a third
- * of its length in insertions, deletions, substitutions and swaps of neighbours. Undefined if none is that near. Of equally
- * near names the first one is returned.
+ * Returns the name of `known` that `name` most likely means: equal except for case, `_` and `-`, or within a third of its
+ * length in insertions, deletions, substitutions and swaps of neighbours. Returns the first of equally near names, and
+ * undefined if none is near enough.
  */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   const folded = fold(name);
@@ -19,17 +19,15 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   return nearest;
 }
 
-/** What a person means by a name, however its words are joined. */
+/** Removes case, `_` and `-`, which people confuse. Clips the name. */
 function fold(name: string): string {
   return name.slice(0, maxNameLength).toLowerCase().replace(/[_-]/g, '');
 }
 
-/** A stranger's name may be of any length; the cost of a comparison grows with the product of both lengths. */
+/** Callers' names may have any length, and the cost of a comparison is the product of both lengths. */
 const maxNameLength = 100;
 
-/**
- * Edit distance with swaps of neighbours (optimal string alignment), `limit` where it is that or more.
- */
+/** Returns the edit distance with swaps of neighbours (optimal string alignment), at most `limit`. */
 function editDistance(from: string, to: string, limit: number): number {
   if (Math.abs(from.length - to.length) >= limit) return limit;
   let beforePrevious: number[] = [];

@@ -1,11 +1,11 @@
 /**
- * Time as a parameter, so that tests turn it by hand. On Cloudflare `now` stands still during computation
- * (it moves with I/O only), so a difference of two readings is a lower bound there, not a measure of CPU time.
+ * Time as a parameter, so that tests can control it. On Cloudflare `now` advances only with I/O, so a difference of two
+ * readings is a lower bound of the elapsed time there and does not measure CPU time.
  */
 export interface Clock {
-  /** Milliseconds; only differences have a meaning. */
+  /** Returns milliseconds; only differences are meaningful. */
   now(): number;
-  /** Calls `wake` once after `ms`, unless the returned function is called before. */
+  /** Calls `wake` once after `ms`. The returned function cancels the call. */
   after(ms: number, wake: () => void): () => void;
 }
 

@@ -9,11 +9,11 @@ export interface WaitLimit {
 export type WaitOutcome = 'settled' | 'expired' | 'aborted';
 
 /**
- * Waits for `promise` to settle, either way, but no longer than the limit. Its value or reason is the caller's to ask
- * of the promise itself; a rejection that nobody asks for is not reported as unhandled.
+ * Waits until `promise` settles or the limit is reached. The caller reads the value or reason from the promise itself; a
+ * rejection is never reported as unhandled.
  *
- * The timer is not only a limit: workerd cancels a request as hung when all that it waits for is the doing of another
- * request, and a timer of its own keeps it alive.
+ * The timer is more than a limit: workerd cancels a request as hung if everything it waits for is done by other requests,
+ * and a timer of its own keeps it alive.
  */
 export function settledWithin(promise: Promise<unknown>, limit: WaitLimit): Promise<WaitOutcome> {
   const { clock, ms, signal } = limit;
@@ -24,9 +24,9 @@ export function settledWithin(promise: Promise<unknown>, limit: WaitLimit): Prom
       resolve(outcome);
     };
     const abort = () => finish('aborted');
-    const settled = () => finish('settled');
+    const settle = () => finish('settled');
     const cancelTimer = clock.after(Math.max(0, ms), () => finish('expired'));
-    promise.then(settled, settled);
+    promise.then(settle, settle);
     if (signal?.aborted) abort();
     else signal?.addEventListener('abort', abort);
   });

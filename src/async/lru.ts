@@ -8,12 +8,12 @@ interface Slot<V> {
 }
 
 /**
- * A cache that holds at most `maxBytes` of values by the weights that its user gives, and forgets the least recently
- * used first. Weights are estimates of the user: nothing is measured.
+ * A cache that holds values of at most `maxBytes` together and evicts the least recently used first. The user supplies each
+ * value's weight; nothing is measured.
  */
 export class Lru<K, V> {
   readonly #maxBytes: number;
-  /** Oldest first: a Map iterates in the order of insertion, and a use inserts anew. */
+  /** The oldest first: a Map iterates in insertion order, and each use inserts the slot again. */
   readonly #slots = new Map<K, Slot<V>>();
   #bytes = 0;
 
@@ -29,7 +29,7 @@ export class Lru<K, V> {
     return this.#slots.size;
   }
 
-  /** The value, which becomes the most recently used one. */
+  /** Returns the value and makes it the most recently used one. */
   get(key: K): V | undefined {
     const slot = this.#slots.get(key);
     if (slot === undefined) return undefined;
@@ -38,7 +38,7 @@ export class Lru<K, V> {
     return slot.value;
   }
 
-  /** The value, its age unchanged. */
+  /** Returns the value without changing its age. */
   peek(key: K): V | undefined {
     return this.#slots.get(key)?.value;
   }
@@ -48,14 +48,15 @@ export class Lru<K, V> {
   }
 
   /**
-   * Holds `value` as the most recently used one, in place of the key's former value, and pushes out the oldest others
-   * until all fit. A value that is larger than `maxBytes` by itself is not held and pushes nothing out.
+   * Stores `value` as the most recently used one, replaces the key's previous value, and evicts the oldest others until all
+   * fit. A value larger than `maxBytes` is not stored and evicts no others.
    *
-   * @returns whether the value is held.
-   * @throws RangeError when `bytes` is negative or not a number.
+   * @returns whether the value was stored.
+   * @throws RangeError if `bytes` is negative or NaN.
    */
   set(key: K, value: V, bytes: number): boolean {
-    if (!(bytes >= 0)) throw new RangeError(`weight of a cached value is ${bytes}: wanted 0 bytes or more`);
+    if (!(bytes >= 0))
+      throw new RangeError(`the weight of a cached value is ${bytes}; expected at least 0 bytes`);
     this.delete(key);
     if (bytes > this.#maxBytes) return false;
     for (const oldest of this.#slots.keys()) {
@@ -67,7 +68,7 @@ export class Lru<K, V> {
     return true;
   }
 
-  /** @returns whether the key was held. */
+  /** @returns whether the key was in the cache. */
   delete(key: K): boolean {
     const slot = this.#slots.get(key);
     if (slot === undefined) return false;
@@ -76,7 +77,7 @@ export class Lru<K, V> {
     return true;
   }
 
-  /** Keys and values, the least recently used first. */
+  /** Yields keys and values, the least recently used first. */
   *[Symbol.iterator](): IterableIterator<[K, V]> {
     for (const [key, slot] of this.#slots) yield [key, slot.value];
   }

@@ -1,10 +1,10 @@
 /**
- * One piece of work for all who want the same at the same time.
+ * Shares one piece of work among all callers that ask for the same key at the same time.
  *
- * Made for isolates whose requests may end in the middle of anything: on Cloudflare, work that a request began dies with
- * it, and whoever waits for its promise is told so by a rejection, or by nothing at all. So each flight outlives its
- * request by `defer`; its promise never rejects of itself, which leaves a rejection to mean that the runtime has given it
- * up; and nobody waits longer than `patienceMs`. Both ways the one who waited does the work itself.
+ * Made for isolates whose requests may end at any point: on Cloudflare, work that a request began dies with it, and callers
+ * that wait for its promise see a rejection or nothing at all. So each flight is handed to `defer` to outlive its request;
+ * its promise never rejects by itself, so a rejection means that the runtime gave it up; and no caller waits longer than
+ * `patienceMs`. In both cases the waiting caller does the work itself.
  */
 import type { Clock } from './clock.ts';
 import { settledWithin } from './deadline.ts';
@@ -16,11 +16,11 @@ export interface SingleFlightOptions {
   readonly patienceMs: number;
 }
 
-type Landed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
+type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: unknown };
 
 interface Flight<T> {
   readonly startedAt: number;
-  readonly landed: Promise<Landed<T>>;
+  readonly outcome: Promise<Outcome<T>>;
 }
 
 export class SingleFlight<K, T> {
@@ -31,48 +31,49 @@ export class SingleFlight<K, T> {
     this.#options = options;
   }
 
-  /** What `work` gives: this one's, or that of one under way under the same key. @throws what it throws. */
+  /** Runs `work`, or joins the flight of the same key. Returns its result or throws its error. */
   async run(key: K, work: () => Promise<T>): Promise<T> {
     const { clock, patienceMs } = this.#options;
-    const under = this.#flights.get(key);
-    // One older than anybody's patience has died with its request.
-    const landed =
-      under !== undefined && clock.now() - under.startedAt < patienceMs
-        ? await this.#await(under)
+    const flight = this.#flights.get(key);
+    // An older flight has died with its request.
+    const joined =
+      flight !== undefined && clock.now() - flight.startedAt < patienceMs
+        ? await this.#join(flight)
         : undefined;
-    const outcome = landed ?? (await this.#start(key, work).landed);
+    const outcome = joined ?? (await this.#start(key, work).outcome);
     if (outcome.ok) return outcome.value;
     throw outcome.error;
   }
 
-  /** Whoever comes from now on does not join what is under way: it may have read what is no longer so. */
+  /** Lets later callers start a new flight instead of joining the current one, which may have read outdated data. */
   forget(key: K): void {
     this.#flights.delete(key);
   }
 
   #start(key: K, work: () => Promise<T>): Flight<T> {
-    const landed = land(work);
-    const flight: Flight<T> = { startedAt: this.#options.clock.now(), landed };
+    const outcome = settle(work);
+    const flight: Flight<T> = { startedAt: this.#options.clock.now(), outcome };
     this.#flights.set(key, flight);
-    const left = landed.then(() => {
+    const removal = outcome.then(() => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     });
-    this.#options.defer(left);
+    this.#options.defer(removal);
     return flight;
   }
 
-  async #await({ landed }: Flight<T>): Promise<Landed<T> | undefined> {
+  async #join({ outcome }: Flight<T>): Promise<Outcome<T> | undefined> {
     const { clock, patienceMs } = this.#options;
-    if ((await settledWithin(landed, { clock, ms: patienceMs })) !== 'settled') return undefined;
+    if ((await settledWithin(outcome, { clock, ms: patienceMs })) !== 'settled') return undefined;
     try {
-      return await landed;
+      return await outcome;
     } catch {
       return undefined;
     }
   }
 }
 
-async function land<T>(work: () => Promise<T>): Promise<Landed<T>> {
+/** Runs `work` and returns its result or error; never rejects. */
+async function settle<T>(work: () => Promise<T>): Promise<Outcome<T>> {
   try {
     return { ok: true, value: await work() };
   } catch (error) {

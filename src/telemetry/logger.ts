@@ -1,7 +1,7 @@
 /**
- * One line of JSON for each event. What a line may say is a closed list: names, codes, digests, times, and the causes of
- * failures. A cause is the text of an error, clip; errors that quote a request are refusals, which are logged by their
- * code and given no cause.
+ * Writes one line of JSON for each event. The fields are a closed list: names, codes, digests, times, and causes of failures.
+ * A cause is the clipped text of an error. Errors that quote a request are refusals, which are logged by code and without a
+ * cause.
  */
 import { isEdgewiseError } from '../errors.ts';
 
@@ -10,20 +10,20 @@ export interface LogEvent {
   readonly event: string;
   readonly requestId?: string | undefined;
   readonly method?: string | undefined;
-  /** The route's pattern, not the path that was asked for. */
+  /** Pattern of the route, not the requested path. */
   readonly route?: string | undefined;
   readonly status?: number | undefined;
   readonly code?: string | undefined;
   readonly model?: string | undefined;
   readonly version?: string | undefined;
-  /** Of a request, or of storage. */
+  /** Tier of the request, or of storage. */
   readonly tier?: string | undefined;
   readonly operation?: string | undefined;
-  /** Of the origin pool, by its configured name. */
+  /** Configured name of an endpoint of the origin pool. */
   readonly endpoint?: string | undefined;
   readonly digest?: string | undefined;
   readonly ms?: number | undefined;
-  /** An error, of which each link of the chain is named. */
+  /** An error; the line lists its chain of causes. */
   readonly cause?: unknown;
 }
 
@@ -32,7 +32,7 @@ export interface Logger {
 }
 
 export interface LogOptions {
-  /** `errors`: events of level `error` alone. */
+  /** `errors`: only events of level `error`. */
   readonly level: 'off' | 'errors' | 'all';
   readonly write: (line: string, level: LogEvent['level']) => void;
 }
@@ -49,7 +49,7 @@ export function createLogger({ level, write }: LogOptions): Logger {
   };
 }
 
-/** Field by field: what a caller of `write` has beyond the list stays out, whatever its type says. */
+/** Copies field by field, so that additional properties of an event stay out of the log. */
 function lineOf(event: LogEvent): Record<string, string | number | string[] | undefined> {
   return {
     level: event.level,

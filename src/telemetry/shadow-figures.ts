@@ -1,4 +1,4 @@
-/** What shadow copies showed, since this isolate began. Nothing of a request or an answer is kept but these figures. */
+/** Counts the results of shadow copies since this isolate started. Keeps nothing else of requests and answers. */
 import { Lru } from '../async/lru.ts';
 import type { ShadowFigure, ShadowTarget } from '../protocol/shadow-figures.ts';
 import type { Agreement } from '../tensor/compare.ts';
@@ -6,7 +6,7 @@ import type { Agreement } from '../tensor/compare.ts';
 type Counts = { -readonly [K in keyof ShadowFigure]: ShadowFigure[K] };
 
 export interface ShadowFiguresOptions {
-  /** Beyond these the target that was counted least recently is forgotten. Default 64. */
+  /** Beyond this number, the least recently counted target is forgotten. Default 64. */
   readonly maxTargets?: number;
 }
 
@@ -18,23 +18,23 @@ export class ShadowFigures {
   }
 
   countSent(target: ShadowTarget): void {
-    this.#of(target).sent += 1;
+    this.#countsOf(target).sent += 1;
   }
 
   countSkipped(target: ShadowTarget): void {
-    this.#of(target).skipped += 1;
+    this.#countsOf(target).skipped += 1;
   }
 
   countFailed(target: ShadowTarget): void {
-    this.#of(target).failed += 1;
+    this.#countsOf(target).failed += 1;
   }
 
   countUnlike(target: ShadowTarget): void {
-    this.#of(target).unlike += 1;
+    this.#countsOf(target).unlike += 1;
   }
 
   addComparison(target: ShadowTarget, agreement: Agreement): void {
-    const counts = this.#of(target);
+    const counts = this.#countsOf(target);
     counts.compared += 1;
     if (agreement.exact) counts.exact += 1;
     if (agreement.near) counts.near += 1;
@@ -43,12 +43,12 @@ export class ShadowFigures {
     counts.sameTopRows += agreement.sameTopRows;
   }
 
-  /** Of one model, the target that was counted last at the end. */
-  of(model: string): readonly ShadowFigure[] {
+  /** Returns the figures of a model's targets, the most recently counted last. */
+  ofModel(model: string): readonly ShadowFigure[] {
     return [...this.#counts].flatMap(([, counts]) => (counts.model === model ? [{ ...counts }] : []));
   }
 
-  #of({ model, alias, version, tier }: ShadowTarget): Counts {
+  #countsOf({ model, alias, version, tier }: ShadowTarget): Counts {
     const key = `${model} ${alias} ${version} ${tier ?? ''}`;
     const known = this.#counts.get(key);
     if (known !== undefined) return known;

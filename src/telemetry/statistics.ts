@@ -1,6 +1,6 @@
 /**
- * What each model version was asked and how long it took, since this isolate began: the figures of the statistics
- * extension of the Open Inference Protocol. Recording allocates nothing once a model and a batch size were seen.
+ * Counts requests and times of each model version since this isolate started, for the statistics extension of the Open
+ * Inference Protocol. Recording allocates nothing for a model and batch size that are already known.
  *
  * On Cloudflare the clock stands still during computation, so `compute_*` are lower bounds there.
  */
@@ -12,15 +12,15 @@ import type {
 } from '../protocol/oip/statistics.ts';
 
 export interface StatisticsOptions {
-  /** Model versions that are kept; beyond, the one that was asked least recently is forgotten. Default 256. */
+  /** Beyond this number of model versions, the least recently used one is forgotten. Default 256. */
   readonly maxModels?: number;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
 }
 
-/** Where a request's time went. */
+/** Times of a successful request. */
 export interface SuccessTimes {
-  /** Rows of the batch; 1 for a model that does not batch. */
+  /** Rows of the request; 1 for a model without a batch dimension. */
   readonly batchSize: number;
   readonly queueMs: number;
   readonly inputMs: number;
@@ -28,7 +28,7 @@ export interface SuccessTimes {
   readonly outputMs: number;
 }
 
-/** Batch sizes come from callers: beyond this many of a model, new ones are in its sums only. */
+/** Callers choose batch sizes. Beyond this number per model, new sizes count only in the model's sums. */
 const maxBatchSizes = 64;
 
 interface Duration {
@@ -66,7 +66,7 @@ export class Statistics {
   }
 
   recordSuccess(name: string, version: string, times: SuccessTimes): void {
-    const figures = this.#of(name, version);
+    const figures = this.#figuresOf(name, version);
     figures.lastInferenceMs = this.#now();
     figures.rows += times.batchSize;
     add(figures.success, times.queueMs + times.inputMs + times.inferMs + times.outputMs);
@@ -80,13 +80,13 @@ export class Statistics {
   }
 
   recordFailure(name: string, version: string, ms: number): void {
-    const figures = this.#of(name, version);
+    const figures = this.#figuresOf(name, version);
     figures.lastInferenceMs = this.#now();
     add(figures.fail, ms);
   }
 
-  /** Undefined for a model version that was not asked yet. */
-  of(name: string, version: string): ModelStatistics | undefined {
+  /** Returns undefined for a model version without requests. */
+  ofVersion(name: string, version: string): ModelStatistics | undefined {
     const figures = this.#figures.get(name)?.get(version);
     return figures === undefined ? undefined : formatFigures(figures);
   }
@@ -95,7 +95,7 @@ export class Statistics {
     return [...this.#each()].map(formatFigures);
   }
 
-  #of(name: string, version: string): Figures {
+  #figuresOf(name: string, version: string): Figures {
     const known = this.#figures.get(name)?.get(version);
     if (known !== undefined) return known;
     if (this.#size >= this.#maxModels) this.#forgetOldest();

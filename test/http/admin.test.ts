@@ -111,6 +111,6 @@ describe('GET /admin/models/{name}/shadows', () => {
     });
     const app = createApp({ ...services, shadows });
     const answer = await app.request('/admin/models/any/shadows', { headers: bearer(adminKey) });
-    expect(await answer.json()).toEqual({ shadows: figures.of('any') });
+    expect(await answer.json()).toEqual({ shadows: figures.ofModel('any') });
   });
 });

@@ -99,7 +99,7 @@ async function send({ edge }: World, { method, path, headers, body }: Sent): Pro
 
 /** A good inference at each model, and the copy that one of them makes. */
 async function inferEach(here: World): Promise<void> {
-  const figures = () => here.edge.services.shadows?.figures.of('both')[0];
+  const figures = () => here.edge.services.shadows?.figures.ofModel('both')[0];
   for (const name of models) await send(here, textInferences(name, marker)[0] ?? expect.fail());
   await vi.waitFor(() => {
     const { sent = 0, skipped = 0, failed = 0, compared = 0, unlike = 0 } = figures() ?? {};

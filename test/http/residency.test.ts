@@ -333,7 +333,7 @@ describe('a request that is bound to a jurisdiction', () => {
       });
       where.edge.services.repository.invalidate('echo');
       expect(await outcome(infer(where))).toEqual([200, 'edge']);
-      const figures = () => where.edge.services.shadows?.figures.of('echo')[0];
+      const figures = () => where.edge.services.shadows?.figures.ofModel('echo')[0];
       await vi.waitFor(() =>
         expect((figures()?.compared ?? 0) + (figures()?.failed ?? 0) + (figures()?.unlike ?? 0)).toBe(1),
       );
@@ -348,7 +348,7 @@ describe('a request that is bound to a jurisdiction', () => {
     await where.edge.services.publisher.setShadow('echo', 'stable', { version: '3', percent: 100 });
     where.edge.services.repository.invalidate('echo');
     expect(await outcome(infer(where))).toEqual([200, 'origin']);
-    await vi.waitFor(() => expect(where.edge.services.shadows?.figures.of('echo')[0]?.compared).toBe(1));
+    await vi.waitFor(() => expect(where.edge.services.shadows?.figures.ofModel('echo')[0]?.compared).toBe(1));
     expect(server.inferences).toHaveLength(2);
     expect([where.foreign.seen, where.engine.runsDone]).toEqual([untouched, 0]);
   });

@@ -103,7 +103,7 @@ function scene(
   };
 }
 
-const figureOf = ({ shadows }: Scene) => shadows.figures.of('mlp')[0];
+const figureOf = ({ shadows }: Scene) => shadows.figures.ofModel('mlp')[0];
 
 describe('Shadows.after()', () => {
   it('starts the copy after the answer could leave', async () => {
@@ -260,7 +260,7 @@ describe('Shadows.after()', () => {
     here.after({ model: model('1', { stable: { version: '3', percent: 100 } }) });
     await here.settle();
     await Promise.all(here.deferred);
-    expect(here.shadows.figures.of('mlp')).toMatchObject([
+    expect(here.shadows.figures.ofModel('mlp')).toMatchObject([
       { version: '2', sent: 1, failed: 1 },
       { version: '3', sent: 1, failed: 1 },
     ]);

@@ -26,7 +26,7 @@ describe('ShadowFigures', () => {
     figures.countUnlike(canary);
     figures.addComparison(canary, agreement);
     figures.addComparison(canary, { exact: true, near: true, maxDifference: 0, rows: 1, sameTopRows: 1 });
-    expect(figures.of('mlp')).toEqual([
+    expect(figures.ofModel('mlp')).toEqual([
       {
         ...canary,
         sent: 4,
@@ -52,14 +52,14 @@ describe('ShadowFigures', () => {
       { ...canary, tier: 'origin' },
     ];
     for (const target of [...targets, { ...canary, model: 'other' }]) figures.countSent(target);
-    expect(figures.of('mlp')).toEqual(targets.map((target) => ({ ...target, ...none, sent: 1 })));
-    expect(figures.of('nobody')).toEqual([]);
+    expect(figures.ofModel('mlp')).toEqual(targets.map((target) => ({ ...target, ...none, sent: 1 })));
+    expect(figures.ofModel('nobody')).toEqual([]);
   });
 
   it('gives figures that later counts leave as they are', () => {
     const figures = new ShadowFigures();
     figures.countSent(canary);
-    const [before] = figures.of('mlp');
+    const [before] = figures.ofModel('mlp');
     figures.countSent(canary);
     expect(before?.sent).toBe(1);
   });
@@ -67,6 +67,6 @@ describe('ShadowFigures', () => {
   it('forgets the target that was counted least recently when there are too many', () => {
     const figures = new ShadowFigures({ maxTargets: 2 });
     for (const version of ['1', '2', '1', '3']) figures.countSent({ ...canary, version });
-    expect(figures.of('mlp').map(({ version }) => version)).toEqual(['1', '3']);
+    expect(figures.ofModel('mlp').map(({ version }) => version)).toEqual(['1', '3']);
   });
 });

@@ -9,7 +9,7 @@ describe('Statistics', () => {
     statistics.recordSuccess('mlp', '1', times);
     statistics.recordSuccess('mlp', '1', { ...times, batchSize: 4, inferMs: 3 });
     statistics.recordFailure('mlp', '1', 10);
-    expect(statistics.of('mlp', '1')).toEqual({
+    expect(statistics.ofVersion('mlp', '1')).toEqual({
       name: 'mlp',
       version: '1',
       last_inference: 1234,
@@ -49,13 +49,13 @@ describe('Statistics', () => {
     statistics.recordSuccess('mlp', '1', times);
     statistics.recordSuccess('mlp', '2', times);
     expect(statistics.all().map(({ version }) => version)).toEqual(['1', '2']);
-    expect(statistics.of('mlp', '3')).toBeUndefined();
+    expect(statistics.ofVersion('mlp', '3')).toBeUndefined();
   });
 
   it('answers with figures that later requests do not change', () => {
     const statistics = new Statistics();
     statistics.recordSuccess('mlp', '1', times);
-    const before = statistics.of('mlp', '1');
+    const before = statistics.ofVersion('mlp', '1');
     const copy = structuredClone(before);
     statistics.recordSuccess('mlp', '1', times);
     expect(before).toEqual(copy);
@@ -68,7 +68,7 @@ describe('Statistics', () => {
     expect(statistics.all().map(({ name }) => name)).toEqual(['a', 'c']);
     for (let batchSize = 1; batchSize <= 100; batchSize++)
       statistics.recordSuccess('c', '1', { ...times, batchSize });
-    const figures = statistics.of('c', '1');
+    const figures = statistics.ofVersion('c', '1');
     expect([figures?.batch_stats.length, figures?.execution_count]).toEqual([64, 101]);
   });
 });

@@ -191,7 +191,7 @@ export function oipRoutes(services: Services) {
     routes.forCaller(route, async (c, caller) => {
       // An unloaded model still has its figures.
       const { name, version } = (await resolveModel(c, services, caller, 'resolvePublished')).manifest;
-      const figures = statistics.of(name, version) ?? unusedModelStatistics(name, version);
+      const figures = statistics.ofVersion(name, version) ?? unusedModelStatistics(name, version);
       return c.json(statisticsBody([figures]), 200);
     });
   }

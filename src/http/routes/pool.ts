@@ -121,7 +121,7 @@ export function poolRoutes(services: Services) {
   });
 
   routes.forAdmin(getShadowFigures, (c) =>
-    c.json({ shadows: services.shadows?.figures.of(c.req.valid('param').name) ?? [] }, 200),
+    c.json({ shadows: services.shadows?.figures.ofModel(c.req.valid('param').name) ?? [] }, 200),
   );
   return routes.app;
 }
