@@ -50,7 +50,7 @@ const long = [
   'test/service/uploads.test.ts',
 ];
 
-/** One worker after the other: each has processes of its own, which would wait for each other's cores. */
+/** Runs one file at a time, because the processes of several workers would compete for the cores. */
 const wholeService = {
   execArgv: ['--experimental-wasm-jspi'],
   testTimeout: 60_000,
@@ -70,7 +70,7 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: [...outsideNode, ...long],
           testTimeout: 30_000,
-          // The JSPI build of ONNX Runtime runs in Node 24 behind this flag.
+          // Node 24 needs this flag for the JSPI build of ONNX Runtime.
           execArgv: ['--experimental-wasm-jspi'],
         },
       },
@@ -91,7 +91,7 @@ export default defineConfig({
       { extends: true, test: { ...wholeService, name: 'full', include: long } },
       {
         extends: true,
-        // Needs a Chromium on the machine, so it is no part of `npm test`: `npm run test:browser`.
+        // Needs Chromium, so it is not part of `npm test`: `npm run test:browser`.
         test: {
           name: 'browser',
           include: ['test/browser/**/*.test.ts'],
