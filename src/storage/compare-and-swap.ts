@@ -20,7 +20,7 @@ export interface ChangeStateOptions {
   readonly what: string;
   /** Lets another request of this isolate make the change together with its own: only for changes that just compute. */
   readonly isGrouped?: boolean;
-  /** The entry that the caller has just read: the first attempt does not read it again. Not for grouped changes. */
+  /** The entry that the caller has just read. Saves the first read, unless the change has to queue. */
   readonly firstRead?: { readonly entry: StateEntry | undefined } | undefined;
   /** For the pauses between attempts. Default: the system's. */
   readonly clock?: Clock | undefined;
@@ -103,12 +103,13 @@ export async function changeState(
   const own: Waiting = { change, outcome: undefined };
   if (isGrouped) line.waiting.add(own);
   const untilMs = clock.now() + patienceMs;
+  const known = line.turns.size === 0 ? firstRead : undefined;
   try {
     await line.turns.run(
       async () => {
         if (own.outcome !== undefined) return;
         const group = isGrouped ? [...line.waiting].filter(({ outcome }) => outcome === undefined) : [own];
-        await swap(state, key, group, { what, firstRead, clock, untilMs });
+        await swap(state, key, group, { what, firstRead: known, clock, untilMs });
       },
       () => ({ clock, ms: patienceMs, refusal: () => tooManyChanges(what) }),
     );

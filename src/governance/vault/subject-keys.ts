@@ -186,7 +186,8 @@ export class SubjectKeys {
         const createdAt = found?.createdAt ?? new Date(now()).toISOString();
         return JSON.stringify(await wrapDataKey(raw, subject, keys, createdAt));
       },
-      { what: nameOf(subject), firstRead: { entry: read } },
+      // Grouped, so that concurrent first records of a subject wait for one write, not for one each.
+      { what: nameOf(subject), isGrouped: true, firstRead: { entry: read } },
     );
     return entry && this.#hold(subject, entry.etag, raw, askedAtMs);
   }

@@ -157,6 +157,21 @@ describe('seal() and open()', () => {
     }
   });
 
+  it('write one key, once, where one isolate seals at once for a subject that has none', async () => {
+    const { isolate, state } = isolates();
+    let writes = 0;
+    const counting: StateStore = {
+      ...state,
+      put(...given) {
+        writes += 1;
+        return state.put(...given);
+      },
+    };
+    const vault = isolate(keys, counting);
+    await Promise.all(Array.from({ length: 30 }, (_, at) => vault.seal(t42, bytesOf('x'), `${at}`)));
+    expect(writes).toBe(1);
+  });
+
   it('ask the store once in five seconds', async () => {
     const { clock, isolate, state } = isolates();
     let reads = 0;
