@@ -15,7 +15,7 @@ export const defaultMaxAgeMs = 5000;
 /** Share of the age after which a document in use is read again in the background. */
 const refreshAt = 0.6;
 const readTimeoutMs = 3000;
-/** A deferred read that is not back by then has died with its request; the next one may try. */
+/** A deferred read that takes longer has ended with its request; the next request may start another. */
 const refreshPatienceMs = 2000;
 const defaultMaxTextLength = 2 * 1024 * 1024;
 const maxUnknown = 1024;
@@ -60,8 +60,8 @@ export class CachedDocuments<T> {
   /**
    * Returns the document, or undefined if there is none. Answers at once, not by a promise, from what is young enough.
    *
-   * @throws EdgewiseError (by the promise) `records_unavailable` when the store cannot be read; `internal` when what it
-   * holds cannot.
+   * @throws EdgewiseError (by the promise) `records_unavailable` if the store cannot be read; `internal` if the stored
+   * document cannot.
    */
   get(id: string): T | undefined | Promise<T | undefined> {
     const now = this.#options.clock.now();
@@ -78,17 +78,17 @@ export class CachedDocuments<T> {
     return this.#read(id);
   }
 
-  /** Returns what was read last, however old: good for a guess of what to read next, and for nothing else. */
+  /** Returns the document that was read last, however old. Only to guess what to read next. */
   last(id: string): T | undefined {
     return this.#documents.peek(id)?.value;
   }
 
   /** Reports whether `get` would answer at once that there is no such document. */
-  knowsAbsent(id: string): boolean {
+  isKnownAbsent(id: string): boolean {
     return this.#documents.isAbsent(id, this.#options.clock.now(), this.#maxAgeMs);
   }
 
-  /** Forgets one document: the caller that has changed it is answered from the store next. */
+  /** Removes a document from the cache, so that a change made here is seen by the next `get`. */
   invalidate(id: string): void {
     this.#documents.forget(id);
     this.#reads.forget(id);
@@ -101,7 +101,7 @@ export class CachedDocuments<T> {
     const end = () => {
       cached.refreshStartedAt = undefined;
     };
-    // The caller has its answer; a failure is met again, by the caller that finds the document too old.
+    // The caller has its answer. A failure is reported to the caller that finds the document too old.
     this.#options.defer(this.#read(id).then(end, end));
   }
 
@@ -110,10 +110,14 @@ export class CachedDocuments<T> {
       return await this.#reads.run(id, () => this.#documents.read(id));
     } catch (error) {
       if (isEdgewiseError(error)) throw error;
-      throw new EdgewiseError('records_unavailable', `${this.#options.what} cannot be read now`, {
-        cause: error,
-        retryAfterSeconds: 1,
-      });
+      throw new EdgewiseError(
+        'records_unavailable',
+        `${this.#options.what} cannot be read at the moment, try again`,
+        {
+          cause: error,
+          retryAfterSeconds: 1,
+        },
+      );
     }
   }
 

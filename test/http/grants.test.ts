@@ -205,6 +205,6 @@ describe('who gave a grant', () => {
     expect(await ask('GET', `/v1/grants/given/statements/${thisMonth}`, stranger)).toMatchObject({
       status: 404,
     });
-    expect(await service.services.governance?.grantRevisions.of('given')).toEqual([]);
+    expect(await service.services.governance?.grantRevisions.list('given')).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 /** Terms, licence texts and acceptances over HTTP, up to the answer that an acceptance opens. */
 import { base64url, decodeJwt } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { acceptanceCommitment } from '../../src/governance/accounts/acceptance-commitment.ts';
+import { commitToAcceptor } from '../../src/governance/accounts/acceptance-commitment.ts';
 import { scopesSchema } from '../../src/governance/accounts/schema.ts';
 import { acceptanceReceiptSchema } from '../../src/governance/receipt/schema.ts';
 import { identityModel } from '../support/onnx-models.ts';
@@ -174,7 +174,7 @@ describe('POST /v1/acceptances', () => {
         outcome: 'accepted',
       },
     });
-    expect(receipt.acceptance.by).toBe(await acceptanceCommitment(acceptance.salt, 'Ada Lovelace'));
+    expect(receipt.acceptance.by).toBe(await commitToAcceptor(acceptance.salt, 'Ada Lovelace'));
     expect(answer.headers.get('edgewise-receipt')).not.toContain(base64url.encode('Ada'));
 
     const again = await send('POST', '/v1/acceptances', tenantKey, { ...wish, by: 'Someone else' });

@@ -43,10 +43,10 @@ describe('callerConfig()', () => {
 
   it('says which value of an issuer is wrong, and repeats none of it', () => {
     for (const [value, complaint] of [
-      ['[', /EDGEWISE_JWT_ISSUERS: its value is not usable: the issuers of tokens are not JSON/],
+      ['[', /EDGEWISE_JWT_ISSUERS: its value is not usable: the issuers of tokens are not valid JSON/],
       [
         JSON.stringify([{ ...issuer, jwksUrl: 'http://hunter2/' }]),
-        /tokens are not usable: \[0\]\.jwksUrl is a string; wanted an https address/,
+        /tokens are not usable: \[0\]\.jwksUrl is a string; expected an https URL/,
       ],
     ] as const) {
       expect(() => callers({ EDGEWISE_JWT_ISSUERS: value })).toThrow(complaint);

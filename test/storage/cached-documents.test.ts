@@ -120,9 +120,9 @@ describe('CachedDocuments.get()', () => {
     expect(await documents.get('a')).toBeUndefined();
     await write('a', '1');
     clock.advance(4999);
-    expect([documents.knowsAbsent('a'), atOnce('a')]).toEqual([true, undefined]);
+    expect([documents.isKnownAbsent('a'), atOnce('a')]).toEqual([true, undefined]);
     clock.advance(1);
-    expect(documents.knowsAbsent('a')).toBe(false);
+    expect(documents.isKnownAbsent('a')).toBe(false);
     expect(await documents.get('a')).toBe(1);
     const { etag = '' } = (await store.get('n/a')) ?? {};
     await store.delete('n/a', { ifMatch: etag });
@@ -137,7 +137,7 @@ describe('CachedDocuments.get()', () => {
     fate = 'fail';
     const unavailable = expect.objectContaining({
       code: 'records_unavailable',
-      message: 'the numbers cannot be read now',
+      message: 'the numbers cannot be read at the moment, try again',
       retryAfterSeconds: 1,
     });
     await expect(documents.get('a')).rejects.toEqual(unavailable);
@@ -198,7 +198,9 @@ describe('the memory of CachedDocuments', () => {
     await documents.get('a');
     for (let index = 0; index < 3000; index += 1) await documents.get(`made-up-${index}`);
     expect(atOnce('a')).toBe(1);
-    const remembered = Array.from({ length: 3000 }, (_, index) => documents.knowsAbsent(`made-up-${index}`));
+    const remembered = Array.from({ length: 3000 }, (_, index) =>
+      documents.isKnownAbsent(`made-up-${index}`),
+    );
     expect(remembered.filter((known) => known)).toHaveLength(1024);
   });
 

@@ -1,13 +1,13 @@
 /**
- * Connection addresses as what to count by. An address is never kept, logged or sent on: what is counted by is a hash of it
- * under a salt that this process draws anew and tells nobody, so two processes know one address by different names.
+ * Rate limits by connection address. An address is never stored, logged or sent on. It is counted by its hash under a random
+ * salt of this process, so two processes know the same address by different hashes.
  */
 
-/** 53 bits: a count of the wrong one by chance is no matter. */
+/** 53 bits: a rare collision, which counts two addresses as one, does no harm. */
 type Hash = (text: string) => string;
 
-/** A hash under a salt of this process. Not for secrets: whoever reads this memory can try addresses out. */
-export function saltedHash(salt: Uint32Array = crypto.getRandomValues(new Uint32Array(2))): Hash {
+/** Returns a hash function under a salt of this process. Not for secrets: with access to this memory, addresses can be tried. */
+export function createSaltedHash(salt: Uint32Array = crypto.getRandomValues(new Uint32Array(2))): Hash {
   const [one = 0, two = 0] = salt;
   return (text) => {
     let high = 0xdeadbeef ^ one;
@@ -24,12 +24,12 @@ export function saltedHash(salt: Uint32Array = crypto.getRandomValues(new Uint32
 }
 
 /**
- * What one subscriber holds: an IPv4 address as it is, of an IPv6 address the first 64 bits, since the rest is theirs to
- * choose (RFC 6177).
+ * Returns the part of an address that identifies a subscriber: all of an IPv4 address, the first 64 bits of an IPv6 address.
+ * The subscriber chooses the other bits (RFC 6177).
  */
 export function subscriberOf(address: string): string {
   if (!address.includes(':')) return address;
-  // An IPv4 address in the form of IPv6 has all that tells it apart at its end.
+  // The last 32 bits of an IPv4-mapped address are the IPv4 address.
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;
   const [head = '', tail] = address.toLowerCase().split('::');

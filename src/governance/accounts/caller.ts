@@ -1,8 +1,8 @@
 import type { Scopes, Tenant } from './schema.ts';
 
 /**
- * Who calls. `id` names the credential: of a key the id in it, of a token a hash of issuer and subject, of a key from the
- * configuration the first 16 hex digits of its hash. A key from the configuration has no tenant of its own.
+ * The caller of a request. `id` names the credential: the id in a key; `jwt-` and the holder's pseudonym for a token; the
+ * first 16 hex digits of the hash for a key of the configuration, which has no tenant.
  */
 export type Caller =
   | { readonly kind: 'anonymous' }

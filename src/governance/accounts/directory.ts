@@ -1,7 +1,7 @@
 /**
- * Who is known, as requests ask: keys and tenants by id, from memory where what is there is younger than 5 s. So a key
- * that was revoked, a tenant that was suspended, a grant that was taken back is refused everywhere within 5 s of the
- * change being stored. Where the store cannot be read, nobody is known: `records_unavailable`.
+ * Looks up keys and tenants for requests, by id, from memory if the document there is younger than 5 s. So a revoked key, a
+ * suspended tenant and a revoked grant are refused everywhere within 5 s of the stored change. If the store cannot be read,
+ * every lookup fails with `records_unavailable`.
  */
 import type { Clock } from '../../async/clock.ts';
 import { CachedDocuments } from '../../storage/cached-documents.ts';
@@ -23,7 +23,7 @@ export interface DirectoryOptions {
   readonly maxAgeMs?: number;
 }
 
-/** A key with the tenant that it is of; undefined where that is not stored. */
+/** A key with its tenant, which is undefined if it is not stored. */
 export interface Account {
   readonly key: ApiKey;
   readonly tenant: Tenant | undefined;
@@ -46,7 +46,7 @@ export class Directory {
   }
 
   /**
-   * The key of this id with its tenant, undefined where there is no such key. At once where both are in memory.
+   * Returns the key with its tenant; undefined if there is no such key. No promise if both are in memory.
    *
    * @throws EdgewiseError (by the promise) `records_unavailable`
    */
@@ -58,24 +58,24 @@ export class Directory {
     return tenant instanceof Promise ? tenant.then((read) => ({ key, tenant: read })) : { key, tenant };
   }
 
-  /** As `account`, of a tenant. */
+  /** As `account`, for a tenant. */
   tenant(id: string): Tenant | undefined | Promise<Tenant | undefined> {
     return this.#tenants.get(id);
   }
 
-  /** Whether nothing has to be read to answer for this key. */
+  /** Reports whether the key was read before, or is known not to exist. */
   knows(keyId: string): boolean {
-    return this.#keys.last(keyId) !== undefined || this.#keys.knowsAbsent(keyId);
+    return this.#keys.last(keyId) !== undefined || this.#keys.isKnownAbsent(keyId);
   }
 
-  /** To be told of each change that was made here. */
+  /** Forgets a document that was changed here. */
   invalidate(changed: { readonly tenant: string } | { readonly key: string }): void {
     if ('tenant' in changed) this.#tenants.invalidate(changed.tenant);
     else this.#keys.invalidate(changed.key);
   }
 
   async #read(keyId: string, reading: Promise<ApiKey | undefined>): Promise<Account | undefined> {
-    // The two grow old together: whose the key was last time, it is most likely still.
+    // Key and tenant expire at about the same time, and the key's tenant has most likely not changed.
     const last = this.#keys.last(keyId);
     const ahead = last && this.#tenants.get(last.tenant);
     if (ahead instanceof Promise) ahead.catch(ignore);

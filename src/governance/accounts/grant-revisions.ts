@@ -1,6 +1,6 @@
 /**
- * Every form that a grant has had, each signed by the operator and kept under its digest, the one by which receipts name
- * it. So whoever holds a receipt can be shown what the grant said then, whatever it says now.
+ * Every revision of a grant, signed by the operator and stored under its digest, which receipts name. So the holder of a
+ * receipt can be shown the grant as it was when the receipt was made.
  */
 import { CompactSign } from 'jose';
 import { z } from 'zod';
@@ -38,11 +38,11 @@ export interface GrantRevisionsOptions {
 }
 
 export interface GrantRevisions {
-  /** Signs and keeps the grant as it stands; one that is kept already stays as it was signed first. */
+  /** Signs and stores the present revision. A revision that is stored already keeps its first signature. */
   keep(tenant: string, grant: Grant): Promise<void>;
-  /** Oldest first. */
-  of(id: string): Promise<readonly GrantRevision[]>;
-  /** Of a tenant that is erased. */
+  /** Returns the revisions of a grant, oldest first. */
+  list(id: string): Promise<readonly GrantRevision[]>;
+  /** Deletes the revisions of a grant whose tenant is erased. */
   forget(id: string): Promise<void>;
 }
 
@@ -62,7 +62,7 @@ export function createGrantRevisions({ state, signing, issuer, now }: GrantRevis
       const stored = { schema: grantRevisionSchemaId, grant: grant.id, digest, at, signed };
       await state.put(key, JSON.stringify(stored), { ifAbsent: true });
     },
-    async of(id) {
+    async list(id) {
       if (!accountIdForm.test(id)) return [];
       const revisions: GrantRevision[] = [];
       for (const key of await state.list(folderOf(id))) {

@@ -1,9 +1,9 @@
 /**
- * The public keys of one issuer (JWK Set, RFC 7517), as its address gives them. Kept for ten minutes; in use they are read
- * again in the background before that. Where the issuer cannot be reached they are believed for an hour after they were
- * read, then no token of it is. It is asked at most once in 30 s, whatever keys tokens name.
+ * The public keys of one issuer (JWK Set, RFC 7517), fetched from its URL and cached for ten minutes. Keys in use are fetched
+ * again in the background before that. If the issuer cannot be reached, its keys are trusted for an hour after they were
+ * read; after that, its tokens are refused. The issuer is asked at most once in 30 s, whatever keys tokens name.
  *
- * jose's remote set shares promises between requests, which workerd forbids; here values alone are shared.
+ * jose's remote key set shares promises between requests, which workerd forbids. This class shares only values.
  */
 import type { JSONWebKeySet } from 'jose';
 import { z } from 'zod';
@@ -30,7 +30,7 @@ export interface IssuerKeysOptions {
   readonly defer: Defer;
 }
 
-/** A set of keys, and how long a token that one of them signed may be believed without looking again. */
+/** A set of keys, and when it was read, by the clock. */
 export interface KeySet {
   readonly jwks: JSONWebKeySet;
   readonly readAt: number;
@@ -47,7 +47,7 @@ export class IssuerKeys {
     this.#reads = new SingleFlight({ ...options, patienceMs: fetchTimeoutMs + 500 });
   }
 
-  /** At once where they are young enough. @throws EdgewiseError (by the promise) `records_unavailable` */
+  /** Returns the keys, without a promise if they are young enough. @throws EdgewiseError (by the promise) `records_unavailable` */
   current(): KeySet | Promise<KeySet> {
     const held = this.#held;
     const ageMs = this.#ageMs();
@@ -56,7 +56,7 @@ export class IssuerKeys {
     return held;
   }
 
-  /** After a token that names none of `seen`: newer ones where there are any, and it may be asked for them. */
+  /** Returns newer keys than `seen`, which lacks the key that a token names; `seen` if the issuer may not be asked yet. */
   async newerThan(seen: KeySet): Promise<KeySet> {
     if (this.#held !== undefined && this.#held !== seen) return this.#held;
     return this.#mayAsk() ? this.#readOrStale() : seen;
@@ -82,14 +82,15 @@ export class IssuerKeys {
     if (this.#held !== undefined && this.#ageMs() < jwksMaxStaleMs) return this.#held;
     throw new EdgewiseError(
       'records_unavailable',
-      `the keys of the issuer ${JSON.stringify(this.#options.issuer)} cannot be read now`,
+      `the keys of the issuer ${JSON.stringify(this.#options.issuer)} cannot be read at the moment, try again`,
       { cause, retryAfterSeconds: jwksCoolDownMs / 1000 },
     );
   }
 
   #read(): Promise<KeySet> {
     return this.#reads.run('jwks', async () => {
-      if (!this.#mayAsk()) throw new Error('it was asked a moment ago, in vain');
+      if (!this.#mayAsk())
+        throw new Error(`the issuer was asked less than ${jwksCoolDownMs} ms ago, without success`);
       const readAt = this.#options.clock.now();
       this.#askedAt = readAt;
       const read = { jwks: await this.#fetch(), readAt };
@@ -103,7 +104,7 @@ export class IssuerKeys {
     const abort = new AbortController();
     const reading = readJwks(
       fetch(url, {
-        // A redirect would lead where nobody said that keys are.
+        // Keys are trusted only from the configured URL.
         redirect: 'manual',
         headers: { Accept: 'application/jwk-set+json, application/json' },
         signal: abort.signal,
@@ -111,7 +112,7 @@ export class IssuerKeys {
     );
     if ((await settledWithin(reading, { clock, ms: fetchTimeoutMs })) !== 'settled') {
       abort.abort();
-      throw new Error(`it did not answer within ${fetchTimeoutMs} ms`);
+      throw new Error(`the issuer did not answer within ${fetchTimeoutMs} ms`);
     }
     return reading;
   }
@@ -121,12 +122,12 @@ async function readJwks(answering: Promise<Response>): Promise<JSONWebKeySet> {
   const response = await answering;
   if (response.status !== 200) {
     await response.body?.cancel();
-    throw new Error(`it answered ${response.status}`);
+    throw new Error(`the issuer answered ${response.status}; expected 200`);
   }
-  return jwksSchema.parse(JSON.parse(await boundedText(response)));
+  return jwksSchema.parse(JSON.parse(await readBoundedText(response)));
 }
 
-async function boundedText(response: Response): Promise<string> {
+async function readBoundedText(response: Response): Promise<string> {
   const decoder = new TextDecoder();
   let text = '';
   let bytes = 0;
@@ -135,7 +136,7 @@ async function boundedText(response: Response): Promise<string> {
     bytes += read.value.byteLength;
     if (bytes > maxBytes) {
       await reader?.cancel();
-      throw new Error(`its answer is longer than ${maxBytes} bytes`);
+      throw new Error(`the issuer's answer is longer than ${maxBytes} bytes`);
     }
     text += decoder.decode(read.value, { stream: true });
   }

@@ -1,10 +1,10 @@
-/** Which issuers of tokens (JWT, OpenID Connect) are believed, and of what. */
+/** The configuration of trusted token issuers (JWT, OpenID Connect): what their tokens may claim and do. */
 import { z } from 'zod';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { accountIdSchema, scopesSchema } from './schema.ts';
 
-/** Asymmetric ones alone: with the others whoever can check a token can make one, and `none` is no signature. */
+/** Asymmetric algorithms only: a symmetric key that checks tokens can also make them, and `none` does not sign. */
 const algorithmSchema = z.enum([
   'RS256',
   'RS384',
@@ -21,7 +21,7 @@ const algorithmSchema = z.enum([
 
 const claimName = z.string().min(1).max(200);
 
-/** Over plain http anyone on the way can put keys of their own in. */
+/** Over plain http, anyone on the network path could replace the keys. */
 const jwksUrlSchema = z
   .url()
   .max(2000)
@@ -30,42 +30,39 @@ const jwksUrlSchema = z
     return (
       protocol === 'https:' || (protocol === 'http:' && /^(?:localhost|127\.0\.0\.1|\[::1\])$/.test(hostname))
     );
-  }, 'wanted an https address');
+  }, 'expected an https URL');
 
 export const issuerSchema = z
   .strictObject({
-    /** Exactly as in the claim `iss`. */
+    /** Exactly the claim `iss`. */
     issuer: z.string().min(1).max(500),
     /** One of them must be in the claim `aud`. */
     audience: z.union([z.string().min(1).max(500), z.array(z.string().min(1).max(500)).min(1).max(16)]),
     jwksUrl: jwksUrlSchema,
     algorithms: z.array(algorithmSchema).min(1).default(['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']),
-    /** What its tokens say in the header `typ`, which has to be there then. Absent: `JWT`, `at+jwt`, or nothing. */
+    /** Accepted values of the header `typ`, which is then required. Absent: `JWT`, `at+jwt`, or no `typ`. */
     types: z.array(z.string().min(1).max(100)).min(1).max(8).optional(),
-    /** The tenant whose own issuer it is. This or `tenantClaim`. */
+    /** The tenant of every token of this issuer. Either this or `tenantClaim`. */
     tenant: accountIdSchema.optional(),
-    /** The claim that names the tenant, and for which tenants the issuer may speak. */
+    /** The claim that names the tenant, and the tenants that it may name. */
     tenantClaim: claimName.optional(),
     tenants: z.union([z.literal('*'), z.array(accountIdSchema).min(1).max(1000)]).optional(),
-    /** Claims that narrow `scopes`: a list, or words with spaces between. A token without one that is named here is refused. */
+    /** Claims that narrow `scopes`: a list, or words separated by spaces. A token without a claim named here is refused. */
     modelsClaim: claimName.optional(),
     purposesClaim: claimName.optional(),
-    /** As these, and one word: `none`, `read` or `manage`. */
+    /** A claim that narrows `scopes.account`: `none`, `read` or `manage`. */
     accountClaim: claimName.optional(),
-    /** The most that its tokens may do. */
+    /** The scopes that tokens have at most. */
     scopes: scopesSchema.prefault({}),
   })
   .superRefine(({ tenant, tenantClaim, tenants }, context) => {
     const issue = (path: string, message: string) =>
       context.addIssue({ code: 'custom', path: [path], message });
     if ((tenant === undefined) === (tenantClaim === undefined)) {
-      issue('tenant', 'wanted either the tenant or the tenantClaim that names it');
+      issue('tenant', 'expected either tenant or tenantClaim');
     }
     if ((tenants === undefined) !== (tenantClaim === undefined)) {
-      issue(
-        'tenants',
-        'wanted with a tenantClaim, and only with it: the tenants that the issuer speaks for, or "*"',
-      );
+      issue('tenants', 'expected together with tenantClaim: the tenants that the claim may name, or "*"');
     }
   });
 export type Issuer = z.output<typeof issuerSchema>;
@@ -75,16 +72,16 @@ const issuersSchema = z
   .max(64)
   .refine(
     (issuers) => new Set(issuers.map(({ issuer }) => issuer)).size === issuers.length,
-    'wanted each issuer once',
+    'expected each issuer once',
   );
 
-/** @throws EdgewiseError `invalid_request` naming the first field that is not as wanted. */
+/** @throws EdgewiseError `invalid_request` naming the first invalid field. */
 export function parseIssuers(text: string): readonly Issuer[] {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new EdgewiseError('invalid_request', 'the issuers of tokens are not JSON', { cause: error });
+    throw new EdgewiseError('invalid_request', 'the issuers of tokens are not valid JSON', { cause: error });
   }
   const checked = checkDocument(issuersSchema, value, { quoteText: false, whole: 'the list' });
   if (checked.success) return checked.data;

@@ -1,26 +1,26 @@
 /**
- * How often somebody may ask: protection of the server, so approximate, and never a thing that a request waits for. What
- * money or rights hang on is counted by the meters.
+ * Rate limits protect the server. They are approximate, and no request waits for them. Use that decides money or rights is
+ * counted by meters (`../quota/`).
  */
 import type { Rate } from './schema.ts';
 
-/** What is said of one request. */
+/** The verdict on one request. */
 export interface RateVerdict {
   readonly permitted: boolean;
   readonly rate: Rate;
-  /** Requests that are left now, as far as is known here. */
+  /** Requests left now, as far as this process knows. */
   readonly remaining: number;
-  /** In how many seconds, whole ones and at least 1, there are more. */
+  /** Whole seconds, at least 1, until more requests are permitted. */
   readonly resetSeconds: number;
 }
 
 export interface RateLimiter {
-  /** Counts one request of `subject`, and says at once whether it may be answered. One that is refused is not counted. */
+  /** Counts one request of `subject` and decides whether it is permitted. A refused request is not counted. */
   take(subject: string, rate: Rate): RateVerdict;
 }
 
-/** A counter that several processes share, and that is asked after the fact. */
+/** A counter shared by several processes, which report requests to it after answering them. */
 export interface SharedCounter {
-  /** Adds `requests` of `subject`: whether they were all within its rate. */
+  /** Adds `requests` of `subject`. Returns whether all of them were within the rate. */
   add(subject: string, rate: Rate, requests: number): Promise<'within' | 'over'>;
 }

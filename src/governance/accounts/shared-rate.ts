@@ -1,8 +1,8 @@
 /**
- * A rate that the isolates of one place keep together. Each counts by itself and refuses by that at once; what it has
- * counted it reports to a counter that they share, by the batch and after the answer, so that no request waits for it. When
- * the counter says that all of them together are over, this isolate refuses the subject for a tenth of its period and asks
- * again. So a place lets through its rate and, of each isolate in it, at most a batch more.
+ * A rate limit that the isolates of one data centre enforce together. Each isolate counts by itself and refuses at once by
+ * its own count. It reports its count to a shared counter, in batches and after the answer, so that no request waits. If the
+ * counter reports that all isolates together exceed the rate, this isolate refuses the subject for a tenth of its period and
+ * then asks again. So a data centre permits its rate and at most one batch more per isolate.
  */
 import type { Clock } from '../../async/clock.ts';
 import { Lru } from '../../async/lru.ts';
@@ -10,15 +10,15 @@ import type { Defer } from '../../storage/types.ts';
 import type { RateLimiter, RateVerdict, SharedCounter } from './rate.ts';
 import type { Rate } from './schema.ts';
 
-/** A batch is so many parts of the rate, or what has come in this time, whatever is sooner. */
+/** A batch is complete after this fraction of the rate, or after `maxBatchMs`, whichever comes first. */
 const batchesOfRate = 32;
 const maxBatchMs = 1000;
 const maxSubjects = 4096;
-/** Of the period, for which a subject is refused that the place found over. */
+/** Share of the period for which a subject over the shared rate is refused. */
 const refusedShare = 0.1;
 
 export interface SharedRateOptions {
-  /** What this isolate counts by. */
+  /** The isolate's own limiter. */
   readonly local: RateLimiter;
   readonly shared: SharedCounter;
   readonly clock: Clock;
@@ -47,7 +47,7 @@ export function createSharedRate({ local, shared, clock, defer }: SharedRateOpti
       if ((await shared.add(subject, rate, requests)) === 'within') return;
       report.refusedUntil = clock.now() + rate.perSeconds * 1000 * refusedShare;
     } catch {
-      // Protection that fails protects less; what this isolate counts by itself stands.
+      // Without the shared counter, this isolate's own count still applies.
     }
   }
 

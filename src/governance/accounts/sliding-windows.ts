@@ -1,7 +1,7 @@
 /**
- * Requests counted in this process by slots of a tenth of their period. Whatever the moment, no span of one period has
- * more requests in it than its rate: the slot that the span cuts in two counts as a whole, so somebody who has used all up
- * waits up to a tenth longer than is right.
+ * Counts requests in this process, in slots of a tenth of their period. No span of one period ever contains more requests
+ * than the rate: the oldest slot counts as a whole even if the span covers only part of it, so a caller that has used up its
+ * rate waits up to a tenth of the period longer than necessary.
  */
 import type { Clock } from '../../async/clock.ts';
 import { Lru } from '../../async/lru.ts';
@@ -9,14 +9,14 @@ import type { RateLimiter, RateVerdict } from './rate.ts';
 import type { Rate } from './schema.ts';
 
 const slotsOfPeriod = 10;
-/** The slots that a period reaches into. */
+/** How many slots a period can overlap. */
 const slotsKept = slotsOfPeriod + 1;
-/** Subjects that are counted; the ones that have asked for nothing longest are forgotten first. */
+/** How many subjects are counted; the least recently active one is forgotten first. */
 const maxSubjects = 4096;
 
 interface Window {
   readonly perSeconds: number;
-  /** By slot number modulo the slots kept. */
+  /** Indexed by slot number modulo `slotsKept`. */
   readonly counts: Uint32Array;
   /** Number of the newest slot. */
   newest: number;
@@ -31,7 +31,7 @@ export class SlidingWindows implements RateLimiter {
     this.#clock = clock;
   }
 
-  /** Subjects that are counted now. */
+  /** Number of subjects counted now. */
   get size(): number {
     return this.#windows.size;
   }
@@ -47,7 +47,7 @@ export class SlidingWindows implements RateLimiter {
     return this.#verdict(window, rate, permitted);
   }
 
-  /** What `take` would say, without counting anything. */
+  /** Returns the verdict that `take` would give, without counting. */
   look(subject: string, rate: Rate): RateVerdict {
     const window = this.#windowOf(subject, rate);
     return this.#verdict(window, rate, window.total < rate.requests);
@@ -57,7 +57,7 @@ export class SlidingWindows implements RateLimiter {
     const slot = Math.floor(this.#clock.now() / slotMsOf(perSeconds));
     const known = this.#windows.get(subject);
     if (known?.perSeconds === perSeconds) {
-      moveTo(known, slot);
+      advanceTo(known, slot);
       return known;
     }
     const window = { perSeconds, counts: new Uint32Array(slotsKept), newest: slot, total: 0 };
@@ -70,7 +70,7 @@ export class SlidingWindows implements RateLimiter {
       permitted,
       rate,
       remaining: Math.max(0, rate.requests - window.total),
-      resetSeconds: Math.max(1, Math.ceil((leavesAt(window) - this.#clock.now()) / 1000)),
+      resetSeconds: Math.max(1, Math.ceil((oldestLeavesAt(window) - this.#clock.now()) / 1000)),
     };
   }
 }
@@ -79,8 +79,8 @@ function slotMsOf(perSeconds: number): number {
   return (perSeconds * 1000) / slotsOfPeriod;
 }
 
-/** Empties the slots that time has passed over. */
-function moveTo(window: Window, slot: number): void {
+/** Advances the window to `slot` and empties the slots in between. */
+function advanceTo(window: Window, slot: number): void {
   const passed = Math.min(slot - window.newest, slotsKept);
   for (let step = 1; step <= passed; step += 1) {
     const at = (window.newest + step) % slotsKept;
@@ -90,8 +90,8 @@ function moveTo(window: Window, slot: number): void {
   if (passed > 0) window.newest = slot;
 }
 
-/** When the oldest requests that count stop to. */
-function leavesAt({ counts, newest, perSeconds }: Window): number {
+/** Returns when the oldest counted requests leave the window, by the clock. */
+function oldestLeavesAt({ counts, newest, perSeconds }: Window): number {
   const slotMs = slotMsOf(perSeconds);
   for (let slot = newest - slotsOfPeriod; slot <= newest; slot += 1) {
     if (slot >= 0 && (counts[slot % slotsKept] ?? 0) > 0) return (slot + slotsKept) * slotMs;

@@ -1,7 +1,7 @@
 /**
- * Bearer tokens of issuers that the configuration names (JWT, RFC 7519; OpenID Connect). A token stands for a tenant, with
- * at most the scopes that its issuer is given. What was checked is kept by the token's hash for at most five minutes, and
- * never past its end or the age of the keys that it was checked with; whether the tenant is served is asked each time.
+ * Bearer tokens of configured issuers (JWT, RFC 7519; OpenID Connect). A token identifies a tenant and has at most the scopes
+ * of its issuer. A checked token is cached by its hash for at most five minutes, and never past its expiry or the age of the
+ * keys that it was checked with. Whether the tenant is active is checked on every request.
  */
 import { createLocalJWKSet, decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
 import { z } from 'zod';
@@ -22,17 +22,17 @@ import {
 } from './schema.ts';
 import { intersectModels, intersectPurposes, lesserAccess } from './scopes.ts';
 
-const maxKeptMs = 300_000;
-const maxKept = 4096;
+const maxCachedMs = 300_000;
+const maxCachedTokens = 4096;
 /** How far the clocks of issuer and server may differ. */
 const clockToleranceSeconds = 30;
 const tokenForm = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
-/** What a valid token says. */
+/** The identity that a valid token proves. */
 export interface TokenIdentity {
   /**
-   * A hash of issuer and subject, the same for all tokens of a holder. Whoever knows an address can make it, so it stays
-   * in memory: records have the pseudonym that the tenant's key makes of it (`Accounts.pseudonym`).
+   * A hash of issuer and subject, the same for all tokens of a holder. Guessing a subject is enough to compute it, so it stays
+   * in memory; records contain the pseudonym derived from it under the tenant's key (`Accounts.pseudonym`).
    */
   readonly holder: string;
   readonly tenant: string;
@@ -48,7 +48,7 @@ export interface TokensOptions {
   readonly now: () => number;
 }
 
-interface Kept {
+interface CheckedToken {
   readonly identity: TokenIdentity;
   /** By the clock. */
   readonly until: number;
@@ -56,19 +56,20 @@ interface Kept {
   readonly expiresAt: number;
 }
 
-interface Trusted extends Issuer {
+interface TrustedIssuer extends Issuer {
   readonly keys: IssuerKeys;
 }
 
-/** Whether a credential has the form of a token. */
+/** Reports whether a credential has the form of a token. */
 export function isTokenForm(credential: string): boolean {
   return tokenForm.test(credential);
 }
 
 export class Tokens {
   readonly #options: TokensOptions;
-  readonly #issuers: ReadonlyMap<string, Trusted>;
-  readonly #kept = new Lru<string, Kept>({ maxBytes: maxKept });
+  readonly #issuers: ReadonlyMap<string, TrustedIssuer>;
+  /** Hash of the token → what was checked. */
+  readonly #checked = new Lru<string, CheckedToken>({ maxBytes: maxCachedTokens });
 
   constructor(options: TokensOptions) {
     this.#options = options;
@@ -81,21 +82,23 @@ export class Tokens {
   }
 
   /**
-   * What the token says, at once where it was checked a moment ago.
+   * Returns the identity that the token proves, without a promise if the token is cached.
    *
-   * @param hash Of the token: what it is remembered by.
-   * @throws EdgewiseError (by the promise) `unauthenticated`; `records_unavailable` where its issuer's keys cannot be had.
+   * @param hash The token's hash, by which it is cached.
+   * @throws EdgewiseError (by the promise) `unauthenticated`; `records_unavailable` if the keys of its issuer cannot be read.
    */
   verify(token: string, hash: string): TokenIdentity | Promise<TokenIdentity> {
     const { clock, now } = this.#options;
-    const kept = this.#kept.get(hash);
-    if (kept !== undefined && clock.now() < kept.until && now() < kept.expiresAt) return kept.identity;
+    const checked = this.#checked.get(hash);
+    if (checked !== undefined && clock.now() < checked.until && now() < checked.expiresAt) {
+      return checked.identity;
+    }
     return this.#check(token, hash);
   }
 
-  /** Whether the token of this hash was checked a while ago: it may have to be again. */
+  /** Reports whether the token was checked before. `verify` may have to check it again. */
   knows(hash: string): boolean {
-    return this.#kept.has(hash);
+    return this.#checked.has(hash);
   }
 
   async #check(token: string, hash: string): Promise<TokenIdentity> {
@@ -107,24 +110,24 @@ export class Tokens {
     try {
       payload = await this.#verifyWith(keySet, token, issuer);
     } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey)) throw refusal(error);
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw invalidToken(error);
       const newer = await issuer.keys.newerThan(keySet);
-      if (newer === keySet) throw refusal(error);
+      if (newer === keySet) throw invalidToken(error);
       keySet = newer;
       payload = await this.#verifyWith(keySet, token, issuer).catch((again) => {
-        throw refusal(again);
+        throw invalidToken(again);
       });
     }
     const identity = await identityOf(payload, issuer);
     const checkedAt = clock.now();
-    // Keys that are believed beyond their age are so since there are no newer ones to be had.
+    // Keys older than their age are still trusted only because newer ones cannot be read.
     const keysAgeMs = checkedAt - keySet.readAt;
     const keysUntil = keySet.readAt + (keysAgeMs < jwksMaxAgeMs ? jwksMaxAgeMs : jwksMaxStaleMs);
-    this.#kept.set(
+    this.#checked.set(
       hash,
       {
         identity,
-        until: Math.min(checkedAt + maxKeptMs, keysUntil),
+        until: Math.min(checkedAt + maxCachedMs, keysUntil),
         expiresAt: (payload.exp ?? 0) * 1000,
       },
       1,
@@ -132,17 +135,20 @@ export class Tokens {
     return identity;
   }
 
-  /** By what the token says of itself, which its signature has yet to confirm. */
-  #issuerOf(token: string): Trusted {
+  /** Finds the issuer by the claim `iss`, which the signature has yet to confirm. */
+  #issuerOf(token: string): TrustedIssuer {
     let named: string | undefined;
     try {
       named = decodeJwt(token).iss;
     } catch (error) {
-      throw refusal(error);
+      throw invalidToken(error);
     }
     const issuer = named === undefined ? undefined : this.#issuers.get(named);
     if (issuer === undefined) {
-      throw new EdgewiseError('unauthenticated', 'the token is of an issuer that is not known here');
+      throw new EdgewiseError(
+        'unauthenticated',
+        'the issuer of the token is unknown; expected one that this server is configured to trust',
+      );
     }
     return issuer;
   }
@@ -161,34 +167,34 @@ export class Tokens {
   }
 }
 
-/** Types of tokens that say who calls: of any JWT (RFC 7519 §5.1), and of access tokens (RFC 9068 §2.1). */
+/** Types of tokens that identify callers: any JWT (RFC 7519 §5.1), and access tokens (RFC 9068 §2.1). */
 const commonTypes: readonly string[] = ['jwt', 'at+jwt'];
 
 /**
- * Refuses what its issuer signed for another purpose: a logout token, a security event, a receipt.
+ * Refuses tokens that the issuer signed for another purpose: a logout token, a security event, a receipt.
  *
  * @throws EdgewiseError `unauthenticated`
  */
 function checkType(given: string | undefined, { types }: Issuer): void {
   const normal = (type: string) => type.toLowerCase().replace(/^application\//, '');
   if (given === undefined && types === undefined) return;
-  const taken = types?.map(normal) ?? commonTypes;
-  if (given !== undefined && taken.includes(normal(given))) return;
+  const accepted = types?.map(normal) ?? commonTypes;
+  if (given !== undefined && accepted.includes(normal(given))) return;
   throw new EdgewiseError(
     'unauthenticated',
-    `the token has ${given === undefined ? 'no typ' : 'another typ'} in its header; its issuer's have ${taken.join(' or ')} here`,
+    `the token has ${given === undefined ? 'no typ' : 'another typ'} in its header; expected ${accepted.join(' or ')}`,
   );
 }
 
-/** @throws EdgewiseError `unauthenticated` where a claim that is wanted is not there, or not of its form. */
+/** @throws EdgewiseError `unauthenticated` if a required claim is missing or malformed. */
 async function identityOf(payload: JWTPayload, issuer: Issuer): Promise<TokenIdentity> {
   const { scopes, modelsClaim, purposesClaim, accountClaim } = issuer;
-  const models = modelsClaim && claimed(payload, modelsClaim, modelPatternSchema);
-  const purposes = purposesClaim && claimed(payload, purposesClaim, purposeSchema);
-  const account = accountClaim && accountOf(payload, accountClaim);
+  const models = modelsClaim && readListClaim(payload, modelsClaim, modelPatternSchema);
+  const purposes = purposesClaim && readListClaim(payload, purposesClaim, purposeSchema);
+  const account = accountClaim && readAccountClaim(payload, accountClaim);
   return {
     holder: await credentialHash(JSON.stringify([payload.iss, payload.sub])),
-    tenant: issuer.tenant ?? tenantOf(payload, issuer),
+    tenant: issuer.tenant ?? readTenantClaim(payload, issuer),
     scopes: {
       ...scopes,
       ...(models && { models: intersectModels(scopes.models, models) }),
@@ -198,36 +204,39 @@ async function identityOf(payload: JWTPayload, issuer: Issuer): Promise<TokenIde
   };
 }
 
-function tenantOf(payload: JWTPayload, { tenantClaim = '', tenants = [] }: Issuer): string {
+function readTenantClaim(payload: JWTPayload, { tenantClaim = '', tenants = [] }: Issuer): string {
   const parsed = accountIdSchema.safeParse(payload[tenantClaim]);
   if (!parsed.success) throw unusableClaim(tenantClaim, 'the id of a tenant');
   if (tenants !== '*' && !tenants.includes(parsed.data)) {
-    throw new EdgewiseError('unauthenticated', 'the token names a tenant that its issuer does not speak for');
+    throw new EdgewiseError('unauthenticated', 'the token names a tenant that its issuer may not name');
   }
   return parsed.data;
 }
 
-function accountOf(payload: JWTPayload, name: string): AccountAccess {
+function readAccountClaim(payload: JWTPayload, name: string): AccountAccess {
   const parsed = accountAccessSchema.safeParse(payload[name]);
   if (!parsed.success) throw unusableClaim(name, '"none", "read" or "manage"');
   return parsed.data;
 }
 
-/** A list, or words with spaces between as OAuth has them (RFC 8693 §4.2). */
-function claimed<T extends z.ZodType<string>>(payload: JWTPayload, name: string, item: T): string[] {
+/** Reads a list, or words separated by spaces as in OAuth (RFC 8693 §4.2). */
+function readListClaim<T extends z.ZodType<string>>(payload: JWTPayload, name: string, item: T): string[] {
   const claim: unknown = payload[name];
   const items: unknown = typeof claim === 'string' ? claim.split(' ').filter((word) => word !== '') : claim;
   const parsed = z.array(item).max(256).safeParse(items);
-  if (!parsed.success) throw unusableClaim(name, 'a list of usable names');
+  if (!parsed.success) throw unusableClaim(name, 'a list of valid names');
   return parsed.data;
 }
 
-function unusableClaim(name: string, wanted: string): EdgewiseError {
-  return new EdgewiseError('unauthenticated', `the token's claim ${JSON.stringify(name)} is not ${wanted}`);
+function unusableClaim(name: string, expected: string): EdgewiseError {
+  return new EdgewiseError(
+    'unauthenticated',
+    `the token's claim ${JSON.stringify(name)} is not usable; expected ${expected}`,
+  );
 }
 
-/** What jose found wrong, without anything that the token holds. */
-function refusal(cause: unknown): EdgewiseError {
+/** Reports what jose found wrong, without revealing any content of the token. */
+function invalidToken(cause: unknown): EdgewiseError {
   if (isEdgewiseError(cause)) return cause;
   return new EdgewiseError('unauthenticated', `the token is not usable: ${reasonOf(cause)}`, { cause });
 }
@@ -237,11 +246,12 @@ function reasonOf(error: unknown): string {
   if (error instanceof errors.JWTClaimValidationFailed) {
     return error.reason === 'missing'
       ? `its claim "${error.claim}" is missing`
-      : `its claim "${error.claim}" is not as wanted here`;
+      : `its claim "${error.claim}" has an unexpected value`;
   }
-  if (error instanceof errors.JOSEAlgNotAllowed) return 'its algorithm is not one that its issuer uses here';
-  if (error instanceof errors.JWKSNoMatchingKey) return 'its issuer has no such key';
-  if (error instanceof errors.JWKSMultipleMatchingKeys) return 'it does not say which key signed it';
+  if (error instanceof errors.JOSEAlgNotAllowed) return 'its algorithm is not among those of its issuer';
+  if (error instanceof errors.JWKSNoMatchingKey) return 'its issuer has no key with its kid';
+  if (error instanceof errors.JWKSMultipleMatchingKeys)
+    return 'its header does not name the key that signed it';
   if (error instanceof errors.JWSSignatureVerificationFailed) return 'its signature is not valid';
-  return 'it is no signed token';
+  return 'it is not a signed JWT';
 }

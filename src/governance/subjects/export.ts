@@ -6,7 +6,7 @@
 
 import type { StateStore } from '../../storage/types.ts';
 import type { AccountStore } from '../accounts/account-store.ts';
-import { shownKey } from '../accounts/schema.ts';
+import { showKey } from '../accounts/schema.ts';
 import type { ReceiptLog, SealedPage } from '../log/types.ts';
 import { idOfKept, openReceipt } from '../vault/sealed-receipt.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -44,7 +44,7 @@ export async function exportTenant(parts: ExportParts, id: string, from = 0): Pr
     schema: exportSchemaId,
     exportedAt: new Date(now()).toISOString(),
     tenant,
-    keys: keys.map(shownKey),
+    keys: keys.map(showKey),
     erasure: erasure ?? null,
     receipts,
     recipients: notice.recipients,

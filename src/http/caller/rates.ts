@@ -1,6 +1,6 @@
 /** Rate limits of callers: which counter a request is counted by, and against which rate. */
 import { EdgewiseError } from '../../errors.ts';
-import { saltedHash, subscriberOf } from '../../governance/accounts/addresses.ts';
+import { createSaltedHash, subscriberOf } from '../../governance/accounts/addresses.ts';
 import type { Caller } from '../../governance/accounts/caller.ts';
 import type { RateLimiter, RateVerdict } from '../../governance/accounts/rate.ts';
 import type { Rate } from '../../governance/accounts/schema.ts';
@@ -32,7 +32,7 @@ const refusalRate: Rate = { requests: 30, perSeconds: 60 };
 /** The counters of one isolate or process. */
 export class Rates {
   readonly #options: RatesOptions;
-  readonly #hash = saltedHash();
+  readonly #hash = createSaltedHash();
 
   constructor(options: RatesOptions) {
     this.#options = options;

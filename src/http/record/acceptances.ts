@@ -1,6 +1,6 @@
 /** Accepts a licence text for a tenant, and withdraws an acceptance. An acceptance is on record before it takes effect. */
 import { EdgewiseError } from '../../errors.ts';
-import { acceptanceCommitment, newAcceptanceSalt } from '../../governance/accounts/acceptance-commitment.ts';
+import { commitToAcceptor, newAcceptanceSalt } from '../../governance/accounts/acceptance-commitment.ts';
 import type { Accounts } from '../../governance/accounts/accounts.ts';
 import type { TenantCaller } from '../../governance/accounts/caller.ts';
 import { newId } from '../../governance/accounts/key-format.ts';
@@ -77,7 +77,7 @@ export async function accept(
   const { spdx } = manifest.terms.licence;
   const id = newId();
   const salt = newAcceptanceSalt();
-  const commitment = await acceptanceCommitment(salt, by);
+  const commitment = await commitToAcceptor(salt, by);
   const receipt = await recordAcceptance(
     caller,
     { id, model, spdx, text, by: commitment, method },
@@ -115,7 +115,7 @@ export async function withdraw(
   const acceptance = await store.withdrawAcceptance(tenant, id);
   if (before?.withdrawnAt !== undefined) return { acceptance, compact: undefined };
   const { model, spdx, text, by, method, salt = newAcceptanceSalt() } = acceptance;
-  const commitment = await acceptanceCommitment(salt, by);
+  const commitment = await commitToAcceptor(salt, by);
   const { compact } = await recordAcceptance(
     caller,
     { id, model, spdx, text, by: commitment, method },

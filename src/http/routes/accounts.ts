@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import {
   apiKeySchema,
   scopesSchema,
-  shownKey,
+  showKey,
   shownKeySchema,
   tenantSchema,
 } from '../../governance/accounts/schema.ts';
@@ -148,19 +148,19 @@ export function accountRoutes(services: Services) {
 
   routes.forAdmin(createKey, async (c) => {
     const { key, text } = await store().createKey(c.req.valid('param').tenant, c.req.valid('json'));
-    return c.json({ key: shownKey(key), text }, 201, ownOnly);
+    return c.json({ key: showKey(key), text }, 201, ownOnly);
   });
   routes.forAdmin(listKeys, async (c) => {
     const keys = await store().keys(c.req.valid('param').tenant);
-    return c.json({ keys: keys.map(shownKey) }, 200);
+    return c.json({ keys: keys.map(showKey) }, 200);
   });
   routes.forAdmin(rotateKey, async (c) => {
     const { overlapSeconds } = c.req.valid('json');
     const { key, text } = await store().rotateKey(c.req.valid('param').key, overlapSeconds);
-    return c.json({ key: shownKey(key), text }, 200, ownOnly);
+    return c.json({ key: showKey(key), text }, 200, ownOnly);
   });
   routes.forAdmin(revokeKey, async (c) =>
-    c.json(shownKey(await store().revokeKey(c.req.valid('param').key)), 200),
+    c.json(showKey(await store().revokeKey(c.req.valid('param').key)), 200),
   );
   return routes.app;
 }

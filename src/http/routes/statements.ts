@@ -137,7 +137,7 @@ export function statementRoutes(services: Services) {
   routes.forCaller(listGrantRevisions, async (c, caller) => {
     if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
     const { grant } = await findGrant(accounts(), c.req.valid('param').grant, caller);
-    return c.json({ revisions: [...(await governance().grantRevisions.of(grant.id))] }, 200, ownOnly);
+    return c.json({ revisions: [...(await governance().grantRevisions.list(grant.id))] }, 200, ownOnly);
   });
 
   routes.forAdmin(listStatements, async (c) => {

@@ -53,10 +53,10 @@ function storeOver(over: StateStore): AccountStore {
     onChange: (change) => changed.push(Object.values(change)[0] ?? ''),
   });
 }
-const code = (wanted: string) => expect.objectContaining({ code: wanted });
+const code = (expected: string) => expect.objectContaining({ code: expected });
 
-describe('the account store', () => {
-  it('loses no change of many at once', async () => {
+describe('AccountStore', () => {
+  it('loses none of many concurrent changes', async () => {
     await Promise.all([
       ...Array.from({ length: 6 }, () => store.createKey('acme', { scopes })),
       ...Array.from({ length: 4 }, () => store.putGrant('acme', grant)),
@@ -75,8 +75,8 @@ describe('the account store', () => {
     expect(new Set(changed)).toEqual(new Set(['acme', ...tenant.keys]));
   });
 
-  it('makes 30 keys of one tenant at once, asked of two isolates', async () => {
-    // Objects of their own, so that nothing but the state is shared.
+  it('creates 30 keys of one tenant concurrently in two isolates', async () => {
+    // Separate objects, so that the isolates share only the stored state.
     const isolates = [storeOver({ ...state }), storeOver({ ...state })];
     const issued = await Promise.all(
       Array.from({ length: 30 }, (_, at) => isolates[at % 2]?.createKey('acme', { scopes })),
@@ -86,7 +86,7 @@ describe('the account store', () => {
     expect(new Set(ids).size).toBe(30);
   });
 
-  it('gives up where others change the same all the time', async () => {
+  it('gives up with overloaded if others keep changing the same document', async () => {
     let now = 0;
     const clock: Clock = {
       now: () => now,
@@ -106,7 +106,7 @@ describe('the account store', () => {
     );
   });
 
-  it('writes nothing that is no change', async () => {
+  it('writes nothing if nothing changes', async () => {
     const { key } = await store.createKey('acme', { scopes });
     await store.rotateKey(key.id, 60);
     expect(await store.revokeKey(key.id)).not.toHaveProperty('previous');
@@ -119,7 +119,7 @@ describe('the account store', () => {
     expect(await Promise.all((await state.list('')).map((each) => state.get(each)))).toEqual(before);
   });
 
-  it('leaves nothing that opens anything, wherever it is cut off', async () => {
+  it('leaves nothing usable wherever it is cut off', async () => {
     const dyingAfter = (writes: number) => {
       let left = writes;
       return storeOver({
@@ -138,18 +138,18 @@ describe('the account store', () => {
         code('records_unavailable'),
       );
     }
-    // A key is listed before it is there: what is not there is left out.
+    // A key is listed before it exists, and left out of the answer until it does.
     expect((await store.tenant('acme')).keys).toHaveLength(1);
     expect(await store.keys('acme')).toEqual([]);
     expect((await store.tenant('acme')).grants).toEqual([]);
-    // The id that was taken for the grant is still the tenant's to use, and nobody else's.
+    // The id reserved for the grant stays reserved for its tenant.
     await store.createTenant({ ...acme, id: 'other' });
     expect(await store.tenantOfGrant('g-1')).toBe('acme');
     await expect(store.putGrant('other', { ...grant, id: 'g-1' })).rejects.toEqual(code('conflict'));
     await expect(store.putGrant('acme', { ...grant, id: 'g-1' })).resolves.toMatchObject({ id: 'g-1' });
   });
 
-  it('takes back acceptances, and knows whose they are', async () => {
+  it('withdraws acceptances, and refuses a second one with the same id', async () => {
     const { id } = await store.addAcceptance('acme', { ...acceptance, id: 'a-1', receipt: 'r-1' });
     expect(id).toBe('a-1');
     await expect(store.addAcceptance('acme', { ...acceptance, id })).rejects.toEqual(code('conflict'));
@@ -159,7 +159,7 @@ describe('the account store', () => {
     await expect(store.withdrawAcceptance('acme', 'a-2')).rejects.toEqual(code('not_found'));
   });
 
-  it('gives a tenant that was erased nothing more', async () => {
+  it('refuses every addition to an erased tenant', async () => {
     await store.changeTenant('acme', (tenant) => ({ ...tenant, status: 'erased' }));
     for (const attempt of [
       () => store.createKey('acme', { scopes }),
@@ -171,7 +171,7 @@ describe('the account store', () => {
     }
   });
 
-  it('stores nothing that it could not read again', async () => {
+  it('stores no document that it could not read again', async () => {
     await expect(store.changeTenant('acme', (tenant) => ({ ...tenant, name: '' }))).rejects.toEqual(
       code('invalid_request'),
     );
@@ -179,7 +179,7 @@ describe('the account store', () => {
     expect((await store.tenants()).map(({ id }) => id)).toEqual(['acme']);
   });
 
-  it('reads no document for an id that is none', async () => {
+  it('reads no document for a malformed id', async () => {
     const reads: string[] = [];
     const watched = storeOver({
       ...state,
@@ -207,7 +207,7 @@ describe('the account store', () => {
     expect(reads).toEqual([]);
   });
 
-  it('does not take one document for another', async () => {
+  it('refuses a document that is stored under another id', async () => {
     const { key } = await store.createKey('acme', { scopes });
     const entry = await state.get(documentKey(keyDocuments, key.id));
     await state.put(documentKey(keyDocuments, 'another'), entry?.value ?? '', { ifAbsent: true });
@@ -217,14 +217,14 @@ describe('the account store', () => {
   });
 });
 
-describe('the directory', () => {
-  it('reads a key and its tenant at the same time once it knows whose the key is', async () => {
+describe('Directory', () => {
+  it('reads a key and its tenant concurrently once it knows the tenant', async () => {
     const clock = new ManualClock();
     const { key, text } = await store.createKey('acme', { scopes });
     expect(keyIdOf(text)).toBe(key.id);
     let under = 0;
     let most = 0;
-    const counted = async <T>(read: Promise<T>): Promise<T> => {
+    const countConcurrent = async <T>(read: Promise<T>): Promise<T> => {
       under += 1;
       most = Math.max(most, under);
       const value = await read;
@@ -234,8 +234,8 @@ describe('the directory', () => {
     const directory = new Directory({
       state: {
         ...state,
-        get: (id) => counted(state.get(id)),
-        getIfChanged: (id, etag) => counted(state.getIfChanged(id, etag)),
+        get: (id) => countConcurrent(state.get(id)),
+        getIfChanged: (id, etag) => countConcurrent(state.getIfChanged(id, etag)),
       },
       clock,
       defer: (work) => void work,
@@ -251,14 +251,14 @@ describe('the directory', () => {
     expect(directory.tenant('acme')).toMatchObject({ id: 'acme' });
   });
 
-  it('knows a key whose tenant is gone for one without', async () => {
+  it('returns a key without a tenant if the tenant is gone', async () => {
     const { key } = await store.createKey('acme', { scopes });
     const { etag = '' } = (await state.get(documentKey(tenantDocuments, 'acme'))) ?? {};
     await state.delete(documentKey(tenantDocuments, 'acme'), { ifMatch: etag });
     const directory = new Directory({ state, clock: new ManualClock(), defer: (work) => void work });
     expect(await directory.account(key.id)).toEqual({ key, tenant: undefined });
-    expect(await directory.account('nobody')).toBeUndefined();
-    expect([directory.knows(key.id), directory.knows('nobody'), directory.knows('somebody')]).toEqual([
+    expect(await directory.account('unknown')).toBeUndefined();
+    expect([directory.knows(key.id), directory.knows('unknown'), directory.knows('alice')]).toEqual([
       true,
       true,
       false,

@@ -31,7 +31,7 @@ export function signed(
   return new SignJWT(claims).setProtectedHeader({ alg, kid, ...header }).sign(privateKey);
 }
 
-/** What nobody signed. */
+/** Returns a token without a valid signature. */
 export function unsigned(header: object, claims: JWTPayload, signature = ''): string {
   const part = (value: object) => base64url.encode(JSON.stringify(value));
   return `${part(header)}.${part(claims)}.${signature}`;

@@ -12,7 +12,7 @@ import { accountIdSchema } from '../../../src/governance/accounts/schema.ts';
 const ids = fc.stringMatching(/^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$/);
 
 describe('newKeyText()', () => {
-  it('makes keys that name their id, whatever it is', () => {
+  it('makes a key that contains its id, for every id', () => {
     fc.assert(
       fc.property(ids, (id) => {
         const text = newKeyText(id);
@@ -22,13 +22,13 @@ describe('newKeyText()', () => {
     );
   });
 
-  it('refuses ids that no key can name', () => {
+  it('refuses an id that is not usable in a key', () => {
     for (const id of ['', 'A', 'a_b', '-a', 'a/b', 'x'.repeat(49)]) {
-      expect(() => newKeyText(id), id).toThrow('is not usable in a key');
+      expect(() => newKeyText(id), id).toThrow('is not usable as the id of a key');
     }
   });
 
-  it('never makes the same one twice', () => {
+  it('never makes the same key twice', () => {
     expect(new Set(Array.from({ length: 1000 }, () => newKeyText('a'))).size).toBe(1000);
   });
 });
@@ -36,15 +36,15 @@ describe('newKeyText()', () => {
 describe('keyIdOf()', () => {
   const key = newKeyText('some-id');
 
-  it('takes one spelling of a secret: no character may be changed for another without making another key', () => {
+  it('accepts only one spelling of a secret: another character makes another key', () => {
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
     const last = [...alphabet].filter((character) => keyIdOf(key.slice(0, -1) + character) !== undefined);
-    // Two bits of the last character say nothing, so of 64 characters 16 are left.
+    // Two bits of the last character are 0, so 16 of the 64 characters are valid.
     expect(last).toHaveLength(16);
     expect(new Set(last.map((character) => alphabet.indexOf(character) >> 2)).size).toBe(16);
   });
 
-  it('knows no other text for a key', () => {
+  it('returns undefined for a text that is not a key', () => {
     for (const text of [
       '',
       'ew_',
@@ -67,7 +67,7 @@ describe('keyIdOf()', () => {
 });
 
 describe('newId()', () => {
-  it('makes ids of accounts, of 80 random bits', () => {
+  it('makes valid account ids of 80 random bits', () => {
     const made = Array.from({ length: 500 }, newId);
     for (const id of made) expect(accountIdSchema.parse(id)).toMatch(/^[a-z2-9]{16}$/);
     expect(new Set(made).size).toBe(500);
@@ -75,7 +75,7 @@ describe('newId()', () => {
 });
 
 describe('credentialHash()', () => {
-  it('is the SHA-256 of the whole text', async () => {
+  it('returns SHA-256 of the whole text', async () => {
     expect(await credentialHash('abc')).toBe(
       'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
     );
@@ -83,15 +83,15 @@ describe('credentialHash()', () => {
 });
 
 describe('equalInConstantTime()', () => {
-  it('is equality', () => {
+  it('agrees with ===', () => {
     const texts = fc.stringMatching(/^[01]{0,3}$/);
     fc.assert(fc.property(texts, texts, (a, b) => equalInConstantTime(a, b) === (a === b)));
   });
 
-  it('looks at every character, wherever the first difference is', () => {
+  it('reads every character, wherever the first difference is', () => {
     const looks = (at: number) => {
       let seen = 0;
-      // Stands for a hash and counts what is read of it.
+      // Stands in for a hash and counts the characters that are read.
       const charCodeAt = (index: number) => {
         seen += 1;
         return index === at ? 49 : 48;

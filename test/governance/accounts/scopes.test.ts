@@ -18,7 +18,7 @@ import {
 
 const scopesOf = (changes: object = {}): Scopes => scopesSchema.parse(changes);
 const names = ['mlp', 'digits', 'acme/one', 'acme/two', 'other/one'];
-const patterns = fc.subarray([...names, 'acme/*', 'other/*', 'nobody/*', '*'], { minLength: 1 });
+const patterns = fc.subarray([...names, 'acme/*', 'other/*', 'unused/*', '*'], { minLength: 1 });
 
 describe('intersectModels()', () => {
   it('covers exactly what both lists cover', () => {
@@ -30,7 +30,7 @@ describe('intersectModels()', () => {
     );
   });
 
-  it('does not take an organisation for a model of that name', () => {
+  it('does not confuse an organisation with a model of the same name', () => {
     expect(intersectModels(['acme/*'], ['acme'])).toEqual([]);
     expect(intersectModels(['acme/*'], ['acme2/one'])).toEqual([]);
   });
@@ -39,7 +39,7 @@ describe('intersectModels()', () => {
 describe('intersectPurposes()', () => {
   const purposes = fc.oneof(fc.constant('*' as const), fc.subarray(['research', 'teaching', 'sales']));
 
-  it('covers exactly what both choices cover', () => {
+  it('covers exactly the purposes that both cover', () => {
     fc.assert(
       fc.property(purposes, purposes, fc.constantFrom('research', 'teaching', 'sales'), (a, b, purpose) => {
         const covers = (choice: Scopes['purposes']) =>
@@ -53,10 +53,10 @@ describe('intersectPurposes()', () => {
 describe('lesserAccess()', () => {
   const access = fc.constantFrom(...accountAccessSchema.options);
 
-  it('covers exactly what both cover', () => {
+  it('covers exactly the access that both cover', () => {
     fc.assert(
-      fc.property(access, access, access, (a, b, wanted) => {
-        const covers = (account: Scopes['account']) => coversAccount({ ...scopesOf(), account }, wanted);
+      fc.property(access, access, access, (a, b, required) => {
+        const covers = (account: Scopes['account']) => coversAccount({ ...scopesOf(), account }, required);
         expect(covers(lesserAccess(a, b))).toBe(covers(a) && covers(b));
       }),
     );
@@ -68,12 +68,12 @@ describe('coversAccount()', () => {
     ['none', false, false],
     ['read', true, false],
     ['manage', true, true],
-  ] as const)('%s: to read %s, to manage %s', (account, read, manage) => {
+  ] as const)('%s covers reading: %s, managing: %s', (account, read, manage) => {
     const scopes = scopesOf({ account });
     expect([coversAccount(scopes, 'read'), coversAccount(scopes, 'manage')]).toEqual([read, manage]);
   });
 
-  it('is nothing of a key that was stored before there was the scope', () => {
+  it('is none for a key that was stored before the scope existed', () => {
     const { scopes } = apiKeySchema.parse({
       schema: 'edgewise.key.v1',
       id: 'old',
@@ -87,7 +87,7 @@ describe('coversAccount()', () => {
 });
 
 describe('scopes', () => {
-  it('that say nothing are for every model and purpose, to infer and to explain', () => {
+  it('without fields permit infer and explain for every model and purpose', () => {
     const scopes = scopesOf();
     expect(coversModel(scopes, 'acme/one')).toBe(true);
     expect(coversPurpose(scopes, 'anything')).toBe(true);
@@ -97,7 +97,7 @@ describe('scopes', () => {
     expect([scopes.repository, scopes.account]).toEqual(['none', 'none']);
   });
 
-  it('that name purposes are for none that is not declared', () => {
+  it('with purposes do not cover a request without a purpose', () => {
     expect(coversPurpose(scopesOf({ purposes: ['research'] }), undefined)).toBe(false);
     expect(coversPurpose(scopesOf(), undefined)).toBe(true);
   });

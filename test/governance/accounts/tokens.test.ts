@@ -72,15 +72,15 @@ const refusal = (message: RegExp) =>
 const unavailable = expect.objectContaining({ code: 'records_unavailable', retryAfterSeconds: 30 });
 
 describe('Tokens.verify()', () => {
-  it.each(['ES256', 'RS256'])('takes a token that its issuer signed with %s', async (alg) => {
+  it.each(['ES256', 'RS256'])('accepts a token that its issuer signed with %s', async (alg) => {
     const identity = await verify(await signed(alg === 'RS256' ? rsa : keys[0], claims()));
     expect(identity).toMatchObject({ tenant: 'acme', scopes: { models: ['*'], repository: 'none' } });
     expect(identity.holder).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  it('names the holder by issuer and subject, whatever token they send', async () => {
+  it('identifies the holder by issuer and subject, the same for every token', async () => {
     const ids = [];
-    for (const changes of [{}, { jti: 'another' }, { sub: 'somebody else' }]) {
+    for (const changes of [{}, { jti: 'another' }, { sub: 'someone else' }]) {
       ids.push((await verify(await signed(keys[0], claims(changes)))).holder);
     }
     expect(ids[1]).toBe(ids[0]);
@@ -88,7 +88,7 @@ describe('Tokens.verify()', () => {
   });
 
   it.each([undefined, 'JWT', 'jwt', 'at+jwt', 'application/at+jwt'])(
-    'takes a token of the type %j',
+    'accepts a token with the typ %j',
     async (typ) => {
       const header = typ === undefined ? {} : { typ };
       await expect(verify(await signed(keys[0], claims(), header))).resolves.toBeDefined();
@@ -96,13 +96,13 @@ describe('Tokens.verify()', () => {
   );
 
   it.each(['edgewise-receipt+jws', 'logout+jwt', 'secevent+jwt', 'dpop+jwt', ''])(
-    'refuses what its issuer signed as %j, whatever it claims',
+    'refuses a token with the typ %j, whatever it claims',
     async (typ) => {
       await expect(verify(await signed(keys[0], claims(), { typ }))).rejects.toEqual(refusal(/another typ/));
     },
   );
 
-  it('takes the types alone that its issuer is configured with', async () => {
+  it('accepts only the types that are configured for the issuer', async () => {
     tokens = tokensOf(issuer({ types: ['at+jwt'] }));
     await expect(
       verify(await signed(keys[0], claims(), { typ: 'application/AT+JWT' })),
@@ -113,21 +113,21 @@ describe('Tokens.verify()', () => {
     await expect(verify(await signed(keys[0], claims()))).rejects.toEqual(refusal(/has no typ/));
   });
 
-  it('refuses claims that are not as wanted', async () => {
+  it('refuses missing and unexpected claims', async () => {
     const second = nowSeconds();
     for (const [changes, message] of [
       [{ exp: second - 31 }, /has expired/],
       [{ exp: undefined }, /"exp" is missing/],
       [{ nbf: second + 31 }, /"nbf"/],
-      [{ aud: 'another' }, /"aud" is not as wanted/],
+      [{ aud: 'another' }, /"aud" has an unexpected value/],
       [{ aud: undefined }, /"aud" is missing/],
       [{ sub: undefined }, /"sub" is missing/],
-      [{ iss: 'https://evil.example' }, /issuer that is not known/],
-      [{ iss: undefined }, /issuer that is not known/],
-      [{ org: undefined }, /"org" is not the id of a tenant/],
-      [{ org: ['acme'] }, /"org" is not the id of a tenant/],
-      [{ org: '../keys' }, /"org" is not the id of a tenant/],
-      [{ org: 'other' }, /does not speak for/],
+      [{ iss: 'https://evil.example' }, /issuer of the token is unknown/],
+      [{ iss: undefined }, /issuer of the token is unknown/],
+      [{ org: undefined }, /"org" is not usable; expected the id of a tenant/],
+      [{ org: ['acme'] }, /"org" is not usable; expected the id of a tenant/],
+      [{ org: '../keys' }, /"org" is not usable; expected the id of a tenant/],
+      [{ org: 'other' }, /may not name/],
     ] as const) {
       const token = await signed(keys[0], claims(changes));
       await expect(verify(token), message.source).rejects.toEqual(refusal(message));
@@ -140,35 +140,35 @@ describe('Tokens.verify()', () => {
     }
   });
 
-  it('refuses what its issuer did not sign with an algorithm of its own', async () => {
+  it('refuses a token that its issuer did not sign with one of its algorithms', async () => {
     const good = await signed(keys[0], claims());
     const [header = '', payload = '', signature = ''] = good.split('.');
     const other = (await signed(keys[0], claims({ org: 'other', sub: 'x' }))).split('.')[1] ?? '';
-    // The classic: the public key taken for the secret of an HMAC.
+    // The classic attack: the public key used as the secret of an HMAC.
     const publicText = new TextEncoder().encode(JSON.stringify(keys[0].jwk));
     const confused = await new SignJWT(claims())
       .setProtectedHeader({ alg: 'HS256', kid: 'one' })
       .sign(publicText);
     for (const [token, message] of [
-      [unsigned({ alg: 'none' }, claims(), 'AA'), /algorithm is not one/],
-      [unsigned({ alg: 'none', kid: 'one' }, claims(), signature), /algorithm is not one/],
+      [unsigned({ alg: 'none' }, claims(), 'AA'), /algorithm is not among/],
+      [unsigned({ alg: 'none', kid: 'one' }, claims(), signature), /algorithm is not among/],
       [unsigned({ alg: 'ES256', kid: 'one' }, claims(), 'AA'), /signature is not valid/],
-      [confused, /algorithm is not one/],
+      [confused, /algorithm is not among/],
       [`${header}.${other}.${signature}`, /signature is not valid/],
       [`${header}.${payload}.${signature.slice(0, -4)}AAAA`, /signature is not valid/],
       [await signed({ ...keys[1], kid: 'one' }, claims()), /signature is not valid/],
-      [await signed(await signingKey('one', 'ES512'), claims()), /algorithm is not one/],
-      [await signed(rsa, claims(), { kid: 'one' }), /no such key/],
-      [unsigned({ alg: 'ES256', kid: 'one', crit: ['x'], x: 1 }, claims(), signature), /no signed token/],
-      ['e30.e30.e30', /issuer that is not known/],
-      ['AAAA.AAAA.AAAA', /no signed token/],
+      [await signed(await signingKey('one', 'ES512'), claims()), /algorithm is not among/],
+      [await signed(rsa, claims(), { kid: 'one' }), /no key with its kid/],
+      [unsigned({ alg: 'ES256', kid: 'one', crit: ['x'], x: 1 }, claims(), signature), /not a signed JWT/],
+      ['e30.e30.e30', /issuer of the token is unknown/],
+      ['AAAA.AAAA.AAAA', /not a signed JWT/],
     ] as const) {
       await expect(verify(token), message.source).rejects.toEqual(refusal(message));
     }
     await expect(verify(good)).resolves.toBeDefined();
   });
 
-  it('says nothing of what a token holds', async () => {
+  it('reveals no content of the token in its message', async () => {
     const token = await signed(keys[0], claims({ aud: 'hunter2', sub: 'hunter2' }));
     await expect(verify(token)).rejects.toThrow(/^(?!.*hunter2)/s);
   });
@@ -195,7 +195,9 @@ describe('Tokens.verify()', () => {
       purposes: [],
     });
     for (const wrong of [{ models: ['a b'] }, { models: 7 }, { purposes: 'research' }, { models: ['mlp'] }]) {
-      await expect(scopesOf(wrong)).rejects.toEqual(refusal(/claim "(models|purposes)" is not a list/));
+      await expect(scopesOf(wrong)).rejects.toEqual(
+        refusal(/claim "(models|purposes)" is not usable; expected a list/),
+      );
     }
   });
 
@@ -204,28 +206,31 @@ describe('Tokens.verify()', () => {
     ['manage', 'read', 'read'],
     ['manage', 'none', 'none'],
     ['none', 'manage', 'none'],
-  ])('has the account %s of its issuer and %s of its claim: %s', async (account, claim, wanted) => {
-    tokens = tokensOf(issuer({ accountClaim: 'acc', scopes: { account } }));
-    const { scopes } = await verify(await signed(keys[0], claims({ acc: claim })));
-    expect(scopes.account).toBe(wanted);
-    for (const wrong of [undefined, 'all', ['manage'], 'manage read']) {
-      await expect(verify(await signed(keys[0], claims({ acc: wrong })))).rejects.toEqual(
-        refusal(/claim "acc" is not "none", "read" or "manage"/),
-      );
-    }
-  });
+  ])(
+    'intersects the account access %s of the issuer with %s of the claim: %s',
+    async (account, claim, expected) => {
+      tokens = tokensOf(issuer({ accountClaim: 'acc', scopes: { account } }));
+      const { scopes } = await verify(await signed(keys[0], claims({ acc: claim })));
+      expect(scopes.account).toBe(expected);
+      for (const wrong of [undefined, 'all', ['manage'], 'manage read']) {
+        await expect(verify(await signed(keys[0], claims({ acc: wrong })))).rejects.toEqual(
+          refusal(/claim "acc" is not usable; expected "none", "read" or "manage"/),
+        );
+      }
+    },
+  );
 
-  it('reads and changes no account by a claim that its issuer does not name', async () => {
+  it('ignores a claim that is not configured for the issuer', async () => {
     const { scopes } = await verify(await signed(keys[0], claims({ account: 'manage', acc: 'manage' })));
     expect(scopes.account).toBe('none');
   });
 
-  it('takes the tenant whose own issuer it is, whatever the token says', async () => {
+  it('uses the tenant of the issuer, whatever the token says', async () => {
     tokens = tokensOf(issuer({ tenantClaim: undefined, tenants: undefined, tenant: 'acme' }));
     expect(await verify(await signed(keys[0], claims({ org: 'other' })))).toMatchObject({ tenant: 'acme' });
   });
 
-  it('keeps issuers apart: the key of one signs nothing for another', async () => {
+  it('does not accept the key of one issuer for a token of another', async () => {
     const other = await startIssuer();
     other.answer([keys[1].jwk]);
     tokens = tokensOf(
@@ -235,11 +240,11 @@ describe('Tokens.verify()', () => {
     await expect(
       verify(await signed(keys[1], claims({ iss: 'https://other.example' }))),
     ).resolves.toBeDefined();
-    await expect(verify(await signed(keys[1], claims()))).rejects.toEqual(refusal(/no such key/));
+    await expect(verify(await signed(keys[1], claims()))).rejects.toEqual(refusal(/no key with its kid/));
     await other.close();
   });
 
-  it('answers at once for a token that it checked, for five minutes and never past its end', async () => {
+  it('answers without a promise for a checked token, for five minutes and never past its expiry', async () => {
     const long = await signed(keys[0], claims());
     const short = await signed(keys[0], claims({ exp: nowSeconds() + 60 }));
     for (const token of [long, short]) await verify(token);
@@ -249,7 +254,7 @@ describe('Tokens.verify()', () => {
     expect([await atOnce(long), await atOnce(short)]).toEqual([true, true]);
     clock.advance(1);
     expect([await atOnce(long), await atOnce(short)]).toEqual([true, false]);
-    // The tolerance of clocks is over as well.
+    // Also past the tolerance for differing clocks.
     clock.advance(30_000);
     await expect(verify(short)).rejects.toEqual(refusal(/expired/));
     clock.advance(209_999);
@@ -260,7 +265,7 @@ describe('Tokens.verify()', () => {
 });
 
 describe("an issuer's keys", () => {
-  it('are read once for ten minutes, also by many at once', async () => {
+  it('are read once in ten minutes, also by many requests at once', async () => {
     const own = await startIssuer();
     own.answer([keys[0].jwk]);
     tokens = tokensOf(issuer({ jwksUrl: own.url }));
@@ -270,40 +275,40 @@ describe("an issuer's keys", () => {
     await Promise.all(many.map(verify));
     expect(own.asked).toBe(1);
     clock.advance(599_999);
-    // Read again in the background, before anybody would have to wait.
+    // Read again in the background, before a request would have to wait.
     await verify(await signed(keys[0], claims()));
     await expect.poll(() => own.asked).toBe(2);
     await own.close();
   });
 
-  it('are read again for a key that is not among them, at most once in half a minute', async () => {
+  it('are read again for an unknown key, at most once in half a minute', async () => {
     await verify(await signed(keys[0], claims()));
     const before = server.asked;
     const next = await signed(keys[1], claims());
-    await expect(verify(next)).rejects.toEqual(refusal(/no such key/));
+    await expect(verify(next)).rejects.toEqual(refusal(/no key with its kid/));
     expect(server.asked - before).toBe(0);
     clock.advance(30_000);
     server.answer([keys[1].jwk]);
     await expect(verify(next)).resolves.toBeDefined();
-    await expect(verify(await signed(keys[0], claims()))).rejects.toEqual(refusal(/no such key/));
+    await expect(verify(await signed(keys[0], claims()))).rejects.toEqual(refusal(/no key with its kid/));
     for (let attempt = 0; attempt < 10; attempt += 1) {
       const forged = await signed({ ...keys[0], kid: `made up ${attempt}` }, claims());
-      await expect(verify(forged)).rejects.toEqual(refusal(/no such key/));
+      await expect(verify(forged)).rejects.toEqual(refusal(/no key with its kid/));
     }
     expect(server.asked - before).toBe(1);
   });
 
-  it('that were taken out are believed for ten minutes at most', async () => {
+  it('that the issuer removed are trusted for ten minutes at most', async () => {
     const token = await signed(keys[0], claims());
     await verify(token);
     server.answer([keys[1].jwk]);
     clock.advance(599_999);
     await expect(verify(token)).resolves.toBeDefined();
     clock.advance(1);
-    await expect(verify(token)).rejects.toEqual(refusal(/no such key/));
+    await expect(verify(token)).rejects.toEqual(refusal(/no key with its kid/));
   });
 
-  it('are believed for an hour where the issuer cannot be reached, then no more', async () => {
+  it('are trusted for an hour while the issuer cannot be reached, and no longer', async () => {
     await verify(await signed(keys[0], claims()));
     const lasting = await signed(keys[0], claims({ exp: nowSeconds() + 86_400 }));
     for (const failure of [
@@ -321,18 +326,18 @@ describe("an issuer's keys", () => {
     await expect(verify(lasting)).rejects.toEqual(unavailable);
     await expect(verify(await signed(keys[0], claims()))).rejects.toEqual(unavailable);
     server.answer([keys[0].jwk]);
-    // It was asked a moment ago.
+    // The issuer was asked a moment ago.
     await expect(verify(lasting)).rejects.toEqual(unavailable);
     clock.advance(30_000);
     await expect(verify(lasting)).resolves.toBeDefined();
   });
 
-  it('are read where the configuration says, wherever that address points to', async () => {
+  it('are read from the configured URL only, not from where it redirects', async () => {
     server.answer(302);
     await expect(verify(await signed(keys[0], claims()))).rejects.toEqual(unavailable);
   });
 
-  it('that were never read open nothing', async () => {
+  it('that were never read accept no token', async () => {
     server.answer('never');
     const waiting = verify(await signed(keys[0], claims()));
     const asked = expect(waiting).rejects.toEqual(unavailable);
@@ -343,7 +348,7 @@ describe("an issuer's keys", () => {
 });
 
 describe('parseIssuers()', () => {
-  it('refuses what would believe too much', () => {
+  it('refuses an issuer that would be trusted too much', () => {
     const text = (changes: object) =>
       JSON.stringify([issuer({ jwksUrl: 'https://id.example/jwks', ...changes })]);
     expect(parseIssuers(text({}))).toHaveLength(1);
@@ -363,13 +368,13 @@ describe('parseIssuers()', () => {
     ]) {
       expect(() => parseIssuers(text(changes)), JSON.stringify(changes)).toThrow(/issuers of tokens/);
     }
-    expect(() => parseIssuers('[')).toThrow('are not JSON');
+    expect(() => parseIssuers('[')).toThrow('are not valid JSON');
     expect(() => parseIssuers(JSON.stringify([issuer(), issuer()]))).toThrow('each issuer once');
   });
 });
 
 describe('isTokenForm()', () => {
-  it('knows a token from a key', () => {
+  it('tells a token from a key', () => {
     expect(isTokenForm('e30.e30.AA')).toBe(true);
     for (const other of ['ew_id_secret', 'a.b', 'a.b.c.d', 'a.b.', '..', 'a b.c.d', 'a+.b.c']) {
       expect(isTokenForm(other), other).toBe(false);

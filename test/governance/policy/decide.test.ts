@@ -658,7 +658,7 @@ describe('decide()', () => {
   });
 
   it('counts no tenant on the meter of callers without a key, since none can be called so', () => {
-    expect(() => tenantCaller({ id: 'anonymous' })).toThrow(/callers without a key are called so/);
+    expect(() => tenantCaller({ id: 'anonymous' })).toThrow(/stands for unauthenticated callers/);
   });
 
   it('names the right and where it can be had', () => {

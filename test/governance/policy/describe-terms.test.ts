@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
-  acceptanceCommitment,
+  commitToAcceptor,
   newAcceptanceSalt,
 } from '../../../src/governance/accounts/acceptance-commitment.ts';
 import { describeTerms, sentencesOf } from '../../../src/governance/policy/describe-terms.ts';
@@ -105,14 +105,14 @@ describe('sentencesOf()', () => {
   });
 });
 
-describe('acceptanceCommitment()', () => {
+describe('commitToAcceptor()', () => {
   it('is the SHA-256 of salt and name, and says nothing without the salt', async () => {
     const salt = Buffer.alloc(32, 7).toString('base64url');
     const { createHash } = await import('node:crypto');
     const expected = createHash('sha256').update(Buffer.alloc(32, 7)).update('Zoë').digest('base64url');
-    expect(await acceptanceCommitment(salt, 'Zoë')).toBe(expected);
+    expect(await commitToAcceptor(salt, 'Zoë')).toBe(expected);
     const other = newAcceptanceSalt();
     expect(other).toMatch(/^[A-Za-z0-9_-]{43}$/);
-    expect(await acceptanceCommitment(other, 'Zoë')).not.toBe(expected);
+    expect(await commitToAcceptor(other, 'Zoë')).not.toBe(expected);
   });
 });
