@@ -1,4 +1,4 @@
-/** A browser that is installed on this machine. Nothing is downloaded. */
+/** Finds a browser that is installed on this machine. Nothing is downloaded. */
 import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 
@@ -19,6 +19,6 @@ export function startChromium(): Promise<Browser> {
       'no Chromium on this machine: install it (Debian: apt-get install chromium), or name its file in CHROMIUM',
     );
   }
-  // Its sandbox wants rights that a root user in a container does not have.
+  // Chromium's sandbox needs rights that root in a container does not have.
   return chromium.launch({ executablePath, args: process.getuid?.() === 0 ? ['--no-sandbox'] : [] });
 }

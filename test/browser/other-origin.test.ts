@@ -1,4 +1,4 @@
-/** A page of another origin calls the worker from a real browser, which asks with preflights and keeps what it may not read. */
+/** A page of another origin calls the worker from a real browser, which sends preflights and withholds what the page may not read. */
 import { spawnSync } from 'node:child_process';
 import { createServer, request, type Server } from 'node:http';
 import { join } from 'node:path';
@@ -14,10 +14,10 @@ let permitted: string;
 let stranger: string;
 let service: DevServer;
 let browser: Browser;
-/** In front of the service, to see what a browser asks by itself. */
+/** A proxy in front of the service that records the browser's own requests. */
 let front: Server;
 let address: string;
-/** Methods that the browser asked leave for. */
+/** Methods that the browser sent preflights for. */
 const preflights: string[] = [];
 
 function startFront(): Server {
@@ -49,7 +49,7 @@ beforeAll(async () => {
     response.end('<!doctype html><title>A page of another origin</title>');
   });
   const port = await listenAnywhere(pages);
-  // Two names of one machine are two origins.
+  // Two host names of one machine are two origins.
   permitted = `http://localhost:${port}`;
   stranger = `http://127.0.0.1:${port}`;
   [browser, service] = await Promise.all([
@@ -94,7 +94,7 @@ interface Asked {
   readonly body?: string;
 }
 
-/** Sends the request from the page; what the page is not let read stays out of the answer. */
+/** Sends the request from the page. The answer holds only what the page may read. */
 async function ask(page: Page, { path, ...init }: Asked): Promise<Answer | { readonly failed: string }> {
   const answer: unknown = await page.evaluate(
     async ({ url, request }) => {
@@ -132,7 +132,7 @@ const ours = {
 };
 
 describe('a page of a permitted origin', () => {
-  it('calls infer with headers of ours after a preflight, and reads the answer and its headers', async () => {
+  it('calls infer with our headers after a preflight, and reads the answer and its headers', async () => {
     const page = await open(permitted);
     const answer = await ask(page, { ...infer, headers: ours, body: jsonBody });
     expect(answer).toMatchObject({
@@ -149,7 +149,7 @@ describe('a page of a permitted origin', () => {
     expect(preflights).toEqual(['POST']);
   });
 
-  it('sends and reads binary tensors, whose frame is a header of its own', async () => {
+  it('sends and reads binary tensors, which need a header of their own', async () => {
     const page = await open(permitted);
     const json = JSON.stringify({
       inputs: [{ ...input, parameters: { binary_data_size: 40 } }],
@@ -163,7 +163,7 @@ describe('a page of a permitted origin', () => {
     });
   });
 
-  it('reads why a request is refused', async () => {
+  it('reads why a request was refused', async () => {
     const page = await open(permitted);
     expect(await ask(page, { ...infer, headers: ours, body: '{' })).toMatchObject({
       status: 400,
@@ -178,7 +178,7 @@ describe('a page of a permitted origin', () => {
     });
   });
 
-  it('may ask with every method that there is', async () => {
+  it('may use every method', async () => {
     const page = await open(permitted);
     const headers = { Authorization: `Bearer ${service.adminKey}`, 'Content-Type': 'application/json' };
     const tenant = JSON.stringify({ id: 'acme', name: 'Acme' });
@@ -200,7 +200,7 @@ describe('a page of a permitted origin', () => {
 });
 
 describe('a page of another origin', () => {
-  it('is stopped by the preflight, and reads nothing of what needs none', async () => {
+  it('is stopped by the preflight, and cannot read answers that need no preflight', async () => {
     const page = await open(stranger);
     const failed = { failed: expect.stringContaining('Failed to fetch') };
     expect(await ask(page, { ...infer, headers: ours, body: jsonBody })).toEqual(failed);

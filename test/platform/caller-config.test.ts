@@ -13,7 +13,7 @@ const issuer = {
 };
 
 describe('callerConfig()', () => {
-  it('believes no issuer and bounds everybody where nothing is configured', () => {
+  it('trusts no issuer and limits every caller if nothing is configured', () => {
     expect(callers({})).toEqual({
       issuers: [],
       keyRate: { requests: 6000, perSeconds: 60 },
@@ -21,7 +21,7 @@ describe('callerConfig()', () => {
     });
   });
 
-  it('bounds nobody where it is told so', () => {
+  it('limits no caller if the rates are 0', () => {
     expect(callers({ EDGEWISE_RATE_PER_MINUTE: '0', EDGEWISE_ANONYMOUS_RATE_PER_MINUTE: '0' })).toMatchObject(
       { keyRate: undefined, anonymousRate: undefined },
     );
@@ -41,7 +41,7 @@ describe('callerConfig()', () => {
     });
   });
 
-  it('says which value of an issuer is wrong, and repeats none of it', () => {
+  it('names the wrong key of an issuer without its value', () => {
     for (const [value, complaint] of [
       ['[', /EDGEWISE_JWT_ISSUERS: its value is not usable: the issuers of tokens are not valid JSON/],
       [

@@ -3,12 +3,12 @@ import { readConfig as readVariables } from '../../src/platform/config.ts';
 import { importGovernanceKeys } from '../../src/platform/governance-config.ts';
 import { testGovernanceBindings, testLogVerifierKey } from '../support/governance-keys.ts';
 
-/** With the secrets that an edge does not start without. */
+/** Reads a configuration with the required secrets of an edge. */
 const readConfig = (variables: Record<string, string>) =>
   readVariables({ ...testGovernanceBindings, ...variables });
 
 describe('readConfig()', () => {
-  it('is closed when nothing is configured', () => {
+  it('admits no callers if nothing is configured', () => {
     const { http } = readConfig({});
     expect(http.openModels).toEqual([]);
     expect(http.adminKeyHash).toBeUndefined();
@@ -28,13 +28,13 @@ describe('readConfig()', () => {
     },
   );
 
-  it('takes web origins as browsers send them', () => {
+  it('accepts web origins in the form that browsers send', () => {
     const origins = ['https://app.example.com', 'http://localhost:5173', 'chrome-extension://abcdef'];
     expect(readConfig({ EDGEWISE_CORS_ORIGINS: origins.join(',') }).http.corsOrigins).toEqual(origins);
     expect(readConfig({ EDGEWISE_CORS_ORIGINS: '*' }).http.corsOrigins).toEqual(['*']);
   });
 
-  it('refuses two letters that are no country as a jurisdiction', () => {
+  it('rejects two letters that are not a country code as a jurisdiction', () => {
     for (const code of ['aa', 'uk', 'EU']) {
       expect(() => readConfig({ EDGEWISE_JURISDICTION: code })).toThrow('an ISO 3166 country code');
     }
@@ -57,19 +57,19 @@ describe('readConfig()', () => {
     expect(() => readConfig({ EDGEWISE_MEMORY_CAP_MIB: '8' })).toThrow('EDGEWISE_MEMORY_CAP_MIB');
   });
 
-  it('does not repeat a secret that is not usable', () => {
+  it('does not repeat an unusable secret', () => {
     expect(() => readConfig({ EDGEWISE_ADMIN_KEY_SHA256: 'hunter2' })).toThrow(/EDGEWISE_ADMIN_KEY_SHA256/);
     expect(() => readConfig({ EDGEWISE_ADMIN_KEY_SHA256: 'hunter2' })).not.toThrow(/hunter2/);
   });
 
-  it('has no origin pool, hedges, and lets one request take a second of the edge unless told otherwise', () => {
+  it('by default has no origin pool, hedges, and allows one request one second at the edge', () => {
     const { originPool, hedging, placement } = readConfig({});
     expect(originPool).toEqual([]);
     expect(hedging).toBe(true);
     expect(placement).toEqual({ jurisdiction: undefined, edgeBudgetMs: 1000, maxEdgeWaitMs: 500 });
   });
 
-  it('reads the origin pool, and says where in it something is wrong', () => {
+  it('reads the origin pool, and names the wrong key in it', () => {
     const pool = (timeoutMs: unknown) =>
       JSON.stringify([{ name: 'gpu', url: 'https://gpu.example.com', timeoutMs }]);
     expect(readConfig({ EDGEWISE_ORIGIN_POOL: pool(500) }).originPool).toMatchObject([
@@ -80,7 +80,7 @@ describe('readConfig()', () => {
     );
   });
 
-  it('does not start without the keys that answers are accounted for with', () => {
+  it('does not start without the keys of governance', () => {
     for (const key of ['EDGEWISE_SIGNING_KEYS', 'EDGEWISE_LOG_KEY', 'EDGEWISE_RECORDS_KEYS']) {
       expect(() => readVariables({ ...testGovernanceBindings, [key]: undefined }), key).toThrow(
         `configuration ${key} is not set: expected the value that \`edgewise secrets generate\` prints`,
@@ -88,7 +88,7 @@ describe('readConfig()', () => {
     }
   });
 
-  it('imports the keys, and says which of them is not usable without repeating it', async () => {
+  it('imports the keys, and names an unusable one without its value', async () => {
     const { governance } = readConfig({});
     const { issuer, log, ring } = await importGovernanceKeys(governance);
     expect(issuer).toBe('edgewise');

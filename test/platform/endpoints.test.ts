@@ -37,7 +37,7 @@ describe('connectEndpoints()', () => {
     ['a secret with a line end', { bearerSecret: 'GPU_KEY' }, { GPU_KEY: 'a\nb' }, 'the secret GPU_KEY'],
     ['a binding that is not there', { vpcBinding: 'NET' }, {}, 'names the binding NET, which is not set'],
     ['a binding that is a text', { mtlsBinding: 'CERT' }, { CERT: 'x' }, 'names the binding CERT'],
-  ])('fails the start for %s, and repeats no secret', (_, auth, environment, message) => {
+  ])('fails the start for %s, without the value of a secret', (_, auth, environment, message) => {
     expect(() => connectEndpoints(pool(auth), environment)).toThrow(message);
     expect(() => connectEndpoints(pool(auth), environment)).not.toThrow('a\nb');
   });

@@ -7,7 +7,7 @@ const upstream = { EDGEWISE_UPSTREAM_URL: 'https://models.example.com', EDGEWISE
 const read = (variables: Readonly<Record<string, string>>) => readNodeConfig(variables, 16 * gibibyte);
 
 describe('readNodeConfig()', () => {
-  it('is closed, and on loopback, when no more is said than where the models are', () => {
+  it('admits no callers and listens on loopback if only the models are configured', () => {
     const { http, host, port } = read(directory);
     expect({ host, port }).toEqual({ host: '127.0.0.1', port: 8788 });
     expect(http).toMatchObject({
@@ -18,17 +18,17 @@ describe('readNodeConfig()', () => {
     });
   });
 
-  it('takes half of the machine’s memory unless told otherwise', () => {
+  it('uses half of the machine’s memory by default', () => {
     expect(read(directory).memoryCapBytes).toBe(8 * gibibyte);
     expect(read({ ...directory, EDGEWISE_ORIGIN_MEMORY_MIB: '1024' }).memoryCapBytes).toBe(gibibyte);
   });
 
-  it('takes larger bodies than a worker does', () => {
+  it('accepts larger bodies than a worker', () => {
     expect(read(directory).http.body.maxBytes).toBe(64 * 1024 * 1024);
     expect(read({ ...directory, EDGEWISE_MAX_BODY_MIB: '256' }).http.body.maxBytes).toBe(256 * 1024 * 1024);
   });
 
-  it('reads models from a folder or from an upstream, with a folder to keep them in', () => {
+  it('reads models from a folder, or from an upstream with a cache folder', () => {
     expect(read(directory).repository).toEqual({ directory: '/srv/models' });
     expect(read({ ...upstream, EDGEWISE_CACHE_DIR: '/var/cache/edgewise' }).repository).toEqual({
       url: 'https://models.example.com',
@@ -37,7 +37,7 @@ describe('readNodeConfig()', () => {
     });
   });
 
-  it('tries CUDA first, then the processor', () => {
+  it('tries CUDA first, then the CPU', () => {
     expect(read(directory).executionProviders).toEqual(['cuda', 'cpu']);
     expect(read({ ...directory, EDGEWISE_EXECUTION_PROVIDERS: 'tensorrt, cpu' }).executionProviders).toEqual([
       'tensorrt',
@@ -52,7 +52,7 @@ describe('readNodeConfig()', () => {
     ]);
   });
 
-  it('has no lower limit of requests above the upper one', () => {
+  it('caps the lower limit of requests at the upper limit', () => {
     expect(read({ ...directory, EDGEWISE_MAX_IN_FLIGHT: '8' })).toMatchObject({
       minInFlight: 8,
       maxInFlight: 8,
@@ -94,7 +94,7 @@ describe('readNodeConfig()', () => {
       { ...directory, EDGEWISE_CALLER_KEYS_SHA256: 'x' },
       'EDGEWISE_CALLER_KEYS_SHA256: its value is not usable',
     ],
-  ])('of %j says what is wrong: %s', (variables, message) => {
+  ])('rejects %j: %s', (variables, message) => {
     expect(() => read(variables)).toThrow(message);
   });
 

@@ -1,4 +1,4 @@
-/** What Node's HTTP server and the adapter between it and the app have to do for an origin. */
+/** Requirements of an origin on Node's HTTP server and its adapter to the app. */
 import { Agent, get } from 'node:http';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -12,7 +12,7 @@ const serve = async (fetch: (request: Request) => Response | Promise<Response>) 
 };
 
 describe('listen()', () => {
-  it('hands on bodies and answers of many megabytes byte for byte', async () => {
+  it('passes on bodies and answers of many megabytes byte for byte', async () => {
     await serve(async (request) => new Response(await request.arrayBuffer()));
     const body = Uint8Array.from({ length: 20_000_001 }, (_, index) => index * 31);
     const answer = await fetch(server.url, { method: 'POST', body });
@@ -41,7 +41,7 @@ describe('listen()', () => {
     });
   });
 
-  it('sends a stream as it comes, no faster than it is read, and cancels it when its caller leaves', async () => {
+  it('sends a stream as it is produced, no faster than it is read, and cancels it when its caller leaves', async () => {
     const pieceBytes = 64 * 1024;
     let pulled = 0;
     const cancelled = Promise.withResolvers<void>();
@@ -61,7 +61,7 @@ describe('listen()', () => {
     );
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
     socket.write('GET / HTTP/1.1\r\nHost: origin\r\n\r\n');
-    // One chunk is taken, then no more: what is pulled fills the buffers of the two ends and stands still, whatever goes on.
+    // Only one chunk is read: what is pulled fills the buffers at both ends and then stops.
     await new Promise((resolve) => socket.once('data', resolve));
     socket.pause();
     let before = 0;
@@ -74,7 +74,7 @@ describe('listen()', () => {
     await cancelled.promise;
   });
 
-  it('answers on one connection after another request', async () => {
+  it('answers several requests on one connection', async () => {
     await serve(() => new Response('here'));
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const ports = new Set<number | undefined>();
@@ -91,7 +91,7 @@ describe('listen()', () => {
     agent.destroy();
   });
 
-  it('names the address that it cannot have', async () => {
+  it('names the address that it cannot listen on', async () => {
     await serve(() => new Response());
     const port = Number(new URL(server.url).port);
     await expect(listen(() => new Response(), { host: '127.0.0.1', port })).rejects.toThrow(
@@ -101,7 +101,7 @@ describe('listen()', () => {
 });
 
 describe('HttpServer.close()', () => {
-  it('waits for the answers that are under way, and ends connections that wait for nothing', async () => {
+  it('waits for answers in progress, and ends idle connections', async () => {
     const arrived = Promise.withResolvers<void>();
     const answer = Promise.withResolvers<Response>();
     await serve(({ url }) => {

@@ -10,11 +10,11 @@ const importFrom = (variables: Readonly<Record<string, string>>) =>
   importPolicyPacks(readConfig({ ...testGovernanceBindings, ...variables }).policy);
 
 describe('importPolicyPacks()', () => {
-  it('takes none where none is configured', async () => {
+  it('has no packs if none is configured', async () => {
     expect(await importFrom({})).toEqual([]);
   });
 
-  it('takes packs by the public half of the key that signed them, and by no other', async () => {
+  it('accepts packs only with the public key of the key that signed them', async () => {
     const { d, ...publicHalf } = await generateSigningKey();
     const ring = await importSigningKeys(JSON.stringify({ keys: [{ ...publicHalf, d }] }));
     const pack = JSON.parse(readFileSync('packs/eu-ai-act-art50.json', 'utf8'));

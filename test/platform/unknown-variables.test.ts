@@ -9,39 +9,39 @@ const worker = (variables: Record<string, string>) => readConfig({ ...testGovern
 const origin = (variables: Record<string, string>) =>
   readNodeConfig({ EDGEWISE_REPOSITORY_DIR: '/models', ...variables }, 2 ** 30);
 
-describe('a name that starts with EDGEWISE_ and is no key', () => {
+describe('a name that starts with EDGEWISE_ and is not a key', () => {
   it.each([
     ['EDGEWISE_CORS_ORIGIN', 'EDGEWISE_CORS_ORIGINS'],
     ['EDGEWISE_MAX_BODY_MB', 'EDGEWISE_MAX_BODY_MIB'],
     ['EDGEWISE_OPENMODELS', 'EDGEWISE_OPEN_MODELS'],
     ['edgewise_log', 'EDGEWISE_LOG'],
-  ])('%s is warned of, with the near one', (name, near) => {
+  ])('%s causes a warning with the nearest key', (name, near) => {
     const warning = `${name} is not a configuration key of this server and has no effect; did you mean ${near}?`;
     expect(worker({ [name]: '1' }).warnings).toEqual([warning]);
     expect(origin({ [name]: '1' }).warnings).toEqual([warning]);
   });
 
-  it('is warned of without a guess when no key is near', () => {
+  it('causes a warning without a suggestion if no key is near', () => {
     expect(worker({ EDGEWISE_COLOUR: 'blue' }).warnings).toEqual([
       'EDGEWISE_COLOUR is not a configuration key of this server and has no effect',
     ]);
   });
 
-  it('is none when the origin pool names it as a secret', () => {
+  it('causes no warning if the origin pool names it as a secret', () => {
     const pool = [{ name: 'gpu', url: 'https://gpu.example', auth: { bearerSecret: 'EDGEWISE_GPU_KEY' } }];
     const variables = { EDGEWISE_ORIGIN_POOL: JSON.stringify(pool), EDGEWISE_GPU_KEY: 'secret' };
     expect(worker(variables).warnings).toEqual([]);
     expect(origin({ EDGEWISE_URL: 'http://localhost:8787' }).warnings).toEqual([]);
   });
 
-  it('stands in the log of a server that starts', async () => {
+  it('is in the log of a server that starts', async () => {
     const { logLines } = await testService({ variables: { EDGEWISE_CORS_ORIGIN: '*' } });
     expect(logLines.join('\n')).toMatch(/"event":"configuration".*did you mean EDGEWISE_CORS_ORIGINS\?/);
   });
 });
 
-describe('what npm start is given', () => {
-  it('goes to the server that has the key; secrets apart from the rest', () => {
+describe('variables of npm start', () => {
+  it('go to the server that has the key, secrets separately', () => {
     const given = {
       PATH: '/usr/bin',
       EDGEWISE_CORS_ORIGINS: 'https://app.example',
@@ -65,19 +65,19 @@ describe('what npm start is given', () => {
     });
   });
 
-  it('is refused by name where npm start sets it itself', () => {
+  it('are rejected by name if npm start sets them itself', () => {
     expect(() => assignStartVariables({ EDGEWISE_ORIGIN_POOL: '[]', EDGEWISE_PORT: '1' })).toThrow(
       'EDGEWISE_ORIGIN_POOL cannot be set for npm start: the pool is the origin that it starts; EDGEWISE_PORT cannot be set for npm start: the port of the worker is PORT. Unset it',
     );
   });
 
-  it('is refused where it is no country', () => {
+  it('are rejected if EDGEWISE_COUNTRY is not a country', () => {
     expect(() => assignStartVariables({ EDGEWISE_COUNTRY: 'UK' })).toThrow(
       'EDGEWISE_COUNTRY is "UK"; expected an ISO 3166-1 code of a country, e.g. DE',
     );
   });
 
-  it('is warned of where it means nothing', () => {
+  it('cause a warning if no server has the key', () => {
     expect(assignStartVariables({ EDGEWISE_CORS_ORIGIN: '*' }).warnings).toEqual([
       'EDGEWISE_CORS_ORIGIN is not a configuration key of this server and has no effect; did you mean EDGEWISE_CORS_ORIGINS?',
     ]);

@@ -17,13 +17,13 @@ describe('parseLoadReport()', () => {
     ['application_utilization:0.35,cpu_utilization:0.9', 0.35],
     ['  cpu_utilization : 1.5e-1 ', 0.15],
     ['TEXT mem_utilization=0.9,cpu_utilization=0.2', 0.2],
-    // Triton's own, of the generate routes.
+    // Triton's header on its generate routes.
     ['TEXT named_metrics.kv_cache_utilization=0.5, named_metrics.max_token_capacity=1024', 0.5],
     ['JSON {"named_metrics":{"kv_cache_utilization":0.5,"max_token_capacity":1024}}', 0.5],
     ['JSON {"named_metrics":{"kv_cache_usage_perc":0.25,"gpu_utilization":0.75}}', 0.75],
     ['JSON {"utilization":{"gpu":0.5,"link":0.6}}', 0.6],
     ['JSON {"cpu_utilization":3}', 3],
-    // protobuf prints what is unset as 0.
+    // protobuf prints unset figures as 0.
     ['JSON {"application_utilization":0,"cpu_utilization":0.4}', 0.4],
     [
       'JSON {"application_utilization":0,"cpu_utilization":0,"named_metrics":{"kv_cache_utilization":0.1}}',
@@ -39,7 +39,7 @@ describe('parseLoadReport()', () => {
     'JSON {"application_utilization":0.5,"named_metrics":{"in_flight":3,"queued":1}}',
     'TEXT application_utilization=0.5, named_metrics.in_flight=3, named_metrics.queued=1',
     'application_utilization:0.5,named_metrics.queued:1,named_metrics.in_flight:3',
-  ])('reads how many requests wait and run of %s', (value) => {
+  ])('reads the queued and running requests of %s', (value) => {
     expect(parseLoadReport(value)).toEqual({ utilisation: 0.5, queued: 1, inFlight: 3 });
   });
 
@@ -65,7 +65,7 @@ describe('parseLoadReport()', () => {
     expect(parseLoadReport(value)).toBeUndefined();
   });
 
-  it('never throws, and never gives a figure that is none', () => {
+  it('never throws, and never returns an invalid figure', () => {
     const piece = fc.constantFrom(
       'TEXT ',
       'JSON ',
@@ -103,7 +103,7 @@ describe('parseLoadReport()', () => {
 });
 
 describe('loadReportOf()', () => {
-  it("reads Envoy's header for JSON where the common one is absent", () => {
+  it("reads Envoy's JSON header if the common header is absent", () => {
     const json = { 'endpoint-load-metrics-json': '{"cpu_utilization":0.5}' };
     expect(loadReportOf(new Headers(json))).toEqual({ utilisation: 0.5 });
     expect(loadReportOf(new Headers({ ...json, 'endpoint-load-metrics': 'TEXT cpu_utilization=1' }))).toEqual(
@@ -132,7 +132,7 @@ describe('formatLoadReport()', () => {
     );
   });
 
-  it('is in the form of ORCA', () => {
+  it("has ORCA's form", () => {
     const figures = { utilisation: 0.35, queued: 1, inFlight: 3 };
     expect(formatLoadReport(figures)).toBe(
       'JSON {"application_utilization":0.35,"named_metrics":{"in_flight":3,"queued":1}}',
@@ -150,7 +150,7 @@ describe('parseLoadReportFormat()', () => {
     ['bin', undefined],
     [undefined, undefined],
     [null, undefined],
-  ])('takes %j for %s', (value, format) => {
+  ])('reads %j as %s', (value, format) => {
     expect(parseLoadReportFormat(value)).toBe(format);
   });
 });

@@ -6,7 +6,7 @@ const pages = globSync(['*.md', '{docs,bench,deploy,examples,models,scripts,.git
   exclude: (path) => path.includes('node_modules') || path.includes('.venv'),
 });
 
-/** The anchors of a page's headings, as GitHub makes them. */
+/** Returns the anchors of a page's headings, as GitHub generates them. */
 function anchorsOf(page: string): readonly string[] {
   return [...readFileSync(page, 'utf8').matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) =>
     heading
@@ -43,11 +43,11 @@ describe('the documentation', () => {
     '\n## The origin\n',
   );
 
-  it('gives every configuration key of the worker', () => {
+  it('describes every configuration key of the worker', () => {
     expect(rowsOf(ofWorker)).toEqual([...worker, ...both].sort());
   });
 
-  it('gives every configuration key of the origin', () => {
+  it('describes every configuration key of the origin', () => {
     const shared = rowsOf(ofOrigin).filter((key) => both.includes(key));
     expect(rowsOf(ofOrigin)).toEqual([...origin, ...shared].sort());
     expect(both.filter((key) => !ofOrigin.includes(`\`${key}\``))).toEqual([]);

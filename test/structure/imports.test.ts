@@ -1,4 +1,4 @@
-/** Holds the import rules of docs/architecture.md over every file of src/: which layer may know which, and who may touch a platform. */
+/** Checks the import rules of docs/architecture.md for every file of src/: which layer may import which, and which files may use a platform. */
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -29,7 +29,7 @@ const leaves = [
   'tensor',
   'async',
 ];
-/** Interfaces that drivers implement, and what is written over those interfaces alone. */
+/** Interfaces that drivers implement, and modules that use only those interfaces. */
 const storage = [
   'src/storage/types.ts',
   'src/storage/digest.ts',
@@ -78,7 +78,7 @@ const allowed: Record<string, readonly string[]> = {
     'client',
     'protocol',
     'repository',
-    // Pure, all of it: what verifies receipts offline.
+    // All of it is pure: it verifies receipts offline.
     'governance',
     'src/storage/types.ts',
     'src/storage/digest.ts',
@@ -87,7 +87,7 @@ const allowed: Record<string, readonly string[]> = {
   console: ['client'],
 };
 
-/** Rooms of one folder, from the top down: each may import the files of the folder itself and the rooms below it. */
+/** Subfolders of a folder, from the top down: each may import the files of the folder itself and the subfolders below it. */
 const rooms: Record<string, readonly string[]> = {
   http: ['routes', 'openapi', 'infer', 'record', 'caller', 'body'],
   cli: ['commands', 'render', 'transfer', 'evidence'],
@@ -106,7 +106,7 @@ function mayImport({ from, to }: Import): boolean {
   return allowed[layer]?.some((target) => target === to || target === layerOf(to)) ?? false;
 }
 
-/** The room of a file in `folder`; undefined for a file of the folder itself. */
+/** Returns the subfolder of a file in `folder`; undefined for a file of the folder itself. */
 function roomOf(file: string): string | undefined {
   const [, , room, rest] = file.split('/');
   return rest === undefined ? undefined : room;
@@ -121,7 +121,7 @@ function climbs({ from, to }: Import): boolean {
   return order.indexOf(above) > order.indexOf(below);
 }
 
-/** Who alone may import what starts with this specifier. */
+/** The only files that may import specifiers with this prefix. */
 const platformRules: [specifier: RegExp, importer: RegExp][] = [
   [/^onnxruntime-/, /^src\/engine\/ort-/],
   [
@@ -145,7 +145,7 @@ describe('imports in src/', () => {
     expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
   });
 
-  it('point downward between the rooms of a folder', () => {
+  it('point downward between the subfolders of a folder', () => {
     const wrong = imports.filter(climbs);
     expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
     for (const [folder, names] of Object.entries(rooms)) {
@@ -155,7 +155,7 @@ describe('imports in src/', () => {
     }
   });
 
-  it('touch a platform only where the platform is chosen', () => {
+  it('use a platform only in the files of that platform', () => {
     const wrong = imports.filter(({ from, to }) =>
       platformRules.some(([specifier, importer]) => specifier.test(to) && !importer.test(from)),
     );
@@ -170,7 +170,7 @@ describe('imports in src/', () => {
     expect(wrong.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
   });
 
-  it('hold no cycle', () => {
+  it('have no cycle', () => {
     const edges = new Map<string, string[]>();
     for (const { from, to } of imports) {
       edges.set(from, [...(edges.get(from) ?? []), to]);

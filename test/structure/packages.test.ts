@@ -1,4 +1,4 @@
-/** package.json, its lock file and .npmrc: what `npm install` does on a machine that is not this one. */
+/** package.json, its lock file and .npmrc: `npm install` must work on other machines. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -25,7 +25,7 @@ const manifest = packageSchema
   .parse(JSON.parse(readFileSync('package.json', 'utf8')));
 const installed = Object.entries(packages).filter(([folder]) => folder !== '');
 
-/** Names that a package needs, on one platform or another. */
+/** Names of the packages that a package needs on any platform. */
 function needed(folder: string, { peerDependenciesMeta, ...its }: Package): readonly string[] {
   const peers = Object.keys(its.peerDependencies).filter(
     (name) => peerDependenciesMeta[name]?.optional !== true,
@@ -34,7 +34,7 @@ function needed(folder: string, { peerDependenciesMeta, ...its }: Package): read
   return [...Object.keys(its.dependencies), ...Object.keys(its.optionalDependencies), ...peers, ...own];
 }
 
-/** Reports whether the lock file has the package that `folder` finds under this name: in itself or in a folder above. */
+/** Reports whether the lock file has the package that `folder` resolves this name to: in itself or in a parent folder. */
 function isLocked(name: string, folder: string): boolean {
   const above = folder.slice(0, Math.max(0, folder.lastIndexOf('node_modules/') - 1));
   const own = `${folder === '' ? '' : `${folder}/`}node_modules/${name}`;
@@ -42,7 +42,7 @@ function isLocked(name: string, folder: string): boolean {
 }
 
 describe('package-lock.json', () => {
-  it('has every package that another needs, for every platform', () => {
+  it('has every dependency of every package, for every platform', () => {
     const missing = Object.entries(packages).flatMap(([folder, its]) =>
       needed(folder, its)
         .filter((name) => !isLocked(name, folder))
@@ -54,13 +54,13 @@ describe('package-lock.json', () => {
     }
   });
 
-  it('names a digest for each package and a registry for none', () => {
+  it('has a digest for each package, and no registry', () => {
     expect(installed.filter(([, { integrity }]) => integrity === undefined)).toEqual([]);
     expect(installed.filter(([, { resolved }]) => resolved !== undefined)).toEqual([]);
     expect(readFileSync('.npmrc', 'utf8')).toContain('omit-lockfile-registry-resolved=true\n');
   });
 
-  it('was made from package.json as it is', () => {
+  it('matches package.json', () => {
     const { dependencies, devDependencies, engines } = packages[''] ?? {};
     expect({ dependencies, devDependencies, engines }).toEqual({
       dependencies: manifest.dependencies,
@@ -71,14 +71,14 @@ describe('package-lock.json', () => {
 });
 
 describe('package.json', () => {
-  it('decides for each package that has an install script, and for no other, whether it runs', () => {
+  it('allows or denies the install script of each package that has one', () => {
     const named = (folder: string) =>
       folder.slice(folder.lastIndexOf('node_modules/') + 'node_modules/'.length);
     const withScript = installed.filter(([, its]) => its.hasInstallScript).map(([folder]) => named(folder));
     expect(Object.keys(manifest.allowScripts).sort()).toEqual([...new Set(withScript)].sort());
   });
 
-  it('asks for the Node that the README asks for', () => {
+  it('requires the Node version of the README', () => {
     const least = /Node (\d+) or newer and npm/.exec(readFileSync('README.md', 'utf8'))?.[1];
     expect(manifest.engines.node).toBe(`>=${least}`);
   });

@@ -12,7 +12,7 @@ export const jsonDataTypes: readonly DataType[] = [
 
 export const shapes: fc.Arbitrary<Shape> = fc.array(fc.nat(4), { maxLength: 4 });
 
-/** Tensors of any bits: every NaN, subnormal, extreme and sign of zero can come up. */
+/** Tensors of arbitrary bits, including every NaN, subnormal, extreme and signed zero. */
 export function tensors(datatypes: readonly DataType[]): fc.Arbitrary<Tensor> {
   return fc.tuple(fc.constantFrom(...datatypes), shapes).chain(([datatype, shape]) => {
     const length = elementCount(shape);
@@ -59,7 +59,7 @@ function filled(datatype: FixedDataType, shape: Shape, values: readonly (number 
   return tensor;
 }
 
-/** The elements as JSON values in the nesting that `shape` says. */
+/** Returns the elements as JSON values, nested according to `shape`. */
 export function nest(shape: Shape, elements: readonly unknown[]): unknown {
   const [first, ...rest] = shape;
   if (first === undefined) return elements[0];

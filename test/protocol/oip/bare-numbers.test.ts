@@ -8,7 +8,7 @@ import { input, parse } from './messages.ts';
 const invalid = (message: string) =>
   expect.objectContaining({ code: 'invalid_request', message: expect.stringContaining(message) });
 
-/** As Python's `json.dumps` writes a number. */
+/** Formats a number like Python's `json.dumps`. */
 function written(value: number): string {
   if (Number.isFinite(value)) return Object.is(value, -0) ? '-0.0' : JSON.stringify(value);
   return String(value);
@@ -46,7 +46,7 @@ describe('bare NaN and infinities', () => {
     expect(input({ datatype: 'FP32', shape: [], data: 'NaN' })?.data).toEqual(Float32Array.of(Number.NaN));
   });
 
-  it('leave every string of the request as it is', () => {
+  it('leave every string of the request unchanged', () => {
     const text = fc.oneof(
       fc.string({ unit: 'grapheme' }),
       fc.constantFrom('NaN', '[NaN]', 'a\\', '"NaN', ',-Infinity,', '\\"Inf'),
@@ -76,7 +76,7 @@ describe('bare NaN and infinities', () => {
     ['INT64', 'in the data of "x"'],
     ['BOOL', 'in the data of "x"'],
     ['BYTES', 'in the data of "x"'],
-  ])('are refused in the data of %s', (datatype, place) => {
+  ])('are rejected in the data of %s', (datatype, place) => {
     expect(() => input({ datatype, shape: [1], data: '[NaN]' })).toThrow(invalid(`holds NaN ${place}`));
   });
 
@@ -86,7 +86,7 @@ describe('bare NaN and infinities', () => {
     ['{"inputs":[NaN]}', 'outside a tensor'],
     ['{"inputs":[{"name":Infinity,"data":[1]}]}', 'outside the data of a tensor'],
     ['NaN', 'outside a tensor'],
-  ])('are refused elsewhere: %s', (body, place) => {
+  ])('are rejected elsewhere: %s', (body, place) => {
     expect(() => parse(body)).toThrow(invalid(place));
   });
 
@@ -98,17 +98,17 @@ describe('bare NaN and infinities', () => {
     '[+Infinity]',
     '{NaN:1}',
     '[InfinityInfinity]',
-  ])('do not make JSON of what is none: %s', (body) => {
+  ])('do not make invalid JSON valid: %s', (body) => {
     expect(() => parse(body)).toThrow(invalid('not valid JSON'));
   });
 
-  it('stay out of the range that JSON numbers may not have', () => {
+  it('do not lift the range check of other numbers', () => {
     expect(() => input({ datatype: 'FP64', shape: [2], data: '[NaN,1e999]' })).toThrow(
       invalid('outside the range of FP64'),
     );
   });
 
-  it('are refused beside the characters that would stand for them', () => {
+  it('are rejected next to the characters that would mark them', () => {
     for (const mark of ['\u0080', '\\u0081']) expect(markBareNumbers(`["${mark}",NaN]`)).toBeUndefined();
   });
 
@@ -143,7 +143,7 @@ describe('bare NaN and infinities', () => {
 });
 
 describe('null in the data of a float', () => {
-  it('is refused with what to write for NaN', () => {
+  it('is rejected with a hint how to write NaN', () => {
     expect(() => input({ datatype: 'FP32', shape: [2], data: '[1,null]' })).toThrow(
       invalid(
         'element 1 of input "x" is null; FP32 takes a number, "NaN", "Infinity" or "-Infinity" (write NaN, which some encoders turn into null, as "NaN")',

@@ -4,18 +4,15 @@ import { encodeInferRequest } from '../../../src/protocol/oip/infer-client.ts';
 import { parseInferRequest } from '../../../src/protocol/oip/infer-request.ts';
 import type { ModelSignature } from '../../../src/protocol/oip/types.ts';
 import { fixedDataTypes } from '../../../src/tensor/datatype.ts';
+import { code } from '../../support/edgewise-error.ts';
 import { tensors } from './arbitrary.ts';
 import { input, parse, request } from './messages.ts';
-
-function code(wanted: string, message = ''): unknown {
-  return expect.objectContaining({ code: wanted, message: expect.stringContaining(message) });
-}
 
 const twoFloats = request({ shape: [2], datatype: 'FP32', parameters: { binary_data_size: 8 } });
 const eightBytes = [0, 0, 128, 63, 0, 0, 0, 64];
 
 describe('binary inputs', () => {
-  it('follow the JSON in the order of the inputs, mixed with JSON ones', () => {
+  it('follow the JSON in the order of the inputs, and may be mixed with JSON inputs', () => {
     const parsed = parse(
       {
         inputs: [
@@ -35,7 +32,7 @@ describe('binary inputs', () => {
     ]);
   });
 
-  it('are views of the body where the alignment allows it', () => {
+  it('are views of the body if the alignment allows it', () => {
     const { body, headerLength } = encodeInferRequest({
       inputs: new Map([['x', { datatype: 'UINT8', shape: [3], data: Uint8Array.of(1, 2, 3) }]]),
       binaryInput: true,
@@ -57,14 +54,14 @@ describe('binary inputs', () => {
     },
   );
 
-  it('fail when the header length cuts the JSON short or reaches into the data', () => {
+  it('fail if the header length cuts the JSON short or reaches into the data', () => {
     for (const lie of [-1, 1]) {
       const headerLength = String(twoFloats.length + lie);
       expect(() => parse(twoFloats, eightBytes, { headerLength })).toThrow(code('invalid_request'));
     }
   });
 
-  it('fail when bytes are missing, left over, or not announced', () => {
+  it('fail if bytes are missing, left over, or not announced', () => {
     expect(() => parse(twoFloats, eightBytes.slice(1))).toThrow(code('invalid_request', 'only 7 bytes'));
     expect(() => parse(twoFloats, [...eightBytes, 0])).toThrow(
       code('invalid_request', '1 bytes are left over'),
@@ -92,7 +89,7 @@ describe('binary inputs', () => {
     expect(() => input(texts, eightBytes)).toThrow(code('shape_mismatch'));
   });
 
-  it('of BOOL hold 0 and 1 alone', () => {
+  it('of BOOL may hold only 0 and 1', () => {
     const entry = { shape: [2], datatype: 'BOOL', parameters: { binary_data_size: 2 } };
     expect(input(entry, [1, 0])?.data).toEqual(Uint8Array.of(1, 0));
     expect(() => input(entry, [1, 2])).toThrow(code('invalid_request', 'byte 2'));
@@ -106,7 +103,7 @@ describe('binary BYTES', () => {
     parameters: { binary_data_size: size },
   });
 
-  it('are elements with their lengths, empty ones and byte order marks among them', () => {
+  it('are elements with their lengths, including empty elements and byte order marks', () => {
     const blocks = [0, 0, 0, 0, 2, 0, 0, 0, 0xc3, 0xa9, 3, 0, 0, 0, 0xef, 0xbb, 0xbf];
     expect(input(entry(3, 17), blocks)?.data).toEqual(['', 'é', '\ufeff']);
   });
@@ -118,8 +115,8 @@ describe('binary BYTES', () => {
     ['half a length', 2, [1, 0, 0, 0, 65, 1, 0, 0], 'invalid_request', 'beyond'],
     ['too few elements', 2, [0, 0, 0, 0], 'shape_mismatch', '2 BYTES'],
     ['too many elements', 1, [0, 0, 0, 0, 0, 0, 0, 0], 'shape_mismatch', '1 BYTES'],
-  ])('with %s fail', (_, count, blocks, wanted, message) => {
-    expect(() => input(entry(count, blocks.length), blocks)).toThrow(code(wanted, message));
+  ])('with %s fail', (_, count, blocks, expected, message) => {
+    expect(() => input(entry(count, blocks.length), blocks)).toThrow(code(expected, message));
   });
 });
 
@@ -139,7 +136,7 @@ describe('raw requests', () => {
     ['as declared', [1, 2], 0, [1, 2]],
     ['with the free dimension worked out', [-1, 1], 0, [2, 1]],
     ['at batch 1', [-1, -1], 8, [1, 2]],
-  ])('take the shape %s', (_, declared, maxBatchSize, shape) => {
+  ])('get the shape %s', (_, declared, maxBatchSize, shape) => {
     expect(raw(floats(declared, maxBatchSize), eightBytes)).toEqual({
       parameters: {},
       inputs: new Map([['x', { datatype: 'FP32', shape, data: Float32Array.of(1, 2) }]]),
@@ -147,7 +144,7 @@ describe('raw requests', () => {
     });
   });
 
-  it('are the one string itself for BYTES', () => {
+  it('are the single string itself for BYTES', () => {
     expect(raw(texts([1]), [72, 105])).toMatchObject({ inputs: new Map([['x', { data: ['Hi'] }]]) });
     expect(raw(texts([-1, 1], 4), [])).toMatchObject({
       inputs: new Map([['x', { shape: [1, 1], data: [''] }]]),
@@ -168,11 +165,11 @@ describe('raw requests', () => {
     ['another size', floats([3]), 'shape_mismatch'],
     ['a size that does not divide', floats([-1, 3]), 'shape_mismatch'],
     ['an empty row', floats([-1, 0]), 'shape_mismatch'],
-  ])('fail for a model with %s', (_, model, wanted) => {
-    expect(() => raw(model, eightBytes)).toThrow(code(wanted));
+  ])('fail for a model with %s', (_, model, expected) => {
+    expect(() => raw(model, eightBytes)).toThrow(code(expected));
   });
 
-  it('give the same tensor as the binary form', () => {
+  it('produce the same tensor as the binary form', () => {
     fc.assert(
       fc.property(tensors(fixedDataTypes), (tensor) => {
         const inputs = new Map([['x', tensor]]);

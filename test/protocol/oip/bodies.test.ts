@@ -13,17 +13,14 @@ import {
   repositoryIndexBody,
 } from '../../../src/protocol/oip/repository.ts';
 import { unusedModelStatistics } from '../../../src/protocol/oip/statistics.ts';
+import { code } from '../../support/edgewise-error.ts';
 
 function bytes(value: unknown): Uint8Array {
   return new TextEncoder().encode(typeof value === 'string' ? value : JSON.stringify(value));
 }
 
-function code(wanted: string): unknown {
-  return expect.objectContaining({ code: wanted });
-}
-
 describe('parseServerMetadata()', () => {
-  it('reads what serverMetadata() says', () => {
+  it('reads what serverMetadata() writes', () => {
     const metadata = serverMetadata('1.2.3', ['binary_tensor_data', 'statistics']);
     expect(parseServerMetadata(bytes(metadata))).toEqual({
       name: 'edgewise',
@@ -32,13 +29,13 @@ describe('parseServerMetadata()', () => {
     });
   });
 
-  it.each(['{"name":"x"}', 'nonsense', '[]', ''])('calls the server of %s at fault', (text) => {
+  it.each(['{"name":"x"}', 'nonsense', '[]', ''])('blames the server for %s', (text) => {
     expect(() => parseServerMetadata(bytes(text))).toThrow(code('origin_unavailable'));
   });
 });
 
 describe('parseModelMetadata()', () => {
-  it('reads a server that names no versions and has types that we do not', () => {
+  it('accepts a server without versions and with unknown datatypes', () => {
     const metadata = {
       name: 'm',
       platform: 'onnxruntime_onnx',
@@ -55,7 +52,7 @@ describe('modelConfigBody()', () => {
     { name: 's', datatype: 'BYTES', shape: [-1, 1] },
   ] as const;
 
-  it('leaves the batch dimension out of dims where there is a batch', () => {
+  it('omits the batch dimension from dims if there is a batch', () => {
     const config = { name: 'm', inputs, outputs: [], versionPolicy: { latest: { numVersions: 2 } } };
     const batched = modelConfigBody({ ...config, maxBatchSize: 8 });
     const always = {
@@ -72,7 +69,7 @@ describe('modelConfigBody()', () => {
     expect(modelConfigBody({ ...config, maxBatchSize: 0 }).input[0]?.dims).toEqual([-1, 3]);
   });
 
-  it('shows dynamic_batching where there is a batch and the model says how to gather it', () => {
+  it('has dynamic_batching if there is a batch and the model configures it', () => {
     const config = { name: 'm', inputs, outputs: [], versionPolicy: { all: {} } };
     const dynamicBatching = { maxQueueDelayMicroseconds: 100, preferredBatchSizes: [4, 8] };
     expect(modelConfigBody({ ...config, maxBatchSize: 8, dynamicBatching }).dynamic_batching).toEqual({
@@ -94,11 +91,14 @@ describe('modelConfigBody()', () => {
 });
 
 describe('repository requests', () => {
-  it.each(['', '{}', '{"ready":null}', '{"ready":false}'])('index of all models for the body %j', (body) => {
-    expect(parseRepositoryIndexRequest(bytes(body))).toEqual({ ready: false });
-  });
+  it.each(['', '{}', '{"ready":null}', '{"ready":false}'])(
+    'index lists all models for the body %j',
+    (body) => {
+      expect(parseRepositoryIndexRequest(bytes(body))).toEqual({ ready: false });
+    },
+  );
 
-  it('index of ready models alone when asked for', () => {
+  it('index lists only ready models on request', () => {
     const options = parseRepositoryIndexRequest(bytes({ ready: true }));
     const entries: readonly RepositoryIndexEntry[] = [
       { name: 'a', version: '1', state: 'READY', reason: '' },
@@ -108,18 +108,18 @@ describe('repository requests', () => {
     expect(repositoryIndexBody(entries, { ready: false })).toEqual(entries);
   });
 
-  it.each(['{"ready":1}', '[]', '{', '7'])('index refuses the body %s', (body) => {
+  it.each(['{"ready":1}', '[]', '{', '7'])('index rejects the body %s', (body) => {
     expect(() => parseRepositoryIndexRequest(bytes(body))).toThrow(code('invalid_request'));
   });
 
-  it('load takes no parameters', () => {
+  it('load accepts no parameters', () => {
     checkLoadRequest(bytes(''));
     checkLoadRequest(bytes({ parameters: {} }));
     expect(() => checkLoadRequest(bytes({ parameters: { config: '{}' } }))).toThrow(code('invalid_request'));
     expect(() => checkLoadRequest(bytes({ parameters: 'x' }))).toThrow(code('invalid_request'));
   });
 
-  it('unload takes unload_dependents and nothing else', () => {
+  it('unload accepts unload_dependents and nothing else', () => {
     expect(parseUnloadRequest(bytes(''))).toEqual({ unloadDependents: false });
     expect(parseUnloadRequest(bytes({ parameters: { unload_dependents: true } }))).toEqual({
       unloadDependents: true,

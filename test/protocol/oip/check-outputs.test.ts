@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { checkRequestedOutputs } from '../../../src/protocol/oip/check-outputs.ts';
 import type { RequestedOutput } from '../../../src/protocol/oip/types.ts';
 import type { TensorSpec } from '../../../src/tensor/tensor.ts';
+import { code } from '../../support/edgewise-error.ts';
 
 const specs: readonly TensorSpec[] = [
   { name: 'y', datatype: 'FP32', shape: [-1] },
@@ -12,16 +13,12 @@ function check(outputs: readonly RequestedOutput[] | undefined, binaryOutput = f
   checkRequestedOutputs({ ...(outputs === undefined ? undefined : { outputs }), binaryOutput }, specs);
 }
 
-function code(wanted: string): unknown {
-  return expect.objectContaining({ code: wanted });
-}
-
 describe('checkRequestedOutputs()', () => {
-  it('refuses an output that the model does not have', () => {
+  it('rejects an output that the model does not have', () => {
     expect(() => check([{ name: 'z', binary: false }])).toThrow(code('invalid_request'));
   });
 
-  it('refuses FP16 that would have to be JSON, listed or not', () => {
+  it('rejects FP16 as JSON, listed or not', () => {
     expect(() => check(undefined)).toThrow(code('unsupported_datatype'));
     expect(() => check([{ name: 'h', binary: false }], true)).toThrow(code('unsupported_datatype'));
     check(undefined, true);
@@ -29,7 +26,7 @@ describe('checkRequestedOutputs()', () => {
     check([{ name: 'y', binary: false }]);
   });
 
-  it('refuses to classify what has no order', () => {
+  it('rejects classification of types without an order', () => {
     check([{ name: 'y', binary: false, classification: 1 }]);
     expect(() => check([{ name: 'h', binary: true, classification: 1 }])).toThrow(
       code('unsupported_datatype'),

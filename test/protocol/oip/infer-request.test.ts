@@ -1,15 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { defaultJsonLimits } from '../../../src/protocol/oip/json-text.ts';
+import { code } from '../../support/edgewise-error.ts';
 import { parse, request } from './messages.ts';
 
 const x = { name: 'x', shape: [1], datatype: 'FP32', data: [1] };
 
-function code(wanted: string, message = ''): unknown {
-  return expect.objectContaining({ code: wanted, message: expect.stringContaining(message) });
-}
-
 describe('parseInferRequest()', () => {
-  it('gives back id, parameters and requested outputs', () => {
+  it('returns id, parameters and requested outputs', () => {
     const parsed = parse({
       id: 'a-1',
       parameters: { priority: 2, custom: 'y', on: true, binary_data_output: true },
@@ -20,20 +17,20 @@ describe('parseInferRequest()', () => {
     expect(parsed.id).toBe('a-1');
     expect(parsed.parameters).toEqual({ priority: 2, custom: 'y', on: true, binary_data_output: true });
     expect(parsed.binaryOutput).toBe(true);
-    // Listed outputs are JSON unless they say otherwise, whatever binary_data_output says.
+    // Listed outputs are JSON unless their own binary_data says otherwise, whatever binary_data_output says.
     expect(parsed.outputs).toEqual([
       { name: 'p', binary: false },
       { name: 'q', binary: true, classification: 2 },
     ]);
   });
 
-  it('takes null and an empty list of outputs for absent', () => {
+  it('treats null and an empty list of outputs as absent', () => {
     const parsed = parse({ id: null, parameters: null, inputs: [{ ...x, parameters: null }], outputs: null });
     expect(parsed).toEqual({ parameters: {}, inputs: parsed.inputs, binaryOutput: false });
     expect(parse({ inputs: [x], outputs: [] }).outputs).toBeUndefined();
   });
 
-  it('takes a byte order mark before the JSON', () => {
+  it('accepts a byte order mark before the JSON', () => {
     expect(parse(`\ufeff${JSON.stringify({ inputs: [x] })}`).inputs.size).toBe(1);
   });
 
@@ -68,7 +65,7 @@ describe('parseInferRequest()', () => {
     expect(() => parse(text)).toThrow(code('invalid_request', message));
   });
 
-  it('keeps parameters that it does not know as they are, objects too', () => {
+  it('keeps unknown parameters unchanged, including objects', () => {
     const parameters = { headers: { a: ['b', null] }, none: null, timeout: 5 };
     expect(parse({ inputs: [], parameters }).parameters).toEqual(parameters);
     const entry = {
@@ -81,7 +78,7 @@ describe('parseInferRequest()', () => {
     expect(parse({ inputs: [entry] }).inputs.size).toBe(1);
   });
 
-  it('names the header when it cuts the JSON, or leaves bytes over', () => {
+  it('names the header if it cuts the JSON or leaves bytes over', () => {
     const json = JSON.stringify({ inputs: [] });
     const named = code('invalid_request', 'Inference-Header-Content-Length');
     expect(() => parse(json, undefined, { headerLength: '5' })).toThrow(named);
@@ -89,13 +86,13 @@ describe('parseInferRequest()', () => {
     expect(() => parse(json, undefined, { headerLength: '5000' })).toThrow(named);
   });
 
-  it('does not repeat the body in the message about broken JSON', () => {
+  it('does not quote the body in the message about invalid JSON', () => {
     expect(() => parse('{"secret-value" 1}')).toThrow(
       expect.objectContaining({ message: expect.not.stringContaining('secret') }),
     );
   });
 
-  it('refuses duplicate input names, too many inputs, and an id without end', () => {
+  it('rejects duplicate input names, too many inputs, and an id that is too long', () => {
     expect(() => parse({ inputs: [x, x] })).toThrow(code('invalid_request', '"x" twice'));
     const many = Array.from({ length: 513 }, (_, index) => ({ ...x, name: `x${index}` }));
     expect(() => parse({ inputs: many })).toThrow(code('invalid_request', '513'));
@@ -113,7 +110,7 @@ describe('parseInferRequest()', () => {
     );
   });
 
-  it('wants exactly one of data and binary_data_size', () => {
+  it('requires exactly one of data and binary_data_size', () => {
     const neither = request({ shape: [1], datatype: 'FP32' });
     expect(() => parse(neither)).toThrow(code('invalid_request', 'neither'));
     const both = request({ shape: [1], datatype: 'FP32', data: [1], parameters: { binary_data_size: 4 } });
@@ -129,7 +126,7 @@ describe('parseInferRequest()', () => {
     },
   );
 
-  it('takes no name of an object for a known one', () => {
+  it('treats names of Object.prototype as unknown', () => {
     const parsed = parse(
       '{"inputs":[{"name":"__proto__","shape":[1],"datatype":"FP32","data":[1]}],"parameters":{"__proto__":1}}',
     );
@@ -148,7 +145,7 @@ describe('maxJsonBytes', () => {
   const size = 100;
   const entry = { name: 'x', shape: [size], datatype: 'UINT8' };
 
-  it('refuses more JSON before it is read, and says what to do', () => {
+  it('rejects more JSON before parsing it, and says what to do', () => {
     const text = JSON.stringify({ inputs: [] }).padEnd(120);
     expect(parse(text, [], { limits }).inputs.size).toBe(0);
     expect(() => parse(`${text} `, [], { limits })).toThrow(
@@ -169,7 +166,7 @@ describe('JSON nesting', () => {
   const nested = (depth: number, key: string): string =>
     `{"${key}":${'['.repeat(depth)}${']'.repeat(depth)},"inputs":[]}`;
 
-  it('may be 100 deep and no deeper', () => {
+  it('may be at most 100 deep', () => {
     expect(parse(nested(99, 'extra')).inputs.size).toBe(0);
     expect(() => parse(nested(100, 'extra'))).toThrow(code('invalid_request', 'nested deeper than 100'));
     expect(() => parse(nested(200, 'extra'))).toThrow(code('invalid_request', 'nested deeper than 100'));
@@ -184,7 +181,7 @@ describe('JSON nesting', () => {
     );
   });
 
-  it('counts closed brackets off', () => {
+  it('does not count closed brackets', () => {
     expect(parse(`{"extra":[${'[],'.repeat(500)}[]],"inputs":[]}`).inputs.size).toBe(0);
   });
 

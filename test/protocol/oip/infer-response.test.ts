@@ -8,10 +8,7 @@ import {
 } from '../../../src/protocol/oip/infer-response.ts';
 import { elementCount } from '../../../src/tensor/shape.ts';
 import type { Tensor } from '../../../src/tensor/tensor.ts';
-
-function code(wanted: string, message = ''): unknown {
-  return expect.objectContaining({ code: wanted, message: expect.stringContaining(message) });
-}
+import { code } from '../../support/edgewise-error.ts';
 
 function fp32(...values: readonly number[]): Tensor {
   return { datatype: 'FP32', shape: [values.length], data: Float32Array.from(values) };
@@ -58,11 +55,11 @@ describe('encodeInferResponse()', () => {
     expect(headerLength).toBeUndefined();
   });
 
-  it('leaves id and parameters out where there are none', () => {
+  it('omits id and parameters if there are none', () => {
     expect(encode({}).text).toBe('{"model_name":"m","model_version":"1","outputs":[]}');
   });
 
-  it('puts binary outputs behind the JSON in their order, with their sizes', () => {
+  it('appends binary outputs to the JSON in order, with their sizes', () => {
     const outputs = {
       a: { datatype: 'UINT8', shape: [2], data: Uint8Array.of(1, 2) },
       j: fp32(3),
@@ -87,7 +84,7 @@ describe('encodeInferResponse()', () => {
     expect(contentType).toBe('application/octet-stream');
   });
 
-  it('writes tensors of many elements as it writes them one by one', () => {
+  it('writes a tensor of many elements like single elements', () => {
     const count = 20_001;
     const numbers = Array.from({ length: count }, (_, index) => (index % 7) - 3);
     const tensors: Readonly<Record<string, Tensor>> = {
@@ -114,7 +111,7 @@ describe('encodeInferResponse()', () => {
     ['shifted by one', [`x${'🙂'.repeat(100_000)}`]],
     ['among short ones', ['a', '"\u0000é'.repeat(30_000), '', 'b'.repeat(65_536), 'c'.repeat(65_537), 'd']],
     ['with half a surrogate pair at the seam', [`${'x'.repeat(65_535)}\ud800y`, '']],
-  ])('writes long strings %s as JSON.stringify does', (_, data) => {
+  ])('writes long strings %s like JSON.stringify', (_, data) => {
     const { body } = encodeInferResponse({
       modelName: 'm',
       modelVersion: '1',
@@ -125,7 +122,7 @@ describe('encodeInferResponse()', () => {
     expect(new TextDecoder().decode(body)).toContain(`"data":${JSON.stringify(data)}}`);
   });
 
-  it('refuses a body of more than maxBytes, to the byte', () => {
+  it('rejects a body of more than maxBytes, exact to the byte', () => {
     for (const tensor of [
       fp32(...new Array(100_000).fill(0.5)),
       { datatype: 'BYTES', shape: [2], data: ['é'.repeat(100_000), 'a'] } as const,
@@ -139,7 +136,7 @@ describe('encodeInferResponse()', () => {
     }
   });
 
-  it('refuses binary outputs of more than maxBytes', () => {
+  it('rejects binary outputs of more than maxBytes', () => {
     const options = { binaryOutput: true, maxBytes: 1000 };
     expect(encode({ y: fp32(...new Array(100).fill(1)) }, options).blocks).toHaveLength(400);
     expect(() => encode({ y: fp32(...new Array(250).fill(1)) }, options)).toThrow(code('too_large'));
@@ -148,7 +145,7 @@ describe('encodeInferResponse()', () => {
     );
   });
 
-  it('takes no more memory for a refused body than maxBytes, however many elements there are', () => {
+  it('uses no more memory than maxBytes for a rejected body, however many elements it has', () => {
     const data = new Float64Array(4_000_000).fill(1 / 3);
     const outputs = { y: { datatype: 'FP64', shape: [data.length], data } } as const;
     const sizes: number[] = [];
@@ -167,13 +164,13 @@ describe('encodeInferResponse()', () => {
     expect(Math.max(...sizes)).toBeLessThan(4_000_000 + 2 ** 19);
   });
 
-  it('lets binaryOutput decide for outputs that are not listed, and for those alone', () => {
+  it('applies binaryOutput only to outputs that are not listed', () => {
     const requested = [{ name: 'y', binary: false }];
     expect(encode({ y: fp32(1) }, { binaryOutput: true }).headerLength).toBeDefined();
     expect(encode({ y: fp32(1) }, { binaryOutput: true, requested }).headerLength).toBeUndefined();
   });
 
-  it('prints NaN, infinities, -0 and the ends of the range so that they come back', () => {
+  it('prints NaN, infinities, -0 and the ends of the range so that they parse to the same value', () => {
     const special = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, -0, 0];
     expect(encode({ y: fp32(...special) }).text).toContain('["NaN","Infinity","-Infinity",-0.0,0]');
     const fp64: Tensor = { datatype: 'FP64', shape: [5], data: Float64Array.from(special) };
@@ -186,7 +183,7 @@ describe('encodeInferResponse()', () => {
     ).toContain('[0.1000000015,0.5,-1000000012e-16,16777216,340282347e30,1.40129846e-45,255,124999998e4]');
   });
 
-  it('prints every FP32 so that it reads back as the same bits', () => {
+  it('prints every FP32 so that it parses to the same bits', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(2 ** 32 - 1), { minLength: 50, maxLength: 200 }), (bits) => {
         const data = new Float32Array(Uint32Array.from(bits).buffer);
@@ -213,19 +210,19 @@ describe('encodeInferResponse()', () => {
     );
   });
 
-  it('refuses FP16 as JSON and sends it in binary', () => {
+  it('rejects FP16 as JSON and sends it in binary', () => {
     const y: Tensor = { datatype: 'FP16', shape: [1], data: Uint16Array.of(0x3c00) };
     expect(() => encode({ y })).toThrow(code('unsupported_datatype', 'FP16'));
     expect([...encode({ y }, { binaryOutput: true }).blocks]).toEqual([0, 0x3c]);
   });
 
-  it('refuses an output that the model does not have', () => {
+  it('rejects an output that the model does not have', () => {
     expect(() => encode({ y: fp32(1) }, { requested: [{ name: 'z', binary: false }] })).toThrow(
       code('invalid_request', '"z"'),
     );
   });
 
-  it('classifies what is asked for, in JSON and in binary', () => {
+  it('classifies the requested outputs, in JSON and in binary', () => {
     const options = { labels: { y: ['cat', '', 'dog'] } };
     const requested = [{ name: 'y', binary: false, classification: 2 }];
     const { text } = encode({ y: fp32(0.25, 0.5, 3.3) }, { ...options, requested });
@@ -236,7 +233,7 @@ describe('encodeInferResponse()', () => {
     expect(new TextDecoder().decode(binary.blocks.subarray(4))).toBe('1.000000:0');
   });
 
-  it('takes no labels from what every object has', () => {
+  it('takes no labels from Object.prototype', () => {
     const requested = [{ name: 'toString', binary: false, classification: 1 }];
     const { text } = encode({ toString: fp32(1) }, { labels: {}, requested });
     expect(JSON.parse(text).outputs[0].data).toEqual(['1.000000:0']);
@@ -265,7 +262,7 @@ describe('classify()', () => {
     [[2, 3, 1, 1], false, [2, 2]],
     [[1, 2, 1, 3], false, [1, 2, 1, 2]],
     [[0, 3], true, [0, 2]],
-  ])('makes of an output of the shape %j, batched %s, one of the shape %j', (shape, batched, expected) => {
+  ])('turns an output of shape %j, batched %s, into one of shape %j', (shape, batched, expected) => {
     const count = elementCount(shape);
     const tensor: Tensor = {
       datatype: 'INT32',
@@ -277,7 +274,7 @@ describe('classify()', () => {
     expect(classified.data).toHaveLength(elementCount(expected));
   });
 
-  it('answers every row as it would alone, with indices that labels have', () => {
+  it('classifies every row as if it were alone, with the indices of the labels', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 3 }),
@@ -308,7 +305,7 @@ describe('classify()', () => {
     expect(classify('y', fp32(1, 2), { ...options, classes: 5 }).shape).toEqual([2]);
   });
 
-  it('gives equal values in index order, and NaN last', () => {
+  it('returns equal values in index order, and NaN last', () => {
     const tensor = fp32(1, Number.NaN, 5, 1, Number.POSITIVE_INFINITY, -0, Number.NEGATIVE_INFINITY);
     expect(classify('y', tensor, { ...options, classes: 7 }).data).toEqual([
       'inf:4',
@@ -328,7 +325,7 @@ describe('classify()', () => {
     expect(classify('y', whole, options).data).toEqual(['18446744073709551615:1', '1:0']);
   });
 
-  it('agrees with sorting everything', () => {
+  it('agrees with a full sort', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 1 }),
@@ -347,7 +344,7 @@ describe('classify()', () => {
     );
   });
 
-  it('refuses text, booleans, FP16, over a million elements and none', () => {
+  it('rejects text, booleans, FP16, more than a million elements, and no elements', () => {
     expect(() => classify('y', { datatype: 'BYTES', shape: [1], data: ['a'] }, options)).toThrow(
       code('unsupported_datatype'),
     );
@@ -393,7 +390,7 @@ describe('parseInferResponse()', () => {
     [[]],
     [{ outputs: [{ name: 'y', shape: [2], datatype: 'FP32', data: [1] }] }],
     [{ outputs: [{ name: 'y', shape: [1], datatype: 'BF16', parameters: { binary_data_size: 2 } }] }],
-  ])('calls the server of %j at fault', (value) => {
+  ])('blames the server for %j', (value) => {
     expect(() => parseInferResponse(bytes(value))).toThrow(code('origin_unavailable', "server's answer"));
     expect(() => parseInferResponse(bytes(value), { headerLength: '9999' })).toThrow(
       code('origin_unavailable'),
@@ -402,7 +399,7 @@ describe('parseInferResponse()', () => {
 });
 
 describe('encodeInferRequest()', () => {
-  it("asks for binary outputs with a parameter, beside the caller's own", () => {
+  it("asks for binary outputs with a parameter, in addition to the caller's own", () => {
     const { body } = encodeInferRequest({
       inputs: new Map([['x', fp32(1)]]),
       parameters: { timeout: 3 },

@@ -2,14 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { DataType } from '../../../src/tensor/datatype.ts';
 import type { Tensor } from '../../../src/tensor/tensor.ts';
+import { code } from '../../support/edgewise-error.ts';
 import { jsonDataTypes, nest, shapes, tensors } from './arbitrary.ts';
 import { input, parse } from './messages.ts';
 
-function code(wanted: string, message = ''): unknown {
-  return expect.objectContaining({ code: wanted, message: expect.stringContaining(message) });
-}
-
-/** The elements as a JSON client would send them, but for 64-bit integers. */
+/** Returns the elements as a JSON client sends them, except 64-bit integers. */
 function jsonElements(tensor: Tensor): unknown[] {
   if (tensor.datatype === 'BYTES') return [...tensor.data];
   return Array.from(tensor.data, Number).map((value) => {
@@ -50,7 +47,7 @@ describe('data of an input', () => {
     ],
     [[0, 3], []],
     [[0, 2 ** 40], []],
-  ])('may be empty where a dimension is 0: shape %j, data %j', (shape, data) => {
+  ])('may be empty if a dimension is 0: shape %j, data %j', (shape, data) => {
     expect(input({ datatype: 'INT8', shape, data })?.data).toEqual(new Int8Array(0));
   });
 
@@ -72,7 +69,7 @@ describe('data of an input', () => {
     expect(() => input({ datatype: 'FP32', shape, data })).toThrow(code('shape_mismatch', 'input "x"'));
   });
 
-  it('with too much nesting holds arrays where numbers are wanted', () => {
+  it('is invalid if nested too deep: it holds arrays in place of numbers', () => {
     expect(() => input({ datatype: 'FP32', shape: [2], data: '[[1],[2]]' })).toThrow(
       code('invalid_request', 'is an array'),
     );
@@ -153,11 +150,11 @@ describe('data of an input', () => {
     ['INT32', '-2147483648,2147483647', [-2147483648, 2147483647]],
     ['INT64', '-9223372036854775808,9223372036854775807', [-(2n ** 63n), 2n ** 63n - 1n]],
     ['UINT64', '0,18446744073709551615', [0n, 2n ** 64n - 1n]],
-  ])('of %s takes its whole range', (datatype, data, values) => {
+  ])('may have any value of the range of %s', (datatype, data, values) => {
     expect([...(input({ datatype, shape: [2], data: `[${data}]` })?.data ?? [])]).toEqual(values);
   });
 
-  it('does not let a string pass for a long integer beside one', () => {
+  it('does not accept a string as a long integer next to a long integer', () => {
     expect(() => input({ datatype: 'INT64', shape: [2], data: '[9223372036854775807,"1"]' })).toThrow(
       code('invalid_request', 'element 1'),
     );
@@ -169,7 +166,7 @@ describe('data of an input', () => {
     );
   });
 
-  it('takes the largest number that rounds to a finite FP32', () => {
+  it('accepts the largest number that rounds to a finite FP32', () => {
     const tensor = input({
       datatype: 'FP32',
       shape: [2],
@@ -178,7 +175,7 @@ describe('data of an input', () => {
     expect(tensor?.data).toEqual(Float32Array.of(3.4028234663852886e38, -3.4028234663852886e38));
   });
 
-  it('takes NaN and infinities as strings, and keeps -0', () => {
+  it('accepts NaN and infinities as strings, and keeps -0', () => {
     for (const [datatype, array] of [
       ['FP32', Float32Array],
       ['FP64', Float64Array],
@@ -207,7 +204,7 @@ describe('data of an input', () => {
     expect(parsed.inputs.get('s')?.data).toEqual(['9007199254740993']);
   });
 
-  it('reads integers of any size exactly, whatever stands around them', () => {
+  it('keeps integers of any size exact, whatever surrounds them', () => {
     const list = fc.array(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }), { minLength: 1 });
     fc.assert(
       fc.property(list, fc.constantFrom(',', ' , ', '\n,\t'), fc.string(), (values, separator, note) => {

@@ -10,7 +10,7 @@ const entry = (name: string, datatype: string, data: string) =>
   `[{"name":"${name}","datatype":"${datatype}","shape":[${data.split(',').length}],"data":[${data}]}]`;
 
 describe('parseKeptExchange()', () => {
-  it('reads the tensors of both sides, long integers with all their digits, and what stands beside them', () => {
+  it('reads the tensors of both sides, long integers exactly, and the other members', () => {
     const inputs = entry('x', 'INT64', '9223372036854775807,-1');
     const { document, ...tensors } = parseKeptExchange(
       bytes(`{"receipt":"r","inputs":${inputs},"outputs":${entry('y', 'FP32', '0.1')}}`),
@@ -20,7 +20,7 @@ describe('parseKeptExchange()', () => {
     expect(parseKeptExchange(bytes(`{"inputs":${inputs}}`)).outputs).toBeUndefined();
   });
 
-  it('takes binary tensors of the inputs, then of the outputs, and all of them', () => {
+  it('takes the binary tensors of the inputs first, then those of the outputs, and no bytes may be left', () => {
     const { body, headerLength = '' } = encodeInferRequest({
       inputs: new Map<string, Tensor>([
         ['x', x],
@@ -42,7 +42,7 @@ describe('parseKeptExchange()', () => {
     }
   });
 
-  it('refuses what is no such exchange, and more than the limits', () => {
+  it('rejects a malformed exchange, and one beyond the limits', () => {
     for (const text of [
       '',
       '[]',

@@ -11,7 +11,7 @@ export interface MessageOptions {
 
 const noModel: ModelSignature = { inputs: [], maxBatchSize: 0 };
 
-/** Parses JSON text, or any value as JSON, with `blocks` behind it; the header is set where there are blocks. */
+/** Parses JSON text, or any value as JSON, followed by `blocks`; the header is set if there are blocks. */
 export function parse(json: unknown, blocks?: readonly number[], options: MessageOptions = {}): InferRequest {
   const text = new TextEncoder().encode(typeof json === 'string' ? json : JSON.stringify(json));
   const body = new Uint8Array(text.byteLength + (blocks?.length ?? 0));
@@ -29,7 +29,7 @@ export interface EntryOptions {
   readonly parameters?: unknown;
 }
 
-/** A request with the one input `x`; JSON text where `data` is given as text, so that numbers keep their digits. */
+/** Returns a request with one input `x`; JSON text if `data` is text, so that numbers keep their digits. */
 export function request(entry: EntryOptions): string {
   const { data, ...rest } = { name: 'x', ...entry };
   const members = JSON.stringify(rest).slice(1, -1);
@@ -37,7 +37,7 @@ export function request(entry: EntryOptions): string {
   return `{"inputs":[{${members}${data === undefined ? '' : `,"data":${dataText}`}}]}`;
 }
 
-/** The input `x` of such a request. */
+/** Parses such a request and returns its input `x`. */
 export function input(entry: EntryOptions, blocks?: readonly number[]): Tensor | undefined {
   return parse(request(entry), blocks).inputs.get('x');
 }

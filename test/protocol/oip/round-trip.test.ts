@@ -45,7 +45,7 @@ describe('encodeInferRequest() and parseInferRequest()', () => {
     );
   });
 
-  it('read back what is listed of the outputs', () => {
+  it('carry the list of outputs unchanged', () => {
     const outputs = [
       { name: 'a', binary: true },
       { name: 'b', binary: false, classification: 3 },

@@ -1,4 +1,4 @@
-/** The cron trigger and what isolates read of it, over the real KV of workerd. */
+/** The cron trigger, and isolates that read its results, over the real KV of workerd. */
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { probePool, readPoolHealth } from '../../../src/platform/cloudflare-pool-health.ts';
@@ -29,7 +29,7 @@ beforeEach(async () => {
 afterEach(() => void vi.unstubAllGlobals());
 
 describe('probePool()', () => {
-  it('leaves in KV what it found', async () => {
+  it('stores its results in KV', async () => {
     down = new Set(['two.test']);
     await probePool(env, config);
     expect((await readPoolHealth(env.BLOBS))?.endpoints).toMatchObject({
@@ -38,7 +38,7 @@ describe('probePool()', () => {
     });
   });
 
-  it('writes only what is new', async () => {
+  it('writes only changed results', async () => {
     await probePool(env, config);
     const put = vi.spyOn(env.BLOBS, 'put');
     await probePool(env, config);
@@ -56,12 +56,12 @@ describe('probePool()', () => {
 });
 
 describe('readPoolHealth()', () => {
-  it.each(['{"half":', '{"schema":"another"}', '[]'])('takes %s for nothing', async (stored) => {
+  it.each(['{"half":', '{"schema":"another"}', '[]'])('returns undefined for %s', async (stored) => {
     await env.BLOBS.put(key, stored);
     expect(await readPoolHealth(env.BLOBS)).toBeUndefined();
   });
 
-  it('takes what is too old for nothing', async () => {
+  it('returns undefined for results that are too old', async () => {
     const checkedAt = new Date(Date.now() - 3_600_000).toISOString();
     const old = {
       schema: 'edgewise.pool-health.v1',
