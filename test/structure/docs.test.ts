@@ -34,6 +34,14 @@ describe('the documentation', () => {
     expect(broken).toEqual([]);
   });
 
+  it.each(pages)('names only npm scripts that exist in %s', (page) => {
+    const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: object };
+    const named = [...readFileSync(page, 'utf8').matchAll(/npm run (?:-s )?([a-z][a-z:]*)/g)].map(
+      ([, name = '']) => name,
+    );
+    expect(named.filter((name) => !(name in scripts))).toEqual([]);
+  });
+
   const worker = ['config', 'governance-config', 'caller-config', 'policy-config', 'subject-config'].flatMap(
     (name) => keysIn(`src/platform/${name}.ts`),
   );
