@@ -4,7 +4,7 @@ import type { ConcurrencyLimit } from '../../src/scheduler/gradient-limit.ts';
 import { ManualClock } from '../support/clock.ts';
 
 describe('Admission', () => {
-  it('grants no more permits than it has, and one more for each that comes back', () => {
+  it('grants at most maxInFlight permits, and another one for each that is released', () => {
     const admission = new Admission({ maxInFlight: 2, clock: new ManualClock() });
     const first = admission.acquire();
     admission.acquire();
@@ -18,7 +18,7 @@ describe('Admission', () => {
     expect(admission.tryAcquire()).toBeUndefined();
   });
 
-  it('refuses when those before are expected to take too long, and says when to come again', () => {
+  it('refuses a request that would wait too long, and says when to retry', () => {
     const admission = new Admission({ maxInFlight: 100, maxWaitMs: 4000, clock: new ManualClock() });
     const permits = [1500.1, 1500.1, 1500.1].map((ms) => admission.acquire(ms));
     expect(() => admission.acquire(1)).toThrow(expect.objectContaining({ retryAfterSeconds: 5 }));
@@ -28,13 +28,13 @@ describe('Admission', () => {
     expect(admission.inFlight).toBe(0);
   });
 
-  it('lets a single request in however long it is expected to take', () => {
+  it('admits a single request however long its run is expected to take', () => {
     const admission = new Admission({ maxInFlight: 2, maxWaitMs: 10, clock: new ManualClock() });
     expect(admission.tryAcquire(1000)).toBeDefined();
     expect(admission.tryAcquire(1)).toBeUndefined();
   });
 
-  it('refuses what does not stand in its memory beside those before, and lets a single request in whatever it holds', () => {
+  it('refuses a request whose bytes do not fit beside the others, and admits a single request of any size', () => {
     const admission = new Admission({ maxInFlight: 9, maxBytes: 100, clock: new ManualClock() });
     const large = admission.acquire(0, 1000);
     expect(admission.tryAcquire(0, 1)).toBeUndefined();
@@ -49,7 +49,7 @@ describe('Admission', () => {
     expect(admission.tryAcquire(0, 40)).toBeDefined();
   });
 
-  it('takes back permits that were never released once their lease is over, the young ones not', () => {
+  it('takes back permits whose lease has ended, and no others', () => {
     const clock = new ManualClock();
     const admission = new Admission({ maxInFlight: 2, leaseMs: 1000, clock });
     const lost = admission.acquire(5);
@@ -62,7 +62,7 @@ describe('Admission', () => {
     expect(admission.inFlight).toBe(2);
   });
 
-  it('says what it holds: expectedWaitMs, limit and utilisation', () => {
+  it('reports expectedWaitMs, limit and utilisation', () => {
     const admission = new Admission({ maxInFlight: 4, clock: new ManualClock() });
     expect([admission.expectedWaitMs, admission.utilisation]).toEqual([0, 0]);
     const permits = [10, 20].map((ms) => admission.acquire(ms));
@@ -82,7 +82,7 @@ describe('Admission with a limiter', () => {
     limiter.limit = 3;
   });
 
-  it('lets in what the lower of both limits allows, and is over full when the limit falls', () => {
+  it('applies the lower of both limits, and reports a utilisation above 1 when the limit falls', () => {
     const admission = new Admission({ maxInFlight: 2, limiter, clock: new ManualClock() });
     const [permit] = [admission.acquire(), admission.acquire()];
     expect(admission.tryAcquire()).toBeUndefined();
@@ -94,7 +94,7 @@ describe('Admission with a limiter', () => {
     expect(admission.tryAcquire()).toBeDefined();
   });
 
-  it('tells the limiter once how long a request took and how many there were when it began', () => {
+  it('gives the limiter one sample a request: its latency, and the requests in flight when it began', () => {
     const clock = new ManualClock();
     const admission = new Admission({ maxInFlight: 9, limiter, clock });
     const first = admission.acquire();
@@ -110,7 +110,7 @@ describe('Admission with a limiter', () => {
     ]);
   });
 
-  it('tells it nothing of a permit that is released without a result, or taken back', () => {
+  it('gives the limiter no sample for a permit that is released without a result or taken back', () => {
     const clock = new ManualClock();
     const admission = new Admission({ maxInFlight: 1, leaseMs: 100, limiter, clock });
     admission.acquire().release();
@@ -120,7 +120,7 @@ describe('Admission with a limiter', () => {
     expect(samples).toEqual([]);
   });
 
-  it('lets the limiter refuse nobody while there is less to do than minWorkMs', () => {
+  it('ignores the limiter while the expected work is below minWorkMs', () => {
     const limiter: ConcurrencyLimit = { limit: 2, sample: () => undefined };
     const admission = new Admission({ maxInFlight: 20, limiter, minWorkMs: 50, clock: new ManualClock() });
     for (let count = 0; count < 5; count += 1) admission.acquire(10);

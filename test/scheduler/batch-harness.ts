@@ -1,4 +1,4 @@
-/** A batcher whose runs stand still until they are told how they end. */
+/** A batcher whose runs wait until the test ends them. */
 import { fakeRuntime } from '../../src/engine/fake.ts';
 import type { Feeds, Fetches, RunOptions, RunResult } from '../../src/engine/types.ts';
 import { EdgewiseError, type ErrorCode } from '../../src/errors.ts';
@@ -15,14 +15,14 @@ export interface HeldRun {
   readonly feeds: Feeds;
   readonly fetches: readonly string[] | undefined;
   readonly options: RunOptions;
-  /** The values of its first input: who is in it. */
+  /** Values of the first input, which identify the requests of the run. */
   readonly values: readonly number[];
   begin(): void;
   finish(outputs?: Fetches, timings?: Partial<RunResult['timings']>): Promise<void>;
   fail(code: ErrorCode, options?: { readonly retryAfterSeconds?: number }): Promise<void>;
 }
 
-/** Lets all that can go on go on: promises settle in microtasks, and a macrotask comes after them. */
+/** Waits until all promises that can settle have settled: a macrotask runs after the microtasks. */
 export const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 export function values(tensor: Tensor | undefined): number[] {
@@ -38,18 +38,18 @@ export function batchHarness(
   const runs: HeldRun[] = [];
   const run: BatchJob['run'] = (given, fetches, runOptions) => {
     const { promise, resolve, reject } = Promise.withResolvers<RunResult>();
-    let begun = false;
+    let hasBegun = false;
     const held: HeldRun = {
       feeds: given,
       fetches,
       options: runOptions,
       values: values(given.get('x')),
       begin: () => {
-        begun = true;
+        hasBegun = true;
         runOptions.onBegin?.();
       },
-      // By default y is x and z is ten times x.
-      finish: async (outputs = doubles(given), timings = {}) => {
+      // By default y = x and z = 10 x.
+      finish: async (outputs = defaultOutputs(given), timings = {}) => {
         resolve({
           outputs,
           runtime: fakeRuntime,
@@ -63,13 +63,13 @@ export function batchHarness(
       },
     };
     runOptions.signal?.addEventListener('abort', () => {
-      if (!begun) reject(new EdgewiseError('deadline_exceeded', 'dropped by the runner'));
+      if (!hasBegun) reject(new EdgewiseError('deadline_exceeded', 'dropped by the runner'));
     });
     runs.push(held);
     if (begins === 'at once') held.begin();
     return promise;
   };
-  /** A request of `rows` rows, all of them `value`. */
+  /** Submits a request of `rows` rows with the value `value`. */
   const ask = (value: number, change: Partial<BatchJob> & { readonly rows?: number } = {}) => {
     const { rows = 1, ...job } = change;
     const result = batcher.run({
@@ -82,14 +82,14 @@ export function batchHarness(
       run,
       ...job,
     });
-    // What is not awaited must not be reported as unhandled.
+    // Prevents unhandled rejections of results that a test does not await.
     result.catch(() => undefined);
     return result;
   };
   return { clock, batcher, runs, run, ask };
 }
 
-function doubles(given: Feeds): Fetches {
+function defaultOutputs(given: Feeds): Fetches {
   const x = given.get('x');
   const shape = x?.shape ?? [];
   return feeds({

@@ -18,7 +18,7 @@ function entry(name: string, change: Partial<QueueEntry> = {}): Named {
   };
 }
 
-function filled(entries: readonly Named[], maxLength = 100): BatchQueue<Named> {
+function queueOf(entries: readonly Named[], maxLength = 100): BatchQueue<Named> {
   const queue = new BatchQueue<Named>(maxLength);
   for (const each of entries) queue.push(each);
   return queue;
@@ -26,7 +26,7 @@ function filled(entries: readonly Named[], maxLength = 100): BatchQueue<Named> {
 
 const limits: BatchLimits = { maxRows: 4, delayMs: 0, preferredRows: [] };
 
-/** The names that go together now, or when to look again. */
+/** Returns the joined names of the next batch, or the time at which to ask again. */
 function next(queue: BatchQueue<Named>, nowMs: number, change: Partial<BatchLimits> = {}): unknown {
   const found = queue.next(nowMs, { ...limits, ...change });
   return found !== undefined && 'batch' in found
@@ -38,8 +38,8 @@ const many = (names: string, change: Partial<QueueEntry> = {}) =>
   [...names].map((name) => entry(name, change));
 
 describe('BatchQueue.push()', () => {
-  it('puts an entry behind those of its priority and before lower ones', () => {
-    const queue = filled([
+  it('puts an entry after those of the same priority and before lower priorities', () => {
+    const queue = queueOf([
       entry('a'),
       entry('b', { priority: 200 }),
       entry('c', { priority: 1 }),
@@ -49,8 +49,8 @@ describe('BatchQueue.push()', () => {
     expect(next(queue, 0, { maxRows: 9 })).toBe('ceadb');
   });
 
-  it('gives back the newcomer of a full queue, or the last entry where the newcomer is of a higher priority', () => {
-    const queue = filled(many('ab'), 2);
+  it('returns the new entry if the queue is full, or the last entry if the new one has a higher priority', () => {
+    const queue = queueOf(many('ab'), 2);
     expect(queue.push(entry('c'))?.name).toBe('c');
     expect(queue.push(entry('d', { priority: 101 }))?.name).toBe('d');
     expect(queue.push(entry('e', { priority: 99 }))?.name).toBe('b');
@@ -60,8 +60,8 @@ describe('BatchQueue.push()', () => {
 });
 
 describe('BatchQueue.takeExpired()', () => {
-  it('takes what is too late, and leaves what is just in time', () => {
-    const queue = filled([entry('a', { deadlineAtMs: 9 }), entry('b', { deadlineAtMs: 10 }), entry('c')]);
+  it('removes entries past their deadline, and keeps those exactly at it', () => {
+    const queue = queueOf([entry('a', { deadlineAtMs: 9 }), entry('b', { deadlineAtMs: 10 }), entry('c')]);
     expect(queue.takeExpired(10).map(({ name }) => name)).toEqual(['a']);
     expect(next(queue, 10)).toBe('bc');
   });
@@ -69,32 +69,32 @@ describe('BatchQueue.takeExpired()', () => {
 
 describe('BatchQueue.next()', () => {
   it('is undefined for an empty queue', () => {
-    expect(next(filled([]), 0)).toBeUndefined();
+    expect(next(queueOf([]), 0)).toBeUndefined();
   });
 
-  it('takes all that gathered, up to maxRows, where there is no delay', () => {
-    const queue = filled(many('abcdef'));
+  it('takes all entries, up to maxRows, if there is no delay', () => {
+    const queue = queueOf(many('abcdef'));
     expect([next(queue, 0), next(queue, 0), next(queue, 0)]).toEqual(['abcd', 'ef', undefined]);
   });
 
-  it('waits the delay of the oldest for more, and no longer', () => {
-    const queue = filled([entry('a', { askedMs: 5 }), entry('b', { askedMs: 7 })]);
+  it('waits for more until the oldest entry has waited the delay', () => {
+    const queue = queueOf([entry('a', { askedMs: 5 }), entry('b', { askedMs: 7 })]);
     expect(next(queue, 14, { delayMs: 10 })).toBe(15);
     expect(next(queue, 15, { delayMs: 10 })).toBe('ab');
   });
 
-  it('goes by the oldest, wherever priority has put it', () => {
-    const queue = filled([entry('a', { askedMs: 5 }), entry('b', { askedMs: 7, priority: 1 })]);
+  it('counts the delay from the oldest entry, wherever its priority put it', () => {
+    const queue = queueOf([entry('a', { askedMs: 5 }), entry('b', { askedMs: 7, priority: 1 })]);
     expect(next(queue, 15, { delayMs: 10 })).toBe('ba');
   });
 
-  it('does not wait when it is full, nor when the next does not fit', () => {
-    expect(next(filled(many('abcd')), 0, { delayMs: 10 })).toBe('abcd');
-    expect(next(filled([...many('abc'), entry('d', { rows: 2 })]), 0, { delayMs: 10 })).toBe('abc');
+  it('does not wait when the batch is full, nor when the next entry does not fit', () => {
+    expect(next(queueOf(many('abcd')), 0, { delayMs: 10 })).toBe('abcd');
+    expect(next(queueOf([...many('abc'), entry('d', { rows: 2 })]), 0, { delayMs: 10 })).toBe('abc');
   });
 
-  it('lets a later one pass that fits where an earlier one does not: that one loses nothing by it', () => {
-    const queue = filled([
+  it('takes a later entry that fits when an earlier one does not, since that delays no entry', () => {
+    const queue = queueOf([
       entry('a', { rows: 3 }),
       entry('b', { rows: 2 }),
       entry('c'),
@@ -103,33 +103,33 @@ describe('BatchQueue.next()', () => {
     expect([next(queue, 0), next(queue, 0)]).toEqual(['ac', 'bd']);
   });
 
-  it('sends a preferred size at once, the largest that is reached, and the rest after it', () => {
+  it('sends the largest preferred size that is reached at once, and the rest after it', () => {
     const options = { maxRows: 8, delayMs: 10, preferredRows: [2, 4] };
-    const queue = filled(many('abcde'));
+    const queue = queueOf(many('abcde'));
     expect(next(queue, 0, options)).toBe('abcd');
     expect(next(queue, 0, options)).toBe(10);
     expect(next(queue, 10, options)).toBe('e');
   });
 
-  it('sends all that gathered once the delay is over, preferred size or not', () => {
+  it('sends all entries once the delay is over, whatever the preferred sizes', () => {
     const options = { maxRows: 8, delayMs: 10, preferredRows: [4] };
-    expect(next(filled(many('abcde')), 10, options)).toBe('abcde');
+    expect(next(queueOf(many('abcde')), 10, options)).toBe('abcde');
   });
 
-  it('sends what has passed the largest preferred size without meeting it', () => {
+  it('sends a batch that has exceeded the largest preferred size without having it', () => {
     const options = { maxRows: 8, delayMs: 10, preferredRows: [4] };
-    expect(next(filled(many('ab', { rows: 3 })), 0, options)).toBe('ab');
-    expect(next(filled(many('a', { rows: 3 })), 0, options)).toBe(10);
+    expect(next(queueOf(many('ab', { rows: 3 })), 0, options)).toBe('ab');
+    expect(next(queueOf(many('a', { rows: 3 })), 0, options)).toBe(10);
   });
 
-  it('does not wait for others until one of its own is too late', () => {
-    const queue = () => filled([entry('a'), entry('b', { askedMs: 1, deadlineAtMs: 6 })]);
+  it('does not wait beyond the deadline of an entry in the batch', () => {
+    const queue = () => queueOf([entry('a'), entry('b', { askedMs: 1, deadlineAtMs: 6 })]);
     expect(next(queue(), 2, { delayMs: 10 })).toBe('ab');
     expect(next(queue(), 2, { delayMs: 5 })).toBe(5);
   });
 
-  it('sends what is larger than maxRows alone, and what belongs to no group', () => {
-    const queue = filled([
+  it('sends entries larger than maxRows, and entries without a group, alone', () => {
+    const queue = queueOf([
       entry('a', { rows: 9 }),
       entry('b', { rows: 9 }),
       entry('c', { group: undefined }),
@@ -138,8 +138,8 @@ describe('BatchQueue.next()', () => {
     for (const name of 'abcd') expect(next(queue, 0, { delayMs: 10 })).toBe(name);
   });
 
-  it('keeps groups apart, and sends one that need not wait while another does', () => {
-    const queue = filled([entry('a'), ...many('bcde', { group: 'h' }), entry('f')]);
+  it('keeps groups apart, and sends one group while another waits', () => {
+    const queue = queueOf([entry('a'), ...many('bcde', { group: 'h' }), entry('f')]);
     expect(next(queue, 0, { delayMs: 10 })).toBe('bcde');
     expect(next(queue, 0, { delayMs: 10 })).toBe(10);
     expect(next(queue, 10, { delayMs: 10 })).toBe('af');
@@ -158,26 +158,26 @@ describe('BatchQueue.next()', () => {
     preferredRows: fc.subarray([2, 3, 4, 6]),
   });
 
-  it('sends every entry once, in its group alone, by priority, and none beyond maxRows', () => {
+  it('sends every entry once, with its own group, by priority, within maxRows', () => {
     fc.assert(
-      fc.property(fc.array(anyEntry, { maxLength: 30 }), anyLimits, (entries, wanted) => {
+      fc.property(fc.array(anyEntry, { maxLength: 30 }), anyLimits, (entries, bounds) => {
         const named = entries
           .toSorted((one, other) => one.askedMs - other.askedMs)
           .map((each, index) => entry(String(index), each));
-        const queue = filled(named);
+        const queue = queueOf(named);
         const sent: string[] = [];
-        // Delays are over by then, so that nothing keeps waiting.
+        // The first delays are over by then.
         let nowMs = 20;
-        for (let found = queue.next(nowMs, wanted); found !== undefined; found = queue.next(nowMs, wanted)) {
+        for (let found = queue.next(nowMs, bounds); found !== undefined; found = queue.next(nowMs, bounds)) {
           if ('wakeAtMs' in found) {
             expect(found.wakeAtMs).toBeGreaterThan(nowMs);
-            expect(found.wakeAtMs).toBeLessThanOrEqual(20 + wanted.delayMs);
+            expect(found.wakeAtMs).toBeLessThanOrEqual(20 + bounds.delayMs);
             nowMs = found.wakeAtMs;
             continue;
           }
           const { batch } = found;
           const rows = batch.reduce((sum, each) => sum + each.rows, 0);
-          expect(batch.length === 1 || rows <= wanted.maxRows).toBe(true);
+          expect(batch.length === 1 || rows <= bounds.maxRows).toBe(true);
           expect(new Set(batch.map(({ group }) => group)).size).toBe(1);
           expect(batch.length === 1 || batch[0]?.group !== undefined).toBe(true);
           const order = batch.map(({ priority, name }) => priority * 1000 + Number(name));
@@ -187,7 +187,7 @@ describe('BatchQueue.next()', () => {
               group === batch[0]?.group && !sent.includes(name) && !batch.some((each) => each.name === name),
           );
           const [head] = batch;
-          // Nobody of its group who is left should have gone before its first.
+          // No entry left in the group may come before the first of the batch.
           for (const each of left) {
             const before =
               (each.priority - (head?.priority ?? 0)) * 1000 + Number(each.name) - Number(head?.name);

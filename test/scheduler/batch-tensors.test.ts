@@ -7,8 +7,8 @@ import { elementCount } from '../../src/tensor/shape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { feeds, fp32 } from '../engine/contract.ts';
 
-/** A tensor whose elements tell where they came from. */
-function numbered(datatype: DataType, shape: readonly number[], from: number): Tensor {
+/** Returns a tensor whose elements identify it. */
+function createNumbered(datatype: DataType, shape: readonly number[], from: number): Tensor {
   const count = elementCount(shape);
   if (datatype === 'BYTES') {
     return { datatype, shape, data: Array.from({ length: count }, (_, index) => `s${from + index}`) };
@@ -35,14 +35,14 @@ const requests = fc
         new Map(
           types.map((datatype, index) => [
             datatype,
-            numbered(datatype, [count, ...(tails[index] ?? [])], request * 37),
+            createNumbered(datatype, [count, ...(tails[index] ?? [])], request * 37),
           ]),
         ),
     ),
   );
 
 describe('joinRows() and splitRows()', () => {
-  it('give each request its own rows back, bit for bit, of every datatype', () => {
+  it('return each request's own rows bit for bit, for every datatype', () => {
     fc.assert(
       fc.property(requests, (all) => {
         expect(new Set(all.map(batchGroup)).size).toBe(1);
@@ -55,14 +55,14 @@ describe('joinRows() and splitRows()', () => {
     );
   });
 
-  it('join by name, whatever the order of a request', () => {
+  it('join by name, whatever the order of inputs', () => {
     const [a, b] = [fp32([1, 1], [1]), fp32([1, 1], [2])];
     expect(joinRows([feeds({ a, b }), feeds({ b, a })])).toEqual(
       feeds({ a: fp32([2, 1], [1, 1]), b: fp32([2, 1], [2, 2]) }),
     );
   });
 
-  it('read views at their own place, and copy nothing of a request that is alone', () => {
+  it('read views at their own offset, and do not copy a single request', () => {
     const whole = new Float32Array([9, 1, 2, 9]);
     const view: Tensor = { datatype: 'FP32', shape: [1, 2], data: whole.subarray(1, 3) };
     expect(joinRows([feeds({ x: view }), feeds({ x: view })])).toEqual(
@@ -72,7 +72,7 @@ describe('joinRows() and splitRows()', () => {
     expect(joinRows([alone])).toBe(alone);
   });
 
-  it('divide into views, without a copy', () => {
+  it('split into views, without a copy', () => {
     const y = fp32([2, 2], [1, 2, 3, 4]);
     const second = splitRows(feeds({ y }), [1, 1])[1]?.get('y');
     expect(second).toEqual(fp32([1, 2], [3, 4]));
@@ -82,7 +82,7 @@ describe('joinRows() and splitRows()', () => {
   });
 
   it.each([[[3, 1]], [[]], [[1, 2]]])(
-    'refuse to divide an output of the shape %j between two rows',
+    'refuse to split an output of shape %j into two rows',
     (shape) => {
       const y = fp32(shape, new Array(elementCount(shape)).fill(0));
       expect(() => splitRows(feeds({ x: fp32([2], [1, 2]), y }), [1, 1])).toThrow(
@@ -95,7 +95,7 @@ describe('joinRows() and splitRows()', () => {
 describe('batchGroup()', () => {
   const x = fp32([1, 2], [1, 2]);
 
-  it('is the same for other rows and another order of inputs', () => {
+  it('is the same for any number of rows and any order of inputs', () => {
     const group = batchGroup(feeds({ x, z: fp32([1], [1]) }));
     expect(group).toBeDefined();
     expect(batchGroup(feeds({ z: fp32([3], [1, 2, 3]), x: fp32([3, 2], [1, 2, 3, 4, 5, 6]) }))).toBe(group);
@@ -107,12 +107,12 @@ describe('batchGroup()', () => {
     ['dimension', feeds({ x: fp32([1, 3], [1, 2, 3]) })],
     ['rank', feeds({ x: fp32([1, 2, 1], [1, 2]) })],
     ['number of inputs', feeds({ x, z: x })],
-  ])('tells apart by %s', (_, other) => {
+  ])('differs by %s', (_, other) => {
     expect(batchGroup(other)).toBeDefined();
     expect(batchGroup(other)).not.toBe(batchGroup(feeds({ x })));
   });
 
-  it('tells names apart that look like dimensions', () => {
+  it('differs between names that look like dimensions', () => {
     const named = batchGroup(feeds({ 'x","FP32",2],["y': x }));
     expect(named).not.toBe(batchGroup(feeds({ x, y: x })));
   });
@@ -129,7 +129,7 @@ describe('batchGroup()', () => {
 });
 
 describe('unionOfFetches() and pickFetches()', () => {
-  it('ask for what any request asked for, and for all where one did', () => {
+  it('unite the outputs of all requests; one without fetches makes it all outputs', () => {
     expect(
       unionOfFetches([
         ['a', 'b'],
@@ -139,7 +139,7 @@ describe('unionOfFetches() and pickFetches()', () => {
     expect(unionOfFetches([['a'], undefined])).toBeUndefined();
   });
 
-  it('give each what it asked for, in its order', () => {
+  it('pick each request's outputs in its order', () => {
     const computed = feeds({ a: fp32([1], [1]), b: fp32([1], [2]), c: fp32([1], [3]) });
     expect([...pickFetches(computed, ['c', 'a', 'c']).keys()]).toEqual(['c', 'a']);
     expect(pickFetches(computed, undefined)).toBe(computed);

@@ -11,7 +11,7 @@ function budgetOf(maxBytes: number) {
 }
 
 describe('ByteBudget', () => {
-  it('refuses what does not fit beside other holds, with the sizes and the key', () => {
+  it('refuses bytes that do not fit beside other holds, and names the sizes and the key', () => {
     const { budget } = budgetOf(100);
     budget.hold(1000).grow(60);
     const second = budget.hold(1000);
@@ -21,7 +21,7 @@ describe('ByteBudget', () => {
     expect(budget.heldBytes).toBe(100);
   });
 
-  it('lets a single request hold more than the budget, and nobody beside it', () => {
+  it('lets a single request hold more than the budget, and then no other', () => {
     const { budget } = budgetOf(100);
     const large = budget.hold(1000);
     large.grow(90);
@@ -32,7 +32,7 @@ describe('ByteBudget', () => {
     expect(budget.heldBytes).toBe(1);
   });
 
-  it('gives room back when a hold shrinks or is released, once', () => {
+  it('gives bytes back once when a hold shrinks or is released', () => {
     const { budget } = budgetOf(100);
     const hold = budget.hold(1000);
     hold.grow(100);
@@ -45,7 +45,7 @@ describe('ByteBudget', () => {
     expect(budget.heldBytes).toBe(0);
   });
 
-  it('takes back a hold that was not renewed within its lease, when another needs the room', () => {
+  it('takes back a hold whose lease has ended when another request needs the bytes', () => {
     const { budget, clock } = budgetOf(100);
     const gone = budget.hold(1000);
     gone.grow(60);
@@ -62,7 +62,7 @@ describe('ByteBudget', () => {
     expect(budget.heldBytes).toBe(90);
   });
 
-  it('never holds more than the budget beside a hold, and ends at nothing', () => {
+  it('never exceeds the budget with more than one hold, and ends at 0 bytes', () => {
     const step = fc.record({
       hold: fc.nat(4),
       bytes: fc.nat(120),

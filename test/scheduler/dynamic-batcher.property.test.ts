@@ -1,4 +1,4 @@
-/** Whatever comes when: an answer out of a batch is that of a run of its own. */
+/** Checks for arbitrary requests that an answer from a batch equals that of a separate run. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
@@ -24,9 +24,9 @@ interface Ask {
   readonly fetches: readonly string[] | undefined;
   readonly priority: number;
   readonly deadlineMs: number | undefined;
-  /** Leaves after so many milliseconds. */
+  /** Time after which the caller leaves. */
   readonly leavesMs: number | undefined;
-  /** Time until the next one comes; undefined: in the same breath. */
+  /** Time until the next request; undefined: in the same task. */
   readonly thenMs: number | undefined;
 }
 
@@ -49,7 +49,7 @@ const policies = fc.record({
   preferredBatchSizes: fc.subarray([2, 3, 5]),
 });
 
-/** Two outputs that are the sum of two inputs; a run takes 2 ms, refuses `poison`, and has no room for many rows. */
+/** A model with two outputs, each the sum of its two inputs. A run takes 2 ms, rejects `poison`, and has memory for `roomForRows` rows. */
 function fakeSubject(clock: ManualClock, roomForRows: number) {
   const runs: { readonly rows: number; readonly begunMs: number }[] = [];
   const engine = createFakeEngine({
@@ -99,8 +99,8 @@ function feedsOf({ value, rows, width }: Ask): Feeds {
   });
 }
 
-/** What a run of its own would give. */
-function expected(ask: Ask): Fetches {
+/** Returns the outputs of a separate run. */
+function expectedOutputs(ask: Ask): Fetches {
   const given = feedsOf(ask);
   const b = values(given.get('b'));
   const sum = fp32(
@@ -151,7 +151,7 @@ async function play(
 }
 
 describe('DynamicBatcher over a SessionPool and the fake engine', () => {
-  it('answers every request as a run of its own would, or says why not', async () => {
+  it('answers every request as a separate run would, or with a fitting error', async () => {
     await fc.assert(
       fc.asyncProperty(
         asks,
@@ -164,7 +164,7 @@ describe('DynamicBatcher over a SessionPool and the fake engine', () => {
             const ask = all[index];
             if (ask === undefined || outcome === undefined) throw new Error('a request was never answered');
             if (!(outcome instanceof EdgewiseError)) {
-              expect(outcome.outputs).toEqual(expected(ask));
+              expect(outcome.outputs).toEqual(expectedOutputs(ask));
               expect(ask.value).not.toBe(poison);
               expect(outcome.timings.queueMs).toBeGreaterThanOrEqual(0);
               continue;
@@ -178,7 +178,7 @@ describe('DynamicBatcher over a SessionPool and the fake engine', () => {
           }
           expect(batcher.snapshot().models[0]).toMatchObject({ queued: 0, running: 0 });
           await settle();
-          // Only callers that have not left yet.
+          // Fires the timers of callers that leave later.
           clock.advance(100);
           expect(clock.pending).toBe(0);
         },
@@ -187,16 +187,16 @@ describe('DynamicBatcher over a SessionPool and the fake engine', () => {
     );
   });
 
-  it('never has a request waiting beyond its deadline, nor runs more rows than allowed', async () => {
+  it('never keeps a request waiting beyond its deadline, nor runs more rows than allowed', async () => {
     await fc.assert(
       fc.asyncProperty(asks, policies, async (all, policy) => {
         const sound = all.map((ask) => ({ ...ask, value: ask.value % poison, leavesMs: undefined }));
         const { outcomes, runs, settledMs } = await play(sound, { maxQueuePerKey: 100 }, policy, 100);
         let askedMs = 0;
         for (const [index, ask] of sound.entries()) {
-          const outcome = outcomes[index];
+          const outcome = outcomes[index] ?? expect.fail('a request was never answered');
           const begunMs = (settledMs[index] ?? 0) - (outcome instanceof EdgewiseError ? 0 : 2);
-          // Time goes on in steps of 1 ms here: what is due at once is seen after the first.
+          // Time advances in steps of 1 ms here, so an immediate event is seen after the first step.
           const { deadlineMs = Number.POSITIVE_INFINITY } = ask;
           expect(begunMs - askedMs).toBeLessThanOrEqual(Math.max(1, deadlineMs));
           askedMs += ask.thenMs ?? 0;

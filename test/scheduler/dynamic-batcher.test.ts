@@ -4,7 +4,7 @@ import { codeOf, errorOf, feeds, fp32 } from '../engine/contract.ts';
 import { batchHarness, settle, values } from './batch-harness.ts';
 
 describe('DynamicBatcher.run()', () => {
-  it('runs a request at once that finds the model free, and then together what came meanwhile', async () => {
+  it('runs a request at once if the model is free, and then all that arrived meanwhile together', async () => {
     const { ask, runs, clock } = batchHarness();
     const results = [1, 2, 3].map((value) => ask(value));
     expect(runs.map((run) => run.values)).toEqual([[1]]);
@@ -18,7 +18,7 @@ describe('DynamicBatcher.run()', () => {
     }
   });
 
-  it('gives a request of several rows its own rows back', async () => {
+  it('returns its own rows to a request of several rows', async () => {
     const { ask, runs } = batchHarness();
     void ask(0);
     const [two, three] = [ask(2, { rows: 2 }), ask(3, { rows: 3 })];
@@ -28,7 +28,7 @@ describe('DynamicBatcher.run()', () => {
     expect((await three).outputs.get('z')).toEqual(fp32([3, 1], [30, 30, 30]));
   });
 
-  it('computes what any asks for, and gives each what it asked for', async () => {
+  it('computes the outputs that any request asked for, and returns to each its own', async () => {
     const { ask, runs } = batchHarness();
     void ask(0, { fetches: ['y'] });
     const [y, z] = [ask(1, { fetches: ['y'] }), ask(2, { fetches: ['z'] })];
@@ -42,7 +42,7 @@ describe('DynamicBatcher.run()', () => {
     expect([...(await all).outputs.keys()]).toEqual(['y', 'z']);
   });
 
-  it('keeps apart what differs in shape or in model', async () => {
+  it('does not batch requests of different shapes or models', async () => {
     const { ask, runs } = batchHarness();
     void ask(0);
     void ask(1);
@@ -59,7 +59,7 @@ describe('DynamicBatcher.run()', () => {
     ]);
   });
 
-  it('runs what is larger than maxBatchSize alone, and a model without a batch dimension at once', async () => {
+  it('runs a request larger than maxBatchSize alone, and a model without a batch dimension at once', async () => {
     const { ask, runs } = batchHarness();
     void ask(0);
     void ask(1, { rows: 9 });
@@ -73,7 +73,7 @@ describe('DynamicBatcher.run()', () => {
     expect(runs.slice(3).map((run) => run.feeds)).toEqual([scalar, scalar]);
   });
 
-  it('never lets requests of a model share a run that is not known to be row-wise', async () => {
+  it('never batches requests of a model that is not row-wise', async () => {
     const { ask, runs } = batchHarness();
     const policy = { maxQueueDelayMicroseconds: 5000, preferredBatchSizes: [2] };
     const results = [1, 2, 3].map((value) => ask(value, { rowWise: false, policy }));
@@ -84,7 +84,7 @@ describe('DynamicBatcher.run()', () => {
     }
   });
 
-  it('waits the delay for company, and not when the batch is full', async () => {
+  it('waits the delay for more requests, but not when the batch is full', async () => {
     const { ask, runs, clock } = batchHarness();
     const policy = { maxQueueDelayMicroseconds: 5000 };
     void ask(1, { policy });
@@ -108,7 +108,7 @@ describe('DynamicBatcher.run()', () => {
     expect(runs.map((run) => run.values)).toEqual([[1, 2]]);
   });
 
-  it('does not wait for company that has no place in the queue', () => {
+  it('does not wait for more requests when the queue is full', () => {
     const { ask, runs } = batchHarness({ maxQueuePerKey: 2 });
     const policy = { maxQueueDelayMicroseconds: 5000 };
     void ask(1, { policy });
@@ -116,7 +116,7 @@ describe('DynamicBatcher.run()', () => {
     expect(runs.map((run) => run.values)).toEqual([[1, 2]]);
   });
 
-  it('waits with each batch until all has been read that has come in', async () => {
+  it('starts a batch only when all arrived requests are read', async () => {
     const wakes: (() => void)[] = [];
     const { ask, runs } = batchHarness({ gather: (wake) => wakes.push(wake) });
     void ask(1);
@@ -136,7 +136,7 @@ describe('DynamicBatcher.run()', () => {
     expect(runs[2]?.values).toEqual([4, 5]);
   });
 
-  it('runs as many batches at once as it may', async () => {
+  it('runs up to maxConcurrentRuns batches at once', async () => {
     const { ask, runs } = batchHarness({ maxConcurrentRuns: 2 });
     for (const value of [1, 2, 3, 4]) void ask(value);
     expect(runs.map((run) => run.values)).toEqual([[1], [2]]);
@@ -144,7 +144,7 @@ describe('DynamicBatcher.run()', () => {
     expect(runs.map((run) => run.values)).toEqual([[1], [2], [3, 4]]);
   });
 
-  it('lets the highest priority go first, and takes 0 for the default', async () => {
+  it('runs the highest priority first, and takes 0 as the default priority', async () => {
     const { ask, runs } = batchHarness({ defaultPriority: 5 });
     const one = { maxBatchSize: 1 };
     void ask(0, one);
@@ -154,7 +154,7 @@ describe('DynamicBatcher.run()', () => {
     expect(runs.slice(1).flatMap((run) => run.values)).toEqual([1, 4, 0, 5, 6]);
   });
 
-  it('refuses what has no place in the queue, the lowest priority first', async () => {
+  it('refuses requests when the queue is full, the lowest priority first', async () => {
     const { ask, runs } = batchHarness({ maxQueuePerKey: 2 });
     void ask(0);
     const [low, middle] = [ask(1, { options: { priority: 200 } }), ask(2)];
@@ -173,8 +173,8 @@ describe('DynamicBatcher.run()', () => {
   });
 });
 
-describe('DynamicBatcher.run() of a request that will not wait', () => {
-  it('refuses it when its deadline passes in the queue, and never runs it', async () => {
+describe('DynamicBatcher.run() with a deadline or signal', () => {
+  it('refuses a request whose deadline passes in the queue, and never runs it', async () => {
     const { ask, runs, clock } = batchHarness();
     void ask(0);
     const late = ask(1, { options: { deadlineMs: 10 } });
@@ -190,7 +190,7 @@ describe('DynamicBatcher.run() of a request that will not wait', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('refuses it when its caller leaves the queue, or had left before', async () => {
+  it('refuses a request whose caller leaves the queue, or had left before', async () => {
     const { ask, runs } = batchHarness();
     void ask(0);
     const caller = new AbortController();
@@ -203,13 +203,13 @@ describe('DynamicBatcher.run() of a request that will not wait', () => {
     expect(runs).toHaveLength(1);
   });
 
-  it('does not make one wait for company that has less time than the delay', () => {
+  it('does not delay a request whose deadline is shorter than the delay', () => {
     const { ask, runs } = batchHarness();
     void ask(1, { policy: { maxQueueDelayMicroseconds: 5000 }, options: { deadlineMs: 3 } });
     expect(runs).toHaveLength(1);
   });
 
-  it('lets it leave a batch that has not begun, the others stay', async () => {
+  it('lets a request leave a batch that has not begun; the others stay', async () => {
     const { ask, runs, clock } = batchHarness({ begins: 'when told' });
     void ask(0);
     const caller = new AbortController();
@@ -229,7 +229,7 @@ describe('DynamicBatcher.run() of a request that will not wait', () => {
     expect(values((await patient).outputs.get('y'))).toEqual([3]);
   });
 
-  it('gives up a batch that has not begun when all of it have left, and goes on', async () => {
+  it('cancels a batch that has not begun when all its requests have left, and continues', async () => {
     const { ask, runs, clock } = batchHarness({ begins: 'when told' });
     const late = ask(1, { options: { deadlineMs: 10 } });
     clock.advance(10);
@@ -240,7 +240,7 @@ describe('DynamicBatcher.run() of a request that will not wait', () => {
     expect(runs[1]?.values).toEqual([2]);
   });
 
-  it('lets nobody leave a run that has begun', async () => {
+  it('lets no request leave a run that has begun', async () => {
     const { ask, runs, clock } = batchHarness();
     const caller = new AbortController();
     const result = ask(1, { options: { deadlineMs: 10, signal: caller.signal } });
@@ -253,8 +253,8 @@ describe('DynamicBatcher.run() of a request that will not wait', () => {
   });
 });
 
-describe('DynamicBatcher with timers that are not exact', () => {
-  /** Time that is set by hand, and timers that come when they are told. */
+describe('DynamicBatcher with inexact timers', () => {
+  /** A clock whose time and timers the test controls separately. */
   function looseClock() {
     const wakes: (() => void)[] = [];
     const clock = { nowMs: 0, now: () => clock.nowMs, after, wakes };
@@ -265,7 +265,7 @@ describe('DynamicBatcher with timers that are not exact', () => {
     return clock;
   }
 
-  it('does not begin a run for a request whose timer has not come yet', async () => {
+  it('does not run an expired request whose timer is late', async () => {
     const clock = looseClock();
     const { ask, runs } = batchHarness({ clock });
     void ask(0);
@@ -276,7 +276,7 @@ describe('DynamicBatcher with timers that are not exact', () => {
     expect(runs).toHaveLength(1);
   });
 
-  it('sends a batch whose timer comes a little early, and sets no other', () => {
+  it('runs a batch whose timer is a little early, and sets no other timer', () => {
     const clock = looseClock();
     const { ask, runs } = batchHarness({ clock });
     void ask(1, { policy: { maxQueueDelayMicroseconds: 5000 } });
@@ -288,7 +288,7 @@ describe('DynamicBatcher with timers that are not exact', () => {
 });
 
 describe('DynamicBatcher.run() of a run that fails', () => {
-  /** A batch of the values 1 to `count`, at work. */
+  /** Starts a batch of the values 1 to `count`. */
   async function batchOf(count: number, change: Parameters<typeof batchHarness>[0] = {}) {
     const harness = batchHarness(change);
     const { ask, runs } = harness;
@@ -301,7 +301,7 @@ describe('DynamicBatcher.run() of a run that fails', () => {
   }
 
   it.each<ErrorCode>(['invalid_request', 'shape_mismatch'])(
-    'runs each alone after %s, so that only the guilty one fails',
+    'runs each request alone after %s, so that only the one at fault fails',
     async (code) => {
       const { runs, results, order, ask } = await batchOf(3);
       await runs[1]?.fail(code);
@@ -320,7 +320,7 @@ describe('DynamicBatcher.run() of a run that fails', () => {
     },
   );
 
-  it('runs single rows for a minute when each alone is fine: the model does not stand batches', async () => {
+  it('runs single rows for a minute if each request alone succeeds', async () => {
     const { runs, results, ask, clock } = await batchOf(2);
     await runs[1]?.fail('invalid_request');
     await runs[2]?.finish();
@@ -335,7 +335,7 @@ describe('DynamicBatcher.run() of a run that fails', () => {
     expect(runs[6]?.values).toEqual([5, 6]);
   });
 
-  it('halves a batch that is out of memory, and runs no larger ones for a minute', async () => {
+  it('halves a batch that ran out of memory, and runs no larger ones for a minute', async () => {
     const { runs, results, order, ask, clock } = await batchOf(5);
     await runs[1]?.fail('no_capacity');
     await runs[2]?.fail('no_capacity');
@@ -355,7 +355,7 @@ describe('DynamicBatcher.run() of a run that fails', () => {
   });
 
   it.each<ErrorCode>(['internal', 'overloaded', 'model_not_ready', 'deadline_exceeded'])(
-    'fails all of a batch with %s',
+    'fails all requests of a batch with %s',
     async (code) => {
       const { runs, results } = await batchOf(2);
       await runs[1]?.fail(code);
@@ -365,7 +365,7 @@ describe('DynamicBatcher.run() of a run that fails', () => {
   );
 
   it.each<ErrorCode>(['invalid_request', 'no_capacity'])(
-    'fails all with %s where the run never began: parts would fare no better',
+    'fails all requests with %s if the run never began, since parts would fail too',
     async (code) => {
       const { runs, results } = await batchOf(3, { begins: 'when told' });
       await runs[1]?.fail(code);
@@ -374,7 +374,7 @@ describe('DynamicBatcher.run() of a run that fails', () => {
     },
   );
 
-  it('runs each alone from then on where an output has no row for each row, and says so', async () => {
+  it('runs requests alone after an output with a wrong number of rows, and reports it', async () => {
     const told: [string, string][] = [];
     const onRowMismatch = (key: string, { message }: Error) => told.push([key, message]);
     const { runs, results, ask } = await batchOf(2, { onRowMismatch });
@@ -388,7 +388,7 @@ describe('DynamicBatcher.run() of a run that fails', () => {
     expect(told).toEqual([['m', 'output "y" has the shape [1] for 2 rows']]);
   });
 
-  it('does not run again for a caller that has left meanwhile', async () => {
+  it('does not repeat a request whose caller has left', async () => {
     const { ask, runs } = batchHarness();
     void ask(0);
     const caller = new AbortController();
@@ -402,7 +402,7 @@ describe('DynamicBatcher.run() of a run that fails', () => {
     await other;
   });
 
-  it('goes on after a run that throws what is no EdgewiseError, or throws at once', async () => {
+  it('continues after a run that throws synchronously, or throws another error', async () => {
     const { ask, runs } = batchHarness();
     const broken = ask(1, {
       run: () => {
@@ -416,7 +416,7 @@ describe('DynamicBatcher.run() of a run that fails', () => {
 });
 
 describe('RunTimings of a batch', () => {
-  it('count each request’s own wait, and the run’s load and time for all', async () => {
+  it('count each request’s own wait, and the load and duration of the shared run', async () => {
     const { ask, runs, clock } = batchHarness();
     void ask(0);
     const first = ask(1);
@@ -432,7 +432,7 @@ describe('RunTimings of a batch', () => {
 });
 
 describe('DynamicBatcher.snapshot()', () => {
-  it('counts who waits, what ran and how large', async () => {
+  it('counts waiting requests, runs and their rows', async () => {
     const { ask, runs, batcher } = batchHarness();
     expect(batcher.snapshot()).toEqual({ models: [] });
     void ask(0);
@@ -448,7 +448,7 @@ describe('DynamicBatcher.snapshot()', () => {
     ]);
   });
 
-  it('keeps the last sizes only, and forgets models that are idle rather than grow', async () => {
+  it('keeps only the last sizes, and forgets idle models beyond its limit', async () => {
     const { ask, runs, batcher } = batchHarness();
     for (let run = 0; run < 20; run++) {
       void ask(run);

@@ -9,8 +9,12 @@ import {
 
 const fresh: GradientState = { limit: 20, longMs: 0, count: 0, lastMs: 0, variance: 0 };
 
-/** The state after `windows` windows, each of which takes what `latencyMs` says of the limit, fully used. */
-function driven(state: GradientState, windows: number, latencyMs: (limit: number) => number): GradientState {
+/** Returns the state after `windows` windows with a fully used limit; `latencyMs` returns the latency at a limit. */
+function advanceWindows(
+  state: GradientState,
+  windows: number,
+  latencyMs: (limit: number) => number,
+): GradientState {
   let next = state;
   for (let window = 0; window < windows; window++) {
     const inFlight = Math.floor(next.limit);
@@ -28,7 +32,7 @@ const sample = fc.record({
 });
 
 describe('advanceGradient()', () => {
-  it('keeps the limit within its bounds, and its figures finite, for any samples', () => {
+  it('keeps the limit within its bounds and its state finite for any samples', () => {
     fc.assert(
       fc.property(fc.array(sample, { maxLength: 200 }), (samples) => {
         let state = fresh;
@@ -55,22 +59,22 @@ describe('advanceGradient()', () => {
     );
   });
 
-  it('grows to the top while requests take no longer than they did', () => {
-    expect(driven(fresh, 300, () => 10).limit).toBe(200);
+  it('grows to maxLimit while latency stays the same', () => {
+    expect(advanceWindows(fresh, 300, () => 10).limit).toBe(200);
   });
 
-  it('lets requests take up to tolerance times as long', () => {
-    const steady = driven(fresh, 20, () => 10);
-    expect(driven(steady, 1, () => 14.9).limit).toBeGreaterThan(steady.limit);
-    expect(driven(steady, 1, () => 30).limit).toBeLessThan(steady.limit);
+  it('grows while latency is below tolerance times the average, and shrinks above', () => {
+    const steady = advanceWindows(fresh, 20, () => 10);
+    expect(advanceWindows(steady, 1, () => 14.9).limit).toBeGreaterThan(steady.limit);
+    expect(advanceWindows(steady, 1, () => 30).limit).toBeLessThan(steady.limit);
   });
 
-  it('falls by at most a tenth in one step, and all the way to the floor', () => {
-    const steady = driven(fresh, 300, () => 10);
+  it('falls by at most a tenth in one step, down to minLimit', () => {
+    const steady = advanceWindows(fresh, 300, () => 10);
     let state = steady;
     let latencyMs = 100;
     for (let step = 0; step < 200; step++) {
-      const next = driven(state, 1, () => latencyMs);
+      const next = advanceWindows(state, 1, () => latencyMs);
       expect(next.limit).toBeGreaterThanOrEqual(state.limit * 0.9);
       state = next;
       latencyMs *= 1.1;
@@ -78,24 +82,24 @@ describe('advanceGradient()', () => {
     expect(Math.floor(state.limit)).toBe(4);
   });
 
-  it('forgets trouble within some 50 windows of quiet, where an average would take hundreds', () => {
+  it('lowers the average within 50 windows after an overload, where plain averaging would take hundreds', () => {
     const troubled = { ...fresh, longMs: 100, count: 1000 };
-    expect(driven(troubled, 50, () => 10).longMs).toBeLessThan(21);
+    expect(advanceWindows(troubled, 50, () => 10).longMs).toBeLessThan(21);
   });
 
-  it('finds the knee of a server that is full at any number, and comes back when the server does', () => {
+  it('finds the capacity of a server, and recovers when the server does', () => {
     fc.assert(
       fc.property(fc.integer({ min: 4, max: 60 }), fc.integer({ min: 2, max: 20 }), (knee, slowdown) => {
-        // What the server took while it was hardly used is what the long run knows.
-        const calm = driven({ ...fresh, limit: 4 }, 1, () => 10);
+        // The long-run average is the latency of the idle server.
+        const calm = advanceWindows({ ...fresh, limit: 4 }, 1, () => 10);
         const known = { ...calm, count: 600, longMs: 10 };
         const loaded = (limit: number) => 10 * Math.max(1, limit / knee);
-        const settled = driven(known, 60, loaded);
+        const settled = advanceWindows(known, 60, loaded);
         expect(settled.limit).toBeLessThan(knee * 1.5 * 1.5 + 8);
         expect(settled.limit).toBeGreaterThanOrEqual(Math.min(knee, 14));
-        const slow = driven(settled, 30, (limit) => slowdown * loaded(limit));
+        const slow = advanceWindows(settled, 30, (limit) => slowdown * loaded(limit));
         expect(slow.limit).toBeLessThan(settled.limit);
-        const recovered = driven(slow, 100, loaded);
+        const recovered = advanceWindows(slow, 100, loaded);
         expect(recovered.limit).toBeGreaterThan(slow.limit);
       }),
     );
@@ -105,12 +109,12 @@ describe('advanceGradient()', () => {
 describe('GradientLimit', () => {
   const ok = true;
 
-  it('starts at its initial limit, a whole number', () => {
+  it('starts at its initial limit, rounded down', () => {
     expect(new GradientLimit().limit).toBe(20);
     expect(new GradientLimit({ initialLimit: 7.9 }).limit).toBe(7);
   });
 
-  it('moves once in a window: enough samples and enough time', () => {
+  it('moves once in a window, which needs enough samples and enough time', () => {
     const limiter = new GradientLimit({ windowMs: 100, windowSamples: 5 });
     const give = (nowMs: number) => limiter.sample({ latencyMs: 10, inFlight: 20, ok, nowMs });
     for (let count = 0; count < 50; count++) give(0);
@@ -124,7 +128,7 @@ describe('GradientLimit', () => {
     expect(limiter.limit).toBe(21);
   });
 
-  it('goes by the mean latency of a window and by the most that were in flight', () => {
+  it('uses the mean latency and the most requests in flight of a window', () => {
     const limiter = new GradientLimit({ windowMs: 0, windowSamples: 2 });
     limiter.sample({ latencyMs: 10, inFlight: 1, ok, nowMs: 0 });
     limiter.sample({ latencyMs: 30, inFlight: 20, ok, nowMs: 0 });
@@ -134,7 +138,7 @@ describe('GradientLimit', () => {
     expect(limiter.limit).toBe(21);
   });
 
-  it('learns nothing from what failed soon, and that it is slow from what failed late', () => {
+  it('ignores requests that failed fast, and counts those that failed late', () => {
     const limiter = new GradientLimit({ windowMs: 0, windowSamples: 1, initialLimit: 100 });
     for (let count = 0; count < 20; count++) limiter.sample({ latencyMs: 10, inFlight: 200, ok, nowMs: 0 });
     const before = limiter.limit;
@@ -147,7 +151,7 @@ describe('GradientLimit', () => {
     expect(limiter.limit).toBeLessThan(before);
   });
 
-  it('ignores a latency that is no number', () => {
+  it('ignores an invalid latency', () => {
     const limiter = new GradientLimit({ windowMs: 0, windowSamples: 1 });
     for (const latencyMs of [Number.NaN, -1]) limiter.sample({ latencyMs, inFlight: 20, ok, nowMs: 0 });
     expect(limiter.longRunMs).toBe(0);
@@ -162,8 +166,8 @@ describe('GradientLimit', () => {
 });
 
 describe('advanceGradient() under noise', () => {
-  /** The least limit over 2000 windows whose latency is now and then `factor` times as long, in no order. */
-  function leastUnder(noise: readonly number[], factor: number): number {
+  /** Returns the lowest limit over 2000 windows whose latency is up to `factor` times as long, by `noise`. */
+  function lowestLimitUnder(noise: readonly number[], factor: number): number {
     let state: GradientState = { ...fresh, limit: 100, longMs: 10, count: 600, lastMs: 10 };
     let least = state.limit;
     for (let window = 0; window < 2000; window++) {
@@ -174,19 +178,19 @@ describe('advanceGradient() under noise', () => {
     return least;
   }
 
-  it('does not wear the limit down', () => {
+  it('does not lower the limit', () => {
     fc.assert(
       fc.property(
         fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 97, maxLength: 97 }),
         fc.double({ min: 1, max: 6, noNaN: true }),
         (noise, factor) => {
-          expect(leastUnder(noise, factor)).toBeGreaterThan(60);
+          expect(lowestLimitUnder(noise, factor)).toBeGreaterThan(60);
         },
       ),
     );
   });
 
-  it('still shrinks it for as long as trouble lasts', () => {
+  it('still shrinks the limit while an overload lasts', () => {
     const noisy = (latencyMs: number) => (window: number) => latencyMs * (0.8 + 0.4 * ((window * 0.618) % 1));
     let state: GradientState = { ...fresh, limit: 100, longMs: 10, count: 600, lastMs: 10 };
     const run = (latencyMs: (window: number) => number, windows: number) => {

@@ -5,7 +5,7 @@ import { readSchedulePolicy } from '../../src/scheduler/schedule-policy.ts';
 const invalid = expect.objectContaining({ code: 'invalid_request' });
 
 describe('readSchedulePolicy()', () => {
-  it('is the default level without a deadline where the request says nothing', () => {
+  it('is the default level without a deadline if the request sets nothing', () => {
     expect(readSchedulePolicy({})).toEqual({ priority: 0, deadlineMs: undefined, totalMs: undefined });
     expect(readSchedulePolicy({ priority: 0, timeout: 0 })).toEqual({
       priority: 0,
@@ -14,7 +14,7 @@ describe('readSchedulePolicy()', () => {
     });
   });
 
-  it('reads timeout in microseconds, the header in milliseconds, and the shorter of both counts', () => {
+  it('reads timeout in microseconds and the header in milliseconds, and uses the shorter', () => {
     expect(readSchedulePolicy({ priority: 3, timeout: 2500 })).toEqual({
       priority: 3,
       deadlineMs: 2.5,
@@ -31,7 +31,7 @@ describe('readSchedulePolicy()', () => {
     );
   });
 
-  it('takes a time longer than a day for a day', () => {
+  it('limits times to one day', () => {
     expect(readSchedulePolicy({ timeout: Number.MAX_SAFE_INTEGER }).deadlineMs).toBe(86_400_000);
     expect(readSchedulePolicy({}, '999999999999999').deadlineMs).toBe(86_400_000);
   });
@@ -48,7 +48,7 @@ describe('readSchedulePolicy()', () => {
     },
   );
 
-  it('does not take what every object has for a parameter', () => {
+  it('does not read inherited properties as parameters', () => {
     expect(readSchedulePolicy(JSON.parse('{"__proto__":5}'))).toEqual({
       priority: 0,
       deadlineMs: undefined,
