@@ -79,7 +79,7 @@ describe('edgewise model', () => {
     writeModelFolder(folder, chainModel(1), { name: 'acme/chain', config: { maxBatchSize: 4 } });
     const first = await edgewise('model', 'push', folder, '--alias', 'stable');
     expect(first.stdout).toMatch(/^acme\/chain@1 created: 10\.\d MiB in \d+ blobs uploaded/);
-    expect(first.stderr).toMatch(/^measure +batch 1: [\d.]+ ms(, [\d.]+ ms of the processor)?$/m);
+    expect(first.stderr).toMatch(/^measure +batch 1: [\d.]+ ms(, [\d.]+ ms of CPU time)?$/m);
     expect(first.code).toBe(0);
     expect(await answer('model', 'push', folder)).toMatchObject({
       status: 'unchanged',

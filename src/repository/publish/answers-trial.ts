@@ -1,4 +1,4 @@
-/** The runs that a push makes of a published form, to learn what it answers. */
+/** Runs a published form as part of a push, to learn the shapes of its outputs and whether it keeps rows apart. */
 import { type Clock, systemClock } from '../../async/clock.ts';
 import type { Feeds, Fetches, ModelSource, Session } from '../../engine/types.ts';
 import { findAgreement } from '../../tensor/agree.ts';
@@ -16,25 +16,26 @@ export interface MeasureAnswersInput {
   /** The published form. */
   readonly source: ModelSource;
   readonly inputs: readonly TensorSpec[];
-  /** As the graph declares them. */
+  /** The outputs as the graph declares them. */
   readonly outputs: readonly TensorSpec[];
   readonly names: DimensionNames;
   readonly config: ModelConfig;
-  /** Requests of the model's folder. */
+  /** Sample requests from the model's folder. */
   readonly samples: readonly Feeds[];
-  /** Of a model that draws random numbers only the shapes can be compared. */
+  /** Whether the model draws random numbers, so that only shapes can be compared. */
   readonly random: boolean;
   /** See `findValueDependentBranch`. */
   readonly branch: string | undefined;
 }
 
-/** A run that takes longer is not repeated more often than the verdict needs. */
+/** A model with slower runs is tried with fewer samples. */
 const slowMs = 50;
 const fewSamples = 5;
-/** Other sizes are left out where a run would take longer, by the number of elements. */
+/** Other sizes are left out if a run, estimated by the number of elements, would take longer. */
 const maxRunMs = 5000;
-/** Rows that are tried together where the config has no limit, and the most elements that a larger batch may have. */
+/** Rows that are tried together if the config sets no maximum. */
 export const fewRows = 8;
+/** Most elements of a larger batch. */
 const maxBatchElements = 2 ** 20;
 /** Samples for each of the other sizes. */
 const samplesOfOtherSize = 3;
@@ -43,12 +44,10 @@ function withRows(shapes: Shapes, rows: number): Shapes {
   return new Map([...shapes].map(([name, shape]) => [name, [rows, ...shape.slice(1)]]));
 }
 
-/** A contradiction, else what was shown, else the first. */
-function strongest(...verdicts: readonly [RowVerdict, RowVerdict]): RowVerdict {
-  const { 0: first } = verdicts;
-  return (
-    verdicts.find(({ rowWise }) => rowWise === false) ?? verdicts.find(({ rowWise }) => rowWise) ?? first
-  );
+/** Returns a verdict that is false, else one that is true, else the first. */
+function pickStrongest(one: RowVerdict, other: RowVerdict): RowVerdict {
+  const verdicts = [one, other];
+  return verdicts.find(({ rowWise }) => rowWise === false) ?? verdicts.find(({ rowWise }) => rowWise) ?? one;
 }
 
 export class AnswersTrial {
@@ -56,9 +55,9 @@ export class AnswersTrial {
   readonly #session: Session;
   readonly #clock: Clock;
   readonly #base: Shapes;
-  readonly #batched: boolean;
+  readonly #isBatched: boolean;
   readonly #runs: RunShapes[];
-  /** Of one row. */
+  /** How long one row takes. */
   #rowMs = 0;
 
   constructor(input: MeasureAnswersInput, session: Session, options: PackageOptions, runs: RunShapes[]) {
@@ -67,19 +66,19 @@ export class AnswersTrial {
     this.#session = session;
     this.#clock = options.clock ?? systemClock;
     this.#runs = runs;
-    this.#batched = inputs.length > 0 && inputs.every(({ shape }) => shape[0] === -1);
+    this.#isBatched = inputs.length > 0 && inputs.every(({ shape }) => shape[0] === -1);
     const shapes = sampleShapes(inputs, config, 1);
-    this.#base = this.#batched ? withRows(shapes, 1) : shapes;
+    this.#base = this.#isBatched ? withRows(shapes, 1) : shapes;
   }
 
   async judge(): Promise<RowVerdict> {
     const begin = this.#clock.now();
     await this.#observe(this.#base, 1);
     this.#rowMs = this.#clock.now() - begin;
-    if (!this.#batched) {
+    if (!this.#isBatched) {
       await this.#observe(this.#base);
       for (const feeds of this.#input.samples) await this.#run(feeds).catch(() => undefined);
-      for (const shapes of this.#others()) {
+      for (const shapes of this.#listOtherShapes()) {
         const answered = this.#runs.length;
         await this.#observe(shapes);
         if (this.#runs.length > answered) break;
@@ -94,12 +93,12 @@ export class AnswersTrial {
     let verdict = await this.#judgeAt(this.#base, isSlow ? fewSamples : rowKinds.length, maxRows);
     for (const rows of rowsOfSamples(this.#input.samples)) {
       const shown = await this.#judgeRows(rows.slice(0, rowKinds.length), Math.min(most, fewRows));
-      verdict = strongest(verdict, shown);
+      verdict = pickStrongest(verdict, shown);
     }
-    for (const shapes of this.#others()) {
+    for (const shapes of this.#listOtherShapes()) {
       const answered = this.#runs.length;
       const other = await this.#judgeAt(shapes, samplesOfOtherSize, Math.min(most, 2));
-      if (other.rowWise === false) verdict = strongest(verdict, other);
+      if (other.rowWise === false) verdict = pickStrongest(verdict, other);
       if (this.#runs.length > answered) break;
     }
     if (verdict.rowWise !== true) {
@@ -129,20 +128,20 @@ export class AnswersTrial {
     });
   }
 
-  /** Runs samples of these shapes for the shapes of their answers. */
+  /** Runs samples of these shapes, to record the shapes of their answers. */
   async #observe(shapes: Shapes, samples = fewSamples): Promise<void> {
     const { config, inputs } = this.#input;
     for (const kind of rowKinds.slice(0, samples)) {
-      // What the model does not take shows nothing.
+      // A sample that the model refuses shows nothing.
       await this.#run(sampleRow(inputs, shapes, config, kind)).catch(() => undefined);
     }
   }
 
-  #others(): readonly Shapes[] {
+  #listOtherShapes(): readonly Shapes[] {
     const { inputs, names } = this.#input;
     const elements = Math.max(1, totalElements(this.#base));
-    // Twice the elements of an attention take four times as long.
-    return otherSizes(this.#base, { inputs, names, batched: this.#batched }).filter(
+    // Attention over twice the elements takes four times as long.
+    return otherSizes(this.#base, { inputs, names, batched: this.#isBatched }).filter(
       (shapes) => (totalElements(shapes) / elements) ** 2 * this.#rowMs <= maxRunMs,
     );
   }

@@ -1,16 +1,17 @@
-/** Where a model may run by what bounds its cost, and what a publisher is told of it. */
+/** Decides by the bounds of its cost where a model may run, and explains it to the publisher. */
 import { EdgewiseError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { ModelConfig } from '../config-schema.ts';
+import { quoteName } from '../name.ts';
 import { analyseCost, type CostBounds, type UnboundedCost } from '../onnx/cost/analyse.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
 
-/** At most so many causes are told. */
-const toldCauses = 3;
+/** Most causes that a message lists. */
+const maxListedCauses = 3;
 
 /**
- * @throws EdgewiseError `invalid_request` for bounds of what is no input or has no numbers, for samples outside the bounds,
- * and for a model that is to be served at the edge alone though nothing bounds its cost.
+ * @throws EdgewiseError `invalid_request` for bounds of an input that does not exist or is not numeric, for sample values
+ * outside the bounds, and for a model of unbounded cost that is to be served at the edge alone.
  */
 export function boundCost(config: ModelConfig, model: ModelProto, inputs: readonly TensorSpec[]): CostBounds {
   checkBounds(config, inputs);
@@ -44,27 +45,25 @@ function checkBounds({ name, sampleValues, values = {} }: ModelConfig, inputs: r
   }
 }
 
-/** For a publisher: what nothing bounds, and what to do. */
+/** Tells a publisher which costs are unbounded, and what to do. */
 export function describeUnbounded({ unbounded }: CostBounds): string {
-  const told = unbounded.slice(0, toldCauses).map(describeCause);
-  const rest = unbounded.length - told.length;
+  const listed = unbounded.slice(0, maxListedCauses).map(describeCause);
+  const rest = unbounded.length - listed.length;
   const inputs = [...new Set(unbounded.flatMap((cause) => cause.inputs))];
-  return `${told.join('; ')}${rest === 0 ? '' : `; and ${rest} more`}. ${adviceFor(inputs)}`;
+  return `${listed.join('; ')}${rest === 0 ? '' : `; and ${rest} more`}. ${adviceFor(inputs)}`;
 }
 
 function describeCause({ decides, inputs, node, operator }: UnboundedCost): string {
-  const by =
-    inputs.length === 0 ? 'random or unknown values' : `the values of ${inputs.map(quote).join(', ')}`;
-  return `${by} decide ${decides} of ${operator} ${quote(node)}`;
+  const causes =
+    inputs.length === 0
+      ? 'random or unknown values'
+      : `the values of ${inputs.map((input) => quoteName(input)).join(', ')}`;
+  return `${causes} decide ${decides} of ${operator} ${quoteName(node)}`;
 }
 
 function adviceFor(inputs: readonly string[]): string {
   const [first] = inputs;
   return first === undefined
     ? 'Nothing in config.json bounds these'
-    : `Where these are counts or sizes, bound them in config.json: "values": { ${quote(first)}: { "min": 0, "max": 100 } }`;
-}
-
-function quote(name: string): string {
-  return JSON.stringify(name.slice(0, 100));
+    : `If these are counts or sizes, bound them in config.json: "values": { ${quoteName(first)}: { "min": 0, "max": 100 } }`;
 }

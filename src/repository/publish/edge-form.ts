@@ -1,4 +1,4 @@
-/** The published form for the edge: optimised as far as its engine's answers stay the native ones, and measured there. */
+/** Builds the published form for the edge: optimised as far as the edge's answers agree with the native ones, and measured. */
 import { systemClock } from '../../async/clock.ts';
 import type { Engine, Feeds, Fetches, ModelSource } from '../../engine/types.ts';
 import { EdgewiseError, isEdgewiseError, toEdgewiseError } from '../../errors.ts';
@@ -21,7 +21,13 @@ import { type EdgeMeasurement, measureEdge } from './profile.ts';
 import { engineText, type Reference } from './reference.ts';
 import { sampleFeeds } from './sample.ts';
 import type { OptimisationLevel, PackageOptions } from './types.ts';
-import { describeValues, extremeValues, slowestValues, type Values, worstProfile } from './worst-values.ts';
+import {
+  describeValues,
+  extremeValues,
+  findSlowestValues,
+  type Values,
+  worstProfile,
+} from './worst-values.ts';
 
 export const defaultEdgeCapBytes = 96 * 1024 * 1024;
 
@@ -31,24 +37,24 @@ export interface EdgeForm {
 }
 
 export interface EdgeFormInput {
-  /** The model as it was exported, and cut. */
+  /** The model as it was exported. */
   readonly model: ModelProto;
   readonly split: SplitModel;
   readonly inputs: readonly TensorSpec[];
-  /** Of a model that draws random numbers the shapes alone can be compared. */
+  /** Whether the model draws random numbers, so that only shapes can be compared. */
   readonly random: boolean;
   readonly config: ModelConfig;
   readonly reference: Reference;
-  /** Inputs whose values decide, within the config's bounds, how much there is to compute. */
+  /** Inputs whose values decide the cost within the config's bounds. */
   readonly drivers?: readonly string[];
 }
 
-/** Fused operators save time and memory; where the edge lacks one or computes it otherwise, plain ONNX will do. */
+/** Fused operators save time and memory. If the edge lacks one, or computes it differently, plain ONNX is tried. */
 const levels: readonly OptimisationLevel[] = ['extended', 'basic'];
 
-const originHint = 'With --origin it is published for the origin only';
+const originHint = 'Use --origin to publish it for the origin only';
 
-/** @throws EdgewiseError `too_large`, or `invalid_request` with the reason why the edge cannot serve it. */
+/** @throws EdgewiseError `too_large`, or `invalid_request` with the reason why the edge cannot serve the model. */
 export async function buildForEdge(input: EdgeFormInput, options: PackageOptions): Promise<EdgeForm> {
   const capBytes = options.memoryCapBytes ?? defaultEdgeCapBytes;
   const { graph, weights } = input.split;
@@ -56,7 +62,7 @@ export async function buildForEdge(input: EdgeFormInput, options: PackageOptions
   if (modelBytes > capBytes) {
     throw new EdgewiseError(
       'too_large',
-      `${input.config.name} is too large for the edge: its graph and weights take ${mebibytes(modelBytes)}, the edge has ${mebibytes(capBytes)} of memory for all. ${originHint}`,
+      `${input.config.name} is too large for the edge: its graph and weights take ${formatMebibytes(modelBytes)}, but the edge has ${formatMebibytes(capBytes)} of memory in total. ${originHint}`,
     );
   }
   const movable = moveWeightsToMainGraph(input.model);
@@ -66,7 +72,7 @@ export async function buildForEdge(input: EdgeFormInput, options: PackageOptions
     options.onProgress?.('split', `${describeSplit(split)} (${level})`);
     try {
       const { profile, answers } = await measure(split, input, options);
-      const difference = compare(input, answers, options);
+      const difference = findDifference(input, answers, options);
       if (difference === undefined) {
         return { split, edgeProfile: profile };
       }
@@ -75,7 +81,7 @@ export async function buildForEdge(input: EdgeFormInput, options: PackageOptions
       );
     } catch (error) {
       if (isEdgewiseError(error) && error.code === 'no_capacity') {
-        throw await tooLarge(split, input, options);
+        throw await tooLargeError(split, input, options);
       }
       refusals.push(toEdgewiseError(error));
     }
@@ -90,8 +96,8 @@ export async function buildForEdge(input: EdgeFormInput, options: PackageOptions
   );
 }
 
-/** What differs first between the edge's answers and the reference. */
-function compare(
+/** Returns the first difference between the edge's answers and the reference; undefined if they agree. */
+function findDifference(
   { config, random, reference }: EdgeFormInput,
   answers: readonly Fetches[],
   { onProgress }: PackageOptions,
@@ -107,7 +113,7 @@ function compare(
   return undefined;
 }
 
-/** Made-up inputs, or the folder's first sample where the model takes no others. */
+/** Returns made-up inputs, or the folder's first sample if the model takes no made-up ones. */
 function feedsOf({ inputs, config, reference }: EdgeFormInput, batchSize: number, at?: Values): Feeds {
   const { kind, cases } = reference;
   return kind === undefined
@@ -135,21 +141,21 @@ async function measure(
   const usual = await measureAt();
   const extremes = extremeValues(drivers, config.values);
   if (extremes.length === 0) return usual;
-  const worst = await slowestValues(engine(), sourceOf(split), extremes, {
+  const worst = await findSlowestValues(engine(), sourceOf(split), extremes, {
     clock,
     feeds: (at) => feedsOf(input, 1, at),
   });
   return { ...usual, profile: worstProfile(usual.profile, (await measureAt(worst)).profile) };
 }
 
-/** Reads what was cut as an engine reads what is published. */
+/** Returns the split model as an engine reads it. */
 export function sourceOf({ graph, weights }: SplitModel): ModelSource {
   return { graph, ...(weights && { weights: weightSource(weights) }) };
 }
 
-/** A machine that gave less than half of itself to the runs is busy with other things. */
+/** A machine is busy with other work if the runs got less than half of its time. */
 const busyRatio = 2;
-/** Shorter runs are not worth a word. */
+/** No warning is given for shorter runs. */
 const notableMs = 1;
 
 function reportRun(
@@ -159,45 +165,45 @@ function reportRun(
 ): void {
   const wallMs = microseconds / 1000;
   const cpuMs = cpuMicroseconds === undefined ? wallMs : cpuMicroseconds / 1000;
-  const ofCpu = cpuMicroseconds === undefined ? '' : `, ${cpuMs.toFixed(2)} ms of the processor`;
-  onProgress?.('measure', `batch ${batchSize}${where}: ${wallMs.toFixed(2)} ms${ofCpu}`);
+  const cpuText = cpuMicroseconds === undefined ? '' : `, ${cpuMs.toFixed(2)} ms of CPU time`;
+  onProgress?.('measure', `batch ${batchSize}${where}: ${wallMs.toFixed(2)} ms${cpuText}`);
   if (wallMs > notableMs && wallMs > cpuMs * busyRatio) {
     onProgress?.(
       'warning',
-      `this machine is busy: a run took ${wallMs.toFixed(0)} ms, of which the processor computed ${cpuMs.toFixed(0)} ms. Requests are placed by the latter`,
+      `this machine is busy: a run took ${wallMs.toFixed(0)} ms but ${cpuMs.toFixed(0)} ms of CPU time. Requests are placed by the CPU time`,
     );
   }
 }
 
-/** The most that a WASM memory can hold. */
+/** The largest WASM memory. */
 const roomyCapBytes = 4 * 1024 ** 3 - 65_536;
 
-async function tooLarge(
+async function tooLargeError(
   split: SplitModel,
   input: EdgeFormInput,
   options: PackageOptions,
 ): Promise<EdgewiseError> {
   const capBytes = options.memoryCapBytes ?? defaultEdgeCapBytes;
-  const wantedBytes = await neededBytes(options.engines.edge(roomyCapBytes), split, input).catch(
+  const neededBytes = await measureNeededBytes(options.engines.edge(roomyCapBytes), split, input).catch(
     () => undefined,
   );
   const needs =
-    wantedBytes === undefined
-      ? `more memory than any WASM engine has (${mebibytes(split.weights?.byteLength ?? split.graph.byteLength)} of weights)`
-      : `${mebibytes(wantedBytes)} of memory to answer one request, ${mebibytes(wantedBytes - capBytes)} more than the edge has (${mebibytes(capBytes)})`;
+    neededBytes === undefined
+      ? `more memory than any WASM engine has (${formatMebibytes(split.weights?.byteLength ?? split.graph.byteLength)} of weights)`
+      : `${formatMebibytes(neededBytes)} of memory to answer one request, ${formatMebibytes(neededBytes - capBytes)} more than the edge has (${formatMebibytes(capBytes)})`;
   return new EdgewiseError(
     'too_large',
     `${input.config.name} is too large for the edge: it needs ${needs}. ${originHint}`,
   );
 }
 
-async function neededBytes(engine: Engine, split: SplitModel, input: EdgeFormInput): Promise<number> {
+async function measureNeededBytes(engine: Engine, split: SplitModel, input: EdgeFormInput): Promise<number> {
   const session = await engine.createSession(sourceOf(split));
   await session.run(feedsOf(input, 1));
   await session.release();
   return engine.memory().usedBytes;
 }
 
-function mebibytes(bytes: number): string {
+function formatMebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }

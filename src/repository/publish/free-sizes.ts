@@ -1,9 +1,9 @@
-/** Sizes to try free dimensions with, so that no dimension of an output is taken for another one that is as large. */
+/** Chooses sizes to try free dimensions with, so that dimensions of outputs are not confused because they have equal sizes. */
 import { elementCount, type Shape } from '../../tensor/shape.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { ModelProto } from '../onnx/proto-types.ts';
 
-/** Input name → the name that the graph gives to each of its dimensions. */
+/** Input name → the names of its dimensions in the graph. */
 export type DimensionNames = ReadonlyMap<string, readonly (string | undefined)[]>;
 
 export type Shapes = ReadonlyMap<string, Shape>;
@@ -20,19 +20,19 @@ export function dimensionNames({ graph = {} }: ModelProto): DimensionNames {
 export interface FreeSizesOptions {
   readonly inputs: readonly TensorSpec[];
   readonly names: DimensionNames;
-  /** Whether the first dimension is a batch, which has sizes of its own. */
+  /** Whether the first dimension is a batch, whose sizes are tried elsewhere. */
   readonly batched: boolean;
 }
 
-/** A sample of other sizes has at most so many elements, or four times those of the first. */
+/** A sample of other sizes has at most this many elements, or four times those of the base. */
 const smallElements = 2 ** 20;
 const largestGrowth = 4;
 const largestFactor = 5;
 
 /**
- * Other shapes than `base` that keep equal what the graph calls by one name; in the order in which they are to be tried:
- * every free dimension larger by a number of its own, by a factor of its own (models that take multiples of 32), twice as
- * large. Each differs from `base` in all free dimensions. Empty for a model that has none.
+ * Returns other shapes than `base`, in the order to try them: every free dimension larger by a different number, larger by a
+ * different factor (for models that take multiples of 32), twice as large. Dimensions that share a name in the graph stay
+ * equal. Each result differs from `base` in all free dimensions. Empty for a model without free dimensions.
  */
 export function otherSizes(base: Shapes, options: FreeSizesOptions): readonly Shapes[] {
   const groups: string[] = [];
@@ -45,7 +45,7 @@ export function otherSizes(base: Shapes, options: FreeSizesOptions): readonly Sh
           name,
           sizes.map((size, axis) => {
             if (shape[axis] !== -1 || (options.batched && axis === 0)) return size;
-            // Dimensions without a name that are equal in the sample may have to stay equal.
+            // Unnamed dimensions that are equal in the sample may have to stay equal.
             const key = names[axis] ?? `=${size}`;
             if (!groups.includes(key)) groups.push(key);
             return change(size, groups.indexOf(key));

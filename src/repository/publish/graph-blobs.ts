@@ -2,12 +2,12 @@ import { digestOf } from '../../storage/digest.ts';
 import type { Manifest } from '../schema.ts';
 import type { PackageBlob } from './types.ts';
 
-/** What the server takes as one blob; a larger graph is published in chunks. */
+/** Largest blob that the server accepts; a larger graph is published in chunks. */
 const maxBlobBytes = 16 * 1024 * 1024;
 const chunkBytes = 8 * 1024 * 1024;
 
 export interface GraphBlobs {
-  /** As the manifest names them. */
+  /** The graph's entry in the manifest. */
   readonly graph: Manifest['graph'];
   readonly blobs: readonly PackageBlob[];
 }

@@ -4,17 +4,18 @@ import { maxLicenceBytes, type Terms, toPublishedTerms } from '../terms.ts';
 import type { PackageInput } from './types.ts';
 
 /**
- * The terms as they are published, with the digest of the licence text.
+ * Returns the terms as they are published, with the digest of the licence text.
  *
- * @throws EdgewiseError `invalid_request` for a text that is empty, too long, or no UTF-8: it is shown to who is to accept it.
+ * @throws EdgewiseError `invalid_request` for a text that is empty, too long, or not UTF-8: tenants have to be able to read
+ * what they accept.
  */
 export async function readTerms({ config, licenceText }: PackageInput): Promise<Terms> {
   const { file } = config.terms.licence;
-  const wrong = complaintOf(licenceText);
-  if (wrong !== undefined) {
+  const problem = findProblem(licenceText);
+  if (problem !== undefined) {
     throw new EdgewiseError(
       'invalid_request',
-      `the licence text of ${config.name}, ${file} (terms.licence.file), ${wrong}`,
+      `the licence text of ${config.name}, ${file} (terms.licence.file), ${problem}`,
     );
   }
   return toPublishedTerms(config.terms, {
@@ -23,14 +24,14 @@ export async function readTerms({ config, licenceText }: PackageInput): Promise<
   });
 }
 
-function complaintOf(text: Uint8Array<ArrayBuffer>): string | undefined {
+function findProblem(text: Uint8Array<ArrayBuffer>): string | undefined {
   if (text.byteLength > maxLicenceBytes) {
-    return `has ${text.byteLength} bytes, wanted at most ${maxLicenceBytes}`;
+    return `has ${text.byteLength} bytes; expected at most ${maxLicenceBytes}`;
   }
   try {
     const decoded = new TextDecoder('utf-8', { fatal: true }).decode(text);
-    return decoded.trim() === '' ? 'is empty, wanted the text itself' : undefined;
+    return decoded.trim() === '' ? 'is empty; expected the text of the licence' : undefined;
   } catch {
-    return 'is no UTF-8, wanted text';
+    return 'is not UTF-8; expected text';
   }
 }

@@ -1,4 +1,4 @@
-/** What the published form answers as an origin runs it: the shapes of its outputs, and whether it keeps rows apart. */
+/** Measures the published form as an origin runs it: the shapes of its outputs, and whether it keeps rows apart. */
 import type { Session } from '../../engine/types.ts';
 import { toEdgewiseError } from '../../errors.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
@@ -16,9 +16,10 @@ export interface MeasuredAnswers {
 }
 
 /**
- * Warns of declarations that runs contradict, and of what could not be shown; proposes `maxBatchSize` where it is missing.
+ * Warns about declared shapes that runs contradict, and about row-wise answers that could not be shown; proposes a
+ * `maxBatchSize` if the config has none.
  *
- * @throws EdgewiseError `invalid_request` where `maxBatchSize` is above 0 and the model does not answer each row by itself.
+ * @throws EdgewiseError `invalid_request` if `maxBatchSize` is above 0 and the model does not answer each row by itself.
  */
 export async function measureAnswers(
   input: MeasureAnswersInput,
@@ -32,7 +33,7 @@ export async function measureAnswers(
     const reason = engineText(toEdgewiseError(thrown));
     options.onProgress?.(
       'warning',
-      `this machine does not run what is published as an origin would: ${reason}`,
+      `this machine cannot run the published model as an origin would: ${reason}`,
     );
     warnNotShown(config, 'it was not run', options);
     return { outputs, rowWise: false };
@@ -45,17 +46,17 @@ export async function measureAnswers(
     for (const { spec, declared, measured: shape } of corrections) {
       options.onProgress?.(
         'warning',
-        `the graph declares output ${JSON.stringify(spec.name)} as [${declared.join(',')}], the runtime answers [${shape.join(',')}]: published as [${spec.shape.join(',')}]`,
+        `the graph declares output ${JSON.stringify(spec.name)} as [${declared.join(',')}], but the runtime answers [${shape.join(',')}]: published as [${spec.shape.join(',')}]`,
       );
     }
-    tell(verdict, config, measured, options);
+    reportVerdict(verdict, config, measured, options);
     return { outputs: measured, rowWise: verdict.rowWise === true };
   } finally {
     await session.release();
   }
 }
 
-function tell(
+function reportVerdict(
   verdict: RowVerdict,
   config: ModelConfig,
   outputs: readonly TensorSpec[],
@@ -71,7 +72,7 @@ function tell(
   options.onProgress?.('rows', `each row is answered by itself${proposal}`);
 }
 
-/** Says what follows for a model with a batch dimension that nothing is known of. */
+/** Warns that requests for a model with a batch dimension are not batched, because it was not shown to be row-wise. */
 export function warnNotShown(
   { maxBatchSize }: ModelConfig,
   why: string,
@@ -80,6 +81,6 @@ export function warnNotShown(
   if (maxBatchSize < 2) return;
   onProgress?.(
     'warning',
-    `it is not shown that each row is answered by itself: ${why}. Requests of up to ${maxBatchSize} rows are answered, and never run together`,
+    `it was not shown that each row is answered by itself: ${why}. Requests of up to ${maxBatchSize} rows are answered, but never run together`,
   );
 }

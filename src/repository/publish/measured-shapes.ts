@@ -1,4 +1,4 @@
-/** Declared shapes of outputs against those that runs gave: the runtime's are what callers get. */
+/** Corrects declared shapes of outputs by those of runs: callers get the shapes of the runtime. */
 import { type Shape, shapeMatches } from '../../tensor/shape.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 
@@ -7,17 +7,17 @@ export type RunShapes = ReadonlyMap<string, Shape>;
 
 export interface ShapeCorrection {
   readonly spec: TensorSpec;
-  /** As the graph declares it. */
+  /** The shape that the graph declares. */
   readonly declared: readonly number[];
-  /** One that contradicts the declaration. */
+  /** A measured shape that contradicts the declaration. */
   readonly measured: Shape;
 }
 
 /**
- * The outputs as they were measured. A declaration that no run contradicts stands. In one that was contradicted, a
- * dimension is free that the graph declares free or that differed between runs; any other has the size that runs gave it.
+ * Returns the outputs as they were measured. A declaration that no run contradicts stays. In a contradicted declaration, a
+ * dimension is free if the graph declares it free or it differed between runs; any other has its measured size.
  *
- * @param runs Of inputs of different shapes and values.
+ * @param runs Runs with inputs of different shapes and values.
  */
 export function correctShapes(
   outputs: readonly TensorSpec[],
@@ -41,7 +41,7 @@ function mergeShapes(declared: readonly number[], shapes: readonly Shape[], rank
     if (declared.length === rank && declared[axis] === -1) return -1;
     const sizes = new Set(ofRank.map((shape) => shape[axis]));
     const [size = -1] = sizes;
-    // One run alone does not show that a dimension is fixed.
+    // A single run does not show that a dimension is fixed.
     return sizes.size === 1 && ofRank.length > 1 ? size : -1;
   });
 }

@@ -1,4 +1,4 @@
-/** Optimises the exported model for the edge, and never into a larger one. */
+/** Optimises the exported model for the edge, without making it larger. */
 import { delayWeights } from '../onnx/delay.ts';
 import { gatherFirst } from '../onnx/gather-first.ts';
 import { countWeightBytes } from '../onnx/inspect.ts';
@@ -8,18 +8,18 @@ import { minExternalBytes, readStoredTensors } from '../onnx/split.ts';
 import { findNarrowInitializers, restore, withhold } from '../onnx/withhold.ts';
 import type { OptimisationLevel, PublishEngines } from './types.ts';
 
-/** What folding may add where it widens no weights: they are laid out ahead, and two branches may each have their own. */
+/** Growth that folding may cause without widening weights: weights are laid out in advance, and branches may each have a copy. */
 const slackBytes = 2 * 1024 * 1024;
-/** Weights that are dequantised only when they are needed; smaller ones cost less than the nodes for it. */
+/** Weights of at least this size are dequantised only when needed; for smaller weights, the extra nodes cost more. */
 const minDelayedBytes = 16 * 1024;
 
 /**
- * The model after constant folding and fusion. Weights of fewer than 32 bits stay as they are (8-bit ones that a graph
- * dequantises, 16-bit ones that a processor computes in 32): rows are looked up before they are dequantised, other weights
- * are dequantised at each run, when they are needed. Where something else grows by more than 2 MiB, nothing is folded.
+ * Folds constants and fuses operators. Weights of fewer than 32 bits stay narrow (8-bit weights that the graph dequantises,
+ * 16-bit weights that a processor computes in 32 bits): rows are looked up before they are dequantised, other weights are
+ * dequantised at each run, when they are needed. If anything else grows by more than 2 MiB, nothing is folded.
  *
- * @param model Its weights all in its outermost graph: `moveWeightsToMainGraph`.
- * @throws EdgewiseError `invalid_request` when the runtime refuses the model.
+ * @param model Has all its weights in its main graph: `moveWeightsToMainGraph`.
+ * @throws EdgewiseError `invalid_request` if the runtime refuses the model.
  */
 export async function optimise(
   model: ModelProto,
@@ -34,14 +34,14 @@ export async function optimise(
   const isSmall = (optimised: ModelProto) => countWeightBytes(optimised) <= weightBytes + slackBytes;
   const folded = await run(model, [], true);
   const kept = new Set(folded.graph?.initializer?.map(({ name }) => name));
-  const widened = countWeightBytes(folded) > weightBytes;
-  const lost = ({ name }: TensorProto) => widened && !kept.has(name);
-  if (isSmall(folded) && !findNarrowInitializers(model, minExternalBytes).some(lost)) return folded;
-  const looked = gatherFirst(model);
-  const withheld = findNarrowInitializers(looked, minExternalBytes).filter(lost);
+  const isWidened = countWeightBytes(folded) > weightBytes;
+  const isLost = ({ name }: TensorProto) => isWidened && !kept.has(name);
+  if (isSmall(folded) && !findNarrowInitializers(model, minExternalBytes).some(isLost)) return folded;
+  const gathered = gatherFirst(model);
+  const withheld = findNarrowInitializers(gathered, minExternalBytes).filter(isLost);
   for (const fold of [true, false]) {
-    const optimised = await run(looked, withheld, fold);
+    const optimised = await run(gathered, withheld, fold);
     if (isSmall(optimised)) return delayWeights(optimised, minDelayedBytes);
   }
-  return delayWeights(looked, minDelayedBytes);
+  return delayWeights(gathered, minDelayedBytes);
 }

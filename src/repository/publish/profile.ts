@@ -1,4 +1,4 @@
-/** What a model costs at the edge, measured under the edge's own engine and memory cap. */
+/** Measures what a model costs at the edge, under the edge's own engine and memory cap. */
 import type { Clock } from '../../async/clock.ts';
 import type { Engine, Feeds, Fetches, ModelSource, Session } from '../../engine/types.ts';
 import { isEdgewiseError } from '../../errors.ts';
@@ -9,54 +9,54 @@ import { attributeTypes, tensorTypes } from '../onnx/proto-types.ts';
 import type { EdgeProfile } from '../schema.ts';
 
 export interface MeasureOptions {
-  /** Largest batch to try; 1 where the first dimension is not a batch. */
+  /** Largest batch to try; 1 if the first dimension is not a batch. */
   readonly maxBatchSize: number;
   readonly clock: Clock;
-  /** Milliseconds that the processor has spent on this thread. Absent: the machine does not say. */
+  /** CPU time of this thread in milliseconds. Absent if the machine does not report it. */
   cpuMs?(): number;
   feeds(batchSize: number): Feeds;
-  /** What is answered, once each, for comparison with another engine. */
+  /** Requests to answer once each, for comparison with another engine. */
   readonly cases?: readonly Feeds[];
   onRun?(run: MeasuredRun): void;
 }
 
 export interface EdgeMeasurement {
   readonly profile: EdgeProfile;
-  /** At batch 1. */
+  /** The answer at batch 1. */
   readonly fetches: Fetches;
-  /** To the cases, in their order. */
+  /** The answers to the cases, in order. */
   readonly answers: readonly Fetches[];
 }
 
 /**
- * Runs are timed in rounds of five until a round is hardly faster than the one before: V8 compiles hot code meanwhile. The
- * fastest run counts, since whatever else a machine does makes runs longer, and the processor's own time stands beside it: on
- * a machine that is never quiet even the fastest run has waited.
+ * Runs are timed in rounds of five until a round is hardly faster than the one before, while V8 compiles hot code. The
+ * fastest run counts, since other work of the machine only makes runs longer. CPU time is recorded too, because on a machine
+ * that is never idle even the fastest run has waited.
  */
 const runsPerRound = 5;
 const minRunsPerRound = 2;
 const steadyRatio = 0.9;
-/** A model this slow is not measured longer; larger batches come when the code is compiled, so one round does. */
+/** Measuring ends after this time. Larger batches run once the code is compiled, so one round is enough for them. */
 const maxMeasureMs = 2000;
-/** No larger batch is tried once a run takes this long. */
+/** No larger batch is tried if its run is expected to take longer. */
 const maxRunMs = 5000;
 
 /**
  * Loads the model into a new engine and runs it at batch 1, 2, 4 … up to the largest that fits.
  *
- * @throws EdgewiseError `no_capacity` when it does not fit at batch 1; what the engine throws otherwise.
+ * @throws EdgewiseError `no_capacity` if the model does not fit at batch 1; what the engine throws otherwise.
  */
 export async function measureEdge(
   engine: Engine,
   source: ModelSource,
   options: MeasureOptions,
 ): Promise<EdgeMeasurement> {
-  const baseBytes = await emptyEngineBytes(engine);
+  const baseBytes = await measureEmptyEngine(engine);
   const begin = readTimes(options);
   const session = await engine.createSession(source);
   try {
     const create = timesSince(begin, options);
-    // A small model fits into what the empty engine has reserved; its own bytes stand there all the same.
+    // A small model fits into memory that the empty engine has reserved, so its own bytes are the minimum.
     const modelBytes = source.graph.byteLength + (source.weights?.byteLength ?? 0);
     const sessionBytes = Math.max(engine.memory().usedBytes - baseBytes, modelBytes);
     const answers: Fetches[] = [];
@@ -81,8 +81,8 @@ export async function measureEdge(
       memoryCapBytes: engine.memory().capBytes,
       sessionBytes,
       peakBytes,
-      createMs: round(create.wallMs),
-      ...(create.cpuMs !== undefined && { createCpuMs: round(create.cpuMs) }),
+      createMs: roundToTenth(create.wallMs),
+      ...(create.cpuMs !== undefined && { createCpuMs: roundToTenth(create.cpuMs) }),
       runs,
     };
     return { profile, fetches: first.fetches, answers };
@@ -91,7 +91,7 @@ export async function measureEdge(
   }
 }
 
-/** 2, 4, 8 … and the largest itself. */
+/** Yields 2, 4, 8 … and the maximum itself. */
 function* batchSizes(maxBatchSize: number): Generator<number> {
   for (let batchSize = 2; batchSize < maxBatchSize; batchSize *= 2) {
     yield batchSize;
@@ -111,27 +111,27 @@ function stopAtCapacity(error: unknown): undefined {
 async function measureRuns(session: Session, options: MeasureOptions, batchSize: number) {
   const { clock } = options;
   const feeds = options.feeds(batchSize);
-  // The first run also grows the memory and plans it, so it is not counted.
+  // The first run also grows and plans the memory, so it does not count.
   const fetches = await session.run(feeds);
   const end = clock.now() + maxMeasureMs;
-  let best = await fastestOfRound(session, feeds, options, end);
-  let previousMs = batchSize === 1 ? Number.POSITIVE_INFINITY : leastMs(best);
-  while (leastMs(best) < previousMs * steadyRatio && clock.now() < end) {
-    previousMs = leastMs(best);
-    best = faster(best, await fastestOfRound(session, feeds, options, end));
+  let best = await timeRound(session, feeds, options, end);
+  let previousMs = batchSize === 1 ? Number.POSITIVE_INFINITY : shorterMs(best);
+  while (shorterMs(best) < previousMs * steadyRatio && clock.now() < end) {
+    previousMs = shorterMs(best);
+    best = minTimes(best, await timeRound(session, feeds, options, end));
   }
   const inputElements = [...feeds.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const run: MeasuredRun = {
     batchSize,
     inputElements,
-    microseconds: round(best.wallMs * 1000),
-    ...(best.cpuMs !== undefined && { cpuMicroseconds: round(best.cpuMs * 1000) }),
+    microseconds: roundToTenth(best.wallMs * 1000),
+    ...(best.cpuMs !== undefined && { cpuMicroseconds: roundToTenth(best.cpuMs * 1000) }),
   };
   options.onRun?.(run);
   return { fetches, run };
 }
 
-/** What one run took: by the clock, and of the processor's own time where the machine says. */
+/** The duration of one run by the clock, and its CPU time if the machine reports it. */
 interface Times {
   readonly wallMs: number;
   readonly cpuMs: number | undefined;
@@ -151,12 +151,12 @@ function timesSince(begin: Times, sources: TimeSources): Times {
   };
 }
 
-function leastMs({ wallMs, cpuMs = wallMs }: Times): number {
+function shorterMs({ wallMs, cpuMs = wallMs }: Times): number {
   return Math.min(wallMs, cpuMs);
 }
 
-/** The least of each: the fastest run by the clock need not be the one that the processor spent least on. */
-function faster(one: Times, other: Times): Times {
+/** Returns the shorter of each time: the fastest run by the clock need not be the one with the least CPU time. */
+function minTimes(one: Times, other: Times): Times {
   return {
     wallMs: Math.min(one.wallMs, other.wallMs),
     cpuMs:
@@ -164,28 +164,23 @@ function faster(one: Times, other: Times): Times {
   };
 }
 
-/** The fastest run of one round, which is cut short at `end`, though not before its second run. */
-async function fastestOfRound(
-  session: Session,
-  feeds: Feeds,
-  sources: TimeSources,
-  end: number,
-): Promise<Times> {
+/** Times the runs of one round, which ends early at `end` but not before its second run. Returns the fastest. */
+async function timeRound(session: Session, feeds: Feeds, sources: TimeSources, end: number): Promise<Times> {
   let best: Times = { wallMs: Number.POSITIVE_INFINITY, cpuMs: Number.POSITIVE_INFINITY };
   for (let run = 0; run < runsPerRound && (run < minRunsPerRound || sources.clock.now() < end); run += 1) {
     const begin = readTimes(sources);
     await session.run(feeds);
-    best = faster(best, timesSince(begin, sources));
+    best = minTimes(best, timesSince(begin, sources));
   }
   return best;
 }
 
-function round(value: number): number {
+function roundToTenth(value: number): number {
   return Math.round(value * 10) / 10;
 }
 
-/** The memory of the engine once it has started: the smallest model there is makes it start. */
-async function emptyEngineBytes(engine: Engine): Promise<number> {
+/** Returns the memory of the engine once it has started, which it does for the smallest possible model. */
+async function measureEmptyEngine(engine: Engine): Promise<number> {
   const scalar = { tensorType: { elemType: tensorTypes.FLOAT, shape: {} } };
   const session = await engine.createSession({
     graph: encodeModel({

@@ -8,13 +8,13 @@ import { type SampleKind, sampleFeeds, sampleKinds, sampleShapes } from './sampl
 import type { Sample } from './samples.ts';
 import type { PackageOptions } from './types.ts';
 
-/** What the model answers in the native engine, as the publisher gave it. */
+/** The answers of the unchanged model in the native engine. */
 export interface Reference {
-  /** The first kind of made-up sample that the model accepts; undefined where it accepts the folder's samples alone. */
+  /** The first kind of made-up sample that the model accepts; undefined if it accepts only the folder's samples. */
   readonly kind: SampleKind | undefined;
-  /** What the edge's answers are compared with: the folder's samples, else the made-up one. At least one. */
+  /** The cases to compare the edge's answers with, at least one: the folder's samples, else the made-up one. */
   readonly cases: readonly ReferenceCase[];
-  /** Of the first case. */
+  /** The answer to the first case. */
   readonly fetches: Fetches;
 }
 
@@ -24,7 +24,7 @@ export interface ReferenceCase {
   readonly fetches: Fetches;
 }
 
-/** @throws EdgewiseError `invalid_request` when the native engine refuses the model, or every kind of sample. */
+/** @throws EdgewiseError `invalid_request` if the native engine refuses the model, or every kind of sample. */
 export async function runReference(
   model: ModelSource,
   inputs: readonly TensorSpec[],
@@ -37,7 +37,7 @@ export async function runReference(
   try {
     const cases: ReferenceCase[] = [];
     for (const sample of samples) cases.push(await answerSample(session, sample));
-    const made = await firstAccepted(session, inputs, config).catch((error: unknown) => {
+    const made = await findAcceptedSample(session, inputs, config).catch((error: unknown) => {
       if (cases.length === 0) throw error;
       return undefined;
     });
@@ -48,9 +48,9 @@ export async function runReference(
         run: (feeds) => session.run(feeds),
       });
     }
-    const described = [...shapes].map(([name, shape]) => `${name}[${shape.join(',')}]`).join(' ');
+    const shapeText = [...shapes].map(([name, shape]) => `${name}[${shape.join(',')}]`).join(' ');
     const names = cases.map(({ name }) => name).join(', ');
-    onProgress?.('reference', cases.length > 0 ? `answered ${names}` : `answered ${kind} at ${described}`);
+    onProgress?.('reference', cases.length > 0 ? `answered ${names}` : `answered ${kind} at ${shapeText}`);
     if (made !== undefined && cases.length === 0) cases.push(made);
     return { kind, cases, fetches: cases[0]?.fetches ?? new Map() };
   } finally {
@@ -71,7 +71,7 @@ async function answerSample(session: Session, { name, feeds }: Sample): Promise<
   }
 }
 
-async function firstAccepted(
+async function findAcceptedSample(
   session: Session,
   inputs: readonly TensorSpec[],
   config: ModelConfig,
@@ -87,12 +87,12 @@ async function firstAccepted(
   }
   throw new EdgewiseError(
     'invalid_request',
-    `the model answers neither random numbers nor ones nor zeros: ${engineText(reasons[0])}. Say in config.json what it takes: sampleShapes for sizes, sampleValues for a value per input; or ship requests that it answers in samples/`,
+    `the model answers neither random numbers nor ones nor zeros: ${engineText(reasons[0])}. Describe its inputs in config.json (sampleShapes for sizes, sampleValues for a value per input), or put requests that it answers into samples/`,
     { cause: reasons[0] },
   );
 }
 
-/** The runtime's own words where there are some: a publisher may read them. */
+/** Returns the runtime's own message if there is one: publishers may read it. */
 export function engineText(error: EdgewiseError | undefined): string {
   const cause = error?.cause instanceof Error ? error.cause.message : undefined;
   return runtimeReason(cause ?? error?.message ?? 'no reason given');

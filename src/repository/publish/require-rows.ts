@@ -6,10 +6,10 @@ import type { ModelConfig } from '../config-schema.ts';
 type Batching = Pick<ModelConfig, 'name' | 'maxBatchSize'>;
 
 /**
- * Refuses a config whose `maxBatchSize` the model does not keep: asked before anything else is made of it.
+ * Refuses a config whose `maxBatchSize` the model does not support, before any other work on the model.
  *
- * @param feeds A sample of so many rows.
- * @throws EdgewiseError `invalid_request` naming the output and what was seen.
+ * @param feeds Returns a sample of the given number of rows.
+ * @throws EdgewiseError `invalid_request` naming the output and its problem.
  */
 export async function requireRows(
   config: Batching,
@@ -22,9 +22,9 @@ export async function requireRows(
       seen = describeRowMismatch(await run(feeds(rows)), rows);
     } catch (thrown) {
       const error = toEdgewiseError(thrown);
-      // Whatever else went wrong says nothing of the model.
+      // Any other failure says nothing about the model.
       if (error.code !== 'invalid_request' && error.code !== 'shape_mismatch') throw error;
-      throw notRowWiseError(config, `it does not take ${rows} rows: ${error.message}`, error);
+      throw notRowWiseError(config, `it refuses ${rows} rows: ${error.message}`, error);
     }
     if (seen !== undefined) throw notRowWiseError(config, seen);
   }
@@ -37,7 +37,7 @@ export function notRowWiseError(
 ): EdgewiseError {
   return new EdgewiseError(
     'invalid_request',
-    `maxBatchSize of ${name} is ${maxBatchSize}, but the model does not answer each row by itself: ${seen}. Set maxBatchSize to 0: callers may then still send several rows in one request, and requests are never run together`,
+    `maxBatchSize of ${name} is ${maxBatchSize}, but the model does not answer each row by itself: ${seen}. Set maxBatchSize to 0: callers may still send several rows in one request, but requests are never run together`,
     { cause },
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Whether each row of an answer is the answer to that row alone. Found out by running the model: rows by themselves, then
- * together in several orders. A dimension that happens to equal the number of rows proves nothing.
+ * Finds out whether each row of an answer depends on that row of the request alone, by running the model: rows by
+ * themselves, then together in several orders. A dimension that happens to equal the number of rows proves nothing.
  */
 import type { Feeds, Fetches } from '../../engine/types.ts';
 import { toEdgewiseError } from '../../errors.ts';
@@ -9,26 +9,26 @@ import { engineText } from './reference.ts';
 
 export type RowVerdict =
   | { readonly rowWise: true }
-  /** `seen`: what contradicts it, naming the output. */
+  /** `seen` is what contradicts it, naming the output. */
   | { readonly rowWise: false; readonly seen: string }
-  /** Neither shown nor contradicted. */
+  /** Neither shown nor contradicted; `why` is the reason. */
   | { readonly rowWise: undefined; readonly why: string };
 
 export interface RowTrial {
   run(feeds: Feeds): Promise<Fetches>;
-  /** What differs first between what is expected and an answer; undefined where they agree. */
+  /** Returns the first difference between two answers; undefined if they agree. */
   difference(expected: Fetches, actual: Fetches): string | undefined;
-  /** Rows that a run may have. */
+  /** Most rows of a run. */
   readonly maxRows: number;
 }
 
-/** A row that the model takes, and its answer to it alone. */
+/** A row that the model accepts, and the answer to that row alone. */
 interface Row {
   readonly feeds: Feeds;
   readonly fetches: Fetches;
 }
 
-/** @param samples One row each. Those that the model does not take are left out. */
+/** @param samples One row each. Rows that the model refuses are left out. */
 export async function judgeRows(samples: readonly Feeds[], trial: RowTrial): Promise<RowVerdict> {
   const rows: Row[] = [];
   let refusal: string | undefined;
@@ -44,18 +44,18 @@ export async function judgeRows(samples: readonly Feeds[], trial: RowTrial): Pro
   }
   const [first] = rows;
   if (first === undefined) return { rowWise: undefined, why: refusal ?? 'no sample was tried' };
-  const telling = [...first.fetches.keys()].map((output) => ({
+  const pairOfOutput = [...first.fetches.keys()].map((output) => ({
     output,
-    pair: tellingPair(rows, output, trial),
+    pair: findDifferingPair(rows, output, trial),
   }));
-  const pairs = telling.map(({ pair }) => pair ?? ([first, first] as const));
-  for (const batch of batchesOf(rows, pairs, trial.maxRows)) {
+  const pairs = pairOfOutput.map(({ pair }) => pair ?? ([first, first] as const));
+  for (const batch of makeBatches(rows, pairs, trial.maxRows)) {
     const verdict = await judgeBatch(batch, trial);
     if (verdict !== undefined) return verdict;
   }
-  const silent = telling.find(({ pair }) => pair === undefined);
-  if (silent !== undefined) {
-    const why = `output ${JSON.stringify(silent.output)} is the same for all ${rows.length} samples, so nothing shows whose row it is`;
+  const constant = pairOfOutput.find(({ pair }) => pair === undefined);
+  if (constant !== undefined) {
+    const why = `output ${JSON.stringify(constant.output)} is the same for all ${rows.length} samples, so its rows cannot be told apart`;
     return { rowWise: undefined, why };
   }
   return { rowWise: true };
@@ -63,8 +63,8 @@ export async function judgeRows(samples: readonly Feeds[], trial: RowTrial): Pro
 
 type Pair = readonly [Row, Row];
 
-/** Two rows whose answers differ in `output`: exchanged ones would be noticed. */
-function tellingPair(rows: readonly Row[], output: string, { difference }: RowTrial): Pair | undefined {
+/** Returns two rows whose answers differ in `output`, so that an exchange of the two would be noticed. */
+function findDifferingPair(rows: readonly Row[], output: string, { difference }: RowTrial): Pair | undefined {
   const only = ({ fetches }: Row): Fetches => new Map([...fetches].filter(([name]) => name === output));
   for (const [index, row] of rows.entries()) {
     for (const other of new Set([rows[0], rows[index - 1]])) {
@@ -74,8 +74,8 @@ function tellingPair(rows: readonly Row[], output: string, { difference }: RowTr
   return undefined;
 }
 
-/** Two and three rows in each order that can be told apart, then every row among others, then as many as there may be. */
-function batchesOf(
+/** Returns batches of two and three distinguishable rows in every order, then of every row among others, then the largest. */
+function makeBatches(
   rows: readonly Row[],
   pairs: readonly Pair[],
   maxRows: number,
@@ -104,10 +104,10 @@ function batchesOf(
 async function judgeBatch(batch: readonly Row[], trial: RowTrial): Promise<RowVerdict | undefined> {
   const answer = await attempt(joinRows(batch.map(({ feeds }) => feeds)), trial);
   if ('refusal' in answer) {
-    return answer.isModels
+    return answer.isByModel
       ? {
           rowWise: false,
-          seen: `${batch.length} rows that it takes one by one are refused together: ${answer.refusal}`,
+          seen: `${batch.length} rows that it accepts one by one are refused together: ${answer.refusal}`,
         }
       : { rowWise: undefined, why: answer.refusal };
   }
@@ -122,21 +122,22 @@ async function judgeBatch(batch: readonly Row[], trial: RowTrial): Promise<RowVe
     if (difference !== undefined) {
       return {
         rowWise: false,
-        seen: `${difference}, in row ${index + 1} of ${batch.length} beside what the row gives alone`,
+        seen: `${difference}, in row ${index + 1} of ${batch.length} compared with the answer to that row alone`,
       };
     }
   }
   return undefined;
 }
 
-type Attempt = { readonly fetches: Fetches } | { readonly refusal: string; readonly isModels: boolean };
+/** `isByModel`: whether the model refused the request, and not the machine. */
+type Attempt = { readonly fetches: Fetches } | { readonly refusal: string; readonly isByModel: boolean };
 
 async function attempt(feeds: Feeds, { run }: RowTrial): Promise<Attempt> {
   try {
     return { fetches: await run(feeds) };
   } catch (thrown) {
     const error = toEdgewiseError(thrown);
-    const isModels = error.code === 'invalid_request' || error.code === 'shape_mismatch';
-    return { refusal: engineText(error), isModels };
+    const isByModel = error.code === 'invalid_request' || error.code === 'shape_mismatch';
+    return { refusal: engineText(error), isByModel };
   }
 }

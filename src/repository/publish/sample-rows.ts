@@ -1,4 +1,4 @@
-/** Rows that differ from one another, to find out whether a model keeps them apart. The same on every machine. */
+/** Makes rows that differ from one another, to find out whether a model keeps them apart. The same on every machine. */
 import type { Feeds } from '../../engine/types.ts';
 import { type FixedDataType, typedArrays } from '../../tensor/datatype.ts';
 import { commonRows, splitRows } from '../../tensor/rows.ts';
@@ -9,18 +9,17 @@ import type { Shapes } from './free-sizes.ts';
 import { seededRandom, toFp16 } from './sample.ts';
 
 /**
- * `random`: floats between -1 and 1, whole numbers 0 and 1. `wide`: floats between -50 and 50, whole numbers 0 to 7 and
- * bytes 0 to 127: what reaches other branches, and outweighs a neighbour in whatever is taken over the whole batch.
+ * `random`: floats between -1 and 1, whole numbers 0 and 1. `wide`: floats between -50 and 50, whole numbers 0 to 7 and bytes
+ * 0 to 127; such values reach other branches, and dominate their neighbours in a result over the whole batch.
  */
 export interface RowKind {
   readonly fill: 'random' | 'wide' | 'ones' | 'zeros';
-  /** Other numbers for another seed. */
   readonly seed: number;
 }
 
 const row = (fill: RowKind['fill'], seed = 1): RowKind => ({ fill, seed });
 
-/** The most telling ones first: a slow model is tried with the first few. */
+/** The most informative kinds first: a slow model is tried with the first few. */
 export const rowKinds: readonly RowKind[] = [
   row('random'),
   row('wide'),
@@ -35,13 +34,13 @@ export const rowKinds: readonly RowKind[] = [
 ];
 
 export interface RowValues {
-  /** Input name → the value that it has throughout. */
+  /** Input name → the value of all its elements. */
   readonly sampleValues: Readonly<Record<string, number>>;
-  /** What values are kept within. */
+  /** Bounds to keep values within. */
   readonly values?: ValueBounds | undefined;
 }
 
-/** A value for every input at these shapes. */
+/** Returns a value for every input, in the given shapes. */
 export function sampleRow(
   inputs: readonly TensorSpec[],
   shapes: Shapes,
@@ -53,7 +52,7 @@ export function sampleRow(
     inputs.map(({ name, datatype }) => {
       const value = Object.hasOwn(sampleValues, name) ? sampleValues[name] : undefined;
       const bounds = boundsOf(values, name);
-      const number = value === undefined ? numbers(datatype, kind.fill, next) : () => value;
+      const number = value === undefined ? numberMaker(datatype, kind.fill, next) : () => value;
       return [name, fill(datatype, shapes.get(name) ?? [], () => foldInto(bounds, number()))];
     }),
   );
@@ -75,7 +74,7 @@ function fill(datatype: TensorSpec['datatype'], shape: readonly number[], number
   return { datatype, shape, data } as FixedTensor;
 }
 
-/** A value within the bounds, other ones for other values: rows that are held to one end would be alike. */
+/** Returns a value within the bounds that differs for different values: clamping would make rows equal. */
 function foldInto(bounds: Bounds | undefined, value: number): number {
   if (bounds === undefined || (value >= bounds.min && value <= bounds.max)) return value;
   const isWhole = Number.isInteger(value);
@@ -88,7 +87,11 @@ const words = ['', 'a', 'b', 'c', 'one', 'two', 'three', 'four'];
 
 const bytes: ReadonlySet<FixedDataType | 'BYTES'> = new Set(['INT8', 'UINT8']);
 
-function numbers(datatype: TensorSpec['datatype'], kind: RowKind['fill'], next: () => number): () => number {
+function numberMaker(
+  datatype: TensorSpec['datatype'],
+  kind: RowKind['fill'],
+  next: () => number,
+): () => number {
   if (kind === 'zeros') return () => 0;
   if (kind === 'ones') return () => 1;
   if (datatype === 'FP32' || datatype === 'FP64' || datatype === 'FP16') {
@@ -100,7 +103,7 @@ function numbers(datatype: TensorSpec['datatype'], kind: RowKind['fill'], next: 
   return () => Math.floor(next() * below);
 }
 
-/** The rows of requests, by their shapes: only rows of the same shapes can stand in one batch. */
+/** Returns the rows of the samples, grouped by their shapes: only rows of equal shapes can share a batch. */
 export function rowsOfSamples(samples: readonly Feeds[]): readonly (readonly Feeds[])[] {
   const groups = new Map<string, Feeds[]>();
   for (const feeds of samples) {

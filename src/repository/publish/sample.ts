@@ -1,4 +1,4 @@
-/** Inputs to try a model with before it is published: the same on every machine. */
+/** Makes inputs to try a model with before it is published. The same on every machine. */
 import type { Feeds } from '../../engine/types.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { type FixedDataType, typedArrays } from '../../tensor/datatype.ts';
@@ -7,8 +7,8 @@ import type { FixedTensor, Tensor, TensorSpec } from '../../tensor/tensor.ts';
 import { type Bounds, boundsOf, clampTo, type ValueBounds } from '../../tensor/value-bounds.ts';
 
 /**
- * `random`: floats between -1 and 1, whole numbers 1 (an id that every vocabulary has, a mask that hides nothing).
- * Models differ in what they accept, so a push tries one kind after the other.
+ * `random`: floats between -1 and 1, whole numbers 1 (an id that every vocabulary has, a mask that hides nothing). Models
+ * differ in what they accept, so a push tries the kinds in order.
  */
 export const sampleKinds = ['random', 'ones', 'zeros'] as const;
 export type SampleKind = (typeof sampleKinds)[number];
@@ -17,16 +17,16 @@ export interface SampleOptions {
   readonly sampleShapes: Readonly<Record<string, readonly number[]>>;
   readonly sampleValues: Readonly<Record<string, number>>;
   readonly maxBatchSize: number;
-  /** Samples are within them. */
+  /** Bounds to keep samples within. */
   readonly values?: ValueBounds | undefined;
 }
 
 const maxSampleElements = 2 ** 26;
 
 /**
- * Shapes to try the inputs with at `batchSize`: what the config says, else 1 for every free dimension.
+ * Returns the shapes to try the inputs with at `batchSize`: those in the config, else 1 for every free dimension.
  *
- * @throws EdgewiseError `invalid_request` when the config contradicts the graph or the sample would be absurdly large.
+ * @throws EdgewiseError `invalid_request` if the config contradicts the graph; `too_large` for an absurdly large sample.
  */
 export function sampleShapes(
   inputs: readonly TensorSpec[],
@@ -38,7 +38,7 @@ export function sampleShapes(
     if (!known.has(name)) {
       throw new EdgewiseError(
         'invalid_request',
-        `config.json gives a sample for ${JSON.stringify(name)}, the graph's inputs are ${[...known].join(', ')}`,
+        `config.json has a sample for ${JSON.stringify(name)}; expected an input of the graph: ${[...known].join(', ')}`,
       );
     }
   }
@@ -51,28 +51,28 @@ function sampleShape(input: TensorSpec, options: SampleOptions, batchSize: numbe
   if (given !== undefined && !shapeMatches(shape, given)) {
     throw new EdgewiseError(
       'invalid_request',
-      `config.json samples ${JSON.stringify(name)} with the shape [${given.join(',')}], the graph declares [${shape.join(',')}]`,
+      `config.json samples ${JSON.stringify(name)} with the shape [${given.join(',')}], but the graph declares [${shape.join(',')}]`,
     );
   }
   if (options.maxBatchSize > 0 && shape[0] !== -1) {
     throw new EdgewiseError(
       'invalid_request',
-      `maxBatchSize is ${options.maxBatchSize}, but the first dimension of ${JSON.stringify(name)} is fixed (shape [${shape.join(',')}]): wanted a free one, or maxBatchSize 0`,
+      `maxBatchSize is ${options.maxBatchSize}, but the first dimension of ${JSON.stringify(name)} is fixed (shape [${shape.join(',')}]); expected a free dimension, or maxBatchSize 0`,
     );
   }
   const sizes = given ?? shape.map((dim) => (dim === -1 ? 1 : dim));
-  const batched = options.maxBatchSize > 0 ? [batchSize, ...sizes.slice(1)] : sizes;
-  const count = elementCount(batched);
+  const sampled = options.maxBatchSize > 0 ? [batchSize, ...sizes.slice(1)] : sizes;
+  const count = elementCount(sampled);
   if (count > maxSampleElements) {
     throw new EdgewiseError(
       'too_large',
-      `a sample of ${JSON.stringify(name)} would have ${count} elements, at most ${maxSampleElements} are tried`,
+      `a sample of ${JSON.stringify(name)} would have ${count} elements; expected at most ${maxSampleElements}. Give a smaller shape in sampleShapes`,
     );
   }
-  return batched;
+  return sampled;
 }
 
-/** Undefined for a name that only the object's prototype has. */
+/** Returns undefined for a name that only the object's prototype has. */
 function ownValue<T>(values: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(values, name) ? values[name] : undefined;
 }
@@ -80,7 +80,7 @@ function ownValue<T>(values: Readonly<Record<string, T>>, name: string): T | und
 export interface SampleChoice {
   readonly kind: SampleKind;
   readonly batchSize: number;
-  /** Input name → what all its elements are, whatever the config samples. */
+  /** Input name → the value of all its elements, instead of the config's sample. */
   readonly at?: Readonly<Record<string, number>> | undefined;
 }
 
@@ -104,10 +104,10 @@ export function sampleFeeds(
 
 interface Fill {
   readonly kind: SampleKind;
-  /** From the config; wins over the kind. */
+  /** The value from the config, which takes precedence over the kind. */
   readonly value: number | undefined;
   readonly bounds: Bounds | undefined;
-  /** Between 0 and 1. */
+  /** Returns a number from 0 up to 1. */
   next(): number;
 }
 
@@ -126,13 +126,13 @@ function sampleData(
 ): FixedTensor['data'] {
   const data = new typedArrays[datatype](count);
   const constant = clampTo(bounds, value ?? (kind === 'zeros' ? 0 : 1));
-  const floating = datatype === 'FP32' || datatype === 'FP64' || datatype === 'FP16';
-  const signed = value === undefined && kind === 'random' && floating;
+  const isFloat = datatype === 'FP32' || datatype === 'FP64' || datatype === 'FP16';
+  const isRandom = value === undefined && kind === 'random' && isFloat;
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
     return data.fill(BigInt(Math.trunc(constant)));
   }
   for (let index = 0; index < count; index += 1) {
-    const number = signed ? clampTo(bounds, next() * 2 - 1) : constant;
+    const number = isRandom ? clampTo(bounds, next() * 2 - 1) : constant;
     data[index] = datatype === 'FP16' ? toFp16(number) : number;
   }
   return data;
@@ -141,7 +141,7 @@ function sampleData(
 const float32 = new Float32Array(1);
 const float32Bits = new Uint32Array(float32.buffer);
 
-/** IEEE 754 half-precision bits, towards zero; what is too small becomes 0, what is too large infinite. */
+/** Returns IEEE 754 half-precision bits, rounded towards zero; numbers that are too small become 0, too large infinite. */
 export function toFp16(number: number): number {
   float32[0] = number;
   const bits = float32Bits[0] ?? 0;
@@ -153,7 +153,7 @@ export function toFp16(number: number): number {
   return exponent >= 31 ? sign | 0x7c00 : sign | (exponent << 10) | ((bits >>> 13) & 0x3ff);
 }
 
-/** xorshift32: a sequence that every platform repeats. */
+/** Returns a generator of numbers from 0 up to 1 (xorshift32), whose sequence is the same on every platform. */
 export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {

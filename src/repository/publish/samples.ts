@@ -1,4 +1,4 @@
-/** Sample inputs that a model's folder ships: requests of the Open Inference Protocol, as a caller would send them. */
+/** Parses the sample inputs in a model's folder: requests of the Open Inference Protocol, as a caller would send them. */
 import type { Feeds } from '../../engine/types.ts';
 import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
 import { parseInferRequest } from '../../protocol/oip/infer-request.ts';
@@ -7,12 +7,12 @@ import type { TensorSpec } from '../../tensor/tensor.ts';
 import type { SampleFile } from './types.ts';
 
 export interface Sample {
-  /** Of its file. */
+  /** The name of the file. */
   readonly name: string;
   readonly feeds: Feeds;
 }
 
-/** @throws EdgewiseError `invalid_request` naming the file, and what is wrong with it. */
+/** @throws EdgewiseError `invalid_request` naming the file and its problem. */
 export function parseSamples(files: readonly SampleFile[], inputs: readonly TensorSpec[]): readonly Sample[] {
   return files.map(({ name, bytes }) => {
     try {
@@ -25,7 +25,7 @@ export function parseSamples(files: readonly SampleFile[], inputs: readonly Tens
         if (tensor.datatype !== input.datatype || !shapeMatches(input.shape, tensor.shape)) {
           throw new EdgewiseError(
             'invalid_request',
-            `input ${JSON.stringify(input.name)} is ${tensor.datatype}[${tensor.shape.join(',')}], the graph declares ${input.datatype}[${input.shape.join(',')}]`,
+            `input ${JSON.stringify(input.name)} is ${tensor.datatype}[${tensor.shape.join(',')}], but the graph declares ${input.datatype}[${input.shape.join(',')}]`,
           );
         }
       }

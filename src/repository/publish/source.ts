@@ -1,4 +1,4 @@
-/** The model as the publisher has it: its graph decoded and checked, its weights left where they stand. */
+/** Reads the publisher's model: decodes and checks the graph, and leaves the weights in their files. */
 import { digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
 import { checkModel } from '../onnx/check.ts';
@@ -11,9 +11,9 @@ import { readTerms } from './licence.ts';
 import type { PackageInput, PackageOptions } from './types.ts';
 
 export interface ModelFile {
-  /** See `readModel`: values of its larger tensors are `stored`. */
+  /** As `readModel` returns it: values of larger tensors are `stored`. */
   readonly model: ModelProto;
-  /** Of `model.onnx` as it was given. */
+  /** Digest of `model.onnx`, unchanged. */
   readonly sourceDigest: Digest;
   /** See `inputsDigestOf`. */
   readonly inputsDigest: Digest;
@@ -29,8 +29,8 @@ export function isOriginOnly({ config }: PackageInput, { originOnly }: OriginCho
 }
 
 /**
- * @throws EdgewiseError `invalid_request` for a model that is corrupt or hostile: `readModel`, `checkModel`; and for a
- * licence text that nobody could read: `readTerms`.
+ * @throws EdgewiseError `invalid_request` for a model that is corrupt or hostile, as `readModel` and `checkModel`; for an
+ * unusable licence text, as `readTerms`.
  */
 export async function readSource(input: PackageInput, options: OriginChoice): Promise<ModelFile> {
   const terms = await readTerms(input);

@@ -5,21 +5,21 @@ import type { ModelConfig } from '../config-schema.ts';
 import type { ByteSource } from '../onnx/byte-source.ts';
 import type { Manifest } from '../schema.ts';
 
-/** ONNX Runtime's levels whose result does not depend on the machine that made it. */
+/** Levels of ONNX Runtime whose result does not depend on the machine. */
 export type OptimisationLevel = 'basic' | 'extended';
 
-/** What a push computes with. `platform/node-cli.ts` puts the real ones together. */
+/** The engines of a push. `platform/node-cli.ts` creates the real ones. */
 export interface PublishEngines {
-  /** Native, computing each node as the graph has it: gives the answer that the published form is held to. */
+  /** Runs each node natively as the graph has it: its answers are the reference for the published form. */
   readonly native: Engine;
-  /** As an origin runs what is published. */
+  /** Runs the published form as an origin does. */
   readonly origin: Engine;
-  /** The edge's engine, a new one on each call: a WASM memory never shrinks, so a used one measures too much. */
+  /** Returns a new engine as at the edge: a WASM memory never shrinks, so a used engine would measure too much. */
   edge(memoryCapBytes: number): Engine;
   /**
-   * The model after constant folding, unless `fold` is false, and fusion, as one `.onnx` file.
+   * Folds constants, unless `fold` is false, and fuses operators. Returns one `.onnx` file.
    *
-   * @throws EdgewiseError `invalid_request` when the runtime refuses the model.
+   * @throws EdgewiseError `invalid_request` if the runtime refuses the model.
    */
   optimise(
     model: Uint8Array,
@@ -31,17 +31,17 @@ export interface PublishEngines {
 export interface PackageInput {
   readonly config: ModelConfig;
   readonly version: string;
-  /** `model.onnx`. */
+  /** The file `model.onnx`. */
   readonly model: ByteSource;
-  /** Where `model.onnx` and the files beside it stand, for engines that read them themselves; absent: in memory. */
+  /** The folder of `model.onnx` and the files beside it, for engines that read them directly; absent: the model is in memory. */
   readonly folder?: string;
   /** Output name → labels in class order. */
   readonly labels: Readonly<Record<string, readonly string[]>>;
   /** The exact licence text: the bytes of the file that the terms in `config` name. */
   readonly licenceText: Uint8Array<ArrayBuffer>;
-  /** Requests to try it with, in the order of their names; absent: it is tried with made-up numbers. */
+  /** Requests to try the model with, in the order of their names; absent: it is tried with made-up numbers. */
   readonly samples?: readonly SampleFile[];
-  /** Files beside the model that it keeps weights in, by their relative path; absent: there are none. */
+  /** Returns a file beside the model that has some of its weights, by its relative path; absent: there are none. */
   externalFile?(location: string): Promise<ByteSource | undefined>;
 }
 
@@ -51,7 +51,7 @@ export interface SampleFile {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** SHA-256 of what it was given, piece by piece. */
+/** A SHA-256 that is computed piece by piece. */
 export interface IncrementalDigest {
   update(bytes: Uint8Array): void;
   digest(): Uint8Array;
@@ -64,21 +64,21 @@ export type PublishStep =
   | 'split'
   | 'measure'
   | 'rows'
-  /** What is published all the same, though it may not be what is meant. */
+  /** Something that may not be intended, though it does not stop the push. */
   | 'warning';
 
 export interface PackageOptions {
   readonly engines: PublishEngines;
-  /** Publish for the origin only: not measured at the edge, and not refused for being too large for it. */
+  /** Publish for the origin only: the model is not measured at the edge, and may be too large for it. */
   readonly originOnly?: boolean;
   /** Default 96 MiB, as the worker's. */
   readonly memoryCapBytes?: number;
   readonly clock?: Clock;
-  /** Milliseconds that the processor has spent on this thread; absent: the profile has times by the clock alone. */
+  /** CPU time of this thread in milliseconds; absent: the profile has durations only. */
   cpuMs?(): number;
-  /** A new SHA-256 that is fed piece by piece. Default: one in JavaScript, which takes a few seconds for a gigabyte. */
+  /** Returns a new SHA-256. Default: one in JavaScript, which takes a few seconds for a gigabyte. */
   sha256?(): IncrementalDigest;
-  /** Default now. */
+  /** Default: now. */
   readonly createdAt?: Date;
   onProgress?(step: PublishStep, detail: string): void;
 }
@@ -86,11 +86,11 @@ export interface PackageOptions {
 export interface PackageBlob {
   readonly digest: Digest;
   readonly byteLength: number;
-  /** Its bytes, read again from where the model stands: only one blob at a time need be in memory. */
+  /** Reads the bytes from the model's files, so that only one blob at a time has to be in memory. */
   read(): Promise<Uint8Array<ArrayBuffer>>;
 }
 
-/** All that a version consists of: its manifest, and the blobs that the manifest names. */
+/** A version: its manifest, and the blobs that the manifest names. */
 export interface ModelPackage {
   readonly manifest: Manifest;
   readonly blobs: readonly PackageBlob[];

@@ -1,7 +1,7 @@
 import type { Engine, Session } from '../../engine/types.ts';
 import type { PublishEngines } from './types.ts';
 
-/** The same engines, which call `onEnd` after each load, run and optimisation. */
+/** Returns engines that call `onEnd` after each load, run and optimisation. */
 export function watchEngines(engines: PublishEngines, onEnd: () => void): PublishEngines {
   const watch = (engine: Engine): Engine => ({
     name: engine.name,

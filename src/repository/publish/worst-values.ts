@@ -1,6 +1,6 @@
 /**
- * What a model costs at the edge where the values of its inputs decide how much there is to compute: at the ends of their
- * bounds, not at a sample that happens to be small.
+ * Finds the worst cost of a model whose input values decide its cost: it is measured at the ends of their bounds, not at a
+ * sample that happens to be cheap.
  */
 import type { Clock } from '../../async/clock.ts';
 import type { Engine, Feeds, ModelSource } from '../../engine/types.ts';
@@ -8,15 +8,15 @@ import type { ValueBounds } from '../../tensor/value-bounds.ts';
 import { costMicroseconds } from '../edge-profile.ts';
 import type { EdgeProfile } from '../schema.ts';
 
-/** Input name → the value that all its elements have. */
+/** Input name → the value of all its elements. */
 export type Values = Readonly<Record<string, number>>;
 
-/** All ends of so many inputs are tried together; of more than these each alone. */
+/** Up to this many inputs are tried at all combinations of their ends; more inputs are tried one by one. */
 const fewDrivers = 3;
 
 /**
- * The ends of the bounds of `drivers`, the largest of all first; none where no value decides the cost. A driver without
- * bounds of its own, such as a truth value, is left to the sample.
+ * Returns combinations of the ends of the bounds of `drivers`, all maxima first; none if no value decides the cost. A driver
+ * without bounds, such as a truth value, keeps its sample.
  */
 export function extremeValues(drivers: readonly string[], values: ValueBounds = {}): readonly Values[] {
   const bounded = drivers.filter((name) => Object.hasOwn(values, name));
@@ -38,12 +38,12 @@ export function extremeValues(drivers: readonly string[], values: ValueBounds = 
 
 interface Scouting {
   readonly clock: Clock;
-  /** At batch 1. */
+  /** Returns the feeds at batch 1. */
   feeds(values: Values): Feeds;
 }
 
-/** Runs each of `extremes` and returns the one that took longest; undefined where there are none. */
-export async function slowestValues(
+/** Runs each of `extremes` and returns the slowest; undefined if there are none. */
+export async function findSlowestValues(
   engine: Engine,
   source: ModelSource,
   extremes: readonly Values[],
@@ -55,7 +55,7 @@ export async function slowestValues(
     let slowest: { readonly values: Values; readonly ms: number } | undefined;
     for (const values of extremes) {
       const sample = feeds(values);
-      // The first run of a size also grows the memory.
+      // The first run of each size also grows the memory.
       await session.run(sample);
       const begin = clock.now();
       await session.run(sample);
@@ -74,14 +74,14 @@ export function describeValues(values: Values): string {
     .join(', ');
 }
 
-/** The larger of each figure: what holds for every value that was tried. */
+/** Returns the larger of each figure, which holds for all values that were tried. */
 export function worstProfile(one: EdgeProfile, other: EdgeProfile): EdgeProfile {
   return {
     ...one,
     sessionBytes: Math.max(one.sessionBytes, other.sessionBytes),
     peakBytes: Math.max(one.peakBytes, other.peakBytes),
     createMs: Math.max(one.createMs, other.createMs),
-    // A batch that is too large for the worst values is not measured with them.
+    // A batch that is too large for the worst values was not measured with them.
     runs: one.runs.slice(0, other.runs.length).map((run, index) => {
       const worst = other.runs[index];
       return worst !== undefined && costMicroseconds(worst) > costMicroseconds(run) ? worst : run;

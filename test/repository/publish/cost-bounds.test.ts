@@ -6,7 +6,11 @@ import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
 import { encodeModel, type ModelProto, tensorTypes } from '../../../src/repository/onnx/proto.ts';
 import { buildPackage } from '../../../src/repository/publish/build.ts';
 import type { PackageInput, PublishEngines } from '../../../src/repository/publish/types.ts';
-import { extremeValues, slowestValues, worstProfile } from '../../../src/repository/publish/worst-values.ts';
+import {
+  extremeValues,
+  findSlowestValues,
+  worstProfile,
+} from '../../../src/repository/publish/worst-values.ts';
 import type { EdgeProfile } from '../../../src/repository/schema.ts';
 import { ManualClock } from '../../support/clock.ts';
 import { licenceBytes, openSourceTerms } from '../../support/terms.ts';
@@ -68,7 +72,7 @@ describe('buildPackage() of a model whose cost its values decide', () => {
     expect(manifest).toMatchObject({ tier: 'origin', bounded: false });
     expect(manifest.edgeProfile).toBeUndefined();
     expect(told).toContainEqual(
-      'warning: published for the origin only: the values of "n" decide the number of iterations of Loop "y". Where these are counts or sizes, bound them in config.json: "values": { "n": { "min": 0, "max": 100 } }',
+      'warning: published for the origin only: the values of "n" decide the number of iterations of Loop "y". If these are counts or sizes, bound them in config.json: "values": { "n": { "min": 0, "max": 100 } }',
     );
   });
 
@@ -205,7 +209,7 @@ describe('extremeValues()', () => {
   });
 });
 
-describe('slowestValues()', () => {
+describe('findSlowestValues()', () => {
   it('is the one whose second run takes longest', async () => {
     const clock = new ManualClock();
     const engine = {
@@ -220,7 +224,7 @@ describe('slowestValues()', () => {
     const feeds = ({ n = 0 }) =>
       new Map([['n', { datatype: 'FP32' as const, shape: [1], data: Float32Array.of(n) }]]);
     const choose = (...extremes: { n: number }[]) =>
-      slowestValues(engine, { graph: new Uint8Array() }, extremes, { clock, feeds });
+      findSlowestValues(engine, { graph: new Uint8Array() }, extremes, { clock, feeds });
     expect(await choose({ n: 5 }, { n: 50 }, { n: 7 })).toEqual({ n: 50 });
     expect(await choose({ n: 5 })).toEqual({ n: 5 });
     expect(await choose()).toBeUndefined();

@@ -129,7 +129,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
       new Map([['ids', { datatype: 'INT64' as const, shape, data: BigInt64Array.from(ids, BigInt) }]]);
     const samples = [sample([2, 2], 60, 61, 70, 71), sample([1, 2], 80, 81), sample([1, 3], 90, 91, 92)];
     expect((await measure(picky(false), { maxBatchSize: 4 })).said).toEqual([
-      expect.stringMatching(/^warning: it is not shown/),
+      expect.stringMatching(/^warning: it was not shown/),
     ]);
     expect((await measure(picky(false), { maxBatchSize: 4 }, samples)).rowWise).toBe(true);
     expect((await measure(picky(true), {}, samples)).rowWise).toBe(false);
@@ -178,7 +178,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
       output: [value('y', 'FP32', ['batch', 4])],
     });
     await expect(measure(graph, { maxBatchSize: 4 })).rejects.toThrow(
-      /2 rows that it takes one by one are refused together/,
+      /2 rows that it accepts one by one are refused together/,
     );
     expect((await measure(graph, { maxBatchSize: 1 })).rowWise).toBe(false);
   });
@@ -210,7 +210,7 @@ describe('measureAnswers() of a model without a batch dimension', () => {
     expect(rowWise).toBe(false);
     expect(shapesOf(answers)).toEqual({ y: [-1, 2] });
     expect(said).toEqual([
-      expect.stringMatching(/^warning: this machine does not run what is published/),
+      expect.stringMatching(/^warning: this machine cannot run the published model/),
       expect.stringMatching(/^warning: .*never run together/),
     ]);
   });

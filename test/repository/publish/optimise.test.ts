@@ -267,7 +267,7 @@ describe('buildForEdge()', () => {
     );
     await expect(refused).rejects.toMatchObject({
       code: 'too_large',
-      message: expect.stringMatching(/weights take 32.0 MiB, the edge has 24.0 MiB.*--origin/),
+      message: expect.stringMatching(/weights take 32.0 MiB, but the edge has 24.0 MiB.*--origin/),
     });
   });
 });

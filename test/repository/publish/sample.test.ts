@@ -38,7 +38,11 @@ describe('sampleShapes()', () => {
       { ...none, sampleShapes: { x: [1, 4, 2] } },
       /declares \[-1,3,-1\]/,
     ],
-    ['a sample for no input', { ...none, sampleValues: { z: 1 } }, /"z".*inputs are x, m/],
+    [
+      'a sample for no input',
+      { ...none, sampleValues: { z: 1 } },
+      /"z"; expected an input of the graph: x, m/,
+    ],
     [
       'a sample beyond all bounds',
       { ...none, sampleShapes: { x: [1, 3, 2 ** 30] } },

@@ -137,7 +137,7 @@ describe('buildPackage() with samples', () => {
     [
       'another shape',
       sample('c.json', request(1, 2)),
-      /c\.json .*FP32\[1,2\], the graph declares FP32\[-1,4\]/,
+      /c\.json .*FP32\[1,2\], but the graph declares FP32\[-1,4\]/,
     ],
   ])('refuses %s', async (_, file, message) => {
     await expect(buildPackage(packageInput(source, {}, [file]), { engines })).rejects.toThrow(message);

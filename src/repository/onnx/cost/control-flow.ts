@@ -1,4 +1,4 @@
-/** Operators that run graphs: how often they do, and what their bodies are given. */
+/** Interprets operators that run graphs: how often they run them, and with which values. */
 import type { GraphProto } from '../proto-types.ts';
 import { subgraphsOf } from '../walk.ts';
 import { Environment } from './environment.ts';
@@ -19,8 +19,8 @@ import {
 import type { Step } from './step.ts';
 
 /**
- * A loop that may end before them by what it finds has no bound in more iterations than these: no request is answered within
- * them, and exporters write the largest number there is where they mean "until the condition".
+ * A larger trip count is no bound for a loop that its condition can end: no request is answered within that many iterations,
+ * and exporters write the largest number there is for "until the condition".
  */
 const maxIterations = 65_536;
 
@@ -35,7 +35,7 @@ function runBody(
   return interpreter.runGraph(body, inner, place.at(body));
 }
 
-/** Either branch: what a run costs is at most what the two cost. */
+/** Interprets both branches: a run costs at most what both cost together. */
 export function runIf(step: Step): Knowledge[] {
   const { inputs, node, environment } = step;
   const condition = inputs[0] ?? unknown;
@@ -54,7 +54,6 @@ export function runLoop(step: Step): Knowledge[] {
   const body = environment.attribute(node, 'body')?.g ?? {};
   const [trips, condition, ...initial] = inputs;
   const carriedCount = initial.length;
-  // What is carried, then the condition, then whether the number of iterations is fixed.
   const before = initial.map((known, index) => interpreter.carry(place, index, known ?? unknown));
   const conditionNow = interpreter.carry(place, carriedCount, condition ?? constant(true, 1));
   const isFixed =
@@ -75,7 +74,7 @@ export function runLoop(step: Step): Knowledge[] {
   });
 }
 
-/** The number of trips bounds a loop; without one the shapes have to decide when its condition ends it. */
+/** The trip count bounds a loop; without one, the shapes have to decide when the condition ends it. */
 function checkIterations(
   { interpreter, node }: Step,
   trips: Knowledge | undefined,
@@ -89,12 +88,12 @@ function checkIterations(
   else interpreter.drive(condition.sources);
 }
 
-/** Runs its body once for each slice of its inputs. */
+/** Interprets the body, which runs once for each slice of the scanned inputs. */
 export function runScan(step: Step): Knowledge[] {
   const { inputs, interpreter, node, place, environment } = step;
   const body = environment.attribute(node, 'body')?.g ?? {};
   const scanned = Number(environment.attribute(node, 'num_scan_inputs')?.i ?? 0n);
-  // Opset 8 has the lengths of sequences before them.
+  // In opset 8 the lengths of sequences come first.
   const given = inputs.slice(Math.max(0, inputs.length - (body.input?.length ?? 0)));
   const stateCount = Math.max(0, given.length - scanned);
   const states = given
@@ -110,7 +109,7 @@ export function runScan(step: Step): Knowledge[] {
   });
 }
 
-/** Graphs of any other operator, as those that generate text: nothing is known of what it gives them. */
+/** Interprets the graphs of any other operator, such as one that generates text, whose inputs are unknown. */
 export function runBodies(step: Step): void {
   const { node, inputs, environment } = step;
   const sources = inputs.reduce((all, known) => all | (known?.sources ?? 0n), 0n);

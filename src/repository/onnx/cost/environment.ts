@@ -1,4 +1,4 @@
-/** Names of values in one graph, subgraph or function call, and what is known of each. */
+/** Knowledge about the values of one graph, subgraph or function call, by name. */
 import type { AttributeProto, NodeProto, TensorProto } from '../proto-types.ts';
 import { tensorTypes } from '../proto-types.ts';
 import { constant, type Knowledge } from './knowledge.ts';
@@ -6,10 +6,10 @@ import { constant, type Knowledge } from './knowledge.ts';
 export class Environment {
   readonly #known = new Map<string, Knowledge>();
   readonly #parent: Environment | undefined;
-  /** Of a function's call: what its body's attributes may refer to. */
+  /** Attributes of a function call, which attributes in the function's body may refer to. */
   readonly #attributes: ReadonlyMap<string, AttributeProto>;
 
-  /** A subgraph sees the names around it, and their attributes; a function's body neither. */
+  /** A subgraph sees the names and attributes around it; the body of a function sees neither. */
   constructor(parent?: Environment, attributes?: ReadonlyMap<string, AttributeProto>) {
     this.#parent = parent;
     this.#attributes = attributes ?? parent?.attributes ?? new Map();
@@ -27,7 +27,7 @@ export class Environment {
     if (name !== '') this.#known.set(name, known);
   }
 
-  /** The node's own, or what it refers to of the function that it stands in. */
+  /** Returns the node's attribute, or the attribute of the function call that it refers to. */
   attribute({ attribute = [] }: NodeProto, name: string): AttributeProto | undefined {
     const own = attribute.find((each) => each.name === name);
     return this.resolve(own);
@@ -63,7 +63,7 @@ export function knowledgeOfTensor(tensor: TensorProto): Knowledge {
   return constant(isWholeType(tensor.dataType), scalarOf(tensor));
 }
 
-/** The element of a tensor that has one; undefined for others, and for what stands in another file. */
+/** Returns the element of a tensor that has exactly one; undefined for other tensors, and for tensors in other files. */
 function scalarOf({
   dims = [],
   dataType,
@@ -86,7 +86,7 @@ function scalarOf({
   return dataType === tensorTypes.INT32 || dataType === tensorTypes.BOOL ? int32Data?.[0] : undefined;
 }
 
-/** What a `Constant` holds, in whichever attribute. */
+/** Returns what is known about the value of a `Constant` node, in any of its attributes. */
 export function knowledgeOfConstant(environment: Environment, node: NodeProto): Knowledge {
   for (const name of ['value', 'value_int', 'value_float']) {
     const attribute = environment.attribute(node, name);

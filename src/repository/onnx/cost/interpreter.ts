@@ -1,4 +1,4 @@
-/** One graph gone through node by node, with what is known in place of values. */
+/** Interprets a graph node by node, with knowledge in place of values. */
 import type { FunctionProto, GraphProto, ModelProto, NodeProto } from '../proto-types.ts';
 import { randomOperators } from '../random.ts';
 import { isStandardDomain } from '../walk.ts';
@@ -37,18 +37,18 @@ export class Interpreter implements Surroundings {
     );
   }
 
-  /** Of the last round. */
+  /** The findings of the last round. */
   get findings(): readonly Finding[] {
     return [...this.#findings.values()];
   }
 
-  /** Inputs whose values decide, within bounds, how much there is to compute. */
+  /** The inputs whose values decide the cost within bounds, one bit each. */
   get drivers(): bigint {
     return this.#drivers;
   }
 
-  /** Goes through the model once. Returns whether something was learned of a loop, so that another round is due. */
-  round(graph: GraphProto, environment: Environment, impatient: boolean): boolean {
+  /** Interprets the model once. Returns whether something new was learned about a loop, so that another round is due. */
+  runRound(graph: GraphProto, environment: Environment, impatient: boolean): boolean {
     this.#findings = new Map();
     this.#drivers = 0n;
     this.#learned = false;
@@ -62,7 +62,7 @@ export class Interpreter implements Surroundings {
     environment: Environment,
     place: Place,
   ): Knowledge[] {
-    // Over inputs of the same name: what has an initialiser is not for callers to give.
+    // This overrides inputs of the same name: callers do not give values that have an initializer.
     for (const tensor of initializer) environment.define(tensor.name ?? '', knowledgeOfTensor(tensor));
     for (const { values } of sparseInitializer) {
       environment.define(values?.name ?? '', constant(isWholeType(values?.dataType)));
@@ -104,11 +104,12 @@ export class Interpreter implements Surroundings {
   #runNode(node: NodeProto, environment: Environment, place: Place): void {
     const { input = [], output = [] } = node;
     const inputs = input.map((name) => (name === '' ? undefined : (environment.find(name) ?? unknown)));
-    const outputs = this.#outputsOf(node, inputs, environment, place);
+    const outputs = this.#interpret(node, inputs, environment, place);
     for (const [index, name] of output.entries()) environment.define(name, outputs(index));
   }
 
-  #outputsOf(
+  /** Returns a function from the position of an output to what is known about it. */
+  #interpret(
     node: NodeProto,
     inputs: readonly (Knowledge | undefined)[],
     environment: Environment,
@@ -133,7 +134,7 @@ export class Interpreter implements Surroundings {
         return () => shapeOf(inputs[0] ?? unknown);
       default:
         runBodies(step);
-        return this.#plainOutputs(node, inputs, environment);
+        return this.#interpretPlain(node, inputs, environment);
     }
   }
 
@@ -155,7 +156,7 @@ export class Interpreter implements Surroundings {
     return output.map((name) => body.find(name) ?? unknown);
   }
 
-  #plainOutputs(
+  #interpretPlain(
     node: NodeProto,
     inputs: readonly (Knowledge | undefined)[],
     environment: Environment,
@@ -167,19 +168,19 @@ export class Interpreter implements Surroundings {
     if (node.opType === 'Range') this.#sizeRange(node, inputs);
     const shape = shapeAfter(node, inputs, environment);
     const sources = sourcesOf(inputs);
-    const decided =
+    const isDecided =
       !randomOperators.has(node.opType ?? '') &&
       inputs.every((known) => known === undefined || hasBits(known.values, fixed));
     return (index) =>
       normalise({
-        values: decided ? fixed : rangeOf(node, inputs, index),
+        values: isDecided ? fixed : rangeOf(node, inputs, index),
         shape,
-        whole: wholeOf(node, inputs, index, environment),
+        whole: isWhole(node, inputs, index, environment),
         sources,
       });
   }
 
-  /** `(limit - start) / delta`: with a step of a known sign one side of each is enough. */
+  /** The length is `(limit - start) / delta`: if the sign of the step is known, one bound of each is enough. */
   #sizeRange(node: NodeProto, [start, limit, delta]: readonly (Knowledge | undefined)[]): void {
     const decides = 'the length of the range';
     if (start === undefined || limit === undefined || delta === undefined) return;
@@ -187,7 +188,7 @@ export class Interpreter implements Surroundings {
     const [ofStart, ofLimit] = step > 0 ? [below, above] : step < 0 ? [above, below] : [limited, limited];
     this.size(node, start, { need: ofStart, decides });
     this.size(node, limit, { need: ofLimit, decides });
-    // Whole steps are at least 1; others may be as small as floats are.
+    // Whole steps are at least 1; other steps may be as small as a float can be.
     this.size(node, delta, { need: delta.whole ? 0 : fixed, decides });
   }
 }
@@ -204,7 +205,7 @@ export function sourcesOf(inputs: readonly (Knowledge | undefined)[]): bigint {
   return inputs.reduce((sources, known) => sources | (known?.sources ?? 0n), 0n);
 }
 
-/** The dimensions of `known` as values. */
+/** Returns what is known about the dimensions of `known`, taken as values. */
 function shapeOf(known: Knowledge): Knowledge {
   const values = known.shape === shapeFixed ? fixed : known.shape === shapeLimited ? limited : below;
   const sources = known.shape === shapeFixed ? 0n : known.sources;
@@ -216,16 +217,16 @@ function shapeAfter(
   inputs: readonly (Knowledge | undefined)[],
   environment: Environment,
 ): number {
-  // What an unbounded size makes of the shape was found at its node, and is not found again behind it.
+  // An unbounded size was reported at its node, and is not reported again at the nodes after it.
   const shape = inputs.reduce((mask, known) => mask & (known?.shape ?? shapeFixed), shapeFixed);
   const chosen = shapingInputs(node).filter((index) => !hasBits(inputs[index]?.values ?? fixed, fixed));
   if (chosen.length === 0) return shape;
-  // A dimension of nothing may be of any size beside one of 0.
+  // Beside a dimension of 0, another dimension may have any size.
   const free = node.opType === 'Reshape' && environment.attribute(node, 'allowzero')?.i === 1n;
   return free ? 0 : shape & shapeLimited;
 }
 
-function wholeOf(
+function isWhole(
   node: NodeProto,
   inputs: readonly (Knowledge | undefined)[],
   output: number,

@@ -1,11 +1,11 @@
 /**
- * What can be said of a value of a graph before it runs. Two masks, in which more bits mean more knowledge, so that `&`
- * joins what two paths know:
+ * What is known about a value of a graph before it runs. It has two masks. More bits mean more knowledge, so `&` joins the
+ * knowledge of two paths:
  *
- * - of its elements: `fixed` (the input shapes decide them), else whether they are bounded from above and from below by
+ * - about its elements: `fixed` (the input shapes decide them), else whether they are bounded from above and from below by
  *   something that the input shapes decide;
- * - of its shape: `fixed` (the input shapes decide it), `limited` (values decide it, within what the input shapes allow), or
- *   neither.
+ * - about its shape: `shapeFixed` (the input shapes decide it), `shapeLimited` (values decide it, within what the input
+ *   shapes allow), or neither.
  */
 export const above = 0b001;
 export const below = 0b010;
@@ -16,15 +16,15 @@ export const shapeLimited = 0b01;
 export const shapeFixed = 0b11;
 
 export interface Knowledge {
-  /** Of the elements: `above`, `below`, `limited` or `fixed`; 0 for nothing. */
+  /** About the elements: `above`, `below`, `limited` or `fixed`; 0 if nothing is known. */
   readonly values: number;
-  /** `shapeLimited` or `shapeFixed`; 0 for nothing. */
+  /** `shapeLimited` or `shapeFixed`; 0 if nothing is known. */
   readonly shape: number;
-  /** Whole numbers or truth values. Floats may be NaN, which no bound from below survives. */
+  /** True for whole numbers and truth values. Floats may be NaN, which breaks every bound from below. */
   readonly whole: boolean;
-  /** Inputs of the model on whose values this depends, one bit each. */
+  /** The inputs of the model that the value depends on, one bit each. */
   readonly sources: bigint;
-  /** The one element of a constant. */
+  /** The element of a constant that has exactly one. */
   readonly scalar?: number | undefined;
 }
 
@@ -34,7 +34,7 @@ export function constant(whole: boolean, scalar?: number): Knowledge {
   return { values: fixed, shape: shapeFixed, whole, sources: 0n, scalar };
 }
 
-/** Elements are fixed only where their number is; a float that is bounded from below alone may be NaN. */
+/** Removes claims that cannot hold: elements are fixed only if their number is, and a float bounded from below alone may be NaN. */
 export function normalise(known: Knowledge): Knowledge {
   let { values } = known;
   if (values === fixed && known.shape !== shapeFixed) values = limited;
@@ -42,7 +42,7 @@ export function normalise(known: Knowledge): Knowledge {
   return values === known.values ? known : { ...known, values };
 }
 
-/** What holds whichever of the two a value is. */
+/** Returns what holds for a value that is one or the other. */
 export function joinKnowledge(one: Knowledge, other: Knowledge): Knowledge {
   return normalise({
     values: one.values & other.values,
@@ -63,7 +63,7 @@ export function isSameKnowledge(one: Knowledge, other: Knowledge): boolean {
   );
 }
 
-/** The same, where it depends on the values of `sources` which of several it is. */
+/** Returns what is known about a value if the values of `sources` choose it among several. */
 export function weakenByChoice(known: Knowledge, sources: bigint): Knowledge {
   return {
     values: known.values & limited,
@@ -73,7 +73,7 @@ export function weakenByChoice(known: Knowledge, sources: bigint): Knowledge {
   };
 }
 
-/** Whether all bits of `need` are known. */
+/** Reports whether `mask` has all bits of `need`. */
 export function hasBits(mask: number, need: number): boolean {
   return (mask & need) === need;
 }

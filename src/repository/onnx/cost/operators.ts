@@ -1,11 +1,11 @@
 /**
- * Operators whose work or whose output's size depends on values, and what of those values has to be bounded. Everything
- * else of these domains is sized by the shapes of its inputs, and by its attributes.
+ * Lists the operators whose work or output size depends on values, and how these values have to be bounded. The size of any
+ * other operator of these domains depends on the shapes of its inputs and on its attributes.
  */
 import type { NodeProto } from '../proto-types.ts';
 import { above, limited } from './knowledge.ts';
 
-/** ONNX Runtime's own operators and the standard's. Of other domains nothing is known. */
+/** Domains of the standard's and of ONNX Runtime's operators. Nothing is known about operators of other domains. */
 const knownDomains: ReadonlySet<string> = new Set([
   '',
   'ai.onnx',
@@ -23,13 +23,17 @@ export function isKnownDomain({ domain = '' }: NodeProto): boolean {
 
 export interface SizingInput {
   readonly input: number;
-  /** The mask that keeps the size bounded. */
+  /** What has to be known about the input's elements so that the size is bounded. */
   readonly need: number;
-  /** For messages: what the values decide. */
+  /** What the values decide, for messages. */
   readonly decides: string;
 }
 
-function sizing(decides: string, inputs: readonly number[], need: number = above): readonly SizingInput[] {
+function makeSizing(
+  decides: string,
+  inputs: readonly number[],
+  need: number = above,
+): readonly SizingInput[] {
   return inputs.map((input) => ({ input, need, decides }));
 }
 
@@ -37,47 +41,47 @@ const outputSize = 'the size of the output';
 const generation = 'how much is generated';
 
 const table: Readonly<Record<string, readonly SizingInput[]>> = {
-  ConstantOfShape: sizing(outputSize, [0]),
-  Expand: sizing(outputSize, [1]),
-  Tile: sizing('how often the input is repeated', [1]),
-  Pad: sizing('how much is padded', [1]),
-  Upsample: sizing('the scales', [1]),
-  OneHot: sizing('the depth', [1]),
-  CenterCropPad: sizing(outputSize, [1]),
-  Col2Im: sizing(outputSize, [1, 2]),
-  MaxUnpool: sizing(outputSize, [2]),
-  AffineGrid: sizing(outputSize, [1]),
-  HannWindow: sizing(outputSize, [0]),
-  HammingWindow: sizing(outputSize, [0]),
-  BlackmanWindow: sizing(outputSize, [0]),
-  MelWeightMatrix: sizing(outputSize, [0, 1]),
-  DFT: sizing(outputSize, [1]),
-  STFT: sizing('the frames', [1, 3], limited),
-  // What a text or a picture holds is decided by its bytes.
-  StringSplit: sizing('how many parts a text has', [0]),
-  Tokenizer: sizing('how many parts a text has', [0]),
-  ImageDecoder: sizing('the size of the picture', [0]),
-  // ONNX Runtime's own.
-  CropAndResize: sizing(outputSize, [3]),
-  ConvTransposeWithDynamicPads: sizing(outputSize, [2], limited),
-  RelativePositionBias: sizing(outputSize, [1, 2]),
-  GroupQueryAttention: sizing('the length of the cache', [6]),
-  SparseAttention: sizing('the length of the cache', [7]),
-  BeamSearch: sizing(generation, [1, 3, 4]),
-  WhisperBeamSearch: sizing(generation, [1, 3, 4]),
-  GreedySearch: sizing(generation, [1]),
-  Sampling: sizing(generation, [1]),
+  ConstantOfShape: makeSizing(outputSize, [0]),
+  Expand: makeSizing(outputSize, [1]),
+  Tile: makeSizing('how often the input is repeated', [1]),
+  Pad: makeSizing('how much is padded', [1]),
+  Upsample: makeSizing('the scales', [1]),
+  OneHot: makeSizing('the depth', [1]),
+  CenterCropPad: makeSizing(outputSize, [1]),
+  Col2Im: makeSizing(outputSize, [1, 2]),
+  MaxUnpool: makeSizing(outputSize, [2]),
+  AffineGrid: makeSizing(outputSize, [1]),
+  HannWindow: makeSizing(outputSize, [0]),
+  HammingWindow: makeSizing(outputSize, [0]),
+  BlackmanWindow: makeSizing(outputSize, [0]),
+  MelWeightMatrix: makeSizing(outputSize, [0, 1]),
+  DFT: makeSizing(outputSize, [1]),
+  STFT: makeSizing('the frames', [1, 3], limited),
+  // The bytes of a text or a picture decide its parts or its size.
+  StringSplit: makeSizing('how many parts a text has', [0]),
+  Tokenizer: makeSizing('how many parts a text has', [0]),
+  ImageDecoder: makeSizing('the size of the picture', [0]),
+  // Operators of ONNX Runtime.
+  CropAndResize: makeSizing(outputSize, [3]),
+  ConvTransposeWithDynamicPads: makeSizing(outputSize, [2], limited),
+  RelativePositionBias: makeSizing(outputSize, [1, 2]),
+  GroupQueryAttention: makeSizing('the length of the cache', [6]),
+  SparseAttention: makeSizing('the length of the cache', [7]),
+  BeamSearch: makeSizing(generation, [1, 3, 4]),
+  WhisperBeamSearch: makeSizing(generation, [1, 3, 4]),
+  GreedySearch: makeSizing(generation, [1]),
+  Sampling: makeSizing(generation, [1]),
 };
 
 const none: readonly SizingInput[] = [];
 
 export function sizingInputs({ opType = '', input = [] }: NodeProto): readonly SizingInput[] {
-  // Before opset 11 its second input were the scales; since then a region that sizes nothing.
-  if (opType === 'Resize') return sizing('the scales or sizes', input.length === 2 ? [1] : [2, 3]);
+  // Before opset 11 the second input was the scales; since then it is a region, which does not decide the size.
+  if (opType === 'Resize') return makeSizing('the scales or sizes', input.length === 2 ? [1] : [2, 3]);
   return Object.hasOwn(table, opType) ? (table[opType] ?? none) : none;
 }
 
-/** Inputs whose values decide the output's shape within what the inputs' sizes allow; `all`: every one. */
+/** Operator → inputs whose values decide the output's shape, within what the sizes of the inputs allow. */
 const shaping: Readonly<Record<string, readonly number[] | 'all'>> = {
   Reshape: [1],
   TopK: [1],

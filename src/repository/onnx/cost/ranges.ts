@@ -1,17 +1,17 @@
 /**
- * How far bounds reach through operators. Exact arithmetic on whole numbers is what sizes are made of: of an operator that
- * is not listed, the output's elements count as unbounded.
+ * Derives bounds of an operator's output from the bounds of its inputs. Sizes are made by exact arithmetic on whole numbers,
+ * so operators for other purposes are not listed, and their output counts as unbounded.
  */
 import type { NodeProto } from '../proto-types.ts';
 import { above, below, hasBits, type Knowledge, limited } from './knowledge.ts';
 
 type Inputs = readonly (Knowledge | undefined)[];
-/** The mask of an output's elements. */
+/** Returns the mask of the elements of an output. */
 type Range = (inputs: Inputs, output: number) => number;
 
 const all: Range = () => limited;
 const first: Range = ([x]) => maskOf(x);
-/** Any of the given inputs may be what comes out. */
+/** The output is one of these inputs. */
 const oneOf =
   (...indices: readonly number[]): Range =>
   (inputs) =>
@@ -19,8 +19,8 @@ const oneOf =
 const everyInput: Range = (inputs) =>
   inputs.reduce((mask, input) => mask & (input?.values ?? limited), limited);
 const bothSides: Range = (inputs) => (hasBits(everyInput(inputs, 0), limited) ? limited : 0);
-/** Updates may be multiplied with what they replace. */
-const updated =
+/** The updates may be multiplied with the values that they replace. */
+const scatter =
   (data: number, updates: number): Range =>
   (inputs) =>
     hasBits(maskOf(inputs[data]) & maskOf(inputs[updates]), limited) ? limited : 0;
@@ -33,19 +33,19 @@ function isWhole(inputs: Inputs): boolean {
   return inputs.every((input) => input === undefined || input.whole);
 }
 
-/** Bounded from above, and no NaN. */
-function isBelowSomething(known: Knowledge | undefined): boolean {
+/** Reports whether the elements are bounded from above, and cannot be NaN. */
+function isBoundedAbove(known: Knowledge | undefined): boolean {
   const mask = maskOf(known);
   return known?.whole === true ? hasBits(mask, above) : hasBits(mask, limited);
 }
 
 const subtract: Range = ([a, b]) =>
   (hasBits(maskOf(a) & above, above) && hasBits(maskOf(b), below) ? above : 0) |
-  (hasBits(maskOf(a), below) && isBelowSomething(b) ? below : 0);
+  (hasBits(maskOf(a), below) && isBoundedAbove(b) ? below : 0);
 
-const negate: Range = ([a]) => (hasBits(maskOf(a), below) ? above : 0) | (isBelowSomething(a) ? below : 0);
+const negate: Range = ([a]) => (hasBits(maskOf(a), below) ? above : 0) | (isBoundedAbove(a) ? below : 0);
 
-/** One bound from above bounds a minimum; from below each one has to be bounded. NaN wins over both. */
+/** One upper bound bounds a minimum; for a lower bound, every input needs one. A NaN makes the result NaN. */
 const minimum: Range = (inputs) =>
   (inputs.some((input) => hasBits(maskOf(input), above)) ? above : 0) | (everyInput(inputs, 0) & below);
 const maximum: Range = (inputs) =>
@@ -61,7 +61,7 @@ function isNonZero(known: Knowledge | undefined): boolean {
   return known?.scalar !== undefined && known.scalar !== 0;
 }
 
-/** Whole numbers do not grow by division, and a remainder is smaller than what divides. */
+/** Division makes no whole number larger, and a remainder is smaller than the divisor. */
 const divide: Range = (inputs) =>
   hasBits(maskOf(inputs[0]), limited) && (isWhole(inputs) || isNonZero(inputs[1])) ? limited : 0;
 const modulo: Range = (inputs) => {
@@ -70,8 +70,8 @@ const modulo: Range = (inputs) => {
   return hasBits(maskOf(a), limited) && isNonZero(b) ? limited : 0;
 };
 
-/** Elements in the first output, their places in the other ones. */
-const placesBeside: Range = (inputs, output) => (output === 0 ? first(inputs, 0) : limited);
+/** The first output has elements of the input, the other outputs their positions. */
+const withPositions: Range = (inputs, output) => (output === 0 ? first(inputs, 0) : limited);
 
 const countsAndTruths: ReadonlySet<string> = new Set([
   'Shape',
@@ -96,9 +96,9 @@ const countsAndTruths: ReadonlySet<string> = new Set([
   'RegexFullMatch',
 ]);
 
-/** Same names in ONNX Runtime's own domain mean the same. */
+/** Operators of the same name in ONNX Runtime's domain behave alike. */
 const table: Readonly<Record<string, Range>> = {
-  ...named(first, [
+  ...assignRange(first, [
     'Identity',
     'Cast',
     'CastLike',
@@ -139,10 +139,10 @@ const table: Readonly<Record<string, Range>> = {
     'CumSum',
     'ReduceSum',
   ]),
-  ...named(everyInput, ['Concat', 'Add', 'Sum', 'Mean', 'SequenceConstruct']),
-  ...named(bothSides, ['Mul', 'ReduceProd', 'CumProd', 'Range']),
-  ...named(all, [...countsAndTruths, 'Sign', 'EyeLike', 'ConstantOfShape', 'Bernoulli', 'Multinomial']),
-  ...named(placesBeside, ['TopK', 'Unique', 'MaxPool']),
+  ...assignRange(everyInput, ['Concat', 'Add', 'Sum', 'Mean', 'SequenceConstruct']),
+  ...assignRange(bothSides, ['Mul', 'ReduceProd', 'CumProd', 'Range']),
+  ...assignRange(all, [...countsAndTruths, 'Sign', 'EyeLike', 'ConstantOfShape', 'Bernoulli', 'Multinomial']),
+  ...assignRange(withPositions, ['TopK', 'Unique', 'MaxPool']),
   Sub: subtract,
   Neg: negate,
   Min: minimum,
@@ -155,29 +155,29 @@ const table: Readonly<Record<string, Range>> = {
   OneHot: oneOf(2),
   Pad: oneOf(0, 2),
   SequenceInsert: oneOf(0, 1),
-  ScatterElements: updated(0, 2),
-  ScatterND: updated(0, 2),
-  Scatter: updated(0, 2),
-  TensorScatter: updated(0, 1),
+  ScatterElements: scatter(0, 2),
+  ScatterND: scatter(0, 2),
+  Scatter: scatter(0, 2),
+  TensorScatter: scatter(0, 1),
 };
 
-function named(range: Range, names: readonly string[]): Record<string, Range> {
+function assignRange(range: Range, names: readonly string[]): Record<string, Range> {
   return Object.fromEntries(names.map((name) => [name, range]));
 }
 
-/** `below` or `above` of what an operator gives for elements of which not every one is fixed. */
+/** Returns the bounds (`below`, `above`) of an operator's output if not all of its inputs are fixed. */
 export function rangeOf({ opType = '' }: NodeProto, inputs: Inputs, output: number): number {
   const range = Object.hasOwn(table, opType) ? table[opType] : undefined;
   return range === undefined ? 0 : range(inputs, output) & limited;
 }
 
-/** Inputs whose type the output has; undefined: the operator is not listed, or has a type of its own. */
+/** Operator → the inputs that the output has the type of. An operator that is missing is unknown, or chooses its own type. */
 const typedLike: Readonly<Record<string, readonly number[]>> = {
   ...Object.fromEntries(Object.keys(table).map((name) => [name, [0]])),
   Where: [1],
   OneHot: [2],
   CastLike: [1],
-  // Their attributes say it.
+  // Attributes decide the type of these.
   Cast: [],
   ConstantOfShape: [],
   EyeLike: [],
@@ -185,7 +185,7 @@ const typedLike: Readonly<Record<string, readonly number[]>> = {
   Multinomial: [],
 };
 
-/** Whether the output is of whole numbers, as far as the operator's name says; a cast says it by its target. */
+/** Reports whether the operator's name implies an output of whole numbers. For a cast, its target decides instead. */
 export function isWholeOutput({ opType = '' }: NodeProto, inputs: Inputs, output: number): boolean {
   if (countsAndTruths.has(opType)) return true;
   if (output > 0 && (opType === 'TopK' || opType === 'Unique' || opType === 'MaxPool')) return true;

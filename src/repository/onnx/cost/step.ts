@@ -1,4 +1,4 @@
-/** What an operator that runs graphs needs of what goes through them. */
+/** The contract between the interpreter and the operators that run graphs. */
 import type { GraphProto, NodeProto } from '../proto-types.ts';
 import type { Environment } from './environment.ts';
 import type { Knowledge } from './knowledge.ts';
@@ -10,10 +10,10 @@ export interface Finding {
   readonly sources: bigint;
 }
 
-/** A node as it is reached by one chain of calls and subgraphs, and what was learned there in earlier rounds. */
+/** A node as it is reached by one chain of calls and subgraphs, with the knowledge from earlier rounds. */
 export class Place {
   readonly #within = new Map<unknown, Place>();
-  /** Of what a loop carries from one iteration to the next, by position. */
+  /** Knowledge about the values that a loop carries from one iteration to the next, by position. */
   readonly carried: Knowledge[] = [];
 
   at(key: unknown): Place {
@@ -26,19 +26,19 @@ export class Place {
 }
 
 export interface Surroundings {
-  /** Defines every value of the graph in `environment`; its inputs stand there already. Returns its outputs. */
+  /** Defines every value of the graph in `environment`, which has its inputs already. Returns its outputs. */
   runGraph(graph: GraphProto, environment: Environment, place: Place): Knowledge[];
-  /** What a loop carries at `index`, after `next` was learned of it. */
+  /** Adds `next` to the knowledge about the value that a loop carries at `index`. Returns all that is known about it. */
   carry(place: Place, index: number, next: Knowledge): Knowledge;
-  /** Notes that `known` decides how much there is to compute, and that it has to be bounded as `need` says. */
+  /** Records that `known` decides a cost, and has to be bounded as `sizing.need` says. */
   size(node: NodeProto, known: Knowledge, sizing: Omit<SizingInput, 'input'>): void;
-  /** Notes that values of `sources` decide, without a bound, how much there is to compute. */
+  /** Records that the values of `sources` decide a cost without a bound. */
   find(node: NodeProto, decides: string, sources: bigint): void;
-  /** Notes that values of `sources` decide, within bounds, how much there is to compute. */
+  /** Records that the values of `sources` decide a cost within bounds. */
   drive(sources: bigint): void;
 }
 
-/** One node on its way. */
+/** One node to interpret. */
 export interface Step {
   readonly interpreter: Surroundings;
   readonly node: NodeProto;
