@@ -42,7 +42,7 @@ const requests = fc
   );
 
 describe('joinRows() and splitRows()', () => {
-  it('return each request's own rows bit for bit, for every datatype', () => {
+  it('return each request’s own rows bit for bit, for every datatype', () => {
     fc.assert(
       fc.property(requests, (all) => {
         expect(new Set(all.map(batchGroup)).size).toBe(1);
@@ -81,15 +81,12 @@ describe('joinRows() and splitRows()', () => {
     );
   });
 
-  it.each([[[3, 1]], [[]], [[1, 2]]])(
-    'refuse to split an output of shape %j into two rows',
-    (shape) => {
-      const y = fp32(shape, new Array(elementCount(shape)).fill(0));
-      expect(() => splitRows(feeds({ x: fp32([2], [1, 2]), y }), [1, 1])).toThrow(
-        `output "y" has the shape [${shape.join(',')}] for 2 rows`,
-      );
-    },
-  );
+  it.each([[[3, 1]], [[]], [[1, 2]]])('refuse to split an output of shape %j into two rows', (shape) => {
+    const y = fp32(shape, new Array(elementCount(shape)).fill(0));
+    expect(() => splitRows(feeds({ x: fp32([2], [1, 2]), y }), [1, 1])).toThrow(
+      `output "y" has the shape [${shape.join(',')}] for 2 rows`,
+    );
+  });
 });
 
 describe('batchGroup()', () => {
@@ -139,7 +136,7 @@ describe('unionOfFetches() and pickFetches()', () => {
     expect(unionOfFetches([['a'], undefined])).toBeUndefined();
   });
 
-  it('pick each request's outputs in its order', () => {
+  it('pick each request’s outputs in its order', () => {
     const computed = feeds({ a: fp32([1], [1]), b: fp32([1], [2]), c: fp32([1], [3]) });
     expect([...pickFetches(computed, ['c', 'a', 'c']).keys()]).toEqual(['c', 'a']);
     expect(pickFetches(computed, undefined)).toBe(computed);
