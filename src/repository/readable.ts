@@ -78,9 +78,7 @@ export class ReadableVersions {
   ): Promise<string | undefined> {
     const { blobs } = this.#options;
     try {
-      if (!isRead && blobs.byteLength === undefined) {
-        return (await blobs.has(digest)) ? undefined : missing;
-      }
+      if (!isRead && blobs.byteLength === undefined) return (await blobs.has(digest)) ? undefined : missing;
       const stored = isRead ? (await blobs.get(digest))?.byteLength : await blobs.byteLength?.(digest);
       if (stored === undefined) return missing;
       return stored === byteLength

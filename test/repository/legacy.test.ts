@@ -70,9 +70,7 @@ describe('a licence text', () => {
   it('is a blob of the version: wanted before it is published, removed with the last that has it', async () => {
     const publisher = new Publisher({ ...stores, publishers });
     const { manifest, blobs, signature } = await miniature({ name: 'licensed' });
-    for (const [digest, blob] of blobs) {
-      if (digest !== licenceDigest) await stores.blobs.put(digest, blob);
-    }
+    for (const [digest, blob] of blobs) if (digest !== licenceDigest) await stores.blobs.put(digest, blob);
     await stores.blobs.delete(licenceDigest);
     await expect(publisher.publishVersion(manifest, signature)).rejects.toMatchObject({
       code: 'invalid_request',

@@ -92,9 +92,7 @@ describe('ModelRepository.resolve()', () => {
     const warm = repository();
     await warm.resolve('mlp');
     expect(operations()).toEqual(['state get', 'blob get', 'blob get']);
-    for (let count = 0; count < 3; count += 1) {
-      expect(warm.resolve('mlp')).not.toBeInstanceOf(Promise);
-    }
+    for (let count = 0; count < 3; count += 1) expect(warm.resolve('mlp')).not.toBeInstanceOf(Promise);
     expect(operations()).toEqual([]);
   });
 
@@ -124,9 +122,7 @@ describe('ModelRepository.resolve()', () => {
     const warm = repository();
     await expect(warm.resolve('mlp')).rejects.toEqual(invalid);
     operations();
-    for (let count = 0; count < 3; count += 1) {
-      expect(() => warm.resolve('mlp')).toThrow(invalid);
-    }
+    for (let count = 0; count < 3; count += 1) expect(() => warm.resolve('mlp')).toThrow(invalid);
     expect(operations()).toEqual([]);
   });
 

@@ -105,9 +105,7 @@ export async function completeRemoval(stores: RemovalStores, removal: Removal): 
   for (const digest of removal.manifests) {
     if (needed.has(digest)) continue;
     // The manifest is deleted last: until then it tells a later removal which blobs are left.
-    for (const reference of (await readReferences(blobs, digest)) ?? []) {
-      await remove(reference.digest);
-    }
+    for (const reference of (await readReferences(blobs, digest)) ?? []) await remove(reference.digest);
     await remove(digest);
   }
   await state.delete(removal.key, { ifMatch: removal.etag });

@@ -31,27 +31,19 @@ function refuse(message: string): never {
  */
 export function checkModel(model: ModelProto): void {
   const graph = model.graph ?? refuse('the model has no graph');
-  if ((graph.output ?? []).length === 0) {
-    refuse('the graph has no outputs');
-  }
-  for (const value of [...(graph.input ?? []), ...(graph.output ?? [])]) {
-    checkValue(value);
-  }
+  if ((graph.output ?? []).length === 0) refuse('the graph has no outputs');
+  for (const value of [...(graph.input ?? []), ...(graph.output ?? [])]) checkValue(value);
   checkInterface(graph);
   checkDepthAndSize(model);
   for (const scope of scopesOf(model)) {
-    for (const tensor of tensorsOf(scope)) {
-      checkTensor(tensor);
-    }
+    for (const tensor of tensorsOf(scope)) checkTensor(tensor);
     checkNames(scope.graph?.initializer ?? []);
     checkConstants(scope.nodes, scope.graph?.initializer ?? []);
   }
 }
 
 function checkValue({ name = '', type }: ValueInfoProto): void {
-  if (name === '') {
-    refuse('an input or output of the graph has no name');
-  }
+  if (name === '') refuse('an input or output of the graph has no name');
   for (const { dimValue } of type?.tensorType?.shape?.dim ?? []) {
     if (dimValue !== undefined && dimValue > modelLimits.maxDimension) {
       refuse(
@@ -111,9 +103,7 @@ function checkDepthAndSize(model: ModelProto): void {
         sizes.set(key, known);
         size += known;
       }
-      for (const graph of attribute.flatMap(subgraphsOf)) {
-        size += sizeOf(graph.node ?? [], calls, depth + 1);
-      }
+      for (const graph of attribute.flatMap(subgraphsOf)) size += sizeOf(graph.node ?? [], calls, depth + 1);
       if (size > modelLimits.maxNodes) {
         refuse(`the model has more than ${modelLimits.maxNodes} nodes when its functions are expanded`);
       }
@@ -121,9 +111,7 @@ function checkDepthAndSize(model: ModelProto): void {
     return size;
   };
   sizeOf(model.graph?.node ?? [], [], 0);
-  for (const { node = [] } of model.functions ?? []) {
-    sizeOf(node, [], 0);
-  }
+  for (const { node = [] } of model.functions ?? []) sizeOf(node, [], 0);
   for (const { initialization, algorithm } of model.trainingInfo ?? []) {
     sizeOf(initialization?.node ?? [], [], 0);
     sizeOf(algorithm?.node ?? [], [], 0);

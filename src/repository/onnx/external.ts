@@ -81,9 +81,7 @@ export function inlineTensor(
   tensor: TensorProto,
   file: (location: string) => Uint8Array | undefined,
 ): TensorProto {
-  if (!isExternal(tensor)) {
-    return tensor;
-  }
+  if (!isExternal(tensor)) return tensor;
   const bytes = file(parseExternalRef(tensor).location);
   const { begin, end } = resolveRange(tensor, bytes?.byteLength);
   const { externalData: _, dataLocation: __, ...rest } = tensor;
@@ -95,9 +93,7 @@ export function toStoredTensor(
   tensor: TensorProto,
   file: (location: string) => ByteSource | undefined,
 ): TensorProto {
-  if (!isExternal(tensor)) {
-    return tensor;
-  }
+  if (!isExternal(tensor)) return tensor;
   const field = typedFieldOf(tensor);
   if (tensor.rawData !== undefined || (field !== undefined && tensor[field] !== undefined)) {
     throw new EdgewiseError(

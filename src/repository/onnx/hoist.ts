@@ -18,9 +18,7 @@ interface Hoisting {
 /** Moves initializers of at least `minBytes`, and renames those whose name is taken. The model computes the same. */
 export function hoistInitializers(model: ModelProto, minBytes: number): ModelProto {
   const { graph } = model;
-  if (graph === undefined) {
-    return model;
-  }
+  if (graph === undefined) return model;
   const hoisting: Hoisting = { minBytes, names: new Set(definedNames(graph)), moved: [] };
   const node = (graph.node ?? []).map((each) =>
     mapSubgraphs(each, (inner) => hoistFrom(inner, new Map(), hoisting)),
@@ -56,14 +54,10 @@ function hoistFrom(graph: GraphProto, outer: Renames, hoisting: Hoisting): Graph
   // An initializer that is also an input is only a default; one that is an output has to stay inside.
   const fixed = new Set([...(graph.input ?? []), ...(graph.output ?? [])].map(({ name }) => name));
   const renames = new Map(outer);
-  for (const name of localNames(graph)) {
-    renames.delete(name);
-  }
+  for (const name of localNames(graph)) renames.delete(name);
   const initializer = (graph.initializer ?? []).filter((tensor) => {
     const { name = '' } = tensor;
-    if (fixed.has(name) || (checkByteLength(tensor) ?? 0) < hoisting.minBytes) {
-      return true;
-    }
+    if (fixed.has(name) || (checkByteLength(tensor) ?? 0) < hoisting.minBytes) return true;
     const hoisted = makeName(name, hoisting.names);
     renames.set(name, hoisted);
     hoisting.moved.push({ ...tensor, name: hoisted });

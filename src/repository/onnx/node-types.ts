@@ -28,9 +28,7 @@ function addDeclared(types: Map<string, number>, graph: GraphProto): void {
     const elemType = type?.tensorType?.elemType;
     if (elemType !== undefined) types.set(name, elemType);
   }
-  for (const { name = '', dataType } of initializer) {
-    if (dataType !== undefined) types.set(name, dataType);
-  }
+  for (const { name = '', dataType } of initializer) if (dataType !== undefined) types.set(name, dataType);
 }
 
 const boolOperators = new Set([
@@ -49,9 +47,7 @@ const int64Operators = new Set(['ArgMax', 'ArgMin', 'NonZero', 'Shape', 'Size'])
 function addOutputs(types: Map<string, number>, node: NodeProto): void {
   const type = outputType(types, node);
   if (type === undefined) return;
-  for (const name of node.output ?? []) {
-    if (!types.has(name)) types.set(name, type);
-  }
+  for (const name of node.output ?? []) if (!types.has(name)) types.set(name, type);
 }
 
 function outputType(

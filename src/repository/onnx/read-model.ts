@@ -63,9 +63,7 @@ function listExternalLocations(model: ModelProto): string[] {
   const locations = new Set<string>();
   for (const scope of scopesOf(model)) {
     for (const tensor of tensorsOf(scope)) {
-      if (isExternal(tensor)) {
-        locations.add(parseExternalRef(tensor).location);
-      }
+      if (isExternal(tensor)) locations.add(parseExternalRef(tensor).location);
     }
   }
   return [...locations].sort();

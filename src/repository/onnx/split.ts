@@ -151,9 +151,7 @@ function cut(plan: ChunkPlan, values: readonly Values[]): WeightPiece[] {
     const parts: Part[] = [];
     for (let index = first; index < order.length; index += 1) {
       const each = order[index];
-      if (each === undefined || each.offset >= end) {
-        break;
-      }
+      if (each === undefined || each.offset >= end) break;
       parts.push({ values: each.values, at: each.offset - offset });
       first = each.offset + each.values.byteLength > end ? index : index + 1;
     }

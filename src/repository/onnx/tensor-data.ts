@@ -58,9 +58,7 @@ function countElements(dims: readonly bigint[]): number | undefined {
   let count = 1n;
   for (const dim of dims) {
     count *= dim;
-    if (dim < 0n || count > maxTensorBytes) {
-      return undefined;
-    }
+    if (dim < 0n || count > maxTensorBytes) return undefined;
   }
   return dims.length > 32 ? undefined : Number(count);
 }
@@ -89,9 +87,7 @@ export function declaredElements(tensor: TensorProto): number {
  */
 export function declaredBytes(tensor: TensorProto): number | undefined {
   const count = declaredElements(tensor);
-  if (tensor.dataType === tensorTypes.STRING) {
-    return undefined;
-  }
+  if (tensor.dataType === tensorTypes.STRING) return undefined;
   const type = types.get(tensor.dataType ?? tensorTypes.UNDEFINED);
   if (type === undefined) {
     throw new EdgewiseError(
@@ -115,9 +111,7 @@ export function elementBits(dataType: number | undefined): number | undefined {
 /** Returns the number of bytes that are present, typed fields counted as in `raw_data`; undefined for strings. */
 export function presentBytes(tensor: TensorProto): number | undefined {
   const type = types.get(tensor.dataType ?? tensorTypes.UNDEFINED);
-  if (type === undefined) {
-    return undefined;
-  }
+  if (type === undefined) return undefined;
   return (
     tensor.stored?.byteLength ??
     tensor.rawData?.byteLength ??
@@ -144,9 +138,7 @@ function typedElementBytes({ bits, field }: ElementType): number {
 export function checkByteLength(tensor: TensorProto): number | undefined {
   const expected = declaredBytes(tensor);
   const present = presentBytes(tensor);
-  if (expected === undefined || present === undefined) {
-    return undefined;
-  }
+  if (expected === undefined || present === undefined) return undefined;
   if (expected !== present) {
     throw new EdgewiseError(
       'invalid_request',
@@ -183,22 +175,16 @@ export async function readBytes(tensor: TensorProto): Promise<Uint8Array | undef
 function typedToRaw(tensor: TensorProto): Uint8Array {
   const type = types.get(tensor.dataType ?? tensorTypes.UNDEFINED);
   const data = type && tensor[type.field];
-  if (type === undefined || data === undefined) {
-    return new Uint8Array(0);
-  }
+  if (type === undefined || data === undefined) return new Uint8Array(0);
   const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   const stride = data.BYTES_PER_ELEMENT;
   const width =
     data instanceof Float32Array || data instanceof Float64Array ? stride : Math.max(1, type.bits / 8);
-  if (width === stride) {
-    return bytes;
-  }
+  if (width === stride) return bytes;
   // A narrow value is stored in a wider integer, in its low bytes: the first ones on a little-endian host.
   const raw = new Uint8Array(data.length * width);
   for (let index = 0; index < data.length; index += 1) {
-    for (let byte = 0; byte < width; byte += 1) {
-      raw[index * width + byte] = bytes[index * stride + byte] ?? 0;
-    }
+    for (let byte = 0; byte < width; byte += 1) raw[index * width + byte] = bytes[index * stride + byte] ?? 0;
   }
   return raw;
 }

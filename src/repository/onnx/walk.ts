@@ -15,11 +15,7 @@ export function* scopesOf(model: ModelProto): Generator<Scope> {
     model.graph,
     ...(model.trainingInfo ?? []).flatMap((info) => [info.initialization, info.algorithm]),
   ];
-  for (const graph of graphs) {
-    if (graph !== undefined) {
-      yield* graphScopes(graph, 0);
-    }
-  }
+  for (const graph of graphs) if (graph !== undefined) yield* graphScopes(graph, 0);
   for (const { node = [], attributeProto = [] } of model.functions ?? []) {
     yield { depth: 0, nodes: node };
     yield* attributeScopes(attributeProto, 0);
@@ -34,9 +30,7 @@ function* graphScopes(graph: GraphProto, depth: number): Generator<Scope> {
 }
 
 function* nodeScopes(nodes: readonly NodeProto[], depth: number): Generator<Scope> {
-  for (const { attribute = [] } of nodes) {
-    yield* attributeScopes(attribute, depth);
-  }
+  for (const { attribute = [] } of nodes) yield* attributeScopes(attribute, depth);
 }
 
 function* attributeScopes(attributes: readonly AttributeProto[], depth: number): Generator<Scope> {
@@ -74,9 +68,7 @@ export function isStandardDomain(domain = ''): boolean {
 /** Yields the tensors of the scope itself: initializers, sparse initializers, and tensors in attributes of its nodes. */
 export function* tensorsOf({ graph, nodes }: Scope): Generator<TensorProto> {
   yield* graph?.initializer ?? [];
-  for (const sparse of graph?.sparseInitializer ?? []) {
-    yield* sparseTensors(sparse);
-  }
+  for (const sparse of graph?.sparseInitializer ?? []) yield* sparseTensors(sparse);
   for (const { attribute = [] } of nodes) {
     for (const { t, tensors = [], sparseTensor, sparseTensors: sparses = [] } of attribute) {
       yield* t === undefined ? tensors : [t, ...tensors];
@@ -94,10 +86,6 @@ function* sparseTensors({
   values?: TensorProto;
   indices?: TensorProto;
 }): Generator<TensorProto> {
-  if (values !== undefined) {
-    yield values;
-  }
-  if (indices !== undefined) {
-    yield indices;
-  }
+  if (values !== undefined) yield values;
+  if (indices !== undefined) yield indices;
 }

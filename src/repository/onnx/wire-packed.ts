@@ -27,16 +27,12 @@ interface PackedCodec<A extends NumericArray> {
 /** Returns a function that reads numbers into one array, whether they are packed, unpacked or in several runs. */
 function readNumbers<A extends NumericArray>(id: number, codec: PackedCodec<A>): Field<A>['read'] {
   return (reader, wireType, previous, limits) => {
-    if (wireType !== lengthDelimited && wireType !== codec.elementWireType) {
-      return undefined;
-    }
+    if (wireType !== lengthDelimited && wireType !== codec.elementWireType) return undefined;
     const run =
       wireType === lengthDelimited
         ? codec.readRun(reader, lengthEnd(reader))
         : readUnpacked(id, codec, reader, limits.end);
-    if (previous === undefined) {
-      return run;
-    }
+    if (previous === undefined) return run;
     // Joining run after run is quadratic, so copied numbers count as elements.
     spend(limits, previous.length);
     const joined = codec.create(previous.length + run.length);
@@ -155,14 +151,10 @@ function packedVarint<A extends Int32Array | BigInt64Array | BigUint64Array>(cod
     elementWireType: varint,
     readRun(reader, end) {
       let count = 0;
-      for (const byte of reader.raw(reader.pos, end)) {
-        count += byte < 0x80 ? 1 : 0;
-      }
+      for (const byte of reader.raw(reader.pos, end)) count += byte < 0x80 ? 1 : 0;
       const target = codec.create(count);
       codec.fill(target, reader, () => {});
-      if (reader.pos !== end) {
-        throw new RangeError('packed numbers end in the middle of a number');
-      }
+      if (reader.pos !== end) throw new RangeError('packed numbers end in the middle of a number');
       return target;
     },
     fillUnpacked(target, reader) {
@@ -174,9 +166,7 @@ function packedVarint<A extends Int32Array | BigInt64Array | BigUint64Array>(cod
 }
 
 function writeBigInts(writer: Writer, values: BigInt64Array | BigUint64Array): void {
-  for (const value of values) {
-    writeBigInt(writer, value);
-  }
+  for (const value of values) writeBigInt(writer, value);
 }
 
 const floats = packedFixed(
@@ -204,9 +194,7 @@ export const int32Data = definePacked(
       }
     },
     writeRun(writer, values) {
-      for (const value of values) {
-        writer.int32(value);
-      }
+      for (const value of values) writer.int32(value);
     },
   }),
 );

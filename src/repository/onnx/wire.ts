@@ -188,16 +188,12 @@ export function messageList<T>(id: number, of: () => MessageCodec<T>): Field<T[]
     id,
     read(reader, wireType, previous = [], limits) {
       const value = item.read(reader, wireType, undefined, limits);
-      if (value === undefined) {
-        return undefined;
-      }
+      if (value === undefined) return undefined;
       previous.push(value);
       return previous;
     },
     write(writer, values) {
-      for (const value of values) {
-        item.write(writer, value);
-      }
+      for (const value of values) item.write(writer, value);
     },
   };
 }
@@ -240,9 +236,7 @@ export function defineMessage<T extends UnknownFields>(fields: Fields<T>): Messa
         }
       }
       limits.end = outerEnd;
-      if (reader.pos !== end) {
-        throw new RangeError('a field runs past the end of its message');
-      }
+      if (reader.pos !== end) throw new RangeError('a field runs past the end of its message');
       // The table has a field of the right type for every key of T, and only these keys and unknownFields are set.
       return (unknownFields === undefined ? values : { ...values, unknownFields }) as T;
     },
@@ -250,13 +244,9 @@ export function defineMessage<T extends UnknownFields>(fields: Fields<T>): Messa
       const values = value as Readonly<Record<string, unknown>>;
       for (const [key, field] of table) {
         const present = values[key];
-        if (present !== undefined) {
-          field.write(writer, present);
-        }
+        if (present !== undefined) field.write(writer, present);
       }
-      for (const bytes of value.unknownFields ?? []) {
-        writer.raw(bytes);
-      }
+      for (const bytes of value.unknownFields ?? []) writer.raw(bytes);
     },
   };
 }

@@ -101,9 +101,7 @@ export class AnswersTrial {
       if (other.rowWise === false) verdict = pickStrongest(verdict, other);
       if (this.#runs.length > answered) break;
     }
-    if (verdict.rowWise !== true) {
-      for (const rows of [2, 3]) await this.#observe(withRows(this.#base, rows));
-    }
+    if (verdict.rowWise !== true) for (const rows of [2, 3]) await this.#observe(withRows(this.#base, rows));
     if (verdict.rowWise === false) return verdict;
     if (branch !== undefined)
       return { rowWise: undefined, why: `the path of its ${branch} depends on values` };

@@ -41,8 +41,6 @@ export async function inputsDigestOf(inputs: PublishInputs): Promise<Digest> {
   // Written only if it is false, as in the manifest.
   const config = edgePermitted ? rest : { ...rest, edgePermitted };
   const text = canonicalize({ format: publisherFormat, ...inputs, config });
-  if (text === undefined) {
-    throw new EdgewiseError('internal', 'the inputs of a push have no JSON form');
-  }
+  if (text === undefined) throw new EdgewiseError('internal', 'the inputs of a push have no JSON form');
   return digestOf(new TextEncoder().encode(text));
 }

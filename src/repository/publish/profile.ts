@@ -70,9 +70,7 @@ export async function measureEdge(
         break;
       }
       const measured = await measureRuns(session, options, batchSize).catch(stopAtCapacity);
-      if (measured === undefined) {
-        break;
-      }
+      if (measured === undefined) break;
       peakBytes = engine.memory().usedBytes;
       runs.push(measured.run);
     }
@@ -93,18 +91,12 @@ export async function measureEdge(
 
 /** Yields 2, 4, 8 … and the maximum itself. */
 function* batchSizes(maxBatchSize: number): Generator<number> {
-  for (let batchSize = 2; batchSize < maxBatchSize; batchSize *= 2) {
-    yield batchSize;
-  }
-  if (maxBatchSize > 1) {
-    yield maxBatchSize;
-  }
+  for (let batchSize = 2; batchSize < maxBatchSize; batchSize *= 2) yield batchSize;
+  if (maxBatchSize > 1) yield maxBatchSize;
 }
 
 function stopAtCapacity(error: unknown): undefined {
-  if (isEdgewiseError(error) && error.code === 'no_capacity') {
-    return undefined;
-  }
+  if (isEdgewiseError(error) && error.code === 'no_capacity') return undefined;
   throw error;
 }
 

@@ -147,9 +147,7 @@ export function toFp16(number: number): number {
   const bits = float32Bits[0] ?? 0;
   const sign = (bits >>> 16) & 0x8000;
   const exponent = ((bits >>> 23) & 0xff) - 112;
-  if (exponent <= 0) {
-    return sign;
-  }
+  if (exponent <= 0) return sign;
   return exponent >= 31 ? sign | 0x7c00 : sign | (exponent << 10) | ((bits >>> 13) & 0x3ff);
 }
 

@@ -279,9 +279,7 @@ describe('decodeModel()', () => {
 
   it('refuses a file of millions of empty nodes before they fill the memory', () => {
     const nodes = new Uint8Array(9_000_000);
-    for (let at = 0; at < nodes.length; at += 2) {
-      nodes[at] = (1 << 3) | 2;
-    }
+    for (let at = 0; at < nodes.length; at += 2) nodes[at] = (1 << 3) | 2;
     const bytes = new Writer()
       .uint32((7 << 3) | 2)
       .bytes(nodes)

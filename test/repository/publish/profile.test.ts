@@ -25,9 +25,7 @@ function costlyEngine(costs: Costs) {
   let released = 0;
   const clock: Clock = { now: () => now, after: () => () => undefined };
   const grow = (bytes: number) => {
-    if (bytes > costs.capBytes) {
-      throw new EdgewiseError('no_capacity', 'full');
-    }
+    if (bytes > costs.capBytes) throw new EdgewiseError('no_capacity', 'full');
     usedBytes = Math.max(usedBytes, bytes);
   };
   const engine: Engine = {

@@ -78,9 +78,7 @@ describe('sampleFeeds()', () => {
   });
 
   it('fills every type with zeros or ones', () => {
-    for (const [name, { data }] of feeds('zeros')) {
-      expect(Number(data[0]), name).toBe(0);
-    }
+    for (const [name, { data }] of feeds('zeros')) expect(Number(data[0]), name).toBe(0);
     expect(feeds('ones').get('FP16')?.data[0]).toBe(0x3c00);
     expect(feeds('ones').get('FP64')?.data[0]).toBe(1);
     expect(feeds('ones').get('BYTES')?.data).toEqual(['a', 'a']);

@@ -133,9 +133,7 @@ describe('analyseCost() of random programs', () => {
     fc.assert(
       fc.property(program, (instructions) => {
         if (analyse(instructions, ['n']).unbounded.length > 0) return;
-        for (const [n, m] of pairs(within, extremes)) {
-          expect(mostOf(instructions, n, m)).toBeLessThan(enough);
-        }
+        for (const [n, m] of pairs(within, extremes)) expect(mostOf(instructions, n, m)).toBeLessThan(enough);
       }),
       { numRuns: 400 },
     );
