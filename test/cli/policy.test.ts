@@ -78,7 +78,7 @@ describe('edgewise pack', { timeout: 60_000 }, () => {
     expect((await edgewise('pack', 'list')).stdout).toBe('no policy packs\n');
     const then = await edgewise('pack', 'check', '--at', '2027-01-01');
     expect(then.stdout).toBe('at 2027-01-01T23:59:59.999Z: 0 of 0 versions are refused\n');
-    expect((await edgewise('pack', 'check', '--at', 'soon')).stderr).toMatch(/"soon" is no time/);
+    expect((await edgewise('pack', 'check', '--at', 'soon')).stderr).toMatch(/"soon" is not a time/);
   });
 });
 

@@ -1,4 +1,4 @@
-/** Terms for who is to keep them: in sentences, and with what was checked apart from what is only declared. */
+/** Describes terms to users: in sentences, with verified facts separate from declared ones. */
 import type { Manifest } from '../../repository/schema.ts';
 import type { Terms } from '../../repository/terms.ts';
 import type { Digest } from '../../storage/types.ts';
@@ -21,19 +21,19 @@ export interface DescribedTerms {
     readonly text: { readonly digest: Digest; readonly byteLength: number; readonly url: string };
     readonly acceptance: Terms['licence']['acceptance'];
   };
-  /** What this server has verified: digests of bytes, and a signature over them by a key that it trusts. */
+  /** Verified by this server: digests of bytes, and a signature over them by a trusted key. */
   readonly checked: {
     readonly root: Digest;
     readonly manifest: Digest;
     readonly licenceText: Digest;
     readonly signature: { readonly bundle: Digest; readonly signer: string };
   };
-  /** What the creator says, signed by them and verified by nobody. */
+  /** Declared and signed by the creator; not verified. */
   readonly declared: Pick<Terms, 'creator' | 'trainingData' | 'kind'> & {
     readonly marking: Terms['marking'] | null;
     readonly description: string;
   };
-  /** What the gate decides by, on each request. */
+  /** Enforced by the gate on each request. */
   readonly enforced: Omit<Terms, 'creator' | 'licence' | 'trainingData' | 'kind' | 'marking'>;
   readonly odrl: OdrlOffer;
 }
@@ -44,7 +44,7 @@ export function describeTerms({ manifest, manifestDigest, signed }: TermsOf): De
   return {
     model: name,
     version,
-    summary: sentencesOf(terms),
+    summary: summariseTerms(terms),
     licence: {
       spdx: licence.spdx,
       text: {
@@ -72,12 +72,12 @@ export function licenceTextPath(model: string, text: Digest): string {
 
 const dutySentences: Record<Terms['duties'][number], (terms: Terms) => string> = {
   attribute: ({ attribution }) => `Show this line where you use it: ${attribution}`,
-  'ai-label': () => 'Label what it puts out as made by a machine.',
-  'pass-on': () => 'Pass these terms on to whom you pass the model on to.',
+  'ai-label': () => 'Label its outputs as machine-made.',
+  'pass-on': () => 'If you pass the model on, pass these terms on with it.',
 };
 
-/** One for each thing that the terms say. */
-export function sentencesOf(terms: Terms): readonly string[] {
+/** Returns the terms in sentences, one for each field. */
+export function summariseTerms(terms: Terms): readonly string[] {
   const { creator, licence, territories, notBefore, notAfter, quota, royalty, duties, trainingData } = terms;
   const contact = creator.contact ?? creator.url;
   return [
@@ -87,52 +87,52 @@ export function sentencesOf(terms: Terms): readonly string[] {
           'A tenant has to accept the licence text before it uses the model: POST /v1/acceptances, with a key whose scope account is "manage".',
         ]
       : []),
-    useSentence(terms),
-    ...listSentence('purposes', terms.purposes, 'as declared with the header Edgewise-Purpose or by the key'),
-    ...listSentence('fields of use', terms.fieldsOfUse, 'as told by the record of the tenant'),
-    ...listSentence('territories', territories, basisWords[territories.basis]),
-    ...(notBefore === undefined ? [] : [`It may be used from ${notBefore} on.`]),
+    describeUse(terms),
+    ...describeList('purposes', terms.purposes, 'as declared with the header Edgewise-Purpose or by the key'),
+    ...describeList('fields of use', terms.fieldsOfUse, "according to the tenant's record"),
+    ...describeList('territories', territories, basisWords[territories.basis]),
+    ...(notBefore === undefined ? [] : [`It may be used from ${notBefore}.`]),
     ...(notAfter === undefined ? [] : [`It may be used until ${notAfter}.`]),
     ...(quota === undefined
       ? []
       : [
-          `At most ${quota.units} units ${perWords[quota.per]} by the licence alone; grants have quotas of their own.`,
+          `At most ${quota.units} units ${perWords[quota.per]} under the licence alone; grants have their own quotas.`,
         ]),
     ...(royalty === undefined
       ? []
       : [
-          `A unit costs ${royalty.amount} ${royalty.currency} by the licence alone; grants have prices of their own.`,
+          `A unit costs ${royalty.amount} ${royalty.currency} under the licence alone; grants have their own prices.`,
         ]),
     ...duties.map((duty) => dutySentences[duty](terms)),
     terms.weightsMayLeave ? 'Its weights may leave the server.' : 'Its weights stay on the server.',
-    'Nothing that callers send is trained with.',
-    `Of its training data the creator says: ${trainingData.statement} Personal data in it: ${trainingData.personalData}.`,
+    'Data that callers send is not used for training.',
+    `Training data, as declared by the creator: ${trainingData.statement} Personal data: ${trainingData.personalData}.`,
   ];
 }
 
-const perWords = { day: 'a day', month: 'a calendar month', total: 'in all' };
+const perWords = { day: 'a day', month: 'a calendar month', total: 'in total' };
 const basisWords = {
   'tenant-establishment':
-    'as told by where the tenant is established; a connection from elsewhere is refused',
-  connection: 'as told by where the connection comes from',
-  both: 'as told by where the tenant is established and where the connection comes from',
+    'decided by where the tenant is established; a connection from elsewhere is refused',
+  connection: 'decided by where the connection comes from',
+  both: 'decided by where the tenant is established and where the connection comes from',
 };
 
-function useSentence({ grant, anonymous }: Terms): string {
+function describeUse({ grant, anonymous }: Terms): string {
   if (grant === 'required')
-    return 'It is used with a grant, which the operator of this server keeps for the creator.';
+    return 'Its use requires a grant, which the operator of this server manages for the creator.';
   return anonymous
-    ? 'The licence alone permits its use, where this server opens it also without a key.'
+    ? 'The licence alone permits its use, also without a key if this server opens it.'
     : 'The licence alone permits its use, with a key.';
 }
 
-function listSentence(
+function describeList(
   what: string,
   { permit, deny }: { readonly permit: '*' | readonly string[]; readonly deny: readonly string[] },
-  told: string,
+  basis: string,
 ): readonly string[] {
   if (permit === '*' && deny.length === 0) return [];
   const permitted = permit === '*' ? 'all' : permit.join(', ');
   const denied = deny.length === 0 ? '' : `, but not ${deny.join(', ')}`;
-  return [`Permitted ${what}: ${permitted}${denied}, ${told}.`];
+  return [`Permitted ${what}: ${permitted}${denied}, ${basis}.`];
 }

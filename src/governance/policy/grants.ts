@@ -1,72 +1,72 @@
-/** Which of a tenant's grants permit a use, and what is missing where none does. */
+/** Finds the tenant's grants that permit a use, or the right that is missing if none does. */
 import type { Grant } from '../accounts/schema.ts';
-import type { Bar } from './refusal.ts';
+import type { MissingRight } from './refusal.ts';
 import {
   checkTerritory,
+  checkTime,
   permits,
   type Restrictions,
   restrictionsOf,
   type TerritoryCheck,
-  timeOf,
   type Whereabouts,
 } from './restrictions.ts';
 import type { GateFacts } from './types.ts';
 
-/** Of several grants that all fall short, the one that got furthest is named: it is the nearest to what is wanted. */
+/** Why a grant cannot be used. Among several, the one with the highest stage is reported: it is the nearest to usable. */
 interface Shortfall {
   readonly stage: number;
   readonly grant: Grant;
-  readonly bar: Bar;
+  readonly missing: MissingRight;
 }
 
 export interface Usable {
   readonly grants: readonly Grant[];
-  /** Set where there are none. */
-  readonly bar: (Bar & { readonly grant?: Grant }) | undefined;
+  /** Set if `grants` is empty. */
+  readonly missing: (MissingRight & { readonly grant?: Grant }) | undefined;
 }
 
-/** The tenant's grants for this model that are in force now, for this version and this action. */
-export function usableGrants(facts: GateFacts): Usable {
+/** Returns the tenant's grants for this model that are in force now, for this version and action. */
+export function findUsableGrants(facts: GateFacts): Usable {
   const { caller, manifest } = facts;
   const all = caller.kind === 'tenant' ? caller.tenant.grants : [];
   const grants: Grant[] = [];
   let nearest: Shortfall | undefined;
   for (const grant of all) {
     if (grant.model !== manifest.name) continue;
-    const shortfall = inForce(grant, facts);
+    const shortfall = checkInForce(grant, facts);
     if (shortfall === undefined) grants.push(grant);
     else if (nearest === undefined || shortfall.stage > nearest.stage) nearest = shortfall;
   }
-  if (grants.length > 0) return { grants, bar: undefined };
-  if (nearest !== undefined) return { grants, bar: { ...nearest.bar, grant: nearest.grant } };
-  return { grants, bar: { code: 'grant_missing', right: 'a grant for this model', at: 'terms' } };
+  if (grants.length > 0) return { grants, missing: undefined };
+  if (nearest !== undefined) return { grants, missing: { ...nearest.missing, grant: nearest.grant } };
+  return { grants, missing: { code: 'grant_missing', right: 'a grant for this model', at: 'terms' } };
 }
 
-function inForce(grant: Grant, { action, now, root, terms }: GateFacts): Shortfall | undefined {
-  const short = (stage: number, code: Bar['code'], right: string): Shortfall => ({
+function checkInForce(grant: Grant, { action, now, root, terms }: GateFacts): Shortfall | undefined {
+  const short = (stage: number, code: MissingRight['code'], right: string): Shortfall => ({
     stage,
     grant,
-    bar: { code, right, at: 'terms' },
+    missing: { code, right, at: 'terms' },
   });
   const { id, status, notBefore, notAfter, target, actions, assigner, passOnTerms } = grant;
   if (status === 'revoked') return short(0, 'grant_revoked', `a grant in place of ${id}, which was revoked`);
-  if (status !== 'active') return short(1, 'grant_revoked', `that grant ${id} is no longer suspended`);
-  const time = timeOf(restrictionsOf(grant), now);
+  if (status !== 'active') return short(1, 'grant_revoked', `an active grant; ${id} is suspended`);
+  const time = checkTime(restrictionsOf(grant), now);
   if (time === 'after')
     return short(2, 'grant_expired', `a grant in place of ${id}, which ended on ${notAfter}`);
   if (time === 'before')
-    return short(3, 'grant_expired', `a grant that has begun: ${id} begins on ${notBefore}`);
+    return short(3, 'grant_expired', `a grant that has begun; ${id} begins on ${notBefore}`);
   if (target !== undefined && target !== root) {
     return short(
       4,
       'grant_missing',
-      `a grant for this version: ${id} is for the one with the root ${target}`,
+      `a grant for this version; ${id} is for the version with the root ${target}`,
     );
   }
   if (!actions.includes(action)) {
-    return short(5, 'grant_missing', `a grant to ${action}: ${id} is to ${actions.join(', ')}`);
+    return short(5, 'grant_missing', `a grant that permits ${action}; ${id} permits ${actions.join(', ')}`);
   }
-  // What a tenant gives on has to carry terms of its own where the creator wants its restrictions passed on.
+  // With the duty `pass-on`, a grant from another tenant must carry terms of its own.
   if (isSubGrant(assigner) && terms.duties.includes('pass-on') && passOnTerms === undefined) {
     return short(
       6,
@@ -81,49 +81,54 @@ function isSubGrant(assigner: string): boolean {
   return assigner.startsWith('tenant:');
 }
 
-/** What a use is judged by, beside who uses it. */
+/** The facts about a use that restrictions apply to. */
 export interface Use {
   readonly whereabouts: Whereabouts;
   readonly purpose: string | undefined;
-  /** Fields that the tenant works in; undefined: nobody knows. */
+  /** Fields that the tenant works in; undefined if unknown. */
   readonly fields: readonly string[] | undefined;
 }
 
-/** Where and for what a model may be used, by terms or by a grant. @returns What is missing; undefined: nothing. */
+/**
+ * Checks place, purpose and fields of use against the restrictions of terms or of a grant.
+ *
+ * @param by Names the terms or the grant.
+ * @returns The missing right; undefined if the use is permitted.
+ */
 export function checkRestrictions(
   restrictions: Restrictions,
   { whereabouts, purpose, fields }: Use,
   by: string,
-): Bar | undefined {
+): MissingRight | undefined {
   return (
-    placeBar(checkTerritory(restrictions.places, whereabouts), restrictions.places.basis, by) ??
-    purposeBar(restrictions, purpose, by) ??
-    fieldBar(restrictions, fields, by)
+    checkPlace(checkTerritory(restrictions.places, whereabouts), restrictions.places.basis, by) ??
+    checkPurpose(restrictions, purpose, by) ??
+    checkFields(restrictions, fields, by)
   );
 }
 
-function placeBar(at: TerritoryCheck, basis: string, by: string): Bar | undefined {
+function checkPlace(at: TerritoryCheck, basis: string, by: string): MissingRight | undefined {
   if (at.permitted) return undefined;
-  return { code: 'territory_not_allowed', right: `${rightOfPlace(at, basis)} (${by})`, at: 'terms' };
+  return { code: 'territory_not_allowed', right: `${describeRight(at, basis)} (${by})`, at: 'terms' };
 }
 
-function rightOfPlace(at: Extract<TerritoryCheck, { permitted: false }>, basis: string): string {
+function describeRight(at: Extract<TerritoryCheck, { permitted: false }>, basis: string): string {
   switch (at.why) {
     case 'unknown':
-      return `use in a permitted territory, told by ${basis}, which is not known`;
+      return `use in a permitted territory; the ${basis === 'both' ? 'establishment or connection' : basis} that decides it is unknown`;
     case 'not-permitted':
-      return `use in ${at.territory}`;
+      return `permission for use in ${at.territory}`;
     case 'conflict':
-      return `use in ${at.territory} with a connection from a permitted territory, this one is from ${at.connection}`;
+      return `use in ${at.territory} over a connection from a permitted territory; this one is from ${at.connection}`;
   }
 }
 
-/** What is not declared may be anything, so it is permitted only where everything is. */
-function purposeBar(
+/** An undeclared purpose may be any purpose, so it is permitted only if all purposes are. */
+function checkPurpose(
   { purposes, fields }: Restrictions,
   purpose: string | undefined,
   by: string,
-): Bar | undefined {
+): MissingRight | undefined {
   if (purpose === undefined) {
     if (!purposes.isRestricted) return undefined;
     return {
@@ -132,26 +137,28 @@ function purposeBar(
       at: 'terms',
     };
   }
-  // A purpose may be a field of use by its name: then denying the one denies the other.
+  // A purpose may have the name of a field of use: then denying the field denies the purpose.
   if (permits(purposes, purpose) && !fields.denied.has(purpose)) return undefined;
-  return { code: 'purpose_not_allowed', right: `use for the purpose ${purpose} (${by})`, at: 'terms' };
+  return { code: 'purpose_not_allowed', right: `permission for the purpose ${purpose} (${by})`, at: 'terms' };
 }
 
-/** A tenant's record names every field that it works in: none of them may be denied, and all have to be permitted. */
-function fieldBar(
+/** A tenant's record names every field that it works in: all must be permitted, and none denied. */
+function checkFields(
   { fields }: Restrictions,
   ofTenant: readonly string[] | undefined,
   by: string,
-): Bar | undefined {
+): MissingRight | undefined {
   if (!fields.isRestricted) return undefined;
   const code = 'purpose_not_allowed';
   if (ofTenant === undefined || (ofTenant.length === 0 && fields.permitted !== undefined)) {
     return {
       code,
-      right: `use in a permitted field, with the tenant's fields on record (${by})`,
+      right: `use in a permitted field, and the tenant's fields on record (${by})`,
       at: 'terms',
     };
   }
   const wrong = ofTenant.find((field) => !permits(fields, field));
-  return wrong === undefined ? undefined : { code, right: `use in the field ${wrong} (${by})`, at: 'terms' };
+  return wrong === undefined
+    ? undefined
+    : { code, right: `permission for use in the field ${wrong} (${by})`, at: 'terms' };
 }

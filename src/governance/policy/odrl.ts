@@ -1,6 +1,6 @@
 /**
- * Terms in the words of ODRL 2.2 (W3C Information Model, Vocabulary & Expression), for programs that know those. What ODRL
- * has no word for has one of Edgewise's. The gate does not read this: it decides by the terms themselves.
+ * Terms as an ODRL 2.2 offer (W3C Information Model, Vocabulary & Expression), for programs that read ODRL. Concepts that ODRL
+ * lacks have words with the prefix `edgewise:`. The gate does not use this form; it decides by the terms themselves.
  */
 import type { Duty, Terms } from '../../repository/terms.ts';
 import type { Digest } from '../../storage/types.ts';
@@ -36,7 +36,7 @@ const dutyActions: Record<Duty, string> = {
   'pass-on': 'nextPolicy',
 };
 
-/** @param model Its name, and the root digest of the version's signature. */
+/** Returns the offer for the model `name`; `root` is the root digest of the version's signature. */
 export function offerOf(
   terms: Terms,
   { name, root }: { readonly name: string; readonly root: Digest },
@@ -66,28 +66,28 @@ export function offerOf(
 function constraintsOf(terms: Terms): OdrlConstraint[] {
   const { purposes, fieldsOfUse, territories, notBefore, notAfter, quota } = terms;
   return [
-    ...listed('purpose', purposes),
-    ...listed('edgewise:fieldOfUse', fieldsOfUse),
-    ...listed('spatial', territories),
-    ...(notBefore === undefined ? [] : [bound('dateTime', 'gteq', notBefore)]),
-    ...(notAfter === undefined ? [] : [bound('dateTime', 'lt', notAfter)]),
+    ...constrainList('purpose', purposes),
+    ...constrainList('edgewise:fieldOfUse', fieldsOfUse),
+    ...constrainList('spatial', territories),
+    ...(notBefore === undefined ? [] : [constrain('dateTime', 'gteq', notBefore)]),
+    ...(notAfter === undefined ? [] : [constrain('dateTime', 'lt', notAfter)]),
     ...(quota === undefined
       ? []
-      : [{ ...bound('count', 'lteq', quota.units), unit: `edgewise:per-${quota.per}` }]),
+      : [{ ...constrain('count', 'lteq', quota.units), unit: `edgewise:per-${quota.per}` }]),
   ];
 }
 
-function listed(
+function constrainList(
   leftOperand: string,
   { permit, deny }: { readonly permit: '*' | readonly string[]; readonly deny: readonly string[] },
 ): OdrlConstraint[] {
   return [
-    ...(permit === '*' ? [] : [bound(leftOperand, 'isAnyOf', permit)]),
-    ...(deny.length === 0 ? [] : [bound(leftOperand, 'isNoneOf', deny)]),
+    ...(permit === '*' ? [] : [constrain(leftOperand, 'isAnyOf', permit)]),
+    ...(deny.length === 0 ? [] : [constrain(leftOperand, 'isNoneOf', deny)]),
   ];
 }
 
-function bound(
+function constrain(
   leftOperand: string,
   operator: OdrlConstraint['operator'],
   rightOperand: OdrlConstraint['rightOperand'],
@@ -105,7 +105,7 @@ function dutiesOf({ duties, licence, grant, royalty }: Terms): NonNullable<OdrlR
       : [
           {
             action: 'compensate',
-            constraint: [{ ...bound('payAmount', 'eq', royalty.amount), unit: royalty.currency }],
+            constraint: [{ ...constrain('payAmount', 'eq', royalty.amount), unit: royalty.currency }],
           },
         ]),
   ];

@@ -1,23 +1,23 @@
-/** What policy packs can ask of a model: a closed list, so that a pack is data and never code. */
+/** The checks that policy packs can apply to a model: a closed list, so that a pack is data and never code. */
 import type { Terms } from '../../repository/terms.ts';
 
 interface Check {
   readonly passes: (terms: Terms) => boolean;
-  /** What is missing where it does not pass. */
+  /** What a model lacks if the check does not pass. */
   readonly missing: string;
-  /** Where the evidence stands that it passes. */
+  /** The field with the evidence that the check passes. */
   readonly evidence: string;
 }
 
 const checks = {
   'marking-present': {
     passes: ({ marking }) => marking !== undefined,
-    missing: 'a statement of how its outputs are marked as made by a machine (terms.marking)',
+    missing: 'a statement of how its outputs are marked as machine-made (terms.marking)',
     evidence: 'terms.marking',
   },
   'ai-label-duty': {
     passes: ({ duties }) => duties.includes('ai-label'),
-    missing: 'the duty to label its outputs as made by a machine ("ai-label" in terms.duties)',
+    missing: 'the duty to label its outputs as machine-made ("ai-label" in terms.duties)',
     evidence: 'terms.duties',
   },
   'training-data-sources': {
@@ -27,17 +27,18 @@ const checks = {
   },
   'personal-data-stated': {
     passes: ({ trainingData }) => trainingData.personalData !== 'unknown',
-    missing: 'a statement whether personal data was in its training data (terms.trainingData.personalData)',
+    missing:
+      'a statement on whether its training data contains personal data (terms.trainingData.personalData)',
     evidence: 'terms.trainingData.personalData',
   },
   'creator-contact': {
     passes: ({ creator }) => creator.contact !== undefined || creator.url !== undefined,
-    missing: 'an address of its creator (terms.creator.contact or .url)',
+    missing: 'a contact address of its creator (terms.creator.contact or .url)',
     evidence: 'terms.creator',
   },
   'acceptance-required': {
     passes: ({ licence }) => licence.acceptance === 'required',
-    missing: 'a licence that has to be accepted (terms.licence.acceptance)',
+    missing: 'a licence that requires acceptance (terms.licence.acceptance)',
     evidence: 'terms.licence.acceptance',
   },
 } as const satisfies Record<string, Check>;

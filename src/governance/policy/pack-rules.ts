@@ -1,4 +1,4 @@
-/** Which rules of the packs a model does not meet, and from when on. */
+/** Finds the pack rules that a model does not meet, and from when they apply. */
 import type { Terms } from '../../repository/terms.ts';
 import { checkOf } from './pack-checks.ts';
 import type { PackInForce, PackRule } from './types.ts';
@@ -8,25 +8,25 @@ export interface Violation {
   readonly rule: PackRule;
   /** Milliseconds since 1970: when the rule begins to apply. */
   readonly from: number;
-  /** What the model would have to have. */
+  /** What the model lacks. */
   readonly missing: string;
 }
 
-const known = new WeakMap<readonly PackInForce[], WeakMap<Terms, readonly Violation[]>>();
+const computed = new WeakMap<readonly PackInForce[], WeakMap<Terms, readonly Violation[]>>();
 
-/** Everything that the packs ask of a model with these terms, now or later, and that it lacks: earliest first. */
+/** Returns every rule that a model with these terms violates, now or later, earliest first. */
 export function violationsOf(packs: readonly PackInForce[], terms: Terms): readonly Violation[] {
-  let ofPacks = known.get(packs);
+  let ofPacks = computed.get(packs);
   if (ofPacks === undefined) {
     ofPacks = new WeakMap();
-    known.set(packs, ofPacks);
+    computed.set(packs, ofPacks);
   }
   const held = ofPacks.get(terms);
   if (held !== undefined) return held;
   const violations = packs
     .flatMap((pack) =>
       pack.rules
-        .filter(({ appliesTo, check }) => isMeant(appliesTo, terms) && !checkOf(check).passes(terms))
+        .filter(({ appliesTo, check }) => isTarget(appliesTo, terms) && !checkOf(check).passes(terms))
         .map((rule) => ({
           pack,
           rule,
@@ -39,11 +39,11 @@ export function violationsOf(packs: readonly PackInForce[], terms: Terms): reado
   return violations;
 }
 
-function isMeant(to: PackRule['appliesTo'], { kind }: Terms): boolean {
-  return to === 'all' || kind === to;
+function isTarget(target: PackRule['appliesTo'], { kind }: Terms): boolean {
+  return target === 'all' || kind === target;
 }
 
-/** The first of them that is in force; one whose date nobody can read is. */
-export function violationAt(violations: readonly Violation[], now: number): Violation | undefined {
+/** Returns the first violation in force at `now`. A rule with an invalid date is in force. */
+export function findViolationAt(violations: readonly Violation[], now: number): Violation | undefined {
   return violations.find(({ from }) => !(now < from));
 }

@@ -1,7 +1,7 @@
 /**
- * Policy packs: rules of law as dated data. A pack is signed by whoever this server takes rules from, and its digest stands
- * on every receipt, so that it can be shown later which rules were applied. Stricter law is another pack, not another
- * release; what it would refuse can be asked before it applies.
+ * Policy packs: rules of law as dated data. A pack is signed by an authority that this server trusts, and its digest is on
+ * every receipt, so that the applied rules can be proven later. A stricter law needs a new pack, not a new release, and a dry
+ * run shows what it would refuse before it applies.
  */
 import canonicalize from 'canonicalize';
 import { CompactSign, type CryptoKey, compactVerify } from 'jose';
@@ -23,25 +23,27 @@ export interface SignedPack extends PackInForce {
   readonly kid: string;
 }
 
-/** @throws EdgewiseError `invalid_request` naming the field of `pack` that is not as wanted. */
+/** Returns the pack as a compact JWS. @throws EdgewiseError `invalid_request` naming the invalid field of `pack`. */
 export async function signPack(pack: unknown, { kid, key }: ServerSigningKey): Promise<string> {
   const text = canonicalize(parsePack(pack, 'the policy pack'));
-  if (text === undefined) throw new EdgewiseError('internal', 'the policy pack has no JSON form');
+  if (text === undefined) throw new EdgewiseError('internal', 'the policy pack cannot be written as JSON');
   return new CompactSign(new TextEncoder().encode(text))
     .setProtectedHeader({ alg: 'EdDSA', kid, typ: packType })
     .sign(key);
 }
 
 /**
- * @param what For messages: `policy pack 2`.
- * @throws EdgewiseError `signature_invalid` where no key of `keys` signed it; `invalid_request` where it is no pack.
+ * Verifies a signed pack.
+ *
+ * @param what Names the pack in messages: `policy pack 2`.
+ * @throws EdgewiseError `signature_invalid` if no key of `keys` signed it; `invalid_request` if it is not a valid pack.
  */
 export async function openPack(compact: string, keys: VerifyingKeys, what: string): Promise<SignedPack> {
   let verified: Awaited<ReturnType<typeof compactVerify>>;
   try {
     verified = await compactVerify(compact, ({ kid }) => keyOf(keys, kid), { algorithms: ['EdDSA'] });
   } catch (cause) {
-    throw new EdgewiseError('signature_invalid', `${what} is signed by no key that packs are taken from`, {
+    throw new EdgewiseError('signature_invalid', `${what} is not signed by a trusted key for packs`, {
       cause,
     });
   }
@@ -49,7 +51,7 @@ export async function openPack(compact: string, keys: VerifyingKeys, what: strin
   if (protectedHeader.typ !== packType || protectedHeader.kid === undefined) {
     throw new EdgewiseError(
       'signature_invalid',
-      `${what} is signed as something else, wanted typ ${packType}`,
+      `${what} is signed as another kind of document; expected typ ${packType}`,
     );
   }
   const bytes = new Uint8Array(payload);
@@ -58,9 +60,9 @@ export async function openPack(compact: string, keys: VerifyingKeys, what: strin
 }
 
 /**
- * All packs that are configured. One that cannot be verified fails the start: rules that nobody looks at bind nobody.
+ * Verifies all configured packs. A pack that cannot be verified fails the start, so that no rule is silently ignored.
  *
- * @throws EdgewiseError as `openPack`; `invalid_request` where two have the same id.
+ * @throws EdgewiseError as `openPack`; `invalid_request` if two packs have the same id.
  */
 export async function openPacks(
   compacts: readonly string[],
@@ -73,7 +75,7 @@ export async function openPacks(
   if (twice !== undefined) {
     throw new EdgewiseError(
       'invalid_request',
-      `policy pack ${twice.id} is configured twice, wanted one version of it`,
+      `policy pack ${twice.id} is configured twice; expected one version of it`,
     );
   }
   return packs;
@@ -89,7 +91,7 @@ export function parsePack(pack: unknown, what: string): PolicyPack {
 function keyOf(keys: VerifyingKeys, kid: string | undefined): CryptoKey {
   const key = kid === undefined ? undefined : keys.get(kid);
   if (key === undefined)
-    throw new EdgewiseError('signature_invalid', 'the key is not among those configured');
+    throw new EdgewiseError('signature_invalid', 'the key is not among the configured keys');
   return key;
 }
 
@@ -97,6 +99,6 @@ function jsonOf(bytes: Uint8Array, what: string): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch (cause) {
-    throw new EdgewiseError('invalid_request', `${what} is no JSON`, { cause });
+    throw new EdgewiseError('invalid_request', `${what} is not valid JSON`, { cause });
   }
 }

@@ -1,7 +1,6 @@
 /**
- * What a request is for, as its caller declares it. The declaration stands in the record, so it is a word of a closed list
- * and no text of the caller's own: of the configured words, and of those that the operator or the publisher wrote into the
- * model's terms, the tenant's grants for it, and the scopes of the key.
+ * The declared purpose of a request. It is recorded, so it must be a word from known lists, not free text of the caller: the
+ * configured purposes, and those named in the model's terms, the tenant's grants for the model, and the key's scopes.
  */
 import { EdgewiseError } from '../../errors.ts';
 import type { Purposes, Terms } from '../../repository/terms.ts';
@@ -9,7 +8,7 @@ import type { Caller } from '../accounts/caller.ts';
 
 export const purposeHeader = 'Edgewise-Purpose';
 
-/** The words that may be declared where the configuration says nothing else (`EDGEWISE_PURPOSES`). */
+/** The purposes that may be declared by default (`EDGEWISE_PURPOSES`). */
 export const defaultPurposes: readonly string[] = [
   'research',
   'education',
@@ -27,7 +26,7 @@ export const defaultPurposes: readonly string[] = [
   'public-sector',
 ];
 
-/** Where the words of a declaration may come from. */
+/** The sources of known purposes. */
 export interface PurposeSources {
   readonly configured: readonly string[];
   readonly terms: Pick<Terms, 'purposes' | 'fieldsOfUse'>;
@@ -37,10 +36,12 @@ export interface PurposeSources {
 }
 
 /**
- * @param value Of the header; undefined: none was sent.
- * @throws EdgewiseError `invalid_request` for a word that is in no list, several words among them: a request is for one.
+ * Returns the purpose in the header's value, if it is known.
+ *
+ * @param value The header's value; undefined if it was not sent.
+ * @throws EdgewiseError `invalid_request` for an unknown purpose, and for several: a request has one.
  */
-export function declaredPurpose(value: string | undefined, sources: PurposeSources): string | undefined {
+export function parsePurpose(value: string | undefined, sources: PurposeSources): string | undefined {
   if (value === undefined || isKnown(value, sources)) return value;
   const { configured, model } = sources;
   throw new EdgewiseError(
@@ -60,7 +61,7 @@ function isKnown(purpose: string, { caller, configured, model, terms }: PurposeS
   );
 }
 
-/** A purpose may be a field of use by its name (`grants.ts`). */
+/** A purpose may have the name of a field of use (`grants.ts`). */
 function isNamed(purpose: string, { purposes, fieldsOfUse }: PurposeSources['terms']): boolean {
   return [purposes, fieldsOfUse].some(
     ({ permit, deny }: Purposes) => (permit !== '*' && permit.includes(purpose)) || deny.includes(purpose),

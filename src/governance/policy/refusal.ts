@@ -2,24 +2,24 @@ import type { ErrorCode } from '../../errors.ts';
 import type { Action, Grant } from '../accounts/schema.ts';
 import type { GateFacts, Refusal } from './types.ts';
 
-/** What stands in the way of a use. */
-export interface Bar {
+/** The right that a use lacks. */
+export interface MissingRight {
   readonly code: ErrorCode;
-  /** The right that is missing, so phrased that "wanted" can stand before it. */
+  /** A noun phrase that can follow "this requires". */
   readonly right: string;
-  /** Where it can be had: with the model's terms, by accepting the licence, or nowhere on this server. */
+  /** Where the right can be obtained: with the model's terms, by accepting the licence, or nowhere on this server. */
   readonly at: 'terms' | 'acceptances' | 'nowhere';
 }
 
-const attempts: Record<Action, (model: string) => string> = {
+const failures: Record<Action, (model: string) => string> = {
   infer: (model) => `model "${model}" was not run`,
   explain: (model) => `model "${model}" was not explained`,
   download: (model) => `the weights of model "${model}" were not sent`,
 };
 
-const howToAccept = '; accepting it takes POST /v1/acceptances and a key with the scope account "manage"';
+const howToAccept = '. Accept it with POST /v1/acceptances and a key with the scope account "manage"';
 
-/** As the receipt's schema holds it. */
+/** The limit of the receipt's schema. */
 const maxRightLength = 300;
 
 interface Circumstances {
@@ -29,25 +29,26 @@ interface Circumstances {
 }
 
 export function createRefusal(
-  bar: Bar,
+  missing: MissingRight,
   { action, manifest }: GateFacts,
   circumstances: Circumstances,
 ): Refusal {
-  const right = bar.right.length > maxRightLength ? `${bar.right.slice(0, maxRightLength - 1)}…` : bar.right;
+  const right =
+    missing.right.length > maxRightLength ? `${missing.right.slice(0, maxRightLength - 1)}…` : missing.right;
   const { purpose, territory, grant } = circumstances;
   return {
     permitted: false,
-    code: bar.code,
+    code: missing.code,
     right,
-    message: `${attempts[action](manifest.name)}: wanted ${right}${bar.at === 'acceptances' ? howToAccept : ''}`,
-    where: pathOf(bar, manifest.name),
+    message: `${failures[action](manifest.name)}: this requires ${right}${missing.at === 'acceptances' ? howToAccept : ''}`,
+    where: pathOf(missing, manifest.name),
     purpose,
     territory,
     grant,
   };
 }
 
-function pathOf({ at }: Bar, model: string): string | undefined {
+function pathOf({ at }: MissingRight, model: string): string | undefined {
   if (at === 'nowhere') return undefined;
   return at === 'acceptances' ? '/v1/acceptances' : termsPath(model);
 }

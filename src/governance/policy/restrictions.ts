@@ -1,13 +1,13 @@
-/** What terms and grants bound, in the form that a decision looks things up in: worked out once for each of them. */
+/** The restrictions of terms and grants, in a form for quick lookup; computed once for each. */
 import type { Territories } from '../../repository/terms.ts';
 import { countriesOf, isCountry } from '../../repository/territories.ts';
 
-/** What is permitted and what is denied of one kind of thing. */
+/** The permitted and denied items of one kind: purposes, fields of use, countries. */
 export interface Choice {
-  /** Undefined: all. */
+  /** Undefined: every item. */
   readonly permitted: ReadonlySet<string> | undefined;
   readonly denied: ReadonlySet<string>;
-  /** Whether there is anything that it does not permit. */
+  /** Whether some items are not permitted. */
   readonly isRestricted: boolean;
 }
 
@@ -24,7 +24,7 @@ export interface Restrictions {
   readonly places: Places;
 }
 
-interface Restricted {
+interface UsageTerms {
   readonly notBefore?: string | undefined;
   readonly notAfter?: string | undefined;
   readonly purposes: Listed;
@@ -36,13 +36,13 @@ interface Listed {
   readonly deny: readonly string[];
 }
 
-const known = new WeakMap<Restricted, Restrictions>();
+const computed = new WeakMap<UsageTerms, Restrictions>();
 
-/** Of terms or of a grant. */
-export function restrictionsOf(restricted: Restricted): Restrictions {
-  const held = known.get(restricted);
+/** Returns the restrictions of terms or of a grant. */
+export function restrictionsOf(usage: UsageTerms): Restrictions {
+  const held = computed.get(usage);
   if (held !== undefined) return held;
-  const { notBefore, notAfter, purposes, fieldsOfUse, territories } = restricted;
+  const { notBefore, notAfter, purposes, fieldsOfUse, territories } = usage;
   const restrictions: Restrictions = {
     notBefore: notBefore === undefined ? Number.NEGATIVE_INFINITY : Date.parse(notBefore),
     notAfter: notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(notAfter),
@@ -50,7 +50,7 @@ export function restrictionsOf(restricted: Restricted): Restrictions {
     fields: choiceOf(fieldsOfUse),
     places: { ...choiceOf(territories, countriesOf), basis: territories.basis },
   };
-  known.set(restricted, restrictions);
+  computed.set(usage, restrictions);
   return restrictions;
 }
 
@@ -66,15 +66,15 @@ export function permits({ permitted, denied }: Choice, item: string): boolean {
   return !denied.has(item) && (permitted === undefined || permitted.has(item));
 }
 
-/** Before, within or after the time of `restrictions`; a time that nobody can read counts as before. */
-export function timeOf({ notBefore, notAfter }: Restrictions, now: number): 'before' | 'within' | 'after' {
+/** Reports whether `now` is before, within or after the restricted time. An invalid time counts as before. */
+export function checkTime({ notBefore, notAfter }: Restrictions, now: number): 'before' | 'within' | 'after' {
   if (!(now >= notBefore)) return 'before';
   return now < notAfter ? 'within' : 'after';
 }
 
-/** What is known of where the model is used. */
+/** What is known about the place of use. */
 export interface Whereabouts {
-  /** A country, or a group of countries where no more is recorded. */
+  /** A country, or a group of countries if no more is recorded. */
   readonly establishment: string | undefined;
   readonly connection: string | undefined;
 }
@@ -94,16 +94,17 @@ export type TerritoryCheck =
     };
 
 /**
- * A licence usually means the place of who uses it, so the tenant's establishment is the basis unless the terms say
- * otherwise, and the connection a second signal: one that is known to come from where the model may not be used conflicts
- * with it. Of the bases `connection` and `both` the connection has to be known.
+ * Decides whether the model may be used at this place. The basis is the tenant's establishment unless the terms say
+ * otherwise, because a licence usually means the place of the user. The connection is a second signal: a connection known to
+ * come from a country that is not permitted conflicts with the establishment. For the bases `connection` and `both`, the
+ * connection must be known.
  */
 export function checkTerritory(places: Places, { establishment, connection }: Whereabouts): TerritoryCheck {
   if (!places.isRestricted) return { permitted: true, territory: undefined };
   const country = connection !== undefined && isCountry(connection) ? connection : undefined;
   const basis = places.basis === 'connection' ? country : establishment;
   if (basis === undefined) return { permitted: false, territory: undefined, why: 'unknown' };
-  // Of a group every member has to be permitted, since any of them may be meant.
+  // Every member of a group must be permitted, since any of them may be the actual country.
   if (!countriesOf(basis).every((each) => permits(places, each))) {
     return { permitted: false, territory: basis, why: 'not-permitted' };
   }

@@ -1,7 +1,7 @@
 /**
- * The stop switch: models that nobody is answered by until they are let go on, whatever their licences say. One small
- * document, `accounts/stops.json`, changed by compare-and-swap. In force at once where the change was made, elsewhere when
- * what is known there is 5 seconds old; where it cannot be read, nothing is known to be in service.
+ * The stop switch: stopped models are refused to every caller until they are resumed, whatever their licences say. The stops
+ * are one small document, `accounts/stops.json`, changed by compare-and-swap. A change takes effect at once in the isolate
+ * that made it, and elsewhere within 5 seconds. If the document cannot be read, every model is refused.
  */
 import { z } from 'zod';
 import type { Clock } from '../../async/clock.ts';
@@ -17,7 +17,7 @@ import type { Stop } from './types.ts';
 
 export const stopsSchemaId = 'edgewise.stops.v1';
 const key = 'accounts/stops.json';
-/** There is one document. */
+/** The id of the only document. */
 const theOne = 'stops';
 const maxStops = 1000;
 
@@ -25,10 +25,10 @@ const documentSchema = z.strictObject({
   schema: z.literal(stopsSchemaId),
   models: z
     .record(z.string().refine(isModelName), stopSchema)
-    .refine((models) => Object.keys(models).length <= maxStops, `wanted at most ${maxStops}`),
+    .refine((models) => Object.keys(models).length <= maxStops, `expected at most ${maxStops}`),
 });
 
-/** Model name → what stopped it. */
+/** Model name → its stop. */
 type StopsByModel = ReadonlyMap<string, Stop>;
 
 export interface StopsOptions {
@@ -37,7 +37,7 @@ export interface StopsOptions {
   readonly defer: Defer;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** How long what is known may be believed. Default 5000. */
+  /** How old a cached document may be. Default 5000. */
   readonly maxAgeMs?: number;
 }
 
@@ -52,7 +52,7 @@ export class Stops {
       state,
       clock,
       defer,
-      what: 'what is stopped',
+      what: 'the list of stopped models',
       keyOf: () => key,
       decode: (_, text) => decode(text),
       ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
@@ -60,22 +60,22 @@ export class Stops {
   }
 
   /**
-   * Answers at once, not by a promise, where that is known.
+   * Returns the model's stop, if any. No promise if the stops are cached.
    *
-   * @throws EdgewiseError (by the promise) `records_unavailable` where it cannot be known.
+   * @throws EdgewiseError (by the promise) `records_unavailable` if the stops cannot be read.
    */
   of(model: string): Stop | undefined | Promise<Stop | undefined> {
     const stops = this.#documents.get(theOne);
     return stops instanceof Promise ? stops.then((known) => known?.get(model)) : stops?.get(model);
   }
 
-  /** As stored now. */
+  /** Reads all stops from the store. */
   async all(): Promise<Readonly<Record<string, Stop>>> {
     const entry = await this.#options.state.get(key);
     return entry === undefined ? {} : Object.fromEntries(decode(entry.value));
   }
 
-  /** A model that is stopped stays so since when it was, for the new reason. @throws EdgewiseError `overloaded` */
+  /** Stops a model. A model that is stopped already keeps its time and gets the new reason. @throws EdgewiseError `overloaded` */
   async stop(model: string, reason: string): Promise<Stop> {
     let stop: Stop = { since: new Date(this.#options.now()).toISOString(), reason };
     await this.#change((stops) => {
@@ -85,7 +85,7 @@ export class Stops {
     return stop;
   }
 
-  /** @returns Whether it was stopped. @throws EdgewiseError `overloaded` */
+  /** Resumes a model. Returns whether it was stopped. @throws EdgewiseError `overloaded` */
   async resume(model: string): Promise<boolean> {
     let wasStopped = false;
     await this.#change((stops) => {
@@ -106,7 +106,7 @@ export class Stops {
           const after = change(before);
           return after === before ? value : encode(after);
         },
-        { what: 'what is stopped', isGrouped: true, clock },
+        { what: 'the list of stopped models', isGrouped: true, clock },
       );
     } finally {
       this.#documents.invalidate(theOne);
@@ -115,10 +115,10 @@ export class Stops {
 }
 
 function decode(text: string): StopsByModel {
-  return new Map(Object.entries(decodeStored(documentSchema, text, 'what is stopped').models));
+  return new Map(Object.entries(decodeStored(documentSchema, text, 'the list of stopped models').models));
 }
 
-/** What could not be read again is not written. */
+/** Checks the document before it is written, so that it can be read again. */
 function encode(stops: StopsByModel): string {
   const checked = checkDocument(documentSchema, { schema: stopsSchemaId, models: Object.fromEntries(stops) });
   if (checked.success) return JSON.stringify(checked.data);

@@ -7,8 +7,8 @@ import type { Action, Grant } from '../accounts/schema.ts';
 import type { PackCheck } from './pack-checks.ts';
 
 /**
- * All that a decision is made of. Nothing else is asked, so the same facts give the same decision again. What is worked
- * out of terms, tenant and packs is remembered by their identity, so that none of them may be changed in place.
+ * All facts that a decision depends on, so that the same facts always give the same decision. Values computed from terms,
+ * grants and packs are cached by object identity, so none of these may be changed in place.
  */
 export interface GateFacts {
   readonly action: Action;
@@ -16,17 +16,17 @@ export interface GateFacts {
   readonly now: number;
   readonly manifest: Pick<Manifest, 'name'>;
   readonly terms: Terms;
-  /** Root digest of the model's signature: what a grant's target names. */
+  /** Root digest of the model's signature, which a grant's target names. */
   readonly root: Digest;
   readonly caller: Caller;
-  /** Whether the configuration opens this model to callers without a key. */
+  /** Whether the configuration opens this model to unauthenticated callers. */
   readonly isOpened: boolean;
-  /** As declared with the request; undefined: none was. */
+  /** The purpose declared with the request, if any. */
   readonly purpose: string | undefined;
-  /** Country of the connection; undefined where it is not known. `T1`, `XX` and other words that name no country count as that. */
+  /** Country of the connection, if known. Codes that are not countries, such as `T1` and `XX`, count as unknown. */
   readonly connectionCountry: string | undefined;
   readonly packs: readonly PackInForce[];
-  /** Set by who runs this server: nothing of this model is served. */
+  /** Set by the operator: the model is not served. */
   readonly stop: Stop | undefined;
 }
 
@@ -35,25 +35,25 @@ export interface Stop {
   readonly reason: string;
 }
 
-/** A policy pack that is signed and configured; its rules apply from their dates on. */
+/** A signed and configured policy pack. Each rule applies from its date. */
 export interface PackInForce {
   readonly id: string;
   readonly version: string;
-  /** Of the pack's canonical JSON: what the receipt names. */
+  /** Digest of the pack's canonical JSON, which receipts name. */
   readonly digest: Digest;
   readonly rules: readonly PackRule[];
 }
 
 export interface PackRule {
   readonly id: string;
-  /** Where the law says so: `Art. 50(2)`. */
+  /** The clause of the law: `Art. 50(2)`. */
   readonly clause: string;
   readonly appliesFrom: string;
   readonly appliesTo: 'all' | 'generative';
   readonly check: PackCheck;
 }
 
-/** Whose meter counts, and up to which quota. */
+/** The meter that counts the use, and its quota. */
 export interface MeterOf {
   /** `grant:<id>`, or `licence:<who>:<model>` without one; who: a tenant's id, `anonymous`, `key.<id>` or `admin.<id>`. */
   readonly meter: string;
@@ -63,29 +63,29 @@ export interface MeterOf {
 export interface Permission {
   readonly permitted: true;
   readonly purpose: string | undefined;
-  /** The place that was judged; undefined where the terms bind to none. */
+  /** The place that was checked; undefined if use is not restricted to territories. */
   readonly territory: string | undefined;
-  /** The one that it was permitted by; undefined: the licence alone permits it. */
+  /** The grant that permits the use; undefined if the licence alone permits it. */
   readonly grant: Grant | undefined;
-  /** Receipt of the acceptance, or its id where it has none. */
+  /** Receipt of the acceptance, or the acceptance's id if it has no receipt. */
   readonly acceptance: string | undefined;
   readonly duties: readonly Duty[];
   readonly meter: MeterOf;
-  /** Further grants that permit the same use, in order: for when the quota of this one is used up. */
+  /** Further grants that permit the same use, in order, for when the quota of this one is used up. */
   readonly fallbacks?: readonly GrantedUse[] | undefined;
 }
 
-/** What of a permit is one grant's. */
+/** The part of a permission that depends on the grant. */
 export type GrantedUse = Pick<Permission, 'grant' | 'territory' | 'meter'>;
 
 export interface Refusal {
   readonly permitted: false;
   readonly code: ErrorCode;
-  /** The right that is missing, in words: for the caller and for the receipt. At most 300 characters. */
+  /** The missing right, in words, for the caller and the receipt. At most 300 characters. */
   readonly right: string;
-  /** What the caller is told: what was attempted, what is missing. */
+  /** The message for the caller: what was attempted, and which right is missing. */
   readonly message: string;
-  /** Path where it can be had, on this server; undefined where it cannot. */
+  /** Path on this server where the right can be obtained; undefined if it cannot. */
   readonly where: string | undefined;
   readonly purpose: string | undefined;
   readonly territory: string | undefined;

@@ -1,7 +1,7 @@
 /** Stage 3: whether governance permits this use of the model. A refusal is on record, like an answer. */
 import { EdgewiseError } from '../../errors.ts';
 import { decide } from '../../governance/policy/decide.ts';
-import { declaredPurpose } from '../../governance/policy/purpose.ts';
+import { parsePurpose } from '../../governance/policy/purpose.ts';
 import type { GateFacts, Refusal, Stop } from '../../governance/policy/types.ts';
 import { matchesModel } from '../../repository/name.ts';
 import { limitRefusals } from '../caller/identify.ts';
@@ -68,7 +68,7 @@ function factsOf(
     root: signed.root,
     caller,
     isOpened: settings.openModels.some((pattern) => matchesModel(pattern, manifest.name)),
-    purpose: declaredPurpose(c.req.header('edgewise-purpose'), {
+    purpose: parsePurpose(c.req.header('edgewise-purpose'), {
       configured: settings.purposes,
       terms: manifest.terms,
       caller,

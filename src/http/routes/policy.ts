@@ -1,7 +1,7 @@
 /** Rules above licences: the stop switch of models, and policy packs. */
 import { createRoute, z } from '@hono/zod-openapi';
 import { toEdgewiseError } from '../../errors.ts';
-import { foresee, momentOf } from '../../governance/policy/dry-run.ts';
+import { findFutureRefusals, parseMoment } from '../../governance/policy/dry-run.ts';
 import {
   type DryRun,
   dryRunSchema,
@@ -101,12 +101,12 @@ export function policyRoutes(services: Services) {
   routes.forAdmin(dryRunPacks, async (c) => {
     const { packs, now } = policy();
     const { at: given } = c.req.valid('query');
-    const at = given === undefined ? now() : momentOf(given);
+    const at = given === undefined ? now() : parseMoment(given);
     const { manifests, notServed } = await allServed(services);
     const answer: DryRun = {
       at: new Date(at).toISOString(),
       versions: manifests.length,
-      refused: [...foresee(manifests, packs, { at, now: now() })],
+      refused: [...findFutureRefusals(manifests, packs, { at, now: now() })],
       notServed,
     };
     return c.json(answer, 200);

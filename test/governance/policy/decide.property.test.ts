@@ -1,4 +1,4 @@
-/** What holds of every decision: denying beats permitting, one fact is enough to forbid, and forbidding more permits nothing more. */
+/** Properties of every decision: a denial overrides a permission, one fact is enough to refuse, and a further restriction never permits more. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../../../src/governance/accounts/caller.ts';
@@ -43,7 +43,7 @@ const dates = { notBefore: times, notAfter: times };
 const required = fc.constantFrom('required', 'not-required');
 const actions = fc.constantFrom('infer', 'explain', 'download');
 
-/** Not through the schema: what would be refused at push has to be decided safely, too. */
+/** Made without the schema: terms that a push would refuse must be decided safely, too. */
 const anyTerms: fc.Arbitrary<Terms> = fc
   .record({
     ...bounds,
@@ -55,10 +55,10 @@ const anyTerms: fc.Arbitrary<Terms> = fc
     kind: fc.constantFrom('predictive', 'generative'),
   })
   .map(
-    ({ acceptance: wanted, ...rest }): Terms => ({
+    ({ acceptance: required, ...rest }): Terms => ({
       ...openTerms,
       ...rest,
-      licence: { ...openTerms.licence, acceptance: wanted },
+      licence: { ...openTerms.licence, acceptance: required },
     }),
   );
 const anyGrant: fc.Arbitrary<Grant> = fc
@@ -132,14 +132,17 @@ function withTenant(facts: GateFacts, change: (tenant: Tenant) => Partial<Tenant
   return { ...facts, caller: { ...caller, tenant: { ...caller.tenant, ...change(caller.tenant) } } };
 }
 
-/** Each forbids more than before, or as much. */
+/** Each restricts at least as much as before. */
 const tightenings: Record<string, (facts: GateFacts, word: string) => GateFacts> = {
   'stopping the model': (facts) => ({ ...facts, stop: { since: 's', reason: 'r' } }),
   'a further pack': (facts) => ({ ...facts, packs: [...facts.packs, pack({ check: 'creator-contact' })] }),
-  'closing it to callers without a key': (facts) => ({ ...facts, isOpened: false }),
-  'terms that let in nobody unknown': (facts) => ({ ...facts, terms: { ...facts.terms, anonymous: false } }),
-  'wanting a grant': (facts) => ({ ...facts, terms: { ...facts.terms, grant: 'required' } }),
-  'wanting an acceptance': ({ terms, ...rest }) => ({
+  'closing the model to unauthenticated callers': (facts) => ({ ...facts, isOpened: false }),
+  'terms that exclude unauthenticated callers': (facts) => ({
+    ...facts,
+    terms: { ...facts.terms, anonymous: false },
+  }),
+  'requiring a grant': (facts) => ({ ...facts, terms: { ...facts.terms, grant: 'required' } }),
+  'requiring an acceptance': ({ terms, ...rest }) => ({
     ...rest,
     terms: { ...terms, licence: { ...terms.licence, acceptance: 'required' } },
   }),
@@ -188,7 +191,7 @@ const tightenings: Record<string, (facts: GateFacts, word: string) => GateFacts>
     withTenant(facts, ({ grants }) => ({ grants: grants.map((each) => ({ ...each, status: 'suspended' })) })),
   'a further field that it works in': (facts, word) =>
     withTenant(facts, ({ fieldsOfUse }) =>
-      // The first field on record tells more than none, so it may open what wants one of some.
+      // The first field on record tells more than none, so it may permit a use.
       fieldsOfUse.length === 0 ? {} : { fieldsOfUse: [...fieldsOfUse, word] },
     ),
 };
@@ -198,7 +201,7 @@ function without(permit: '*' | readonly string[], word: string): string[] {
 }
 
 describe('decide()', () => {
-  it('permits often enough here to say something', () => {
+  it('permits and refuses often enough for these properties to be meaningful', () => {
     const decisions = fc.sample(anyFacts, { numRuns: 2000, seed: 1 }).map(decide);
     const permitted = decisions.filter((each) => each.permitted).length;
     expect(permitted).toBeGreaterThan(100);
@@ -216,7 +219,7 @@ describe('decide()', () => {
     );
   });
 
-  it('permits nothing that any single fact forbids', () => {
+  it('permits nothing that a single fact forbids', () => {
     fc.assert(
       fc.property(anyFacts, (facts) => {
         const decision = decide(facts);
@@ -248,7 +251,7 @@ describe('decide()', () => {
     );
   });
 
-  it('names a code, a right and a purpose with every refusal', () => {
+  it('explains every refusal by the missing right and its path', () => {
     fc.assert(
       fc.property(anyFacts, (facts) => {
         const decision = decide(facts);

@@ -25,7 +25,7 @@ import {
 const anonymous: Caller = { kind: 'anonymous' };
 const key: Caller = { kind: 'key', id: 'abc' };
 const admin: Caller = { kind: 'admin', id: 'def' };
-const nobodyGranted = tenantCaller({ grants: [], acceptances: [] });
+const withoutGrants = tenantCaller({ grants: [], acceptances: [] });
 const stop = { since: '2026-11-30T00:00:00Z', reason: 'it answers wrongly' };
 const generative = terms({ kind: 'generative' });
 const marked = terms({ kind: 'generative', marking: { method: 'C2PA' } });
@@ -39,7 +39,7 @@ const fields = (fieldsOfUse: string[]) => tenantCaller({ fieldsOfUse });
 const purposes = (permit: '*' | string[], deny: string[] = []) => terms({ purposes: { permit, deny } });
 const fieldTerms = (permit: '*' | string[], deny: string[] = []) => terms({ fieldsOfUse: { permit, deny } });
 
-/** What is expected: the grant's id or `licence`, or the code of a refusal. */
+/** `expected`: the id of the grant or `licence`, or the code of a refusal. */
 type Row = [what: string, change: Partial<GateFacts>, expected: string];
 
 const rows: Record<string, Row[]> = {
@@ -59,7 +59,7 @@ const rows: Record<string, Row[]> = {
     ['ask what it lacks', { packs: [pack({})] }, 'policy_refused'],
     ['ask from this moment', { packs: [pack({ appliesFrom: '2026-12-01T12:00:00Z' })] }, 'policy_refused'],
     ['ask from the next second', { packs: [pack({ appliesFrom: after })] }, 'g-1'],
-    ['ask from a date that nobody can read', { packs: [pack({ appliesFrom: 'soon' })] }, 'policy_refused'],
+    ['ask from an invalid date', { packs: [pack({ appliesFrom: 'soon' })] }, 'policy_refused'],
     ['ask of generative models', { packs: [pack({ appliesTo: 'generative' })] }, 'g-1'],
     [
       'ask of this, which is',
@@ -80,17 +80,25 @@ const rows: Record<string, Row[]> = {
     ['have no rules', { packs: [pack()] }, 'g-1'],
     ['are named before who calls', { packs: [pack({})], caller: anonymous }, 'policy_refused'],
   ],
-  'callers without a key': [
+  'an unauthenticated caller': [
     [
-      'where terms and configuration open it',
+      'passes if terms and configuration open the model',
       { terms: openTerms, caller: anonymous, isOpened: true },
       'licence',
     ],
-    ['where the configuration does not', { terms: openTerms, caller: anonymous }, 'unauthenticated'],
-    ['where the terms do not', { caller: anonymous, isOpened: true }, 'unauthenticated'],
-    ['where neither does', { caller: anonymous }, 'unauthenticated'],
     [
-      'where a purpose is wanted, and declared',
+      'is refused if the configuration does not open the model',
+      { terms: openTerms, caller: anonymous },
+      'unauthenticated',
+    ],
+    [
+      'is refused if the terms do not open the model',
+      { caller: anonymous, isOpened: true },
+      'unauthenticated',
+    ],
+    ['is refused if neither opens the model', { caller: anonymous }, 'unauthenticated'],
+    [
+      'passes with a required purpose',
       {
         terms: terms({ purposes: { permit: ['research'], deny: [] } }, openTerms),
         caller: anonymous,
@@ -100,7 +108,7 @@ const rows: Record<string, Row[]> = {
       'licence',
     ],
     [
-      'where a purpose is wanted',
+      'is refused without a required purpose',
       {
         terms: terms({ purposes: { permit: ['research'], deny: [] } }, openTerms),
         caller: anonymous,
@@ -109,7 +117,7 @@ const rows: Record<string, Row[]> = {
       'purpose_not_allowed',
     ],
     [
-      'from a permitted country',
+      'passes from a permitted country',
       {
         terms: terms({ territories: { permit: ['EU'], deny: [], basis: 'connection' } }, openTerms),
         caller: anonymous,
@@ -118,7 +126,7 @@ const rows: Record<string, Row[]> = {
       'licence',
     ],
     [
-      'from elsewhere',
+      'is refused from elsewhere',
       {
         terms: terms({ territories: { permit: ['EU'], deny: [], basis: 'connection' } }, openTerms),
         caller: anonymous,
@@ -128,32 +136,32 @@ const rows: Record<string, Row[]> = {
       'territory_not_allowed',
     ],
   ],
-  'callers with a key of the configuration': [
-    ['where the licence alone permits', { caller: key }, 'licence'],
-    ['where a grant is wanted', { caller: key, terms: strictTerms }, 'grant_missing'],
+  'a caller with a key of the configuration': [
+    ['passes if the licence alone permits the use', { caller: key }, 'licence'],
+    ['is refused if a grant is required', { caller: key, terms: strictTerms }, 'grant_missing'],
     [
-      'where an acceptance is wanted',
+      'is refused if an acceptance is required',
       { caller: key, terms: terms({ licence: strictTerms.licence }) },
       'licence_not_accepted',
     ],
     [
-      'where an establishment is wanted',
+      'is refused if an establishment is required',
       { caller: key, terms: places({ permit: ['EU'] }) },
       'territory_not_allowed',
     ],
     [
-      'where the connection counts',
+      'passes by the country of its connection',
       { caller: key, terms: places({ permit: ['EU'], basis: 'connection' }) },
       'licence',
     ],
     [
-      'where fields are denied',
+      'is refused if fields are denied',
       { caller: key, terms: fieldTerms('*', ['biometric-id']) },
       'purpose_not_allowed',
     ],
   ],
   'the admin': [
-    ['passes where the licence alone permits', { caller: admin }, 'licence'],
+    ['passes if the licence alone permits the use', { caller: admin }, 'licence'],
     ['has no grant', { caller: admin, terms: strictTerms }, 'grant_missing'],
   ],
   "the key's scopes": [
@@ -182,7 +190,7 @@ const rows: Record<string, Row[]> = {
       'purpose_not_allowed',
     ],
     [
-      'name a purpose where none is declared',
+      'name a purpose, and none is declared',
       { caller: tenantCaller({}, { purposes: ['research'] }) },
       'purpose_not_allowed',
     ],
@@ -213,8 +221,8 @@ const rows: Record<string, Row[]> = {
     ['end this moment', { terms: terms({ notAfter: '2026-12-01T12:00:00Z' }) }, 'grant_expired'],
     ['end next second', { terms: terms({ notAfter: after }) }, 'g-1'],
     ['are a window around now', { terms: terms({ notBefore: before, notAfter: after }) }, 'g-1'],
-    ['begin at a time that nobody can read', { terms: { ...terms({}), notBefore: 'soon' } }, 'grant_expired'],
-    ['are met by a clock that stands at no time', { now: Number.NaN }, 'grant_expired'],
+    ['begin at an invalid time', { terms: { ...terms({}), notBefore: 'soon' } }, 'grant_expired'],
+    ['are compared with an invalid time', { now: Number.NaN }, 'grant_expired'],
   ],
   weights: [
     ['may leave', { action: 'download', terms: terms({ weightsMayLeave: true }) }, 'g-1'],
@@ -225,9 +233,9 @@ const rows: Record<string, Row[]> = {
       'forbidden',
     ],
   ],
-  'a grant that is wanted': [
-    ['is there', { terms: strictTerms }, 'g-1'],
-    ['is not there', { terms: strictTerms, caller: nobodyGranted }, 'grant_missing'],
+  'a required grant': [
+    ['exists', { terms: strictTerms }, 'g-1'],
+    ['is missing', { terms: strictTerms, caller: withoutGrants }, 'grant_missing'],
     [
       'is for another model',
       { terms: strictTerms, caller: withGrant({ model: 'acme/other' }) },
@@ -303,18 +311,18 @@ const rows: Record<string, Row[]> = {
       'grant_expired',
     ],
   ],
-  'a grant that is not wanted': [
-    ['is used where it is there', {}, 'g-1'],
-    ['is not needed', { caller: nobodyGranted }, 'licence'],
-    ['is not used where it was revoked', { caller: withGrant({ status: 'revoked' }) }, 'licence'],
-    ['is not used where it ended', { caller: withGrant({ notAfter: before }) }, 'licence'],
+  'an optional grant': [
+    ['is used if there is one', {}, 'g-1'],
+    ['is not needed', { caller: withoutGrants }, 'licence'],
+    ['is not used if it was revoked', { caller: withGrant({ status: 'revoked' }) }, 'licence'],
+    ['is not used if it ended', { caller: withGrant({ notAfter: before }) }, 'licence'],
     [
-      'is not used where it is for another territory',
+      'is not used if it is for another territory',
       { caller: withGrant({ territories: { permit: ['US'] } }) },
       'licence',
     ],
   ],
-  'what a grant bounds': [
+  'a grant’s restriction': [
     [
       'is its territory',
       { terms: strictTerms, caller: withGrant({ territories: { permit: ['US'] } }) },
@@ -369,13 +377,9 @@ const rows: Record<string, Row[]> = {
       'territory_not_allowed',
     ],
   ],
-  'an acceptance that is wanted': [
-    ['is there', { terms: strictTerms }, 'g-1'],
-    [
-      'is not there',
-      { terms: strictTerms, caller: tenantCaller({ acceptances: [] }) },
-      'licence_not_accepted',
-    ],
+  'a required acceptance': [
+    ['exists', { terms: strictTerms }, 'g-1'],
+    ['is missing', { terms: strictTerms, caller: tenantCaller({ acceptances: [] }) }, 'licence_not_accepted'],
     [
       'was withdrawn',
       { terms: strictTerms, caller: tenantCaller({ acceptances: [acceptance({ withdrawnAt: before })] }) },
@@ -417,7 +421,7 @@ const rows: Record<string, Row[]> = {
       },
       'g-1',
     ],
-    ['is named after the grant', { terms: strictTerms, caller: nobodyGranted }, 'grant_missing'],
+    ['is named after the grant', { terms: strictTerms, caller: withoutGrants }, 'grant_missing'],
     [
       'is named before the territory',
       {
@@ -429,25 +433,25 @@ const rows: Record<string, Row[]> = {
   ],
   territories: [
     [
-      'are not asked where none is bounded',
+      'do not matter if nothing is restricted',
       { caller: established(undefined), connectionCountry: undefined },
       'g-1',
     ],
     ['permit the establishment', { terms: places({ permit: ['DE'] }) }, 'g-1'],
-    ['permit a group that it is of', { terms: places({ permit: ['EU'] }) }, 'g-1'],
+    ['permit a group that contains it', { terms: places({ permit: ['EU'] }) }, 'g-1'],
     [
       'permit the EEA',
       { terms: places({ permit: ['EEA'] }), caller: established('NO'), connectionCountry: 'NO' },
       'g-1',
     ],
     [
-      'permit the EU, which Norway is not of',
+      'permit the EU, which does not contain Norway',
       { terms: places({ permit: ['EU'] }), caller: established('NO'), connectionCountry: 'NO' },
       'territory_not_allowed',
     ],
     ['permit another', { terms: places({ permit: ['US'] }) }, 'territory_not_allowed'],
     ['deny the establishment', { terms: places({ deny: ['DE'] }) }, 'territory_not_allowed'],
-    ['deny a group that it is of', { terms: places({ deny: ['EU'] }) }, 'territory_not_allowed'],
+    ['deny a group that contains it', { terms: places({ deny: ['EU'] }) }, 'territory_not_allowed'],
     ['deny another', { terms: places({ deny: ['US'] }) }, 'g-1'],
     [
       'permit a group and deny the country',
@@ -455,7 +459,7 @@ const rows: Record<string, Row[]> = {
       'territory_not_allowed',
     ],
     [
-      'are bounded, and the establishment is not known',
+      'are restricted, and the establishment is unknown',
       { terms: places({ deny: ['US'] }), caller: established(undefined) },
       'territory_not_allowed',
     ],
@@ -475,23 +479,27 @@ const rows: Record<string, Row[]> = {
       'territory_not_allowed',
     ],
     [
-      'hear another country of the same group',
+      'permit a connection from another country of the same group',
       { terms: places({ permit: ['EU'] }), connectionCountry: 'FR' },
       'g-1',
     ],
     [
-      'hear a connection from elsewhere',
+      'refuse a connection from elsewhere',
       { terms: places({ permit: ['EU'] }), connectionCountry: 'US' },
       'territory_not_allowed',
     ],
     [
-      'hear a connection from a denied country',
+      'refuse a connection from a denied country',
       { terms: places({ deny: ['US'] }), connectionCountry: 'US' },
       'territory_not_allowed',
     ],
-    ['hear no connection', { terms: places({ permit: ['EU'] }), connectionCountry: undefined }, 'g-1'],
     [
-      'hear of Tor, which tells nothing',
+      'permit an unknown connection',
+      { terms: places({ permit: ['EU'] }), connectionCountry: undefined },
+      'g-1',
+    ],
+    [
+      'permit a connection over Tor, which has no country',
       { terms: places({ permit: ['EU'] }), connectionCountry: 'T1' },
       'g-1',
     ],
@@ -506,7 +514,7 @@ const rows: Record<string, Row[]> = {
       'territory_not_allowed',
     ],
     [
-      'go by the connection, which is not known',
+      'go by the connection, which is unknown',
       { terms: places({ deny: ['US'], basis: 'connection' }), connectionCountry: undefined },
       'territory_not_allowed',
     ],
@@ -516,12 +524,12 @@ const rows: Record<string, Row[]> = {
       'territory_not_allowed',
     ],
     [
-      'go by the connection, of no country',
+      'go by the connection, which has no country',
       { terms: places({ deny: ['US'], basis: 'connection' }), connectionCountry: 'XX' },
       'territory_not_allowed',
     ],
     [
-      'go by the connection, in small letters',
+      'go by the connection, in lower case',
       { terms: places({ deny: ['US'], basis: 'connection' }), connectionCountry: 'us' },
       'territory_not_allowed',
     ],
@@ -552,7 +560,7 @@ const rows: Record<string, Row[]> = {
     ],
   ],
   purposes: [
-    ['are not asked where none is bounded', { purpose: 'anything' }, 'g-1'],
+    ['do not matter if nothing is restricted', { purpose: 'anything' }, 'g-1'],
     ['are permitted', { terms: purposes(['research']), purpose: 'research' }, 'g-1'],
     ['are not permitted', { terms: purposes(['research']), purpose: 'ads' }, 'purpose_not_allowed'],
     ['are denied', { terms: purposes('*', ['ads']), purpose: 'ads' }, 'purpose_not_allowed'],
@@ -585,7 +593,7 @@ const rows: Record<string, Row[]> = {
     ],
   ],
   'fields of use': [
-    ['are not asked where none is bounded', { caller: fields(['weapons']) }, 'g-1'],
+    ['do not matter if nothing is restricted', { caller: fields(['weapons']) }, 'g-1'],
     [
       'are denied',
       { terms: fieldTerms('*', ['weapons']), caller: fields(['health', 'weapons']) },
@@ -595,12 +603,12 @@ const rows: Record<string, Row[]> = {
     ['are on record as none', { terms: fieldTerms('*', ['weapons']), caller: fields([]) }, 'g-1'],
     ['are all permitted', { terms: fieldTerms(['health', 'law']), caller: fields(['health', 'law']) }, 'g-1'],
     [
-      'are permitted in part',
+      'are permitted only in part',
       { terms: fieldTerms(['health']), caller: fields(['health', 'law']) },
       'purpose_not_allowed',
     ],
     [
-      'are on record as none where some are permitted',
+      'are on record as none, and some are permitted',
       { terms: fieldTerms(['health']), caller: fields([]) },
       'purpose_not_allowed',
     ],
@@ -621,11 +629,11 @@ describe('decide()', () => {
     });
   }
 
-  it('has been asked more than a hundred times', () => {
+  it('is tested with more than 120 cases', () => {
     expect(Object.values(rows).flat().length).toBeGreaterThan(120);
   });
 
-  it('says what was permitted, by which rights, and whose meter counts', () => {
+  it('returns the permission with its grant, acceptance, territory and meter', () => {
     const quota = { units: 5, per: 'month' } as const;
     const caller = tenantCaller({
       grants: [grant({ quota })],
@@ -650,37 +658,37 @@ describe('decide()', () => {
     [anonymous, `licence:anonymous:${model}`],
     [key, `licence:key.abc:${model}`],
     [admin, `licence:admin.def:${model}`],
-    [nobodyGranted, `licence:t-1:${model}`],
-  ])('counts $0.kind without a grant on a meter of its own', (caller, meter) => {
+    [withoutGrants, `licence:t-1:${model}`],
+  ])('counts a caller of kind $0.kind without a grant on a meter of its own', (caller, meter) => {
     const quota = { units: 9, per: 'day' } as const;
     const decision = decide(facts({ terms: terms({ quota }, openTerms), caller, isOpened: true }));
     expect(decision).toMatchObject({ permitted: true, acceptance: undefined, meter: { meter, quota } });
   });
 
-  it('counts no tenant on the meter of callers without a key, since none can be called so', () => {
+  it('counts no tenant on the meter of unauthenticated callers, because no tenant can have the id anonymous', () => {
     expect(() => tenantCaller({ id: 'anonymous' })).toThrow(/stands for unauthenticated callers/);
   });
 
-  it('names the right and where it can be had', () => {
+  it('names the missing right and where it can be obtained', () => {
     expect(decide(facts({ terms: strictTerms, caller: tenantCaller({ acceptances: [] }) }))).toMatchObject({
-      right: `that the tenant has accepted its licence text ${licenceDigest}`,
-      message: `model "${model}" was not run: wanted that the tenant has accepted its licence text ${licenceDigest}; accepting it takes POST /v1/acceptances and a key with the scope account "manage"`,
+      right: `the tenant's acceptance of its licence text ${licenceDigest}`,
+      message: `model "${model}" was not run: this requires the tenant's acceptance of its licence text ${licenceDigest}. Accept it with POST /v1/acceptances and a key with the scope account "manage"`,
       where: '/v1/acceptances',
     });
-    expect(decide(facts({ terms: strictTerms, caller: nobodyGranted, action: 'explain' }))).toMatchObject({
+    expect(decide(facts({ terms: strictTerms, caller: withoutGrants, action: 'explain' }))).toMatchObject({
       right: 'a grant for this model',
-      message: `model "${model}" was not explained: wanted a grant for this model`,
+      message: `model "${model}" was not explained: this requires a grant for this model`,
       where: '/v1/models/acme%2Fvision/terms',
     });
     expect(decide(facts({ stop }))).toMatchObject({ where: undefined });
   });
 
-  it('holds the right to what a receipt takes', () => {
+  it('cuts the missing right to 300 characters, the limit of a receipt', () => {
     const decision = decide(facts({ stop: { ...stop, reason: 'x'.repeat(1000) } }));
     expect(decision.permitted ? '' : decision.right).toHaveLength(300);
   });
 
-  it('says the same at the same facts, and nothing of earlier ones', () => {
+  it('decides the same for the same facts, independently of earlier decisions', () => {
     const asked = facts({ terms: terms({ notAfter: after }) });
     const [first, second] = [decide(asked), decide(asked)];
     expect(second).toEqual(first);

@@ -3,7 +3,7 @@ import {
   commitToAcceptor,
   newAcceptanceSalt,
 } from '../../../src/governance/accounts/acceptance-commitment.ts';
-import { describeTerms, sentencesOf } from '../../../src/governance/policy/describe-terms.ts';
+import { describeTerms, summariseTerms } from '../../../src/governance/policy/describe-terms.ts';
 import { offerOf } from '../../../src/governance/policy/odrl.ts';
 import { miniature } from '../../repository/fixtures.ts';
 import { model, openTerms, root, strictTerms, terms } from './facts.ts';
@@ -25,7 +25,7 @@ const everything = terms(
 );
 
 describe('offerOf()', () => {
-  it('says every bound in the words of ODRL', () => {
+  it('expresses every restriction in ODRL', () => {
     const offer = offerOf(everything, { name: model, root });
     expect(offer.permission.map(({ action }) => action)).toEqual([
       'edgewise:infer',
@@ -59,7 +59,7 @@ describe('offerOf()', () => {
     expect(offer.prohibition.map(({ action }) => action)).toEqual(['edgewise:trainWithUsageData']);
   });
 
-  it('prohibits what open terms leave closed, and bounds nothing', () => {
+  it('prohibits distribution and training under open terms, without constraints', () => {
     const { permission, prohibition } = offerOf(openTerms, { name: model, root });
     expect(permission[0]).toEqual({ target: `urn:${root}`, action: 'edgewise:infer' });
     expect(prohibition.map(({ action }) => action)).toEqual(['distribute', 'edgewise:trainWithUsageData']);
@@ -67,7 +67,7 @@ describe('offerOf()', () => {
 });
 
 describe('describeTerms()', () => {
-  it('leaves no field of the terms out', async () => {
+  it('shows every field of the terms', async () => {
     const { manifest } = await miniature();
     const described = describeTerms({
       manifest: { ...manifest, terms: everything },
@@ -83,22 +83,22 @@ describe('describeTerms()', () => {
   });
 });
 
-describe('sentencesOf()', () => {
-  it('says what has to be done, where, for what, until when, and at what price', () => {
-    const text = sentencesOf(everything).join('\n');
+describe('summariseTerms()', () => {
+  it('has a sentence for each field', () => {
+    const text = summariseTerms(everything).join('\n');
     for (const part of [
       'POST /v1/acceptances',
-      'It is used with a grant',
+      'Its use requires a grant',
       'Permitted purposes: research, but not ads',
       'Permitted fields of use: all, but not biometric-id',
       'Permitted territories: EU, CH',
-      'from 2026-12-01T00:00:00Z on',
+      'from 2026-12-01T00:00:00Z',
       'until 2027-12-01T00:00:00Z',
       'At most 100 units a calendar month',
       'A unit costs 0.0004 EUR',
       'Show this line where you use it: Built with Vision',
       'Its weights may leave',
-      'Nothing that callers send is trained with',
+      'Data that callers send is not used for training',
     ]) {
       expect(text).toContain(part);
     }
@@ -106,7 +106,7 @@ describe('sentencesOf()', () => {
 });
 
 describe('commitToAcceptor()', () => {
-  it('is the SHA-256 of salt and name, and says nothing without the salt', async () => {
+  it('is SHA-256 of salt and name, and differs with the salt', async () => {
     const salt = Buffer.alloc(32, 7).toString('base64url');
     const { createHash } = await import('node:crypto');
     const expected = createHash('sha256').update(Buffer.alloc(32, 7)).update('Zoë').digest('base64url');

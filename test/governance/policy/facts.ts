@@ -1,4 +1,4 @@
-/** Facts of a request that everything permits, and ways to change them. */
+/** Facts of a request that is permitted, and functions that change them. */
 import type { Caller } from '../../../src/governance/accounts/caller.ts';
 import {
   type Acceptance,
@@ -21,11 +21,11 @@ export const root = `sha256:${'a'.repeat(64)}` as const;
 export const otherRoot = `sha256:${'b'.repeat(64)}` as const;
 export const otherText = `sha256:${'c'.repeat(64)}` as const;
 
-/** As open as terms can be whose callers are known. */
+/** The most open terms that exclude unauthenticated callers. */
 export const plainTerms = termsOf({ anonymous: false });
 export { openTerms };
 
-/** Terms by which both a grant and an acceptance are wanted. */
+/** Terms that require both a grant and an acceptance. */
 export const strictTerms = termsOf({
   anonymous: false,
   grant: 'required',

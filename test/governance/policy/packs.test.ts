@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { CompactSign } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { decide } from '../../../src/governance/policy/decide.ts';
-import { foresee, momentOf } from '../../../src/governance/policy/dry-run.ts';
+import { findFutureRefusals, parseMoment } from '../../../src/governance/policy/dry-run.ts';
 import { checkOf, packChecks } from '../../../src/governance/policy/pack-checks.ts';
 import { openPack, openPacks, packType, parsePack, signPack } from '../../../src/governance/policy/packs.ts';
 import type { GateFacts } from '../../../src/governance/policy/types.ts';
@@ -25,18 +25,21 @@ beforeAll(async () => {
 const signedBy = (ring: KeyRing, pack: unknown) => signPack(pack, ring.signing);
 
 describe('openPack()', () => {
-  it.each(shipped)('opens what signPack() signed, by the digest of its text: $id', async (pack) => {
-    const compact = await signedBy(authority, pack);
-    const opened = await openPack(compact, authority.verifying, 'the pack');
-    const payload = Buffer.from(compact.split('.')[1] ?? '', 'base64url');
-    expect(opened).toMatchObject({
-      ...Object.fromEntries(Object.entries(parsePack(pack, '')).filter(([name]) => name !== 'schema')),
-      digest: await digestOf(new Uint8Array(payload)),
-      kid: authority.signing.kid,
-    });
-  });
+  it.each(shipped)(
+    'opens a pack that signPack() signed, and returns the digest of its text: $id',
+    async (pack) => {
+      const compact = await signedBy(authority, pack);
+      const opened = await openPack(compact, authority.verifying, 'the pack');
+      const payload = Buffer.from(compact.split('.')[1] ?? '', 'base64url');
+      expect(opened).toMatchObject({
+        ...Object.fromEntries(Object.entries(parsePack(pack, '')).filter(([name]) => name !== 'schema')),
+        digest: await digestOf(new Uint8Array(payload)),
+        kid: authority.signing.kid,
+      });
+    },
+  );
 
-  it('refuses another key’s, a changed one, another kind of document, and what is unsigned', async () => {
+  it('refuses a pack of another key, a changed pack, another kind of document, and an unsigned one', async () => {
     const compact = await signedBy(authority, euPack);
     const [header = '', payload = '', signature = ''] = compact.split('.');
     const changed = Buffer.from(payload, 'base64url').toString().replace('2026-08-02', '2036-08-02');
@@ -59,7 +62,7 @@ describe('openPack()', () => {
     }
   });
 
-  it('refuses a signed document that is no pack', async () => {
+  it('refuses a signed document that is not a pack', async () => {
     const compact = await new CompactSign(new TextEncoder().encode('{"schema":"edgewise.policy-pack.v1"}'))
       .setProtectedHeader({ alg: 'EdDSA', kid: authority.signing.kid, typ: packType })
       .sign(authority.signing.key);
@@ -81,8 +84,8 @@ describe('openPacks()', () => {
 
 describe('signPack()', () => {
   it.each<[string, object, RegExp]>([
-    ['a check that nobody knows', { check: 'run-this-code' }, /rules\[0\]\.check is .*marking-present/],
-    ['a check of every object', { check: 'constructor' }, /rules\[0\]\.check/],
+    ['an unknown check', { check: 'run-this-code' }, /rules\[0\]\.check is .*marking-present/],
+    ['a check named like a property of every object', { check: 'constructor' }, /rules\[0\]\.check/],
     ['a date without a zone', { appliesFrom: '2027-01-01T00:00:00' }, /rules\[0\]\.appliesFrom/],
     ['a rule for some models', { appliesTo: 'some' }, /rules\[0\]\.appliesTo/],
   ])('refuses %s, naming the field', async (_, change, expected) => {
@@ -104,7 +107,7 @@ describe('a pack that is not in force yet', () => {
     return decision.permitted ? 'permitted' : decision.code;
   };
 
-  it('refuses a generative model without marking from its date on, and no other', async () => {
+  it('refuses a generative model without marking from its date, and no other model', async () => {
     const inForce = await packs();
     expect(codeOf({ packs: inForce, terms: unmarked, now: today })).toBe('permitted');
     expect(codeOf({ packs: inForce, terms: unmarked, now: nextYear })).toBe('policy_refused');
@@ -112,11 +115,11 @@ describe('a pack that is not in force yet', () => {
     expect(codeOf({ packs: inForce, terms: plainTerms, now: nextYear })).toBe('permitted');
   });
 
-  it('lists it before', async () => {
+  it('lists that model in a dry run before its date', async () => {
     const models = [model('writer', unmarked), model('painter', marked), model('digits', plainTerms)];
     const inForce = await packs();
-    expect(foresee(models, inForce, { at: today, now: today })).toEqual([]);
-    expect(foresee(models, inForce, { at: momentOf('2027-01-01'), now: today })).toEqual([
+    expect(findFutureRefusals(models, inForce, { at: today, now: today })).toEqual([]);
+    expect(findFutureRefusals(models, inForce, { at: parseMoment('2027-01-01'), now: today })).toEqual([
       {
         model: 'writer',
         version: '1',
@@ -128,13 +131,13 @@ describe('a pack that is not in force yet', () => {
         refusedNow: false,
       },
     ]);
-    const [already] = foresee(models, inForce, { at: nextYear, now: nextYear });
+    const [already] = findFutureRefusals(models, inForce, { at: nextYear, now: nextYear });
     expect(already?.refusedNow).toBe(true);
   });
 });
 
 describe('packChecks', () => {
-  it.each(packChecks)('%s passes where what it asks is there, and not where it is not', (check) => {
+  it.each(packChecks)('%s passes for a model that meets it only', (check) => {
     const all = terms({
       creator: { name: 'c', contact: 'c@example.org' },
       licence: { ...plainTerms.licence, acceptance: 'required' },
@@ -148,13 +151,13 @@ describe('packChecks', () => {
   });
 });
 
-describe('momentOf()', () => {
-  it('takes a date as its last moment, and a time as it is', () => {
-    expect(momentOf('2027-01-01')).toBe(Date.parse('2027-01-01T23:59:59.999Z'));
-    expect(momentOf('2027-01-01T00:00:00+01:00')).toBe(Date.parse('2026-12-31T23:00:00Z'));
+describe('parseMoment()', () => {
+  it('reads a date as its last moment, and a time as it is', () => {
+    expect(parseMoment('2027-01-01')).toBe(Date.parse('2027-01-01T23:59:59.999Z'));
+    expect(parseMoment('2027-01-01T00:00:00+01:00')).toBe(Date.parse('2026-12-31T23:00:00Z'));
   });
 
   it.each(['', 'soon', '2027', '2027-13-01', '2027-01-01T00:00:00', '01/01/2027'])('refuses %j', (text) => {
-    expect(() => momentOf(text)).toThrow(/is no time/);
+    expect(() => parseMoment(text)).toThrow(/is not a time/);
   });
 });

@@ -12,7 +12,7 @@ function isolate(state: StateStore, clock = new ManualClock()) {
 }
 
 describe('Stops', () => {
-  it('stops one model, and lets it go on', async () => {
+  it('stops one model, and resumes it', async () => {
     const state = memoryStateStore();
     const { stops } = isolate(state);
     expect(await stops.of('acme/vision')).toBeUndefined();
@@ -26,7 +26,7 @@ describe('Stops', () => {
     expect(await stops.of('acme/vision')).toBeUndefined();
   });
 
-  it('keeps since when a model is stopped', async () => {
+  it('keeps the time since when a model is stopped', async () => {
     const state = memoryStateStore();
     await isolate(state).stops.stop('m', stopped.reason);
     const later = new Stops({
@@ -38,7 +38,7 @@ describe('Stops', () => {
     expect(await later.stop('m', 'another reason')).toEqual({ ...stopped, reason: 'another reason' });
   });
 
-  it('is known everywhere within five seconds, and answered without waiting until then', async () => {
+  it('take effect everywhere within five seconds, and are answered without a promise until then', async () => {
     const state = memoryStateStore();
     const [here, there] = [isolate(state), isolate(state)];
     expect(await there.stops.of('m')).toBeUndefined();
@@ -52,7 +52,7 @@ describe('Stops', () => {
     expect(await there.stops.of('m')).toBeUndefined();
   });
 
-  it('knows nothing where it cannot be read', async () => {
+  it('rejects if the stops cannot be read', async () => {
     const state = memoryStateStore();
     let down = false;
     const failing: StateStore = {
@@ -67,14 +67,14 @@ describe('Stops', () => {
     await expect(Promise.resolve(stops.of('m'))).rejects.toMatchObject({ code: 'records_unavailable' });
   });
 
-  it('loses none of the changes that are made at the same time', async () => {
+  it('loses none of many concurrent changes', async () => {
     const state = memoryStateStore();
     const names = Array.from({ length: 8 }, (_, index) => `m${index}`);
     await Promise.all(names.map((name) => isolate(state).stops.stop(name, 'r')));
     expect(Object.keys(await isolate(state).stops.all()).sort()).toEqual(names);
   });
 
-  it('refuses a reason that nobody could read', async () => {
+  it('refuses an empty reason and an invalid model name', async () => {
     const { stops } = isolate(memoryStateStore());
     await expect(stops.stop('m', '')).rejects.toMatchObject({ code: 'invalid_request' });
     await expect(stops.stop('no model', 'r')).rejects.toMatchObject({ code: 'invalid_request' });
