@@ -3,9 +3,9 @@ import { createOrtNodeEngine } from '../engine/ort-node.ts';
 import { createOrtWasmEngine } from '../engine/ort-wasm.ts';
 import { findNodeBuild, ownBuilds } from '../engine/ort-wasm-node.ts';
 import type { Engine, Session } from '../engine/types.ts';
-import { unlessRefused } from '../governance/replay/replay.ts';
-import { storedModel } from '../governance/replay/stored-model.ts';
-import type { Missing, ReplayMeans } from '../governance/replay/types.ts';
+import { catchRefusal } from '../governance/replay/replay.ts';
+import { findStoredModel } from '../governance/replay/stored-model.ts';
+import type { MissingEvidence, ReplayMeans } from '../governance/replay/types.ts';
 import type { Publishers } from '../repository/signing/publishers.ts';
 import { openModelSource } from '../repository/weights.ts';
 import { verified } from '../storage/tiered.ts';
@@ -30,10 +30,10 @@ const memoryCapBytes = 4 * 1024 ** 3 - 65_536;
 export function createNodeReplay({ blobs, publishers, runtimes = [] }: NodeReplayOptions): ReplayMeans {
   const store = verified(blobs, { defer: (work) => void work });
   const folders = [ownBuilds, ...runtimes];
-  const engines = new Map<Digest | 'native', Promise<Engine | Missing>>();
+  const engines = new Map<Digest | 'native', Promise<Engine | MissingEvidence>>();
   const sessions = new Map<string, Promise<Session>>();
 
-  async function engineFor(wasm: Digest | 'native'): Promise<Engine | Missing> {
+  async function engineFor(wasm: Digest | 'native'): Promise<Engine | MissingEvidence> {
     if (wasm === 'native') return createOrtNodeEngine();
     const build = await findNodeBuild(wasm, folders);
     if (build !== undefined) return createOrtWasmEngine({ build, memoryCapBytes });
@@ -43,7 +43,7 @@ export function createNodeReplay({ blobs, publishers, runtimes = [] }: NodeRepla
   }
 
   return {
-    model: (reference) => storedModel(store, publishers, reference),
+    model: (reference) => findStoredModel(store, publishers, reference),
     async run({ manifest, manifestDigest }, { inputs, outputs, route }) {
       const { wasm } = route.runtime ?? {};
       if (route.reproducibility === 'exact' && wasm === undefined) {
@@ -56,7 +56,7 @@ export function createNodeReplay({ blobs, publishers, runtimes = [] }: NodeRepla
         engine.createSession(await openModelSource(manifest, store)),
       );
       const { runtime } = session;
-      return unlessRefused(async () => ({ outputs: await session.run(inputs, outputs), runtime }), runtime);
+      return catchRefusal(async () => ({ outputs: await session.run(inputs, outputs), runtime }), runtime);
     },
   };
 }

@@ -45,7 +45,7 @@ beforeAll(async () => {
     royalty: { per: 'unit', amount: '0.0004', currency: 'EUR' },
     createdAt: '2026-11-01T00:00:00.000Z',
   });
-  const statement = await ledger.statements().of('acme', grant, '2026-11');
+  const statement = await ledger.statements().issue('acme', grant, '2026-11');
   const forged = { ...peekStatement(statement), units: 299, amount: '0.1196' };
   write('statement', `${statement}\n`);
   write('answer', JSON.stringify({ statement }));

@@ -1,6 +1,6 @@
-/** Keys that tests sign with. Fixed, so that failures repeat; published here, so worthless anywhere else. */
+/** Keys of the tests. Fixed, so that failures are reproducible; public, so they must not be used anywhere else. */
 
-/** Ed25519, as JWKS: the first signs, receipts of the second still verify. */
+/** Ed25519 keys as a JWKS: the first signs, and receipts of the second still verify. */
 export const testSigningKeys = JSON.stringify({
   keys: [
     {
@@ -24,11 +24,11 @@ export const testSigningKeys = JSON.stringify({
   ],
 });
 
-/** AES-256, base64url: the first wraps, the second still unwraps. */
+/** AES-256 keys in base64url: the first wraps, and the second still unwraps. */
 export const testRecordsKeys =
   'Ovr0-S4hJpzt7ourHhfQRFujsXSxcgEJpmaEbu6p7O0,9U2GjS8IFJ-AWxONRiGnmVMAmW3cZyE3JnayzUmlWgU';
 
-/** The log's signed-note key, and the public half that verifies its checkpoints. */
+/** The log's signer key, and the verifier key of its checkpoints. */
 export const testLogKey =
   'PRIVATE+KEY+log.edgewise.test/receipts+fd45d7ba+ARwtTUeuXRAkHyKSrDEr6FIg7qKQjPfopTi+TD1anCEX';
 export const testLogVerifierKey =
@@ -51,7 +51,7 @@ export const testWitnesses: readonly [TestWitness, TestWitness] = [
   },
 ];
 
-/** One that it does not know. */
+/** A witness that the log does not know. */
 export const strangeWitness: TestWitness = {
   privateKey: 'PRIVATE+KEY+witness.test/unknown+371a6ef1+AeTQCtX7TA/6PsT/jL9wQO+uHLqHoCJ4T6PWj+5xrFtE',
   verifierKey: 'witness.test/unknown+35c0748f+BFNndc3oAaQ1ubGoBFsn4OTGGg01Avg2DeYOQQr0PopW',

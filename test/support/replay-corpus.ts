@@ -1,4 +1,4 @@
-/** Requests to every sample model, many of them and of many kinds, the same ones each time. */
+/** A fixed set of varied requests to every sample model. */
 import { join } from 'node:path';
 import { loadDigits } from '../../scripts/evaluate-digits.ts';
 import type { Feeds } from '../../src/engine/types.ts';
@@ -11,7 +11,7 @@ export interface Question {
   readonly feeds: Feeds;
 }
 
-/** How many of each model. Together over a thousand; the heavy ones fewer. */
+/** Number of questions for each model, over a thousand together; fewer for slow models. */
 export const questionCounts = {
   mlp: 320,
   digits: 150,
@@ -24,7 +24,7 @@ export const questionCounts = {
 
 type Random = () => number;
 
-/** Numbers from 0 to 1, the same for the same seed (mulberry32, T. Ettinger, public domain). */
+/** Returns a generator of numbers from 0 to 1, determined by the seed (mulberry32, T. Ettinger, public domain). */
 function randomFrom(seed: number): Random {
   let state = seed;
   return () => {
@@ -35,7 +35,7 @@ function randomFrom(seed: number): Random {
   };
 }
 
-/** @returns All questions, models mixed as callers would. */
+/** Returns all questions, with the models in random order. */
 export async function replayCorpus(): Promise<readonly Question[]> {
   const random = randomFrom(20_261_124);
   const { heldOut } = await loadDigits();
@@ -58,18 +58,18 @@ export async function replayCorpus(): Promise<readonly Question[]> {
     .map(({ question }) => question);
 }
 
-function filled(length: number, value: (index: number) => number): Float32Array {
+function fill(length: number, value: (index: number) => number): Float32Array {
   return Float32Array.from({ length }, (_, index) => value(index));
 }
 
-/** What floats can be beside ordinary: zeros of both signs, the smallest, the largest, none. */
+/** Special floats: zeros of both signs, subnormal, very large, infinite and NaN. */
 const specials = [0, -0, 1e-45, -1e-39, 3.4e38, -3.4e38, Infinity, -Infinity, NaN];
 
 function rows(random: Random, index: number): Feeds {
   const batch = 1 + Math.floor(random() * 64);
   const scale = 10 ** (random() * 12 - 6);
   const special = index % 8 === 0;
-  const data = filled(batch * 10, (at) =>
+  const data = fill(batch * 10, (at) =>
     special && random() < 0.1
       ? (specials[(index / 8 + at) % specials.length] ?? 0)
       : (random() - 0.5) * scale,
@@ -100,10 +100,10 @@ function page(random: Random, index: number): Feeds {
   return picture(random, 1, height, width);
 }
 
-/** Waves and noise, in the range that normalised pixels have. */
+/** Returns waves and noise in the range of normalized pixels. */
 function picture(random: Random, batch: number, height: number, width: number): Feeds {
   const [across, down, noise] = [random() / 3, random() / 3, random()];
-  const data = filled(batch * 3 * height * width, (at) => {
+  const data = fill(batch * 3 * height * width, (at) => {
     const [x, y] = [at % width, Math.floor(at / width) % height];
     return Math.sin(x * across) * Math.cos(y * down) + (random() - 0.5) * noise;
   });
@@ -118,14 +118,14 @@ function speechFrame(random: Random, speech: Float32Array, index: number): Feeds
       'state',
       fp32(
         [2, 1, 128],
-        filled(256, () => (index % 10 === 0 ? 0 : random() * 2 - 1)),
+        fill(256, () => (index % 10 === 0 ? 0 : random() * 2 - 1)),
       ),
     ],
     ['sr', { datatype: 'INT64', shape: [], data: BigInt64Array.of(BigInt(sampleRate)) }],
   ]);
 }
 
-/** Sums that overflow may do so in one order and not in another. */
+/** Reports whether sums may overflow, which can depend on the order of summation. */
 export function isExtreme({ feeds }: Question): boolean {
   return [...feeds.values()].some(
     ({ datatype, data }) => datatype === 'FP32' && data.some((one) => !(Math.abs(one) < 1e30)),

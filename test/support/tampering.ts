@@ -1,4 +1,4 @@
-/** Every way in which a signature can be wrong that stands beside a model. None of them may be served or published. */
+/** Every way in which the signature of a model can be wrong. No such model may be served or published. */
 import type { Bytes } from '../../src/bytes.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
@@ -11,7 +11,7 @@ import { generateSigningKey } from './web-signing-key.ts';
 
 export interface Tampering {
   readonly name: string;
-  /** What the server makes of it in a push: whom nobody trusts is another matter than what is wrong. */
+  /** The server's error code in a push: `forbidden` for an untrusted publisher, `invalid_request` for a wrong signature. */
   readonly pushCode: 'invalid_request' | 'forbidden';
   make(manifest: Manifest): Promise<Bytes>;
 }
@@ -21,11 +21,11 @@ interface Predicate {
   readonly serialization: Json;
 }
 
-const stranger = await generateSigningKey('P-256');
+const untrusted = await generateSigningKey('P-256');
 const zeros = '0'.repeat(64);
 
-/** Truly signed by the trusted publisher, with the statement changed. The root is made to fit unless it is what is wrong. */
-function restated(
+/** Changes the statement and signs it with the trusted publisher's key. Recomputes the root unless `keepRoot`. */
+function changeStatement(
   name: string,
   change: (statement: Json & { predicate: Predicate }) => unknown,
   { keepRoot = false } = {},
@@ -34,17 +34,17 @@ function restated(
     name,
     pushCode: 'invalid_request',
     async make(manifest) {
-      const statement = changeable(statementIn(await signed(manifest)));
+      const statement = requireStatement(statementIn(await signed(manifest)));
       const changed = change(statement);
       return bundleOf(keepRoot ? changed : await withRoot(changed));
     },
   };
 }
 
-function changeable(statement: Json): Json & { predicate: Predicate } {
+function requireStatement(statement: Json): Json & { predicate: Predicate } {
   const { predicate } = statement;
   if (!isJson(predicate) || !Array.isArray(predicate['resources']) || !isJson(predicate['serialization'])) {
-    throw new Error('wanted a statement');
+    throw new Error('expected a statement');
   }
   return {
     ...statement,
@@ -66,34 +66,34 @@ async function withRoot(statement: unknown): Promise<unknown> {
   return { ...statement, subject: [{ ...subject[0], digest: { sha256: root } }] };
 }
 
-/** With other resources. */
-function refiled(name: string, change: (resources: readonly Json[]) => readonly Json[]): Tampering {
-  return restated(name, ({ predicate, ...rest }) => ({
+/** Changes the resources of the statement. */
+function changeResources(name: string, change: (resources: readonly Json[]) => readonly Json[]): Tampering {
+  return changeStatement(name, ({ predicate, ...rest }) => ({
     ...rest,
     predicate: { ...predicate, resources: change(predicate.resources) },
   }));
 }
 
-const changedFile = (file: string, changes: Json): Tampering =>
-  refiled(`${file} with ${JSON.stringify(changes).slice(0, 40)}`, (resources) =>
+const changeFile = (file: string, changes: Json): Tampering =>
+  changeResources(`${file} with ${JSON.stringify(changes).slice(0, 40)}`, (resources) =>
     resources.map((resource) => (resource['name'] === file ? { ...resource, ...changes } : resource)),
   );
 
-/** In their place, so that nothing but the name is wrong. */
-const strangeFile = (name: string): Tampering =>
-  refiled(`a file named ${JSON.stringify(name)}`, (resources) =>
+/** Adds a file in sorted position, so that only its name is wrong. */
+const addFile = (name: string): Tampering =>
+  changeResources(`a file named ${JSON.stringify(name)}`, (resources) =>
     [...resources, { name, algorithm: 'sha256', digest: zeros }].sort((a, b) =>
       String(a['name']) < String(b['name']) ? -1 : 1,
     ),
   );
 
-const serialized = (name: string, changes: Json): Tampering =>
-  restated(name, ({ predicate, ...rest }) => ({
+const changeSerialization = (name: string, changes: Json): Tampering =>
+  changeStatement(name, ({ predicate, ...rest }) => ({
     ...rest,
     predicate: { ...predicate, serialization: { ...predicate.serialization, ...changes } },
   }));
 
-function rebundled(name: string, change: (bundle: Json) => unknown): Tampering {
+function changeBundle(name: string, change: (bundle: Json) => unknown): Tampering {
   return {
     name,
     pushCode: 'invalid_request',
@@ -104,23 +104,23 @@ function rebundled(name: string, change: (bundle: Json) => unknown): Tampering {
   };
 }
 
-async function signedWith(key: PublisherSigningKey, manifest: Manifest): Promise<Bytes> {
+async function signWith(key: PublisherSigningKey, manifest: Manifest): Promise<Bytes> {
   const { digest: manifestDigest } = await encodeManifest(manifest);
   return signModel({ manifest, manifestDigest }, key);
 }
 
 export const tamperings: readonly Tampering[] = [
   {
-    name: 'the key of a stranger',
+    name: 'the key of an untrusted publisher',
     pushCode: 'forbidden',
-    make: (manifest) => signedWith(stranger, manifest),
+    make: (manifest) => signWith(untrusted, manifest),
   },
   {
-    name: 'the key of a stranger under the name of a trusted one',
+    name: 'the key of an untrusted publisher under the name of a trusted one',
     pushCode: 'invalid_request',
     async make(manifest) {
       const { fingerprint } = signingKey;
-      const bundle: Json = JSON.parse(new TextDecoder().decode(await signedWith(stranger, manifest)));
+      const bundle: Json = JSON.parse(new TextDecoder().decode(await signWith(untrusted, manifest)));
       const verificationMaterial = { publicKey: { hint: fingerprint }, tlogEntries: [] };
       return bytesOf(JSON.stringify({ ...bundle, verificationMaterial }));
     },
@@ -136,54 +136,54 @@ export const tamperings: readonly Tampering[] = [
     make: (manifest) =>
       signed({ ...manifest, terms: { ...manifest.terms, weightsMayLeave: !manifest.terms.weightsMayLeave } }),
   },
-  changedFile('model.onnx', { digest: zeros }),
-  changedFile('manifest.json', { digest: zeros }),
-  changedFile('LICENSE', { digest: zeros }),
-  changedFile('model.onnx', { algorithm: 'blake2b' }),
-  changedFile('model.onnx', { digest: zeros.toUpperCase().replaceAll('0', 'A') }),
-  changedFile('model.onnx', { size: 5 }),
-  strangeFile('evil.so'),
-  strangeFile('../evil.so'),
-  strangeFile('/etc/passwd'),
-  strangeFile('a//b'),
-  strangeFile('./a'),
-  strangeFile('a\\b'),
-  strangeFile('a\0b'),
-  strangeFile(''),
-  refiled('a file missing', (resources) => resources.slice(1)),
-  refiled('no file at all', () => []),
-  refiled('files in another order', (resources) => resources.toReversed()),
-  refiled('a file named twice', (resources) => resources.flatMap((resource) => [resource, resource])),
-  restated(
+  changeFile('model.onnx', { digest: zeros }),
+  changeFile('manifest.json', { digest: zeros }),
+  changeFile('LICENSE', { digest: zeros }),
+  changeFile('model.onnx', { algorithm: 'blake2b' }),
+  changeFile('model.onnx', { digest: zeros.toUpperCase().replaceAll('0', 'A') }),
+  changeFile('model.onnx', { size: 5 }),
+  addFile('evil.so'),
+  addFile('../evil.so'),
+  addFile('/etc/passwd'),
+  addFile('a//b'),
+  addFile('./a'),
+  addFile('a\\b'),
+  addFile('a\0b'),
+  addFile(''),
+  changeResources('a file missing', (resources) => resources.slice(1)),
+  changeResources('no file at all', () => []),
+  changeResources('files in another order', (resources) => resources.toReversed()),
+  changeResources('a file named twice', (resources) => resources.flatMap((resource) => [resource, resource])),
+  changeStatement(
     'another root digest',
     (statement) => ({ ...statement, subject: [{ name: 'x', digest: { sha256: zeros } }] }),
     {
       keepRoot: true,
     },
   ),
-  restated('two subjects', (statement) => {
+  changeStatement('two subjects', (statement) => {
     const { subject } = statement;
     return { ...statement, subject: Array.isArray(subject) ? [...subject, ...subject] : [] };
   }),
-  restated('a deprecated predicate', (statement) => ({
+  changeStatement('a deprecated predicate', (statement) => ({
     ...statement,
     predicateType: 'https://model_signing/Digests/v0.1',
   })),
-  restated('another predicate', (statement) => ({
+  changeStatement('another predicate', (statement) => ({
     ...statement,
     predicateType: 'https://slsa.dev/provenance/v1',
   })),
-  restated('another statement', (statement) => ({
+  changeStatement('another statement', (statement) => ({
     ...statement,
     _type: 'https://in-toto.io/Statement/v0.1',
   })),
-  serialized('shards', { method: 'shards', shard_size: 1_000_000_000 }),
-  serialized('another method', { method: 'shards' }),
-  serialized('another hash', { hash_type: 'blake3' }),
-  serialized('links allowed', { allow_symlinks: true }),
-  serialized('a file that may lie there unsigned', { ignore_paths: ['evil.so'] }),
+  changeSerialization('shards', { method: 'shards', shard_size: 1_000_000_000 }),
+  changeSerialization('another method', { method: 'shards' }),
+  changeSerialization('another hash', { hash_type: 'blake3' }),
+  changeSerialization('links allowed', { allow_symlinks: true }),
+  changeSerialization('a file that may be unsigned', { ignore_paths: ['evil.so'] }),
   {
-    name: 'a statement that is no JSON',
+    name: 'a statement that is not JSON',
     pushCode: 'invalid_request',
     make: () => bundleOf('{"_type":'),
   },
@@ -205,30 +205,33 @@ export const tamperings: readonly Tampering[] = [
         }),
       }),
   },
-  rebundled('another media type', (bundle) => ({
+  changeBundle('another media type', (bundle) => ({
     ...bundle,
     mediaType: 'application/vnd.dev.sigstore.bundle+json;version=0.2',
   })),
-  rebundled('no hint', (bundle) => ({ ...bundle, verificationMaterial: { publicKey: {}, tlogEntries: [] } })),
-  rebundled('a certificate', (bundle) => ({
+  changeBundle('no hint', (bundle) => ({
+    ...bundle,
+    verificationMaterial: { publicKey: {}, tlogEntries: [] },
+  })),
+  changeBundle('a certificate', (bundle) => ({
     ...bundle,
     verificationMaterial: { x509CertificateChain: { certificates: [] }, tlogEntries: [] },
   })),
-  rebundled('a log entry that nobody verifies', (bundle) => {
+  changeBundle('a log entry that is not verified', (bundle) => {
     const { verificationMaterial } = bundle;
     return {
       ...bundle,
       verificationMaterial: { ...(isJson(verificationMaterial) && verificationMaterial), tlogEntries: [{}] },
     };
   }),
-  rebundled('a signature of another kind beside it', (bundle) => ({ ...bundle, messageSignature: {} })),
-  rebundled('a second signature', (bundle) => {
+  changeBundle('a signature of another kind beside it', (bundle) => ({ ...bundle, messageSignature: {} })),
+  changeBundle('a second signature', (bundle) => {
     const { dsseEnvelope } = bundle;
     if (!isJson(dsseEnvelope) || !Array.isArray(dsseEnvelope['signatures'])) return bundle;
     const { signatures } = dsseEnvelope;
     return { ...bundle, dsseEnvelope: { ...dsseEnvelope, signatures: [...signatures, ...signatures] } };
   }),
-  rebundled('no signature', (bundle) => {
+  changeBundle('no signature', (bundle) => {
     const { dsseEnvelope } = bundle;
     return { ...bundle, dsseEnvelope: { ...(isJson(dsseEnvelope) && dsseEnvelope), signatures: [] } };
   }),

@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { base64url } from 'jose';
 import { EdgewiseError } from '../../errors.ts';
-import { olderCheckpoint } from '../../governance/verify/older-checkpoint.ts';
+import { proveOlderCheckpoint } from '../../governance/verify/older-checkpoint.ts';
 import { type Level, verifyReceipt } from '../../governance/verify/verify-receipt.ts';
 import { verifySignedAnswer } from '../../governance/verify/verify-signed-answer.ts';
 import { misuse, print } from '../command.ts';
@@ -199,7 +199,7 @@ async function olderOf({ older, log }: VerifyOptions, proof: string | undefined)
       '--older needs a proof, whose checkpoint it is compared with, and --log, the files that lead from one to the other',
     );
   }
-  return olderCheckpoint(await textAt(older), proof, filesOf(log));
+  return proveOlderCheckpoint(await textAt(older), proof, filesOf(log));
 }
 
 function count(value: string): number {

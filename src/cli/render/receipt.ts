@@ -1,7 +1,7 @@
 /** Receipts for people. */
 import type { Receipt } from '../../governance/receipt/schema.ts';
 import type { ReplayFinding } from '../../governance/replay/types.ts';
-import type { Outcome, Verification } from '../../governance/verify/verify-receipt.ts';
+import type { Outcome, ReceiptVerification } from '../../governance/verify/verify-receipt.ts';
 import type { SignedAnswerLevels } from '../../governance/verify/verify-signed-answer.ts';
 import { table } from './tables.ts';
 
@@ -12,7 +12,7 @@ const outcomes: { readonly [O in Outcome]: string } = {
 };
 
 /** The receipt's content, one line for each level, and the verdict. */
-export function verificationText(verification: Verification & Partial<SignedAnswerLevels>): string {
+export function verificationText(verification: ReceiptVerification & Partial<SignedAnswerLevels>): string {
   const { receipt, good, ...levels } = verification;
   const rows = Object.entries(levels).map(([level, { outcome, reason }]) => [
     level.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`),

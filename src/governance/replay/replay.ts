@@ -1,7 +1,7 @@
 /**
- * Whether a model gives the answer that a receipt says it gave, found by running it again. The inputs have to open the
- * receipt's commitment first: of other inputs nothing is said. What a re-run cannot settle is told apart from what it
- * contradicts: only `not_reproduced` speaks against an answer.
+ * Runs a model again to find out whether it gives the answer that a receipt documents. The inputs must first match the
+ * receipt's commitment. The verdicts distinguish what a re-run cannot settle from what it contradicts: only `not_reproduced`
+ * contradicts an answer.
  */
 import type { RuntimeIdentity } from '../../engine/types.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
@@ -12,7 +12,14 @@ import type { NamedTensors } from '../../tensor/tensor.ts';
 import { matchesCommitment, type Side, saltOf } from '../receipt/commitment.ts';
 import type { InferenceReceipt } from '../receipt/schema.ts';
 import { replayTolerance } from './tolerances.ts';
-import type { Computed, DisputedAnswer, Missing, Refused, ReplayFinding, ReplayMeans } from './types.ts';
+import type {
+  DisputedAnswer,
+  MissingEvidence,
+  RefusedInputs,
+  ReplayFinding,
+  ReplayMeans,
+  RerunResult,
+} from './types.ts';
 
 type Committed = NonNullable<NonNullable<InferenceReceipt['data']>['outputs']>;
 type Salt = Uint8Array<ArrayBuffer>;
@@ -20,67 +27,69 @@ type Salt = Uint8Array<ArrayBuffer>;
 interface Claim extends Omit<DisputedAnswer, 'salt'> {
   readonly route: InferenceReceipt['route'];
   readonly committed: Committed;
-  /** Of the outputs. */
+  /** Salt of the outputs. */
   readonly outputSalt: Salt;
 }
 
 /**
- * @throws EdgewiseError `invalid_request` for a receipt of no answer, a salt that cannot be read, or inputs or outputs that
- * do not open the receipt's commitment; what `means` throws where the model could not be run this time.
+ * @throws EdgewiseError `invalid_request` if the receipt is not of an answer, the salt is malformed, or the inputs or outputs
+ * do not match the receipt's commitments; errors of `means`, if the run failed.
  */
 export async function replay(disputed: DisputedAnswer, means: ReplayMeans): Promise<ReplayFinding> {
   const { receipt, inputs, outputs } = disputed;
   if (receipt.kind !== 'inference') {
     throw new EdgewiseError(
       'invalid_request',
-      `the receipt is of kind ${receipt.kind}, wanted one of an answer`,
+      `the receipt is of kind "${receipt.kind}"; expected "inference", the receipt of an answer`,
     );
   }
   const { data, route } = receipt;
   if (data === undefined) {
     return route.reproducibility === 'none'
       ? notReproducible
-      : lacks('the answer went through unread: its receipt commits to no data');
+      : reportMissing('the answer was passed through without being read, so its receipt has no commitments');
   }
-  const saltFor = (side: Side) => given(saltOf(side, { salt: disputed.salt }, data.salts));
-  await mustOpen(data.inputs, saltFor('inputs'), 'inputs', inputs);
+  const saltFor = (side: Side) => requireSalt(saltOf(side, { salt: disputed.salt }, data.salts));
+  await requireMatch(data.inputs, saltFor('inputs'), 'inputs', inputs);
   const outputSalt = saltFor('outputs');
   if (outputs !== undefined && data.outputs !== undefined) {
-    await mustOpen(data.outputs, outputSalt, 'outputs', outputs);
+    await requireMatch(data.outputs, outputSalt, 'outputs', outputs);
   }
   if (route.reproducibility === 'none') return notReproducible;
   if (data.outputs === undefined)
-    return lacks('the answer went through unread: its receipt commits to no outputs');
+    return reportMissing(
+      'the answer was passed through without being read, so its receipt has no commitment to outputs',
+    );
   const claim = { ...disputed, route, committed: data.outputs, outputSalt };
   const model = await means.model(receipt.model);
-  if (isMissing(model)) return lacks(model.missing);
+  if (isMissing(model)) return reportMissing(model.missing);
   const names = data.outputs.tensors.map(({ name }) => name);
-  const impossible = impossibility(model.manifest, inputs, names);
+  const impossible = findImpossibility(model.manifest, inputs, names);
   if (impossible !== undefined) return { verdict: 'not_reproduced', detail: impossible };
-  const computed = await means.run(model, { inputs, outputs: names, route });
-  if (isMissing(computed)) return lacks(computed.missing);
-  return 'refused' in computed ? refusedBy(computed, route) : judge(claim, computed);
+  const result = await means.run(model, { inputs, outputs: names, route });
+  if (isMissing(result)) return reportMissing(result.missing);
+  return 'refused' in result ? judgeRefusal(result, route) : judgeResult(claim, result);
 }
 
 const notReproducible: ReplayFinding = {
   verdict: 'class_not_reproducible',
-  detail: 'the receipt promises no answer that can be reproduced',
+  detail: 'the receipt does not promise that the answer can be reproduced',
 };
 
-function lacks(missing: string): ReplayFinding {
+function reportMissing(missing: string): ReplayFinding {
   return { verdict: 'evidence_missing', detail: missing.slice(0, 500) };
 }
 
-function given(salt: Salt | undefined): Salt {
+function requireSalt(salt: Salt | undefined): Salt {
   if (salt === undefined) throw new EdgewiseError('internal', 'a disputed answer has no salt');
   return salt;
 }
 
-function isMissing(value: unknown): value is Missing {
+function isMissing(value: unknown): value is MissingEvidence {
   return typeof value === 'object' && value !== null && 'missing' in value;
 }
 
-async function mustOpen(
+async function requireMatch(
   { commitment }: Pick<Committed, 'commitment'>,
   salt: Salt,
   side: Side,
@@ -89,12 +98,12 @@ async function mustOpen(
   if (await matchesCommitment(commitment, salt, side, tensors)) return;
   throw new EdgewiseError(
     'invalid_request',
-    `these are not the ${side} that the receipt commits to, or this is not its salt`,
+    `the ${side} do not match the receipt's commitment, or the salt is another receipt's`,
   );
 }
 
-/** Why no answer can have come of these inputs, whatever runs the model: it takes others, or has other outputs. */
-function impossibility(
+/** Explains why the model cannot have given this answer on any runtime: it takes other inputs, or has other outputs. */
+function findImpossibility(
   manifest: Manifest,
   inputs: NamedTensors,
   outputs: readonly string[],
@@ -107,19 +116,19 @@ function impossibility(
     return undefined;
   } catch (error) {
     if (!isEdgewiseError(error)) throw error;
-    return `${label} takes no such inputs`;
+    return `${label} does not take such inputs`;
   }
 }
 
 /**
- * For the run itself and nothing around it: tells inputs that the runtime refuses from a run that failed.
+ * Runs the model and returns a refusal of its inputs as a value. Wrap only the run itself.
  *
- * @throws what `run` throws otherwise.
+ * @throws all other errors of `run`.
  */
-export async function unlessRefused<T>(
+export async function catchRefusal<T>(
   run: () => Promise<T>,
   runtime?: RuntimeIdentity,
-): Promise<T | Refused> {
+): Promise<T | RefusedInputs> {
   try {
     return await run();
   } catch (error) {
@@ -129,63 +138,64 @@ export async function unlessRefused<T>(
   }
 }
 
-/** What a runtime refuses today it refused then; of another one nothing follows. Its reason may quote an input: not on record. */
-function refusedBy({ runtime }: Refused, route: Claim['route']): ReplayFinding {
-  const isSame = runtime !== undefined && isNamed(runtime, route);
+/**
+ * The same runtime would have refused the inputs then too; a refusal by another runtime proves nothing. The reason may quote
+ * an input, so it is not part of the verdict.
+ */
+function judgeRefusal({ runtime }: RefusedInputs, route: Claim['route']): ReplayFinding {
+  const isSame = runtime !== undefined && isRuntimeOf(runtime, route);
   return isSame && route.reproducibility === 'exact'
     ? { verdict: 'not_reproduced', detail: 'the runtime refuses these inputs' }
-    : lacks('the runtime that is here refuses these inputs');
+    : reportMissing('the runtime that is available here refuses these inputs');
 }
 
-function isNamed({ wasm }: RuntimeIdentity, { runtime }: Claim['route']): boolean {
+function isRuntimeOf({ wasm }: RuntimeIdentity, { runtime }: Claim['route']): boolean {
   return wasm !== undefined && wasm === runtime?.wasm;
 }
 
-async function judge(claim: Claim, { outputs, runtime }: Computed): Promise<ReplayFinding> {
+async function judgeResult(claim: Claim, { outputs, runtime }: RerunResult): Promise<ReplayFinding> {
   const { committed, outputSalt, route } = claim;
   const isExact = route.reproducibility === 'exact';
-  // Another runtime may round otherwise, so what it computes speaks neither for nor against bytes.
-  if (isExact && !isNamed(runtime, route)) {
-    return lacks(
-      `the answer was computed by the runtime ${route.runtime?.wasm ?? 'that the receipt does not name'}, here there is ${runtime.wasm ?? runtime.name}`,
+  // Another runtime may round differently, so its result neither confirms nor contradicts exact bytes.
+  if (isExact && !isRuntimeOf(runtime, route)) {
+    return reportMissing(
+      `the answer was computed by the runtime ${route.runtime?.wasm ?? '(not named in the receipt)'}, the one available here is ${runtime.wasm ?? runtime.name}`,
     );
   }
   if (await matchesCommitment(committed.commitment, outputSalt, 'outputs', outputs))
     return { verdict: 'reproduced_exact' };
-  return isExact ? contradicted(claim, outputs) : within(claim, outputs);
+  return isExact ? reportOtherBytes(claim, outputs) : judgeDistance(claim, outputs);
 }
 
-function contradicted({ outputs: original }: Claim, outputs: NamedTensors): ReplayFinding {
+function reportOtherBytes({ outputs: original }: Claim, outputs: NamedTensors): ReplayFinding {
   const distance = original && measureDistance(original, outputs, () => undefined);
   return {
     verdict: 'not_reproduced',
     detail: 'the same model in the same runtime gives other bytes',
-    ...finite({ maxDifference: distance?.difference }),
+    ...finiteFigures({ maxDifference: distance?.difference }),
   };
 }
 
-function within({ outputs: original }: Claim, outputs: NamedTensors): ReplayFinding {
+function judgeDistance({ outputs: original }: Claim, outputs: NamedTensors): ReplayFinding {
   if (original === undefined) {
-    return lacks(
-      'an answer of this class is compared within a tolerance, which takes the outputs themselves',
-    );
+    return reportMissing('this answer can only be compared within a tolerance, which needs its outputs');
   }
   const distance = measureDistance(original, outputs, replayTolerance);
   if (distance === undefined) {
     return {
       verdict: 'not_reproduced',
-      detail: 'the re-run gives outputs of other names, datatypes or shapes',
+      detail: 'the re-run gives outputs with other names, datatypes or shapes',
     };
   }
   const { difference, tolerance } = distance;
-  const figures = finite({ maxDifference: difference, tolerance });
+  const figures = finiteFigures({ maxDifference: difference, tolerance });
   return distance.within
-    ? { verdict: 'reproduced_within', detail: 'computed again by another runtime', ...figures }
-    : { verdict: 'not_reproduced', detail: 'the re-run differs by more than it may', ...figures };
+    ? { verdict: 'reproduced_within', detail: 'computed again on another runtime', ...figures }
+    : { verdict: 'not_reproduced', detail: 'the re-run differs by more than the tolerance', ...figures };
 }
 
-/** JSON has no infinity: between values without a distance no figure is given. */
-function finite<K extends string>(
+/** Keeps the finite figures only: JSON has no infinity, and some values have no distance. */
+function finiteFigures<K extends string>(
   figures: { readonly [key in K]: number | undefined },
 ): { [key in K]?: number } {
   const kept: { [key in K]?: number } = {};

@@ -1,23 +1,23 @@
-/** The model that a receipt names, found by its digests alone: whatever an index says of it today. */
+/** Finds the model of a receipt by its digests alone, whatever the index says today. */
 import { isEdgewiseError } from '../../errors.ts';
 import { readManifest, type StoredManifest } from '../../repository/documents.ts';
 import { verifyStored } from '../../repository/signed-version.ts';
 import type { Publishers } from '../../repository/signing/publishers.ts';
 import type { VerifiedBlobStore } from '../../storage/types.ts';
 import type { ReceiptModel } from '../receipt/schema.ts';
-import type { Missing } from './types.ts';
+import type { MissingEvidence } from './types.ts';
 
 /**
- * The manifest, with a good signature that has the root digest of the receipt; what is missing where it is not stored any
- * more, or nobody who is trusted here has signed it.
+ * Returns the manifest if its signature is valid and has the root digest of the receipt. Returns missing evidence if the
+ * model is no longer stored, or no trusted publisher signed it.
  *
- * @throws EdgewiseError `digest_mismatch` where only other bytes are stored under a digest; what the store throws.
+ * @throws EdgewiseError `digest_mismatch` if the bytes stored under a digest do not match it; errors of the store.
  */
-export async function storedModel(
+export async function findStoredModel(
   blobs: VerifiedBlobStore,
   publishers: Publishers,
   { name, version, manifest: manifestDigest, bundle, root }: ReceiptModel,
-): Promise<StoredManifest | Missing> {
+): Promise<StoredManifest | MissingEvidence> {
   const label = `${name}@${version}`;
   const read = await readManifest(blobs, manifestDigest);
   if (read === undefined)
@@ -33,7 +33,7 @@ export async function storedModel(
     const signed = await verifyStored(blobs, publishers, found, bundle);
     if (signed.root === root) return found;
     return {
-      missing: `${label} as it is stored has the root digest ${signed.root}, the receipt names ${root}`,
+      missing: `${label} as stored here has the root digest ${signed.root}, the receipt names ${root}`,
     };
   } catch (error) {
     if (!isEdgewiseError(error)) throw error;

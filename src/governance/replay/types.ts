@@ -1,57 +1,57 @@
-/** What a re-run is asked for, what it needs, and what it finds. */
+/** The input, the platform interface and the result of a re-run. */
 import type { RuntimeIdentity } from '../../engine/types.ts';
 import type { StoredManifest } from '../../repository/documents.ts';
 import type { NamedTensors } from '../../tensor/tensor.ts';
 import type { InferenceReceipt, Receipt, ReceiptModel, VerdictReceipt } from '../receipt/schema.ts';
 
-/** An answer that is doubted, as its caller kept it. */
+/** A disputed answer, as its caller kept it. */
 export interface DisputedAnswer {
-  /** Its signature was verified. */
+  /** The receipt, whose signature was verified. */
   readonly receipt: Receipt;
-  /** base64url, as in the header `Edgewise-Receipt-Salt`; not looked at where the receipt commits to nothing. */
+  /** base64url, as in the header `Edgewise-Receipt-Salt`; unused if the receipt has no commitments. */
   readonly salt: string;
   readonly inputs: NamedTensors;
-  /** Needed where an answer can be held against another within a tolerance only. */
+  /** Needed if the answer can only be compared within a tolerance. */
   readonly outputs?: NamedTensors | undefined;
 }
 
-/** Why something cannot be had, in words for the verdict. */
-export interface Missing {
+/** Why evidence is missing, as text for the verdict. */
+export interface MissingEvidence {
   readonly missing: string;
 }
 
 /** The runtime refuses these inputs. */
-export interface Refused {
+export interface RefusedInputs {
   readonly refused: string;
-  /** Where that is known. */
+  /** The runtime that refused, if known. */
   readonly runtime?: RuntimeIdentity | undefined;
 }
 
 export interface Rerun {
   readonly inputs: NamedTensors;
-  /** Names of the outputs that the receipt is about. */
+  /** Names of the outputs in the receipt. */
   readonly outputs: readonly string[];
   readonly route: InferenceReceipt['route'];
 }
 
-export interface Computed {
+export interface RerunResult {
   readonly outputs: NamedTensors;
-  /** What computed them. */
+  /** The runtime that computed the outputs. */
   readonly runtime: RuntimeIdentity;
 }
 
-/** What a platform gives to replay with. */
+/** What a platform provides for a re-run. */
 export interface ReplayMeans {
-  /** The model, by the digests of its manifest and signature, both checked. */
-  model(wanted: ReceiptModel): Promise<StoredManifest | Missing>;
+  /** Finds the model by the digests of its manifest and signature, and verifies both. */
+  model(reference: ReceiptModel): Promise<StoredManifest | MissingEvidence>;
   /**
-   * Computes the outputs again. A platform without the runtime that the route names may say so before, or compute with what
-   * it has: that is looked at.
+   * Computes the outputs again. A platform without the runtime of the route may return missing evidence, or use another
+   * runtime: `replay` takes that into account.
    *
-   * @throws EdgewiseError where it could not be run this time, which says nothing of the answer.
+   * @throws EdgewiseError if the run failed, which says nothing about the answer.
    */
-  run(model: StoredManifest, rerun: Rerun): Promise<Computed | Missing | Refused>;
+  run(model: StoredManifest, rerun: Rerun): Promise<RerunResult | MissingEvidence | RefusedInputs>;
 }
 
-/** What a verdict receipt says of the re-run. */
+/** What a verdict receipt says about the re-run. */
 export type ReplayFinding = Omit<VerdictReceipt['dispute'], 'receipt' | 'hash'>;

@@ -1,6 +1,6 @@
 /**
- * Adds up entries of the log by their meter tags. A count knows the tree of all entries that it has seen, so that its root
- * shows whether they are the log's; it goes on from where it stands as the log grows.
+ * Sums entries of the log by meter tag. A count includes the tree of its entries, whose root shows whether they are the
+ * log's. A count can be continued as the log grows.
  */
 
 import { base64url } from 'jose';
@@ -14,24 +14,24 @@ import type { LogEntry } from '../log/types.ts';
 export interface Tally {
   readonly entries: number;
   readonly units: number;
-  /** Positions in the log of the first and the last of the entries. */
+  /** Positions of the first and the last entry in the log. */
   readonly first: number;
   readonly last: number;
 }
 
-/** What the first `tree.size` entries of the log say. */
+/** The sums of the first `tree.size` entries of the log. */
 export interface Count {
   readonly tree: Tree;
-  /** By tag, as receipts write it; of those tags only that there are entries of. */
+  /** Sums by tag, in the form of receipts. Only tags with entries. */
   readonly tallies: ReadonlyMap<string, Tally>;
 }
 
 export const emptyCount: Count = { tree: emptyTree, tallies: new Map() };
 
-/** Shown each entry that is counted. */
+/** Called for each counted entry. */
 export type OnEntry = (entry: LogEntry, index: number) => void;
 
-/** @throws EdgewiseError `invalid_request` for what is no entry; `internal` for more units than can be added up. */
+/** @throws EdgewiseError `invalid_request` for a malformed entry; `internal` if the sum of units exceeds 2⁵³ − 1. */
 export function countEntries(
   { tree, tallies }: Count,
   entries: readonly Bytes[],
@@ -46,20 +46,20 @@ export function countEntries(
     const index = tree.size + at;
     counted.set(
       tag,
-      joined([counted.get(tag), { entries: 1, units: entry.units, first: index, last: index }]),
+      sumTallies([counted.get(tag), { entries: 1, units: entry.units, first: index, last: index }]),
     );
     onEntry?.(entry, index);
   }
   return { tree: grow(tree, entries.map(leafHash)).tree, tallies: counted };
 }
 
-/** Bundles that are read at a time. */
+/** Number of bundles that are read concurrently. */
 const readAhead = 8;
 
 /**
- * Goes on to the first `size` entries.
+ * Continues the count up to the first `size` entries.
  *
- * @throws EdgewiseError as `countEntries`; `not_found` and `digest_mismatch` where a file of the log is missing or cut off.
+ * @throws EdgewiseError as `countEntries`; `not_found` or `digest_mismatch` if a file of the log is missing or truncated.
  */
 export async function countTo(
   count: Count,
@@ -77,7 +77,7 @@ export async function countTo(
   return counted;
 }
 
-/** The next entries, bundle by bundle. */
+/** Reads the next entries, bundle by bundle. */
 function bundlesFrom(from: number, to: number, read: ReadFile): Promise<Bytes[]>[] {
   const first = Math.floor(from / tileWidth);
   const last = Math.min(Math.ceil(to / tileWidth), first + readAhead);
@@ -89,16 +89,16 @@ function bundlesFrom(from: number, to: number, read: ReadFile): Promise<Bytes[]>
   });
 }
 
-const nothing: Tally = {
+const emptyTally: Tally = {
   entries: 0,
   units: 0,
   first: Number.POSITIVE_INFINITY,
   last: Number.NEGATIVE_INFINITY,
 };
 
-/** Of several tags together; `entries` 0 where there are none. */
-export function joined(tallies: Iterable<Tally | undefined>): Tally {
-  let sum = nothing;
+/** Sums several tallies; without any, `entries` is 0. @throws EdgewiseError `internal` if the units exceed 2⁵³ − 1 */
+export function sumTallies(tallies: Iterable<Tally | undefined>): Tally {
+  let sum = emptyTally;
   for (const tally of tallies) {
     if (tally === undefined) continue;
     sum = {
@@ -111,7 +111,7 @@ export function joined(tallies: Iterable<Tally | undefined>): Tally {
   if (!Number.isSafeInteger(sum.units)) {
     throw new EdgewiseError(
       'internal',
-      `${sum.units} units of one meter are more than can be added up exactly`,
+      `the sum of ${sum.units} units exceeds 2⁵³ − 1, the largest exact sum`,
     );
   }
   return sum;

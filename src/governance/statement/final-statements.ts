@@ -1,6 +1,6 @@
 /**
- * Statements of a tenant that is erased: made before its records go, and kept, since whoever gave a grant is to be paid for
- * what was used of it. They hold the ids of tenant and grant, the model, and what was used.
+ * Final statements of an erased tenant. They are issued before the tenant's records are deleted, and kept, because the
+ * assigner of a grant must be paid for its use. They contain the ids of tenant and grant, the model, and the use.
  */
 import { z } from 'zod';
 import { toEdgewiseError } from '../../errors.ts';
@@ -19,7 +19,7 @@ const finalSchema = z.strictObject({
   schema: z.literal(finalStatementSchemaId),
   grant: accountIdSchema,
   month: monthSchema,
-  /** Who gave the grant, and is shown this. */
+  /** The assigner of the grant, who may read the statement. */
   assigner: z.string(),
   /** Compact JWS. */
   statement: z.string(),
@@ -28,36 +28,36 @@ export type FinalStatement = z.output<typeof finalSchema>;
 
 export interface FinalStatementsOptions {
   readonly state: StateStore;
-  readonly statements: Pick<Statements, 'of'>;
+  readonly statements: Pick<Statements, 'issue'>;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
 export interface FinalStatements {
   /**
-   * Makes and keeps the statement of every month in which a grant of the tenant was used. What was made before stays, so it
-   * is gone on with by asking again.
+   * Issues and keeps a statement for every month in which a grant of the tenant was used. Existing statements stay, so an
+   * interrupted call is continued by calling again.
    *
    * @throws EdgewiseError `records_unavailable` while the log is being counted.
    */
   close(tenant: Tenant): Promise<void>;
-  /** Undefined where none was made. */
+  /** Returns undefined if there is no final statement. */
   find(grant: string, month: string): Promise<FinalStatement | undefined>;
 }
 
 export function createFinalStatements({ state, statements, now }: FinalStatementsOptions): FinalStatements {
-  const keyOf = (grant: string, month: string) => `statements/final/${grant}/${month}.json`;
+  const pathOf = (grant: string, month: string) => `statements/final/${grant}/${month}.json`;
 
   return {
     async close({ id: tenant, grants }) {
       for (const grant of grants) {
         for (const month of monthsFrom(grant.createdAt, now())) {
-          if ((await state.get(keyOf(grant.id, month))) !== undefined) continue;
+          if ((await state.get(pathOf(grant.id, month))) !== undefined) continue;
           let statement: string;
           try {
-            statement = await statements.of(tenant, grant, month);
+            statement = await statements.issue(tenant, grant, month);
           } catch (error) {
-            // The log is empty: nothing was used of anything.
+            // The log is empty, so no grant was used.
             if (toEdgewiseError(error).code === 'not_found') return;
             throw error;
           }
@@ -69,18 +69,19 @@ export function createFinalStatements({ state, statements, now }: FinalStatement
             assigner: grant.assigner,
             statement,
           };
-          await state.put(keyOf(grant.id, month), JSON.stringify(final), { ifAbsent: true });
+          await state.put(pathOf(grant.id, month), JSON.stringify(final), { ifAbsent: true });
         }
       }
     },
     async find(grant, month) {
       if (!accountIdForm.test(grant) || !monthSchema.safeParse(month).success) return undefined;
-      const entry = await state.get(keyOf(grant, month));
+      const entry = await state.get(pathOf(grant, month));
       return entry && decodeStored(finalSchema, entry.value, `the final statement of grant ${grant}`);
     },
   };
 }
 
+/** Lists the months from `time` until now. */
 function monthsFrom(time: string, nowMs: number): string[] {
   const at = new Date(time);
   const last = monthOf(nowMs);

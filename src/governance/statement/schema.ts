@@ -1,4 +1,4 @@
-/** What was used of a grant in a month, as the public log says. Canonical JSON (RFC 8785), signed as a compact JWS. */
+/** The schema of statements: the use of a grant in a month, counted from the public log. Canonical JSON (RFC 8785), signed as a compact JWS. */
 import { z } from 'zod';
 import { royaltySchema } from '../../repository/terms.ts';
 import { accountIdSchema, grantSchema } from '../accounts/schema.ts';
@@ -10,40 +10,42 @@ export const statementType = 'edgewise-statement+jws';
 /** `2026-11`: a calendar month in UTC. */
 export const monthSchema = z
   .string()
-  .regex(/^[0-9]{4}-(?:0[1-9]|1[0-2])$/, 'wanted a month such as "2026-11"');
+  .regex(/^[0-9]{4}-(?:0[1-9]|1[0-2])$/, 'expected a month such as "2026-11"');
 
 const position = z.int().nonnegative();
 
 export const statementSchema = z.strictObject({
   schema: z.literal(statementSchemaId),
-  /** Who answers for it. */
+  /** The operator's name or address. */
   issuer: z.string().min(1).max(200),
   /** Origin of the log that was counted. */
   log: z.string().min(1).max(200),
   issuedAt: z.iso.datetime(),
   grant: grantSchema.pick({ id: true, assigner: true, model: true }).extend({ tenant: accountIdSchema }),
   month: monthSchema,
-  /** Whether the month was over. Receipts of it that are handed in late come into a later statement all the same. */
+  /** Whether the month was over. Receipts that are submitted late still enter a later statement of the month. */
   isOver: z.boolean(),
-  /** Of the meter in this month, 16 bytes each in base64url: one for each key that tags were made with. */
+  /** The meter's tags in this month, each 16 bytes in base64url: one for each key that derived tags. */
   tags: z
     .array(z.string().regex(/^[A-Za-z0-9_-]{22}$/))
     .min(1)
     .max(64),
-  /** Entries with one of the tags among the first `size` of the log, and the sum of their units. */
+  /** Number of entries with one of the tags among the first `size` entries of the log. */
   entries: position,
+  /** Sum of their units. */
   units: position,
-  /** Positions of the first and the last of them; absent where there are none. */
+  /** Positions of the first and the last of these entries; absent if there are none. */
   first: position.optional(),
   last: position.optional(),
   size: position,
-  /** Signed note for the tree of these `size` entries. */
+  /** Signed note of the tree of the first `size` entries. */
   checkpoint: z
     .string()
     .min(1)
     .max(128 * 1024),
-  /** As the grant has it, and units × amount, exactly; absent where the grant has none. */
+  /** The royalty of the grant, if it has one. */
   royalty: royaltySchema.optional(),
+  /** Exactly `units` × `royalty.amount`; absent without a royalty. */
   amount: z.string().optional(),
 });
 export type Statement = z.output<typeof statementSchema>;

@@ -1,6 +1,6 @@
 /**
- * The log, added up span by span for all meters at once: what the entries of a span say is worked out once, and every
- * statement takes its tags from it. What is kept can be worked out again at any time, from the log's files alone.
+ * Sums of the log for all meters, span by span. Each span is summed once, and every statement takes its tags from it. The
+ * stored sums can be recomputed at any time from the log's files.
  */
 
 import { z } from 'zod';
@@ -9,20 +9,20 @@ import { decodeStored } from '../../repository/documents.ts';
 import type { StateStore } from '../../storage/types.ts';
 import { emptyTree, type Tree } from '../log/merkle.ts';
 import type { ReadFile } from '../log/tiles.ts';
-import { type Count, countTo, joined, type Tally } from './count.ts';
+import { type Count, countTo, sumTallies, type Tally } from './count.ts';
 
-/** 32 bundles: short enough to count what comes after the last span for every statement. */
+/** 32 bundles; short enough that every statement counts the entries after the last span itself. */
 export const spanEntries = 8192;
 const prefix = 'statements/spans/';
-/** Documents that are read at a time. */
+/** Number of documents that are read concurrently. */
 const readAhead = 16;
 
 const number = z.int().nonnegative();
 const spanSchema = z.strictObject({
   schema: z.literal('edgewise.statement-span.v1'),
-  /** Of the tree up to the end of the span, in base64; empty where it has no such subtree. */
+  /** The edge of the tree up to the end of the span, in base64; empty for an absent subtree. */
   edge: z.array(z.string()),
-  /** By tag, of every meter. */
+  /** Sums by tag, for every meter. */
   tallies: z.record(
     z.string(),
     z.strictObject({ entries: number, units: number, first: number, last: number }),
@@ -33,11 +33,11 @@ export interface SpansOptions {
   readonly state: StateStore;
   /** Reads the log's files. */
   readonly read: ReadFile;
-  /** Spans that one call works out; where there are more, the next call goes on. */
+  /** Limit for the spans that one call sums; the next call continues. */
   readonly maxNew: number;
 }
 
-/** What the full spans among the first `size` entries say of these tags, as far as they are worked out. */
+/** Counts these tags in the full spans among the first `size` entries, as far as the spans are summed. */
 export async function countSpans(
   { state, read, maxNew }: SpansOptions,
   size: number,
@@ -46,25 +46,25 @@ export async function countSpans(
   const spans = Math.floor(size / spanEntries);
   let count: Count = { tree: emptyTree, tallies: new Map() };
   let next = 0;
-  for (let isKept = true; isKept && next < spans; ) {
-    const asked = Array.from({ length: Math.min(readAhead, spans - next) }, (_, at) => next + at);
-    for (const span of await Promise.all(asked.map((n) => readSpan(state, n)))) {
-      isKept = span !== undefined;
+  for (let isStored = true; isStored && next < spans; ) {
+    const numbers = Array.from({ length: Math.min(readAhead, spans - next) }, (_, at) => next + at);
+    for (const span of await Promise.all(numbers.map((n) => readSpan(state, n)))) {
+      isStored = span !== undefined;
       if (span === undefined) break;
-      count = added(count, span, tags);
+      count = addSpan(count, span, tags);
       next += 1;
     }
   }
   for (const end = Math.min(spans, next + maxNew); next < end; next += 1) {
     const before: Count = { tree: count.tree, tallies: new Map() };
     const span = await countTo(before, (next + 1) * spanEntries, read, 'all');
-    await keepSpan(state, next, span);
-    count = added(count, span, tags);
+    await storeSpan(state, next, span);
+    count = addSpan(count, span, tags);
   }
   return count;
 }
 
-/** Where what was kept does not lead to the log's root: the next call begins from nothing. */
+/** Deletes all sums, for example because they do not match the log's root. The next call starts again. */
 export async function forgetSpans(state: StateStore): Promise<void> {
   for (const key of await state.list(prefix)) {
     const stored = await state.get(key);
@@ -72,21 +72,21 @@ export async function forgetSpans(state: StateStore): Promise<void> {
   }
 }
 
-function added({ tallies }: Count, span: Count, tags: ReadonlySet<string>): Count {
+function addSpan({ tallies }: Count, span: Count, tags: ReadonlySet<string>): Count {
   const sum = new Map<string, Tally>(tallies);
   for (const tag of tags) {
     const tally = span.tallies.get(tag);
-    if (tally !== undefined) sum.set(tag, joined([sum.get(tag), tally]));
+    if (tally !== undefined) sum.set(tag, sumTallies([sum.get(tag), tally]));
   }
   return { tree: span.tree, tallies: sum };
 }
 
-function keyOf(span: number): string {
+function pathOf(span: number): string {
   return `${prefix}${span}.json`;
 }
 
 async function readSpan(state: StateStore, span: number): Promise<Count | undefined> {
-  const stored = await state.get(keyOf(span));
+  const stored = await state.get(pathOf(span));
   if (stored === undefined) return undefined;
   const { edge, tallies } = decodeStored(spanSchema, stored.value, `span ${span} of the log`);
   const tree: Tree = {
@@ -96,12 +96,12 @@ async function readSpan(state: StateStore, span: number): Promise<Count | undefi
   return { tree, tallies: new Map(Object.entries(tallies)) };
 }
 
-/** Whoever was faster has worked out the same. */
-async function keepSpan(state: StateStore, span: number, { tree, tallies }: Count): Promise<void> {
+/** Stores the sums of a span, unless another request has stored the same ones. */
+async function storeSpan(state: StateStore, span: number, { tree, tallies }: Count): Promise<void> {
   const document: z.input<typeof spanSchema> = {
     schema: 'edgewise.statement-span.v1',
     edge: tree.edge.map((hash) => (hash === undefined ? '' : encodeBase64(hash))),
     tallies: Object.fromEntries(tallies),
   };
-  await state.put(keyOf(span), JSON.stringify(document), { ifAbsent: true });
+  await state.put(pathOf(span), JSON.stringify(document), { ifAbsent: true });
 }

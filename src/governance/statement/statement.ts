@@ -1,12 +1,12 @@
-/** Makes statements out of what was counted, signs them and reads them. */
+/** Composes, signs and reads statements. */
 import { base64url, CompactSign, type CryptoKey, compactVerify } from 'jose';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { Grant } from '../accounts/schema.ts';
 import type { ServerSigningKey, VerifyingKeys } from '../receipt/keys.ts';
 import { canonicalJson } from '../receipt/parts.ts';
-import { type Count, joined, type Tally } from './count.ts';
-import { times } from './decimal.ts';
+import { type Count, sumTallies, type Tally } from './count.ts';
+import { multiply } from './decimal.ts';
 import { type Statement, statementSchema, statementSchemaId, statementType } from './schema.ts';
 
 export interface StatementFacts {
@@ -19,14 +19,14 @@ export interface StatementFacts {
   readonly month: string;
   readonly tags: readonly string[];
   readonly count: Count;
-  /** Signed note of the count's tree. */
+  /** Signed note of the tree of the count. */
   readonly checkpoint: string;
 }
 
-export function statementOf(facts: StatementFacts): Statement {
+export function composeStatement(facts: StatementFacts): Statement {
   const { issuer, log, nowMs, tenant, grant, month, tags, count, checkpoint } = facts;
   const { id, assigner, model, royalty } = grant;
-  const { entries, units, first, last } = sumOf(count, tags);
+  const { entries, units, first, last } = sumTags(count, tags);
   const issuedAt = new Date(nowMs).toISOString();
   return {
     schema: statementSchemaId,
@@ -42,13 +42,13 @@ export function statementOf(facts: StatementFacts): Statement {
     ...(entries > 0 && { first, last }),
     size: count.tree.size,
     checkpoint,
-    ...(royalty !== undefined && { royalty, amount: times(royalty.amount, units) }),
+    ...(royalty !== undefined && { royalty, amount: multiply(royalty.amount, units) }),
   };
 }
 
-/** What all entries with one of the tags say together. */
-export function sumOf({ tallies }: Count, tags: readonly string[]): Tally {
-  return joined([...new Set(tags)].map((tag) => tallies.get(tag)));
+/** Sums all entries that have one of the tags. */
+export function sumTags({ tallies }: Count, tags: readonly string[]): Tally {
+  return sumTallies([...new Set(tags)].map((tag) => tallies.get(tag)));
 }
 
 export function signStatement(statement: Statement, { kid, key }: ServerSigningKey): Promise<string> {
@@ -57,43 +57,43 @@ export function signStatement(statement: Statement, { kid, key }: ServerSigningK
     .sign(key);
 }
 
-/** What statements may be of, far above what they are. */
+/** Far above the length of any issued statement. */
 const maxStatementLength = 512 * 1024;
 
 /**
- * The statement, of whoever holds one of `keys`.
+ * Reads a statement and verifies that one of `keys` signed it.
  *
- * @throws EdgewiseError `invalid_request` for what is no statement; `signature_invalid` where none of the keys signed it.
+ * @throws EdgewiseError `invalid_request` if `compact` is not a statement; `signature_invalid` if none of the keys signed it.
  */
 export async function readStatement(compact: string, keys: VerifyingKeys): Promise<Statement> {
   if (compact.length > maxStatementLength || compact.split('.').length !== 3) {
-    throw notStatement('wanted a compact JWS');
+    throw badStatement('expected a compact JWS');
   }
   let verified: Awaited<ReturnType<typeof compactVerify>>;
   try {
-    verified = await compactVerify(compact, ({ kid }) => keyOf(keys, kid), { algorithms: ['EdDSA'] });
+    verified = await compactVerify(compact, ({ kid }) => findKey(keys, kid), { algorithms: ['EdDSA'] });
   } catch (cause) {
-    throw new EdgewiseError('signature_invalid', 'the statement is signed by none of the keys given', {
+    throw new EdgewiseError('signature_invalid', 'the statement is not signed by any of the given keys', {
       cause,
     });
   }
   if (verified.protectedHeader.typ !== statementType) {
     throw new EdgewiseError(
       'signature_invalid',
-      `what is signed is no statement, wanted typ ${statementType}`,
+      `the signed document is not a statement; expected typ ${statementType}`,
     );
   }
   return parseStatement(new TextDecoder().decode(verified.payload));
 }
 
-/** As it says, unverified. @throws EdgewiseError `invalid_request` */
+/** Reads a statement without verifying it. @throws EdgewiseError `invalid_request` */
 export function peekStatement(compact: string): Statement {
   const [, payload = ''] = compact.split('.');
   let text: string;
   try {
     text = new TextDecoder().decode(base64url.decode(payload));
   } catch (cause) {
-    throw notStatement('wanted a compact JWS', cause);
+    throw badStatement('expected a compact JWS', cause);
   }
   return parseStatement(text);
 }
@@ -103,21 +103,22 @@ function parseStatement(text: string): Statement {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw notStatement('its payload is no JSON', cause);
+    throw badStatement('its payload is not JSON', cause);
   }
   const checked = checkDocument(statementSchema, value, { whole: 'its payload' });
-  if (!checked.success) throw notStatement(checked.complaint);
+  if (!checked.success) throw badStatement(checked.complaint);
   if (canonicalJson(checked.data) !== text)
-    throw notStatement('its payload is not canonical JSON (RFC 8785)');
+    throw badStatement('its payload is not canonical JSON (RFC 8785)');
   return checked.data;
 }
 
-function keyOf(keys: VerifyingKeys, kid: string | undefined): CryptoKey {
+function findKey(keys: VerifyingKeys, kid: string | undefined): CryptoKey {
   const key = kid === undefined ? undefined : keys.get(kid);
-  if (key === undefined) throw new EdgewiseError('signature_invalid', 'the key is not among those given');
+  if (key === undefined)
+    throw new EdgewiseError('signature_invalid', 'the signing key is not among the given keys');
   return key;
 }
 
-function notStatement(reason: string, cause?: unknown): EdgewiseError {
+function badStatement(reason: string, cause?: unknown): EdgewiseError {
   return new EdgewiseError('invalid_request', `the statement cannot be read: ${reason}`, { cause });
 }

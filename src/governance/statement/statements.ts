@@ -1,4 +1,4 @@
-/** Statements of grants, counted from the log's own files. */
+/** Issues statements of grants, counted from the log's files. */
 import { base64url } from 'jose';
 import { EdgewiseError } from '../../errors.ts';
 import type { StateStore } from '../../storage/types.ts';
@@ -11,7 +11,7 @@ import { type MeterTagger, monthOf } from '../receipt/meter-tag.ts';
 import { countTo } from './count.ts';
 import { monthSchema } from './schema.ts';
 import { countSpans, forgetSpans, spanEntries } from './spans.ts';
-import { signStatement, statementOf } from './statement.ts';
+import { composeStatement, signStatement } from './statement.ts';
 import { requireRoot } from './verify.ts';
 
 export interface StatementsOptions {
@@ -22,64 +22,64 @@ export interface StatementsOptions {
   readonly logKey: string;
   /** Reads the log's files. */
   readonly read: ReadFile;
-  /** Where sums are kept that every statement needs. */
+  /** Stores the sums of spans, which all statements share. */
   readonly state: StateStore;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** Spans of 8,192 entries that one call works out: each takes some tenths of a second. Default 4. */
+  /** Limit for the spans of 8,192 entries that one call sums; each takes some tenths of a second. Default 4. */
   readonly maxNewSpans?: number | undefined;
 }
 
 export interface Statements {
   /**
-   * The signed statement of a grant's month, as of the log's latest checkpoint: a compact JWS.
+   * Issues the signed statement of a grant's month, as of the log's latest checkpoint: a compact JWS.
    *
-   * @param month `2026-11`
-   * @throws EdgewiseError `invalid_request` for a month before the grant or after this one; `not_found` where the log is
-   * empty; `records_unavailable` while the log is still being counted: each call goes on where the last one ended;
-   * `digest_mismatch` where the log's files do not lead to its root.
+   * @param month Such as `2026-11`.
+   * @throws EdgewiseError `invalid_request` for a month before the grant or after the current one; `not_found` if the log is
+   * empty; `records_unavailable` while the log is being counted, which each call continues; `digest_mismatch` if the log's
+   * files do not match its root.
    */
-  of(tenant: string, grant: Grant, month: string): Promise<string>;
+  issue(tenant: string, grant: Grant, month: string): Promise<string>;
 }
 
 export function createStatements(options: StatementsOptions): Statements {
   const { issuer, signing, tagger, read, state, now, maxNewSpans: maxNew = 4 } = options;
   const verifier = parseVerifierKey(options.logKey);
-  // Whoever asks for a statement hears of it.
+  // A malformed key is reported by `issue`.
   verifier.catch(() => {});
 
   return {
-    async of(tenant, grant, month) {
+    async issue(tenant, grant, month) {
       const nowMs = now();
       requireMonth(month, grant, nowMs);
       const log = await verifier;
       const checkpoint = await latestCheckpoint(read);
       const opened = await openCheckpoint(checkpoint, log);
       const tags = (await tagger.tags(`grant:${grant.id}`, month)).map((tag) => base64url.encode(tag));
-      const wanted = new Set(tags);
-      const spans = await countSpans({ state, read, maxNew }, opened.size, wanted);
-      if (opened.size - spans.tree.size >= spanEntries) throw counting(spans.tree.size, opened.size);
-      const count = await countTo(spans, opened.size, read, wanted);
+      const tagSet = new Set(tags);
+      const spans = await countSpans({ state, read, maxNew }, opened.size, tagSet);
+      if (opened.size - spans.tree.size >= spanEntries) throw stillCounting(spans.tree.size, opened.size);
+      const count = await countTo(spans, opened.size, read, tagSet);
       try {
-        await requireRoot(count, opened, log.name);
+        requireRoot(count, opened, log.name);
       } catch (error) {
         await forgetSpans(state);
         throw error;
       }
       const facts = { issuer, log: log.name, nowMs, tenant, grant, month, tags, count, checkpoint };
-      return signStatement(statementOf(facts), signing);
+      return signStatement(composeStatement(facts), signing);
     },
   };
 }
 
-/** Nothing is used of a grant before it is given; the month before is for clocks that are behind. */
+/** A grant is not used before it is created. The month before is allowed for clocks that are behind. */
 function requireMonth(month: string, { id, createdAt }: Grant, nowMs: number): void {
   const first = monthBefore(createdAt);
   const last = monthOf(nowMs);
   if (monthSchema.safeParse(month).success && month >= first && month <= last) return;
   throw new EdgewiseError(
     'invalid_request',
-    `there is no statement of grant ${id} for ${JSON.stringify(month.slice(0, 20))}, wanted a month from ${first} to ${last}`,
+    `there is no statement of grant ${id} for ${JSON.stringify(month.slice(0, 20))}; expected a month from ${first} to ${last}`,
   );
 }
 
@@ -91,15 +91,15 @@ function monthBefore(time: string): string {
 async function latestCheckpoint(read: ReadFile): Promise<string> {
   const bytes = await read(checkpointPath);
   if (bytes === undefined) {
-    throw new EdgewiseError('not_found', 'there is no statement yet: the log is empty');
+    throw new EdgewiseError('not_found', 'there is no statement yet, because the log is empty');
   }
   return new TextDecoder().decode(bytes);
 }
 
-function counting(counted: number, size: number): EdgewiseError {
+function stillCounting(counted: number, size: number): EdgewiseError {
   return new EdgewiseError(
     'records_unavailable',
-    `the log is being counted: ${counted} of ${size} entries so far, ask again`,
+    `the log is being counted: ${counted} of ${size} entries so far; repeat the request to continue`,
     { retryAfterSeconds: 1 },
   );
 }

@@ -7,12 +7,12 @@ import { type ReadFile, tileNodes } from '../log/tiles.ts';
 import type { OlderCheckpoint } from './verify-receipt.ts';
 
 /**
- * An older checkpoint with the proof between it and that of an inclusion proof, made from the log's files. Nothing of it is
- * believed here: `verifyReceipt` judges it.
+ * Proves consistency between an older checkpoint and the checkpoint of an inclusion proof, from the log's files. Nothing is
+ * verified here; `verifyReceipt` does that.
  *
- * @throws EdgewiseError `invalid_request` for what is no checkpoint or no proof; `not_found` where the log lacks a file.
+ * @throws EdgewiseError `invalid_request` for a malformed checkpoint or proof; `not_found` if the log lacks a file.
  */
-export async function olderCheckpoint(
+export async function proveOlderCheckpoint(
   checkpoint: string,
   proof: string,
   files: ReadFile,

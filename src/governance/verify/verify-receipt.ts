@@ -1,7 +1,6 @@
 /**
- * What can be said of a receipt without its server: offline, with the public keys alone. Each level is judged by itself, so
- * that it shows which one does not hold. `docs/governance.md` says what each proves, and what none of them does: that the
- * model was really run. That takes running it again.
+ * Verifies a receipt offline, with public keys alone. Each level is judged separately, so that the result shows which one
+ * fails. `docs/governance.md` says what each level proves. None proves that the model really ran; that takes a re-run.
  */
 import { parseBase64 } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
@@ -18,41 +17,42 @@ import { parseMeterTag } from '../receipt/meter-tag.ts';
 import { peekReceipt, readReceipt } from '../receipt/read.ts';
 import type { Receipt } from '../receipt/schema.ts';
 
-/** `not-given`: what it takes to judge was not there. */
+/** `not-given`: the evidence for this level was not given. */
 export type Outcome = 'good' | 'bad' | 'not-given';
 
 export interface Level {
   readonly outcome: Outcome;
-  /** What holds, what does not, or what is missing. */
+  /** What is verified, what is wrong, or what is missing. */
   readonly reason: string;
 }
 
-export interface Verification {
-  /** As it says; undefined where it cannot be read. To be believed only as far as the levels go. */
+export interface ReceiptVerification {
+  /** The receipt; undefined if it cannot be read. The levels say how far it can be trusted. */
   readonly receipt: Receipt | undefined;
-  /** Whether no level is bad. The signature is always judged. */
+  /** True if no level is bad. The signature is always judged. */
   readonly good: boolean;
-  /** A key of the server signed it. */
+  /** A key of the server signed the receipt. */
   readonly signature: Level;
-  /** It is in the log, at a checkpoint. */
+  /** The receipt is in the log of a signed checkpoint. */
   readonly inclusion: Level;
-  /** Witnesses saw the same checkpoint: nobody is shown another log. */
+  /** Witnesses cosigned the checkpoint, so all clients see the same log. */
   readonly witnesses: Level;
-  /** The checkpoint's log begins with all that an older one had: nothing was taken out or changed. */
+  /** The log starts with all entries of an older checkpoint: none was removed or changed. */
   readonly consistency: Level;
-  /** These were the inputs, these the outputs. */
+  /** The given inputs match the receipt's commitment. */
   readonly inputs: Level;
+  /** The given outputs match the receipt's commitment. */
   readonly outputs: Level;
 }
 
-/** A checkpoint that was seen before, and what leads from it to the one of the inclusion proof (RFC 6962 §2.1.2). */
+/** A checkpoint that was seen before, and its consistency proof to the checkpoint of the inclusion proof (RFC 6962 §2.1.2). */
 export interface OlderCheckpoint {
   readonly checkpoint: string;
-  /** In base64. */
+  /** Hashes in base64. */
   readonly path: readonly string[];
 }
 
-export interface Evidence {
+export interface ReceiptEvidence {
   /** Compact JWS. */
   readonly receipt: string;
   /** The document at `/.well-known/jwks.json`. */
@@ -74,30 +74,30 @@ export interface Evidence {
     | undefined;
 }
 
-/** @throws EdgewiseError `invalid_request` where keys that are given to verify with are no keys. */
-export async function verifyReceipt(evidence: Evidence): Promise<Verification> {
+/** @throws EdgewiseError `invalid_request` if a given key is malformed. */
+export async function verifyReceipt(evidence: ReceiptEvidence): Promise<ReceiptVerification> {
   const log = evidence.logKey === undefined ? undefined : await parseVerifierKey(evidence.logKey);
   const witnesses = await Promise.all((evidence.witnesses ?? []).map(parseVerifierKey));
   const keys = await importVerifyingKeys(evidence.jwks);
-  const receipt = peeked(evidence.receipt);
-  const signature = await judged(async () => {
+  const receipt = peekOrUndefined(evidence.receipt);
+  const signature = await judge(async () => {
     const { kid } = await readReceipt(evidence.receipt, keys);
     return `signed with the key ${kid}`;
   });
-  const { proven, inclusion } = await included(evidence, receipt, log, witnesses);
+  const { proven, inclusion } = await judgeInclusion(evidence, receipt, log, witnesses);
   const levels = {
     signature,
     inclusion,
-    witnesses: cosigned(evidence, proven),
-    consistency: await grown(evidence, proven, log),
-    inputs: await opened(evidence, receipt, 'inputs'),
-    outputs: await opened(evidence, receipt, 'outputs'),
+    witnesses: judgeWitnesses(evidence, proven),
+    consistency: await judgeConsistency(evidence, proven, log),
+    inputs: await judgeOpening(evidence, receipt, 'inputs'),
+    outputs: await judgeOpening(evidence, receipt, 'outputs'),
   };
   const good = Object.values(levels).every(({ outcome }) => outcome !== 'bad');
   return { receipt, good, ...levels };
 }
 
-function peeked(compact: string): Receipt | undefined {
+function peekOrUndefined(compact: string): Receipt | undefined {
   try {
     return peekReceipt(compact).receipt;
   } catch (error) {
@@ -111,21 +111,19 @@ interface Inclusion {
   readonly proven?: ProvenInclusion;
 }
 
-async function included(
-  { receipt: compact, proof }: Evidence,
+async function judgeInclusion(
+  { receipt: compact, proof }: ReceiptEvidence,
   receipt: Receipt | undefined,
   log: NoteVerifier | undefined,
   witnesses: readonly NoteVerifier[],
 ): Promise<Inclusion> {
-  if (proof === undefined) return { inclusion: missing('no proof was given') };
-  if (log === undefined) return { inclusion: missing('no key of the log was given') };
+  if (proof === undefined) return { inclusion: notGiven('no proof was given') };
+  if (log === undefined) return { inclusion: notGiven('no key of the log was given') };
   if (receipt === undefined) return { inclusion: unreadable };
   let proven: ProvenInclusion | undefined;
-  const inclusion = await judged(async () => {
+  const inclusion = await judge(async () => {
     if (receipt.log !== log.name) {
-      throw bad(
-        `the receipt belongs into the log ${receipt.log}, the proof is judged by the key of ${log.name}`,
-      );
+      throw invalid(`the receipt belongs to the log ${receipt.log}, but the given key is of ${log.name}`);
     }
     const entry = encodeEntry({
       receiptHash: await receiptHashOf(compact),
@@ -138,26 +136,32 @@ async function included(
   return proven === undefined ? { inclusion } : { inclusion, proven };
 }
 
-function cosigned({ witnesses = [], quorum }: Evidence, proven: ProvenInclusion | undefined): Level {
-  if (witnesses.length === 0) return missing('no key of a witness was given');
-  if (proven === undefined) return missing('there is no checkpoint with a good inclusion proof');
-  const wanted = quorum ?? witnesses.length;
+function judgeWitnesses(
+  { witnesses = [], quorum }: ReceiptEvidence,
+  proven: ProvenInclusion | undefined,
+): Level {
+  if (witnesses.length === 0) return notGiven('no key of a witness was given');
+  if (proven === undefined) return notGiven('there is no checkpoint with a valid inclusion proof');
+  const required = quorum ?? witnesses.length;
   const names = proven.witnesses.join(', ') || 'none';
-  return proven.witnesses.length >= wanted
+  return proven.witnesses.length >= required
     ? { outcome: 'good', reason: `cosigned by ${names}` }
-    : { outcome: 'bad', reason: `cosigned by ${names}, wanted ${wanted} of the ${witnesses.length} known` };
+    : {
+        outcome: 'bad',
+        reason: `cosigned by ${names}; expected ${required} of the ${witnesses.length} known witnesses`,
+      };
 }
 
-async function grown(
-  { older }: Evidence,
+async function judgeConsistency(
+  { older }: ReceiptEvidence,
   proven: Checkpoint | undefined,
   log: NoteVerifier | undefined,
 ): Promise<Level> {
-  if (older === undefined) return missing('no older checkpoint was given');
+  if (older === undefined) return notGiven('no older checkpoint was given');
   if (log === undefined || proven === undefined) {
-    return missing('there is no checkpoint with a good inclusion proof');
+    return notGiven('there is no checkpoint with a valid inclusion proof');
   }
-  return judged(async () => {
+  return judge(async () => {
     const old = await openCheckpoint(older.checkpoint, log);
     const path = older.path.map((hash) => parseBase64(hash, 'hash of the consistency proof'));
     const [before, after] = old.size <= proven.size ? [old, proven] : [proven, old];
@@ -169,33 +173,40 @@ async function grown(
       path,
     });
     if (!holds) {
-      throw bad(`the log of size ${after.size} is not shown to begin with that of size ${before.size}`);
+      throw invalid(
+        `the proof does not show that the log of size ${after.size} begins with that of size ${before.size}`,
+      );
     }
     return `the log of size ${after.size} begins with that of size ${before.size}`;
   });
 }
 
-async function opened({ opening }: Evidence, receipt: Receipt | undefined, side: Side): Promise<Level> {
+async function judgeOpening(
+  { opening }: ReceiptEvidence,
+  receipt: Receipt | undefined,
+  side: Side,
+): Promise<Level> {
   const tensors = opening?.[side];
-  if (opening === undefined || tensors === undefined) return missing(`no ${side} with their salt were given`);
+  if (opening === undefined || tensors === undefined)
+    return notGiven(`no ${side} with their salt were given`);
   if (receipt === undefined) return unreadable;
   const data = receipt.kind === 'inference' ? receipt.data : undefined;
   const committed = data?.[side];
   if (committed === undefined) {
     return { outcome: 'bad', reason: `the receipt has no commitment to ${side}` };
   }
-  return judged(async () => {
+  return judge(async () => {
     const salt = saltOf(side, opening, data?.salts);
-    if (salt === undefined) throw bad(`the ${side} were given without their salt`);
+    if (salt === undefined) throw invalid(`the ${side} were given without their salt`);
     if (!(await matchesCommitment(committed.commitment, salt, side, tensors))) {
-      throw bad(`these are not the ${side} that the receipt commits to, or this is not its salt`);
+      throw invalid(`the ${side} do not match the receipt's commitment, or the salt is another receipt's`);
     }
-    return `these are the ${side}`;
+    return `the receipt commits to these ${side}`;
   });
 }
 
-/** The level as `check` says it: what it throws is why it is bad. */
-async function judged(check: () => Promise<string>): Promise<Level> {
+/** Returns a good level with the result of `check`, or a bad level with the message of its EdgewiseError. */
+async function judge(check: () => Promise<string>): Promise<Level> {
   try {
     return { outcome: 'good', reason: await check() };
   } catch (error) {
@@ -206,10 +217,10 @@ async function judged(check: () => Promise<string>): Promise<Level> {
 
 const unreadable: Level = { outcome: 'bad', reason: 'the receipt cannot be read' };
 
-function missing(reason: string): Level {
+function notGiven(reason: string): Level {
   return { outcome: 'not-given', reason };
 }
 
-function bad(reason: string): EdgewiseError {
+function invalid(reason: string): EdgewiseError {
   return new EdgewiseError('signature_invalid', reason);
 }

@@ -7,8 +7,8 @@ import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { maxReceiptLength } from '../../governance/receipt/read.ts';
 import { verdictReceiptSchema, verdictSchema } from '../../governance/receipt/schema.ts';
-import { replay, unlessRefused } from '../../governance/replay/replay.ts';
-import { storedModel } from '../../governance/replay/stored-model.ts';
+import { catchRefusal, replay } from '../../governance/replay/replay.ts';
+import { findStoredModel } from '../../governance/replay/stored-model.ts';
 import type { DisputedAnswer, ReplayMeans } from '../../governance/replay/types.ts';
 import { parseKeptExchange } from '../../protocol/oip/kept-exchange.ts';
 import { headerLengthName } from '../../protocol/oip/types.ts';
@@ -147,7 +147,7 @@ async function readDispute(c: AppContext, { settings }: Services, governance: Go
 function replayMeans(services: Services, replays: Admission): ReplayMeans {
   const { admission, blobs, pool, repository } = services;
   return {
-    model: (wanted) => storedModel(blobs, repository.publishers, wanted),
+    model: (wanted) => findStoredModel(blobs, repository.publishers, wanted),
     async run(model, { inputs, outputs }) {
       const { edgeProfile, name, version } = model.manifest;
       if (edgeProfile === undefined) {
@@ -162,7 +162,7 @@ function replayMeans(services: Services, replays: Admission): ReplayMeans {
         const permit = admission.acquire(services.runCosts.expectedMs(model, elementsOf(inputs)));
         try {
           // A model that the engine refuses has failed with model_not_ready by then; the engine does not say which build refused inputs.
-          return await unlessRefused(() => pool.run(poolModel(services, model), inputs, outputs));
+          return await catchRefusal(() => pool.run(poolModel(services, model), inputs, outputs));
         } finally {
           permit.release();
         }

@@ -118,7 +118,7 @@ export function statementRoutes(services: Services) {
       return c.json({ statement: final.statement }, 200, ownOnly);
     }
     const { tenant, grant } = await findGrant(accounts(), grantId, caller);
-    const statement = await governance().statements.of(tenant, grant, month);
+    const statement = await governance().statements.issue(tenant, grant, month);
     return c.json({ statement }, 200, ownOnly);
   });
 

@@ -18,27 +18,27 @@ import { goNote, otherVerifierKeys, specCheckpoint, specNote } from './vectors.t
 const [witness] = testWitnesses;
 
 describe('parseSignerKey()', () => {
-  it("signs Go's note as Go does", async () => {
+  it("signs Go's example note with the same bytes as Go", async () => {
     const signer = await parseSignerKey(goNote.privateKey);
     expect(signer.name).toBe('PeterNeumann');
     expect(signer.verifierKey).toBe(goNote.verifierKey);
     expect(formatSignatureLine(await signer.sign(goNote.text))).toBe(goNote.line);
   });
 
-  it('refuses each part of a key, and each key with a character changed', async () => {
-    await refusesManglings(goNote.privateKey, parseSignerKey);
+  it('refuses each part of a key, and each key with a changed character', async () => {
+    await expectManglingsRefused(goNote.privateKey, parseSignerKey);
   });
 
-  it('does not repeat the key in a complaint', async () => {
-    const complaint: unknown = await parseSignerKey(`${goNote.privateKey}AAAA`).catch(
-      (error: unknown) => error,
+  it('does not repeat the key in its message', async () => {
+    const error: unknown = await parseSignerKey(`${goNote.privateKey}AAAA`).catch(
+      (thrown: unknown) => thrown,
     );
-    expect(String(complaint)).not.toContain('KFALV');
+    expect(String(error)).not.toContain('KFALV');
   });
 });
 
 describe('generateSignerKey()', () => {
-  it('gives a key that signs, and another one each time', async () => {
+  it('returns a new key that signs', async () => {
     const keys = await Promise.all([generateSignerKey('log.test/a'), generateSignerKey('log.test/a')]);
     expect(keys[0]).not.toBe(keys[1]);
     const signer = await parseSignerKey(keys[0]);
@@ -54,14 +54,14 @@ describe('generateSignerKey()', () => {
 
 describe('parseVerifierKey()', () => {
   it.each([goNote.verifierKey, goNote.otherVerifierKey, specNote.verifierKey, ...otherVerifierKeys])(
-    'takes %s',
+    'accepts %s',
     async (key) => {
       expect((await parseVerifierKey(key)).name).toBe(key.split('+')[0]);
     },
   );
 
-  it('refuses each part of a key, and each key with a character changed', async () => {
-    await refusesManglings(goNote.verifierKey, parseVerifierKey);
+  it('refuses each part of a key, and each key with a changed character', async () => {
+    await expectManglingsRefused(goNote.verifierKey, parseVerifierKey);
   });
 
   it.each([
@@ -72,7 +72,7 @@ describe('parseVerifierKey()', () => {
   });
 });
 
-async function refusesManglings(key: string, parse: (text: string) => Promise<unknown>): Promise<void> {
+async function expectManglingsRefused(key: string, parse: (text: string) => Promise<unknown>): Promise<void> {
   const manglings: string[] = [];
   for (let from = 0; from <= key.length; from += 1) {
     for (let to = from + 1; to <= key.length; to += 1) manglings.push(key.slice(from, to));
@@ -80,7 +80,7 @@ async function refusesManglings(key: string, parse: (text: string) => Promise<un
       `${key.slice(0, from)}${String.fromCharCode(key.charCodeAt(from) + 1)}${key.slice(from + 1)}`,
     );
   }
-  const taken = await Promise.all(
+  const accepted = await Promise.all(
     manglings
       .filter((text) => text !== key)
       .map((text) =>
@@ -90,7 +90,7 @@ async function refusesManglings(key: string, parse: (text: string) => Promise<un
         ),
       ),
   );
-  expect(taken.filter((text) => text !== undefined)).toEqual([]);
+  expect(accepted.filter((text) => text !== undefined)).toEqual([]);
 }
 
 describe('signersOf()', () => {
@@ -103,7 +103,7 @@ describe('signersOf()', () => {
     expect(await signersOf(note, [verifier])).toEqual([verifier]);
   });
 
-  it('names the known keys, and ignores the others', async () => {
+  it('returns the known keys that signed, and ignores the others', async () => {
     const [peter, enoch] = await Promise.all([
       parseVerifierKey(goNote.verifierKey),
       parseVerifierKey(goNote.otherVerifierKey),
@@ -113,7 +113,7 @@ describe('signersOf()', () => {
     expect(await signersOf(parseNote(both), [])).toEqual([]);
   });
 
-  it('refuses a note of which a known key signed another text', async () => {
+  it('refuses the signature of a known key over another text', async () => {
     const peter = await parseVerifierKey(goNote.verifierKey);
     const note = parseNote(both.replace('answer', 'Answer'));
     await expect(signersOf(note, [peter])).rejects.toMatchObject({ code: 'signature_invalid' });
@@ -121,7 +121,7 @@ describe('signersOf()', () => {
 });
 
 describe('parseNote()', () => {
-  it('splits at the last empty line', () => {
+  it('splits the note at the last empty line', () => {
     const note = parseNote(`one\n\ntwo\n\n${goNote.line}\n`);
     expect(note.text).toBe('one\n\ntwo\n');
     expect(note.signatures).toHaveLength(1);
@@ -146,7 +146,7 @@ describe('parseNote()', () => {
     expect(() => parseNote(note)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
   });
 
-  it('takes 64 signatures', () => {
+  it('accepts 64 signatures', () => {
     expect(parseNote(`text\n\n${`${goNote.line}\n`.repeat(64)}`).signatures).toHaveLength(64);
   });
 });
@@ -158,7 +158,7 @@ describe('a cosignature', () => {
     expect(line && cosignatureTime(line.signature)).toBe(1679315147n);
   });
 
-  it('verifies for its text and time alone', async () => {
+  it('verifies only for its text and time', async () => {
     const verifier = await parseVerifierKey(witness.verifierKey);
     const cosigner = await parseCosignerKey(witness.privateKey, () => 1_800_000_000);
     expect(cosigner.verifierKey).toBe(witness.verifierKey);

@@ -18,7 +18,7 @@ import { specCheckpoint } from './vectors.ts';
 const hash = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Uint8Array.from(bytes));
 
 describe('entries', () => {
-  it('come back as they went in', () => {
+  it('survive encoding and decoding', () => {
     fc.assert(
       fc.property(hash, hash, fc.nat(2 ** 32 - 1), (receiptHash, tag, units) => {
         const entry = { receiptHash, meterTag: tag.slice(16), units };
@@ -49,7 +49,7 @@ describe('entries', () => {
 });
 
 describe('checkpoints', () => {
-  it('come back as they went in', () => {
+  it('survive encoding and decoding', () => {
     fc.assert(
       fc.property(hash, fc.maxSafeNat(), (root, size) => {
         const checkpoint = { origin: 'log.test/a', size, root };
@@ -58,7 +58,7 @@ describe('checkpoints', () => {
     );
   });
 
-  it("read the specification's example, and lines that follow", () => {
+  it("parse the specification's example, and ignore extension lines", () => {
     const { text } = parseNote(specCheckpoint);
     const checkpoint = parseCheckpoint(text);
     expect(checkpoint).toMatchObject({ origin: 'example.com/behind-the-sofa', size: 20_852_163 });
@@ -90,15 +90,15 @@ describe('checkpoints', () => {
   });
 });
 
-/** A log of as many leaves, and the proof of one, cosigned by the witnesses with these keys. */
-async function proven(size: number, index: number, cosigners: readonly string[] = []) {
+/** Builds a log and the proof of one leaf, cosigned with these keys. */
+async function prove(size: number, index: number, cosigners: readonly string[] = []) {
   const leaves = Array.from({ length: size }, (_, at) => Uint8Array.of(at));
-  const { tree, nodes } = await grow(emptyTree, await Promise.all(leaves.map(leafHash)));
+  const { tree, nodes } = grow(emptyTree, await Promise.all(leaves.map(leafHash)));
   const path = await inclusionPath(index, size, (level, at) =>
     Promise.resolve(nodes[level]?.[at] ?? new Uint8Array()),
   );
   const signer = await parseSignerKey(testLogKey);
-  const text = formatCheckpoint({ origin: signer.name, size, root: await rootOf(tree) });
+  const text = formatCheckpoint({ origin: signer.name, size, root: rootOf(tree) });
   const keys = await Promise.all(cosigners.map((key) => parseCosignerKey(key, () => 1_800_000_000)));
   const signatures = await Promise.all([signer, ...keys].map((key) => key.sign(text)));
   return { leaf: Uint8Array.of(index), proof: { index, path, checkpoint: formatNote({ text, signatures }) } };
@@ -110,7 +110,7 @@ const policy = async () => ({
 });
 
 describe('proof files', () => {
-  it('come back as they went in', () => {
+  it('survive encoding and decoding', () => {
     fc.assert(
       fc.property(
         fc.maxSafeNat(),
@@ -132,7 +132,7 @@ describe('proof files', () => {
     );
   });
 
-  it('are written as the specification has it', () => {
+  it('are encoded as specified', () => {
     const path = [new Uint8Array(32).fill(255)];
     expect(encodeProof({ index: 73894, path, checkpoint: 'c\n', extra: Uint8Array.of(0) })).toBe(
       'c2sp.org/tlog-proof@v1\nextra AA==\nindex 73894\n//////////////////////////////////////////8=\n\nc\n',
@@ -158,8 +158,8 @@ describe('proof files', () => {
 });
 
 describe('verifyProof()', () => {
-  it('says what was proven, and who saw it', async () => {
-    const { leaf, proof } = await proven(7, 4, [testWitnesses[1].privateKey, strangeWitness.privateKey]);
+  it('returns the proven entry and the witnesses that cosigned', async () => {
+    const { leaf, proof } = await prove(7, 4, [testWitnesses[1].privateKey, strangeWitness.privateKey]);
     expect(await verifyProof(decodeProof(encodeProof(proof)), leaf, await policy())).toMatchObject({
       index: 4,
       size: 7,
@@ -168,10 +168,10 @@ describe('verifyProof()', () => {
     });
   });
 
-  it('wants as many witnesses as the quorum has, each once', async () => {
+  it('requires a quorum of different witnesses', async () => {
     const [one, two] = testWitnesses.map(({ privateKey }) => privateKey);
     const quorum = { ...(await policy()), quorum: 2 };
-    const both = await proven(3, 0, [one ?? '', two ?? '']);
+    const both = await prove(3, 0, [one ?? '', two ?? '']);
     expect((await verifyProof(both.proof, both.leaf, quorum)).witnesses).toHaveLength(2);
     for (const cosigners of [
       [],
@@ -179,15 +179,15 @@ describe('verifyProof()', () => {
       [one ?? '', one ?? ''],
       [one ?? '', strangeWitness.privateKey],
     ]) {
-      const { leaf, proof } = await proven(3, 0, cosigners);
+      const { leaf, proof } = await prove(3, 0, cosigners);
       await expect(verifyProof(proof, leaf, quorum)).rejects.toMatchObject({ code: 'signature_invalid' });
     }
   });
 
   it('refuses another leaf, index, path, root or log', async () => {
-    const { leaf, proof } = await proven(7, 4);
+    const { leaf, proof } = await prove(7, 4);
     const known = await policy();
-    const other = await proven(6, 4);
+    const other = await prove(6, 4);
     const wrong = [
       { proof, leaf: Uint8Array.of(5), policy: known },
       { proof: { ...proof, index: 5 }, leaf, policy: known },
@@ -196,8 +196,8 @@ describe('verifyProof()', () => {
       { proof: { ...proof, checkpoint: proof.checkpoint.replace('\n7\n', '\n8\n') }, leaf, policy: known },
       { proof, leaf, policy: { log: await parseVerifierKey(testWitnesses[0].verifierKey) } },
     ];
-    for (const { proof: spoilt, leaf: data, policy: by } of wrong) {
-      await expect(verifyProof(spoilt, data, by)).rejects.toMatchObject({ code: 'signature_invalid' });
+    for (const { proof: changed, leaf: data, policy: by } of wrong) {
+      await expect(verifyProof(changed, data, by)).rejects.toMatchObject({ code: 'signature_invalid' });
     }
     expect(await verifyProof(proof, leaf, known)).toMatchObject({ index: 4 });
   });

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ReceiptModel } from '../../../src/governance/receipt/schema.ts';
-import { storedModel } from '../../../src/governance/replay/stored-model.ts';
+import { findStoredModel } from '../../../src/governance/replay/stored-model.ts';
 import { encodeManifest } from '../../../src/repository/documents.ts';
 import type { Manifest } from '../../../src/repository/schema.ts';
 import { verifySignature } from '../../../src/repository/signed-version.ts';
@@ -18,7 +18,7 @@ let blobs: VerifiedBlobStore;
 let manifest: Manifest;
 let named: ReceiptModel;
 
-async function stored(content: Manifest): Promise<ReceiptModel> {
+async function store(content: Manifest): Promise<ReceiptModel> {
   const { bytes, digest: manifestDigest } = await encodeManifest(content);
   const signature = await signed(content);
   const bundle = await digestOf(signature);
@@ -36,16 +36,19 @@ beforeAll(async () => {
     inputs: [{ name: 'x', datatype: 'FP32', shape: [-1] }],
     outputs: [{ name: 'y', datatype: 'FP32', shape: [-1] }],
   });
-  named = await stored(manifest);
+  named = await store(manifest);
 });
 
-describe('storedModel()', () => {
-  it('finds what a receipt names by its digests alone', async () => {
-    expect(await storedModel(blobs, trusted, named)).toEqual({ manifest, manifestDigest: named.manifest });
+describe('findStoredModel()', () => {
+  it('finds the model of a receipt by its digests', async () => {
+    expect(await findStoredModel(blobs, trusted, named)).toEqual({
+      manifest,
+      manifestDigest: named.manifest,
+    });
   });
 
-  it('says what is missing', async () => {
-    const other = await stored({ ...manifest, version: '2' });
+  it('names what is missing', async () => {
+    const other = await store({ ...manifest, version: '2' });
     const cases: [Partial<ReceiptModel>, RegExp][] = [
       [{ manifest: digest('0') }, /manifest of mlp@1, sha256:0+, is not stored/],
       [{ bundle: digest('0') }, /signature of mlp@1, sha256:0+, is not stored/],
@@ -55,20 +58,20 @@ describe('storedModel()', () => {
       [{ name: 'other' }, /is the manifest of mlp@1, not of other@1/],
     ];
     for (const [changes, missing] of cases) {
-      expect(await storedModel(blobs, trusted, { ...named, ...changes })).toEqual({
+      expect(await findStoredModel(blobs, trusted, { ...named, ...changes })).toEqual({
         missing: expect.stringMatching(missing),
       });
     }
   });
 
-  it('believes nobody who is not trusted here', async () => {
-    expect(await storedModel(blobs, trustPublishers([]), named)).toEqual({
-      missing: expect.stringContaining('no trusted publisher'),
+  it('reports a model without a trusted publisher as missing', async () => {
+    expect(await findStoredModel(blobs, trustPublishers([]), named)).toEqual({
+      missing: expect.stringContaining('no publisher that is trusted here'),
     });
   });
 
-  it('throws where the store fails: that says nothing of the model', async () => {
+  it('throws if the store fails', async () => {
     const failing: VerifiedBlobStore = { ...blobs, get: () => Promise.reject(new Error('down')) };
-    await expect(storedModel(failing, trusted, named)).rejects.toThrow('down');
+    await expect(findStoredModel(failing, trusted, named)).rejects.toThrow('down');
   });
 });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { encodeEntry } from '../../../src/governance/log/entry.ts';
 import { rootOf } from '../../../src/governance/log/merkle.ts';
 import { encodeBundle, parseTilePath } from '../../../src/governance/log/tiles.ts';
-import { countEntries, countTo, emptyCount, joined } from '../../../src/governance/statement/count.ts';
+import { countEntries, countTo, emptyCount, sumTallies } from '../../../src/governance/statement/count.ts';
 
 const tagBytes = (n: number) => new Uint8Array(16).fill(n);
 const tagText = (n: number) => base64url.encode(tagBytes(n));
@@ -14,7 +14,7 @@ const entries = fc.array(fc.record({ tag: fc.nat({ max: 4 }), units: fc.nat({ ma
   size: 'max',
 });
 
-function encoded(list: readonly { tag: number; units: number }[]) {
+function encodeEntries(list: readonly { tag: number; units: number }[]) {
   return list.map(({ tag, units }, at) => {
     const receiptHash = new Uint8Array(32);
     new DataView(receiptHash.buffer).setUint32(0, at);
@@ -22,7 +22,7 @@ function encoded(list: readonly { tag: number; units: number }[]) {
   });
 }
 
-/** The log's entry bundles, whatever width of them is asked for. */
+/** Serves the log's entry bundles in any width. */
 function bundlesOf(all: readonly Uint8Array<ArrayBuffer>[]) {
   return async (path: string) => {
     const ref = parseTilePath(path);
@@ -32,13 +32,13 @@ function bundlesOf(all: readonly Uint8Array<ArrayBuffer>[]) {
 }
 
 describe('countTo()', () => {
-  it('adds up what a look at all entries adds up, for the tags wanted and no others', async () => {
+  it('sums the entries with the given tags, and no others', async () => {
     await fc.assert(
-      fc.asyncProperty(entries, fc.uniqueArray(fc.nat({ max: 6 })), async (list, wanted) => {
-        const read = bundlesOf(encoded(list));
-        const count = await countTo(emptyCount, list.length, read, new Set(wanted.map(tagText)));
-        const mine = [...list.entries()].filter(([, { tag }]) => wanted.includes(tag));
-        expect(joined(count.tallies.values())).toEqual({
+      fc.asyncProperty(entries, fc.uniqueArray(fc.nat({ max: 6 })), async (list, tags) => {
+        const read = bundlesOf(encodeEntries(list));
+        const count = await countTo(emptyCount, list.length, read, new Set(tags.map(tagText)));
+        const mine = [...list.entries()].filter(([, { tag }]) => tags.includes(tag));
+        expect(sumTallies(count.tallies.values())).toEqual({
           entries: mine.length,
           units: mine.reduce((sum, [, { units }]) => sum + units, 0),
           first: mine.at(0)?.[0] ?? Number.POSITIVE_INFINITY,
@@ -49,10 +49,10 @@ describe('countTo()', () => {
     );
   });
 
-  it('comes to the same in one go and in any steps, its tree too', async () => {
+  it('gives the same sums and tree in one step and in many', async () => {
     await fc.assert(
       fc.asyncProperty(entries, fc.array(fc.nat({ max: 900 })), async (list, steps) => {
-        const all = encoded(list);
+        const all = encodeEntries(list);
         const read = bundlesOf(all);
         const tags = new Set([tagText(1), tagText(2)]);
         let count = emptyCount;
@@ -63,17 +63,17 @@ describe('countTo()', () => {
           count = await countTo(count, size, read, tags);
           expect(count.tree.size).toBe(size);
         }
-        const once = await countEntries(emptyCount, all, tags);
+        const once = countEntries(emptyCount, all, tags);
         expect(count.tallies).toEqual(once.tallies);
-        expect(await rootOf(count.tree)).toEqual(await rootOf(once.tree));
+        expect(rootOf(count.tree)).toEqual(rootOf(once.tree));
       }),
       { numRuns: 25 },
     );
   });
 
-  it('does not add up to more than a number holds exactly', () => {
+  it('throws if a sum exceeds the largest exact number', () => {
     const tally = { entries: 1, units: Number.MAX_SAFE_INTEGER, first: 0, last: 0 };
-    expect(() => joined([tally, { ...tally, units: 1 }])).toThrow(
+    expect(() => sumTallies([tally, { ...tally, units: 1 }])).toThrow(
       expect.objectContaining({ code: 'internal' }),
     );
   });

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { times } from '../../../src/governance/statement/decimal.ts';
+import { multiply } from '../../../src/governance/statement/decimal.ts';
 
-describe('times()', () => {
+describe('multiply()', () => {
   it.each([
     ['0.0004', 12_345, '4.9380'],
     ['0.1', 3, '0.3'],
@@ -11,10 +11,10 @@ describe('times()', () => {
     ['1.50', 0, '0.00'],
     ['999999999999.999999999999', Number.MAX_SAFE_INTEGER, '9007199254740990999999990992.800745259009'],
   ])('%s times %d is %s', (amount, units, product) => {
-    expect(times(amount, units)).toBe(product);
+    expect(multiply(amount, units)).toBe(product);
   });
 
-  it('is what adding it up as often gives, digit for digit', () => {
+  it('multiplies exactly, digit for digit', () => {
     fc.assert(
       fc.property(
         fc.nat({ max: 999_999 }),
@@ -22,7 +22,7 @@ describe('times()', () => {
         fc.nat({ max: 10_000 }),
         (whole, fraction, units) => {
           const scaled = BigInt(`${whole}${fraction}`) * BigInt(units);
-          const product = times(`${whole}.${fraction}`, units);
+          const product = multiply(`${whole}.${fraction}`, units);
           expect(BigInt(product.replace('.', ''))).toBe(scaled);
           expect(product.split('.')[1]).toHaveLength(fraction.length);
         },
@@ -39,6 +39,6 @@ describe('times()', () => {
     ['1', 0.5],
     ['1', -1],
   ])('refuses %s times %d', (amount, units) => {
-    expect(() => times(amount, units)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+    expect(() => multiply(amount, units)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
   });
 });

@@ -1,4 +1,4 @@
-/** A log with receipts of several grants in it, as statements are counted from. */
+/** A log with receipts of several grants, from which tests issue statements. */
 import type { Bytes } from '../../../src/bytes.ts';
 import { encodeEntry } from '../../../src/governance/log/entry.ts';
 import { parseVerifierKey } from '../../../src/governance/log/note-keys.ts';
@@ -30,11 +30,11 @@ export interface Use {
 export interface Ledger {
   readonly log: MemoryLog;
   readonly ring: KeyRing;
-  /** Puts receipts into the log, and the log's checkpoint after them. */
+  /** Issues receipts, appends them to the log and publishes a checkpoint. */
   use(uses: readonly Use[]): Promise<string[]>;
-  /** As many entries of no receipts, which is faster. */
+  /** Appends entries without receipts, which is faster. */
   fill(count: number, of: (n: number) => Use): Promise<void>;
-  /** The same receipt, kept from the log. */
+  /** Issues a receipt that is not in the log. */
   receipt(use: Use): Promise<string>;
   statements(options?: {
     readonly state?: StateStore;
@@ -102,7 +102,7 @@ export async function newLedger(): Promise<Ledger> {
   };
 }
 
-/** The same files, but for one. */
+/** Replaces one of the log's files. */
 export function withFile(
   { read, ...evidence }: StatementEvidence,
   path: string,

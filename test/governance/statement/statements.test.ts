@@ -20,7 +20,7 @@ const grant: Grant = grantSchema.parse({
   createdAt: '2026-11-01T00:00:00.000Z',
 });
 
-/** Two grants, one of them in two months. */
+/** A ledger of two grants, one of them used in two months. */
 async function twoGrants() {
   const ledger = await newLedger();
   const receipts = await ledger.use([
@@ -30,11 +30,11 @@ async function twoGrants() {
     { grant: 'g1', units: 4 },
     { grant: 'g2', units: 100 },
   ]);
-  return { ledger, receipts, compact: await ledger.statements().of('acme', grant, '2026-11') };
+  return { ledger, receipts, compact: await ledger.statements().issue('acme', grant, '2026-11') };
 }
 
 describe('createStatements()', () => {
-  it('says what was used of the grant in the month, out of the log', async () => {
+  it('issues a statement of the use of the grant in the month', async () => {
     const { compact, ledger } = await twoGrants();
     const statement = await readStatement(compact, ledger.ring.verifying);
     expect(statement).toMatchObject({
@@ -52,20 +52,22 @@ describe('createStatements()', () => {
     expect(statement.checkpoint).toContain('log.edgewise.test/receipts\n5\n');
   });
 
-  it('says nothing was used where nothing was, and no amount where there is no royalty', async () => {
+  it('issues an empty statement without use, and no amount without a royalty', async () => {
     const { ledger } = await twoGrants();
     const { royalty: _, ...free } = grant;
-    const statement = peekStatement(await ledger.statements().of('acme', { ...free, id: 'g9' }, '2026-12'));
+    const statement = peekStatement(
+      await ledger.statements().issue('acme', { ...free, id: 'g9' }, '2026-12'),
+    );
     expect(statement).toMatchObject({ entries: 0, units: 0, size: 5, isOver: false });
     expect(statement).not.toHaveProperty('first');
     expect(statement).not.toHaveProperty('amount');
   });
 
-  it('works a large log out step by step, once for all grants, and comes to the same as in one go', async () => {
+  it('counts a large log in steps that all grants share, with the same result as in one step', async () => {
     const ledger = await newLedger();
     const size = 2 * spanEntries + 300;
     await ledger.fill(size, (n) => ({ grant: n % 3 === 0 ? 'g1' : 'g2', units: n % 100 }));
-    const whole = peekStatement(await ledger.statements().of('acme', grant, '2026-11'));
+    const whole = peekStatement(await ledger.statements().issue('acme', grant, '2026-11'));
     const own = Array.from({ length: Math.ceil(size / 3) }, (_, n) => (3 * n) % 100);
     expect(whole).toMatchObject({
       entries: own.length,
@@ -76,20 +78,20 @@ describe('createStatements()', () => {
 
     const state = memoryStateStore();
     const slow = ledger.statements({ state, maxNewSpans: 1 });
-    await expect(slow.of('acme', grant, '2026-11')).rejects.toMatchObject({
+    await expect(slow.issue('acme', grant, '2026-11')).rejects.toMatchObject({
       code: 'records_unavailable',
       retryAfterSeconds: 1,
       message: expect.stringContaining(`${spanEntries} of ${size}`),
     });
-    expect(peekStatement(await slow.of('acme', grant, '2026-11'))).toEqual(whole);
+    expect(peekStatement(await slow.issue('acme', grant, '2026-11'))).toEqual(whole);
     expect(await state.list('statements/')).toHaveLength(2);
 
-    // Of another grant, where no span can be worked out any more.
+    // Another grant needs no further spans.
     const reader = ledger.statements({ state, maxNewSpans: 0 });
-    const other = peekStatement(await reader.of('acme', { ...grant, id: 'g2' }, '2026-11'));
+    const other = peekStatement(await reader.issue('acme', { ...grant, id: 'g2' }, '2026-11'));
     expect(other.entries + whole.entries).toBe(size);
     await ledger.use([{ grant: 'g1', units: 1000 }]);
-    const later = peekStatement(await reader.of('acme', grant, '2026-11'));
+    const later = peekStatement(await reader.issue('acme', grant, '2026-11'));
     expect(later).toMatchObject({ units: whole.units + 1000, entries: whole.entries + 1, last: size });
 
     const [key = ''] = await state.list('statements/');
@@ -101,11 +103,11 @@ describe('createStatements()', () => {
     });
     await state.put(key, JSON.stringify(wrong), { ifMatch: stored?.etag ?? '' });
     const again = ledger.statements({ state });
-    await expect(again.of('acme', grant, '2026-11')).rejects.toMatchObject({ code: 'digest_mismatch' });
-    expect(peekStatement(await again.of('acme', grant, '2026-11')).units).toBe(later.units);
+    await expect(again.issue('acme', grant, '2026-11')).rejects.toMatchObject({ code: 'digest_mismatch' });
+    expect(peekStatement(await again.issue('acme', grant, '2026-11')).units).toBe(later.units);
   });
 
-  it('counts receipts that were tagged with a key from before', async () => {
+  it('counts receipts that were tagged with an earlier key', async () => {
     const { ledger, compact } = await twoGrants();
     const statement = peekStatement(compact);
     expect(statement.tags).toHaveLength(2);
@@ -115,23 +117,23 @@ describe('createStatements()', () => {
     expect((await verifyStatement(await ledger.evidence(signed))).differences).toEqual([]);
   });
 
-  it.each(['2026-09', '2027-01', '2026-13', '2026-1', 'november'])('has none for %s', async (month) => {
+  it.each(['2026-09', '2027-01', '2026-13', '2026-1', 'november'])('refuses the month %s', async (month) => {
     const { ledger } = await twoGrants();
-    await expect(ledger.statements().of('acme', grant, month)).rejects.toMatchObject({
+    await expect(ledger.statements().issue('acme', grant, month)).rejects.toMatchObject({
       code: 'invalid_request',
     });
   });
 
-  it('has none of a log that is empty', async () => {
+  it('throws not_found for an empty log', async () => {
     const ledger = await newLedger();
-    await expect(ledger.statements().of('acme', grant, '2026-11')).rejects.toMatchObject({
+    await expect(ledger.statements().issue('acme', grant, '2026-11')).rejects.toMatchObject({
       code: 'not_found',
     });
   });
 });
 
 describe('verifyStatement()', () => {
-  it('comes to the same, for whatever was used', async () => {
+  it('confirms the statement for any use', async () => {
     const uses = fc.array(
       fc.record({
         grant: fc.constantFrom('g1', 'g2'),
@@ -144,7 +146,7 @@ describe('verifyStatement()', () => {
       fc.asyncProperty(uses, async (list) => {
         const ledger = await newLedger();
         const receipts = await ledger.use(list);
-        const compact = await ledger.statements().of('acme', grant, '2026-11');
+        const compact = await ledger.statements().issue('acme', grant, '2026-11');
         const verified = await verifyStatement({ ...(await ledger.evidence(compact)), receipts });
         const own = list.filter((use) => use.grant === 'g1' && use.atMs === november);
         expect(verified.differences).toEqual([]);
@@ -155,10 +157,10 @@ describe('verifyStatement()', () => {
     );
   });
 
-  it('finds whatever else the statement could say, signed or not', async () => {
+  it('finds every false value of a statement, signed or not', async () => {
     const { compact, ledger } = await twoGrants();
     const statement = peekStatement(compact);
-    const other = peekStatement(await ledger.statements().of('acme', { ...grant, id: 'g2' }, '2026-11'));
+    const other = peekStatement(await ledger.statements().issue('acme', { ...grant, id: 'g2' }, '2026-11'));
     const forged: [Partial<Statement>, string][] = [
       [{ units: 8 }, 'units'],
       [{ units: 6, amount: '0.0024' }, 'units'],
@@ -182,7 +184,7 @@ describe('verifyStatement()', () => {
     await expect(verifyStatement(unsigned)).rejects.toMatchObject({ code: 'signature_invalid' });
   });
 
-  it('counts a tag once that is named twice', async () => {
+  it('counts a tag only once, even if it is listed twice', async () => {
     const { compact, ledger } = await twoGrants();
     const statement = peekStatement(compact);
     const tags = [...statement.tags, ...statement.tags];
@@ -191,7 +193,7 @@ describe('verifyStatement()', () => {
     expect(counted.units).toBe(7);
   });
 
-  it('finds a tag that was left out, and a receipt that was kept from the log', async () => {
+  it('finds an omitted tag and a receipt that is missing from the log', async () => {
     const { compact, receipts, ledger } = await twoGrants();
     const statement = peekStatement(compact);
     const none = { tags: ['AAAAAAAAAAAAAAAAAAAAAA'], entries: 0, units: 0, amount: '0.0000' };
@@ -201,14 +203,14 @@ describe('verifyStatement()', () => {
     expect(unseen.differences).toEqual([]);
     const seen = await verifyStatement({ ...(await ledger.evidence(without)), receipts });
     expect(seen.differences).toHaveLength(2);
-    expect(seen.differences.join()).toContain('left out');
+    expect(seen.differences.join()).toContain('is not counted');
 
     const withheld = await ledger.receipt({ grant: 'g1', units: 9 });
     const found = await verifyStatement({ ...(await ledger.evidence(compact)), receipts: [withheld] });
     expect(found.differences.join()).toContain('not among the entries');
   });
 
-  it('takes no file of the log with any byte of it changed', async () => {
+  it('refuses a file of the log in which any byte is changed', async () => {
     const { compact, ledger } = await twoGrants();
     const evidence = await ledger.evidence(compact);
     const path = 'tile/entries/000.p/5';
@@ -222,12 +224,12 @@ describe('verifyStatement()', () => {
     }
   });
 
-  it('takes no log with an entry taken out, put in or moved, or a file missing', async () => {
+  it('refuses a log with a removed, added or moved entry, or a missing file', async () => {
     const { compact, ledger } = await twoGrants();
     const evidence = await ledger.evidence(compact);
     const path = 'tile/entries/000.p/5';
     const entry = (bytes: Uint8Array, n: number) => bytes.slice(n * 55, (n + 1) * 55);
-    const joined = (bytes: Uint8Array<ArrayBuffer>, order: readonly number[]) =>
+    const reorder = (bytes: Uint8Array<ArrayBuffer>, order: readonly number[]) =>
       new Uint8Array(order.flatMap((n) => [...entry(bytes, n)]));
     for (const order of [
       [0, 1, 2, 3],
@@ -235,14 +237,14 @@ describe('verifyStatement()', () => {
       [1, 0, 2, 3, 4],
       [0, 1, 1, 2, 3, 4],
     ]) {
-      const changed = withFile(evidence, path, (bytes) => joined(bytes, order));
+      const changed = withFile(evidence, path, (bytes) => reorder(bytes, order));
       await expect(verifyStatement(changed)).rejects.toMatchObject({ code: 'digest_mismatch' });
     }
     const missing = withFile(evidence, path, () => undefined);
     await expect(verifyStatement(missing)).rejects.toMatchObject({ code: 'not_found' });
   });
 
-  it('takes no checkpoint of another log, nor one that too few witnesses saw', async () => {
+  it('refuses a checkpoint of another log, or with too few cosignatures', async () => {
     const { compact, ledger } = await twoGrants();
     const evidence = await ledger.evidence(compact);
     const statement = peekStatement(compact);
@@ -262,14 +264,17 @@ describe('verifyStatement()', () => {
     expect((await verifyStatement({ ...evidence, witnesses, quorum: 0 })).differences).toEqual([]);
   });
 
-  it.each(['', 'a.b', 'a.b.c', 'x'.repeat(600_000)])('takes no text that is no statement', async (text) => {
-    const { ledger } = await twoGrants();
-    await expect(verifyStatement(await ledger.evidence(text))).rejects.toMatchObject({
-      code: expect.stringMatching(/^(signature_invalid|invalid_request)$/),
-    });
-  });
+  it.each(['', 'a.b', 'a.b.c', 'x'.repeat(600_000)])(
+    'refuses text that is not a statement (case %#)',
+    async (text) => {
+      const { ledger } = await twoGrants();
+      await expect(verifyStatement(await ledger.evidence(text))).rejects.toMatchObject({
+        code: expect.stringMatching(/^(signature_invalid|invalid_request)$/),
+      });
+    },
+  );
 
-  it('takes nothing else that the server signed, and no statement in another form than the one it has', async () => {
+  it('refuses other documents that the server signed, and statements that are not canonical', async () => {
     const { compact, ledger } = await twoGrants();
     const statement = peekStatement(compact);
     const { kid, key } = ledger.ring.signing;

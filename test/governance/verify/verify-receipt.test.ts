@@ -1,5 +1,5 @@
 import { base64url } from 'jose';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { assert, beforeAll, describe, expect, it } from 'vitest';
 import { encodeEntry } from '../../../src/governance/log/entry.ts';
 import { formatSignatureLine, parseNote } from '../../../src/governance/log/note.ts';
 import { encodeProof } from '../../../src/governance/log/proof.ts';
@@ -9,8 +9,12 @@ import { receiptSigner } from '../../../src/governance/receipt/jws.ts';
 import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
 import { canonicalJson } from '../../../src/governance/receipt/parts.ts';
 import { readReceipt } from '../../../src/governance/receipt/read.ts';
-import { olderCheckpoint } from '../../../src/governance/verify/older-checkpoint.ts';
-import { type Evidence, type Outcome, verifyReceipt } from '../../../src/governance/verify/verify-receipt.ts';
+import { proveOlderCheckpoint } from '../../../src/governance/verify/older-checkpoint.ts';
+import {
+  type Outcome,
+  type ReceiptEvidence,
+  verifyReceipt,
+} from '../../../src/governance/verify/verify-receipt.ts';
 import { ManualClock } from '../../support/clock.ts';
 import {
   strangeWitness,
@@ -26,16 +30,16 @@ let issuer: ReceiptIssuer;
 let ring: KeyRing;
 let log: MemoryLog;
 let issued: IssuedReceipt;
-/** All that there is to give. */
-let all: Evidence;
+/** Complete evidence. */
+let all: ReceiptEvidence;
 
-async function logged(receipt: IssuedReceipt): Promise<void> {
+async function appendToLog(receipt: IssuedReceipt): Promise<void> {
   await log.append([{ id: receipt.id, entry: encodeEntry(await receipt.entry()) }]);
 }
 
 async function proofOf(receipt: IssuedReceipt): Promise<string> {
   const proof = await log.prove((await receipt.entry()).receiptHash, 0);
-  if (proof === undefined) throw new Error('the log does not have it');
+  assert(proof !== undefined);
   return encodeProof(proof);
 }
 
@@ -52,12 +56,12 @@ beforeAll(async () => {
     witnesses: testWitnesses.map(({ verifierKey }) => verifierKey).join(','),
     clock: new ManualClock(),
   });
-  for (let count = 0; count < 4; count += 1) await logged(await issuer.refusal(refusalFacts));
+  for (let count = 0; count < 4; count += 1) await appendToLog(await issuer.refusal(refusalFacts));
   await log.flush();
   const before = await checkpoint();
   issued = await issuer.inference(inferenceFacts);
-  for (let count = 0; count < 4; count += 1) await logged(await issuer.refusal(refusalFacts));
-  await logged(issued);
+  for (let count = 0; count < 4; count += 1) await appendToLog(await issuer.refusal(refusalFacts));
+  await appendToLog(issued);
   await log.flush();
   const proof = await proofOf(issued);
   all = {
@@ -65,7 +69,7 @@ beforeAll(async () => {
     jwks: ring.publicJwks,
     proof,
     logKey: testLogVerifierKey,
-    older: await olderCheckpoint(before, proof, files),
+    older: await proveOlderCheckpoint(before, proof, files),
     opening: {
       salt: issued.salt ?? '',
       inputs: inferenceFacts.inputs,
@@ -74,7 +78,7 @@ beforeAll(async () => {
   };
 });
 
-async function outcomes(changes: Partial<Evidence> = {}): Promise<Record<keyof typeof good, Outcome>> {
+async function outcomes(changes: Partial<ReceiptEvidence> = {}): Promise<Record<keyof typeof good, Outcome>> {
   const { signature, inclusion, witnesses, consistency, inputs, outputs } = await verifyReceipt({
     ...all,
     ...changes,
@@ -105,7 +109,7 @@ function otherAt(text: string, at: number): string {
 }
 
 describe('verifyReceipt()', () => {
-  it('is good at every level that something was given for', async () => {
+  it('judges every level with valid evidence as good', async () => {
     const verification = await verifyReceipt(all);
     expect(await outcomes()).toEqual(good);
     expect(verification.good).toBe(true);
@@ -114,7 +118,7 @@ describe('verifyReceipt()', () => {
     expect(verification.consistency.reason).toBe('the log of size 9 begins with that of size 4');
   });
 
-  it('says what was not given', async () => {
+  it('names the evidence that was not given', async () => {
     const {
       receipt,
       good: isGood,
@@ -133,41 +137,44 @@ describe('verifyReceipt()', () => {
     expect((await outcomes({ proof: undefined })).consistency).toBe('not-given');
   });
 
-  it('has the signature bad, and the inclusion with it, when any one character of the receipt is another', async () => {
+  it('judges signature and inclusion as bad if any character of the receipt changes', async () => {
     for (let at = 0; at < all.receipt.length; at += 7) {
       const { signature, inclusion } = await outcomes({ receipt: otherAt(all.receipt, at) });
       expect({ signature, inclusion }, `${at}`).toEqual({ signature: 'bad', inclusion: 'bad' });
     }
   });
 
-  it('has inputs and outputs bad, and they alone, when any one character of the salt is another', async () => {
-    for (let at = 0; at < (all.opening?.salt?.length ?? 0); at += 1) {
-      const opening = { ...all.opening, salt: otherAt(all.opening?.salt ?? '', at) };
+  it('judges only inputs and outputs as bad if any character of the salt changes', async () => {
+    const salt = all.opening?.salt ?? '';
+    expect(salt).toHaveLength(43);
+    for (let at = 0; at < salt.length; at += 1) {
+      const opening = { ...all.opening, salt: otherAt(salt, at) };
       expect(await outcomes({ opening })).toEqual({ ...good, inputs: 'bad', outputs: 'bad' });
     }
   });
 
-  it('opens one side by the salt of that side, which opens nothing else', async () => {
+  it('verifies one side with the salt of that side, which does not match the other side', async () => {
     const secret = parseSalt(issued.salt ?? '');
     const [inputSalt, outputSalt] = [deriveSalt(secret, 'inputs'), deriveSalt(secret, 'outputs')].map(
       (salt) => base64url.encode(salt),
     );
     const { inputs, outputs } = inferenceFacts;
-    const given = (opening: Evidence['opening']) => outcomes({ opening: { inputs, outputs, ...opening } });
-    expect(await given({ inputSalt })).toEqual({ ...good, outputs: 'bad' });
-    expect(await given({ outputSalt })).toEqual({ ...good, inputs: 'bad' });
-    expect(await given({ inputSalt, outputSalt })).toEqual(good);
-    expect(await given({ inputSalt: outputSalt, outputSalt: inputSalt })).toEqual({
+    const withSalts = (opening: ReceiptEvidence['opening']) =>
+      outcomes({ opening: { inputs, outputs, ...opening } });
+    expect(await withSalts({ inputSalt })).toEqual({ ...good, outputs: 'bad' });
+    expect(await withSalts({ outputSalt })).toEqual({ ...good, inputs: 'bad' });
+    expect(await withSalts({ inputSalt, outputSalt })).toEqual(good);
+    expect(await withSalts({ inputSalt: outputSalt, outputSalt: inputSalt })).toEqual({
       ...good,
       inputs: 'bad',
       outputs: 'bad',
     });
-    // Nor does the salt of one side stand for the secret of both.
-    expect(await given({ salt: inputSalt })).toEqual({ ...good, inputs: 'bad', outputs: 'bad' });
+    // The salt of one side is not the secret of both.
+    expect(await withSalts({ salt: inputSalt })).toEqual({ ...good, inputs: 'bad', outputs: 'bad' });
     expect(await outcomes({ opening: { inputSalt, inputs } })).toEqual({ ...good, outputs: 'not-given' });
   });
 
-  it('opens a receipt of before each side had a salt of its own, with the one that both had', async () => {
+  it('verifies an older receipt, in which both sides have the same salt', async () => {
     const { inputs = new Map(), outputs = new Map() } = inferenceFacts;
     const salt = crypto.getRandomValues(new Uint8Array(32));
     const { receipt } = await readReceipt(issued.compact, ring.verifying);
@@ -191,10 +198,10 @@ describe('verifyReceipt()', () => {
     ]);
   });
 
-  it('has the inputs bad, or the outputs, and these alone, when a bit of them is another', async () => {
+  it('judges only the changed side as bad if a bit of inputs or outputs changes', async () => {
     for (const side of ['inputs', 'outputs'] as const) {
       const [[name, tensor] = ['', undefined]] = all.opening?.[side] ?? [];
-      if (tensor === undefined || tensor.datatype !== 'FP32') throw new Error('not FP32');
+      assert(tensor?.datatype === 'FP32');
       for (let bit = 0; bit < tensor.data.byteLength * 8; bit += 1) {
         const data = tensor.data.slice();
         const view = new Uint8Array(data.buffer);
@@ -211,8 +218,10 @@ describe('verifyReceipt()', () => {
     }
   });
 
-  it('has the inclusion bad, and not the signature, when any one character of the proof is another', async () => {
-    const proof = all.proof ?? '';
+  it('judges the inclusion as bad, not the signature, if any character of the proof changes', async () => {
+    const { proof } = all;
+    assert(proof !== undefined);
+    expect(proof.length).toBeGreaterThan(200);
     for (let at = 0; at < proof.length; at += 1) {
       const { signature, inclusion, inputs } = await outcomes({ proof: otherAt(proof, at) });
       expect({ signature, inclusion, inputs }, `${at}: ${proof[at]}`).toEqual({
@@ -223,9 +232,9 @@ describe('verifyReceipt()', () => {
     }
   });
 
-  it('has the inclusion bad for the proof of another receipt, and for another log', async () => {
+  it('judges the inclusion as bad for the proof of another receipt, and for another log', async () => {
     const other = await issuer.inference(inferenceFacts);
-    await logged(other);
+    await appendToLog(other);
     await log.flush();
     expect(await outcomes({ receipt: other.compact, opening: undefined })).toMatchObject({
       signature: 'good',
@@ -233,11 +242,13 @@ describe('verifyReceipt()', () => {
     });
     expect(await outcomes({ proof: await proofOf(other) })).toMatchObject({ inclusion: 'bad' });
     const verification = await verifyReceipt({ ...all, logKey: testWitnesses[0].verifierKey });
-    expect(verification.inclusion.reason).toContain('the receipt belongs into the log');
+    expect(verification.inclusion.reason).toContain('the receipt belongs to the log');
   });
 
-  it('has the consistency bad when anything of it is another', async () => {
-    const { checkpoint: note, path } = all.older ?? { checkpoint: '', path: [] };
+  it('judges the consistency as bad if its checkpoint or path changes', async () => {
+    assert(all.older !== undefined);
+    const { checkpoint: note, path } = all.older;
+    expect(path.length).toBeGreaterThan(0);
     const [first = '', ...rest] = path;
     const cases = [
       { checkpoint: note, path: [otherAt(first, 3), ...rest] },
@@ -251,10 +262,10 @@ describe('verifyReceipt()', () => {
     }
   });
 
-  it('takes a checkpoint that is newer than that of the proof, too', async () => {
+  it('also accepts a checkpoint that is newer than the one of the proof', async () => {
     await log.flush();
     const newer = await checkpoint();
-    const older = await olderCheckpoint(newer, all.proof ?? '', files);
+    const older = await proveOlderCheckpoint(newer, all.proof ?? '', files);
     const verification = await verifyReceipt({ ...all, older });
     expect(verification.consistency).toEqual({
       outcome: 'good',
@@ -269,7 +280,7 @@ describe('verifyReceipt()', () => {
     const text = parseNote(proof.slice(proof.indexOf('\n\n') + 2)).text;
     const cosigned = `${proof}${formatSignatureLine(await cosigner.sign(text))}\n`;
     const witnesses = [one.verifierKey, two.verifierKey];
-    const level = async (changes: Partial<Evidence>) =>
+    const level = async (changes: Partial<ReceiptEvidence>) =>
       (await verifyReceipt({ ...all, ...changes })).witnesses;
     expect(await level({ proof: cosigned, witnesses, quorum: 1 })).toEqual({
       outcome: 'good',
@@ -278,13 +289,13 @@ describe('verifyReceipt()', () => {
     expect((await level({ proof: cosigned, witnesses: [one.verifierKey] })).outcome).toBe('good');
     expect(await level({ proof: cosigned, witnesses })).toEqual({
       outcome: 'bad',
-      reason: 'cosigned by witness.test/one, wanted 2 of the 2 known',
+      reason: 'cosigned by witness.test/one; expected 2 of the 2 known witnesses',
     });
     expect((await level({ witnesses, quorum: 1 })).outcome).toBe('bad');
     expect((await level({ proof: cosigned, witnesses: [strangeWitness.verifierKey] })).outcome).toBe('bad');
   });
 
-  it('judges what a refusal and a receipt without data have', async () => {
+  it('judges a refusal, and a receipt without data', async () => {
     const refused = await issuer.refusal(refusalFacts);
     expect(await outcomes({ receipt: refused.compact, proof: undefined })).toEqual({
       ...good,
@@ -300,7 +311,7 @@ describe('verifyReceipt()', () => {
     expect(verification.good).toBe(false);
   });
 
-  it('throws for keys that are none, since then nothing can be said', async () => {
+  it('throws for malformed keys', async () => {
     await expect(verifyReceipt({ ...all, jwks: {} })).rejects.toThrow('not a JWKS');
     await expect(verifyReceipt({ ...all, logKey: 'key' })).rejects.toThrow();
   });
