@@ -51,7 +51,7 @@ describe.each(flavours)('the %s build of the installed onnxruntime-web', (flavou
   });
 });
 
-it('patchGlue() refuses glue that reaches for the host in a new place', () => {
+it('patchGlue() refuses glue that accesses the host in an unpatched place', () => {
   const changed = glueOf('jspi').replace('class Wd{', 'var extra=import.meta.dirname;class Wd{');
   expect(() => patchGlue(changed, 'jspi', identity)).toThrow('"import.meta" remains in the glue');
 });
@@ -61,14 +61,14 @@ it('clearSharedMemory() refuses a module with a memory of its own', () => {
   expect(() => clearSharedMemory(own)).toThrow('the module defines a memory');
 });
 
-it.each(flavours)('buildOrt() has the %s build state the digest of its WASM file', async (flavour) => {
+it.each(flavours)('buildOrt() records the digest of the WASM file in the %s build', async (flavour) => {
   buildOrt();
   const file = readFileSync(join(import.meta.dirname, '../../build/ort', `${flavour}.wasm`));
   const { wasmDigest } = await loadNodeBuild(flavour);
   expect(wasmDigest).toBe(`sha256:${createHash('sha256').update(file).digest('hex')}`);
 });
 
-it('buildOrt() does nothing when all is up to date', () => {
+it('buildOrt() does nothing when the build is up to date', () => {
   buildOrt();
   expect(buildOrt()).toBe(false);
 });

@@ -1,19 +1,19 @@
-/** What every engine promises (`src/engine/types.ts`), as one suite over all drivers. */
+/** The contract of engines (`src/engine/types.ts`) as one suite for all drivers. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, Feeds, ModelSource, Session } from '../../src/engine/types.ts';
 import { EdgewiseError, type ErrorCode } from '../../src/errors.ts';
 import type { DataType } from '../../src/tensor/datatype.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
-/** The models of the suite, in the bytes that the engine takes. */
+/** The suite's models, in the format of the engine. */
 export interface ContractModels {
-  /** `x` to `y`; a free dimension where `dimensions` has a name. */
+  /** Copies `x` to `y`. A name in `dimensions` is a free dimension. */
   identity(datatype: DataType, dimensions: readonly (number | string)[]): ModelSource;
-  /** `a` (FP32 [batch, 2]) to `x`, `b` (INT64 [batch]) to `y`. */
+  /** Copies `a` (FP32 [batch, 2]) to `x` and `b` (INT64 [batch]) to `y`. */
   pair(): ModelSource;
-  /** `input` + `state` → `output` and `nextState`, FP32 [batch]. */
+  /** Computes `output` and `nextState` as `input` + `state`, FP32 [batch]. */
   runningSum(): ModelSource;
-  /** A model with feeds that it loads but refuses at run time. */
+  /** A valid model, and feeds that it rejects at run time. */
   refusing(): { readonly source: ModelSource; readonly refused: Feeds };
 }
 
@@ -22,7 +22,7 @@ export interface EngineSubject {
   create(): Promise<Engine>;
 }
 
-/** Tensors of every datatype, at the ends of its range. */
+/** A tensor of every datatype, with the limits of its range. */
 export const samples: readonly Tensor[] = [
   { datatype: 'BOOL', shape: [3], data: new Uint8Array([1, 0, 1]) },
   { datatype: 'UINT8', shape: [3], data: new Uint8Array([0, 1, 255]) },
@@ -52,14 +52,14 @@ export function feeds(tensors: Readonly<Record<string, Tensor>>): Feeds {
   return new Map(Object.entries(tensors));
 }
 
-/** The code of the EdgewiseError that `promise` rejects with; anything else fails the test. */
+/** Returns the code of the EdgewiseError that `promise` rejects with. Any other outcome fails the test. */
 export async function codeOf(promise: Promise<unknown>): Promise<ErrorCode> {
   return (await errorOf(promise)).code;
 }
 
 export async function errorOf(promise: Promise<unknown>): Promise<EdgewiseError> {
   const outcome = await promise.then(
-    () => new Error('it did not fail'),
+    () => new Error('expected a rejection; the promise was fulfilled'),
     (error: unknown) => error,
   );
   if (outcome instanceof EdgewiseError) {
@@ -84,19 +84,19 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       await Promise.all(sessions.map((session) => session.release()));
     });
 
-    it('names itself and its version', () => {
+    it('has a version, and a memory within its cap', () => {
       expect(engine.version).toMatch(/^\d/);
       expect(engine.memory().usedBytes).toBeLessThanOrEqual(engine.memory().capBytes);
     });
 
-    it('has sessions say by one object what computes their answers', async () => {
+    it('gives all sessions of a runtime the same runtime object', async () => {
       const one = await open(models.pair());
       const other = await open(models.identity('FP32', ['count']));
       expect(one.runtime.version).toBe(engine.version);
       expect(other.runtime).toBe(one.runtime);
     });
 
-    it.each(samples)('run() carries $datatype in and out bit for bit', async (x) => {
+    it.each(samples)('run() preserves $datatype bit for bit', async (x) => {
       const session = await open(models.identity(x.datatype, ['count']));
       expect(session.inputs).toEqual([{ name: 'x', datatype: x.datatype, shape: [-1] }]);
       expect(session.outputs).toEqual([{ name: 'y', datatype: x.datatype, shape: [-1] }]);
@@ -105,7 +105,7 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       expect(y?.data).not.toBe(x.data);
     });
 
-    it('run() carries scalars and tensors without elements', async () => {
+    it('run() accepts scalars and tensors without elements', async () => {
       const scalar = await open(models.identity('FP32', []));
       expect((await scalar.run(feeds({ x: fp32([], [7]) }))).get('y')).toEqual(fp32([], [7]));
       const matrix = await open(models.identity('FP32', ['rows', 3]));
@@ -115,7 +115,7 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       expect((await strings.run(feeds({ x: none }))).get('y')).toEqual(none);
     });
 
-    it('run() takes any size for a free dimension', async () => {
+    it('run() accepts any size of a free dimension', async () => {
       const session = await open(models.identity('FP32', ['batch', 2]));
       for (const batch of [1, 5, 1, 64]) {
         const x = fp32(
@@ -126,7 +126,7 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       }
     });
 
-    it('run() gives the outputs that are asked for, all of them where none is named', async () => {
+    it('run() returns the requested outputs, and all outputs if none is named', async () => {
       const session = await open(models.pair());
       const [a, b] = [fp32([2, 2], [1, 2, 3, 4]), int64([2], [5n, 6n])];
       expect(await session.run(feeds({ b, a }))).toEqual(feeds({ x: a, y: b }));
@@ -134,7 +134,7 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       expect(await session.run(feeds({ a, b }), ['y', 'x', 'y'])).toEqual(feeds({ y: b, x: a }));
     });
 
-    it('run() hands state out that goes in again', async () => {
+    it('run() returns state that the next run accepts', async () => {
       const session = await open(models.runningSum());
       let state: Tensor = fp32([2], [0, 100]);
       const seen: Tensor[] = [];
@@ -146,7 +146,7 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       expect(seen).toEqual([fp32([2], [1, 101]), fp32([2], [3, 103]), fp32([2], [6, 106])]);
     });
 
-    it('run() refuses feeds that do not fit, and goes on', async () => {
+    it('run() refuses feeds that do not match the inputs, and the next run succeeds', async () => {
       const session = await open(models.identity('FP32', ['batch', 2]));
       const x = fp32([1, 2], [1, 2]);
       expect(await codeOf(session.run(feeds({})))).toBe('invalid_request');
@@ -159,7 +159,7 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       expect((await session.run(feeds({ x }))).get('y')).toEqual(x);
     });
 
-    it('run() that the graph refuses is invalid_request without a word of the inside, and the next run is fine', async () => {
+    it('run() fails with invalid_request and a neutral message if the graph rejects the feeds, and other sessions still run', async () => {
       const { source, refused } = models.refusing();
       const session = await open(source);
       const error = await errorOf(session.run(refused));
@@ -169,7 +169,7 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       expect((await other.run(feeds({ x: fp32([1], [1]) }))).get('y')).toEqual(fp32([1], [1]));
     });
 
-    it('outputs outlive the session, whose release() may be called twice and whose run() then throws', async () => {
+    it('outputs outlive the session; release() is idempotent; run() after it throws', async () => {
       const session = await engine.createSession(models.identity('FP32', ['count']));
       const x = fp32([2], [1, 2]);
       const results = await session.run(feeds({ x }));
@@ -179,7 +179,7 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       expect(await codeOf(session.run(feeds({ x })))).toBe('internal');
     });
 
-    it('createSession() refuses what is no model, and goes on', async () => {
+    it('createSession() refuses bytes that are not a model, and the next one succeeds', async () => {
       const whole = models.pair().graph;
       const noise = Uint8Array.from({ length: 500 }, (_, index) => (index * 73 + 19) % 251);
       const hostile = [new Uint8Array(), noise, new Uint8Array(4096), whole.subarray(0, whole.length - 7)];
@@ -191,7 +191,7 @@ export function engineContract(name: string, { models, create }: EngineSubject):
       await open(models.pair());
     });
 
-    it('createSession() called twice at once makes two sessions', async () => {
+    it('createSession() called twice at once creates two sessions', async () => {
       const [left, right] = await Promise.all([
         open(models.identity('FP32', ['count'])),
         open(models.identity('BYTES', ['count'])),

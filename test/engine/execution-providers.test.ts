@@ -3,7 +3,7 @@ import { ProviderChain } from '../../src/engine/execution-providers.ts';
 import { EdgewiseError } from '../../src/errors.ts';
 import { errorOf } from './contract.ts';
 
-/** A machine that has `has`, and models that load with sets of providers for which `loads` is true. */
+/** A provider chain on a machine that has the providers `has`. */
 function chainOf(configured: readonly string[], has: readonly string[], cpuFallback = true) {
   const probed: string[] = [];
   const skipped: (readonly [string, Error])[] = [];
@@ -22,7 +22,7 @@ function chainOf(configured: readonly string[], has: readonly string[], cpuFallb
 const never = () => false;
 
 describe('ProviderChain.usable()', () => {
-  it('leaves out what the machine lacks, says so once, and has cpu last', async () => {
+  it('skips providers that the machine lacks, reports each once, and has cpu last', async () => {
     const { chain, probed, skipped } = chainOf(['tensorrt', 'cuda', 'webgpu'], ['cuda']);
     const both = await Promise.all([chain.usable(), chain.usable()]);
     expect(both).toEqual([
@@ -36,13 +36,13 @@ describe('ProviderChain.usable()', () => {
     ]);
   });
 
-  it('keeps cpu where it is named, and tries nothing out for it', async () => {
+  it('keeps cpu at its configured place, and does not probe it', async () => {
     const { chain, probed } = chainOf(['cpu', 'cuda', 'cpu'], ['cuda']);
     expect(await chain.usable()).toEqual(['cpu', 'cuda']);
     expect(probed).toEqual(['cuda']);
   });
 
-  it('refuses where cpu is not to be used and nothing else can be, with every reason', async () => {
+  it('rejects with every reason if no provider is usable and cpu is excluded', async () => {
     const { chain } = chainOf(['cuda', 'webgpu'], [], false);
     const error = await errorOf(chain.usable());
     expect(error.code).toBe('internal');
@@ -57,13 +57,13 @@ describe('ProviderChain.usable()', () => {
 describe('ProviderChain.create()', () => {
   const has = ['tensorrt', 'cuda'];
 
-  it('gives a model all that is usable, in its order', async () => {
+  it('creates a session with all usable providers in order', async () => {
     const { chain, skipped } = chainOf(['tensorrt', 'cuda'], has);
     expect(await chain.create(async (providers) => providers, never)).toEqual(['tensorrt', 'cuda', 'cpu']);
     expect(skipped).toEqual([]);
   });
 
-  it('leaves out one after the other for a model that fails with it, and for that model alone', async () => {
+  it('leaves out failing providers one by one, for that model only', async () => {
     const { chain, skipped } = chainOf(['tensorrt', 'cuda'], has);
     const failure = new EdgewiseError('invalid_request', 'not with this one');
     const stubborn = async (providers: readonly string[]) => {
@@ -77,7 +77,7 @@ describe('ProviderChain.create()', () => {
     expect(await chain.create(async (providers) => providers, never)).toEqual(['tensorrt', 'cuda', 'cpu']);
   });
 
-  it('throws what the last provider says of a bad model, and blames none of them', async () => {
+  it('throws the error of the last provider for a bad model, and reports no provider as skipped', async () => {
     const { chain, skipped } = chainOf(['cuda'], has);
     const bad = async (providers: readonly string[]) => {
       throw new EdgewiseError('invalid_request', `no model for ${providers[0]}`);
@@ -86,7 +86,7 @@ describe('ProviderChain.create()', () => {
     expect(skipped).toEqual([]);
   });
 
-  it('stops at a failure that ends it', async () => {
+  it('does not retry a final failure', async () => {
     const { chain, skipped } = chainOf(['cuda'], has);
     const full = async (providers: readonly string[]) => {
       throw new EdgewiseError('no_capacity', `no room on ${providers[0]}`);

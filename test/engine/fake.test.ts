@@ -49,7 +49,7 @@ const one = { op: 'identity', inputs: [vector('x')], outputs: [vector('y')] } as
 const x = feeds({ x: fp32([1], [1]) });
 
 describe('createFakeEngine()', () => {
-  it('refuses what does not fit and takes it once there is room', async () => {
+  it('refuses a session that does not fit, and creates it once there is room', async () => {
     const engine = createFakeEngine({ memoryCapBytes: 100, baseBytes: 10 });
     const first = await engine.createSession(fakeSource({ ...one, sessionBytes: 60 }));
     expect(await codeOf(engine.createSession(fakeSource({ ...one, sessionBytes: 60 })))).toBe('no_capacity');
@@ -66,7 +66,7 @@ describe('createFakeEngine()', () => {
     expect(engine.memory().usedBytes).toBe(60);
   });
 
-  it('refuses a second run of a session, and its release, while one goes on', async () => {
+  it('refuses a second run and a release during a run', async () => {
     const gate = Promise.withResolvers<void>();
     const engine = createFakeEngine({ onRun: () => gate.promise });
     const session = await engine.createSession(fakeSource(one));
@@ -79,7 +79,7 @@ describe('createFakeEngine()', () => {
     await session.release();
   });
 
-  it('refuses overlapping creates where it is told to', async () => {
+  it('refuses overlapping creates if configured to', async () => {
     const gate = Promise.withResolvers<void>();
     const engine = createFakeEngine({ overlappingCreates: 'refuse', onCreate: () => gate.promise });
     const creating = engine.createSession(fakeSource(one));
@@ -89,7 +89,7 @@ describe('createFakeEngine()', () => {
     expect(engine.createsDone).toBe(1);
   });
 
-  it('gives the memory of a create that failed back', async () => {
+  it('frees the memory of a failed create', async () => {
     const engine = createFakeEngine({
       memoryCapBytes: 100,
       onCreate: () => Promise.reject(new Error('store is down')),

@@ -1,7 +1,7 @@
 import { identityModel, pairModel, reshapeModel, runningSumModel } from '../support/onnx-models.ts';
 import { type ContractModels, feeds, fp32, int64 } from './contract.ts';
 
-/** The suite's models in ONNX. */
+/** The contract suite's models in ONNX. */
 export const onnxContractModels: ContractModels = {
   identity: identityModel,
   pair: pairModel,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { toLoadError, toRunError } from '../../src/engine/ort-errors.ts';
 
-/** Texts as ONNX Runtime's CUDA provider gives them. */
+/** Messages of ONNX Runtime's CUDA provider. */
 const outOfMemory = [
   'Status Message: bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 13111296',
   'bfc_arena.cc:342 Available memory of 1024 is smaller than requested bytes of 2048',
@@ -34,15 +34,15 @@ describe('toRunError()', () => {
       'cudaErrorNoKernelImageForDevice',
     ],
     ['WebGPU: the device was lost: unknown', 'device was lost'],
-  ])('is not the caller’s fault for %j', (text, said) => {
+  ])('is internal for %j', (text, reason) => {
     const error = toRunError({ text });
     expect([error.code, error.message]).toEqual(['internal', 'the engine failed']);
     expect(error.cause).toEqual(
-      new Error(`ONNX Runtime error, ${said}, with a message of ${text.length} characters`),
+      new Error(`ONNX Runtime error, ${reason}, with a message of ${text.length} characters`),
     );
   });
 
-  it('says which node of the model failed, and nothing of what it was given', () => {
+  it('names the node that failed and does not quote its inputs', () => {
     const text =
       "Non-zero status code returned while running Gather node. Name:'pick' Status Message: indices element out of data bounds, idx=7310459 must be within the inclusive range [-3,2]";
     const { cause } = toRunError({ code: 6, text });
@@ -54,7 +54,7 @@ describe('toRunError()', () => {
   it.each([
     'Non-zero status code returned while running Reshape node. Input shape:{3}, requested shape:{2,2}',
     'CUDNN failure 3000: CUDNN_STATUS_NOT_SUPPORTED ; GPU=0',
-  ])('is the caller’s for %j', (text) => {
+  ])('is invalid_request for %j', (text) => {
     expect(toRunError({ text }).code).toBe('invalid_request');
   });
 });

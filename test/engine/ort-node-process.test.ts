@@ -23,7 +23,7 @@ engineContract('ort-node in a process', {
   create: async () => createOrtNodeProcessEngine(),
 });
 
-/** Rows that keep a run at work for hundreds of milliseconds. */
+/** Size of a run that takes hundreds of milliseconds. */
 const long = { layers: 40, width: 256, rows: 4000 };
 const longFeeds = feeds({
   x: {
@@ -34,7 +34,7 @@ const longFeeds = feeds({
 });
 
 describe('createOrtNodeProcessEngine()', () => {
-  it('lets timers, immediates and connections of the calling process go on during a run', async () => {
+  it('does not block timers, immediates and connections of the calling process during a run', async () => {
     const server = createServer((_, response) => response.end('live'));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
@@ -50,12 +50,12 @@ describe('createOrtNodeProcessEngine()', () => {
       turns += 1;
     }
     expect((await run).get('y')?.shape).toEqual([long.rows, long.width]);
-    // With a run in the same process it is one or two: those before it begins and when it has ended.
+    // A run in the same process allows one or two turns: before it begins and after it has ended.
     expect(turns).toBeGreaterThan(5);
     server.close();
   });
 
-  it('takes runs of all sessions in the order of asking', async () => {
+  it('runs requests of all sessions in the order of the calls', async () => {
     const engine = createOrtNodeProcessEngine();
     const slow = await engine.createSession(inlineModel({ layers: 10, width: 64 }));
     const quick = await engine.createSession(identityModel('FP32', ['count']));
@@ -69,7 +69,7 @@ describe('createOrtNodeProcessEngine()', () => {
     expect(ended).toEqual(['slow 0', 'quick 1', 'slow 2', 'quick 3']);
   });
 
-  it('ends a run that was asked for before the release', async () => {
+  it('finishes a run that was requested before the release', async () => {
     const session = await createOrtNodeProcessEngine().createSession(identityModel('FP32', ['count']));
     const x = fp32([2], [1, 2]);
     const run = session.run(feeds({ x }));
@@ -77,7 +77,7 @@ describe('createOrtNodeProcessEngine()', () => {
     expect((await run).get('y')).toEqual(x);
   });
 
-  it('leaves the graph and the feeds to their owners, also where they are views of one buffer', async () => {
+  it('does not take over the buffers of graph and feeds, even if they are views', async () => {
     const body = new ArrayBuffer(64);
     const data = new Float32Array(body, 16, 3);
     data.set([1, 2, 3]);
@@ -94,7 +94,7 @@ describe('createOrtNodeProcessEngine()', () => {
     expect([body.byteLength, file.byteLength]).toEqual([64, graph.byteLength + 2]);
   });
 
-  it('computes with weights beside the graph, counts them, and gives them back', async () => {
+  it('runs with external weights, counts their bytes, and releases them', async () => {
     const engine = createOrtNodeProcessEngine();
     const model = externalModel({ layers: 2, width: 16 });
     const session = await engine.createSession(model);
@@ -106,13 +106,13 @@ describe('createOrtNodeProcessEngine()', () => {
     expect(engine.memory()).toEqual({ usedBytes: 0, capBytes: Number.POSITIVE_INFINITY });
   });
 
-  it('throws what the source of the weights throws', async () => {
+  it('throws the error of the source of the weights', async () => {
     const refusal = new EdgewiseError('model_not_ready', 'not stored', { retryAfterSeconds: 3 });
     const source = externalModel({ layers: 1, width: 4, onPiece: () => Promise.reject(refusal) });
     expect(await errorOf(createOrtNodeProcessEngine().createSession(source))).toBe(refusal);
   });
 
-  it('says what the runtime said in the cause', async () => {
+  it('puts the runtime’s message into the cause', async () => {
     const session = await createOrtNodeProcessEngine().createSession(reshapeModel());
     const { refused } = onnxContractModels.refusing();
     const { cause } = await errorOf(session.run(refused));
@@ -120,7 +120,7 @@ describe('createOrtNodeProcessEngine()', () => {
     expect(cause).toMatchObject({ message: expect.stringContaining('Reshape') });
   });
 
-  it('hands on which providers are skipped, and why', async () => {
+  it('reports which providers are skipped, and why', async () => {
     const skipped = new Map<string, string>();
     const options: OrtNodeOptions = {
       executionProviders: ['no-such', 'cpu'],
@@ -165,7 +165,7 @@ describe('createOrtNodeProcessEngine() whose process ends', () => {
     expect(engine.isAvailable?.()).toBe(true);
   });
 
-  it('starts none within a second of one that ended', async () => {
+  it('starts no process within a second after the start of one that ended', async () => {
     const clock = new ManualClock();
     const engine = createOrtNodeProcessEngine({ threads: 1 }, { clock, main });
     expect(await lossOf(engine.providers())).toMatchObject({ isCulprit: true });
@@ -185,14 +185,14 @@ describe('createOrtNodeProcessEngine() with a run that never ends', () => {
   const endless = feeds({ n: int64([], [10_000_000_000_000n]), x: fp32([1], [0]) });
   const short = feeds({ n: int64([], [3n]), x: fp32([1], [0.5]) });
 
-  it('ends it after its time and a grace, and frees the processor', async () => {
+  it('is ended after its time and the grace, and frees the processor', async () => {
     const engine = createOrtNodeProcessEngine({}, { runGraceMs: 300, maxRunMs: 60_000 });
     const loop = await engine.createSession(loopModel());
     expect((await loop.run(short)).get('y')).toEqual(fp32([1], [3.5]));
     const beganMs = performance.now();
     const run = lossOf(loop.run(endless, undefined, { remainingMs: 200, longestMs: 10 }));
     await setTimeout(350);
-    // Its time is over, its grace is not.
+    // The time is over, the grace is not.
     expect(engine.isAvailable?.()).toBe(false);
     expect(await run).toMatchObject({ isCulprit: true, isOverdue: true });
     expect(performance.now() - beganMs).toBeGreaterThanOrEqual(499);
@@ -201,7 +201,7 @@ describe('createOrtNodeProcessEngine() with a run that never ends', () => {
     expect(engine.isAvailable?.()).toBe(true);
   });
 
-  it("goes by the longest that a run may take where the caller's time is short and no run has ended well yet", async () => {
+  it('is ended after maxRunMs if the caller asks for less time and no run has succeeded yet', async () => {
     const clock = new ManualClock();
     const engine = createOrtNodeProcessEngine({}, { clock, runGraceMs: 0, maxRunMs: 20_000 });
     const loop = await engine.createSession(loopModel());
@@ -218,7 +218,7 @@ describe('createOrtNodeProcessEngine() with a run that never ends', () => {
 });
 
 describe('a process with createOrtNodeProcessEngine()', () => {
-  // What runs beneath a process is read from /proc.
+  // Child processes are read from /proc.
   it.runIf(process.platform === 'linux').each(['by itself', 'killed'])(
     'takes the process of an endless run with it when it ends %s',
     async (how) => {
@@ -237,11 +237,11 @@ describe('a process with createOrtNodeProcessEngine()', () => {
   );
 });
 
-/** Undefined once the process is gone. */
+/** Returns the process ids of the children; undefined once the process is gone. */
 function childrenOf(pid: number): readonly number[] | undefined {
   try {
-    const listed = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-    return listed === '' ? undefined : listed.split(' ').map(Number);
+    const ids = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+    return ids === '' ? undefined : ids.split(' ').map(Number);
   } catch {
     return undefined;
   }
@@ -260,7 +260,8 @@ async function lossOf(work: Promise<unknown>): Promise<object> {
     () => undefined,
     (thrown: unknown) => thrown,
   );
-  if (!(error instanceof SessionLostError)) throw error ?? new Error('expected a loss; there is an answer');
+  if (!(error instanceof SessionLostError))
+    throw error ?? new Error('expected a SessionLostError; the promise was fulfilled');
   const { message, isCulprit, isOverdue } = error;
   return { message, isCulprit, isOverdue };
 }

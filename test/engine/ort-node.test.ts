@@ -9,8 +9,8 @@ engineContract('ort-node', { models: onnxContractModels, create: async () => cre
 
 const all = ['tensorrt', 'cuda', 'webgpu', 'dml', 'coreml'];
 
-/** Every provider there is, wanted before `cpu`; no machine has all of them. */
-function eagerEngine(options: OrtNodeOptions = {}) {
+/** Creates an engine that prefers every provider to `cpu`; no machine has all of them. */
+function engineWithAllProviders(options: OrtNodeOptions = {}) {
   const skipped = new Map<string, string>();
   const engine = createOrtNodeEngine({
     executionProviders: all,
@@ -20,42 +20,43 @@ function eagerEngine(options: OrtNodeOptions = {}) {
   return { engine, skipped };
 }
 
-engineContract('ort-node with whatever this machine has', {
+engineContract('ort-node with the providers of this machine', {
   models: onnxContractModels,
-  create: async () => eagerEngine().engine,
+  create: async () => engineWithAllProviders().engine,
 });
 
 describe('createOrtNodeEngine()', () => {
-  it('uses each provider or says why it does not, and has cpu last', async () => {
-    const { engine, skipped } = eagerEngine();
+  it('uses each provider or reports why it is skipped, and has cpu last', async () => {
+    const { engine, skipped } = engineWithAllProviders();
     const usable = await engine.providers();
     expect(usable.at(-1)).toBe('cpu');
     expect([...skipped.keys(), ...usable.slice(0, -1)].toSorted()).toEqual(all.toSorted());
     for (const reason of skipped.values()) expect(reason).not.toBe('');
   });
 
-  it('names what a provider lacks: the build, or a library', async () => {
-    const { engine, skipped } = eagerEngine({ executionProviders: ['no-such', 'tensorrt'] });
-    await engine.providers();
+  it('reports whether the build or a library is missing for a provider', async () => {
+    const { engine, skipped } = engineWithAllProviders({ executionProviders: ['no-such', 'tensorrt'] });
+    const usable = await engine.providers();
     expect(skipped.get('no-such')).toMatch(/^this build of ONNX Runtime lacks it; it has .*cpu/);
-    if (skipped.has('tensorrt')) expect(skipped.get('tensorrt')).toMatch(/library|CUDA|GPU|lacks it/i);
+    const tensorrt = usable.includes('tensorrt') ? 'GPU' : skipped.get('tensorrt');
+    expect(tensorrt).toMatch(/library|CUDA|GPU|lacks it/i);
   });
 
-  it('tries nothing out for cpu alone', async () => {
-    const { engine, skipped } = eagerEngine({ executionProviders: ['cpu'] });
+  it('probes nothing for cpu alone', async () => {
+    const { engine, skipped } = engineWithAllProviders({ executionProviders: ['cpu'] });
     expect(await engine.providers()).toEqual(['cpu']);
     expect(skipped.size).toBe(0);
   });
 
-  it('loads no model where cpu is excluded and nothing else is there', async () => {
-    const { engine } = eagerEngine({ executionProviders: ['no-such'], cpuFallback: false });
+  it('loads no model if cpu is excluded and no other provider is usable', async () => {
+    const { engine } = engineWithAllProviders({ executionProviders: ['no-such'], cpuFallback: false });
     const error = await errorOf(engine.createSession(identityModel('FP32', ['n'])));
     expect(error.code).toBe('internal');
     expect(error.cause).toMatchObject({ message: expect.stringContaining('no-such: this build') });
   });
 
-  it('counts the bytes of a model that fell through once, and gives them back', async () => {
-    const { engine } = eagerEngine();
+  it('counts the bytes of a model once after a fallback, and releases them', async () => {
+    const { engine } = engineWithAllProviders();
     const source = identityModel('FP32', ['n']);
     const session = await engine.createSession(source);
     expect(engine.memory().usedBytes).toBe(source.graph.byteLength);
@@ -64,7 +65,7 @@ describe('createOrtNodeEngine()', () => {
     expect(engine.memory().usedBytes).toBe(0);
   });
 
-  it('holds nothing of a model whose input is no tensor', async () => {
+  it('holds no bytes of a model whose input is not a tensor', async () => {
     const elemType = { tensorType: { elemType: 1, shape: { dim: [] } } };
     const graph = model({
       node: [node('SequenceLength', ['x'], ['y'])],
@@ -76,7 +77,7 @@ describe('createOrtNodeEngine()', () => {
     expect(engine.memory().usedBytes).toBe(0);
   });
 
-  it('tries providers out with the model that its source names', async () => {
+  it('probes providers with the graph that probeGraph documents', async () => {
     const added = encodeModel({
       irVersion: 8n,
       opsetImport: [{ domain: '', version: 13n }],

@@ -7,12 +7,12 @@ import { ManualClock } from '../support/clock.ts';
 import { externalModel, inlineModel } from '../support/onnx-models.ts';
 import { codeOf, feeds, fp32 } from './contract.ts';
 
-/** Lets every promise that can settle do so. */
+/** Waits until all promises that can settle have settled. */
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 const never = new Promise<never>(() => {});
 
 describe('CreateLane', () => {
-  it('enter() lets one in at a time, the others in their order', async () => {
+  it('enter() admits one holder at a time, in order', async () => {
     const lane = new CreateLane({ clock: new ManualClock(), stallMs: 1000 });
     const order: string[] = [];
     const visit = async (name: string) => {
@@ -26,7 +26,7 @@ describe('CreateLane', () => {
     expect(order).toEqual(['a in', 'a out', 'b in', 'b out', 'c in', 'c out']);
   });
 
-  it('a holder that stands still is passed over, one that moves is not', async () => {
+  it('a holder without progress loses the lane; a holder with progress keeps it', async () => {
     const clock = new ManualClock();
     const lane = new CreateLane({ clock, stallMs: 1000 });
     const lease = await lane.enter();
@@ -41,7 +41,7 @@ describe('CreateLane', () => {
     const other = await next;
     expect(lease.isLost).toBe(true);
     expect(lane.lostCount).toBe(1);
-    // What the lost one does now changes nothing.
+    // A lost holder has no effect any more.
     lease.release();
     const third = lane.enter();
     other.release();
@@ -50,11 +50,23 @@ describe('CreateLane', () => {
   });
 });
 
-describe('ort-wasm when weights do not come', () => {
+describe('ort-wasm when weights do not arrive', () => {
   const width = 16;
   const x = feeds({ x: fp32([1, width], new Array(width).fill(1)) });
 
-  it('createSession() ends as model_not_ready at the read timeout, and the next one is made', async () => {
+  /** An engine whose timers do not fire while `request.isDead`, as those of a request that has ended. */
+  async function mortalEngine() {
+    const clock = new ManualClock();
+    const request = { isDead: true };
+    const mortal: Clock = {
+      now: () => clock.now(),
+      after: (ms, wake) => (request.isDead ? () => {} : clock.after(ms, wake)),
+    };
+    const build = await loadNodeBuild('jspi');
+    return { clock, request, engine: createOrtWasmEngine({ build, clock: mortal, readTimeoutMs: 100 }) };
+  }
+
+  it('createSession() fails with model_not_ready at the read timeout, and the next one succeeds', async () => {
     const clock = new ManualClock();
     const engine = createOrtWasmEngine({ build: await loadNodeBuild('jspi'), clock, readTimeoutMs: 100 });
     const creating = codeOf(engine.createSession(externalModel({ layers: 2, width, onPiece: () => never })));
@@ -66,30 +78,19 @@ describe('ort-wasm when weights do not come', () => {
     expect(clock.pending).toBe(0);
   });
 
-  it('a creator that died with its request does not keep others out, and never goes on', async () => {
-    const clock = new ManualClock();
-    let dead = true;
-    // Timers of a request that is over do not fire.
-    const mortal: Clock = {
-      now: () => clock.now(),
-      after: (ms, wake) => (dead ? () => {} : clock.after(ms, wake)),
-    };
-    const engine = createOrtWasmEngine({
-      build: await loadNodeBuild('jspi'),
-      clock: mortal,
-      readTimeoutMs: 100,
-    });
+  it('a create that died with its request does not block others, and never resumes', async () => {
+    const { clock, engine, request } = await mortalEngine();
     const gate = Promise.withResolvers<void>();
     const model = externalModel({ layers: 4, width, onPiece: () => gate.promise });
     const lost = codeOf(engine.createSession(model));
     await settle();
-    dead = false;
+    request.isDead = false;
     const waiting = engine.createSession(externalModel({ layers: 4, width, seed: 1 }));
     await settle();
     clock.advance(150);
     const session = await waiting;
     const expected = await (await engine.createSession(inlineModel({ layers: 4, width, seed: 1 }))).run(x);
-    // It comes back from the dead: had it gone on, it would have written over what came after.
+    // The weights of the dead create arrive: if it resumed, it would overwrite the later sessions.
     gate.resolve();
     expect(await lost).toBe('model_not_ready');
     for (let round = 0; round < 5; round++) {
@@ -98,25 +99,15 @@ describe('ort-wasm when weights do not come', () => {
     }
   });
 
-  it('createSession() is no_capacity once too many creators were lost', async () => {
-    const clock = new ManualClock();
-    let dead = true;
-    const mortal: Clock = {
-      now: () => clock.now(),
-      after: (ms, wake) => (dead ? () => {} : clock.after(ms, wake)),
-    };
-    const engine = createOrtWasmEngine({
-      build: await loadNodeBuild('jspi'),
-      clock: mortal,
-      readTimeoutMs: 100,
-    });
+  it('createSession() fails with no_capacity after too many lost creates', async () => {
+    const { clock, engine, request } = await mortalEngine();
     const hanging = () => engine.createSession(externalModel({ layers: 1, width, onPiece: () => never }));
     const codes: string[] = [];
     for (let lost = 0; lost < 5; lost++) {
-      dead = true;
+      request.isDead = true;
       hanging().catch(() => {});
       await settle();
-      dead = false;
+      request.isDead = false;
       const next = codeOf(engine.createSession({ graph: new Uint8Array(3) }));
       await settle();
       clock.advance(150);

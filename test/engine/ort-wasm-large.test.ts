@@ -1,4 +1,4 @@
-/** The largest thing that the edge is for: a model of 84 MB under a cap of 112 MiB, its answer equal to the native one. */
+/** The largest model for the edge: 84 MB of weights under a cap of 112 MiB, compared with native ONNX Runtime. */
 import { expect, it } from 'vitest';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
@@ -21,7 +21,7 @@ async function answerOf(engine: Engine, source: ModelSource): Promise<ArrayLike<
   return y?.data ?? [];
 }
 
-it('ort-wasm loads 83.9 MB of weights into 112 MiB, twice over, and answers as ort-node does', async () => {
+it('ort-wasm loads 83.9 MB of weights into 112 MiB twice, and answers like ort-node', async () => {
   const model = externalModel({ layers: 20, width, pieceBytes: 8 * mebibyte });
   expect(model.weights.byteLength).toBe(83_886_080);
   const expected = await answerOf(createOrtNodeEngine(), model);
@@ -33,6 +33,6 @@ it('ort-wasm loads 83.9 MB of weights into 112 MiB, twice over, and answers as o
       expect(Math.abs(Number(answer[index]) - Number(expected[index]))).toBeLessThan(1e-6);
     }
   }
-  // Weights once, the runtime, and little else.
+  // The weights once, the runtime, and little else.
   expect(engine.memory().usedBytes).toBeLessThan(104 * mebibyte);
 });

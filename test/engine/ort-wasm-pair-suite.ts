@@ -1,4 +1,4 @@
-/** What the two builds promise together: every kernel, one cap. */
+/** Tests of the two builds as one engine: every kernel, one memory cap. */
 import { describe, expect, it } from 'vitest';
 import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
 import type { OrtBuild } from '../../src/engine/ort-wasm-module.ts';
@@ -20,7 +20,7 @@ import { codeOf, feeds, fp32, int64 } from './contract.ts';
 
 const mebibyte = 1024 * 1024;
 
-/** FP32 → FP64: a kernel that the JSPI build is published without. */
+/** Casts FP32 to FP64; the JSPI build lacks the kernel. */
 const widenModel = source({
   node: [
     node('Cast', ['x'], ['y'], {
@@ -38,7 +38,7 @@ export function ortWasmPairSuite(
   load: () => Promise<{ readonly jspi: OrtBuild; readonly plain: OrtBuild }>,
 ): void {
   describe(name, () => {
-    it('runs what the JSPI build alone refuses', async () => {
+    it('runs a model that the JSPI build alone rejects', async () => {
       const { jspi, plain } = await load();
       expect(await codeOf(createOrtWasmEngine({ build: jspi }).createSession(widenModel))).toBe(
         'invalid_request',
@@ -48,7 +48,7 @@ export function ortWasmPairSuite(
       await session.release();
     });
 
-    it('has each session say which of the two WASM files runs it', async () => {
+    it('names the WASM file that runs each session', async () => {
       const { jspi, plain } = await load();
       const engine = createOrtWasmPair({ jspi, plain });
       const runtimeOf = async (model: ModelSource) => (await engine.createSession(model)).runtime;
@@ -58,7 +58,7 @@ export function ortWasmPairSuite(
       expect(jspi.wasmDigest).not.toBe(plain.wasmDigest);
     });
 
-    it('takes no memory for the plain build before a model wants it', async () => {
+    it('allocates no memory for the plain build before a model needs it', async () => {
       const engine = createOrtWasmPair(await load());
       await engine.createSession(identityModel('FP32', ['n']));
       expect(engine.memory().usedBytes).toBeLessThan(18 * mebibyte);
@@ -78,14 +78,14 @@ export function ortWasmPairSuite(
       expect((await plain.run(feeds({ x }))).get('y')).toEqual(widened);
     });
 
-    it('refuses a model that needs the plain build where its memory cannot be had any more', async () => {
+    it('refuses a model that needs the plain build if no memory is left for it', async () => {
       const engine = createOrtWasmPair({ ...(await load()), memoryCapBytes: 40 * mebibyte });
       const fill = await engine.createSession(fillModel());
       await fill.run(feeds({ size: int64([1], [BigInt((18 * mebibyte) / 4)]) }));
       expect(await codeOf(engine.createSession(widenModel))).toBe('no_capacity');
     });
 
-    it('serves everything from the plain build where the runtime has no JSPI, weights too', async () => {
+    it('runs every model in the plain build if the runtime has no JSPI, with external weights too', async () => {
       const engine = createOrtWasmPair({ jspi: undefined, plain: (await load()).plain });
       const wide = await engine.createSession(widenModel);
       expect((await wide.run(feeds({ x }))).get('y')).toEqual(widened);
@@ -96,7 +96,7 @@ export function ortWasmPairSuite(
       expect(await outside.run(feeds({ x: row }))).toEqual(whole);
     });
 
-    it('names the operator that neither build has', async () => {
+    it('names an operator that neither build has', async () => {
       const engine = createOrtWasmPair(await load());
       await expect(engine.createSession(unknownOperatorModel())).rejects.toThrow(/Nonesuch/);
     });

@@ -1,4 +1,4 @@
-/** What `ort-wasm` promises beyond the common contract: a capped memory, streamed weights, creates and runs that overlap. */
+/** Tests of `ort-wasm` beyond the common contract: memory cap, streamed weights, overlapping creates and runs. */
 import { describe, expect, it } from 'vitest';
 import { createOrtWasmEngine } from '../../src/engine/ort-wasm.ts';
 import type { OrtBuild } from '../../src/engine/ort-wasm-module.ts';
@@ -33,7 +33,7 @@ async function answer(session: Session): Promise<Tensor | undefined> {
   return (await session.run(feeds({ x }))).get('y');
 }
 
-/** Loads, answers, releases. */
+/** Loads the model, runs it once and releases it. */
 async function answerOf(engine: Engine, model: ModelSource): Promise<Tensor | undefined> {
   const session = await engine.createSession(model);
   const y = await answer(session);
@@ -50,7 +50,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
     createOrtWasmEngine({ build: await load(), memoryCapBytes });
 
   describe(`${name} at its memory cap`, () => {
-    it('createSession() out of memory is no_capacity, and a smaller model loads after it', async () => {
+    it('createSession() out of memory fails with no_capacity, and a smaller model still loads', async () => {
       const engine = await engineWith(24 * mebibyte);
       expect(await codeOf(engine.createSession(heavyModel(10 * mebibyte)))).toBe('no_capacity');
       const session = await engine.createSession(identityModel('FP32', ['count']));
@@ -59,7 +59,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect(engine.memory().capBytes).toBe(24 * mebibyte);
     });
 
-    it('createSession() refuses a model larger than the memory before it reads any of its weights', async () => {
+    it('createSession() refuses a model larger than the memory without reading its weights', async () => {
       const engine = await engineWith(24 * mebibyte);
       let reads = 0;
       const { graph, weights } = externalModel({ layers: 1, width, onRead: () => reads++ });
@@ -68,7 +68,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect(reads).toBe(0);
     });
 
-    it('run() out of memory is no_capacity, inside the graph or at its inputs, and the session goes on', async () => {
+    it('run() out of memory fails with no_capacity, in the graph or at the inputs, and the session stays usable', async () => {
       const engine = await engineWith(24 * mebibyte);
       const fill = await engine.createSession(fillModel());
       const identity = await engine.createSession(identityModel('FP32', ['count']));
@@ -80,7 +80,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       }
     });
 
-    it('the memory stays flat over cycles of create, run and release, failed ones among them', async () => {
+    it('the memory stays flat over cycles of create, run and release, including failures', async () => {
       const engine = await engineWith();
       const broken = externalModel({ layers: 3, width, onPiece: () => Promise.reject(new Error('down')) });
       const cycle = async (seed: number) => {
@@ -101,13 +101,13 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect(engine.memory().usedBytes).toBe(usedBytes);
     });
 
-    it('createOrtWasmEngine() wants a cap of 16 MiB at least', async () => {
+    it('createOrtWasmEngine() refuses a cap below 16 MiB', async () => {
       await expect(engineWith(mebibyte)).rejects.toThrow('memory cap is 1048576 bytes');
     });
   });
 
   describe(`${name} with weights outside the graph`, () => {
-    it('answers as with the same weights inside it, whatever the pieces', async () => {
+    it('answers as with the weights inside the graph, whatever the sizes of the pieces', async () => {
       const engine = await engineWith();
       const expected = await answerOf(engine, inlineModel({ layers: 5, width }));
       for (const pieceBytes of [1000, 4096, width * width * 4, 1 << 20]) {
@@ -116,7 +116,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect(await answerOf(engine, externalModel({ layers: 5, width, seed: 1 }))).not.toEqual(expected);
     });
 
-    it('createSession() throws what the source throws, and goes on', async () => {
+    it('createSession() throws the error of the source, and the next one succeeds', async () => {
       const engine = await engineWith();
       const mismatch = new EdgewiseError('digest_mismatch', 'no tier holds the right bytes');
       const bad = externalModel({ layers: 3, width, onPiece: () => Promise.reject(mismatch) });
@@ -124,7 +124,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect(await answerOf(engine, externalModel({ layers: 3, width }))).toBeDefined();
     });
 
-    it('createSession() refuses a source that gives more or fewer bytes than it was asked for', async () => {
+    it('createSession() refuses a source that yields more or fewer bytes than requested', async () => {
       const engine = await engineWith();
       const { graph, weights } = externalModel({ layers: 2, width });
       const short = { ...weights, read: (begin: number, end: number) => weights.read(begin, end - 4) };
@@ -133,7 +133,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect(await codeOf(engine.createSession({ graph, weights: long }))).toBe('internal');
     });
 
-    it('createSession() refuses a graph whose weights are not there, or not all of them', async () => {
+    it('createSession() refuses a graph whose weights are missing or incomplete', async () => {
       const engine = await engineWith();
       const { graph, weights } = externalModel({ layers: 2, width });
       expect(await codeOf(engine.createSession({ graph }))).toBe('invalid_request');
@@ -150,7 +150,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
     const ones = (session: Session, count: number) =>
       session.run(feeds({ size: int64([1], [BigInt(count)]) }));
 
-    it('run() refuses outputs that are larger, says by how much, and goes on', async () => {
+    it('run() refuses larger outputs, reports their size, and the next run succeeds', async () => {
       const session = await (await limited(4000)).createSession(constantModel(1));
       expect((await ones(session, 1000)).get('y')?.data.length).toBe(1000);
       const error = await errorOf(ones(session, 1001));
@@ -159,14 +159,14 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect((await ones(session, 1000)).get('y')?.data.length).toBe(1000);
     });
 
-    it('run() counts the outputs together, and only those that are fetched', async () => {
+    it('run() counts all fetched outputs together, and no others', async () => {
       const session = await (await limited(31)).createSession(pairModel());
       const inputs = feeds({ a: fp32([2, 2], [1, 2, 3, 4]), b: int64([2], [5n, 6n]) });
       expect((await errorOf(session.run(inputs))).message).toContain('32 bytes');
       expect((await session.run(inputs, ['y'])).get('y')).toEqual(int64([2], [5n, 6n]));
     });
 
-    it('run() counts the text of strings, and 24 bytes for each', async () => {
+    it('run() counts the text of strings plus 24 bytes each', async () => {
       const session = await (await limited(100)).createSession(identityModel('BYTES', ['count']));
       const run = (data: readonly string[]) =>
         session.run(feeds({ x: { datatype: 'BYTES', shape: [data.length], data } }));
@@ -177,7 +177,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect((await run([])).get('y')?.data).toEqual([]);
     });
 
-    it('run() leaves nothing of a refused answer in the heap', async () => {
+    it('run() frees the heap of a refused answer', async () => {
       const engine = await limited(1000);
       const fill = await engine.createSession(constantModel(1));
       const strings = await engine.createSession(identityModel('BYTES', ['count']));
@@ -189,7 +189,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
     });
   });
 
-  describe(`${name} with models that it cannot serve`, () => {
+  describe(`${name} with unsupported models`, () => {
     it('createSession() names an operator that it lacks', async () => {
       const error = await errorOf((await engineWith()).createSession(unknownOperatorModel()));
       expect(error.code).toBe('invalid_request');
@@ -205,13 +205,13 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect(await codeOf((await engineWith()).createSession(complex))).toBe('invalid_request');
     });
 
-    it('run() refuses a string with U+0000, which would end it', async () => {
+    it('run() refuses a string with U+0000, which would truncate it', async () => {
       const session = await (await engineWith()).createSession(identityModel('BYTES', ['count']));
       const text: Tensor = { datatype: 'BYTES', shape: [2], data: ['a', 'b\0c'] };
       expect(await codeOf(session.run(feeds({ x: text })))).toBe('invalid_request');
     });
 
-    it('run() refuses a dimension that a 32-bit module would cut off', async () => {
+    it('run() refuses a dimension that a 32-bit module would truncate', async () => {
       const session = await (await engineWith()).createSession(identityModel('FP32', ['a', 'b']));
       for (const large of [2 ** 32 + 7, 2 ** 40]) {
         expect(await codeOf(session.run(feeds({ x: fp32([large, 0], []) })))).toBe('invalid_request');
@@ -220,7 +220,7 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
       expect((await session.run(feeds({ x: most }))).get('y')).toEqual(most);
     });
 
-    it('a graph that uses an input twice, or not at all, runs', async () => {
+    it('run() accepts a graph that uses an input twice or not at all', async () => {
       const session = await (await engineWith()).createSession(
         source({
           node: [node('Add', ['a', 'a'], ['y'])],
@@ -234,13 +234,13 @@ export function ortWasmSuite(name: string, load: () => Promise<OrtBuild>): void 
   });
 }
 
-/** For the JSPI build: a create that waits for weights lets everything else go on. */
+/** Tests of the JSPI build: a create that waits for weights does not block other work. */
 export function suspendedCreateSuite(name: string, load: () => Promise<OrtBuild>): void {
   const engineWith = async (): Promise<Engine> =>
     createOrtWasmEngine({ build: await load(), memoryCapBytes: 64 * mebibyte });
 
   describe(`${name} while a create waits for weights`, () => {
-    it('asks for each initializer by itself', async () => {
+    it('reads each initializer separately', async () => {
       const reads: number[][] = [];
       const onRead = (begin: number, end: number) => reads.push([begin, end]);
       await (await engineWith()).createSession(externalModel({ layers: 3, width, onRead }));
@@ -252,7 +252,7 @@ export function suspendedCreateSuite(name: string, load: () => Promise<OrtBuild>
       ]);
     });
 
-    it('runs of other sessions go on, right and wrong ones, and their answers and its own are right', async () => {
+    it('other sessions run, successfully or not, and all answers are correct', async () => {
       const engine = await engineWith();
       const small = await engine.createSession(inlineModel({ layers: 2, width, seed: 7 }));
       const fill = await engine.createSession(fillModel());
@@ -285,7 +285,7 @@ export function suspendedCreateSuite(name: string, load: () => Promise<OrtBuild>
       expect(runs).toBeGreaterThan(150);
     });
 
-    it('runs that begin in any microtask around it do not disturb it, nor the error that it ends with', async () => {
+    it('runs that start in any microtask around it do not affect its result or error', async () => {
       const engine = await engineWith();
       const small = await engine.createSession(inlineModel({ layers: 2, width, seed: 7 }));
       const reshape = await engine.createSession(reshapeModel());
@@ -322,7 +322,7 @@ export function suspendedCreateSuite(name: string, load: () => Promise<OrtBuild>
       await Promise.all(runners);
     });
 
-    it('other creates wait for their turn', async () => {
+    it('other creates wait', async () => {
       const engine = await engineWith();
       const order: string[] = [];
       const slow = (seed: number) =>
@@ -344,7 +344,7 @@ export function suspendedCreateSuite(name: string, load: () => Promise<OrtBuild>
       }
     });
 
-    it('release() of another session gives its memory back without harm', async () => {
+    it('release() of another session is safe', async () => {
       const engine = await engineWith();
       const others = await Promise.all(
         Array.from({ length: 8 }, (_, seed) => engine.createSession(inlineModel({ layers: 8, width, seed }))),

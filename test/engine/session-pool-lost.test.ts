@@ -1,4 +1,4 @@
-/** What a session pool does when a run, or a load, takes the engine with it. */
+/** Tests a session pool whose engine is ended by a run or load. */
 import { describe, expect, it } from 'vitest';
 import { SessionLostError } from '../../src/engine/session-lost.ts';
 import { type PoolModel, SessionPool } from '../../src/engine/session-pool.ts';
@@ -10,14 +10,14 @@ import { letSettle } from '../support/let-settle.ts';
 const runtime = { name: 'fake', version: '1' } as const;
 const feeds: Feeds = new Map();
 
-/** An engine that takes one run after the other and ends when the test says so, with all its sessions. */
+/** An engine that runs one request at a time, and that the test ends together with all its sessions. */
 class MortalEngine implements Engine {
   readonly name = 'fake';
   readonly version = '1';
   readonly limits: RunLimits[] = [];
   loads: string[] = [];
   isUp = true;
-  /** Loads of it take the engine with them. */
+  /** Name of a model whose load ends the engine. */
   deadly: string | undefined;
   readonly #waiting: { readonly end: () => void; readonly lose: (error: SessionLostError) => void }[] = [];
   #generation = 0;
@@ -45,13 +45,13 @@ class MortalEngine implements Engine {
     };
   }
 
-  /** Ends the run at work. */
+  /** Answers the current run. */
   async answer(): Promise<void> {
     this.#waiting.shift()?.end();
     await letSettle();
   }
 
-  /** The run at work takes the engine with it. */
+  /** Ends the engine during the current run, which is the culprit. */
   async end(isOverdue = true): Promise<void> {
     this.#generation += 1;
     for (const [at, { lose }] of this.#waiting.splice(0).entries())
@@ -96,7 +96,7 @@ function harness() {
 }
 
 describe('SessionPool whose engine ends', () => {
-  it('tells the run that did it, and makes those that waited behind it again over new sessions', async () => {
+  it('fails the run that ended the engine, and repeats the waiting runs on new sessions', async () => {
     const { engine, run, stopped } = harness();
     const bad = run('bad');
     await letSettle();
@@ -116,7 +116,7 @@ describe('SessionPool whose engine ends', () => {
     ]);
   });
 
-  it('keeps a model out the third time, one version of it, until it is let in', async () => {
+  it('keeps a model version out after three stops until it is let in', async () => {
     const { engine, pool, run, stopped } = harness();
     for (let time = 0; time < 3; time += 1) {
       const bad = run('bad');
@@ -142,7 +142,7 @@ describe('SessionPool whose engine ends', () => {
     expect(await again).toBe(0);
   });
 
-  it('forgets what is older than an hour', async () => {
+  it('forgets stops older than an hour', async () => {
     const { clock, engine, run, stopped } = harness();
     for (let time = 0; time < 4; time += 1) {
       const bad = run('bad');
@@ -154,7 +154,7 @@ describe('SessionPool whose engine ends', () => {
     expect(stopped.map(({ stops }) => stops)).toEqual([1, 1, 1, 1]);
   });
 
-  it('counts a load that ends the engine', async () => {
+  it('counts a load that ended the engine', async () => {
     const { engine, run, stopped } = harness();
     engine.deadly = 'bad';
     for (let time = 0; time < 3; time += 1) expect(await run('bad')).toMatchObject({ code: 'internal' });
@@ -162,7 +162,7 @@ describe('SessionPool whose engine ends', () => {
     expect([engine.loads.length, stopped.length]).toEqual([3, 3]);
   });
 
-  it('gives a request up that others took the engine from four times', async () => {
+  it('rejects a request after other requests ended the engine four times', async () => {
     const { engine, run } = harness();
     const others = ['a', 'b', 'c', 'd'].map((name) => run(name));
     await letSettle();
@@ -173,7 +173,7 @@ describe('SessionPool whose engine ends', () => {
     expect(await waits).toMatchObject({ code: 'model_not_ready', retryAfterSeconds: 2 });
   });
 
-  it('tells the engine what the request has left, and what the longest run of the model took', async () => {
+  it('passes the remaining time and the longest run of the model to the engine', async () => {
     const { clock, engine, run } = harness();
     const first = run('one');
     const second = run('one');
@@ -189,7 +189,7 @@ describe('SessionPool whose engine ends', () => {
     ]);
   });
 
-  it('is available when its engine is', () => {
+  it('is available if its engine is', () => {
     const { engine, pool } = harness();
     expect(pool.isAvailable()).toBe(true);
     engine.isUp = false;

@@ -1,33 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTestHarness } from 'wrangler';
+import { describe, expect, it } from 'vitest';
+import { serveTestWorker, waitForArrival } from '../support/test-worker.ts';
 
-const server = createTestHarness({
-  workers: [
-    {
-      config: {
-        name: 'pool-requests',
-        main: 'test/worker/engine/pool-requests.ts',
-        compatibility_date: '2026-11-01',
-      },
-    },
-  ],
-});
-beforeAll(() => server.listen());
-afterAll(() => server.close());
+const ask = serveTestWorker('pool-requests', 'test/worker/engine/pool-requests.ts');
 
-async function ask(query: string): Promise<unknown> {
-  const response = await server.fetch(`/?${query}`);
-  return response.json();
-}
-
-/** Long enough for the request before to have arrived. */
-const moment = () => new Promise((resolve) => setTimeout(resolve, 100));
-
-/** Well under the pool's own limits of 5 s: nobody was helped by a timeout. */
+/** Well below the pool's limits of 5 s, so that no timeout helped. */
 const soonMs = 2500;
 
 describe('SessionPool across requests of one isolate', () => {
-  it('finishes the load of a request that ended, once, for those that wait for it', async () => {
+  it('finishes the load of a request that ended, once, for the requests that wait for it', async () => {
     await ask('pool=1&model=a&loadMs=600&leaveMs=50');
     expect(await Promise.all([ask('pool=1&model=a'), ask('pool=1&model=a')])).toMatchObject([
       { result: 'ran', loads: ['a'] },
@@ -35,9 +15,9 @@ describe('SessionPool across requests of one isolate', () => {
     ]);
   });
 
-  it('loads anew, once, what the end of a request cut off', { timeout: 2 * soonMs }, async () => {
+  it('repeats a load that was cut off with its request, once', { timeout: 2 * soonMs }, async () => {
     const cutOff = ask('pool=2&model=a&undeferred&loadMs=60000&leaveMs=400');
-    await moment();
+    await waitForArrival();
     const waiting = [ask('pool=2&model=a&undeferred'), ask('pool=2&model=a&undeferred')];
     await cutOff;
     const startedAt = performance.now();
@@ -49,10 +29,10 @@ describe('SessionPool across requests of one isolate', () => {
     expect(performance.now() - startedAt).toBeLessThan(soonMs);
   });
 
-  it('passes over a request that ended while it waited', async () => {
+  it('skips a request that ended while it waited', async () => {
     await ask('pool=3&model=a');
     const first = ask('pool=3&model=a&runMs=800');
-    await moment();
+    await waitForArrival();
     await ask('pool=3&model=a&leaveMs=50');
     const startedAt = performance.now();
     expect(await ask('pool=3&model=a')).toMatchObject({ result: 'ran', loads: ['a'] });
@@ -60,10 +40,10 @@ describe('SessionPool across requests of one isolate', () => {
     expect(performance.now() - startedAt).toBeLessThan(soonMs);
   });
 
-  it('makes a session anew whose run was cut off, for whoever waits behind it or comes later', async () => {
+  it('replaces a session whose run was cut off, for waiting and later requests', async () => {
     await ask('pool=4&model=a');
     const cutOff = ask('pool=4&model=a&runMs=60000&leaveMs=400');
-    await moment();
+    await waitForArrival();
     const waiting = ask('pool=4&model=a');
     await cutOff;
     const startedAt = performance.now();
@@ -73,7 +53,7 @@ describe('SessionPool across requests of one isolate', () => {
     expect(performance.now() - startedAt).toBeLessThan(soonMs);
   });
 
-  it('takes the room of a session whose run was cut off', async () => {
+  it('frees the memory of a session whose run was cut off', async () => {
     await ask('pool=5&model=a');
     await ask('pool=5&model=a&runMs=60000&leaveMs=50');
     const startedAt = performance.now();

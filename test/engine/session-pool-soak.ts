@@ -1,4 +1,4 @@
-/** Loads, runs and evictions of real models over and over, overlapping: the heap stays flat, the answers stay the same. */
+/** Repeats overlapping loads, runs and evictions of real models: the heap must stay flat and the answers equal. */
 import { expect } from 'vitest';
 import { systemClock } from '../../src/async/clock.ts';
 import { type PoolModel, SessionPool } from '../../src/engine/session-pool.ts';
@@ -9,39 +9,39 @@ import { tensorBytes } from '../../src/tensor/bytes.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
 const mebibyte = 1024 * 1024;
-/** By then every model was loaded beside every other. */
+/** After these cycles every model has been loaded beside every other. */
 const warmCycles = 25;
-/** What an unlucky order of loads may add later; sessions that are not released add more. */
+/** Growth that an unlucky order of loads may cause later; sessions that are not released cause more. */
 export const slackBytes = 4 * mebibyte;
 
-function filled(...shape: number[]): Tensor {
+function sineTensor(...shape: number[]): Tensor {
   const length = shape.reduce((product, size) => product * size, 1);
   return { datatype: 'FP32', shape, data: Float32Array.from({ length }, (_, index) => Math.sin(index)) };
 }
 
 interface SoakModel {
   readonly feeds: Feeds;
-  /** Measured roughly: what its session adds to the WASM memory. */
+  /** Rough measurement of the session's WASM memory. */
   readonly sessionMebibytes: number;
 }
 
 export const soakModels: Readonly<Record<string, SoakModel>> = {
-  mlp: { feeds: new Map([['input', filled(1, 10)]]), sessionMebibytes: 1 },
-  digits: { feeds: new Map([['image', filled(1, 1, 28, 28)]]), sessionMebibytes: 1 },
-  'ocr-angle': { feeds: new Map([['x', filled(1, 3, 48, 64)]]), sessionMebibytes: 3 },
-  'ocr-detect': { feeds: new Map([['x', filled(1, 3, 64, 64)]]), sessionMebibytes: 15 },
+  mlp: { feeds: new Map([['input', sineTensor(1, 10)]]), sessionMebibytes: 1 },
+  digits: { feeds: new Map([['image', sineTensor(1, 1, 28, 28)]]), sessionMebibytes: 1 },
+  'ocr-angle': { feeds: new Map([['x', sineTensor(1, 3, 48, 64)]]), sessionMebibytes: 3 },
+  'ocr-detect': { feeds: new Map([['x', sineTensor(1, 3, 64, 64)]]), sessionMebibytes: 15 },
   'speech-detect': {
     feeds: new Map<string, Tensor>([
-      ['input', filled(1, 576)],
-      ['state', filled(2, 1, 128)],
+      ['input', sineTensor(1, 576)],
+      ['state', sineTensor(2, 1, 128)],
       ['sr', { datatype: 'INT64', shape: [], data: BigInt64Array.of(16_000n) }],
     ]),
     sessionMebibytes: 6,
   },
 };
 
-/** The published form, whose weights come piece by piece and not at once, as from a store. */
-async function publishedForm(onnx: Uint8Array): Promise<ModelSource> {
+/** Returns the published form, whose weights arrive asynchronously, as from a store. */
+async function splitForPublishing(onnx: Uint8Array): Promise<ModelSource> {
   const { graph, weights } = await splitModel(decodeModel(onnx));
   if (weights === undefined) return { graph };
   const whole = await weightBytes(weights);
@@ -60,8 +60,8 @@ async function publishedForm(onnx: Uint8Array): Promise<ModelSource> {
 
 function fingerprint(fetches: Fetches): string {
   const parts = [...fetches].map(([name, tensor]) => {
-    if (tensor.datatype === 'BYTES') throw new Error(`output ${name} has strings, wanted numbers`);
-    // FNV-1a: any bit that differs shows.
+    if (tensor.datatype === 'BYTES') throw new Error(`output ${name} has strings; expected numbers`);
+    // FNV-1a hash.
     const hash = tensorBytes(tensor).reduce((sum, byte) => Math.imul(sum ^ byte, 0x0100_0193), 0x811c_9dc5);
     return `${name} ${tensor.shape} ${hash}`;
   });
@@ -76,8 +76,8 @@ export interface SoakFigures {
 }
 
 /**
- * In each cycle one model is evicted and loaded again while others run; the budget holds only some of the five, so that
- * loads evict on their own, too.
+ * Evicts and reloads one model in each cycle while others run. The budget holds only some of the five models, so loads
+ * evict sessions too.
  */
 export async function soak(
   engine: Engine,
@@ -89,13 +89,13 @@ export async function soak(
     budgetBytes: 20 * mebibyte,
     clock: systemClock,
     defer: () => {},
-    // A busy machine is not what is tested.
+    // Long enough for a busy machine.
     waitTimeoutMs: 300_000,
     loadTimeoutMs: 300_000,
     maxQueuePerSession: 16,
   });
   const models = Object.entries(soakModels).map(([key, { feeds, sessionMebibytes }]) => {
-    const source = publishedForm(files[key] ?? expect.unreachable(`no file of ${key}`));
+    const source = splitForPublishing(files[key] ?? expect.unreachable(`no file of ${key}`));
     const model: PoolModel = {
       key,
       name: key,
@@ -119,7 +119,7 @@ export async function soak(
   let warmBytes = 0;
   for (let cycle = 0; cycle < cycles; cycle++) {
     const evicted = pool.evict(models[cycle % models.length]?.model.key ?? '').then(() => run(cycle));
-    // Strides that are prime to five: each pair of models meets.
+    // Strides coprime to five, so that each pair of models meets.
     await Promise.all([evicted, run(cycle + 1), run(cycle * 3 + 2), run(cycle * 2 + 3)]);
     if (cycle === Math.max(warmCycles, Math.floor(cycles / 4))) warmBytes = engine.memory().usedBytes;
   }

@@ -22,7 +22,7 @@ const step = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('wait' as const), ms: fc.nat(80) }) },
 );
-/** What the next call of the store, of create and of run comes to; after the list's end they succeed. */
+/** Outcomes of the next calls of the store, create and run; calls after the end of the list succeed. */
 const fates = fc.array(fc.constantFrom('ok', 'ok', 'ok', 'no_capacity', 'internal', 'invalid_request'), {
   maxLength: 20,
 });
@@ -40,7 +40,7 @@ function count(trace: readonly string[], verb: string): number {
 }
 
 describe('SessionPool', () => {
-  it('keeps its promises under any interleaving of loads, runs, evictions, failures and callers that leave', async () => {
+  it('keeps its contract under any interleaving of loads, runs, evictions, failures and callers that leave', async () => {
     const property = fc.asyncProperty(
       fc.scheduler(),
       fc.array(step, { minLength: 1, maxLength: 25 }),
@@ -104,7 +104,7 @@ describe('SessionPool', () => {
         end.then(() => {
           settled = true;
         });
-        // Whoever still waits when nothing moves any more waits for time.
+        // What still waits when the scheduler is idle waits for timers.
         for (let rounds = 0; !settled && rounds < 20; rounds += 1) {
           await scheduler.waitIdle();
           clock.advance(50);
@@ -125,7 +125,7 @@ describe('SessionPool', () => {
         expect(snapshot.loads - snapshot.releases).toBe(engine.sessionsLive());
         expect(clock.pending).toBe(0);
 
-        // Nothing sticks: what fits can be had now.
+        // Nothing is stuck: every model that fits can run now.
         loadFates.length = createFates.length = runFates.length = 0;
         for (const model of models.filter(({ bytes }) => bytes <= Math.min(budgetBytes, capBytes))) {
           const again = pool.run(model, new Map(), undefined);

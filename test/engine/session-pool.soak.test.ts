@@ -7,7 +7,7 @@ import { slackBytes, soak, soakModels } from './session-pool-soak.ts';
 const { EDGEWISE_SOAK_CYCLES } = process.env;
 const cycles = Number(EDGEWISE_SOAK_CYCLES ?? 100);
 
-it(`SessionPool keeps heap and answers over ${cycles} cycles of five models on ort-wasm`, {
+it(`SessionPool keeps its heap size and answers over ${cycles} cycles of five models on ort-wasm`, {
   timeout: 20_000 + cycles * 1000,
 }, async () => {
   const files = Object.fromEntries(

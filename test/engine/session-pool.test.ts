@@ -7,14 +7,14 @@ import { createTracedEngine, sourceOf } from '../support/traced-engine.ts';
 
 const feeds: Feeds = new Map();
 
-/** Lets all that can go on go on: promises settle in microtasks, and a macrotask comes after them. */
+/** Waits until all promises that can settle have settled: a macrotask runs after the microtasks. */
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 function throws(code: ErrorCode): unknown {
   return expect.objectContaining({ code });
 }
 
-/** A pool whose creates and runs of the models in `held` stand still until they are let go. */
+/** A pool whose creates, runs and sources wait at the gates that `hold` sets. */
 function harness(options: Partial<SessionPoolOptions> & { capBytes?: number } = {}) {
   const gates = new Map<string, PromiseWithResolvers<void>>();
   const gateOf = (name: string) => gates.get(name)?.promise ?? Promise.resolve();
@@ -67,7 +67,7 @@ function harness(options: Partial<SessionPoolOptions> & { capBytes?: number } = 
 }
 
 describe('SessionPool.run()', () => {
-  it('loads once for all that ask meanwhile, and hands the load to defer', async () => {
+  it('loads once for all concurrent requests, and hands the load to defer', async () => {
     const { pool, engine, model, hold, deferred } = harness();
     const gate = hold('create a');
     const runs = [pool.run(model('a', 3), feeds, undefined), pool.run(model('a', 3), feeds, undefined)];
@@ -78,7 +78,7 @@ describe('SessionPool.run()', () => {
     await deferred[0];
   });
 
-  it('calls onBegin when the run begins: not during the load, nor for a run that does not begin', async () => {
+  it('calls onBegin when the run begins, not during the load, and never for a run that does not begin', async () => {
     const { pool, model, hold, clock, engine } = harness();
     const creating = hold('create a');
     const begun: string[] = [];
@@ -100,7 +100,7 @@ describe('SessionPool.run()', () => {
     expect(begun).toEqual(['first']);
   });
 
-  it('makes no timer and asks nobody to wait when the session is loaded and idle', async () => {
+  it('creates no timer and defers nothing when the session is loaded and idle', async () => {
     const { pool, model, clock, deferred } = harness();
     await pool.warm(model('a', 3));
     const run = pool.run(model('a', 3), feeds, undefined, { signal: new AbortController().signal });
@@ -108,7 +108,7 @@ describe('SessionPool.run()', () => {
     expect((await run).timings).toEqual({ loadMs: 0, queueMs: 0, runMs: 0, cold: false });
   });
 
-  it('tells the time of the load, of the queue and of the run apart', async () => {
+  it('reports the times of load, queue and run separately', async () => {
     const { pool, model, clock, hold } = harness();
     const create = hold('create a');
     const first = pool.run(model('a', 3), feeds, undefined);
@@ -122,7 +122,7 @@ describe('SessionPool.run()', () => {
     expect((await second).timings).toEqual({ loadMs: 70, queueMs: 5, runMs: 0, cold: true });
   });
 
-  it('gives the failure of a load to all that waited for it, and loads again for the next', async () => {
+  it('rejects all requests that waited for a failed load, and loads again for the next', async () => {
     const { pool, engine, model, hold } = harness();
     const gate = hold('source a');
     const runs = [pool.run(model('a', 3), feeds, undefined), pool.run(model('a', 3), feeds, undefined)];
@@ -134,14 +134,14 @@ describe('SessionPool.run()', () => {
     expect(pool.snapshot()).toMatchObject({ loads: 1, failedLoads: 1 });
   });
 
-  it('refuses a model larger than the whole budget before anything is read', async () => {
+  it('refuses a model larger than the budget without reading its source', async () => {
     const { pool, model, engine } = harness();
     await pool.warm(model('a', 3));
     await expect(pool.run(model('b', 11), feeds, undefined)).rejects.toEqual(throws('no_capacity'));
     expect(engine.trace).toEqual(['create a']);
   });
 
-  it('releases the least recently used sessions, and no more than it must, before a load', async () => {
+  it('releases only as many sessions as necessary before a load, the least recently used first', async () => {
     const { pool, model, engine } = harness();
     for (const name of ['a', 'b', 'c']) await pool.warm(model(name, 3));
     await pool.run(model('a', 3), feeds, undefined);
@@ -150,7 +150,7 @@ describe('SessionPool.run()', () => {
     expect(pool.snapshot().sessions.map(({ key }) => key)).toEqual(['c', 'a', 'd']);
   });
 
-  it('waits for a busy session where nothing idle makes room, and gives up in time with no_capacity', async () => {
+  it('waits for a busy session if no idle one makes room, and gives up with no_capacity after waitTimeoutMs', async () => {
     const { pool, model, engine, clock, hold } = harness();
     const gate = hold('run a');
     const busy = pool.run(model('a', 6), feeds, undefined);
@@ -170,7 +170,7 @@ describe('SessionPool.run()', () => {
     expect(engine.trace).toEqual(['create a', 'run a', 'release a', 'create b', 'run b']);
   });
 
-  it('releases all idle sessions and tries once more when a create runs out of memory', async () => {
+  it('releases all idle sessions and repeats a create that ran out of memory', async () => {
     const { pool, model, engine } = harness({ capBytes: 7 });
     await pool.warm(model('a', 3));
     await pool.warm(model('b', 3));
@@ -179,7 +179,7 @@ describe('SessionPool.run()', () => {
     await expect(pool.run(model('d', 8), feeds, undefined)).rejects.toEqual(throws('no_capacity'));
   });
 
-  it('releases the idle others and tries once more when a run is out of memory, and keeps its session', async () => {
+  it('releases idle sessions and repeats a run that ran out of memory, and keeps its session', async () => {
     const { pool, model, engine, hold } = harness();
     await pool.warm(model('a', 3));
     const gate = hold('run b');
@@ -195,7 +195,7 @@ describe('SessionPool.run()', () => {
     expect(pool.has('b')).toBe(true);
   });
 
-  it('tells whoever asks for a model that the engine refuses that the fault is not theirs', async () => {
+  it('reports a model that the engine rejects as model_not_ready, not as the fault of the caller', async () => {
     const { pool, model, hold } = harness();
     const create = hold('create a');
     const asked = expect(pool.run(model('a', 3), feeds, undefined)).rejects.toEqual(
@@ -205,7 +205,7 @@ describe('SessionPool.run()', () => {
     await asked;
   });
 
-  it('keeps a session that refused its feeds, and makes one anew that failed for unknown reasons', async () => {
+  it('keeps a session that rejected its feeds, and replaces one that failed for unknown reasons', async () => {
     const { pool, model, engine, hold } = harness();
     await pool.warm(model('a', 3));
     for (const code of ['invalid_request', 'internal'] as const) {
@@ -222,7 +222,7 @@ describe('SessionPool.run()', () => {
     ]);
   });
 
-  it('refuses with overloaded what finds the queue full or waits too long', async () => {
+  it('refuses with overloaded if the queue is full or the wait too long', async () => {
     const { pool, model, clock, hold } = harness();
     await pool.warm(model('a', 3));
     const gate = hold('run a');
@@ -237,7 +237,7 @@ describe('SessionPool.run()', () => {
     await busy;
   });
 
-  it('says deadline_exceeded where the deadline comes first, model_not_ready where the load takes too long', async () => {
+  it('fails with deadline_exceeded if the deadline comes first, model_not_ready if the load takes too long', async () => {
     const { pool, model, clock, hold, engine } = harness();
     const gate = hold('create a');
     const late = expect(pool.run(model('a', 3), feeds, undefined, { deadlineMs: 50 })).rejects.toEqual(
@@ -253,7 +253,7 @@ describe('SessionPool.run()', () => {
     expect(pool.has('a')).toBe(true);
   });
 
-  it('gives up a source that does not come, so that other models can load', async () => {
+  it('gives up a source that does not arrive, so that other models can load', async () => {
     const { pool, model, clock, hold } = harness();
     hold('source a');
     const stuck = expect(pool.run(model('a', 3), feeds, undefined)).rejects.toEqual(
@@ -267,7 +267,7 @@ describe('SessionPool.run()', () => {
     expect(pool.snapshot()).toMatchObject({ bytes: 3, failedLoads: 1 });
   });
 
-  it('does not begin the run of a caller that left, before or while it waited', async () => {
+  it('does not run a request whose caller left before or while it waited', async () => {
     const { pool, model, engine, hold } = harness();
     const gone = { signal: AbortSignal.abort() };
     await expect(pool.run(model('a', 3), feeds, undefined, gone)).rejects.toEqual(
@@ -285,7 +285,7 @@ describe('SessionPool.run()', () => {
 });
 
 describe('SessionPool.evict()', () => {
-  it('releases a busy session only after those that wait, and whoever came later gets a new one', async () => {
+  it('releases a busy session after the queued runs, and later requests get a new one', async () => {
     const { pool, model, engine, hold } = harness();
     const gate = hold('run a');
     const before = pool.run(model('a', 3), feeds, undefined);
@@ -298,7 +298,7 @@ describe('SessionPool.evict()', () => {
     expect(pool.snapshot()).toMatchObject({ bytes: 3, loads: 2, releases: 1 });
   });
 
-  it('asked twice releases once, and leaves alone the session that was made in between', async () => {
+  it('called twice releases once, and keeps a session created in between', async () => {
     const { pool, model, engine, hold } = harness();
     const gate = hold('run a');
     const running = pool.run(model('a', 3), feeds, undefined);
@@ -315,8 +315,8 @@ describe('SessionPool.evict()', () => {
   });
 });
 
-describe('the memory that runs take', () => {
-  it('is kept free once, for the model that takes most of it', async () => {
+describe('SessionPool with scratchBytes', () => {
+  it('keeps the largest scratch of all models free', async () => {
     const { pool, engine, model } = harness({ budgetBytes: 12 });
     const a = { ...model('a', 3), scratchBytes: 5 };
     const b = { ...model('b', 3), scratchBytes: 4 };
@@ -327,7 +327,7 @@ describe('the memory that runs take', () => {
     expect(pool.has('b')).toBe(true);
   });
 
-  it('counts for whether a model fits at all', async () => {
+  it('counts the scratch when it checks whether a model fits', async () => {
     const { pool, model } = harness({ budgetBytes: 12 });
     const large = { ...model('large', 8), scratchBytes: 5 };
     await expect(pool.run(large, feeds, undefined)).rejects.toEqual(throws('no_capacity'));
@@ -335,7 +335,7 @@ describe('the memory that runs take', () => {
 });
 
 describe('SessionPool.mustWait()', () => {
-  it('is true before a load, during it, and while others run; else false', async () => {
+  it('is true before and during a load and while others run, otherwise false', async () => {
     const { pool, model, hold } = harness();
     const a = model('a', 1);
     expect(pool.mustWait('a')).toBe(true);

@@ -1,27 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createTestHarness } from 'wrangler';
+import { describe, expect, it } from 'vitest';
+import { serveTestWorker, waitForArrival } from '../support/test-worker.ts';
 
-const server = createTestHarness({
-  workers: [
-    {
-      config: {
-        name: 'document-requests',
-        main: 'test/worker/governance/document-requests.ts',
-        compatibility_date: '2026-11-01',
-      },
-    },
-  ],
-});
-beforeAll(() => server.listen());
-afterAll(() => server.close());
-
-async function ask(query: string): Promise<unknown> {
-  const response = await server.fetch(`/?${query}`);
-  return response.json();
-}
-
-/** Long enough for the request before to have arrived. */
-const moment = () => new Promise((resolve) => setTimeout(resolve, 100));
+const ask = serveTestWorker('document-requests', 'test/worker/governance/document-requests.ts');
 
 describe('CachedDocuments across requests of one isolate', () => {
   it('finishes the read of a request that ended, once, for those that wait for it', async () => {
@@ -34,7 +14,7 @@ describe('CachedDocuments across requests of one isolate', () => {
 
   it('reads again what the end of a request cut off', async () => {
     const cutOff = ask('cache=2&undeferred&readMs=60000&leaveMs=400');
-    await moment();
+    await waitForArrival();
     const waiting = [ask('cache=2&undeferred'), ask('cache=2&undeferred')];
     expect(await cutOff).toMatchObject({ value: 'left' });
     const startedAt = performance.now();

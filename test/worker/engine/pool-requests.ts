@@ -1,6 +1,6 @@
 /**
- * A worker around session pools, one for each `?pool=`, so that tests can let requests end in the middle of loads, waits
- * and runs, in real time.
+ * A worker with a session pool for each `?pool=`, so that tests can end requests during loads, waits and runs, in real
+ * time.
  */
 import { waitUntil } from 'cloudflare:workers';
 import { systemClock } from '../../../src/async/clock.ts';
@@ -16,10 +16,10 @@ interface Pooled {
 }
 
 const pools = new Map<string, Pooled>();
-/** How long the next run takes; one at a time is set by the requests. */
+/** Duration of the next run, set by its request. */
 let nextRunMs = 0;
 
-/** Computes nothing, and takes its time. */
+/** An engine whose runs only wait. */
 const engine: Engine = {
   name: 'fake',
   version: '0',
@@ -40,25 +40,25 @@ const engine: Engine = {
   },
 };
 
-function pooled(name: string, defer: (work: Promise<unknown>) => void): Pooled {
+function poolOf(name: string, defer: (work: Promise<unknown>) => void): Pooled {
   const known = pools.get(name);
   if (known !== undefined) return known;
   const limits = { budgetBytes: 10, waitTimeoutMs: 5000, loadTimeoutMs: 5000, maxQueuePerSession: 8 };
-  const made = { pool: new SessionPool({ engine, clock: systemClock, defer, ...limits }), loads: [] };
-  pools.set(name, made);
-  return made;
+  const created = { pool: new SessionPool({ engine, clock: systemClock, defer, ...limits }), loads: [] };
+  pools.set(name, created);
+  return created;
 }
 
 /**
- * `GET /?pool=p&model=m`: runs. `loadMs`, `runMs`: how long they take. `leaveMs`: the request answers then, whatever has
- * come of its run. `undeferred`: the pool hands its loads to nobody.
+ * `GET /?pool=p&model=m` runs the model. `loadMs`, `runMs`: duration of load and run. `leaveMs`: time after which the request
+ * answers without waiting for its run. `undeferred`: the pool's loads are not handed to `waitUntil`.
  */
 export default {
   async fetch(request: Request): Promise<Response> {
     const query = new URL(request.url).searchParams;
     const text = (name: string) => query.get(name) ?? '';
     const ms = (name: string) => Number(query.get(name) ?? 0);
-    const { pool, loads } = pooled(text('pool'), query.has('undeferred') ? () => {} : waitUntil);
+    const { pool, loads } = poolOf(text('pool'), query.has('undeferred') ? () => {} : waitUntil);
     const key = text('model');
     if (query.has('runMs')) nextRunMs = ms('runMs');
     const run = pool

@@ -12,7 +12,7 @@ const addresses = { mlp, digits, 'ocr-angle': angle, 'ocr-detect': detect, 'spee
 const { VITE_SOAK_CYCLES } = import.meta.env;
 const cycles = Number(VITE_SOAK_CYCLES ?? 40);
 
-it(`SessionPool keeps heap and answers over ${cycles} cycles of five models in workerd`, {
+it(`SessionPool keeps its heap size and answers over ${cycles} cycles of five models in workerd`, {
   timeout: 60_000 + cycles * 500,
 }, async () => {
   const files = Object.fromEntries(
