@@ -2,7 +2,7 @@ import { base64url } from 'jose';
 import { generateSignerKey } from './log/note-keys.ts';
 import { generateSigningKey } from './receipt/keys.ts';
 
-/** What a deployment must keep to itself, by the names of its settings. */
+/** The secrets of a deployment, by the names of their settings. */
 export interface Secrets {
   readonly EDGEWISE_SIGNING_KEYS: string;
   readonly EDGEWISE_LOG_KEY: string;
@@ -12,10 +12,10 @@ export interface Secrets {
 const recordsKeyBytes = 32;
 
 /**
- * New ones.
+ * Generates new secrets.
  *
- * @param log The log's name, for good: it is on every receipt (C2SP tlog-checkpoint wants an address without its scheme).
- * @throws EdgewiseError `invalid_request` for a name that no log may have.
+ * @param log The permanent name of the log, which is on every receipt (C2SP tlog-checkpoint: a URL without its scheme).
+ * @throws EdgewiseError `invalid_request` for an invalid name.
  */
 export async function generateSecrets(log: string): Promise<Secrets> {
   return {

@@ -1,7 +1,7 @@
 /**
- * The answer as a whole, signed (RFC 9421), where the caller asks for it with `Accept-Signature` (§5): status, body by its
- * `Content-Digest` (RFC 9530), receipt, and what was asked: method and address, and the request's own `Content-Digest`
- * where it has one. So nobody between server and caller can give the answer to another request, or change it.
+ * Signatures over whole answers (RFC 9421), for callers that ask with `Accept-Signature` (§5). A signature covers the status,
+ * the body by its `Content-Digest` (RFC 9530), the receipt, and the request: method, URI, and its own `Content-Digest` if it
+ * has one. So no one between server and caller can change the answer or give it to another request.
  */
 
 import { createSignature, isSignatureError, verifySignature, webcrypto } from 'http-message-sig';
@@ -16,14 +16,14 @@ import { type Bytes, equalBytes } from '../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import type { ServerSigningKey, VerifyingKeys } from './receipt/keys.ts';
 
-/** Marks signatures of this kind, so that none made for something else is taken for one (RFC 9421 §7.2.7). */
+/** Marks these signatures, so that a signature made for another purpose is not accepted (RFC 9421 §7.2.7). */
 export const answerTag = 'edgewise-answer';
 const algorithm = 'ed25519';
 
-/** One request, and the answer to it with the headers that it goes out with. */
+/** A request, and the answer to it with its final headers. */
 export interface HttpExchange {
   readonly method: string;
-  /** The whole address, as the caller wrote it. */
+  /** The full URI, as the caller wrote it. */
   readonly targetUri: string;
   readonly requestHeaders: Headers;
   readonly status: number;
@@ -31,20 +31,21 @@ export interface HttpExchange {
   readonly body: Bytes;
 }
 
-/** What a caller asks for. */
+/** The signature that a caller asks for. */
 export interface RequestedSignature {
   readonly label: string;
   readonly components: readonly Component[];
-  /** Comes back, so that the caller knows the answer for a new one. */
+  /** Returned in the signature, so that the caller can tell that the answer is fresh. */
   readonly nonce: string | undefined;
 }
 
 interface Component {
   readonly name: string;
-  /** Of the request. */
+  /** Whether it is a component of the request. */
   readonly req: boolean;
 }
 
+/** Always covered, as far as the exchange has them. */
 const always: readonly Component[] = [
   { name: '@status', req: false },
   { name: 'content-digest', req: false },
@@ -55,7 +56,7 @@ const always: readonly Component[] = [
   { name: 'content-digest', req: true },
 ];
 
-/** What can be covered besides: all that an answer of ours has, or a request may have. */
+/** All components that can be covered. */
 const possible: readonly Component[] = [
   ...always,
   ...['content-type', 'edgewise-receipt-salt', 'edgewise-model', 'edgewise-tier', 'edgewise-reason'].map(
@@ -67,10 +68,10 @@ const possible: readonly Component[] = [
 const maxFieldLength = 2048;
 
 /**
- * What `Accept-Signature` asks for; undefined where there is none. To be read before the work is done.
+ * Parses `Accept-Signature`; undefined if it is absent. To be called before the request is handled.
  *
- * @param keyId Of the key that signs.
- * @throws EdgewiseError `invalid_request` for a field that cannot be read, or asks for what cannot be had (RFC 9421 §5.2).
+ * @param keyId Id of the signing key.
+ * @throws EdgewiseError `invalid_request` for a field that is malformed or asks for an unsupported signature (RFC 9421 §5.2).
  */
 export function parseAcceptSignature(
   field: string | undefined,
@@ -78,51 +79,52 @@ export function parseAcceptSignature(
 ): RequestedSignature | undefined {
   if (field === undefined) return undefined;
   if (field.length > maxFieldLength) throw cannotSign(`it has ${field.length} characters`);
-  const [requested, ...more] = dictionaryOf(field);
+  const [requested, ...more] = parseField(field);
   if (requested === undefined) return undefined;
   const [label, list] = requested;
-  if (more.length > 0) throw cannotSign('it asks for more than one');
+  if (more.length > 0) throw cannotSign('it asks for more than one signature');
   if (!isInnerList(list)) throw cannotSign('it has no list of components');
   const [names, parameters] = list;
   return {
     label,
-    components: names.map(([name, of]) => componentOf(name, of)),
-    nonce: nonceOf(parameters, keyId),
+    components: names.map(([name, of]) => findComponent(name, of)),
+    nonce: checkParameters(parameters, keyId),
   };
 }
 
-function dictionaryOf(field: string): ReturnType<typeof parseDictionary> {
+function parseField(field: string): ReturnType<typeof parseDictionary> {
   try {
     return parseDictionary(field);
   } catch {
-    throw cannotSign('it is no dictionary of structured fields (RFC 9651)');
+    throw cannotSign('it is not a structured-field dictionary (RFC 9651)');
   }
 }
 
-function componentOf(name: BareItem, of: Parameters): Component {
+function findComponent(name: BareItem, of: Parameters): Component {
   const req = of.get('req') === true;
   const requested = possible.find((component) => component.name === name && component.req === req);
   if (requested === undefined || of.size > (req ? 1 : 0)) {
     const known = possible.map(identifier).join(' ');
-    throw cannotSign(`it asks to cover another component than ${known}`);
+    throw cannotSign(`it asks for an unknown component; known are ${known}`);
   }
   return requested;
 }
 
-function nonceOf(parameters: Parameters, keyId: string): string | undefined {
+/** Checks the signature parameters and returns the nonce. */
+function checkParameters(parameters: Parameters, keyId: string): string | undefined {
   const differs = (name: string, ours: string) => parameters.has(name) && parameters.get(name) !== ours;
   if (differs('alg', algorithm)) throw cannotSign(`it asks for another alg than "${algorithm}"`);
   if (differs('keyid', keyId)) throw cannotSign(`it asks for another keyid than "${keyId}"`);
   if (differs('tag', answerTag)) throw cannotSign(`it asks for another tag than "${answerTag}"`);
-  if (parameters.has('expires')) throw cannotSign('it asks for expires: answers stay what they are');
+  if (parameters.has('expires')) throw cannotSign('it asks for expires, but answers do not expire');
   const nonce = parameters.get('nonce');
-  if (nonce !== undefined && typeof nonce !== 'string') throw cannotSign('its nonce is no string');
+  if (nonce !== undefined && typeof nonce !== 'string') throw cannotSign('its nonce is not a string');
   return nonce;
 }
 
 /**
- * The headers that sign the exchange's answer: `Content-Digest`, `Signature-Input`, `Signature`. Covers, of what is requested
- * and of what always is, all that this answer and its request have.
+ * Returns the headers that sign the answer: `Content-Digest`, `Signature-Input`, `Signature`. Covers the requested components
+ * and those that are always covered, as far as this answer and its request have them.
  *
  * @param atMs Milliseconds since 1970.
  */
@@ -156,14 +158,14 @@ export async function signAnswer(
 
 export interface VerifyAnswerOptions {
   readonly keys: VerifyingKeys;
-  /** As the request asked for it. Default: whatever the signature has. */
+  /** The nonce of the request. Default: any nonce. */
   readonly nonce?: string;
 }
 
 /**
- * Checks that the answer is what the server signed for this request.
+ * Verifies that the server signed this answer to this request.
  *
- * @returns The key that signed, and when, in milliseconds since 1970.
+ * @returns The id of the signing key, and the time of signing in milliseconds since 1970.
  * @throws EdgewiseError `signature_invalid`
  */
 export async function verifyAnswer(
@@ -171,7 +173,7 @@ export async function verifyAnswer(
   { keys, nonce }: VerifyAnswerOptions,
 ): Promise<{ readonly kid: string; readonly atMs: number }> {
   if (!(await matchesContentDigest(exchange.headers.get('content-digest'), exchange.body))) {
-    throw notSigned('its body is not that of its Content-Digest');
+    throw notSigned('its body does not match its Content-Digest');
   }
   const needed = always.filter(({ name, req }) => {
     if (name.startsWith('edgewise-receipt')) return exchange.headers.has(name);
@@ -183,14 +185,14 @@ export async function verifyAnswer(
         algorithms: [algorithm],
         requiredComponents: needed.map(toLibrary),
         requiredParameters: ['created', 'keyid', 'tag'],
-        // An answer may be looked at years later: its time is for the caller to judge.
+        // An answer may be verified years later: the caller decides whether its time is acceptable.
         now: Number.MAX_SAFE_INTEGER,
         validate: (signed) =>
           signed.parameters.tag === answerTag && (nonce === undefined || signed.parameters.nonce === nonce),
       },
       resolveVerifier({ parameters: { keyid } }) {
         const key = keys.get(keyid ?? '');
-        if (key === undefined) throw notSigned(`the key ${keyid} is not known`);
+        if (key === undefined) throw notSigned(`the key ${keyid} is unknown`);
         return webcrypto.verifier(key);
       },
     });
@@ -201,7 +203,7 @@ export async function verifyAnswer(
   }
 }
 
-/** RFC 9530 §2, with SHA-256. */
+/** Returns the `Content-Digest` of a body, with SHA-256 (RFC 9530 §2). */
 export async function contentDigest(body: Bytes): Promise<string> {
   const digest = await crypto.subtle.digest('SHA-256', body);
   return serializeDictionary(new Map([['sha-256', [digest, new Map()]]]));
@@ -212,14 +214,14 @@ const hashes: ReadonlyMap<string, string> = new Map([
   ['sha-512', 'SHA-512'],
 ]);
 
-/** Whether all digests in the field that can be computed here are those of `body`, and there is one at least. */
+/** Reports whether the field has a digest of a known algorithm, and all such digests match `body`. */
 export async function matchesContentDigest(field: string | null | undefined, body: Bytes): Promise<boolean> {
-  const given = field ? digestsIn(field) : [];
-  const same = await Promise.all(given.map(([hash, digest]) => isDigest(hash, digest, body)));
+  const given = field ? parseDigests(field) : [];
+  const same = await Promise.all(given.map(([hash, digest]) => matchesHash(hash, digest, body)));
   return same.length > 0 && !same.includes(false);
 }
 
-function digestsIn(field: string): [hash: string, digest: Bytes][] {
+function parseDigests(field: string): [hash: string, digest: Bytes][] {
   try {
     return [...parseDictionary(field)].flatMap(([name, member]): [string, Bytes][] => {
       const hash = hashes.get(name);
@@ -232,7 +234,7 @@ function digestsIn(field: string): [hash: string, digest: Bytes][] {
   }
 }
 
-async function isDigest(hash: string, digest: Bytes, body: Bytes): Promise<boolean> {
+async function matchesHash(hash: string, digest: Bytes, body: Bytes): Promise<boolean> {
   const requested = new Uint8Array(await crypto.subtle.digest(hash, body));
   return equalBytes(requested, digest);
 }
@@ -246,7 +248,7 @@ function messageOf({ method, targetUri, requestHeaders, status, headers }: HttpE
   } as const;
 }
 
-/** Those that can be covered: others may hold what is not ASCII, which the library refuses. */
+/** Returns the fields that can be covered. Others may not be ASCII, which the library refuses. */
 function fieldsOf(headers: Headers): { readonly name: string; readonly value: string }[] {
   const names = new Set([...possible.map(({ name }) => name), 'signature', 'signature-input']);
   return [...headers].filter(([name]) => names.has(name)).map(([name, value]) => ({ name, value }));
@@ -256,7 +258,7 @@ function toLibrary({ name, req }: Component) {
   return { name, parameters: req ? { req } : {} };
 }
 
-/** As `Signature-Input` writes it. */
+/** Returns the component identifier in the form of `Signature-Input`. */
 function identifier({ name, req }: Component): string {
   return `"${name}"${req ? ';req' : ''}`;
 }

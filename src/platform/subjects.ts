@@ -1,5 +1,5 @@
 /** Composes the services for requests of data subjects. */
-import { type NoticeOptions, privacyNotice } from '../governance/subjects/notice.ts';
+import { createPrivacyNotice, type NoticeOptions } from '../governance/subjects/notice.ts';
 import { createSubjects, type Subjects } from '../governance/subjects/subjects.ts';
 import type { Services } from '../http/services.ts';
 import type { StateStore } from '../storage/types.ts';
@@ -25,7 +25,7 @@ export function composeSubjects(
     accounts: accounts.store,
     vault,
     receipts,
-    notice: privacyNotice(config),
+    notice: createPrivacyNotice(config),
     now,
     recoveryWindowDays: config.recoveryWindowDays,
     settling: {

@@ -33,11 +33,11 @@ async function exchange(changes: Partial<HttpExchange> = {}): Promise<HttpExchan
 }
 
 async function signed(field = 'sig=()', given?: HttpExchange): Promise<HttpExchange> {
-  const wanted = parseAcceptSignature(field, ring.signing.kid);
-  if (wanted === undefined) throw new Error('nothing was wanted');
+  const requested = parseAcceptSignature(field, ring.signing.kid);
+  if (requested === undefined) throw new Error('the field asks for no signature');
   const unsigned = given ?? (await exchange());
   const headers = new Headers(unsigned.headers);
-  const more = await signAnswer(wanted, unsigned, ring.signing, atMs);
+  const more = await signAnswer(requested, unsigned, ring.signing, atMs);
   for (const [name, value] of Object.entries(more)) headers.set(name, value);
   return { ...unsigned, headers };
 }
@@ -61,12 +61,12 @@ const refusal = (field: string): string => {
 };
 
 describe('parseAcceptSignature()', () => {
-  it('is nothing where nothing is asked for', () => {
+  it('returns undefined if the header is absent or empty', () => {
     expect(parseAcceptSignature(undefined, 'k')).toBeUndefined();
     expect(parseAcceptSignature('', 'k')).toBeUndefined();
   });
 
-  it('takes label, components and nonce', () => {
+  it('reads label, components and nonce', () => {
     const field = 'mine=("@status" "@path";req);created;nonce="n1";alg="ed25519";tag="edgewise-answer"';
     expect(parseAcceptSignature(field, 'k')).toEqual({
       label: 'mine',
@@ -79,17 +79,17 @@ describe('parseAcceptSignature()', () => {
   });
 
   it.each([
-    ['no dictionary', '"x"'],
-    ['no list', 'sig=1'],
+    ['a field that is not a dictionary', '"x"'],
+    ['a member that is not a list', 'sig=1'],
     ['two signatures', 'a=(), b=()'],
-    ['a component that no answer has', 'sig=("x-name")'],
-    ['one of the request that is of the answer', 'sig=("@status";req)'],
-    ['a parameter that is not served', 'sig=("content-digest";sf)'],
+    ['an unknown component', 'sig=("x-name")'],
+    ['a component of the answer with req', 'sig=("@status";req)'],
+    ['an unsupported parameter', 'sig=("content-digest";sf)'],
     ['another algorithm', 'sig=();alg="rsa-pss-sha512"'],
     ['another key', 'sig=();keyid="other"'],
     ['another tag', 'sig=();tag="app"'],
-    ['an end', 'sig=();expires=1'],
-    ['a nonce that is no string', 'sig=();nonce=1'],
+    ['an expiry', 'sig=();expires=1'],
+    ['a nonce that is not a string', 'sig=();nonce=1'],
     ['a long field', `sig=();nonce="${'n'.repeat(3000)}"`],
   ])('refuses %s', (_, field) => {
     expect(refusal(field)).toMatch(
@@ -108,7 +108,7 @@ describe('signAnswer() and verifyAnswer()', () => {
     expect(verified).toEqual({ kid: ring.signing.kid, atMs: Math.floor(atMs / 1000) * 1000 });
   });
 
-  it('give back the signature base that the standard says', async () => {
+  it('sign the signature base of RFC 9421', async () => {
     const given = await signed('sig=("@method";req)');
     const input = given.headers.get('signature-input') ?? '';
     const base = [
@@ -126,7 +126,7 @@ describe('signAnswer() and verifyAnswer()', () => {
     expect(await good).toBe(true);
   });
 
-  it('cover what else is asked for', async () => {
+  it('cover additional components on request', async () => {
     const given = await signed('sig=("content-type" "@path";req);nonce="n1"');
     expect(await outcome(given, 'n1')).toBe('good');
     expect(await outcome(given, 'n2')).toBe('signature_invalid');
@@ -135,7 +135,7 @@ describe('signAnswer() and verifyAnswer()', () => {
     expect(await outcome({ ...given, headers })).toBe('signature_invalid');
   });
 
-  it('do without what the exchange has not', async () => {
+  it('omit components that the exchange does not have', async () => {
     const bare = await exchange({
       status: 403,
       headers: new Headers(),
@@ -149,7 +149,7 @@ describe('signAnswer() and verifyAnswer()', () => {
     expect(await outcome(given)).toBe('good');
   });
 
-  it('fail when anything that is covered is another', async () => {
+  it('fail if any covered component was changed', async () => {
     const given = await signed();
     const headersWith = (headers: Headers, name: string, value: string | undefined) => {
       const changed = new Headers(headers);
@@ -186,7 +186,7 @@ describe('signAnswer() and verifyAnswer()', () => {
     expect(await outcome(answer('X-Name', 'other'))).toBe('good');
   });
 
-  it('fail when any one character of the signature or its input is another', async () => {
+  it('fail if any one character of the signature or its input was changed', async () => {
     const given = await signed();
     for (const name of ['signature', 'signature-input']) {
       const value = given.headers.get(name) ?? '';
@@ -199,7 +199,7 @@ describe('signAnswer() and verifyAnswer()', () => {
     }
   });
 
-  it('fail for a signature that covers too little, or is none of an answer', async () => {
+  it('fail for a signature that covers too little, or has another tag', async () => {
     const { createSignature, webcrypto } = await import('http-message-sig');
     const given = await signed();
     const sign = async (
@@ -253,16 +253,18 @@ describe('signAnswer() and verifyAnswer()', () => {
     }
   });
 
-  it('fail where the key is not known, and say so', async () => {
+  it('fail for an unknown key, and name it', async () => {
     const given = await signed();
-    await expect(verifyAnswer(given, { keys: new Map() })).rejects.toThrow('is not known');
+    await expect(verifyAnswer(given, { keys: new Map() })).rejects.toThrow(
+      `the key ${ring.signing.kid} is unknown`,
+    );
   });
 });
 
 describe('matchesContentDigest()', () => {
   const body = bytes('hello');
-  it('takes SHA-256 and SHA-512, and passes over what it does not know', async () => {
-    // RFC 9530, appendix D uses another body; these are of "hello".
+  it('accepts SHA-256 and SHA-512, and ignores unknown algorithms', async () => {
+    // Digests of "hello"; RFC 9530, appendix D, uses another body.
     const sha256 = 'sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:';
     const sha512 =
       'sha-512=:m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==:';

@@ -6,23 +6,23 @@ import { maxShortBytes, sha256Of, sha256Sync } from '../../src/governance/sha256
 const bytes = fc.uint8Array({ maxLength: 2 * maxShortBytes }).map((array) => new Uint8Array(array));
 
 describe('sha256Of()', () => {
-  it('is SHA-256 (FIPS 180-4), computed here or there', async () => {
+  it('returns SHA-256 (FIPS 180-4) for short and long messages', async () => {
     await fc.assert(
       fc.asyncProperty(bytes, async (message) => {
-        const wanted = new Uint8Array(createHash('sha256').update(message).digest());
-        expect(await sha256Of(message)).toEqual(wanted);
-        expect(sha256Sync(message)).toEqual(wanted);
+        const expected = new Uint8Array(createHash('sha256').update(message).digest());
+        expect(await sha256Of(message)).toEqual(expected);
+        expect(sha256Sync(message)).toEqual(expected);
       }),
     );
   });
 
-  it('waits for long messages alone, and lets go of them at once', async () => {
+  it('returns a promise only for long messages, which may be overwritten at once', async () => {
     const message = new Uint8Array(maxShortBytes + 1);
     expect(sha256Of(message.subarray(1))).toBeInstanceOf(Uint8Array);
-    const wanted = sha256Sync(message);
+    const expected = sha256Sync(message);
     const digest = sha256Of(message);
     expect(digest).toBeInstanceOf(Promise);
     message.fill(1);
-    expect(await digest).toEqual(wanted);
+    expect(await digest).toEqual(expected);
   });
 });

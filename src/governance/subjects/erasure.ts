@@ -1,8 +1,8 @@
 /**
- * Erasure of a tenant: its key is destroyed, so that no receipt of it opens again, and its documents are blanked. What the
- * log holds stays, says nothing, and still proves what it proved.
+ * Erasure of a tenant: destroys its key, so that its receipts cannot be opened any more, and blanks its documents. The log's
+ * entries stay: they reveal nothing and still prove what they proved.
  *
- * Steps are done in an order, and each may be done twice, so that one that was cut off is finished by asking again.
+ * The steps have a fixed order and each is idempotent, so that an erasure that was cut off is completed by calling again.
  */
 import { EdgewiseError } from '../../errors.ts';
 import { decodeStored } from '../../repository/documents.ts';
@@ -16,25 +16,25 @@ import type { Vault } from '../vault/vault.ts';
 import { type Erasure, erasureSchema, erasureSchemaId } from './schema.ts';
 
 export interface ErasureParts {
-  /** Of the records. */
+  /** The state store of the records. */
   readonly state: StateStore;
   readonly accounts: AccountStore;
   readonly vault: Vault;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly recoveryWindowDays: number;
-  /** What is settled with others before the tenant's records go. */
+  /** Settles what is owed to others before the tenant's records are erased. */
   readonly settling?: Settling | undefined;
 }
 
 export interface Settling {
-  /** Makes the last statements of its grants. @throws EdgewiseError `records_unavailable` while that takes longer. */
+  /** Makes the last statements of the tenant's grants. @throws EdgewiseError `records_unavailable` until they are made. */
   close(tenant: Tenant): Promise<void>;
-  /** Drops the forms that a grant has had. */
+  /** Deletes the revisions of a grant. */
   forgetGrant(id: string): Promise<void>;
 }
 
-/** What an erased tenant is called. */
+/** The name of an erased tenant. */
 export const erasedName = 'erased';
 
 const dayMs = 86_400_000;
@@ -43,49 +43,49 @@ function erasureKey(tenant: string): string {
   return `erasures/${tenant}.json`;
 }
 
-/** Undefined where it was never asked for. @throws EdgewiseError `not_found` for what is no tenant's id. */
-export async function erasureOf(state: StateStore, tenant: string): Promise<Erasure | undefined> {
-  const entry = await state.get(erasureKey(checked(tenant)));
+/** Returns the tenant's erasure; undefined if none was requested. @throws EdgewiseError `not_found` for a malformed id. */
+export async function readErasure(state: StateStore, tenant: string): Promise<Erasure | undefined> {
+  const entry = await state.get(erasureKey(requireTenantId(tenant)));
   return entry && decode(tenant, entry.value);
 }
 
 /**
- * Erases the tenant, for good. Where it was done before, what was said then is said again.
+ * Erases the tenant for good. If it was erased before, returns that erasure.
  *
- * @throws EdgewiseError `records_unavailable` while the last statements of its grants are being made: the tenant is suspended
- * then, and asking again goes on; `not_found` where there is no such tenant; `overloaded` when its documents are changed all the time.
+ * @throws EdgewiseError `records_unavailable` while the last statements of its grants are being made (the tenant is suspended
+ * meanwhile, and another call continues); `not_found` if there is no such tenant; `overloaded` if its documents keep changing.
  */
 export async function eraseTenant(parts: ErasureParts, tenant: string): Promise<Erasure> {
   const { accounts, state, vault } = parts;
-  const known = await erasureOf(state, tenant);
+  const known = await readErasure(state, tenant);
   if (known?.erasedAt !== undefined) return known;
   await accounts.tenant(tenant);
-  const requested = known ?? (await keep(parts, tenant, (time) => ({ requestedAt: time })));
+  const requested = known ?? (await record(parts, tenant, (time) => ({ requestedAt: time })));
   if (requested.erasedAt !== undefined) return requested;
 
-  // Nothing is used any more from here on, and what was used is stated.
+  // From here on the tenant uses nothing more, so its last statements are complete.
   const closing = await accounts.changeTenant(tenant, (before) =>
     before.status === 'active' ? { ...before, status: 'suspended' } : before,
   );
   await parts.settling?.close(closing);
   for (const { id } of closing.grants) await parts.settling?.forgetGrant(id);
 
-  // No key is made for it.
+  // From here on no key is made for the tenant.
   const { keys } = await accounts.changeTenant(tenant, (before) =>
     before.status === 'erased' ? before : { ...before, status: 'erased' },
   );
-  for (const id of keys) await forgetKey(parts, id);
+  for (const id of keys) await deleteKey(parts, id);
   await vault.destroy(tenantSubject(tenant));
-  await accounts.changeTenant(tenant, tombstone);
-  return keep(parts, tenant, (time, before) => ({
+  await accounts.changeTenant(tenant, toTombstone);
+  return record(parts, tenant, (time, before) => ({
     requestedAt: before?.requestedAt ?? time,
     erasedAt: time,
-    erasureCompleteAt: after(time, parts.recoveryWindowDays),
+    erasureCompleteAt: addDays(time, parts.recoveryWindowDays),
   }));
 }
 
-/** All that is left: that there was a tenant of this id, so that nobody else is given it. */
-function tombstone({ schema, id, createdAt }: Tenant): Tenant {
+/** Returns what remains of the tenant: its id, so that the id is not given to another tenant. */
+function toTombstone({ schema, id, createdAt }: Tenant): Tenant {
   return {
     schema,
     id,
@@ -99,12 +99,12 @@ function tombstone({ schema, id, createdAt }: Tenant): Tenant {
   };
 }
 
-/** Revoked first, for isolates that hold it; then the document goes. */
-async function forgetKey({ accounts, state }: ErasureParts, id: string): Promise<void> {
+/** Revokes the key first, for isolates that have it cached; then deletes its document. */
+async function deleteKey({ accounts, state }: ErasureParts, id: string): Promise<void> {
   try {
     await accounts.revokeKey(id);
   } catch (error) {
-    // Listed, and never made.
+    // The key was listed but never created.
     if (error instanceof EdgewiseError && error.code === 'not_found') return;
     throw error;
   }
@@ -113,8 +113,8 @@ async function forgetKey({ accounts, state }: ErasureParts, id: string): Promise
   if (entry !== undefined) await state.delete(key, { ifMatch: entry.etag });
 }
 
-/** Stores what `change` makes of the record, unless the erasure is done already. */
-async function keep(
+/** Changes the record of the erasure, unless the erasure is complete. */
+async function record(
   { now, state }: ErasureParts,
   tenant: string,
   change: (time: string, before: Erasure | undefined) => Omit<Erasure, 'schema' | 'tenant'>,
@@ -129,7 +129,7 @@ async function keep(
   });
 }
 
-function after(time: string, days: number): string {
+function addDays(time: string, days: number): string {
   return new Date(Date.parse(time) + days * dayMs).toISOString();
 }
 
@@ -137,7 +137,7 @@ function decode(tenant: string, text: string): Erasure {
   return decodeStored(erasureSchema, text, `the erasure of ${tenant}`);
 }
 
-function checked(tenant: string): string {
+function requireTenantId(tenant: string): string {
   if (accountIdSchema.safeParse(tenant).success) return tenant;
   throw new EdgewiseError('not_found', `there is no tenant ${JSON.stringify(tenant.slice(0, 60))} here`);
 }

@@ -1,7 +1,7 @@
 /**
- * All that is held about a tenant, for who it is about (GDPR articles 15 and 20). Receipts are found by looking through what
- * the log keeps sealed, a page at a time: an index of whose receipts are where would itself be a record of who did what
- * when, readable by whoever holds the storage, and one more thing to erase.
+ * Exports all data about a tenant (GDPR articles 15 and 20). Receipts are found by scanning the sealed receipts of the log, a
+ * page at a time. An index from tenants to receipts would itself be a record of who did what when, readable by anyone with
+ * access to the storage, and one more thing to erase.
  */
 
 import type { StateStore } from '../../storage/types.ts';
@@ -10,11 +10,11 @@ import { showKey } from '../accounts/schema.ts';
 import type { ReceiptLog, SealedPage } from '../log/types.ts';
 import { idOfKept, openReceipt } from '../vault/sealed-receipt.ts';
 import type { Vault } from '../vault/vault.ts';
-import { erasureOf } from './erasure.ts';
+import { readErasure } from './erasure.ts';
 import { type ExportedReceipt, exportSchemaId, type PrivacyNotice, type TenantExport } from './schema.ts';
 
 export interface ExportParts {
-  /** Of the records. */
+  /** The state store of the records. */
   readonly state: StateStore;
   readonly accounts: AccountStore;
   readonly vault: Vault;
@@ -24,21 +24,21 @@ export interface ExportParts {
   readonly now: () => number;
 }
 
-/** Of one page: what a worker reads in a few seconds, and holds in its memory. */
+/** The size of one page: what a worker can read in a few seconds and hold in memory. */
 const maxBundles = 96;
 const maxReceiptChars = 4 * 1024 * 1024;
 
 /**
- * @param from Index in the log from which on receipts are looked for; 0 at first, then the page's `next`.
- * @throws EdgewiseError `not_found` where there is no such tenant.
+ * @param from Index in the log at which the scan starts; 0 first, then the `next` of the page before.
+ * @throws EdgewiseError `not_found` if there is no such tenant.
  */
 export async function exportTenant(parts: ExportParts, id: string, from = 0): Promise<TenantExport> {
   const { accounts, notice, now, state } = parts;
   const tenant = await accounts.tenant(id);
   const [keys, erasure, receipts] = await Promise.all([
     accounts.keys(id),
-    erasureOf(state, id),
-    receiptsOf(parts, id, from),
+    readErasure(state, id),
+    findReceipts(parts, id, from),
   ]);
   return {
     schema: exportSchemaId,
@@ -53,8 +53,8 @@ export async function exportTenant(parts: ExportParts, id: string, from = 0): Pr
   };
 }
 
-/** The tenant's receipts among the entries from `from` on, as far as one page goes. */
-export async function receiptsOf(
+/** Returns one page of the tenant's receipts among the log entries from `from`. */
+export async function findReceipts(
   { receipts, vault }: Pick<ExportParts, 'receipts' | 'vault'>,
   tenant: string,
   from: number,

@@ -1,6 +1,6 @@
 /**
- * What is done with whose data, in a form that a program reads: who answers for it, what is kept and for how long, who else
- * receives it, and where one gets at one's rights (GDPR articles 13, 14 and 30). Made from the configuration alone.
+ * The privacy notice, machine-readable: controller, processing, retention, recipients and how to exercise rights (GDPR
+ * articles 13, 14 and 30). Made from the configuration alone.
  */
 
 import { noticeSchemaId, type PrivacyNotice, type Processing, type Recipient } from './schema.ts';
@@ -16,10 +16,10 @@ export interface NoticeOptions {
   readonly recoveryWindowDays: number;
 }
 
-/** The bound that is told, above the five seconds for which an isolate trusts what it has read. */
+/** The published bound. Above the five seconds for which an isolate trusts a cached document. */
 const effectSeconds = 10;
 
-export function privacyNotice(options: NoticeOptions): PrivacyNotice {
+export function createPrivacyNotice(options: NoticeOptions): PrivacyNotice {
   const { controller, contact, jurisdiction, recipients, recoveryWindowDays } = options;
   return {
     schema: noticeSchemaId,
@@ -27,18 +27,18 @@ export function privacyNotice(options: NoticeOptions): PrivacyNotice {
     jurisdiction: jurisdiction ?? null,
     processing,
     notKept,
-    recipients: distinct(recipients),
+    recipients: distinctRecipients(recipients),
     trainingUse: false,
     periods: { effectSeconds, recoveryWindowDays },
     rights: {
       access: '/v1/export',
       portability: '/v1/export',
-      erasure: 'asked of the controller, who erases with POST /admin/tenants/{id}/erasure',
+      erasure: 'ask the controller, who erases with POST /admin/tenants/{id}/erasure',
     },
   };
 }
 
-function distinct(given: NoticeOptions['recipients']): Recipient[] {
+function distinctRecipients(given: NoticeOptions['recipients']): Recipient[] {
   const recipients = given.map(
     ({ jurisdiction = null, region = null }): Recipient => ({
       category: 'inference-server',
@@ -55,66 +55,66 @@ const processing: Processing[] = [
     purpose: 'to answer the request',
     retention: 'none',
     protection:
-      'in the memory of the request alone; a receipt holds keyed commitments whose salt only the caller is given',
+      'held in memory for the request only; a receipt contains commitments whose salt only the caller receives',
   },
   {
     data: 'address of the connection',
-    purpose: 'to bound how often callers without a key may ask',
+    purpose: 'to limit the rate of unauthenticated requests',
     retention: 'minutes',
-    protection: 'in memory as a salted hash, never stored or sent on',
+    protection: 'in memory as a salted hash; never stored or sent on',
   },
   {
     data: 'tenant: name, establishment, residency, fields of use; its keys, grants and acceptances, with who accepted',
-    purpose: 'to decide what a tenant may do, and to show that it was licensed',
+    purpose: 'to decide what a tenant may do, and to prove that it was licensed',
     retention: 'until-erased',
-    protection: 'of keys only hashes',
+    protection: 'keys are stored as hashes only',
   },
   {
     data: 'receipts: time, tenant and credential by their ids, the holder of a token by a pseudonym, model, licence, decision, purpose, where it ran, names and shapes of tensors',
-    purpose: 'to show what happened, to both sides',
+    purpose: 'to prove to both sides what happened',
     retention: 'until-erased',
     protection:
-      "encrypted under the tenant's own key, which pseudonyms are made with, too; those without a tenant under a key of the month",
+      "encrypted under the tenant's own key, from which pseudonyms are derived as well; receipts without a tenant under a key of the month",
   },
   {
-    data: 'forms that a grant has had, signed',
+    data: 'signed revisions of grants',
     purpose: 'to show what a grant said when a receipt was made under it',
     retention: 'until-erased',
-    protection: 'shown to its tenant and to who gave it',
+    protection: 'shown only to the tenant and the assigner of the grant',
   },
   {
     data: 'last statements of the grants of an erased tenant: ids of tenant and grant, model, units',
-    purpose: 'royalties that are owed to who gave the grant',
+    purpose: 'royalties owed to the assigner of the grant',
     retention: 'permanent',
-    protection: 'by ids alone, shown to who gave the grant',
+    protection: 'ids only; shown only to the assigner of the grant',
   },
   {
     data: 'log entries: hash of a receipt, pseudonymous meter of the month, units',
-    purpose: 'that no receipt can be denied or added later; royalties',
+    purpose: 'to prevent receipts from being denied or added later; royalties',
     retention: 'permanent',
-    protection: 'says nothing of a receipt to who does not hold it; meters are keyed hashes',
+    protection: 'reveals nothing about a receipt without the receipt itself; meters are keyed hashes',
   },
   {
     data: 'counts of use by grant, or by tenant and model',
     purpose: 'quotas and royalties',
     retention: 'permanent',
-    protection: 'by ids alone',
+    protection: 'ids only',
   },
 ];
 
 const notKept: PrivacyNotice['notKept'] = [
   {
     data: 'inputs, outputs, parameters and headers of requests',
-    because: 'nothing that is promised here needs them',
+    because: 'not needed for any promise of this service',
   },
   {
     data: 'salts of commitments',
-    because: 'whoever holds one can test guesses of what was sent: the caller alone does',
+    because: 'the holder of a salt can test guesses about what was sent, so only the caller has it',
   },
-  { data: 'API keys', because: 'a hash is enough to know one again' },
-  { data: 'addresses of connections', because: 'nothing that is promised here needs them' },
+  { data: 'API keys', because: 'a hash is enough to recognise a key' },
+  { data: 'addresses of connections', because: 'not needed for any promise of this service' },
   {
-    data: 'log lines of single requests with anything of their content',
-    because: 'a line names ids, codes and times',
+    data: 'content of requests in operational log lines',
+    because: 'a line contains only ids, codes and times',
   },
 ];

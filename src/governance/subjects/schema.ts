@@ -1,4 +1,4 @@
-/** Forms of what those whose data it is are given. */
+/** Schemas of erasures, exports and the privacy notice. */
 import { z } from 'zod';
 import { accountIdSchema, shownKeySchema, tenantSchema } from '../accounts/schema.ts';
 
@@ -9,26 +9,26 @@ export const erasureSchema = z.strictObject({
   schema: z.literal(erasureSchemaId),
   tenant: accountIdSchema,
   requestedAt: z.iso.datetime(),
-  /** When the last step was done. Absent: it was cut off, and is to be asked for again. */
+  /** When the last step was completed. Absent: the erasure was cut off and must be requested again. */
   erasedAt: z.iso.datetime().optional(),
-  /** From when on no copy of the storage that the platform, or the operator, could bring back holds anything of it. */
+  /** From when no recoverable copy of the storage contains data of the tenant. */
   erasureCompleteAt: z.iso.datetime().optional(),
 });
 export type Erasure = z.output<typeof erasureSchema>;
 
 export const recipientSchema = z.object({
   category: z.literal('inference-server'),
-  /** Whose law it stands under; null: not bound to one. */
+  /** The recipient's jurisdiction; null if not bound to one. */
   jurisdiction: z.string().nullable(),
   region: z.string().nullable(),
 });
-/** Who receives what callers send, beside the server that they sent it to. Addresses and names of machines are not told. */
+/** A recipient of callers' data other than the called server. Its address and host name are not revealed. */
 export type Recipient = z.output<typeof recipientSchema>;
 
 export const processingSchema = z.object({
   data: z.string(),
   purpose: z.string(),
-  /** `none`: gone with the answer. `until-erased`: until the tenant is erased. `permanent`: says of nobody whose it is. */
+  /** `none`: deleted with the answer. `until-erased`: until the tenant is erased. `permanent`: identifies no person. */
   retention: z.enum(['none', 'minutes', 'until-erased', 'permanent']),
   protection: z.string(),
 });
@@ -38,7 +38,7 @@ export const notKeptSchema = z.object({ data: z.string(), because: z.string() })
 
 export const exportSchemaId = 'edgewise.export.v1';
 
-/** Compact JWS, as signed. */
+/** `receipt` is the signed compact JWS. */
 const exportedReceiptSchema = z.object({ id: z.string(), receipt: z.string() });
 export type ExportedReceipt = z.output<typeof exportedReceiptSchema>;
 
@@ -52,7 +52,7 @@ export const exportSchema = z.object({
   erasure: erasureSchema.nullable(),
   receipts: z.object({
     items: z.array(exportedReceiptSchema),
-    /** Where to go on (`from`); null: these were the last. */
+    /** The `from` of the next page; null on the last page. */
     next: z.int().nullable(),
   }),
   recipients: z.array(recipientSchema),
@@ -66,17 +66,17 @@ export const noticeSchemaId = 'edgewise.privacy.v1';
 export const noticeSchema = z.object({
   schema: z.literal(noticeSchemaId),
   controller: z.object({ name: z.string(), contact: z.string().nullable() }),
-  /** Whose law this server and its storage stand under; null: not bound to one. */
+  /** The jurisdiction of this server and its storage; null if not bound to one. */
   jurisdiction: z.string().nullable(),
   processing: z.array(processingSchema),
-  /** What is kept nowhere, and why. */
+  /** Data that is not stored, and why. */
   notKept: z.array(notKeptSchema),
   recipients: z.array(recipientSchema),
   trainingUse: z.literal(false),
   periods: z.object({
-    /** Until a right that was taken back, or a key that was destroyed, is without effect everywhere. */
+    /** Time until a revoked right or a destroyed key has no effect anywhere. */
     effectSeconds: z.number(),
-    /** How long what was erased could be brought back from copies of storage. */
+    /** How long erased data could be recovered from copies of the storage. */
     recoveryWindowDays: z.number(),
   }),
   rights: z.object({ access: z.string(), portability: z.string(), erasure: z.string() }),

@@ -1,4 +1,4 @@
-/** What those whose data it is can ask for. */
+/** Data-subject requests: notice, export and erasure. */
 import type { RewrapCount } from '../vault/subject-keys.ts';
 import { type ErasureParts, eraseTenant } from './erasure.ts';
 import { type ExportParts, exportTenant } from './export.ts';
@@ -6,11 +6,11 @@ import type { Erasure, PrivacyNotice, TenantExport } from './schema.ts';
 
 export interface Subjects {
   readonly notice: PrivacyNotice;
-  /** @throws EdgewiseError `not_found` where there is no such tenant. */
+  /** @throws EdgewiseError `not_found` if there is no such tenant. */
   export(tenant: string, from: number): Promise<TenantExport>;
-  /** For good; doing it again says when it was done. @throws EdgewiseError as `export` */
+  /** Erases the tenant for good. Another call returns the first erasure. @throws EdgewiseError as `export` */
   erase(tenant: string): Promise<Erasure>;
-  /** Has the first records key wrap all that others wrap. @throws EdgewiseError `internal` */
+  /** Wraps all keys with the first records key. @throws EdgewiseError `internal` */
   rewrapKeys(): Promise<RewrapCount>;
 }
 
