@@ -58,6 +58,13 @@ describe('the examples', () => {
     expect(rows[0]).toMatch(/^\[-17\.327, 30\.243, 44\.868, /);
   });
 
+  it('receipt.sh finds signature, log entry, inputs and outputs good', async () => {
+    const output = await run('sh examples/receipt.sh');
+    for (const level of ['signature', 'inclusion', 'inputs', 'outputs']) {
+      expect(output).toMatch(new RegExp(`^${level} +good `, 'm'));
+    }
+  });
+
   it('own-model.sh publishes a file that can be called', async () => {
     const output = await run('sh examples/own-model.sh models/digits/1/model.onnx');
     expect(output).toContain('"name":"my-model"');
