@@ -9,22 +9,22 @@ import { sourceTermsSchema } from '../src/repository/terms.ts';
 import { poolSchema } from '../src/routing/endpoint-config.ts';
 import { openSourceTerms } from './support/terms.ts';
 
-function complaint(schema: z.ZodType, document: unknown, options: CheckOptions = {}): string {
+function complaintOf(schema: z.ZodType, document: unknown, options: CheckOptions = {}): string {
   const checked = checkDocument(schema, document, options);
-  if (checked.success) throw new Error('expected a document that is refused');
+  if (checked.success) throw new Error('expected an invalid document');
   return checked.complaint;
 }
 
 const config = (change: Record<string, unknown>) =>
-  complaint(modelConfigSchema, { name: 'm', description: 'd', terms: openSourceTerms, ...change });
+  complaintOf(modelConfigSchema, { name: 'm', description: 'd', terms: openSourceTerms, ...change });
 
 describe('checkDocument()', () => {
-  it('gives the document back, with defaults and transforms', () => {
+  it('returns the document with defaults and transforms', () => {
     const schema = z.strictObject({ count: z.int().default(3) });
     expect(checkDocument(schema, {})).toEqual({ success: true, data: { count: 3 } });
   });
 
-  it('says of what is missing what was expected', () => {
+  it('describes what was expected for a missing key', () => {
     const { trainingData, ...terms } = openSourceTerms;
     expect(trainingData).toBeDefined();
     expect(config({ terms })).toBe('terms.trainingData is missing; expected an object with statement');
@@ -35,11 +35,11 @@ describe('checkDocument()', () => {
     [{ max_batch_size: 8 }, '"max_batch_size" is unknown; did you mean "maxBatchSize"?'],
     [{ batch: 8 }, '"batch" is unknown; expected one of $schema, name, description'],
     [{ terms: { ...openSourceTerms, license: {} } }, 'terms: "license" is unknown; did you mean "licence"?'],
-  ])('proposes the near key for %j', (change, expected) => {
+  ])('proposes a near key for %j', (change, expected) => {
     expect(config(change)).toContain(expected);
   });
 
-  it('names an unknown key before the one that is missing because of it', () => {
+  it('lists an unknown key before the key that is missing because of it', () => {
     const { licence, ...rest } = openSourceTerms;
     expect(config({ terms: { ...rest, license: licence } })).toBe(
       'terms: "license" is unknown; did you mean "licence"?; terms.licence is missing; expected an object with spdx',
@@ -74,44 +74,44 @@ describe('checkDocument()', () => {
       { terms: { ...openSourceTerms, notAfter: 'soon' } },
       'terms.notAfter is "soon"; expected a time such as "2027-12-31T00:00:00Z"',
     ],
-  ])('names place and value, and what was expected, for %j', (change, expected) => {
+  ])('names path, value and expectation for %j', (change, expected) => {
     expect(config(change)).toContain(expected);
   });
 
-  it('proposes the near value of a long list', () => {
+  it('proposes a near value from a long list', () => {
     const names = z.enum(['predictive', 'generative', 'embedding', 'ranking']);
-    expect(complaint(z.object({ kind: names }), { kind: 'Generativ' })).toContain(
+    expect(complaintOf(z.object({ kind: names }), { kind: 'Generativ' })).toContain(
       'did you mean "generative"?',
     );
   });
 
-  it('names keys of a record that are not usable', () => {
+  it('names invalid keys of a record', () => {
     const aliases = z.object({
       aliases: z.record(z.string().regex(/^[a-z]+$/, 'expected letters'), z.string()),
     });
-    expect(complaint(aliases, { aliases: { A1: 'x' } })).toBe('aliases has the key "A1"; expected letters');
+    expect(complaintOf(aliases, { aliases: { A1: 'x' } })).toBe('aliases has the key "A1"; expected letters');
   });
 
-  it('lists the first problems and counts the others', () => {
+  it('lists the first problems and counts the rest', () => {
     const digits = z.object(Object.fromEntries([...'abcdef'].map((key) => [key, z.number()])));
-    expect(complaint(digits, {}, { maxListed: 2 })).toBe(
+    expect(complaintOf(digits, {}, { maxListed: 2 })).toBe(
       'a is missing; expected a number; b is missing; expected a number; and 4 more',
     );
   });
 
-  it('repeats no text where that may be secret', () => {
-    expect(complaint(z.object({ key: z.int() }), { key: 'hunter2' }, { quoteText: false })).toBe(
+  it('quotes no text if quoteText is false', () => {
+    expect(complaintOf(z.object({ key: z.int() }), { key: 'hunter2' }, { quoteText: false })).toBe(
       'key is a string; expected a whole number',
     );
   });
 
-  it('names the whole document', () => {
-    expect(complaint(modelConfigSchema, [], { whole: 'the file' })).toMatch(
+  it('names the whole document as configured', () => {
+    expect(complaintOf(modelConfigSchema, [], { whole: 'the file' })).toMatch(
       /^the file is an empty array; expected an object with name, description, terms$/,
     );
   });
 
-  it('lets no text of zod through, whatever the document is', () => {
+  it('returns no text of zod, whatever the document', () => {
     const schemas = [
       modelConfigSchema,
       manifestSchema,

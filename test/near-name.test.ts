@@ -12,7 +12,7 @@ describe('nearestName()', () => {
     ['EDGEWISE_CORS_ORIGIN', 'EDGEWISE_CORS_ORIGINS'],
     ['EDGEWISE_OPEN_MODLES', 'EDGEWISE_OPEN_MODELS'],
     ['int64', 'INT64'],
-  ])('takes %s for %s', (name, meant) => {
+  ])('finds for %s the name %s', (name, meant) => {
     const known = [
       'maxBatchSize',
       'licence',
@@ -25,13 +25,13 @@ describe('nearestName()', () => {
     expect(nearestName(name, known)).toBe(meant);
   });
 
-  it('takes a name for none when it has nothing in common with any', () => {
+  it('returns undefined if no name is near', () => {
     expect(nearestName('colour', ['licence', 'maxBatchSize'])).toBeUndefined();
     expect(nearestName('', ['licence'])).toBeUndefined();
     expect(nearestName('ab', ['cd'])).toBeUndefined();
   });
 
-  it('finds a name with one letter dropped, doubled, changed or swapped', () => {
+  it('finds a name despite one dropped, doubled, changed or swapped letter', () => {
     fc.assert(
       fc.property(letters, fc.nat(), fc.nat(3), (known, position, kind) => {
         const at = position % (known.length - 1);
@@ -52,7 +52,7 @@ describe('nearestName()', () => {
     );
   });
 
-  it('returns the name itself before any other that is near', () => {
+  it('prefers the name itself to other near names', () => {
     fc.assert(
       fc.property(letters, (name) => {
         expect(nearestName(name, [`${name}x`, name, `${name}y`])).toBe(name);
@@ -60,7 +60,7 @@ describe('nearestName()', () => {
     );
   });
 
-  it('compares names of any length in bounded time', () => {
+  it('takes bounded time for names of any length', () => {
     expect(nearestName('a'.repeat(10_000_000), ['licence'])).toBeUndefined();
   });
 });

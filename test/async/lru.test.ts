@@ -11,16 +11,16 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ op: fc.constant('set' as const), key: fc.nat(5), bytes: fc.nat(12) }),
 );
 
-interface Held {
+interface Entry {
   readonly key: number;
   readonly value: number;
   readonly bytes: number;
 }
 
-/** The same promises, kept in the plainest way: a list, oldest first. */
+/** A reference implementation: a list, oldest first. */
 class Model {
   readonly maxBytes: number;
-  list: Held[] = [];
+  list: Entry[] = [];
 
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes;
@@ -47,7 +47,7 @@ class Model {
 }
 
 describe('Lru', () => {
-  it('behaves as a list that forgets its oldest entries over the budget', () => {
+  it('behaves like a list that drops its oldest entries over the budget', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 20 }),
@@ -56,10 +56,10 @@ describe('Lru', () => {
           const lru = new Lru<number, number>({ maxBytes });
           const model = new Model(maxBytes);
           program.forEach((step, value) => {
-            const wanted = model.apply(step, value);
+            const expected = model.apply(step, value);
             if (step.op === 'set') lru.set(step.key, value, step.bytes);
             else if (step.op === 'delete') lru.delete(step.key);
-            else expect(lru[step.op](step.key)).toBe(wanted);
+            else expect(lru[step.op](step.key)).toBe(expected);
             expect([...lru]).toEqual(model.list.map((held) => [held.key, held.value]));
             expect(lru.has(step.key)).toBe(model.list.some(({ key }) => key === step.key));
             expect([lru.size, lru.bytes]).toEqual([model.list.length, model.bytes()]);
@@ -69,7 +69,7 @@ describe('Lru', () => {
     );
   });
 
-  it('does not hold a value larger than the budget, nor the one it was to replace', () => {
+  it('stores no value larger than the budget, and drops the value that it would replace', () => {
     const lru = new Lru<string, string>({ maxBytes: 10 });
     lru.set('other', 'stays', 4);
     lru.set('key', 'old', 4);
@@ -77,7 +77,7 @@ describe('Lru', () => {
     expect([...lru]).toEqual([['other', 'stays']]);
   });
 
-  it.each([-1, Number.NaN])('refuses the weight %d', (bytes) => {
+  it.each([-1, Number.NaN])('refuses a weight of %d', (bytes) => {
     const lru = new Lru<string, string>({ maxBytes: 10 });
     expect(() => lru.set('key', 'value', bytes)).toThrow(RangeError);
     expect(lru.bytes).toBe(0);

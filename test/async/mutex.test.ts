@@ -10,24 +10,24 @@ function limit(clock: ManualClock, options: Partial<TurnLimit> = {}): () => Turn
 }
 
 describe('Mutex', () => {
-  it('runs one task at a time, in the order of asking, whatever fails and whoever gives up', async () => {
+  it('runs one task at a time, in the order of the calls, even if tasks fail or callers leave', async () => {
     const action = fc.constantFrom('succeed', 'fail', 'abort');
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.array(action, { maxLength: 12 }), async (scheduler, actions) => {
         const clock = new ManualClock();
         const mutex = new Mutex();
         const begun: number[] = [];
-        let atWork = 0;
+        let running = 0;
         const results = actions.map((action, index) => {
           const controller = new AbortController();
           if (action === 'abort') scheduler.schedule(Promise.resolve()).then(() => controller.abort());
           return mutex.run(
             async () => {
-              expect(++atWork).toBe(1);
+              expect(++running).toBe(1);
               expect(controller.signal.aborted).toBe(false);
               begun.push(index);
               await scheduler.schedule(Promise.resolve());
-              atWork -= 1;
+              running -= 1;
               if (action === 'fail') throw new Error('failed');
               return index;
             },
@@ -46,15 +46,15 @@ describe('Mutex', () => {
     );
   });
 
-  it('makes no timer for a task that need not wait', async () => {
+  it('does not ask for a limit if the task need not wait', async () => {
     const mutex = new Mutex();
-    const unasked = () => {
-      throw new Error('asked for a limit');
+    const limitNotExpected = () => {
+      throw new Error('the mutex asked for a limit');
     };
-    expect(await mutex.run(async () => 7, unasked)).toBe(7);
+    expect(await mutex.run(async () => 7, limitNotExpected)).toBe(7);
   });
 
-  it('lets a task that waited too long leave, and the one behind it keeps its place', async () => {
+  it('removes a task that waited too long, and keeps the place of the next', async () => {
     const clock = new ManualClock();
     const mutex = new Mutex();
     const gate = Promise.withResolvers<void>();
@@ -69,7 +69,7 @@ describe('Mutex', () => {
     expect(await third).toBe('third');
   });
 
-  it('is drained when the last of now has left', async () => {
+  it('is drained when its last task has left', async () => {
     const clock = new ManualClock();
     const mutex = new Mutex();
     const gate = Promise.withResolvers<void>();

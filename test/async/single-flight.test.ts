@@ -11,8 +11,8 @@ beforeEach(() => {
   flights = new SingleFlight({ clock, defer: (work) => void deferred.push(work), patienceMs: 1000 });
 });
 
-/** Work that ends when a test says so. */
-function work() {
+/** Creates work whose runs wait for gates, and counts them. */
+function createWork() {
   let started = 0;
   const gates: PromiseWithResolvers<number>[] = [];
   return {
@@ -30,8 +30,8 @@ function work() {
 }
 
 describe('SingleFlight.run()', () => {
-  it('does the work once for all who ask while it is under way, and again for who asks later', async () => {
-    const reading = work();
+  it('runs the work once for concurrent callers of a key, and again for later callers', async () => {
+    const reading = createWork();
     const asked = Promise.all(['a', 'a', 'a', 'b'].map((key) => flights.run(key, reading.run)));
     expect(reading.started).toBe(2);
     reading.gates[0]?.resolve(1);
@@ -39,13 +39,13 @@ describe('SingleFlight.run()', () => {
     expect(await asked).toEqual([1, 1, 1, 2]);
     void flights.run('a', reading.run);
     expect(reading.started).toBe(3);
-    // Each outlives the request that began it.
+    // Each flight outlives the request that started it.
     expect(deferred).toHaveLength(3);
     expect(clock.pending).toBe(0);
   });
 
-  it('fails for all of them with what the work failed with, and is forgotten', async () => {
-    const reading = work();
+  it('rejects all callers with the error of the work, and forgets the flight', async () => {
+    const reading = createWork();
     const both = Promise.allSettled([flights.run('a', reading.run), flights.run('a', reading.run)]);
     const error = new Error('no');
     reading.gates[0]?.reject(error);
@@ -57,8 +57,8 @@ describe('SingleFlight.run()', () => {
     await expect(flights.run('a', async () => 2)).resolves.toBe(2);
   });
 
-  it('lets who waited for a flight that died do the work itself', async () => {
-    const reading = work();
+  it('repeats the work for a caller that waited for a dead flight', async () => {
+    const reading = createWork();
     void flights.run('a', reading.run);
     const waiting = flights.run('a', reading.run);
     clock.advance(1000);
@@ -67,16 +67,16 @@ describe('SingleFlight.run()', () => {
     expect(await waiting).toBe(7);
   });
 
-  it('lets nobody wait for one that has been under way for longer than anybody waits', () => {
-    const reading = work();
+  it('does not join a flight older than patienceMs', () => {
+    const reading = createWork();
     void flights.run('a', reading.run);
     clock.advance(1000);
     void flights.run('a', reading.run);
     expect(reading.started).toBe(2);
   });
 
-  it('is not joined after it was forgotten', async () => {
-    const reading = work();
+  it('does not join a forgotten flight', async () => {
+    const reading = createWork();
     const before = flights.run('a', reading.run);
     flights.forget('a');
     const after = flights.run('a', reading.run);

@@ -1,4 +1,4 @@
-/** The ONNX project's backend cases as Debian's libonnx-testdata ships them: a model, its inputs, its expected outputs. */
+/** The ONNX project's backend cases from Debian's libonnx-testdata: a model, its inputs and expected outputs. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { tensorProto } from '../../src/repository/onnx/proto-tables.ts';
@@ -13,16 +13,16 @@ const dataFolder = '/usr/share/libonnx-testdata/data';
 const suites = ['node', 'simple', 'pytorch-converted', 'pytorch-operator'] as const;
 
 export interface BackendCase {
-  /** Its folder: `test_add`. No two suites share one. */
+  /** Name of the folder, such as `test_add`; unique across suites. */
   readonly name: string;
   readonly suite: (typeof suites)[number];
   readonly path: string;
 }
 
-/** @throws Error saying what to install where the data is not there. */
+/** @throws Error naming the package to install if the data is missing. */
 export function backendCases(): BackendCase[] {
   if (!existsSync(dataFolder)) {
-    throw new Error(`${dataFolder} is not there: install Debian's package libonnx-testdata`);
+    throw new Error(`${dataFolder} does not exist; install Debian's package libonnx-testdata`);
   }
   return suites.flatMap((suite) =>
     readdirSync(join(dataFolder, suite), { withFileTypes: true })
@@ -36,8 +36,8 @@ export function readModel({ path }: BackendCase): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The tensors of `input_0.pb`, `input_1.pb` … or of the outputs, under the names that the graph gives them in that order.
- * None at all where one has no form in the protocol (a sequence, an optional, bfloat16): such a model cannot be published.
+ * Reads the tensors of `input_0.pb`, `input_1.pb` … or of the outputs, named in the order of the graph. Returns none if the
+ * protocol has no form for one of them (a sequence, an optional, bfloat16): such a model cannot be published.
  */
 export function readTensors(
   { path }: BackendCase,
@@ -49,7 +49,7 @@ export function readTensors(
   const folder = join(path, 'test_data_set_0');
   const count = readdirSync(folder).filter((file) => file.startsWith(`${kind}_`)).length;
   if (count !== values.length) {
-    throw new Error(`${path} has ${count} files of ${kind}s, its graph ${values.length}`);
+    throw new Error(`${path} has ${count} files of ${kind}s; expected ${values.length} as in its graph`);
   }
   if (!values.every(({ type }) => hasForm(type?.tensorType?.elemType))) {
     return new Map();
@@ -75,7 +75,7 @@ function tensorOf(tensor: TensorProto): Tensor {
   }
   const bytes = rawBytes(tensor);
   if (datatype === undefined || bytes === undefined) {
-    throw new Error(`a tensor of the ONNX type ${tensor.dataType} has no form in the protocol`);
+    throw new Error(`the protocol has no form for a tensor of ONNX type ${tensor.dataType}`);
   }
   return tensorFromBytes(datatype, shape, bytes);
 }

@@ -13,32 +13,34 @@ function difference(expected: Tensor, actual: Tensor, allowed = tolerance): stri
 }
 
 describe('findDifference', () => {
-  it('allows floats a thousandth of the expected value and no more', () => {
+  it('allows a thousandth of the expected value for floats', () => {
     expect(difference(fp32(1, -100), fp32(1.0009, -100.09))).toBeUndefined();
     expect(difference(fp32(1, -100), fp32(1, -100.2))).toMatch('differs at element 1');
     expect(difference(fp32(1), fp32(1.0001), exactly)).toMatch('differs at element 0');
   });
 
-  it('takes NaN for NaN, and an infinity for that infinity alone', () => {
+  it('treats NaN as equal to NaN, and an infinity only to itself', () => {
     expect(difference(fp32(Number.NaN, inf, -inf), fp32(Number.NaN, inf, -inf))).toBeUndefined();
-    for (const [wanted, got] of [
+    for (const [expected, actual] of [
       [inf, 1],
       [inf, -inf],
       [1, inf],
       [Number.NaN, 1],
       [1, Number.NaN],
     ] as const) {
-      expect(difference(fp32(wanted), fp32(got)), `${got} for ${wanted}`).toMatch('differs at element 0');
+      expect(difference(fp32(expected), fp32(actual)), `${actual} for ${expected}`).toMatch(
+        'differs at element 0',
+      );
     }
   });
 
-  it('compares FP16 by its values, not by its bits', () => {
+  it('compares FP16 by value, not by bits', () => {
     const half = (bits: number): Tensor => ({ datatype: 'FP16', shape: [], data: new Uint16Array([bits]) });
     expect(difference(half(0x0000), half(0x8000))).toBeUndefined();
     expect(difference(half(0x3c00), half(0x3c08))).toMatch('differs');
   });
 
-  it('wants whole numbers and strings equal, datatype and shape too, and every output', () => {
+  it('requires equal integers and strings, datatypes and shapes, and every output', () => {
     const int = (value: bigint): Tensor => ({
       datatype: 'INT64',
       shape: [1],

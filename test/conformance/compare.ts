@@ -1,4 +1,4 @@
-import { valuesOf } from '../../src/tensor/compare.ts';
+import { kindDifference, valuesOf } from '../../src/tensor/compare.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 
 export interface Tolerance {
@@ -6,13 +6,13 @@ export interface Tolerance {
   readonly absolute: number;
 }
 
-/** Of the ONNX project's own backend test runner, with the absolute part raised from 1e-7. */
+/** The tolerance of the ONNX project's backend test runner, with the absolute part raised from 1e-7. */
 export const tolerance: Tolerance = { relative: 1e-3, absolute: 1e-5 };
 export const exactly: Tolerance = { relative: 0, absolute: 0 };
 
 const floats = new Set(['FP16', 'FP32', 'FP64']);
 
-/** What differs first, in words. NaN equals NaN; whole numbers, booleans and strings have to be equal. */
+/** Describes the first difference. NaN equals NaN; integers, booleans and strings must be equal. */
 export function findDifference(
   expected: ReadonlyMap<string, Tensor>,
   actual: ReadonlyMap<string, Tensor>,
@@ -35,28 +35,26 @@ function tensorDifference(
   if (actual === undefined) {
     return 'is missing';
   }
-  const [wanted, got] = [expected, actual].map(({ datatype, shape }) => `${datatype}[${shape.join(',')}]`);
-  if (wanted !== got) {
-    return `is ${got} instead of ${wanted}`;
-  }
+  const kind = kindDifference(expected, actual);
+  if (kind !== undefined) return kind;
   const same = floats.has(expected.datatype)
-    ? (a: unknown, b: unknown) => near(Number(a), Number(b), allowed)
+    ? (a: unknown, b: unknown) => isNear(Number(a), Number(b), allowed)
     : Object.is;
-  const wantedValues = valuesOf(expected);
-  const gotValues = valuesOf(actual);
-  for (let index = 0; index < wantedValues.length; index += 1) {
-    if (!same(wantedValues[index], gotValues[index])) {
-      return `differs at element ${index}: ${gotValues[index]} instead of ${wantedValues[index]}`;
+  const expectedValues = valuesOf(expected);
+  const actualValues = valuesOf(actual);
+  for (let index = 0; index < expectedValues.length; index += 1) {
+    if (!same(expectedValues[index], actualValues[index])) {
+      return `differs at element ${index}: ${actualValues[index]} instead of ${expectedValues[index]}`;
     }
   }
   return undefined;
 }
 
-function near(wanted: number, got: number, { relative, absolute }: Tolerance): boolean {
+function isNear(expected: number, actual: number, { relative, absolute }: Tolerance): boolean {
   return (
-    wanted === got ||
-    (Number.isNaN(wanted) && Number.isNaN(got)) ||
-    // An infinity would be within a thousandth of itself of anything.
-    (Number.isFinite(wanted) && Math.abs(wanted - got) <= absolute + relative * Math.abs(wanted))
+    expected === actual ||
+    (Number.isNaN(expected) && Number.isNaN(actual)) ||
+    // A thousandth of infinity would allow any number.
+    (Number.isFinite(expected) && Math.abs(expected - actual) <= absolute + relative * Math.abs(expected))
   );
 }

@@ -15,7 +15,7 @@ let services: CaseServices;
 
 beforeAll(async () => {
   const engines = await createPublishEngines();
-  // One case sends 12 MB of JSON, which is more than a worker takes unless it is told to.
+  // One case sends 12 MB of JSON, more than a worker accepts by default.
   service = await startService({ vars: { EDGEWISE_MAX_JSON_MIB: '16' } });
   services = {
     engine: engines.edge(defaultEdgeCapBytes),
@@ -26,18 +26,18 @@ beforeAll(async () => {
 });
 afterAll(() => service.stop());
 
-/** A case that is listed as failing runs too: failing as listed it counts as skipped, anything else is a failure. */
+/** Cases that are listed as failing run too: one that fails as listed counts as skipped, any other outcome is a failure. */
 describe.concurrent('the worker', () => {
   it.for(backendCases().map((each) => [each.name, each] as const))('%s', async ([name, each], { skip }) => {
     const outcome = await runCase(each, services);
-    const came = outcome.passed ? 'passed' : `${outcome.stage}: ${outcome.reason}`;
+    const found = outcome.passed ? 'passed' : `${outcome.stage}: ${outcome.reason}`;
     const cause = causeOf(name);
     if (cause === undefined) {
-      expect(came).toBe('passed');
+      expect(found).toBe('passed');
       return;
     }
     if (!(outcome.passed && cause.byChance)) {
-      expect(came, `listed under "${cause.title}"`).toMatch(cause.fails);
+      expect(found, `listed under "${cause.title}"`).toMatch(cause.fails);
     }
     skip(cause.title);
   });

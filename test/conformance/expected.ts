@@ -1,17 +1,17 @@
-/** The backend cases that do not pass, by cause. The run holds it to be exact: nothing else fails, and all of these do. */
+/** The backend cases that do not pass, by cause. The run checks that these and no others fail. */
 
 export interface Cause {
   readonly title: string;
   readonly why: string;
-  /** What a case fails with: the stage, the error's code, its words. */
+  /** Matches the failure of a case: its stage, the error's code and message. */
   readonly fails: RegExp;
-  /** Whether a case may happen to pass. */
+  /** True if a case may pass by chance. */
   readonly byChance?: boolean;
   readonly cases: readonly string[];
 }
 
 export const casesInAll = 1072;
-/** What onnxruntime-web passes when it is called directly: the way over HTTP may not lose any. */
+/** Number of cases that onnxruntime-web passes when called directly; none may be lost over HTTP. */
 export const leastPassing = 958;
 
 export const causes: readonly Cause[] = [
@@ -185,7 +185,7 @@ export const causes: readonly Cause[] = [
 
 const byCase = new Map(causes.flatMap((cause) => cause.cases.map((name) => [name, cause] as const)));
 
-/** Why the case does not pass; undefined when it has to. */
+/** Returns why the case does not pass; undefined if it must pass. */
 export function causeOf(name: string): Cause | undefined {
   return byCase.get(name);
 }

@@ -2,7 +2,7 @@ import type { Reporter, TestCase } from 'vitest/node';
 
 const every = 100;
 
-/** A line for each hundred cases: the run takes minutes. */
+/** Writes a line every hundred cases, since the run takes minutes. */
 export default class ProgressReporter implements Reporter {
   readonly #counts = { passed: 0, failed: 0, skipped: 0, pending: 0 };
   #done = 0;

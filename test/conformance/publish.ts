@@ -1,6 +1,6 @@
 /**
- * Publishes a backend case's model. As `edgewise model push` does, but for the steps that take a second per model: no
- * optimising, no trial runs on made-up inputs (the case has real ones), and an edge profile that is estimated.
+ * Publishes a backend case's model like `edgewise model push`, without the steps that take a second per model: no
+ * optimisation, no trial runs on generated inputs (the case has real ones), and an estimated edge profile.
  */
 import type { AdminClient } from '../../src/client/admin-client.ts';
 import type { Engine } from '../../src/engine/types.ts';
@@ -25,23 +25,23 @@ import { digestOf } from '../../src/storage/digest.ts';
 import { licenceBytes, openSourceTerms } from '../support/terms.ts';
 
 const engineBaseBytes = 256 * 65_536;
-/** What a small session and its run take beside the model's own bytes, generously. */
+/** Generous estimate of a small session's memory beside the model's own bytes. */
 const roomBytes = 256 * 1024;
 
 export interface PublishCaseOptions {
   readonly client: AdminClient;
   readonly signingKey: PublisherSigningKey;
-  /** The worker's build of ONNX Runtime: refuses what the worker could not load, and says why. */
+  /** The worker's build of ONNX Runtime, which rejects models that the worker could not load. */
   readonly engine: Engine;
   /** Name in the repository. */
   readonly name: string;
-  /** Numbers of dimensions of inputs and outputs whose shape the graph leaves open: push learns them from a trial run. */
+  /** Ranks of inputs and outputs whose shape the graph leaves open; push learns them from a trial run. */
   readonly ranks: Ranks;
-  /** Of all inputs and outputs. */
+  /** Size of all inputs and outputs. */
   readonly tensorBytes: number;
 }
 
-/** @throws EdgewiseError as `edgewise model push` for what cannot be served. */
+/** @throws EdgewiseError as `edgewise model push` for a model that cannot be served. */
 export async function publishCase(
   model: Uint8Array<ArrayBuffer>,
   { client, engine, signingKey, name, ranks, tensorBytes }: PublishCaseOptions,
@@ -75,7 +75,7 @@ export async function publishCase(
     terms: source.terms,
     tier: input.config.tier,
     maxBatchSize: 0,
-    // What a case computes is known, whatever its values decide.
+    // The cost of a case is known, whatever its values.
     bounded: true,
     inputs,
     outputs,

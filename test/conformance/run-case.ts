@@ -1,4 +1,4 @@
-/** One backend case through the real service: published over the admin routes, run over the protocol, compared. */
+/** Runs one backend case through the real service: publishes it over the admin routes, infers, compares. */
 import type { AdminClient } from '../../src/client/admin-client.ts';
 import type { InferenceClient } from '../../src/client/inference-client.ts';
 import type { Engine } from '../../src/engine/types.ts';
@@ -11,7 +11,7 @@ import { type BackendCase, readModel, readTensors } from './cases.ts';
 import { exactly, findDifference, tolerance } from './compare.ts';
 import { publishCase } from './publish.ts';
 
-/** How far the case came where it did not pass. */
+/** The step that failed. */
 export type Stage = 'data' | 'publish' | 'infer' | 'compare' | 'json';
 
 export type Outcome =

@@ -144,7 +144,7 @@ describe('createOrtNodeProcessEngine() whose process ends', () => {
   const deadly = feeds({ x: fp32([1], [666]) });
   const harmless = feeds({ x: fp32([1], [1]) });
 
-  it('loses what is under way, says whose fault it was, and starts another one at once', async () => {
+  it('fails pending work, names the culprit, and starts another process at once', async () => {
     const engine = createOrtNodeProcessEngine({}, { main });
     const [one, other] = [
       await engine.createSession(identityModel('FP32', ['n'])),

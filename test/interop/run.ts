@@ -1,5 +1,5 @@
 /**
- * `npm run test:interop [-- <pytest arguments>]`: clients that others wrote, in Python, against a worker with models
+ * `npm run test:interop [-- <pytest arguments>]`: tests third-party Python clients against a worker with models that are
  * published as a user would publish them.
  */
 import { mkdtempSync, rmSync } from 'node:fs';

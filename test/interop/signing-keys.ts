@@ -1,4 +1,4 @@
-/** Publishers whose keys the reference implementation of model signing is given, one a curve; the worker trusts them, too. */
+/** Publishers for the reference implementation of model signing, one for each curve, which the worker trusts. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureLocalPublisher } from '../../scripts/local-publisher.ts';
@@ -7,18 +7,18 @@ import { curveNames } from '../../src/repository/signing/curve.ts';
 import { publicKeyPem } from '../../src/repository/signing/public-key.ts';
 
 export interface InteropPublisher {
-  /** `p256` and its like: of the files, and of its model. */
+  /** Name of the key files and of the model, such as `p256`. */
   readonly name: string;
   readonly privatePem: string;
 }
 
 export interface InteropPublishers {
   readonly publishers: readonly InteropPublisher[];
-  /** Of a worker that trusts all of them, and the local one. */
+  /** EDGEWISE_TRUSTED_PUBLISHERS of a worker that trusts these publishers and the local one. */
   readonly trustedPublishers: string;
 }
 
-/** Writes `<name>.pem` and `<name>.pub.pem` of each into `folder`. */
+/** Writes `<name>.pem` and `<name>.pub.pem` of each publisher into `folder`. */
 export async function writeSigningKeys(folder: string): Promise<InteropPublishers> {
   const publishers: InteropPublisher[] = [];
   const trusted: unknown[] = JSON.parse((await ensureLocalPublisher()).trustedPublishers);

@@ -1,4 +1,4 @@
-/** scripts/after-install.js over folders made here: it runs whatever Node npm itself has. */
+/** Tests scripts/after-install.js on temporary folders. The script must run on the Node of npm. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ const run = () => execFileSync(process.execPath, ['scripts/after-install.js', ro
 const isThere = (file: string) => existsSync(join(root, file));
 
 describe('scripts/after-install.js', () => {
-  it('leaves the runtime of this platform alone, without a word, and again', () => {
+  it('keeps the runtime of this platform, prints nothing, and can run again', () => {
     const others = [`${runtimes}/solaris/sparc/a.so`, `${runtimes}/${process.platform}/sparc/a.so`];
     place(`${here}/a.so`, ...others, 'node_modules/node/node_modules/node-any/include/node.h');
     place('node_modules/node/node_modules/node-any/bin/node');
@@ -34,7 +34,7 @@ describe('scripts/after-install.js', () => {
     expect(isThere('node_modules/node/node_modules/node-any/bin/node')).toBe(true);
   });
 
-  it('removes no runtime where the package has none for this platform, and needs no package', () => {
+  it('removes no runtime if the package has none for this platform, and does not need the package', () => {
     expect(run()).toBe('');
     place(`${runtimes}/solaris/sparc/a.so`);
     expect(run()).toBe('');

@@ -7,32 +7,32 @@ interface Started extends RunningServer {
   end(how: string): void;
 }
 
-function server(): Started {
+function createServer(): Started {
   const { promise: ended, resolve: end } = Promise.withResolvers<string>();
   return { ended, end, stop: vi.fn(async () => undefined) };
 }
 
-function kept() {
+function startKept() {
   const clock = new ManualClock();
   const lines: string[] = [];
-  const servers = [server()];
+  const servers = [createServer()];
   const start = vi.fn(async (): Promise<RunningServer> => {
-    const next = server();
+    const next = createServer();
     servers.push(next);
     return next;
   });
-  const [first = server()] = servers;
+  const [first = createServer()] = servers;
   const options = { name: 'The origin', meanwhile: 'nothing answers', first, start, clock };
   const running = keepRunning({ ...options, say: (line) => lines.push(line) });
   const last = () => servers.at(-1) ?? first;
-  /** What has been settled is taken up. */
+  /** Waits until all settled promises are handled. */
   const settle = () => new Promise((resolve) => setImmediate(resolve));
   return { clock, lines, servers, start, running, last, settle };
 }
 
 describe('keepRunning', () => {
-  it('starts a server again that has ended, after pauses that grow to a minute', async () => {
-    const { clock, lines, start, last, settle } = kept();
+  it('restarts a server that has ended, after pauses that grow to a minute', async () => {
+    const { clock, lines, start, last, settle } = startKept();
     for (const seconds of [1, 2, 4, 8, 16, 32, 60, 60]) {
       last().end('by SIGKILL');
       await settle();
@@ -48,8 +48,8 @@ describe('keepRunning', () => {
     }
   });
 
-  it('begins with the short pause again after a good run', async () => {
-    const { clock, lines, last, settle } = kept();
+  it('starts with the short pause again after a run of a minute', async () => {
+    const { clock, lines, last, settle } = startKept();
     for (const runMs of [0, 0, 60_000]) {
       clock.advance(runMs);
       last().end('with code 1');
@@ -60,8 +60,8 @@ describe('keepRunning', () => {
     expect(lines.map((line) => / in (\d+) s/.exec(line)?.[1])).toEqual(['1', '2', '1']);
   });
 
-  it('tries again when a start fails, and says the first line of why', async () => {
-    const { clock, lines, start, last, settle } = kept();
+  it('retries a failed start, and reports the first line of the reason', async () => {
+    const { clock, lines, start, last, settle } = startKept();
     start.mockRejectedValueOnce(new Error('no port\nand more'));
     last().end('with code 1');
     await settle();
@@ -72,8 +72,8 @@ describe('keepRunning', () => {
     expect(start).toHaveBeenCalledTimes(2);
   });
 
-  it('stops the server that runs, and starts none after that', async () => {
-    const { clock, start, last, running, settle } = kept();
+  it('stops the running server, and does not start another', async () => {
+    const { clock, start, last, running, settle } = startKept();
     last().end('with code 1');
     await settle();
     clock.advance(1000);
@@ -86,15 +86,15 @@ describe('keepRunning', () => {
     expect(start).toHaveBeenCalledOnce();
   });
 
-  it('starts none when it is stopped in the pause, and stops one that is starting', async () => {
-    const inPause = kept();
+  it('starts no server when stopped in the pause, and stops a server that is starting', async () => {
+    const inPause = startKept();
     inPause.last().end('with code 1');
     await inPause.settle();
     await inPause.running.stop();
     inPause.clock.advance(60_000);
     expect(inPause.start).not.toHaveBeenCalled();
 
-    const starting = kept();
+    const starting = startKept();
     starting.last().end('with code 1');
     await starting.settle();
     starting.clock.advance(1000);

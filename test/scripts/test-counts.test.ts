@@ -17,7 +17,7 @@ describe('counts of tests', () => {
     expect(line).toBe('43 passed, 2 failed, 1 skipped\n');
   });
 
-  it('are read from a report of pytest', () => {
+  it('are read from a pytest report', () => {
     const report = (suite: string) =>
       `<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests"><testsuite name="pytest" ${suite} time="0.034" timestamp="2026-11-30T10:00:00" hostname="h"><testcase classname="t" name="a" time="0.001" /></testsuite></testsuites>`;
     expect(junitCounts(report('errors="1" failures="2" skipped="3" tests="10"'))).toEqual({

@@ -1,4 +1,4 @@
-/** A server that others wrote, as a child process in a group of its own. */
+/** Runs a third-party server as a child process in its own process group. */
 import { type ChildProcess, spawn } from 'node:child_process';
 
 export interface ServerOptions {
@@ -6,18 +6,18 @@ export interface ServerOptions {
   readonly command: readonly [string, ...string[]];
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** Answers 2xx when the server can be used. */
+  /** URL that answers 2xx once the server is ready. */
   readonly readyUrl: string;
-  /** Sent to the process first. Default SIGTERM. */
+  /** First signal to stop the process. Default SIGTERM. */
   readonly stopSignal?: NodeJS.Signals;
 }
 
 export interface RunningServer {
   readonly name: string;
   readonly pid: number;
-  /** What it wrote last. */
+  /** Returns the end of the server's output. */
   output(): string;
-  /** Ends it and what it started. */
+  /** Ends the server and its child processes. */
   stop(): Promise<void>;
 }
 
@@ -25,7 +25,7 @@ const startTimeoutMs = 120_000;
 const stopTimeoutMs = 15_000;
 const keptCharacters = 20_000;
 
-/** @throws Error with the server's output when it does not become ready. */
+/** @throws Error with the server's output if it does not become ready. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const [file, ...args] = options.command;
   const child = spawn(file, args, {
@@ -70,7 +70,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const state = failed?.message ?? (child.exitCode === null ? undefined : `ended with ${child.exitCode}`);
     if (state !== undefined || Date.now() > deadline) {
       await stop();
-      throw new Error(`${options.name} did not start: ${state ?? 'it was not ready in time'}\n${output}`);
+      throw new Error(
+        `${options.name} did not start: ${state ?? `it was not ready within ${startTimeoutMs / 1000} s`}\n${output}`,
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
@@ -93,6 +95,6 @@ function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
   } catch {
-    // The group is gone already.
+    // The group has already ended.
   }
 }

@@ -1,13 +1,12 @@
-/** What is published for the servers: `<server>/<model>` is answered by that server alone, `pool/<model>` by any. */
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+/** Models for the servers: only that server answers `<server>/<model>`, any server answers `pool/<model>`. */
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { modelsDirectory } from '../../scripts/fetch-models.ts';
 import type { AdminClient } from '../../src/client/admin-client.ts';
 import { encodeIndex, encodeManifest, referencedBlobs } from '../../src/repository/documents.ts';
 import { indexKey } from '../../src/repository/keys.ts';
 import { fsBlobStore, fsStateStore } from '../../src/storage/fs.ts';
-import { identityModel } from '../support/onnx-models.ts';
-import { licenceFile, licenceText, openSourceTerms } from '../support/terms.ts';
+import { writeEchoModel } from '../interop/echo-models.ts';
 
 const samples = ['mlp', 'digits', 'speech-detect'];
 const echoes = ['BOOL', 'INT64', 'UINT8', 'FP16', 'FP64', 'BYTES'] as const;
@@ -17,11 +16,11 @@ export interface SourceModel {
   readonly folder: string;
 }
 
-/** Their folders, written into `parent`. */
+/** Writes the models' folders into `parent`. */
 export function writeModels(parent: string, servers: readonly string[]): readonly SourceModel[] {
   const everywhere = servers.flatMap((server) => [
     ...samples.map((sample) => copySample(parent, `${server}/${sample}`, sample)),
-    ...echoes.map((datatype) => writeEcho(parent, `${server}/echo-${datatype.toLowerCase()}`, datatype)),
+    ...echoes.map((datatype) => writeEcho(parent, server, datatype)),
   ]);
   const shared = ['pool/digits', 'dead/digits'].map((name) => copySample(parent, name, 'digits'));
   return [...everywhere, ...shared];
@@ -35,17 +34,12 @@ function copySample(parent: string, name: string, sample: string): SourceModel {
   return { name, folder };
 }
 
-function writeEcho(parent: string, name: string, datatype: (typeof echoes)[number]): SourceModel {
-  const folder = join(parent, name);
-  mkdirSync(join(folder, '1'), { recursive: true });
-  writeFileSync(join(folder, '1', 'model.onnx'), identityModel(datatype, ['count']).graph);
-  const config = { name, description: `Answers its ${datatype} input.`, terms: openSourceTerms };
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(config));
-  writeFileSync(join(folder, licenceFile), licenceText);
-  return { name, folder };
+function writeEcho(parent: string, server: string, datatype: (typeof echoes)[number]): SourceModel {
+  const name = `${server}/echo-${datatype.toLowerCase()}`;
+  return { name, folder: writeEchoModel(parent, name, datatype) };
 }
 
-/** Copies a published model into a repository of its own in `folder`, as the `fs` store keeps it. */
+/** Copies a published model into a separate repository in `folder`, in the layout of the `fs` store. */
 export async function copyToFolder(client: AdminClient, name: string, folder: string): Promise<void> {
   const blobs = fsBlobStore(folder);
   const { index } = await client.model(name);

@@ -1,6 +1,6 @@
 /**
- * `npm run test:servers [-- <pytest arguments>]`: a worker whose origin pool are servers that others wrote, each started
- * here with models that were published to the worker, asked by clients that others wrote.
+ * `npm run test:servers [-- <pytest arguments>]`: tests a worker whose origin pool consists of third-party servers, which
+ * this script starts with models published to the worker, with third-party clients.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -35,7 +35,7 @@ const [python, [tritonPython, mlserverPython, rayPython], largeFolder] = await P
   fetchLargeModel(),
 ]);
 await fetchModels();
-step('the servers and the large model are there');
+step('the servers and the large model are installed');
 
 const ports = {
   triton: await findFreePort(),
@@ -53,7 +53,7 @@ for (const folder of Object.values(folders)) {
 const models = writeModels(folders['sources'] ?? scratch, servers);
 const namesOf = (...prefixes: readonly string[]) =>
   models.map(({ name }) => name).filter((name) => prefixes.some((prefix) => name.startsWith(`${prefix}/`)));
-/** Triton and MLServer have no slash in a model's name. */
+/** Triton and MLServer do not allow slashes in model names. */
 const flat = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, tritonName(name)]));
 
 const pool = [
@@ -122,7 +122,7 @@ try {
     ),
   );
   await start(await mlserver(mlserverPython, folders['mlserver'] ?? scratch, ports.mlserver));
-  // A cluster whose processes wait for a core takes some of them for dead: it starts alone.
+  // Ray starts last: a cluster whose processes wait for a core considers some of them dead.
   await start(
     await ray({
       python: rayPython,

@@ -1,4 +1,4 @@
-/** Triton, MLServer and Ray Serve on this machine: their Python environments, and how each is started. */
+/** The Python environments and commands of Triton, MLServer and Ray Serve on this machine. */
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { copyFile, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
@@ -15,7 +15,7 @@ const requirements: Readonly<Record<ServerName, string>> = {
   ray: join(root, 'deploy', 'ray', 'requirements.txt'),
 };
 
-/** The interpreter with the server in it. */
+/** Returns the interpreter of the environment that has the server. */
 export function serverPython(name: ServerName): Promise<string> {
   return ensurePythonEnvironment({
     folder: join(root, '.venv', name),
@@ -31,10 +31,10 @@ function ask(python: string, expression: string): string {
 }
 
 /**
- * `tritonserver` itself, from the wheel of nvidia-pytriton, over the repository that `edgewise model pull --triton` made.
+ * Prepares `tritonserver` from the wheel of nvidia-pytriton for a repository of `edgewise model pull --triton`.
  *
- * @param scratch A folder of its own for its back ends.
- * @throws Error where Python's shared library is missing, which its Python back end is linked to.
+ * @param scratch A folder for its back ends.
+ * @throws Error if Python's shared library, which the Python back end needs, is missing.
  */
 export async function triton(
   python: string,
@@ -70,7 +70,7 @@ export async function triton(
       '--disable-auto-complete-config',
     ],
     env: {
-      // Its Python back end starts the interpreter that it finds first.
+      // The Python back end starts the first interpreter on the path.
       PATH: `${join(root, '.venv', 'triton', 'bin')}:${process.env['PATH'] ?? ''}`,
       PYTHONPATH: packages,
       PYTHONDONTWRITEBYTECODE: '1',
@@ -87,12 +87,12 @@ function requirePythonLibrary(stub: string, libraries: string, version: string):
   });
   if (/libpython\S+ => not found/.test(linked)) {
     throw new Error(
-      `Triton's Python back end wants libpython${version}.so.1.0, which is not here: apt-get install libpython${version}`,
+      `Triton's Python back end needs libpython${version}.so.1.0, which is missing; run apt-get install libpython${version}`,
     );
   }
 }
 
-/** MLServer with the runtime of `deploy/mlserver`, over folders that `edgewise model pull` made. */
+/** Prepares MLServer with the runtime of `deploy/mlserver` for folders of `edgewise model pull`. */
 export async function mlserver(python: string, models: string, port: number): Promise<ServerOptions> {
   for (const name of await readdir(models)) {
     const manifest: { readonly version: string } = JSON.parse(
@@ -123,17 +123,17 @@ export async function mlserver(python: string, models: string, port: number): Pr
 
 export interface RayOptions {
   readonly python: string;
-  /** A worker that has the models. */
+  /** The worker that has the models. */
   readonly repository: { readonly url: string; readonly adminKey: string };
   readonly scratch: string;
   readonly port: number;
-  /** Stands in the environment of all its processes. */
+  /** Marks the environment of all its processes. */
   readonly mark: string;
-  /** What a caller has to send. */
+  /** Key that callers must send. */
   readonly key: string;
 }
 
-/** The application of `deploy/ray` as its serve.yaml starts it: a local cluster with two replicas of each part. */
+/** Prepares the application of `deploy/ray` with its serve.yaml: a local cluster with two replicas of each part. */
 export async function ray({
   python,
   repository,
@@ -157,7 +157,7 @@ export async function ray({
       EDGEWISE_ADMIN_KEY: repository.adminKey,
       EDGEWISE_CALLER_KEYS_SHA256: createHash('sha256').update(key).digest('hex'),
       EDGEWISE_TEST_MARK: mark,
-      // Otherwise it writes one into the home folder.
+      // Otherwise Ray writes a token into the home folder.
       RAY_AUTH_TOKEN: randomBytes(32).toString('hex'),
       RAY_USAGE_STATS_ENABLED: '0',
       // Paths of sockets have at most 107 characters.

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { EdgewiseError } from '../../src/errors.ts';
 import { createLogger, type LogEvent, type LogOptions } from '../../src/telemetry/logger.ts';
 
-function logged(event: LogEvent, level: LogOptions['level'] = 'all'): unknown {
+function linesOf(event: LogEvent, level: LogOptions['level'] = 'all'): unknown {
   const lines: string[] = [];
   createLogger({ level, write: (line) => lines.push(line) }).write(event);
   expect(lines.every((line) => !line.includes('\n'))).toBe(true);
@@ -10,13 +10,13 @@ function logged(event: LogEvent, level: LogOptions['level'] = 'all'): unknown {
 }
 
 describe('createLogger()', () => {
-  it('writes one line of JSON with the fields that were given', () => {
-    expect(logged({ level: 'info', event: 'inferred', requestId: 'r1', status: 200, ms: 3 })).toEqual([
+  it('writes one line of JSON with the given fields', () => {
+    expect(linesOf({ level: 'info', event: 'inferred', requestId: 'r1', status: 200, ms: 3 })).toEqual([
       { level: 'info', event: 'inferred', requestId: 'r1', status: 200, ms: 3 },
     ]);
   });
 
-  it('says the level of each line, for consoles that sort by it', () => {
+  it('passes the level of each line to the writer', () => {
     const levels: string[] = [];
     const logger = createLogger({ level: 'all', write: (_, level) => levels.push(level) });
     logger.write({ level: 'info', event: 'one' });
@@ -24,20 +24,20 @@ describe('createLogger()', () => {
     expect(levels).toEqual(['info', 'error']);
   });
 
-  it('leaves out what is not on its list, however it came there', () => {
+  it('omits properties that are not on its list', () => {
     const event = {
       level: 'info',
       event: 'x',
       body: 'secret',
       headers: { authorization: 'secret' },
     } as const;
-    expect(logged(event)).toEqual([{ level: 'info', event: 'x' }]);
+    expect(linesOf(event)).toEqual([{ level: 'info', event: 'x' }]);
   });
 
-  it('names the chain of causes by code or name, and clips long texts', () => {
+  it('lists the chain of causes by code or name, and clips long texts', () => {
     const inner = new TypeError('y'.repeat(1000));
     const cause = new EdgewiseError('no_capacity', 'out of\nmemory', { cause: inner });
-    expect(logged({ level: 'error', event: 'x', cause })).toEqual([
+    expect(linesOf({ level: 'error', event: 'x', cause })).toEqual([
       {
         level: 'error',
         event: 'x',
@@ -46,13 +46,13 @@ describe('createLogger()', () => {
     ]);
   });
 
-  it('does not follow a chain of causes without end, nor print what is no error', () => {
+  it('limits a circular chain of causes, and does not print a cause that is not an error', () => {
     const loop = new Error('a');
     loop.cause = loop;
-    expect(logged({ level: 'error', event: 'x', cause: loop })).toEqual([
+    expect(linesOf({ level: 'error', event: 'x', cause: loop })).toEqual([
       { level: 'error', event: 'x', causes: Array(4).fill('Error: a') },
     ]);
-    expect(logged({ level: 'error', event: 'x', cause: 'text of a request' })).toEqual([
+    expect(linesOf({ level: 'error', event: 'x', cause: 'text of a request' })).toEqual([
       { level: 'error', event: 'x', causes: ['string'] },
     ]);
   });
@@ -61,8 +61,8 @@ describe('createLogger()', () => {
     ['off', 0, 0],
     ['errors', 1, 0],
     ['all', 1, 1],
-  ] as const)('at %s writes %d errors and %d others', (level, errors, infos) => {
-    expect(logged({ level: 'error', event: 'x' }, level)).toHaveLength(errors);
-    expect(logged({ level: 'info', event: 'x' }, level)).toHaveLength(infos);
+  ] as const)('writes at level %s %d errors and %d other events', (level, errors, infos) => {
+    expect(linesOf({ level: 'error', event: 'x' }, level)).toHaveLength(errors);
+    expect(linesOf({ level: 'info', event: 'x' }, level)).toHaveLength(infos);
   });
 });

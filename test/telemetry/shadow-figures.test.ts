@@ -18,7 +18,7 @@ const none = {
 const agreement = { exact: false, near: true, maxDifference: 0.5, rows: 4, sameTopRows: 3 };
 
 describe('ShadowFigures', () => {
-  it('sums what copies of one target showed, and keeps the greatest difference', () => {
+  it('sums the results of one target, and keeps the largest difference', () => {
     const figures = new ShadowFigures();
     figures.countSkipped(canary);
     for (let copy = 0; copy < 4; copy += 1) figures.countSent(canary);
@@ -43,7 +43,7 @@ describe('ShadowFigures', () => {
     ]);
   });
 
-  it('counts each model, alias, version and tier by itself', () => {
+  it('counts each model, alias, version and tier separately', () => {
     const figures = new ShadowFigures();
     const targets: ShadowTarget[] = [
       canary,
@@ -53,10 +53,10 @@ describe('ShadowFigures', () => {
     ];
     for (const target of [...targets, { ...canary, model: 'other' }]) figures.countSent(target);
     expect(figures.ofModel('mlp')).toEqual(targets.map((target) => ({ ...target, ...none, sent: 1 })));
-    expect(figures.ofModel('nobody')).toEqual([]);
+    expect(figures.ofModel('unknown')).toEqual([]);
   });
 
-  it('gives figures that later counts leave as they are', () => {
+  it('returns figures that later counts do not change', () => {
     const figures = new ShadowFigures();
     figures.countSent(canary);
     const [before] = figures.ofModel('mlp');
@@ -64,7 +64,7 @@ describe('ShadowFigures', () => {
     expect(before?.sent).toBe(1);
   });
 
-  it('forgets the target that was counted least recently when there are too many', () => {
+  it('forgets the least recently counted target beyond maxTargets', () => {
     const figures = new ShadowFigures({ maxTargets: 2 });
     for (const version of ['1', '2', '1', '3']) figures.countSent({ ...canary, version });
     expect(figures.ofModel('mlp').map(({ version }) => version)).toEqual(['1', '3']);

@@ -4,7 +4,7 @@ import { Statistics } from '../../src/telemetry/statistics.ts';
 const times = { batchSize: 1, queueMs: 1, inputMs: 0.5, inferMs: 2, outputMs: 0.25 };
 
 describe('Statistics', () => {
-  it('sums counts and nanoseconds of each stage, in all and by batch size', () => {
+  it('sums counts and nanoseconds of each stage, in total and by batch size', () => {
     const statistics = new Statistics({ now: () => 1234 });
     statistics.recordSuccess('mlp', '1', times);
     statistics.recordSuccess('mlp', '1', { ...times, batchSize: 4, inferMs: 3 });
@@ -44,7 +44,7 @@ describe('Statistics', () => {
     });
   });
 
-  it('keeps versions apart, and knows nothing of those that were not asked', () => {
+  it('counts versions separately, and returns undefined for versions without requests', () => {
     const statistics = new Statistics();
     statistics.recordSuccess('mlp', '1', times);
     statistics.recordSuccess('mlp', '2', times);
@@ -52,7 +52,7 @@ describe('Statistics', () => {
     expect(statistics.ofVersion('mlp', '3')).toBeUndefined();
   });
 
-  it('answers with figures that later requests do not change', () => {
+  it('returns figures that later requests do not change', () => {
     const statistics = new Statistics();
     statistics.recordSuccess('mlp', '1', times);
     const before = statistics.ofVersion('mlp', '1');
@@ -61,7 +61,7 @@ describe('Statistics', () => {
     expect(before).toEqual(copy);
   });
 
-  it('forgets the model that was asked least recently, and counts on in sums for batch sizes beyond its list', () => {
+  it('forgets the least recently used model, and counts batch sizes beyond its list in the sums only', () => {
     let now = 0;
     const statistics = new Statistics({ maxModels: 2, now: () => ++now });
     for (const name of ['a', 'b', 'a', 'c']) statistics.recordSuccess(name, '1', times);

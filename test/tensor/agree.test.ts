@@ -10,13 +10,13 @@ const difference = (a: readonly number[], b: readonly number[], rules: Agreement
   findAgreement(floats(a, shape), floats(b, shape), rules).difference;
 
 describe('findAgreement()', () => {
-  it('holds outputs without a rule to the usual tolerance', () => {
+  it('compares outputs without a rule by the default tolerance', () => {
     expect(difference([1, 2], [1, 2.001], {})).toBeUndefined();
     expect(difference([1, 2], [1, 2.1], {})).toMatch(/output "y" differs at element 1/);
     expect(difference([1, 2], [1, 2.1], { z: { cosine: 0.9 } })).toMatch(/differs at element 1/);
   });
 
-  it('takes the rule of the output, or that of all others', () => {
+  it('uses the rule of the output, or else the rule of *', () => {
     expect(difference([1, 2], [1, 2.1], { y: { values: { relative: 0.1, absolute: 0 } } })).toBeUndefined();
     expect(difference([1, 2], [1, 2.1], { '*': { cosine: 0.99 } })).toBeUndefined();
     expect(difference([1, 2], [1, 2.1], { y: { cosine: 1 }, '*': { cosine: 0 } })).toMatch(
@@ -24,13 +24,13 @@ describe('findAgreement()', () => {
     );
   });
 
-  it('asks for the same kind of tensor whatever the rule', () => {
+  it('requires the same datatype and shape whatever the rule', () => {
     const longer = findAgreement(floats([1]), floats([1, 2]), { '*': { cosine: -1 } });
     expect(longer.difference).toMatch(/FP32\[2\] instead of FP32\[1\]/);
     expect(findAgreement(floats([1]), new Map(), { '*': { cosine: -1 } }).difference).toMatch(/missing/);
   });
 
-  it('looks at every row', () => {
+  it('checks every row', () => {
     const expected = [1, 0, 0, 1, 0, 0];
     const turned = [1, 0, 0, 0, 1, 0];
     expect(difference(expected, turned, { '*': { cosine: 0.9 } }, [2, 3])).toMatch(/0\.00000/);
@@ -50,7 +50,7 @@ describe('findAgreement()', () => {
     expect(difference(logits, other, { '*': { divergence: expected - 1e-4 } })).toMatch(/divergence/);
   });
 
-  it('lets whole numbers differ by what the rule says', () => {
+  it('lets integers differ by the tolerance of the rule', () => {
     const bytes = (...values: number[]): NamedTensors =>
       new Map([['k', { datatype: 'INT8', shape: [values.length], data: Int8Array.from(values) }]]);
     const rules = { k: { values: { relative: 0, absolute: 1 } } };
@@ -58,7 +58,7 @@ describe('findAgreement()', () => {
     expect(findAgreement(bytes(35, 4), bytes(37, 4), rules).difference).toMatch(/values use 2\.000/);
   });
 
-  it('agrees with itself under every rule, and with nothing that is no number', () => {
+  it('an answer agrees with itself under every rule, and NaN agrees with no number', () => {
     const rule = { values: { relative: 0, absolute: 0 }, cosine: 1 - 1e-9, sameTop: 1, divergence: 1e-9 };
     const row = fc.array(fc.float({ noNaN: true, noDefaultInfinity: true, min: -50, max: 50 }), {
       minLength: 1,

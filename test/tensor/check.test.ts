@@ -20,13 +20,13 @@ function code(expected: string, message: string): unknown {
 }
 
 describe('checkFeeds()', () => {
-  it('accepts what the model declares, in any order, with free dimensions of any size', () => {
+  it('accepts declared inputs in any order, with free dimensions of any size', () => {
     check({ b, a });
     check({ a: zeroTensor('FP32', [0, 3]), b: zeroTensor('INT64', [7]) });
     check({ a, b }, 2);
   });
 
-  it('names what is missing and what is too much', () => {
+  it('names missing and unknown inputs', () => {
     expect(() => check({ a })).toThrow(
       code('invalid_request', 'input "b" is missing; the model expects "a", "b"'),
     );
@@ -36,7 +36,7 @@ describe('checkFeeds()', () => {
     expect(() => check({ a, c: b })).toThrow(code('invalid_request', 'input "b" is missing'));
   });
 
-  it('names the datatype and the shape that were given and expected', () => {
+  it('names the given and the expected datatype and shape', () => {
     expect(() => check({ a, b: zeroTensor('INT32', [2]) })).toThrow(
       code('invalid_request', 'input "b" is INT32; the model expects INT64'),
     );
@@ -46,7 +46,7 @@ describe('checkFeeds()', () => {
     expect(() => check({ a: zeroTensor('FP32', [6]), b })).toThrow(code('shape_mismatch', '[6]'));
   });
 
-  it('holds the batch between 1 and maxBatchSize, and equal', () => {
+  it('requires equal batches from 1 to maxBatchSize', () => {
     expect(() => check({ a, b }, 1)).toThrow(code('invalid_request', 'batch of 2; the model expects 1 to 1'));
     const empty = { a: zeroTensor('FP32', [0, 3]), b: zeroTensor('INT64', [0]) };
     expect(() => check(empty, 4)).toThrow(code('invalid_request', 'batch of 0'));

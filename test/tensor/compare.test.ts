@@ -24,7 +24,7 @@ describe('findDifference()', () => {
     ],
     ['neighbouring half floats', fp16(0x3c00), fp16(0x3c01)],
     ['equal whole numbers', int64(2n ** 62n), int64(2n ** 62n)],
-  ])('lets pass %s', (_, a, b) => {
+  ])('accepts %s', (_, a, b) => {
     expect(findDifference(a, b)).toBeUndefined();
   });
 
@@ -49,7 +49,7 @@ describe('findDifference()', () => {
 });
 
 describe('findShapeDifference()', () => {
-  it('looks at shapes and types alone', () => {
+  it('compares only shapes and datatypes', () => {
     expect(findShapeDifference(fp32(1), fp32(9))).toBeUndefined();
     expect(findShapeDifference(fp32(1), fp32(1, 2))).toMatch(/instead of FP32\[1\]/);
   });
@@ -76,17 +76,17 @@ describe('measureAgreement()', () => {
     ['half floats', fp16(0x3c00), fp16(0x4000), { ...apart, maxDifference: 1 }],
     ['large whole numbers', int64(2n ** 62n), int64(2n ** 62n + 1n), { ...apart, maxDifference: 1 }],
     ['strings', text('1', 'b'), text('2', 'b'), apart],
-  ])('tells of %s', (_, expected, actual, wanted) => {
-    expect(measureAgreement(expected, actual)).toEqual(wanted);
+  ])('measures %s', (_, expected, actual, agreement) => {
+    expect(measureAgreement(expected, actual)).toEqual(agreement);
   });
 
-  it('counts the rows with the same top class, the first among equals, NaN left out', () => {
+  it('counts rows with the same top class, the first of equal values, ignoring NaN', () => {
     const expected = matrix(4, 1, 2, 3, /**/ 5, 5, 0, /**/ Number.NaN, 1, 0, /**/ 0, 0, 1);
     const actual = matrix(4, 1, 2, 4, /**/ 5, 5, 0, /**/ 9, 1, 0, /**/ 0, 2, 1);
     expect(measureAgreement(expected, actual)).toMatchObject({ rows: 4, sameTopRows: 2 });
   });
 
-  it('sees no classes in one column, in one dimension and in whole numbers', () => {
+  it('finds no classes in one column, one dimension or integers', () => {
     const whole = new Map<string, Tensor>([
       ['y', { datatype: 'INT32', shape: [1, 2], data: Int32Array.of(1, 2) }],
     ]);
@@ -95,7 +95,7 @@ describe('measureAgreement()', () => {
     }
   });
 
-  it('is undefined for a missing output, another shape or datatype, and leaves more outputs aside', () => {
+  it('is undefined for a missing output or another shape or datatype, and ignores additional outputs', () => {
     expect(measureAgreement(fp32(1), new Map())).toBeUndefined();
     expect(measureAgreement(fp32(1), fp32(1, 1))).toBeUndefined();
     expect(measureAgreement(fp32(1), fp16(1))).toBeUndefined();
@@ -104,7 +104,7 @@ describe('measureAgreement()', () => {
     );
   });
 
-  it('takes the worst of all outputs, and is near where findDifference() finds none', () => {
+  it('reports the worst of all outputs, and is near exactly if findDifference() finds none', () => {
     const values = fc.array(fc.float({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 6 });
     fc.assert(
       fc.property(

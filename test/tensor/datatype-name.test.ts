@@ -18,11 +18,11 @@ describe('nearestDatatype()', () => {
     expect(nearestDatatype(name)).toBe(expected);
   });
 
-  it('reads its own names in any case', () => {
+  it('accepts the protocol’s names in any case', () => {
     for (const name of dataTypeNames) expect(nearestDatatype(name.toLowerCase())).toBe(name);
   });
 
-  it('proposes nothing for what is near to none', () => {
+  it('returns undefined for a name that is near none', () => {
     for (const name of ['', 'complex128', 'a sequence', 'x'.repeat(1e6)])
       expect(nearestDatatype(name)).toBeUndefined();
   });

@@ -10,20 +10,20 @@ const between = (one: Map<string, Tensor>, other: Map<string, Tensor>) =>
   measureDistance(one, other, (datatype) => (datatype === 'FP32' ? tolerance : undefined));
 
 describe('measureDistance()', () => {
-  it('is that of the value that uses most of its tolerance, not of the one that is furthest', () => {
+  it('is that of the value with the largest share of its tolerance, not the largest difference', () => {
     const found = between(floats(1000, 1, 0), floats(1000.1, 1.5, 0.2));
     expect(found).toMatchObject({ within: true });
     expect(found?.difference).toBeCloseTo(0.5, 6);
-    // Of the root mean square, since the value itself is smaller.
+    // Relative to the root mean square, since the value itself is smaller.
     expect(found?.tolerance).toBeCloseTo(1e-5 + 1e-3 * Math.sqrt((1e6 + 1) / 3), 4);
   });
 
-  it('is beyond where a value differs by more than it may', () => {
+  it('is not within if a value exceeds its tolerance', () => {
     expect(between(floats(1), floats(1.002))).toMatchObject({ within: false });
     expect(between(floats(1), floats(1.0009))).toMatchObject({ within: true });
   });
 
-  it('takes NaN for equal to NaN alone, and knows no distance to it or to infinities', () => {
+  it('treats NaN as equal only to NaN, and its distance to numbers as infinite', () => {
     expect(between(floats(Number.NaN, 1), floats(Number.NaN, 1))).toMatchObject({
       within: true,
       difference: 0,
@@ -38,7 +38,7 @@ describe('measureDistance()', () => {
     expect(between(floats(Number.POSITIVE_INFINITY), floats(Number.POSITIVE_INFINITY))?.within).toBe(true);
   });
 
-  it('wants whole numbers and strings to be the same', () => {
+  it('requires equal integers and strings', () => {
     const integers = (value: bigint): Map<string, Tensor> =>
       new Map([['y', { datatype: 'INT64', shape: [1], data: BigInt64Array.of(value) }]]);
     expect(between(integers(7n), integers(7n))?.within).toBe(true);
@@ -49,7 +49,7 @@ describe('measureDistance()', () => {
     expect(between(texts('a'), texts('b'))?.within).toBe(false);
   });
 
-  it('is undefined between other names, datatypes, shapes or numbers of outputs', () => {
+  it('is undefined for different names, datatypes, shapes or numbers of outputs', () => {
     const one = floats(1);
     const more = new Map([...one, ['z', ...floats(1).values()]] as [string, Tensor][]);
     const others: Map<string, Tensor>[] = [
@@ -63,7 +63,7 @@ describe('measureDistance()', () => {
     expect(between(more, one)).toBeUndefined();
   });
 
-  it('is within exactly where the difference of the value that it names is', () => {
+  it('is within exactly if its difference is at most its tolerance', () => {
     const list = fc.array(fc.float({ noNaN: true, noDefaultInfinity: true }), { minLength: 8, maxLength: 8 });
     fc.assert(
       fc.property(list, list, (a, b) => {

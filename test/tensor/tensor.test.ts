@@ -22,7 +22,7 @@ describe('elementCount()', () => {
 });
 
 describe('shapeMatches()', () => {
-  it('lets -1 stand for any size', () => {
+  it('accepts any size for -1', () => {
     expect(shapeMatches([-1, 3], [7, 3])).toBe(true);
     expect(shapeMatches([-1, 3], [7, 4])).toBe(false);
     expect(shapeMatches([-1, 3], [7])).toBe(false);
@@ -30,7 +30,7 @@ describe('shapeMatches()', () => {
 });
 
 describe('tensorFromBytes()', () => {
-  it('gives back the bytes of every type at every alignment', () => {
+  it('preserves the bytes of every datatype at every alignment', () => {
     fc.assert(
       fc.property(fc.constantFrom(...fixedDataTypes), shapes, fc.nat(9), (datatype, shape, lead) => {
         const size = elementCount(shape) * elementBytes(datatype);
@@ -41,7 +41,7 @@ describe('tensorFromBytes()', () => {
     );
   });
 
-  it('copies misaligned bytes once, and not before the numbers are asked for', () => {
+  it('copies misaligned bytes once, when the data is first read', () => {
     const whole = new Uint8Array(9);
     const tensor = tensorFromBytes('FP32', [2], whole.subarray(1));
     whole.set(new Uint8Array(Float32Array.of(0.5, -2).buffer), 1);
@@ -57,7 +57,7 @@ describe('tensorFromBytes()', () => {
 });
 
 describe('estimateBytes()', () => {
-  it('sums the data of numbers and of strings', () => {
+  it('sums the sizes of numbers and strings', () => {
     const numbers = { datatype: 'INT64', shape: [3], data: new BigInt64Array(3) } as const;
     const strings = { datatype: 'BYTES', shape: [2], data: ['', 'four'] } as const;
     expect(estimateBytes(new Map())).toBe(0);

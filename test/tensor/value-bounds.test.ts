@@ -18,14 +18,14 @@ function check(datatype: FixedDataType, elements: readonly (number | bigint)[], 
   checkValues(new Map([['n', tensor(datatype, elements)]]), { n: bounds });
 }
 
-/** Bits of half-precision numbers. */
+/** FP16 numbers as bits. */
 const halves = { '0.3': 0x34cd, '1': 0x3c00, '1.001': 0x3c01, '-1': 0xbc00, NaN: 0x7e00, infinite: 0x7c00 };
 
 describe('checkValues()', () => {
   const unit: Bounds = { min: 0, max: 1 };
 
   it.each(fixedDataTypes.filter((datatype) => datatype !== 'FP16'))(
-    'takes both ends as %s, and nothing beyond',
+    'accepts both bounds as %s, and no value beyond',
     (datatype) => {
       check(datatype, [0, 1, 1, 0], unit);
       expect(() => check(datatype, [0, 1, 2], unit)).toThrow(
@@ -40,7 +40,7 @@ describe('checkValues()', () => {
     },
   );
 
-  it('reads FP16 as what it stands for', () => {
+  it('decodes FP16', () => {
     check('FP16', [0, halves['1'], halves['0.3']], unit);
     check('FP16', [halves['0.3']], { min: 0.3, max: 0.3 });
     expect(() => check('FP16', [0, halves['1.001']], unit)).toThrow('has 1.0009765625 at index 1');
@@ -56,12 +56,12 @@ describe('checkValues()', () => {
     expect(() => check('FP16', [halves.NaN], all)).toThrow('has NaN at index 0');
   });
 
-  it('takes the FP32 that is nearest to a bound', () => {
+  it('accepts the FP32 number nearest to a bound', () => {
     check('FP32', [0.1, 0.3], { min: 0.1, max: 0.3 });
     expect(() => check('FP32', [0.300001], { min: 0.1, max: 0.3 })).toThrow('at index 0');
   });
 
-  it('looks at every bit of whole numbers of 64 bits', () => {
+  it('compares all bits of 64-bit integers', () => {
     const bounds: Bounds = { min: -5, max: 100 };
     check('INT64', [-5, 100, 0, -1], bounds);
     for (const beyond of [
@@ -80,7 +80,7 @@ describe('checkValues()', () => {
     expect(() => check('UINT64', [2n ** 64n - 1n], { min: 0, max: 2 ** 40 })).toThrow('at index 0');
   });
 
-  it('says of INT64 what comparing each number says', () => {
+  it('decides for INT64 as comparing each number does', () => {
     const whole = fc.oneof(fc.integer({ min: -300, max: 300 }), fc.maxSafeInteger());
     fc.assert(
       fc.property(
@@ -99,7 +99,7 @@ describe('checkValues()', () => {
     );
   });
 
-  it('takes what has no elements, and looks at nothing else', () => {
+  it('accepts an input without elements, and ignores strings and other inputs', () => {
     check('FP32', [], unit);
     const texts: Tensor = { datatype: 'BYTES', shape: [1], data: ['9'] };
     checkValues(
@@ -111,7 +111,7 @@ describe('checkValues()', () => {
     );
   });
 
-  it('is part of what feeds are held to, after their shapes', () => {
+  it('is applied by checkFeeds() after the shapes', () => {
     const feeds = new Map([['n', tensor('INT64', [7])]]);
     const specs = [{ name: 'n', datatype: 'INT64' as const, shape: [-1] }];
     checkFeeds(feeds, specs, { values: { n: { min: 7, max: 7 } } });
@@ -120,7 +120,7 @@ describe('checkValues()', () => {
 });
 
 describe('clampTo()', () => {
-  it('gives the nearest value within bounds, where there are some', () => {
+  it('returns the nearest value within the bounds; the value itself without bounds', () => {
     expect([-1, 0.5, 9].map((value) => clampTo({ min: 0, max: 1 }, value))).toEqual([0, 0.5, 1]);
     expect(clampTo(boundsOf({}, 'constructor'), 9)).toBe(9);
     expect(clampTo(boundsOf(undefined, 'n'), 9)).toBe(9);
