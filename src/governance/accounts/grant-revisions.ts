@@ -2,14 +2,14 @@
  * Every revision of a grant, signed by the operator and stored under its digest, which receipts name. So the holder of a
  * receipt can be shown the grant as it was when the receipt was made.
  */
-import { CompactSign } from 'jose';
 import { z } from 'zod';
 import { digestSchema } from '../../repository/common-schema.ts';
 import { decodeStored } from '../../repository/documents.ts';
 import { digestHex, digestOf } from '../../storage/digest.ts';
 import type { StateStore } from '../../storage/types.ts';
+import { canonicalJson } from '../canonical-json.ts';
 import type { ServerSigningKey } from '../receipt/keys.ts';
-import { canonicalJson } from '../receipt/parts.ts';
+import { signDocument } from '../signed-document.ts';
 import { accountIdForm, accountIdSchema, type Grant } from './schema.ts';
 
 export const grantRevisionSchemaId = 'edgewise.grant-revision.v1';
@@ -56,9 +56,7 @@ export function createGrantRevisions({ state, signing, issuer, now }: GrantRevis
       if ((await state.get(key)) !== undefined) return;
       const at = new Date(now()).toISOString();
       const payload = { schema: grantRevisionSchemaId, issuer, at, tenant, digest, grant };
-      const signed = await new CompactSign(new TextEncoder().encode(canonicalJson(payload)))
-        .setProtectedHeader({ alg: 'EdDSA', kid: signing.kid, typ: grantRevisionType })
-        .sign(signing.key);
+      const signed = await signDocument(payload, grantRevisionType, signing);
       const stored = { schema: grantRevisionSchemaId, grant: grant.id, digest, at, signed };
       await state.put(key, JSON.stringify(stored), { ifAbsent: true });
     },

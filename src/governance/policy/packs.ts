@@ -3,12 +3,11 @@
  * every receipt, so that the applied rules can be proven later. A stricter law needs a new pack, not a new release, and a dry
  * run shows what it would refuse before it applies.
  */
-import canonicalize from 'canonicalize';
-import { CompactSign, type CryptoKey, compactVerify } from 'jose';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { ServerSigningKey, VerifyingKeys } from '../receipt/keys.ts';
+import { parsePayload, signDocument, verifyDocument } from '../signed-document.ts';
 import { type PolicyPack, packSchema } from './schema.ts';
 import type { PackInForce } from './types.ts';
 
@@ -24,12 +23,8 @@ export interface SignedPack extends PackInForce {
 }
 
 /** Returns the pack as a compact JWS. @throws EdgewiseError `invalid_request` naming the invalid field of `pack`. */
-export async function signPack(pack: unknown, { kid, key }: ServerSigningKey): Promise<string> {
-  const text = canonicalize(parsePack(pack, 'the policy pack'));
-  if (text === undefined) throw new EdgewiseError('internal', 'the policy pack cannot be written as JSON');
-  return new CompactSign(new TextEncoder().encode(text))
-    .setProtectedHeader({ alg: 'EdDSA', kid, typ: packType })
-    .sign(key);
+export async function signPack(pack: unknown, key: ServerSigningKey): Promise<string> {
+  return signDocument(parsePack(pack, 'the policy pack'), packType, key);
 }
 
 /**
@@ -39,24 +34,9 @@ export async function signPack(pack: unknown, { kid, key }: ServerSigningKey): P
  * @throws EdgewiseError `signature_invalid` if no key of `keys` signed it; `invalid_request` if it is not a valid pack.
  */
 export async function openPack(compact: string, keys: VerifyingKeys, what: string): Promise<SignedPack> {
-  let verified: Awaited<ReturnType<typeof compactVerify>>;
-  try {
-    verified = await compactVerify(compact, ({ kid }) => keyOf(keys, kid), { algorithms: ['EdDSA'] });
-  } catch (cause) {
-    throw new EdgewiseError('signature_invalid', `${what} is not signed by a trusted key for packs`, {
-      cause,
-    });
-  }
-  const { payload, protectedHeader } = verified;
-  if (protectedHeader.typ !== packType || protectedHeader.kid === undefined) {
-    throw new EdgewiseError(
-      'signature_invalid',
-      `${what} is signed as another kind of document; expected typ ${packType}`,
-    );
-  }
-  const bytes = new Uint8Array(payload);
-  const { id, version, title, rules } = parsePack(jsonOf(bytes, what), what);
-  return { id, version, title, rules, digest: await digestOf(bytes), kid: protectedHeader.kid };
+  const { payload, kid } = await verifyDocument(compact, packType, keys, what);
+  const { id, version, title, rules } = parsePack(parsePayload(payload, what), what);
+  return { id, version, title, rules, digest: await digestOf(payload), kid };
 }
 
 /**
@@ -86,19 +66,4 @@ export function parsePack(pack: unknown, what: string): PolicyPack {
   const checked = checkDocument(packSchema, pack, { whole: 'it' });
   if (checked.success) return checked.data;
   throw new EdgewiseError('invalid_request', `${what} is not usable: ${checked.complaint}`);
-}
-
-function keyOf(keys: VerifyingKeys, kid: string | undefined): CryptoKey {
-  const key = kid === undefined ? undefined : keys.get(kid);
-  if (key === undefined)
-    throw new EdgewiseError('signature_invalid', 'the key is not among the configured keys');
-  return key;
-}
-
-function jsonOf(bytes: Uint8Array, what: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
-  } catch (cause) {
-    throw new EdgewiseError('invalid_request', `${what} is not valid JSON`, { cause });
-  }
 }

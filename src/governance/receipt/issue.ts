@@ -8,6 +8,7 @@ import { base64url } from 'jose';
 import type { Bytes } from '../../bytes.ts';
 import type { NamedTensors } from '../../tensor/tensor.ts';
 import type { Caller } from '../accounts/caller.ts';
+import { canonicalJson } from '../canonical-json.ts';
 import { entryOf } from '../log/entry.ts';
 import type { LogEntry } from '../log/types.ts';
 import type { Permission, Refusal } from '../policy/types.ts';
@@ -17,7 +18,6 @@ import { receiptSigner, type SignReceipt } from './jws.ts';
 import type { ServerSigningKey } from './keys.ts';
 import type { MeterTagger } from './meter-tag.ts';
 import {
-  canonicalJson,
   type DecisionFacts,
   describeCaller,
   formatCaller,

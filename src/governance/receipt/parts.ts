@@ -3,15 +3,14 @@
  * strings as `JSON.stringify` writes them. Parts that are the same for many requests are formatted once. The others are
  * assembled as text, which takes a fraction of the time of canonicalizing.
  */
-import canonicalize from 'canonicalize';
 import type { RuntimeIdentity } from '../../engine/types.ts';
-import { EdgewiseError } from '../../errors.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
 import type { NamedTensors } from '../../tensor/tensor.ts';
 import type { Caller } from '../accounts/caller.ts';
 import type { Action, Grant } from '../accounts/schema.ts';
+import { canonicalJson } from '../canonical-json.ts';
 import type { Decision, PackInForce, Permission } from '../policy/types.ts';
 import { byCodePoints } from './code-points.ts';
 import type { InferenceReceipt, ReceiptRoute, Reproducibility } from './schema.ts';
@@ -41,13 +40,6 @@ export interface DecisionFacts {
   readonly decision: Decision;
   /** Policy packs in force. */
   readonly packs: readonly Pick<PackInForce, 'id' | 'digest'>[];
-}
-
-/** @throws EdgewiseError `internal` if the value has no canonical JSON. */
-export function canonicalJson(value: unknown): Fragment {
-  const text = canonicalize(value);
-  if (text === undefined) throw new EdgewiseError('internal', 'a value of a receipt has no canonical JSON');
-  return text;
 }
 
 /** Returns `format` with its results cached by `key`. */

@@ -7,9 +7,9 @@ import { base64url, type CryptoKey } from 'jose';
 import type { Bytes } from '../../bytes.ts';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
+import { canonicalJson } from '../canonical-json.ts';
 import { receiptHeader } from './jws.ts';
 import { ed25519, type VerifyingKeys } from './keys.ts';
-import { canonicalJson } from './parts.ts';
 import { type Receipt, receiptSchema } from './schema.ts';
 
 /** Far above the length of any issued receipt. */

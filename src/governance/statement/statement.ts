@@ -1,10 +1,12 @@
 /** Composes, signs and reads statements. */
-import { base64url, CompactSign, type CryptoKey, compactVerify } from 'jose';
+import { base64url } from 'jose';
+import { equalBytes, utf8 } from '../../bytes.ts';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { Grant } from '../accounts/schema.ts';
+import { canonicalJson } from '../canonical-json.ts';
 import type { ServerSigningKey, VerifyingKeys } from '../receipt/keys.ts';
-import { canonicalJson } from '../receipt/parts.ts';
+import { parsePayload, signDocument, verifyDocument } from '../signed-document.ts';
 import { type Count, sumTallies, type Tally } from './count.ts';
 import { multiply } from './decimal.ts';
 import { type Statement, statementSchema, statementSchemaId, statementType } from './schema.ts';
@@ -51,10 +53,8 @@ export function sumTags({ tallies }: Count, tags: readonly string[]): Tally {
   return sumTallies([...new Set(tags)].map((tag) => tallies.get(tag)));
 }
 
-export function signStatement(statement: Statement, { kid, key }: ServerSigningKey): Promise<string> {
-  return new CompactSign(new TextEncoder().encode(canonicalJson(statement)))
-    .setProtectedHeader({ alg: 'EdDSA', kid, typ: statementType })
-    .sign(key);
+export function signStatement(statement: Statement, key: ServerSigningKey): Promise<string> {
+  return signDocument(statement, statementType, key);
 }
 
 /** Far above the length of any issued statement. */
@@ -69,54 +69,29 @@ export async function readStatement(compact: string, keys: VerifyingKeys): Promi
   if (compact.length > maxStatementLength || compact.split('.').length !== 3) {
     throw badStatement('expected a compact JWS');
   }
-  let verified: Awaited<ReturnType<typeof compactVerify>>;
-  try {
-    verified = await compactVerify(compact, ({ kid }) => findKey(keys, kid), { algorithms: ['EdDSA'] });
-  } catch (cause) {
-    throw new EdgewiseError('signature_invalid', 'the statement is not signed by any of the given keys', {
-      cause,
-    });
-  }
-  if (verified.protectedHeader.typ !== statementType) {
-    throw new EdgewiseError(
-      'signature_invalid',
-      `the signed document is not a statement; expected typ ${statementType}`,
-    );
-  }
-  return parseStatement(new TextDecoder().decode(verified.payload));
+  const { payload } = await verifyDocument(compact, statementType, keys, 'the statement');
+  return parseStatement(payload);
 }
 
 /** Reads a statement without verifying it. @throws EdgewiseError `invalid_request` */
 export function peekStatement(compact: string): Statement {
   const [, payload = ''] = compact.split('.');
-  let text: string;
+  let bytes: Uint8Array;
   try {
-    text = new TextDecoder().decode(base64url.decode(payload));
+    bytes = base64url.decode(payload);
   } catch (cause) {
     throw badStatement('expected a compact JWS', cause);
   }
-  return parseStatement(text);
+  return parseStatement(bytes);
 }
 
-function parseStatement(text: string): Statement {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw badStatement('its payload is not JSON', cause);
-  }
+function parseStatement(payload: Uint8Array): Statement {
+  const value = parsePayload(payload, 'the payload of the statement');
   const checked = checkDocument(statementSchema, value, { whole: 'its payload' });
   if (!checked.success) throw badStatement(checked.complaint);
-  if (canonicalJson(checked.data) !== text)
+  if (!equalBytes(utf8(canonicalJson(checked.data)), payload))
     throw badStatement('its payload is not canonical JSON (RFC 8785)');
   return checked.data;
-}
-
-function findKey(keys: VerifyingKeys, kid: string | undefined): CryptoKey {
-  const key = kid === undefined ? undefined : keys.get(kid);
-  if (key === undefined)
-    throw new EdgewiseError('signature_invalid', 'the signing key is not among the given keys');
-  return key;
 }
 
 function badStatement(reason: string, cause?: unknown): EdgewiseError {

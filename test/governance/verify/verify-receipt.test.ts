@@ -1,5 +1,6 @@
 import { base64url } from 'jose';
 import { assert, beforeAll, describe, expect, it } from 'vitest';
+import { canonicalJson } from '../../../src/governance/canonical-json.ts';
 import { encodeEntry } from '../../../src/governance/log/entry.ts';
 import { formatSignatureLine, parseNote } from '../../../src/governance/log/note.ts';
 import { encodeProof } from '../../../src/governance/log/proof.ts';
@@ -7,7 +8,6 @@ import { commit, deriveSalt, parseSalt } from '../../../src/governance/receipt/c
 import type { IssuedReceipt, ReceiptIssuer } from '../../../src/governance/receipt/issue.ts';
 import { receiptSigner } from '../../../src/governance/receipt/jws.ts';
 import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
-import { canonicalJson } from '../../../src/governance/receipt/parts.ts';
 import { readReceipt } from '../../../src/governance/receipt/read.ts';
 import { proveOlderCheckpoint } from '../../../src/governance/verify/older-checkpoint.ts';
 import {
