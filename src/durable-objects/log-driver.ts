@@ -1,4 +1,4 @@
-/** The log as the worker's isolates use it: places from the Durable Object, files from R2 itself. */
+/** The log as the worker's isolates use it: asks the Durable Object for positions, and reads files directly from R2. */
 import { Lru } from '../async/lru.ts';
 import { EdgewiseError } from '../errors.ts';
 import { receiptLog } from '../governance/log/receipt-log.ts';
@@ -10,9 +10,9 @@ import { r2LogObjects } from './log-objects.ts';
 export interface DurableObjectLogOptions {
   readonly namespace: DurableObjectNamespace<TransparencyLog>;
   readonly bucket: R2Bucket;
-  /** Of the object: one log, one name. */
+  /** Name of the Durable Object: one per log. */
   readonly name?: string;
-  /** Full tiles held, for the proofs of this isolate: they never change. */
+  /** Cache of full tiles, which never change, for this isolate's proofs. */
   readonly maxCachedBytes?: number;
 }
 
@@ -20,7 +20,7 @@ export function durableObjectLog(options: DurableObjectLogOptions): ReceiptLog {
   const { namespace, bucket, name = 'log', maxCachedBytes = 1024 * 1024 } = options;
   const objects = r2LogObjects(bucket);
   const fullTiles = new Lru<string, Uint8Array<ArrayBuffer>>({ maxBytes: maxCachedBytes });
-  // A stub that has failed stays broken, so each call has its own.
+  // A failed stub stays broken, so each call makes its own.
   const stub = () => namespace.getByName(name);
 
   async function read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {

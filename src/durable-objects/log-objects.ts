@@ -1,10 +1,10 @@
 /** The log's files in R2. */
 import type { LogObjects } from '../governance/log/store.ts';
 
-/** Where they stand in the bucket. */
+/** Prefix of the log's files in the bucket. */
 const prefix = 'log/';
 
-/** What R2 deletes in one call. */
+/** How many objects R2 deletes in one call. */
 const maxDeletes = 1000;
 
 export function r2LogObjects(bucket: R2Bucket): LogObjects {

@@ -1,9 +1,9 @@
 /**
  * The log's state in the SQLite storage of a Durable Object.
  *
- * `row`: entries that wait, and those whose bundle is not full. `leaf` and `receipt`: from a receipt's hash, and from its
- * id, to the index; about 100 bytes a receipt, so the 10 GB that an object may hold are for some 100 million. `note`:
- * the latest checkpoints. `head`: one row.
+ * `row`: entries that wait to be sequenced, and those whose bundle is not full. `leaf` and `receipt`: the index of a receipt by
+ * its hash and by its id. They take about 100 bytes per receipt, so the 10 GB that an object may hold suffice for some 100
+ * million receipts. `note`: the latest checkpoints. `head`: one row.
  */
 import { hashInEntry } from '../governance/log/entry.ts';
 import { keptNotes, type LogState } from '../governance/log/store.ts';

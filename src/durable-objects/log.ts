@@ -1,9 +1,9 @@
 /**
  * The transparency log's sequencer: one SQLite Durable Object.
  *
- * What is appended is in its storage before the answer leaves (output gate). An alarm, which outlives every restart, runs
- * the rounds: about a second after the first entry that waits. It catches its own failures and sets itself anew, since
- * the platform gives up on an alarm that failed a few times.
+ * Appended entries are in its storage before the answer leaves (output gate). An alarm, which survives restarts, runs a round
+ * about a second after the first waiting entry. The alarm catches its own failures and sets itself again, because the platform
+ * gives up on an alarm that has failed a few times.
  */
 import { DurableObject } from 'cloudflare:workers';
 import { systemClock } from '../async/clock.ts';
@@ -15,7 +15,7 @@ import type { LogRecord } from '../governance/log/types.ts';
 import { r2LogObjects } from './log-objects.ts';
 import { durableObjectLogState } from './log-state.ts';
 
-/** A call's value, or its refusal: errors do not cross between isolates with their code. */
+/** The value of a call, or its error as data: errors lose their code between isolates. */
 export type Answer<T> =
   | { readonly value: T }
   | {
@@ -30,7 +30,7 @@ const roundIntervalMs = 1000;
 const maxRetryMs = 60_000;
 
 export class TransparencyLog extends DurableObject<Env> {
-  /** Undefined until first asked for, and again after keys that could not be read. */
+  /** Undefined until first used, and after its creation failed. */
   #service: Promise<LogService> | undefined;
   /** Whether an alarm is set, as far as this instance knows. */
   #isAlarmSet = false;
@@ -59,7 +59,7 @@ export class TransparencyLog extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
-    // An instance that begins with this alarm needs no other for what waits already.
+    // An instance that starts with this alarm needs no other one for the entries that wait already.
     this.#isAlarmSet = true;
     try {
       const service = await this.#ready();
@@ -96,7 +96,7 @@ export class TransparencyLog extends DurableObject<Env> {
     const { EDGEWISE_LOG_KEY: logKey, EDGEWISE_WITNESSES: witnesses, RECORDS } = this.env;
     const keys = await readLogKeys({ logKey, witnesses });
     const state = durableObjectLogState(this.ctx.storage);
-    // Entries may wait from before this instance, whose alarm was lost with a failed write.
+    // Entries of an earlier instance may wait whose alarm was lost with a failed write.
     const isWaiting = state.end() > (state.head()?.size ?? 0);
     this.#isAlarmSet ||= (await this.ctx.storage.getAlarm()) !== null;
     if (isWaiting && !this.#isAlarmSet) await this.#setAlarm(roundIntervalMs);
@@ -104,7 +104,7 @@ export class TransparencyLog extends DurableObject<Env> {
       state,
       sequencer: new Sequencer({ state, objects: r2LogObjects(RECORDS), ...keys }),
       clock: systemClock,
-      // In the same turn as the entries' rows, so that both are written, or neither.
+      // In the same turn as the entries' rows, so that both are written or neither.
       schedule: () => void (this.#isAlarmSet || this.#setAlarm(roundIntervalMs)),
     });
   }

@@ -1,8 +1,8 @@
-/** Asks the objects that count meters. */
+/** Sends requests to the Durable Objects that count meters. */
 import type { ExchangeUnits } from '../governance/quota/lease-exchange.ts';
 import type { GrantMeter } from './meter.ts';
 
-/** Errors of the platform that say so may be tried again, on a new stub. An exchange is done once, by the ids in it. */
+/** Retries an error that the platform marks as retryable once, on a new stub. The ids in a request make it take effect once. */
 export function durableObjectMeters(namespace: DurableObjectNamespace<GrantMeter>): ExchangeUnits {
   return async (meter, request) => {
     try {

@@ -1,4 +1,4 @@
-/** The one place that counts a meter: a Durable Object of that name, with its SQLite. */
+/** A meter: the Durable Object with the meter's name, which counts it in its SQLite storage. */
 import { DurableObject } from 'cloudflare:workers';
 import {
   type MeterAnswer,
@@ -11,7 +11,7 @@ import {
 
 const sweepEveryMs = 60_000;
 
-/** Nothing but counts and random ids is stored: the object's name alone says whose they are. */
+/** Stores only counts and random ids. Only the object's name identifies the grant or tenant. */
 export class GrantMeter extends DurableObject<Env> {
   readonly #storage: DurableObjectStorage;
   readonly #store: MeterStore;
@@ -23,7 +23,7 @@ export class GrantMeter extends DurableObject<Env> {
     this.#store = sqlMeterStore(state.storage.sql);
   }
 
-  /** One transaction; the answer leaves once it is durable. */
+  /** Runs as one transaction. The answer leaves once it is durable. */
   exchange(request: MeterRequest): MeterAnswer {
     const nowMs = Date.now();
     return this.#storage.transactionSync(() => {
@@ -36,7 +36,7 @@ export class GrantMeter extends DurableObject<Env> {
   }
 }
 
-/** A period that never ends has no end in the table. */
+/** A period that never ends has NULL as its end. */
 function sqlMeterStore(sql: SqlStorage): MeterStore {
   sql.exec(`
     CREATE TABLE IF NOT EXISTS periods (period TEXT PRIMARY KEY, taken INTEGER NOT NULL, ends_at_ms INTEGER) WITHOUT ROWID;

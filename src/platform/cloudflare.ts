@@ -10,7 +10,7 @@ import type { Services } from '../http/services.ts';
 import { cacheBlobStore } from '../storage/cache.ts';
 import { kvBlobStore } from '../storage/kv.ts';
 import { r2BlobStore, r2StateStore } from '../storage/r2.ts';
-import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
+import { type TieredOptions, tiered, verifyReads } from '../storage/tiered.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { inJurisdiction } from './cloudflare-jurisdiction.ts';
 import { readPoolHealth } from './cloudflare-pool-health.ts';
@@ -52,7 +52,7 @@ export function cloudflareServices(env: Env, config: Config, keys: CloudflareKey
     sharedCounter: rateBindings(env),
     // Cloudflare overwrites what a caller sends in it.
     addressHeader: 'cf-connecting-ip',
-    durable: verified(durable, tiers),
+    durable: verifyReads(durable, tiers),
     blobs: tiered([cacheBlobStore(caches.default), kvBlobStore(env.BLOBS), durable], tiers),
     clock: systemClock,
     defer: waitUntil,

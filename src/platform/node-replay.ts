@@ -8,7 +8,7 @@ import { findStoredModel } from '../governance/replay/stored-model.ts';
 import type { MissingEvidence, ReplayMeans } from '../governance/replay/types.ts';
 import type { Publishers } from '../repository/signing/publishers.ts';
 import { openModelSource } from '../repository/weights.ts';
-import { verified } from '../storage/tiered.ts';
+import { verifyReads } from '../storage/tiered.ts';
 import type { BlobStore, Digest } from '../storage/types.ts';
 
 export interface NodeReplayOptions {
@@ -28,7 +28,7 @@ const memoryCapBytes = 4 * 1024 ** 3 - 65_536;
  * Engines and sessions live as long as the process, which replays one answer, or answers of a few models.
  */
 export function createNodeReplay({ blobs, publishers, runtimes = [] }: NodeReplayOptions): ReplayMeans {
-  const store = verified(blobs, { defer: (work) => void work });
+  const store = verifyReads(blobs, { defer: (work) => void work });
   const folders = [ownBuilds, ...runtimes];
   const engines = new Map<Digest | 'native', Promise<Engine | MissingEvidence>>();
   const sessions = new Map<string, Promise<Session>>();

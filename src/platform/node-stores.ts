@@ -5,7 +5,7 @@ import { createAdminClient } from '../client/admin-client.ts';
 import { upstreamBlobStore, upstreamStateStore } from '../client/upstream.ts';
 import { fallbackStateStore } from '../storage/fallback-state.ts';
 import { fsBlobStore, fsStateStore } from '../storage/fs.ts';
-import { type TieredOptions, tiered, verified } from '../storage/tiered.ts';
+import { type TieredOptions, tiered, verifyReads } from '../storage/tiered.ts';
 import type { StateStore, VerifiedBlobStore } from '../storage/types.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { RepositorySource } from './node-config.ts';
@@ -31,7 +31,7 @@ export function openRepository(
       logger.write({ level: 'error', event: 'tier_fault', tier, operation, digest, cause: error }),
   };
   if ('directory' in source) {
-    const durable = verified(fsBlobStore(source.directory), tiers);
+    const durable = verifyReads(fsBlobStore(source.directory), tiers);
     return { state: fsStateStore(source.directory), durable, blobs: durable };
   }
   const { url, key, cacheDirectory } = source;
@@ -45,7 +45,7 @@ export function openRepository(
       onFault: ({ kind, error }) =>
         logger.write({ level: 'error', event: `upstream_${kind}`, tier: 'upstream', cause: error }),
     }),
-    durable: verified(blobs, tiers),
+    durable: verifyReads(blobs, tiers),
     blobs: tiered([fsBlobStore(cacheDirectory), blobs], tiers),
   };
 }

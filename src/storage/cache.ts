@@ -1,17 +1,17 @@
 /**
- * The data centre's cache (Cache API): the nearest shared tier. Not replicated, evicted at will, and on some kinds of
- * host name without effect: then every read is a miss.
+ * The data centre's cache (Cache API): the nearest shared tier. It is not replicated and evicts entries at any time. On some
+ * kinds of host name it has no effect, and every read is a miss.
  */
 import { EdgewiseError } from '../errors.ts';
 import { blobKey } from './digest.ts';
-import { discardAfterSecondLook } from './discard-wrong.ts';
+import { discardAfterSecondRead } from './discard-wrong.ts';
 import type { BlobStore, Digest } from './types.ts';
 
 /** Cache API's limit for one object (Cloudflare, Cache limits). */
 const maxObjectBytes = 512 * 1024 * 1024;
 const oneYearSeconds = 365 * 24 * 60 * 60;
 
-/** A name that no zone can own: these entries answer no request from outside. */
+/** A host name that no zone can own, so that no request from outside reaches these entries. */
 const origin = 'https://blobs.edgewise.invalid';
 
 function url(digest: Digest): string {
@@ -37,7 +37,7 @@ export function cacheBlobStore(cache: Cache): BlobStore {
       if (bytes.byteLength > maxObjectBytes) {
         throw new EdgewiseError(
           'too_large',
-          `blob of ${bytes.byteLength} bytes does not fit into the cache, wanted at most ${maxObjectBytes}`,
+          `blob of ${bytes.byteLength} bytes does not fit into the cache; expected at most ${maxObjectBytes}`,
         );
       }
       const headers = {
@@ -51,7 +51,7 @@ export function cacheBlobStore(cache: Cache): BlobStore {
       await cache.delete(url(digest));
     },
     discardWrong: (digest) =>
-      discardAfterSecondLook(
+      discardAfterSecondRead(
         digest,
         () => get(digest),
         () => cache.delete(url(digest)),

@@ -14,18 +14,18 @@ export function parseDigest(value: string): Digest {
   if (!isDigest(value)) {
     throw new EdgewiseError(
       'invalid_request',
-      `digest ${JSON.stringify(value.slice(0, 100))} is not usable, wanted "sha256:" and 64 lower-case hex digits`,
+      `digest ${JSON.stringify(value.slice(0, 100))} is not usable; expected "sha256:" and 64 lower-case hex digits`,
     );
   }
   return value;
 }
 
-/** The 64 hex digits. */
+/** Returns the 64 hex digits. */
 export function digestHex(digest: Digest): string {
   return digest.slice(prefix.length);
 }
 
-/** SHA-256 of `bytes`. */
+/** Returns the SHA-256 digest of `bytes`. */
 export async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<Digest> {
   return `${prefix}${toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)))}`;
 }
@@ -34,7 +34,7 @@ export async function matchesDigest(bytes: Uint8Array<ArrayBuffer>, digest: Dige
   return (await digestOf(bytes)) === digest;
 }
 
-/** The key under which every driver with string keys stores a blob. */
+/** Returns the key under which every driver with string keys stores a blob. */
 export function blobKey(digest: Digest): string {
   return `blobs/sha256/${digestHex(digest)}`;
 }

@@ -3,18 +3,18 @@ import { matchesDigest } from './digest.ts';
 import type { Digest } from './types.ts';
 
 /**
- * `BlobStore.discardWrong` for a store that cannot delete on a condition: deletes only if a second look finds the same
- * wrong bytes, so that a copy which was replaced while the first were hashed stays.
+ * `BlobStore.discardWrong` for a store without conditional deletes. Deletes only if a second read returns the same wrong
+ * bytes, so that a copy that was replaced while the first bytes were hashed stays.
  *
- * @param look What is stored now, as fresh as the store can tell.
+ * @param read Reads the stored bytes, as fresh as the store can.
  */
-export async function discardAfterSecondLook(
+export async function discardAfterSecondRead(
   digest: Digest,
-  look: () => Promise<Uint8Array<ArrayBuffer> | undefined>,
+  read: () => Promise<Uint8Array<ArrayBuffer> | undefined>,
   remove: () => Promise<unknown>,
 ): Promise<void> {
-  const first = await look();
+  const first = await read();
   if (first === undefined || (await matchesDigest(first, digest))) return;
-  const second = await look();
+  const second = await read();
   if (second !== undefined && equalBytes(first, second)) await remove();
 }

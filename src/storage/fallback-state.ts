@@ -1,27 +1,27 @@
 /**
- * A state store that may be out of reach, and what was last read from it, kept near. The near copy answers while the store
- * is away, and only then: what the store says, that a key is gone too, always counts.
+ * A state store that may be unreachable, with a local copy of its last answers. The copy answers only while the primary
+ * store is unreachable. An answer of the primary store always counts, also that a key is gone.
  *
- * The store tells the two apart by what it throws: an EdgewiseError is its decision, anything else means that it could not
- * be asked. A kept value stands behind the store's own etag, so that it makes no difference which of the two answered.
+ * An EdgewiseError of the primary store is its answer; any other error means that it is unreachable. A copy is stored with
+ * the primary store's etag, so that callers need not know which of the two answered.
  */
 import { type Clock, systemClock } from '../async/clock.ts';
 import { isEdgewiseError } from '../errors.ts';
 import type { StateEntry, StateStore } from './types.ts';
 
 export interface FallbackStateFault {
-  /** `away`: the store could not be asked. `keep`: what it said could not be kept. */
+  /** `away`: the primary store is unreachable. `keep`: its answer could not be copied. */
   readonly kind: 'away' | 'keep';
   readonly error: unknown;
 }
 
 export interface FallbackStateOptions {
-  /** The store that decides; its etags hold no line break. */
+  /** Its etags must not contain line breaks. */
   readonly primary: StateStore;
-  /** Where its answers are kept. */
+  /** Holds the copies. */
   readonly kept: StateStore;
   readonly clock?: Clock;
-  /** After a failure, the time within which the store is not asked again: nobody waits anew for what is away. Default 5000. */
+  /** How long after a failure the primary store is not asked again, so that requests do not wait for it. Default 5000. */
   readonly awayMs?: number;
   readonly onFault?: (fault: FallbackStateFault) => void;
 }
@@ -30,8 +30,8 @@ export function fallbackStateStore(options: FallbackStateOptions): StateStore {
   const { primary, kept, clock = systemClock, awayMs = 5000, onFault } = options;
   let failure: { readonly error: unknown; readonly atMs: number } | undefined;
 
-  /** What `ask` gives, or what `instead` finds of it near; where it finds nothing, why the store could not be asked. */
-  async function unlessAway<T>(ask: () => Promise<T>, instead: () => Promise<T | undefined>): Promise<T> {
+  /** Returns the answer of `ask`, or, if the primary store is unreachable, of `fallBack`. Throws if that has no answer. */
+  async function askOrFallBack<T>(ask: () => Promise<T>, fallBack: () => Promise<T | undefined>): Promise<T> {
     if (failure === undefined || clock.now() - failure.atMs >= awayMs) {
       try {
         const answer = await ask();
@@ -44,26 +44,26 @@ export function fallbackStateStore(options: FallbackStateOptions): StateStore {
       }
     }
     const { error } = failure;
-    const near = await instead();
-    if (near === undefined) throw error;
-    return near;
+    const copy = await fallBack();
+    if (copy === undefined) throw error;
+    return copy;
   }
 
-  async function keptEntry(key: string): Promise<StateEntry | undefined> {
+  async function readCopy(key: string): Promise<StateEntry | undefined> {
     const entry = await kept.get(key);
-    return entry && unpacked(entry.value);
+    return entry && decodeCopy(entry.value);
   }
 
-  /** A copy that cannot be written costs nothing but the fallback. */
+  /** Copies an answer. A failure is reported, not thrown: it only costs the fallback. */
   async function keep(key: string, entry: StateEntry | undefined): Promise<void> {
     try {
       const standing = await kept.get(key);
-      const value = entry && packed(entry);
+      const value = entry && encodeCopy(entry);
       if (value === standing?.value) return;
       if (value === undefined) {
         if (standing !== undefined) await kept.delete(key, { ifMatch: standing.etag });
       } else {
-        // A lost race was lost to another reader of the same store.
+        // A lost race does no harm: another reader has copied the same store.
         await kept.put(key, value, standing === undefined ? { ifAbsent: true } : { ifMatch: standing.etag });
       }
     } catch (error) {
@@ -71,7 +71,7 @@ export function fallbackStateStore(options: FallbackStateOptions): StateStore {
     }
   }
 
-  async function asked(key: string): Promise<StateEntry | undefined> {
+  async function askAndKeep(key: string): Promise<StateEntry | undefined> {
     const entry = await primary.get(key);
     await keep(key, entry);
     return entry;
@@ -80,36 +80,36 @@ export function fallbackStateStore(options: FallbackStateOptions): StateStore {
   return {
     name: primary.name,
     get: (key) =>
-      unlessAway(
-        () => asked(key),
-        () => keptEntry(key),
+      askOrFallBack(
+        () => askAndKeep(key),
+        () => readCopy(key),
       ),
     getIfChanged: (key, etag) =>
-      unlessAway<StateEntry | 'unchanged' | undefined>(
+      askOrFallBack<StateEntry | 'unchanged' | undefined>(
         async () => {
           const answer = await primary.getIfChanged(key, etag);
           if (answer !== 'unchanged') await keep(key, answer);
           return answer;
         },
         async () => {
-          const entry = await keptEntry(key);
+          const entry = await readCopy(key);
           return entry?.etag === etag ? 'unchanged' : entry;
         },
       ),
     put: (key, value, condition) => primary.put(key, value, condition),
     delete: (key, condition) => primary.delete(key, condition),
     list: (prefix) =>
-      unlessAway(
+      askOrFallBack(
         () => primary.list(prefix),
         () => kept.list(prefix),
       ),
     ...(primary.listEtags && {
       listEtags: (prefix) =>
-        unlessAway(
+        askOrFallBack(
           async () => (await primary.listEtags?.(prefix)) ?? [],
           async () => {
             const entries = await Promise.all(
-              (await kept.list(prefix)).map(async (key) => ({ key, entry: await keptEntry(key) })),
+              (await kept.list(prefix)).map(async (key) => ({ key, entry: await readCopy(key) })),
             );
             return entries.flatMap(({ key, entry }) => (entry ? [{ key, etag: entry.etag }] : []));
           },
@@ -118,11 +118,11 @@ export function fallbackStateStore(options: FallbackStateOptions): StateStore {
   };
 }
 
-function packed({ etag, value }: StateEntry): string {
+function encodeCopy({ etag, value }: StateEntry): string {
   return `${etag}\n${value}`;
 }
 
-function unpacked(text: string): StateEntry {
+function decodeCopy(text: string): StateEntry {
   const end = text.indexOf('\n');
   return { etag: text.slice(0, end), value: text.slice(end + 1) };
 }

@@ -1,4 +1,4 @@
-/** Steps of the fs drivers: what is absent, what is full, and files that are there as a whole or not at all. */
+/** Helpers of the fs drivers: absent files, full disks, and atomic writes. */
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,20 +10,22 @@ export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   );
 }
 
-/** The result of `work`, or undefined when the file or directory is not there. */
+/** Returns the result of `work`, or undefined if the file or directory does not exist. */
 export async function unlessAbsent<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
   } catch (error) {
-    // ENOTDIR: a file that is not ours stands where a directory would.
+    // ENOTDIR: a foreign file is in the place of a directory.
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw error;
   }
 }
 
 /**
- * @param what For the message: what is written.
- * @throws EdgewiseError `storage_full` when the disk, or the quota of the user, is full.
+ * Runs a write.
+ *
+ * @param what Names the data in the message.
+ * @throws EdgewiseError `storage_full` if the disk, or the user's quota, is full.
  */
 export async function unlessFull<T>(what: string, write: () => Promise<T>): Promise<T> {
   try {
@@ -38,7 +40,7 @@ export async function unlessFull<T>(what: string, write: () => Promise<T>): Prom
   }
 }
 
-/** Makes entries of a directory durable. A file system that cannot do that is left to do what it does. */
+/** Makes entries of a directory durable, if the file system supports that. */
 export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
@@ -50,7 +52,7 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Writes `content` to a new file in `directory`, synced, and returns its path. Leaves no file when it fails. */
+/** Writes `content` to a new file in `directory`, syncs it, and returns its path. Leaves no file if it fails. */
 export async function writeTemporary(directory: string, content: Uint8Array | string): Promise<string> {
   await mkdir(directory, { recursive: true });
   const path = join(directory, randomUUID());

@@ -1,6 +1,6 @@
 /**
- * Names of the folders in which the fs driver keeps state keys: one path segment for each key, such that no key can leave
- * the root, hide, or be the folder of another, and no two keys share a folder on a disk that ignores case.
+ * Folder names for state keys in the fs driver. Each key is one path segment, so that no key can escape the root, be hidden,
+ * or be the parent of another key. No two keys share a folder on a file system that ignores case.
  *
  *     percent-encoded key in lower case [ "~" case marks ]
  *
@@ -11,16 +11,19 @@ import { EdgewiseError } from '../errors.ts';
 
 const maxSegmentLength = 255;
 
-/** @throws EdgewiseError `invalid_request` for a key that is empty or too long. */
+/** Returns the folder name of a key. @throws EdgewiseError `invalid_request` for a key that is empty or too long. */
 export function segmentOf(key: string): string {
   const segment = encode(key);
   if (!isUsable(segment)) {
-    throw new EdgewiseError('invalid_request', `state key of ${key.length} characters is empty or too long`);
+    throw new EdgewiseError(
+      'invalid_request',
+      `state key of ${key.length} characters is empty or too long; expected 1 to ${maxSegmentLength} bytes in percent-encoding`,
+    );
   }
   return segment;
 }
 
-/** The key that is kept in the folder of this name; undefined for a name that `segmentOf` never gives. */
+/** Returns the key of a folder; undefined for a name that `segmentOf` never returns. */
 export function keyOfSegment(segment: string): string | undefined {
   const [, encoded = '', marks = ''] = /^([^~]+)(?:~([0-9a-f]+))?$/.exec(segment) ?? [];
   const lower = decode(encoded);
@@ -28,7 +31,7 @@ export function keyOfSegment(segment: string): string | undefined {
   return key && encode(key) === segment ? key : undefined;
 }
 
-/** The key of a folder that an older release named, which kept upper-case letters as they are; undefined for any other. */
+/** Returns the key of a folder named by an older release, which kept upper-case letters; undefined for any other name. */
 export function keyOfOldSegment(segment: string): string | undefined {
   if (keyOfSegment(segment) !== undefined) return undefined;
   const key = decode(segment);

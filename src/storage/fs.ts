@@ -1,12 +1,12 @@
 /**
- * A directory as blob store and as state store, for the Node origin, tests and tools.
+ * A directory as a blob store and as a state store, for the Node origin, tests and tools.
  *
- * Blobs: written to a temporary file, synced, renamed into place; a reader sees all of a blob or nothing.
+ * Blobs are written to a temporary file, synced, and renamed into place, so that a reader sees all of a blob or nothing.
  *
- * State: each key is a directory of numbered generations, of which the highest is the value and its number the etag.
- * A write makes the next number with `link`, which fails when the name exists, so of two processes one wins, and no
- * lock can be left behind by a crash. The last `keptGenerations` stay, the older ones are removed. Files and folders that
- * this driver did not make are passed over.
+ * A state key is a directory of numbered generations. The highest generation holds the value, and its number is the etag. A
+ * write creates the next number with `link`, which fails if the name exists. So one of two processes wins, and a crash leaves
+ * no lock behind. The last `keptGenerations` stay; older ones are removed. Files and folders that this driver did not create
+ * are ignored.
  */
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
@@ -20,13 +20,13 @@ import type { BlobStore, Digest, KeyEtag, StateEntry, StateStore } from './types
 const keptGenerations = 16;
 const generationDigits = 15;
 const generationForm = /^\d{15}$/;
-/** Content of a generation that means "deleted"; no value may begin with NUL. */
+/** Content of a generation that marks the key as deleted. No value may begin with NUL. */
 const tombstone = '\0deleted';
 
-/** A blob store under `root`. */
+/** Returns a blob store under `root`. */
 export function fsBlobStore(root: string): BlobStore {
   const temporary = join(root, 'temporary');
-  /** The digest is checked again: it becomes a path. */
+  /** Checks the digest again, because it becomes a path. */
   const pathOf = (digest: Digest) => join(root, blobKey(parseDigest(digest)));
 
   async function read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
@@ -34,7 +34,7 @@ export function fsBlobStore(root: string): BlobStore {
     return file && new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
   }
 
-  /** Removes what stands at `path` unless it has its digest; it is looked at where nobody writes over it any more. */
+  /** Removes the file at `path` unless it has its digest. Moves it first, so that no writer replaces it while it is read. */
   async function removeUnlessRight(path: string, digest: Digest): Promise<void> {
     await mkdir(temporary, { recursive: true });
     const aside = join(temporary, randomUUID());
@@ -43,7 +43,7 @@ export function fsBlobStore(root: string): BlobStore {
       const bytes = await read(aside);
       if (bytes !== undefined && (await matchesDigest(bytes, digest))) await link(aside, path);
     } catch (error) {
-      // EEXIST: stored anew meanwhile.
+      // EEXIST: another writer has stored the blob meanwhile.
       if (!hasCode(error, 'EEXIST')) throw error;
     } finally {
       await rm(aside, { force: true });
@@ -85,9 +85,9 @@ function generationName(generation: number): string {
 }
 
 /**
- * Gives folders of an older release their new names, once for each store.
+ * Renames folders of an older release, once per store.
  *
- * @returns the old names of those that cannot be renamed, since the disk is read only, by key.
+ * @returns Key → old name of each folder that cannot be renamed because the disk is read only.
  */
 async function renameOldFolders(state: string): Promise<ReadonlyMap<string, string>> {
   const kept = new Map<string, string>();
@@ -98,36 +98,36 @@ async function renameOldFolders(state: string): Promise<ReadonlyMap<string, stri
       await rename(join(state, name), join(state, segmentOf(key)));
     } catch (error) {
       if (hasCode(error, 'EROFS', 'EACCES', 'EPERM')) kept.set(key, name);
-      // ENOENT: another process was faster. The rest: the new folder is there and counts.
+      // ENOENT: another process was faster. The other codes: the new folder exists and is used.
       else if (!hasCode(error, 'ENOENT', 'ENOTEMPTY', 'EEXIST', 'ENOTDIR')) throw error;
     }
   }
   return kept;
 }
 
-/** A state store under `root`, safe for several processes on one file system that has hard links. */
+/** Returns a state store under `root`, safe for several processes on one file system with hard links. */
 export function fsStateStore(root: string): StateStore {
   const temporary = join(root, 'temporary');
   const state = join(root, 'state');
   let oldFolders: Promise<ReadonlyMap<string, string>> | undefined;
 
-  async function foldersOfOld(): Promise<ReadonlyMap<string, string>> {
+  async function readOldFolders(): Promise<ReadonlyMap<string, string>> {
     oldFolders ??= renameOldFolders(state);
     try {
       return await oldFolders;
     } catch (error) {
-      // Tried again by the next call.
+      // The next call tries again.
       oldFolders = undefined;
       throw error;
     }
   }
 
   async function directoryOf(key: string): Promise<string> {
-    return join(state, (await foldersOfOld()).get(key) ?? segmentOf(key));
+    return join(state, (await readOldFolders()).get(key) ?? segmentOf(key));
   }
 
-  /** Ascending. */
-  async function generations(directory: string): Promise<number[]> {
+  /** Returns the generations of a key, ascending. */
+  async function listGenerations(directory: string): Promise<number[]> {
     const entries = (await unlessAbsent(readdir(directory, { withFileTypes: true }))) ?? [];
     return entries
       .filter((entry) => entry.isFile() && generationForm.test(entry.name))
@@ -137,19 +137,19 @@ export function fsStateStore(root: string): StateStore {
 
   async function read(directory: string): Promise<{ generation: number; value: string | undefined }> {
     for (;;) {
-      const generation = (await generations(directory)).at(-1);
+      const generation = (await listGenerations(directory)).at(-1);
       if (generation === undefined) return { generation: 0, value: undefined };
       const value = await unlessAbsent(readFile(join(directory, generationName(generation)), 'utf8'));
-      // Gone between the two steps: others have written, so look again.
+      // Removed between the two steps: another process has written, so read again.
       if (value !== undefined) return { generation, value: value === tombstone ? undefined : value };
     }
   }
 
   /**
-   * Writes generation `after + 1`; false when someone else has.
+   * Writes generation `after + 1`. Returns false if another process has written it.
    *
-   * A writer that slept long between its look and this step could find the name free again because it was removed as
-   * old. It is old only when `keptGenerations` newer ones exist, which the second look tells.
+   * If the writer stalled between its read and this step, the name may be free again because the generation was removed as
+   * old. A generation is removed only if `keptGenerations` newer ones exist, which the second read detects.
    */
   async function append(directory: string, after: number, content: string): Promise<boolean> {
     await mkdir(directory, { recursive: true });
@@ -164,11 +164,14 @@ export function fsStateStore(root: string): StateStore {
       await rm(written, { force: true });
     }
     await syncDirectory(directory);
-    const standing = await generations(directory);
+    const standing = await listGenerations(directory);
     const newest = standing.at(-1) ?? 0;
     if (newest - (after + 1) >= keptGenerations) {
       await rm(path, { force: true });
-      throw new EdgewiseError('internal', 'a write stalled for so long that its outcome is unknown');
+      throw new EdgewiseError(
+        'internal',
+        'a write stalled for so long that its outcome is unknown, read the key and try again',
+      );
     }
     const old = standing.filter((generation) => newest - generation >= keptGenerations);
     await Promise.all(
@@ -182,8 +185,8 @@ export function fsStateStore(root: string): StateStore {
     return value === undefined ? undefined : { value, etag: String(generation) };
   }
 
-  async function entriesOf(prefix: string): Promise<readonly KeyEtag[]> {
-    const old = await foldersOfOld();
+  async function listEntries(prefix: string): Promise<readonly KeyEtag[]> {
+    const old = await readOldFolders();
     const names = (await unlessAbsent(readdir(state))) ?? [];
     const keys = [...new Set([...names.map(keyOfSegment), ...old.keys()])]
       .filter((key) => key !== undefined)
@@ -222,7 +225,7 @@ export function fsStateStore(root: string): StateStore {
       if (standing.value === undefined || String(standing.generation) !== ifMatch) return false;
       return unlessFull('a removal', () => append(directory, standing.generation, tombstone));
     },
-    list: async (prefix) => (await entriesOf(prefix)).map(({ key }) => key),
-    listEtags: entriesOf,
+    list: async (prefix) => (await listEntries(prefix)).map(({ key }) => key),
+    listEtags: listEntries,
   };
 }

@@ -1,21 +1,21 @@
 /**
- * Workers KV: hot copies near the caller. Keys name content, so a copy is never stale; but KV is eventually
- * consistent, a miss is cached as long as a hit, and one key takes one write a second. All three cost only a read of
- * the tier below, never a wrong answer.
+ * Workers KV: copies of blobs near the caller. Keys name content, so a copy is never stale. KV is eventually consistent,
+ * caches a miss as long as a hit, and accepts one write per second per key. Each of these costs only a read of the tier
+ * below, never a wrong answer.
  */
 import { EdgewiseError } from '../errors.ts';
 import { blobKey } from './digest.ts';
-import { discardAfterSecondLook } from './discard-wrong.ts';
+import { discardAfterSecondRead } from './discard-wrong.ts';
 import type { BlobStore, Digest } from './types.ts';
 
 /** KV's limit for one value (Cloudflare, Workers KV limits). */
 const maxValueBytes = 25 * 1024 * 1024;
 const oneDaySeconds = 24 * 60 * 60;
-/** The shortest that KV takes. */
+/** The shortest that KV accepts. */
 const leastCacheTtlSeconds = 30;
 
 export interface KvBlobStoreOptions {
-  /** How long a place keeps what it read, hit or miss; at least 30. */
+  /** How long a data centre caches a read, hit or miss. At least 30. */
   readonly cacheTtlSeconds?: number;
 }
 
@@ -31,7 +31,7 @@ export function kvBlobStore(namespace: KVNamespace, options: KvBlobStoreOptions 
     maxBlobBytes: maxValueBytes,
     get: (digest) => get(digest, cacheTtl),
     async has(digest) {
-      // KV has no head: a list by prefix answers without moving the value, and is not cached as a miss would be.
+      // KV has no head. A list by prefix does not transfer the value, and does not cache a miss.
       const { keys } = await namespace.list({ prefix: blobKey(digest), limit: 1 });
       return keys.length > 0;
     },
@@ -39,7 +39,7 @@ export function kvBlobStore(namespace: KVNamespace, options: KvBlobStoreOptions 
       if (bytes.byteLength > maxValueBytes) {
         throw new EdgewiseError(
           'too_large',
-          `blob of ${bytes.byteLength} bytes does not fit into KV, wanted at most ${maxValueBytes}`,
+          `blob of ${bytes.byteLength} bytes does not fit into KV; expected at most ${maxValueBytes}`,
         );
       }
       await namespace.put(blobKey(digest), bytes);
@@ -48,7 +48,7 @@ export function kvBlobStore(namespace: KVNamespace, options: KvBlobStoreOptions 
       await namespace.delete(blobKey(digest));
     },
     discardWrong: (digest) =>
-      discardAfterSecondLook(
+      discardAfterSecondRead(
         digest,
         () => get(digest, leastCacheTtlSeconds),
         () => namespace.delete(blobKey(digest)),

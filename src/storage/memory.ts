@@ -1,11 +1,11 @@
-/** Stores in the memory of the process: the nearest tier, and the stores of tests. */
+/** Stores in the memory of the process: the nearest tier, and stores for tests. */
 import { Lru } from '../async/lru.ts';
 import { EdgewiseError } from '../errors.ts';
 import { matchesDigest } from './digest.ts';
 import type { BlobStore, Digest, StateEntry, StateStore } from './types.ts';
 
 export interface MemoryBlobStoreOptions {
-  /** Most bytes of blobs held; the least recently used go first. */
+  /** Maximum bytes of all blobs; the least recently used are evicted first. */
   readonly maxBytes: number;
 }
 
@@ -25,12 +25,12 @@ export function memoryBlobStore(options: MemoryBlobStoreOptions): BlobStore {
       return blobs.peek(digest)?.byteLength;
     },
     async put(digest, bytes) {
-      // A view is copied: it would keep alive, uncounted, the whole buffer that it looks into.
+      // A view is copied, because it would keep its whole buffer alive, uncounted.
       const own = bytes.byteLength === bytes.buffer.byteLength ? bytes : bytes.slice();
       if (!blobs.set(digest, own, own.byteLength)) {
         throw new EdgewiseError(
           'too_large',
-          `blob of ${own.byteLength} bytes does not fit into memory, wanted at most ${maxBytes}`,
+          `blob of ${own.byteLength} bytes does not fit into memory; expected at most ${maxBytes}`,
         );
       }
     },
@@ -40,7 +40,7 @@ export function memoryBlobStore(options: MemoryBlobStoreOptions): BlobStore {
     async discardWrong(digest) {
       const bytes = blobs.peek(digest);
       if (bytes === undefined || (await matchesDigest(bytes, digest))) return;
-      // Only if no other bytes were stored while these were hashed.
+      // Deletes only if no other bytes were stored while these were hashed.
       if (blobs.peek(digest) === bytes) blobs.delete(digest);
     },
   };

@@ -1,10 +1,10 @@
 /**
- * R2: the durable tier. Strongly consistent reads after writes, lists and deletes.
+ * R2: the durable tier. Reads, lists and deletes are strongly consistent.
  *
- * An R2 etag is the MD5 of the content, and the binding cannot delete on a condition. A deleted state key is therefore
- * overwritten, by compare-and-swap, with a tombstone: a small object marked in its metadata, of random content, so
- * that no etag of a value ever equals its own. A blob with wrong bytes is discarded in the same way. Tombstones stay; a
- * later write replaces them.
+ * An R2 etag is the MD5 of the content, and the binding has no conditional delete. So a state key is deleted by overwriting it,
+ * by compare-and-swap, with a tombstone: a small object marked in its metadata, with random content, so that its etag never
+ * equals that of a value. A blob with wrong bytes is discarded in the same way. Tombstones stay until a later write replaces
+ * them.
  */
 import { EdgewiseError } from '../errors.ts';
 import { blobKey, digestHex, matchesDigest } from './digest.ts';
@@ -31,7 +31,7 @@ export function r2BlobStore(bucket: R2Bucket): BlobStore {
       return (await head(digest))?.size;
     },
     async put(digest, bytes) {
-      // R2 refuses an upload that does not have this checksum, so a byte flipped on the way is never stored.
+      // R2 refuses an upload with another checksum, so bytes damaged on the way are never stored.
       await bucket.put(blobKey(digest), bytes, { sha256: digestHex(digest) });
     },
     async delete(digest) {
@@ -46,7 +46,7 @@ export function r2BlobStore(bucket: R2Bucket): BlobStore {
   };
 }
 
-/** Overwrites the object with a tombstone if it still has this etag. */
+/** Overwrites the object with a tombstone if it still has this etag. Returns whether it did. */
 async function bury(bucket: R2Bucket, key: string, etag: string): Promise<boolean> {
   const written = await bucket.put(key, `deleted ${crypto.randomUUID()}`, {
     onlyIf: onlyIf(etag),
@@ -67,7 +67,7 @@ function onlyIf(etag: string): R2Conditional {
   return { etagMatches: etag };
 }
 
-/** The wildcard is understood in a header on every runtime; `etagDoesNotMatch: '*'` only on newer ones. */
+/** Every runtime accepts the wildcard in a header; only newer ones accept `etagDoesNotMatch: '*'`. */
 const onlyIfAbsent = { 'if-none-match': '*' };
 
 export function r2StateStore(bucket: R2Bucket): StateStore {
@@ -89,7 +89,7 @@ export function r2StateStore(bucket: R2Bucket): StateStore {
     return (await bucket.put(key, value, { onlyIf: onlyIf(standing.etag) }))?.etag;
   }
 
-  async function entriesOf(prefix: string): Promise<readonly KeyEtag[]> {
+  async function listEntries(prefix: string): Promise<readonly KeyEtag[]> {
     const entries: KeyEtag[] = [];
     let cursor: string | undefined;
     do {
@@ -121,7 +121,7 @@ export function r2StateStore(bucket: R2Bucket): StateStore {
       return (await bucket.put(key, value, { onlyIf: onlyIf(condition.ifMatch) }))?.etag;
     },
     delete: (key, { ifMatch }) => bury(bucket, key, ifMatch),
-    list: async (prefix) => (await entriesOf(prefix)).map(({ key }) => key),
-    listEtags: entriesOf,
+    list: async (prefix) => (await listEntries(prefix)).map(({ key }) => key),
+    listEtags: listEntries,
   };
 }

@@ -1,7 +1,7 @@
 /**
- * Several blob stores as one: fastest first, the last one durable. Every read is checked against its digest, whichever
- * tier it comes from; a wrong copy is replaced or dropped and the next tier asked. A fast tier can be wrong, full or
- * down without failing a read. Reads are not shared between callers: a promise made by one request may die with it.
+ * Several blob stores as one: the fastest first, the durable one last. Every read is checked against its digest, whichever
+ * tier it comes from. A wrong copy is replaced or deleted, and the next tier is asked. A fast tier can be wrong, full or
+ * unreachable without failing a read. Callers do not share reads, because a request's promises end with the request.
  */
 import { EdgewiseError } from '../errors.ts';
 import { matchesDigest } from './digest.ts';
@@ -11,37 +11,37 @@ export interface TierFault {
   readonly tier: string;
   readonly operation: 'get' | 'put' | 'delete';
   readonly digest: Digest;
-  /** `digest_mismatch` for wrong bytes, else what the tier threw. */
+  /** `digest_mismatch` for wrong bytes, otherwise the error of the tier. */
   readonly error: unknown;
 }
 
 export interface TieredOptions {
-  /** Carries filling and repair of tiers past the end of the request. */
+  /** Lets the filling and repair of tiers outlive the request. */
   readonly defer: Defer;
-  /** Which tier answered a read, and with how many bytes. */
+  /** Called with the tier that answered a read, and the number of bytes. */
   readonly onHit?: (tier: string, byteLength: number) => void;
-  /** A tier failed or held wrong bytes. */
+  /** Called when a tier fails or holds wrong bytes. */
   readonly onFault?: (fault: TierFault) => void;
 }
 
-/** One store, checked: what `tiered` does where there is nothing to put above it. */
-export function verified(store: BlobStore, options: TieredOptions): VerifiedBlobStore {
+/** Returns a single store whose reads are checked as `tiered` does. */
+export function verifyReads(store: BlobStore, options: TieredOptions): VerifiedBlobStore {
   return tiered([store], options);
 }
 
 /**
- * `tiers`: fastest first; the last is the durable one, which alone decides `put`, `has` and `byteLength`.
+ * Combines stores. `get` throws EdgewiseError `digest_mismatch` if tiers hold the digest but none has the right bytes, and the
+ * error of the durable tier if it cannot be read and no tier above has the blob.
  *
- * `get` throws EdgewiseError `digest_mismatch` when tiers hold the digest but none the right bytes, and what the
- * durable tier threw when it could not be read and no tier above had the blob.
+ * @param tiers The fastest first. The last one is durable, and alone decides `put`, `has` and `byteLength`.
  */
 export function tiered(tiers: readonly BlobStore[], options: TieredOptions): VerifiedBlobStore {
   const { defer, onHit, onFault } = options;
   const durable = tiers.at(-1);
   if (durable === undefined)
-    throw new EdgewiseError('internal', 'tiered store has no tier, wanted at least one');
+    throw new EdgewiseError('internal', 'the tiered store has no tier; expected at least one');
 
-  /** Runs an operation whose failure only counts. */
+  /** Runs an operation whose failure is reported, not thrown. */
   async function attempt(
     store: BlobStore,
     operation: TierFault['operation'],
@@ -60,13 +60,13 @@ export function tiered(tiers: readonly BlobStore[], options: TieredOptions): Ver
   const drop = (store: BlobStore, digest: Digest) =>
     attempt(store, 'delete', digest, () => store.delete(digest));
 
-  /** Puts good bytes into a tier that lacks them; where that fails, at least takes a wrong copy away. */
+  /** Puts right bytes into a tier that lacks them. If that fails, at least deletes a wrong copy. */
   async function fill(store: BlobStore, digest: Digest, bytes: Uint8Array<ArrayBuffer>, wrong: boolean) {
     const done = await attempt(store, 'put', digest, () => store.put(digest, bytes));
     if (!done && wrong) await dropIfWrong(store, digest);
   }
 
-  /** The store looks again: the copy may have been replaced since, or damaged on the way here. */
+  /** The store reads again: the copy may have been replaced since, or damaged only in transit. */
   const dropIfWrong = (store: BlobStore, digest: Digest) =>
     attempt(store, 'delete', digest, () => store.discardWrong(digest));
 

@@ -1,5 +1,5 @@
 /**
- * The two storage promises. Blobs are large, immutable and named by their content; state is small and changed by
+ * The two storage contracts. Blobs are large, immutable and named by their content. State is small and changed by
  * compare-and-swap. Every driver passes the contract suites in `test/storage/`.
  */
 
@@ -9,46 +9,46 @@ export type Digest = `sha256:${string}`;
 export interface BlobStore {
   /** Names the tier in headers, metrics and logs: `r2`, `kv`, `cache`, `fs`, `memory`, `tiered`. */
   readonly name: string;
-  /** Largest blob that `put` takes; absent where nothing limits it. */
+  /** Size of the largest blob that `put` accepts; absent if there is no limit. */
   readonly maxBlobBytes?: number;
   /**
-   * The bytes stored under `digest`, or undefined. A driver does not check them; `tiered` and `verified` do.
-   * They may be shared with other readers: nobody changes them.
+   * Returns the bytes stored under `digest`, or undefined. A driver does not check them; `tiered` and `verifyReads` do. The
+   * caller must not change them: other readers may share them.
    */
   get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined>;
   has(digest: Digest): Promise<boolean>;
-  /** Bytes stored under `digest`, or undefined where nothing is. Absent where the driver could tell only by reading. */
+  /** Returns the length of the blob, or undefined if there is none. Absent if the driver would have to read the blob. */
   byteLength?(digest: Digest): Promise<number | undefined>;
   /**
-   * Stores `bytes`, over whatever stands there. Durable once the promise resolves; storing the same digest again is
-   * harmless. The driver may keep the array itself, so the caller does not change it afterwards.
+   * Stores `bytes`, replacing stored bytes. Durable once the promise resolves. Storing the same digest again is harmless. The
+   * driver may keep the array, so the caller must not change it afterwards.
    *
    * @throws EdgewiseError `too_large` above the driver's limit.
    */
   put(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** Removes the blob; absent is not an error. */
+  /** Deletes the blob. It is no error if there is none. */
   delete(digest: Digest): Promise<void>;
   /**
-   * Removes what is stored under `digest` if it does not have that digest. Right bytes stay, also those that another
-   * writer stores meanwhile: on a durable driver always, on one that only keeps copies (KV, cache) but for the time of
-   * one round trip, where a lost copy costs a read of the tier below.
+   * Deletes the stored bytes if they do not have that digest. Right bytes stay, also those that another writer stores
+   * meanwhile. A driver that only holds copies (KV, cache) may lose such a write within one round trip; the lost copy costs a
+   * read of the tier below.
    */
   discardWrong(digest: Digest): Promise<void>;
 }
 
-/** A store whose `get` gives only bytes that have their digest, and throws `digest_mismatch` where it has wrong ones alone. */
+/** A store whose `get` returns only bytes that match their digest, and throws `digest_mismatch` if it has only wrong bytes. */
 export interface VerifiedBlobStore extends BlobStore {
   readonly verified: true;
 }
 
-/** Lets work outlive the request that began it (`waitUntil`). The promise given to it never rejects. */
+/** Lets work outlive the request that began it (`waitUntil`). The promise must not reject. */
 export type Defer = (work: Promise<unknown>) => void;
 
 export interface StateEntry {
   readonly value: string;
   /**
-   * Changes whenever the value changes. Opaque. Writing an equal value may leave it as it is (R2 derives it from the
-   * content), so compare-and-swap speaks about values, not about how often they were written.
+   * Opaque. Changes whenever the value changes. Writing an equal value may leave it unchanged (R2 derives it from the content),
+   * so compare-and-swap compares values, not the number of writes.
    */
   readonly etag: string;
 }
@@ -58,20 +58,20 @@ export interface KeyEtag {
   readonly etag: string;
 }
 
-/** `absent`: only when nothing is stored. An etag: only when it is still the current one. */
+/** `ifAbsent`: only if nothing is stored. `ifMatch`: only if this is the current etag. */
 export type WriteCondition = { readonly ifAbsent: true } | { readonly ifMatch: string };
 
 export interface StateStore {
   readonly name: string;
   get(key: string): Promise<StateEntry | undefined>;
-  /** As `get`, but without moving the value where `etag` is still the current one. */
+  /** As `get`, but without transferring the value if `etag` is the current one. */
   getIfChanged(key: string, etag: string): Promise<StateEntry | 'unchanged' | undefined>;
-  /** The new etag, or undefined when the condition did not hold and nothing was written. */
+  /** Returns the new etag, or undefined if the condition did not hold and nothing was written. */
   put(key: string, value: string, condition: WriteCondition): Promise<string | undefined>;
-  /** True when the key held `ifMatch` and is now gone. */
+  /** Deletes the key if `ifMatch` is its current etag. Returns whether it did. */
   delete(key: string, condition: { readonly ifMatch: string }): Promise<boolean>;
-  /** Keys that start with `prefix`, ascending by UTF-16 code unit. */
+  /** Returns the keys that start with `prefix`, ascending by UTF-16 code unit. */
   list(prefix: string): Promise<readonly string[]>;
-  /** As `list`, with the etag of each key. Absent where the driver could tell only by reading. */
+  /** As `list`, with the etag of each key. Absent if the driver would have to read the values. */
   listEtags?(prefix: string): Promise<readonly KeyEtag[]>;
 }

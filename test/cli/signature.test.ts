@@ -26,7 +26,7 @@ import { parsePublicKey, publicKeyPem } from '../../src/repository/signing/publi
 import { trustPublishers } from '../../src/repository/signing/publishers.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
-import { verified } from '../../src/storage/tiered.ts';
+import { verifyReads } from '../../src/storage/tiered.ts';
 import { deepMatMul } from '../repository/onnx/models.ts';
 import { publisherKey, publishers, signed, trustedPublishers } from '../support/publisher.ts';
 import { licenceBytes, licenceDigest } from '../support/terms.ts';
@@ -114,7 +114,7 @@ describe('pushModel()', { timeout: 60_000 }, () => {
   it('signs anew what stands with the signature of a publisher who is trusted no longer', async () => {
     const stores = {
       state: memoryStateStore(),
-      durable: verified(memoryBlobStore({ maxBytes: 64 * 1024 * 1024 }), { defer: () => undefined }),
+      durable: verifyReads(memoryBlobStore({ maxBytes: 64 * 1024 * 1024 }), { defer: () => undefined }),
     };
     const acme = generatePublisherKey('P-384');
     const trust = JSON.stringify([{ name: 'acme', key: publicKeyPem(acme.publicKey) }]);
@@ -252,7 +252,9 @@ describe('verifyFolder()', { timeout: 60_000 }, () => {
       '--key',
       join(folder, 'keys', 'acme.pub.pem'),
     );
-    expect(stranger.stderr).toMatch(/which belongs to no publisher that is trusted here\n {2}code: signature_invalid/);
+    expect(stranger.stderr).toMatch(
+      /which belongs to no publisher that is trusted here\n {2}code: signature_invalid/,
+    );
     expect((await edgewise('model', 'verify')).stderr).toMatch(/say what to verify/);
   });
 });

@@ -6,7 +6,7 @@ import { upstreamBlobStore, upstreamStateStore } from '../../src/client/upstream
 import { ModelRepository } from '../../src/repository/model-repository.ts';
 import { encodeModel, tensorTypes } from '../../src/repository/onnx/proto.ts';
 import { digestOf } from '../../src/storage/digest.ts';
-import { verified } from '../../src/storage/tiered.ts';
+import { verifyReads } from '../../src/storage/tiered.ts';
 import { model, value } from '../repository/onnx/models.ts';
 import { ManualClock } from '../support/clock.ts';
 import { publishers } from '../support/publisher.ts';
@@ -168,7 +168,7 @@ describe('ModelRepository over an upstream', () => {
     const defer = (work: Promise<unknown>) => void work;
     const repository = new ModelRepository({
       state,
-      blobs: verified(blobs, { defer }),
+      blobs: verifyReads(blobs, { defer }),
       publishers,
       clock,
       defer,

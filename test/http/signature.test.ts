@@ -6,7 +6,7 @@ import { changeIndex } from '../../src/repository/index/store.ts';
 import type { Manifest, VersionEntry } from '../../src/repository/schema.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
-import { verified } from '../../src/storage/tiered.ts';
+import { verifyReads } from '../../src/storage/tiered.ts';
 import { signed } from '../support/publisher.ts';
 import { adminKey, bearer, publishTiny, testService } from '../support/services.ts';
 import { tamperings } from '../support/tampering.ts';
@@ -26,7 +26,7 @@ type Options = Parameters<typeof testService>[0];
 
 function stores() {
   const plain = memoryBlobStore({ maxBytes: 1024 * 1024 });
-  return { state: memoryStateStore(), plain, durable: verified(plain, { defer: () => undefined }) };
+  return { state: memoryStateStore(), plain, durable: verifyReads(plain, { defer: () => undefined }) };
 }
 
 async function serviceOver(shared: ReturnType<typeof stores>, options: Options = {}) {

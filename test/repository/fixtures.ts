@@ -5,7 +5,7 @@ import { type Bytes, joinBytes } from '../../src/bytes.ts';
 import { type Manifest, manifestSchemaId } from '../../src/repository/schema.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
-import { verified } from '../../src/storage/tiered.ts';
+import { verifyReads } from '../../src/storage/tiered.ts';
 import type { BlobStore, Digest, StateStore } from '../../src/storage/types.ts';
 import { signed } from '../support/publisher.ts';
 import { licenceBytes, openTerms } from '../support/terms.ts';
@@ -92,7 +92,7 @@ export async function miniature(options: MiniatureOptions = {}): Promise<Miniatu
 
 export function memoryStores() {
   const plain = memoryBlobStore({ maxBytes: 64 * 1024 * 1024 });
-  return { state: memoryStateStore(), plain, blobs: verified(plain, { defer: () => {} }) };
+  return { state: memoryStateStore(), plain, blobs: verifyReads(plain, { defer: () => {} }) };
 }
 
 export class ManualClock implements Clock {
@@ -132,5 +132,5 @@ export function gated(stores: { state: StateStore; plain: BlobStore }, gate: (op
     delete: (digest) => through('blob delete', () => plain.delete(digest)),
     discardWrong: (digest) => through('blob discardWrong', () => plain.discardWrong(digest)),
   };
-  return { state: gatedState, plain: gatedBlobs, blobs: verified(gatedBlobs, { defer: () => {} }) };
+  return { state: gatedState, plain: gatedBlobs, blobs: verifyReads(gatedBlobs, { defer: () => {} }) };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ReadableVersions } from '../../src/repository/readable.ts';
 import { memoryBlobStore } from '../../src/storage/memory.ts';
-import { verified } from '../../src/storage/tiered.ts';
+import { verifyReads } from '../../src/storage/tiered.ts';
 import type { BlobStore, Digest } from '../../src/storage/types.ts';
 import { ManualClock } from '../support/clock.ts';
 import { miniature } from './fixtures.ts';
@@ -28,7 +28,7 @@ async function setUp(chunks: number, chunkBytes: number) {
   });
   for (const [digest, bytes] of model.blobs) await plain.put(digest, bytes);
   const clock = new ManualClock();
-  const readable = new ReadableVersions({ blobs: verified(counting, { defer: () => {} }), clock });
+  const readable = new ReadableVersions({ blobs: verifyReads(counting, { defer: () => {} }), clock });
   const version = { manifest: model.manifest, manifestDigest: `sha256:${'a'.repeat(64)}` as Digest };
   const lastChunk = model.manifest.weights?.chunks.at(-1)?.digest ?? model.manifest.graph.digest;
   return { plain, asked, clock, check: () => readable.check(version), lastChunk };

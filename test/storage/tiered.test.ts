@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore } from '../../src/storage/memory.ts';
-import { type TierFault, tiered, verified } from '../../src/storage/tiered.ts';
+import { type TierFault, tiered, verifyReads } from '../../src/storage/tiered.ts';
 import type { BlobStore, Digest } from '../../src/storage/types.ts';
 import { blobStoreContract } from './blob-contract.ts';
 
@@ -64,7 +64,9 @@ const options = { defer: () => {} };
 blobStoreContract('tiered', async () =>
   tiered([memoryBlobStore({ maxBytes: 1000 }), memoryBlobStore({ maxBytes: 4 * 1024 * 1024 })], options),
 );
-blobStoreContract('verified', async () => verified(memoryBlobStore({ maxBytes: 4 * 1024 * 1024 }), options));
+blobStoreContract('verifyReads()', async () =>
+  verifyReads(memoryBlobStore({ maxBytes: 4 * 1024 * 1024 }), options),
+);
 
 /** What a read should find in these tiers, and what should stand in them once its deferred work is done. */
 function expectRead(tiers: readonly FaultyTier[]): { outcome: string; after: Copy[] } {

@@ -6,7 +6,7 @@ import { type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
 import { Publisher } from '../../src/repository/index/publisher.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { fsBlobStore, fsStateStore } from '../../src/storage/fs.ts';
-import { verified } from '../../src/storage/tiered.ts';
+import { verifyReads } from '../../src/storage/tiered.ts';
 import { publishers, signed, trustedPublishers } from './publisher.ts';
 import { licenceBytes, licenceDigest } from './terms.ts';
 import { type TinyModel, tinyManifest } from './tiny-model.ts';
@@ -50,7 +50,7 @@ export async function publishInto(
   graph: Uint8Array<ArrayBuffer>,
   model: TinyModel,
 ): Promise<Manifest> {
-  const blobs = verified(fsBlobStore(folder), { defer: (work) => void work });
+  const blobs = verifyReads(fsBlobStore(folder), { defer: (work) => void work });
   const publisher = new Publisher({ state: fsStateStore(folder), blobs, publishers });
   const manifest = await tinyManifest(graph, model);
   await publisher.putBlob(manifest.graph.digest, graph);

@@ -19,7 +19,7 @@ import type { Tier } from '../../src/routing/place.ts';
 import type { Endpoint } from '../../src/routing/types.ts';
 import { DynamicBatcher } from '../../src/scheduler/dynamic-batcher.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
-import { verified } from '../../src/storage/tiered.ts';
+import { verifyReads } from '../../src/storage/tiered.ts';
 import type { StateStore, VerifiedBlobStore } from '../../src/storage/types.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { testGovernanceBindings } from './governance-keys.ts';
@@ -78,7 +78,7 @@ export async function testService(options: TestServicesOptions = {}): Promise<Te
   const logLines: string[] = [];
   const logger = createLogger({ level: config.log, write: (line) => logLines.push(line) });
   const clock = options.clock ?? systemClock;
-  const durable = options.durable ?? verified(memoryBlobStore({ maxBytes: 256 * 1024 * 1024 }), { defer });
+  const durable = options.durable ?? verifyReads(memoryBlobStore({ maxBytes: 256 * 1024 * 1024 }), { defer });
   const services = composeServices(config, {
     tier: options.tier ?? 'edge',
     engineBaseBytes: options.tier === 'origin' ? 0 : wasmBaseBytes,

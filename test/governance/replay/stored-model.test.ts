@@ -7,7 +7,7 @@ import { verifySignature } from '../../../src/repository/signed-version.ts';
 import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
 import { memoryBlobStore } from '../../../src/storage/memory.ts';
-import { verified } from '../../../src/storage/tiered.ts';
+import { verifyReads } from '../../../src/storage/tiered.ts';
 import type { VerifiedBlobStore } from '../../../src/storage/types.ts';
 import { publisherName, publishers, signed } from '../../support/publisher.ts';
 import { tinyManifest } from '../../support/tiny-model.ts';
@@ -30,7 +30,7 @@ async function store(content: Manifest): Promise<ReceiptModel> {
 }
 
 beforeAll(async () => {
-  blobs = verified(memoryBlobStore({ maxBytes: 1024 * 1024 }), { defer: (work) => void work });
+  blobs = verifyReads(memoryBlobStore({ maxBytes: 1024 * 1024 }), { defer: (work) => void work });
   manifest = await tinyManifest(new Uint8Array([1]), {
     name: 'mlp',
     inputs: [{ name: 'x', datatype: 'FP32', shape: [-1] }],

@@ -7,7 +7,7 @@ import { openModelSource } from '../../../src/repository/weights.ts';
 import { cacheBlobStore } from '../../../src/storage/cache.ts';
 import { kvBlobStore } from '../../../src/storage/kv.ts';
 import { r2BlobStore, r2StateStore } from '../../../src/storage/r2.ts';
-import { tiered, verified } from '../../../src/storage/tiered.ts';
+import { tiered, verifyReads } from '../../../src/storage/tiered.ts';
 import { miniature } from '../../repository/fixtures.ts';
 import { publishers } from '../../support/publisher.ts';
 
@@ -22,7 +22,7 @@ it('publishes, resolves, loads and removes a model over R2, KV and the cache', a
     onHit: (tier) => hits.push(tier),
   });
   const state = r2StateStore(env.MODELS);
-  const publisher = new Publisher({ state, blobs: verified(durable, { defer }), publishers });
+  const publisher = new Publisher({ state, blobs: verifyReads(durable, { defer }), publishers });
   const open = () => new ModelRepository({ state, blobs, publishers, clock: systemClock, defer });
 
   const chunks = [1, 2, 3].map((fill) => new Uint8Array(1000).fill(fill));
