@@ -1,3 +1,4 @@
+/** The server that commands talk to, and the admin key that they send. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EdgewiseError } from '../errors.ts';
@@ -13,29 +14,32 @@ export interface Connection {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Where to and with which key: EDGEWISE_URL and EDGEWISE_ADMIN_KEY, else this folder's `.edgewise/admin-key`.
+ * Returns the server's URL (`url`, else EDGEWISE_URL, else localhost) and the admin key.
  *
- * @throws EdgewiseError `unauthenticated` when there is no key.
+ * @throws EdgewiseError `unauthenticated` if there is no key.
  */
-export function connection(url: string | undefined, environment: Environment, folder: string): Connection {
-  const { EDGEWISE_URL } = environment;
-  const adminKey = adminKeyOf(environment, folder);
+export function findConnection(
+  url: string | undefined,
+  environment: Environment,
+  folder: string,
+): Connection {
+  const adminKey = findAdminKey(environment, folder);
   if (adminKey === undefined) {
     throw new EdgewiseError(
       'unauthenticated',
       `there is no admin key: set EDGEWISE_ADMIN_KEY, or put it into ${keyFile}`,
     );
   }
-  return { url: url ?? EDGEWISE_URL ?? defaultUrl, adminKey };
+  return { url: url ?? environment['EDGEWISE_URL'] ?? defaultUrl, adminKey };
 }
 
-/** EDGEWISE_ADMIN_KEY, else this folder's `.edgewise/admin-key`; undefined where there is neither. */
-export function adminKeyOf({ EDGEWISE_ADMIN_KEY }: Environment, folder: string): string | undefined {
-  const key = EDGEWISE_ADMIN_KEY ?? storedKey(folder);
+/** Returns EDGEWISE_ADMIN_KEY, else the text of `.edgewise/admin-key` in `folder`, else undefined. */
+export function findAdminKey(environment: Environment, folder: string): string | undefined {
+  const key = environment['EDGEWISE_ADMIN_KEY'] ?? readStoredKey(folder);
   return key === '' ? undefined : key;
 }
 
-function storedKey(folder: string): string | undefined {
+function readStoredKey(folder: string): string | undefined {
   try {
     return readFileSync(join(folder, keyFile), 'utf8').trim();
   } catch {

@@ -1,6 +1,6 @@
 /**
- * `edgewise <noun> <verb>`. Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 a command line
- * that is not understood.
+ * `edgewise <noun> <verb>`. Results go to stdout, progress and errors to stderr. Exit codes: 0 success, 1 failure, 2 a command
+ * line that is not understood.
  */
 import { Command, CommanderError } from 'commander';
 import { isEdgewiseError, toEdgewiseError } from '../errors.ts';
@@ -9,7 +9,7 @@ import { misuseCode } from './command.ts';
 import { addGrantCommands } from './commands/grant.ts';
 import { addKeyCommands } from './commands/key.ts';
 import { addModelCommands } from './commands/model.ts';
-import { addPackCommands } from './commands/policy.ts';
+import { addPackCommands } from './commands/pack.ts';
 import { addPublisherCommands } from './commands/publisher.ts';
 import { addReceiptCommands } from './commands/receipt.ts';
 import { addSecretsCommands } from './commands/secrets.ts';
@@ -17,14 +17,14 @@ import { addStatementCommands } from './commands/statement.ts';
 import { addTenantCommands } from './commands/tenant.ts';
 import { errorText } from './render/tables.ts';
 
-/** Every command. It throws a CommanderError where it would end the process. */
+/** Returns the program with every command. It throws a CommanderError instead of exiting. */
 export function createProgram(): Command {
   const program = new Command('edgewise')
-    .description('Publish and look after ONNX models on an Edgewise worker')
+    .description('Publish and operate ONNX models on an Edgewise worker')
     .version(serverVersion, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show this help')
     .enablePositionalOptions()
-    .showHelpAfterError('  next: add --help to see how it is used')
+    .showHelpAfterError('  next: --help shows the usage')
     .exitOverride();
   addModelCommands(program);
   addPublisherCommands(program);
@@ -38,12 +38,12 @@ export function createProgram(): Command {
   return program;
 }
 
-/** @returns The exit code. */
+/** Runs a command line. Returns the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
   const program = createProgram();
   try {
     await program.parseAsync([...argv], { from: 'user' });
-    // A verb that has something bad to say, but did not fail, sets it.
+    // A verb whose result is bad, such as a failed verification, sets it.
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof CommanderError) {

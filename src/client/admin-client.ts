@@ -1,4 +1,4 @@
-/** Publishing and control over HTTP: the admin routes of a worker, local or deployed. */
+/** Publishing and control over HTTP: the admin routes of a worker. */
 import { z } from 'zod';
 import { type ShadowFigure, shadowFigureSchema } from '../protocol/shadow-figures.ts';
 import {
@@ -16,40 +16,41 @@ import {
   type Split,
 } from '../repository/schema.ts';
 import type { Digest } from '../storage/types.ts';
-import { jsonAnswer, noAnswer } from './json.ts';
-import { type ClientOptions, createTransport } from './transport.ts';
+import { createJsonTransport, jsonBody, noAnswer } from './json.ts';
+import type { ClientOptions, Transport } from './transport.ts';
 
 export interface PublishVersionOptions {
-  /** Set to the version together with it. */
+  /** Set to the version when it becomes visible. */
   readonly aliases?: readonly string[];
   readonly versionPolicy?: VersionPolicy;
 }
 
 export interface PublishedModel {
   readonly index: ModelIndex;
-  /** Versions that can be asked for, newest first. */
+  /** Versions that requests may name, highest first. */
   readonly served: readonly string[];
 }
 
 export interface PublishedVersion {
   readonly manifest: Manifest;
-  /** Of the stored manifest: the one of the `Edgewise-Model` header. */
+  /** Digest of the stored manifest, as in the `Edgewise-Model` header. */
   readonly digest: Digest;
-  /** Of the signature bundle, a blob; absent for a version from before they were signed. */
+  /** Digest of the signature bundle, a blob; absent for an unsigned version. */
   readonly signature?: Digest | undefined;
 }
 
 /** Every method throws EdgewiseError with the server's code. */
 export interface AdminClient {
   hasBlob(digest: Digest): Promise<boolean>;
-  /** The stored bytes as they are: the caller checks them. @throws `not_found` */
+  /** Returns the stored bytes; the caller checks their digest. @throws `not_found` */
   getBlob(digest: Digest): Promise<Uint8Array<ArrayBuffer>>;
   putBlob(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /**
-   * Its blobs have to be there. `signature`: the bytes of its `model.sig`.
+   * Publishes a version whose blobs are uploaded.
    *
-   * @throws `conflict` when the version is published with other content; `forbidden` when nobody who is trusted there has
-   * signed it; `invalid_request` when the signature is not of this version.
+   * @param signature The bytes of its `model.sig`.
+   * @throws `conflict` if the version is published with other content; `forbidden` if no publisher that the server trusts
+   * signed it; `invalid_request` if the signature is not for this version.
    */
   publishVersion(
     manifest: Manifest,
@@ -65,18 +66,18 @@ export interface AdminClient {
   removeModel(name: string): Promise<void>;
   setAlias(name: string, alias: string, version: string): Promise<void>;
   removeAlias(name: string, alias: string): Promise<void>;
-  /** @throws `version_not_found` when the alias or a version is not there. */
+  /** @throws `version_not_found` if the alias or a version does not exist. */
   setSplit(name: string, alias: string, split: Split): Promise<void>;
   removeSplit(name: string, alias: string): Promise<void>;
-  /** @throws `version_not_found` when the alias or the version is not there. */
+  /** @throws `version_not_found` if the alias or the version does not exist. */
   setShadow(name: string, alias: string, shadow: Shadow): Promise<void>;
   removeShadow(name: string, alias: string): Promise<void>;
-  /** As the isolate that answers has counted since it began. */
+  /** Returns the figures of the isolate that answers, since its start. */
   shadows(name: string): Promise<readonly ShadowFigure[]>;
   setVersionPolicy(name: string, policy: VersionPolicy): Promise<void>;
 }
 
-/** `next`: the name after which the next page begins. A server of before there were pages says nothing of it. */
+/** `next`: the name after which the next page begins. Servers before pagination leave it out. */
 const indexesSchema = z.object({ models: z.array(modelIndexSchema), next: z.string().nullish() });
 const modelSchema = z.object({ index: modelIndexSchema, served: z.array(z.string()) });
 const versionSchema = z.object({
@@ -87,8 +88,6 @@ const versionSchema = z.object({
 const shadowsSchema = z.object({ shadows: z.array(shadowFigureSchema) });
 const statusSchema = z.object({ status: publishStatusSchema });
 
-const json = { 'Content-Type': 'application/json' };
-
 function modelPath(name: string, ...rest: readonly string[]): string {
   return `/admin/models/${[name, ...rest].map(encodeURIComponent).join('/')}`;
 }
@@ -97,24 +96,55 @@ function blobPath(digest: Digest): string {
   return `/admin/blobs/${encodeURIComponent(digest)}`;
 }
 
-/** A server that has no room for a blob beside other bodies says so before it reads it, and has room soon. */
+/** A server without memory for a blob beside other bodies refuses it unread, and has memory again soon. */
 const uploadAttempts = 8;
 
 export function createAdminClient(options: ClientOptions): AdminClient {
-  const { exchange } = createTransport(options);
+  const { exchange, get, send } = createJsonTransport(options);
 
-  // Removing, setting and publishing the same again changes nothing, so all of it may be tried again.
+  // Repeating a removal, a setting or a publication changes nothing, so all of them may be retried.
   const change = (method: 'PUT' | 'DELETE', path: string, body?: unknown): Promise<void> =>
-    exchange({
-      method,
-      path,
-      retry: 'idempotent',
-      ...(body === undefined ? {} : { headers: json, body: JSON.stringify(body) }),
-      read: noAnswer,
-    });
-  const get = <S extends z.ZodType>(path: string, schema: S): Promise<z.output<S>> =>
-    exchange({ method: 'GET', path, retry: 'idempotent', read: jsonAnswer(schema) });
+    exchange({ method, path, retry: 'idempotent', ...jsonBody(body), read: noAnswer });
 
+  return {
+    ...blobMethods(exchange),
+    publishVersion: async (manifest, signature, { aliases = [], versionPolicy } = {}) => {
+      const { status } = await send('PUT', modelPath(manifest.name, 'versions', manifest.version), {
+        body: {
+          manifest,
+          signature: new TextDecoder().decode(signature),
+          aliases,
+          ...(versionPolicy && { versionPolicy }),
+        },
+        schema: statusSchema,
+      });
+      return status;
+    },
+    models: async () => {
+      const models: ModelIndex[] = [];
+      for (let path: string | undefined = '/admin/models'; path !== undefined; ) {
+        const page: z.output<typeof indexesSchema> = await get(path, indexesSchema);
+        models.push(...page.models);
+        path = page.next ? `/admin/models?after=${encodeURIComponent(page.next)}` : undefined;
+      }
+      return models;
+    },
+    model: (name) => get(modelPath(name), modelSchema),
+    version: (name, version) => get(modelPath(name, 'versions', version), versionSchema),
+    removeVersion: (name, version) => change('DELETE', modelPath(name, 'versions', version)),
+    removeModel: (name) => change('DELETE', modelPath(name)),
+    setAlias: (name, alias, version) => change('PUT', modelPath(name, 'aliases', alias), { version }),
+    removeAlias: (name, alias) => change('DELETE', modelPath(name, 'aliases', alias)),
+    setSplit: (name, alias, split) => change('PUT', modelPath(name, 'aliases', alias, 'split'), split),
+    removeSplit: (name, alias) => change('DELETE', modelPath(name, 'aliases', alias, 'split')),
+    setShadow: (name, alias, shadow) => change('PUT', modelPath(name, 'aliases', alias, 'shadow'), shadow),
+    removeShadow: (name, alias) => change('DELETE', modelPath(name, 'aliases', alias, 'shadow')),
+    shadows: async (name) => (await get(modelPath(name, 'shadows'), shadowsSchema)).shadows,
+    setVersionPolicy: (name, policy) => change('PUT', modelPath(name, 'version-policy'), policy),
+  };
+}
+
+function blobMethods(exchange: Transport['exchange']): Pick<AdminClient, 'hasBlob' | 'getBlob' | 'putBlob'> {
   return {
     hasBlob: (digest) =>
       exchange({
@@ -141,42 +171,5 @@ export function createAdminClient(options: ClientOptions): AdminClient {
         body: bytes,
         read: noAnswer,
       }),
-    publishVersion: async (manifest, signature, { aliases = [], versionPolicy } = {}) => {
-      const { status } = await exchange({
-        method: 'PUT',
-        path: modelPath(manifest.name, 'versions', manifest.version),
-        retry: 'idempotent',
-        headers: json,
-        body: JSON.stringify({
-          manifest,
-          signature: new TextDecoder().decode(signature),
-          aliases,
-          ...(versionPolicy && { versionPolicy }),
-        }),
-        read: jsonAnswer(statusSchema),
-      });
-      return status;
-    },
-    models: async () => {
-      const models: ModelIndex[] = [];
-      for (let path: string | undefined = '/admin/models'; path !== undefined; ) {
-        const page: z.output<typeof indexesSchema> = await get(path, indexesSchema);
-        models.push(...page.models);
-        path = page.next ? `/admin/models?after=${encodeURIComponent(page.next)}` : undefined;
-      }
-      return models;
-    },
-    model: (name) => get(modelPath(name), modelSchema),
-    version: (name, version) => get(modelPath(name, 'versions', version), versionSchema),
-    removeVersion: (name, version) => change('DELETE', modelPath(name, 'versions', version)),
-    removeModel: (name) => change('DELETE', modelPath(name)),
-    setAlias: (name, alias, version) => change('PUT', modelPath(name, 'aliases', alias), { version }),
-    removeAlias: (name, alias) => change('DELETE', modelPath(name, 'aliases', alias)),
-    setSplit: (name, alias, split) => change('PUT', modelPath(name, 'aliases', alias, 'split'), split),
-    removeSplit: (name, alias) => change('DELETE', modelPath(name, 'aliases', alias, 'split')),
-    setShadow: (name, alias, shadow) => change('PUT', modelPath(name, 'aliases', alias, 'shadow'), shadow),
-    removeShadow: (name, alias) => change('DELETE', modelPath(name, 'aliases', alias, 'shadow')),
-    shadows: async (name) => (await get(modelPath(name, 'shadows'), shadowsSchema)).shadows,
-    setVersionPolicy: (name, policy) => change('PUT', modelPath(name, 'version-policy'), policy),
   };
 }

@@ -1,4 +1,4 @@
-/** Inference over the Open Inference Protocol v2, tensors in binary unless asked otherwise. */
+/** Inference over the Open Inference Protocol v2, with binary tensors by default. */
 import { z } from 'zod';
 import { encodeInferRequest, parseInferResponse } from '../protocol/oip/infer-client.ts';
 import {
@@ -10,7 +10,7 @@ import {
 import type { RepositoryIndexEntry } from '../protocol/oip/repository.ts';
 import { headerLengthName, type InferResponse, type Parameters } from '../protocol/oip/types.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { jsonAnswer } from './json.ts';
+import { jsonAnswer, jsonBody } from './json.ts';
 import { type ClientOptions, createTransport } from './transport.ts';
 
 export interface ModelRef {
@@ -21,18 +21,18 @@ export interface ModelRef {
 
 export interface InferOptions {
   readonly id?: string;
-  /** Outputs wanted; absent: all. */
+  /** Default: all outputs. */
   readonly outputs?: readonly string[];
   readonly parameters?: Parameters;
   /** Default true; false for servers that do not list `binary_tensor_data`. */
   readonly binary?: boolean;
-  /** Where to run it, a wish. */
+  /** The preferred tier. */
   readonly tier?: 'edge' | 'origin';
   readonly signal?: AbortSignal;
 }
 
 export interface InferResult extends InferResponse {
-  /** What the answer says of itself; absent from servers that are not Edgewise. */
+  /** The answer's headers; empty from servers that are not Edgewise. */
   readonly served: {
     readonly tier?: string;
     readonly reason?: string;
@@ -87,8 +87,8 @@ export function createInferenceClient(options: ClientOptions): InferenceClient {
 
   const get = <T>(path: string, read: (response: Response) => Promise<T>): Promise<T> =>
     exchange({ method: 'GET', path, retry: 'idempotent', read });
-  // A server that is not ready says so with a 4xx (the specification) or 503 (Triton): an answer, not a failure.
-  const healthy = (path: string): Promise<boolean> =>
+  // "Not ready" is a 4xx (the specification) or a 503 (Triton): an answer, not a failure.
+  const isHealthy = (path: string): Promise<boolean> =>
     exchange({
       method: 'GET',
       path,
@@ -101,12 +101,12 @@ export function createInferenceClient(options: ClientOptions): InferenceClient {
     });
 
   return {
-    live: () => healthy('/v2/health/live'),
-    ready: () => healthy('/v2/health/ready'),
-    modelReady: (model) => healthy(`${modelPath(model)}/ready`),
-    serverMetadata: () => get('/v2', async (response) => parseServerMetadata(await bytesOf(response))),
+    live: () => isHealthy('/v2/health/live'),
+    ready: () => isHealthy('/v2/health/ready'),
+    modelReady: (model) => isHealthy(`${modelPath(model)}/ready`),
+    serverMetadata: () => get('/v2', async (response) => parseServerMetadata(await readBytes(response))),
     modelMetadata: (model) =>
-      get(modelPath(model), async (response) => parseModelMetadata(await bytesOf(response))),
+      get(modelPath(model), async (response) => parseModelMetadata(await readBytes(response))),
     infer: async (model, inputs, request = {}) => {
       const { binary = true, id, outputs, parameters, tier, signal } = request;
       const message = encodeInferRequest({
@@ -136,8 +136,7 @@ export function createInferenceClient(options: ClientOptions): InferenceClient {
         method: 'POST',
         path: '/v2/repository/index',
         retry: 'idempotent',
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify(ready === undefined ? {} : { ready }),
+        ...jsonBody(ready === undefined ? {} : { ready }),
         read: jsonAnswer(indexSchema),
       }),
     statistics: async (model) => {
@@ -147,7 +146,7 @@ export function createInferenceClient(options: ClientOptions): InferenceClient {
   };
 }
 
-async function bytesOf(response: Response): Promise<Uint8Array<ArrayBuffer>> {
+async function readBytes(response: Response): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await response.arrayBuffer());
 }
 
@@ -161,7 +160,7 @@ const servedHeaders = {
 
 async function readInferResult(response: Response): Promise<InferResult> {
   const headerLength = response.headers.get(headerLengthName) ?? undefined;
-  const answer = parseInferResponse(await bytesOf(response), { headerLength });
+  const answer = parseInferResponse(await readBytes(response), { headerLength });
   const served = Object.entries(servedHeaders).flatMap(([key, header]) => {
     const value = response.headers.get(header);
     return value === null ? [] : [[key, value] as const];

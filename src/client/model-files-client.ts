@@ -1,13 +1,13 @@
-/** The files of a version as their publisher signed them, over HTTP: for whoever may have them. */
+/** Downloads the files of a version as their publisher signed them, for callers whose licence permits it. */
 import type { Bytes } from '../bytes.ts';
 import { isEdgewiseError } from '../errors.ts';
 import { type ClientOptions, createTransport } from './transport.ts';
 
 export interface ModelFilesClient {
   /**
-   * As they come: the caller checks them. Undefined where there is no such model, version or file.
+   * Returns the file; undefined if the model, version or file does not exist. The caller checks the bytes.
    *
-   * @throws EdgewiseError the server's: that of the gate where the model's terms do not let its weights leave.
+   * @throws EdgewiseError the server's, such as that of the gate if the model's terms do not let the weights leave.
    */
   file(model: string, version: string, file: string): Promise<Bytes | undefined>;
 }

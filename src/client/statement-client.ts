@@ -1,7 +1,7 @@
 /** Statements of grants over HTTP. */
 import { z } from 'zod';
-import { jsonAnswer } from './json.ts';
-import { type ClientOptions, createTransport } from './transport.ts';
+import { createJsonTransport } from './json.ts';
+import type { ClientOptions } from './transport.ts';
 
 const royalty = z.object({ per: z.string(), amount: z.string(), currency: z.string() });
 const listedSchema = z.object({
@@ -12,25 +12,23 @@ const listedSchema = z.object({
   royalty: royalty.optional(),
   path: z.string(),
 });
-/** A grant that there is a statement of. */
+/** A grant that has a statement. */
 export type ListedStatement = z.infer<typeof listedSchema>;
 
 export interface StatementClient {
   /**
-   * A compact JWS.
+   * Returns the statement as a compact JWS.
    *
    * @param month `2026-11`
-   * @throws EdgewiseError the server's; `records_unavailable` while it is being counted, which goes on with each call.
+   * @throws EdgewiseError the server's; `records_unavailable` while the server counts, which each call continues.
    */
   statement(grant: string, month: string): Promise<string>;
-  /** The grants that there are statements of for a month. Wants the admin key. */
+  /** Lists the grants that have a statement for a month. Needs the admin key. */
   list(month: string): Promise<readonly ListedStatement[]>;
 }
 
 export function createStatementClient(options: ClientOptions): StatementClient {
-  const transport = createTransport(options);
-  const get = <S extends z.ZodType>(path: string, schema: S) =>
-    transport.exchange({ method: 'GET', path, retry: 'idempotent', read: jsonAnswer(schema) });
+  const { get } = createJsonTransport(options);
   return {
     async statement(grant, month) {
       const path = `/v1/grants/${encodeURIComponent(grant)}/statements/${encodeURIComponent(month)}`;

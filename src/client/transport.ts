@@ -1,90 +1,89 @@
-/** One HTTP exchange with an Edgewise server: addresses, the key, errors by the server's own code, retries where safe. */
+/** HTTP calls to an Edgewise server: addresses, the key, errors by the server's own code, safe retries. */
 import { type Clock, systemClock } from '../async/clock.ts';
 import { EdgewiseError, type ErrorCode, errorCodes, toEdgewiseError } from '../errors.ts';
 
 export interface ClientOptions {
-  /** Of the server, `https://models.example.com`; a path in it is kept. */
+  /** The server's address, `https://models.example.com`; a path in it is kept. */
   readonly url: string;
   /** Sent as a bearer token. */
   readonly key?: string;
   readonly fetch?: typeof fetch;
   readonly clock?: Clock;
-  /** Of one attempt. Default 60,000. */
+  /** Time limit of one attempt. Default 60,000. */
   readonly timeoutMs?: number;
   /** Default 3. */
   readonly maxAttempts?: number;
 }
 
 /**
- * `idempotent`: doing it twice is doing it once, so it is tried again whatever went wrong on the way.
- * `unprocessed`: only when the server says that it has done nothing and when to come back (429 and 503 with Retry-After).
+ * When a failed call is sent again. `idempotent`: after any failure on the way, because repeating the call changes nothing.
+ * `unprocessed`: only if the server did nothing and says when to retry (429 and 503 with Retry-After).
  */
 export type Retry = 'idempotent' | 'unprocessed' | 'never';
 
-export interface Exchange<T> {
+/** One call, and how its answer is read. */
+export interface HttpCall<T> {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'PATCH' | 'POST' | 'DELETE';
-  /** From the server's root, percent-encoded: `/v2/models/mlp`. */
+  /** Percent-encoded path from the server's root: `/v2/models/mlp`. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array<ArrayBuffer> | string;
   readonly retry: Retry;
-  /** Instead of the client's `maxAttempts`, where the server is overloaded and says when to come back. */
+  /** Replaces the client's `maxAttempts` if the server is overloaded and says when to retry. */
   readonly attemptsWhenOverloaded?: number;
   readonly signal?: AbortSignal | undefined;
-  /** Statuses besides 2xx that are answers and no errors. */
+  /** Statuses besides 2xx that are answers, not errors. */
   readonly accept?: readonly number[];
-  /** Reads the answer; a failure in it counts as one on the way. */
+  /** Reads the answer; its failure counts as a failure on the way. */
   read(response: Response): Promise<T>;
 }
 
 export interface Transport {
   /** @throws EdgewiseError with the server's code; `origin_unavailable` when it cannot be reached; `deadline_exceeded`. */
-  exchange<T>(exchange: Exchange<T>): Promise<T>;
+  exchange<T>(call: HttpCall<T>): Promise<T>;
 }
 
 const firstWaitMs = 200;
-/** A server that wants a longer break is not waited for. */
+/** A longer Retry-After is not waited for. */
 const maxWaitMs = 10_000;
 
 export function createTransport(options: ClientOptions): Transport {
   const { fetch: send = fetch, clock = systemClock, timeoutMs = 60_000, maxAttempts = 3 } = options;
-  const base = serverUrl(options.url);
+  const base = parseServerUrl(options.url);
   const authorization = options.key === undefined ? {} : { Authorization: `Bearer ${options.key}` };
 
-  async function attempt<T>(exchange: Exchange<T>): Promise<T> {
+  async function attempt<T>(call: HttpCall<T>): Promise<T> {
     const timeout = AbortSignal.timeout(timeoutMs);
-    const signal = exchange.signal === undefined ? timeout : AbortSignal.any([timeout, exchange.signal]);
+    const signal = call.signal === undefined ? timeout : AbortSignal.any([timeout, call.signal]);
     let response: Response;
     try {
-      response = await send(`${base}${exchange.path}`, {
-        method: exchange.method,
-        headers: { ...authorization, ...exchange.headers },
-        body: exchange.body ?? null,
+      response = await send(`${base}${call.path}`, {
+        method: call.method,
+        headers: { ...authorization, ...call.headers },
+        body: call.body ?? null,
         signal,
       });
-      if (response.ok || exchange.accept?.includes(response.status)) {
-        return await exchange.read(response);
+      if (response.ok || call.accept?.includes(response.status)) {
+        return await call.read(response);
       }
     } catch (error) {
-      throw unreachable(error, { base, timeoutMs, signal: exchange.signal });
+      throw toFailure(error, { base, timeoutMs, signal: call.signal });
     }
-    throw await errorOfResponse(response, exchange);
+    throw await errorOfResponse(response, call);
   }
 
   return {
-    async exchange(exchange) {
+    async exchange(call) {
       for (let count = 1; ; count += 1) {
         try {
-          return await attempt(exchange);
+          return await attempt(call);
         } catch (error) {
           const failure = toEdgewiseError(error);
           const waitMs = (failure.retryAfterSeconds ?? (firstWaitMs * 2 ** (count - 1)) / 1000) * 1000;
           const isOverloaded = failure.code === 'overloaded' && failure.retryAfterSeconds !== undefined;
-          const attempts = (isOverloaded ? exchange.attemptsWhenOverloaded : undefined) ?? maxAttempts;
-          const again = count < attempts && waitMs <= maxWaitMs && mayRetry(exchange.retry, failure);
-          if (!again || exchange.signal?.aborted) {
-            throw failure;
-          }
+          const attempts = (isOverloaded ? call.attemptsWhenOverloaded : undefined) ?? maxAttempts;
+          const mayRepeat = count < attempts && waitMs <= maxWaitMs && mayRetry(call.retry, failure);
+          if (!mayRepeat || call.signal?.aborted) throw failure;
           await new Promise<void>((resolve) => clock.after(waitMs, resolve));
         }
       }
@@ -92,13 +91,13 @@ export function createTransport(options: ClientOptions): Transport {
   };
 }
 
-/** @throws EdgewiseError `invalid_request` for anything but an http or https address. */
-function serverUrl(text: string): string {
+/** @throws EdgewiseError `invalid_request` for another address than http or https. */
+function parseServerUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol !== 'http:' && url?.protocol !== 'https:') {
     throw new EdgewiseError(
       'invalid_request',
-      `${JSON.stringify(text)} is no address of a server, wanted "https://…"`,
+      `${JSON.stringify(text)} is not the address of a server; expected "https://…"`,
     );
   }
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
@@ -132,12 +131,10 @@ interface Attempt {
   readonly signal: AbortSignal | undefined;
 }
 
-function unreachable(error: unknown, { base, timeoutMs, signal }: Attempt): EdgewiseError {
-  if (error instanceof EdgewiseError) {
-    return error;
-  }
+function toFailure(error: unknown, { base, timeoutMs, signal }: Attempt): EdgewiseError {
+  if (error instanceof EdgewiseError) return error;
   if (signal?.aborted) {
-    return new EdgewiseError('deadline_exceeded', `the request to ${base} was given up`, { cause: error });
+    return new EdgewiseError('deadline_exceeded', `the request to ${base} was aborted`, { cause: error });
   }
   if (error instanceof Error && error.name === 'TimeoutError') {
     return new EdgewiseError('deadline_exceeded', `${base} did not answer within ${timeoutMs} ms`, {
@@ -157,7 +154,7 @@ function reasonOf(error: unknown): string {
     .join(': ');
 }
 
-const codesOfStatus = new Map<number, ErrorCode>([
+const codesByStatus = new Map<number, ErrorCode>([
   [400, 'invalid_request'],
   [401, 'unauthenticated'],
   [403, 'forbidden'],
@@ -175,11 +172,11 @@ const codesOfStatus = new Map<number, ErrorCode>([
 
 async function errorOfResponse(
   response: Response,
-  { method, path }: Pick<Exchange<unknown>, 'method' | 'path'>,
+  { method, path }: Pick<HttpCall<unknown>, 'method' | 'path'>,
 ): Promise<EdgewiseError> {
   const named = response.headers.get('Edgewise-Error');
   const code =
-    errorCodes.find((known) => known === named) ?? codesOfStatus.get(response.status) ?? 'internal';
+    errorCodes.find((known) => known === named) ?? codesByStatus.get(response.status) ?? 'internal';
   const text = await response.text().catch(() => '');
   const retryAfter = response.headers.get('Retry-After');
   const seconds = retryAfter !== null && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) : undefined;

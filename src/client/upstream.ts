@@ -1,8 +1,8 @@
 /**
- * The model repository of another server, a worker's say, read over its admin API: for an origin that serves what is
- * published there. Nothing is written this way: who publishes, publishes there.
+ * The model repository of another server, such as a worker, read over its admin API: for an origin that serves the models
+ * published there. It cannot be written.
  *
- * What the other server says of the access to it is no business of those that call this one. It stands in causes alone.
+ * Messages of the other server may name its keys and addresses, so they are only causes of errors, never shown to callers.
  */
 import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
 import { indexKey, indexPrefix, nameOfIndexKey } from '../repository/keys.ts';
@@ -13,9 +13,8 @@ import type { AdminClient } from './admin-client.ts';
 const name = 'upstream';
 
 /**
- * The blobs as they come: `tiered` checks them.
- *
- * `get` and `has` throw EdgewiseError `model_not_ready` where they cannot be read; the rest throws `forbidden`.
+ * Returns the server's blobs, unchecked: `tiered` checks them. `get` and `has` throw EdgewiseError `model_not_ready` for
+ * blobs that cannot be read; writes throw `forbidden`.
  */
 export function upstreamBlobStore(client: Pick<AdminClient, 'getBlob' | 'hasBlob'>): BlobStore {
   return {
@@ -42,10 +41,8 @@ export function upstreamBlobStore(client: Pick<AdminClient, 'getBlob' | 'hasBlob
 }
 
 /**
- * The indexes of its models; under any other key nothing is to be found.
- *
- * Reads throw EdgewiseError where the server refuses them, and an Error of no such kind where it could not be asked or has
- * failed (`storage/fallback-state.ts`); writes throw `forbidden`.
+ * Returns the indexes of the server's models; every other key is absent. A read throws EdgewiseError if the server refuses
+ * it, and a plain Error if the server is unreachable or fails (`storage/fallback-state.ts`). Writes throw `forbidden`.
  */
 export function upstreamStateStore(client: Pick<AdminClient, 'model' | 'models'>): StateStore {
   async function get(key: string): Promise<StateEntry | undefined> {
@@ -56,11 +53,11 @@ export function upstreamStateStore(client: Pick<AdminClient, 'model' | 'models'>
       return { value, etag: await etagOf(value) };
     } catch (error) {
       if (codeOf(error) === 'model_not_found') return undefined;
-      throw refusedOrAway(error);
+      throw toReadError(error);
     }
   }
 
-  async function entriesOf(prefix: string): Promise<readonly KeyEtag[]> {
+  async function listEntries(prefix: string): Promise<readonly KeyEtag[]> {
     if (!prefix.startsWith(indexPrefix) && !indexPrefix.startsWith(prefix)) return [];
     try {
       const entries = await Promise.all(
@@ -73,7 +70,7 @@ export function upstreamStateStore(client: Pick<AdminClient, 'model' | 'models'>
         .filter(({ key }) => key.startsWith(prefix))
         .sort((one, other) => (one.key < other.key ? -1 : 1));
     } catch (error) {
-      throw refusedOrAway(error);
+      throw toReadError(error);
     }
   }
 
@@ -86,8 +83,8 @@ export function upstreamStateStore(client: Pick<AdminClient, 'model' | 'models'>
     },
     put: refuseToWrite,
     delete: refuseToWrite,
-    list: async (prefix) => (await entriesOf(prefix)).map(({ key }) => key),
-    listEtags: entriesOf,
+    list: async (prefix) => (await listEntries(prefix)).map(({ key }) => key),
+    listEtags: listEntries,
   };
 }
 
@@ -95,8 +92,8 @@ function etagOf(value: string): Promise<string> {
   return digestOf(new TextEncoder().encode(value));
 }
 
-/** What a server answers that cannot be reached, has too much to do, or has failed: another time it may answer. */
-const away: ReadonlySet<ErrorCode> = new Set([
+/** Codes of a server that is unreachable, overloaded or failing: a later request may succeed. */
+const transientCodes: ReadonlySet<ErrorCode> = new Set([
   'origin_unavailable',
   'deadline_exceeded',
   'overloaded',
@@ -107,19 +104,19 @@ const away: ReadonlySet<ErrorCode> = new Set([
   'internal',
 ]);
 
-function refusedOrAway(error: unknown): Error {
-  return away.has(codeOf(error))
+function toReadError(error: unknown): Error {
+  return transientCodes.has(codeOf(error))
     ? new Error('the model repository of the upstream cannot be read now', { cause: error })
     : unreadable(error);
 }
 
 function unreadable(cause: unknown): EdgewiseError {
   const { code } = toEdgewiseError(cause);
-  // Wrong bytes are met as such, wherever they were found.
+  // Wrong bytes keep their code, so that `tiered` drops them.
   if (code === 'digest_mismatch') return toEdgewiseError(cause);
   return new EdgewiseError('model_not_ready', 'the model repository cannot be read now', {
     cause,
-    retryAfterSeconds: away.has(code) ? 1 : 30,
+    retryAfterSeconds: transientCodes.has(code) ? 1 : 30,
   });
 }
 
@@ -128,8 +125,5 @@ function codeOf(error: unknown): ErrorCode {
 }
 
 async function refuseToWrite(): Promise<never> {
-  throw new EdgewiseError(
-    'forbidden',
-    'this server serves the models of another one and publishes none: publish there',
-  );
+  throw new EdgewiseError('forbidden', 'this server serves the models of another server: publish them there');
 }

@@ -36,7 +36,7 @@ describe('edgewise tenant', { timeout: 60_000 }, () => {
     );
     expect([made.code, made.stdout]).toEqual([
       0,
-      'tenant acme made; edgewise key create acme gives it a key\n',
+      'tenant acme created; edgewise key create acme gives it a key\n',
     ]);
     expect((await edgewise('tenant', 'list')).stdout).toMatch(
       /^TENANT +NAME +ESTABLISHED +RESIDENCY +KEYS +GRANTS +STATE\nacme +Acme GmbH +DE +eu +0 +0 +active\n$/,
@@ -101,7 +101,7 @@ describe('edgewise key', { timeout: 60_000 }, () => {
     expect(listed.stdout).not.toContain(key);
 
     const rotated = await edgewise('key', 'rotate', id, '--overlap', '1h');
-    expect(rotated.stdout).toMatch(/old one goes on until \d{4}-/);
+    expect(rotated.stdout).toMatch(/old one stays valid until \d{4}-/);
     const next = keyIn(rotated.stdout);
     expect([await seen(key), await seen(next)]).toEqual([404, 404]);
     expect((await edgewise('key', 'list', 'acme')).stdout).toContain('active, old secret until');
@@ -160,7 +160,7 @@ describe('edgewise grant', { timeout: 60_000 }, () => {
       notAfter: '2999-01-01T00:00:00.000Z',
     });
     expect((await client().grants('acme'))[0]).not.toHaveProperty('notBefore');
-    expect((await edgewise('grant', 'update', 'acme', 'g-1')).stderr).toContain('there is nothing to change');
+    expect((await edgewise('grant', 'update', 'acme', 'g-1')).stderr).toContain('nothing to change');
     const mistyped = await edgewise('grant', 'create', 'acme', 'mpl', '--assigner', 'x');
     expect(mistyped.stderr).toContain('code: model_not_found');
     for (const [verb, state] of [

@@ -46,7 +46,7 @@ describe('edgewise model', { timeout: 60_000 }, () => {
   it('lists, inspects and verifies it', async () => {
     expect((await edgewise('model', 'list')).stdout).toMatch(/digits +1 +stable→1/);
     expect((await edgewise('model', 'inspect', 'digits@stable')).stdout).toMatch(
-      /model +digits@1\n[\s\S]*licence +Apache-2.0, acceptance not-required\n[\s\S]*use +by the licence alone, also by callers without a key\n[\s\S]*inputs +image FP32\[-1,1,28,28\]/,
+      /model +digits@1\n[\s\S]*licence +Apache-2.0, acceptance not-required\n[\s\S]*use +by the licence, also by unauthenticated callers\n[\s\S]*inputs +image FP32\[-1,1,28,28\]/,
     );
     const verified = JSON.parse((await edgewise('model', 'verify', 'digits', '--json')).stdout);
     expect(verified).toMatchObject({ version: '1', verified: true, blobs: 3, signer: 'tests' });

@@ -46,7 +46,7 @@ describe('fileSource()', () => {
   });
 
   it('takes no folder for a file', () => {
-    expect(() => fileSource(folder)).toThrow(/is no file/);
+    expect(() => fileSource(folder)).toThrow(/is not a file/);
   });
 });
 

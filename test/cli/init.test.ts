@@ -73,7 +73,7 @@ describe('the README on a model of your own', { timeout: 120_000 }, () => {
     const again = await run(commands[0] ?? '');
     expect(again).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/is there already, and is not written over/),
+      stderr: expect.stringMatching(/exists already and is not overwritten/),
     });
   });
 
@@ -151,6 +151,6 @@ describe('licenceText()', () => {
   });
 
   it.each(['mine', '../package', ''])('refuses %j', async (spdx) => {
-    await expect(licenceText(spdx, 'x', 2026)).rejects.toThrow(/no text is known for the licence/);
+    await expect(licenceText(spdx, 'x', 2026)).rejects.toThrow(/there is no text for the licence/);
   });
 });

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkText } from '../../src/cli/commands/policy.ts';
+import { checkText } from '../../src/cli/commands/pack.ts';
 import { createPolicyClient } from '../../src/client/policy-client.ts';
 import { openPack } from '../../src/governance/policy/packs.ts';
 import { generateSigningKey, importSigningKeys } from '../../src/governance/receipt/keys.ts';
@@ -104,7 +104,7 @@ describe('checkText()', () => {
     expect(text.split('\n')).toEqual([
       'writer@2 is refused, by Art. 1, from 2027-01-01T00:00:00Z on',
       '  wanted a marking',
-      'writer@2 is refused now already, by Art. 1, from 2027-01-01T00:00:00Z on',
+      'writer@2 is refused already now, by Art. 1, from 2027-01-01T00:00:00Z on',
       '  wanted a marking',
       'old@1 is not served at all: policy_refused',
       'at 2027-01-01T23:59:59.999Z: 1 of 3 versions are refused',

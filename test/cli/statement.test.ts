@@ -63,7 +63,7 @@ describe('edgewise statement verify', () => {
   it('adds a statement up again from nothing but the files of the log', async () => {
     for (const file of ['statement', 'answer']) {
       const { code, stdout } = await verify(at(file), '--receipt', at('receipt'));
-      expect(stdout).toContain('The log adds up to the same.');
+      expect(stdout).toContain('The log adds up to the statement.');
       expect(stdout).toContain('300 in 150 entries, from 0 to 298');
       expect(stdout).toContain('0.1200 EUR');
       expect(stdout).toContain('1 of the receipts given');

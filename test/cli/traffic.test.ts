@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { modelList, shadowFigures } from '../../src/cli/render/tables.ts';
+import { modelList, shadowFigures } from '../../src/cli/render/model.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { emptyIndex } from '../../src/repository/index/changes.ts';
 import { identityModel } from '../support/onnx-models.ts';
@@ -98,7 +98,7 @@ describe('edgewise model shadow', { timeout: 60_000 }, () => {
 describe('edgewise model shadows', { timeout: 60_000 }, () => {
   it('prints what the worker counted', async () => {
     expect((await edgewise('shadows', 'twice')).stdout).toBe(
-      'no request was copied where this was answered\n',
+      'the isolate that answered has copied no request\n',
     );
     expect(JSON.parse((await edgewise('shadows', 'twice', '--json')).stdout)).toEqual([]);
   });

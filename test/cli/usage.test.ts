@@ -90,7 +90,7 @@ describe('edgewise', () => {
     [['model', 'psuh'], /unknown command 'psuh'\n\(Did you mean push\?\)/],
     [['key', 'create'], /missing required argument 'tenant'/],
     [['model', 'list', 'one', 'more'], /too many arguments/],
-    [['model', 'inspect', 'a b'], /"a b" names no model, expected name, org\/name or name@version/],
+    [['model', 'inspect', 'a b'], /"a b" is not a model; expected name, org\/name or name@version/],
     [['model', 'verify'], /say what to verify/],
     [['model', 'remove', 'digits', '--url', 'http://127.0.0.1:9'], /say what to remove/],
   ])('answers %j with 2 and what was meant', async (argv, expected) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ClientOptions, createTransport, type Exchange } from '../../src/client/transport.ts';
+import { type ClientOptions, createTransport, type HttpCall } from '../../src/client/transport.ts';
 import { ManualClock } from '../support/clock.ts';
 
 type Step = Response | Error | (() => Promise<Response>);
@@ -36,7 +36,7 @@ function scripted(steps: readonly Step[], options: Partial<ClientOptions> = {}) 
   return { transport, requests, waits };
 }
 
-const get: Exchange<string> = {
+const get: HttpCall<string> = {
   method: 'GET',
   path: '/v2',
   retry: 'idempotent',

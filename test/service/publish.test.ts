@@ -260,7 +260,7 @@ describe('edgewise says what is wrong', () => {
       /config\.json: maxBatchSize is -1; expected /,
     );
     writeFileSync(join(folder, 'config.json'), '{');
-    expect((await edgewise('model', 'push', folder)).stderr).toMatch(/config\.json is no JSON/);
+    expect((await edgewise('model', 'push', folder)).stderr).toMatch(/config\.json is not JSON/);
   });
 
   it.each<[string, object, number, RegExp]>([
@@ -271,7 +271,7 @@ describe('edgewise says what is wrong', () => {
       /code: unauthenticated\n {2}next: set EDGEWISE_ADMIN_KEY/,
     ],
     ['there is no key', { adminKey: undefined }, 1, /there is no admin key: set EDGEWISE_ADMIN_KEY/],
-    ['the address is none', { url: 'worker' }, 1, /"worker" is no address of a server/],
+    ['the address is none', { url: 'worker' }, 1, /"worker" is not the address of a server/],
   ])('when %s', async (_, connection, code, message) => {
     const result = await startCommand(['model', 'list'], { ...server, ...connection }).ended;
     expect(result.stderr).toMatch(message);
@@ -292,7 +292,7 @@ describe('edgewise says what is wrong', () => {
     ['a missing argument', ['model', 'push'], 2, /missing required argument 'folder'/],
     ['an alias that is none', ['model', 'push', '.', '--alias', 'No!'], 2, /wanted lower-case letters/],
     ['a model that is not there', ['model', 'verify', 'nonesuch'], 1, /code: model_not_found/],
-    ['a name that is none', ['model', 'inspect', 'a/b/c'], 2, /names no model/],
+    ['a name that is none', ['model', 'inspect', 'a/b/c'], 2, /is not a model/],
     [
       'a folder that is not there',
       ['model', 'push', '/nonesuch'],

@@ -9,57 +9,61 @@ import {
   type Territories,
   territoryBasisSchema,
 } from '../../repository/terms.ts';
-import { type CommonOptions, print } from '../command.ts';
+import { addNoun, type CommonOptions, connectAccounts, print } from '../command.ts';
+import { several, timestamp } from '../option-values.ts';
 import { grantList } from '../render/accounts.ts';
-import { accounts, moment, nounOf, several } from './account.ts';
 import { actions } from './key.ts';
 
 /** Every verb of `edgewise grant`. */
 export function addGrantCommands(program: Command): void {
-  const verb = nounOf(program, 'grant', 'a licence to use one model, given to one tenant');
-  verb('create <tenant> <model>', 'give a grant')
+  const verb = addNoun(program, 'grant', 'licences of one tenant to use one model');
+  verb('create <tenant> <model>', 'create a grant')
     .requiredOption(
       '--assigner <who>',
-      'who gives it: the creator or the owner of the model; as tenant:<id> that tenant is shown its statements',
+      'who gives the grant: the creator or the owner of the model; with tenant:<id>, that tenant can read its statements',
     )
-    .option('--id <id>', 'what it is called (default: made up)')
-    .option('--target <digest>', 'root digest of the one version that it is for (default: every version)')
+    .option('--id <id>', 'its id (default: generated)')
+    .option('--target <digest>', 'root digest of the only version that it covers (default: every version)')
     .option('--actions <actions>', 'of infer, explain, download (default: infer)', actions)
-    .option('--purposes <purposes>', 'permitted ones; several with commas between (default: all)', several)
-    .option('--deny-purposes <purposes>', 'denied ones', several)
-    .option('--fields-of-use <fields>', 'permitted ones (default: all)', several)
-    .option('--deny-fields-of-use <fields>', 'denied ones', several)
-    .option('--territories <territories>', 'permitted ones, e.g. EU,CH (default: all)', several)
-    .option('--deny-territories <territories>', 'denied ones', several)
+    .option(
+      '--purposes <purposes>',
+      'permitted purposes; several with commas between (default: all)',
+      several,
+    )
+    .option('--deny-purposes <purposes>', 'denied purposes', several)
+    .option('--fields-of-use <fields>', 'permitted fields of use (default: all)', several)
+    .option('--deny-fields-of-use <fields>', 'denied fields of use', several)
+    .option('--territories <territories>', 'permitted territories, e.g. EU,CH (default: all)', several)
+    .option('--deny-territories <territories>', 'denied territories', several)
     .addOption(
-      new Option('--territory-basis <basis>', 'what the territory is told from').choices(
+      new Option('--territory-basis <basis>', 'what decides the territory of a request').choices(
         territoryBasisSchema.options,
       ),
     )
-    .option('--not-before <date>', 'when it begins, e.g. 2027-01-01', moment)
-    .option('--not-after <date>', 'when it ends', moment)
+    .option('--not-before <date>', 'when the grant begins, e.g. 2027-01-01', timestamp)
+    .option('--not-after <date>', 'when the grant ends', timestamp)
     .option('--quota <quota>', 'e.g. 100000/month; per day, month or total', quota)
-    .option('--royalty <royalty>', 'for each unit, e.g. 0.0004EUR', royalty)
-    .option('--force', 'also for a model that is not published')
+    .option('--royalty <royalty>', 'price of one unit, e.g. 0.0004EUR', royalty)
+    .option('--force', 'allow a model that is not published')
     .action(create);
-  verb('update <tenant> <grant>', 'change quota and dates; what the grant said before is kept')
+  verb('update <tenant> <grant>', 'change quota and dates; earlier forms of the grant stay on record')
     .option('--quota <quota>', 'e.g. 100000/month; per day, month or total', quota)
-    .option('--no-quota', 'without a quota from now on')
-    .option('--not-before <date>', 'when it begins, e.g. 2027-01-01', moment)
-    .option('--no-not-before', 'without a beginning')
-    .option('--not-after <date>', 'when it ends', moment)
-    .option('--no-not-after', 'without an end')
+    .option('--no-quota', 'remove the quota')
+    .option('--not-before <date>', 'when the grant begins, e.g. 2027-01-01', timestamp)
+    .option('--no-not-before', 'remove the start date')
+    .option('--not-after <date>', 'when the grant ends', timestamp)
+    .option('--no-not-after', 'remove the end date')
     .action(update);
-  verb('list <tenant>', 'grants of a tenant').action(list);
-  verb('suspend <tenant> <grant>', 'take a grant out of force').action(status('suspended'));
-  verb('resume <tenant> <grant>', 'put it into force again').action(status('active'));
-  verb('revoke <tenant> <grant>', 'take it back for good').action(status('revoked'));
+  verb('list <tenant>', 'list the grants of a tenant').action(list);
+  verb('suspend <tenant> <grant>', 'suspend a grant until it is resumed').action(changeStatus('suspended'));
+  verb('resume <tenant> <grant>', 'put a suspended grant into force again').action(changeStatus('active'));
+  verb('revoke <tenant> <grant>', 'end a grant for good').action(changeStatus('revoked'));
 }
 
 function quota(value: string): Quota {
   const [units, per] = value.split('/');
   const parsed = quotaSchema.safeParse({ units: Number(units), per });
-  if (!parsed.success) throw new InvalidArgumentError('wanted <units>/day, <units>/month or <units>/total');
+  if (!parsed.success) throw new InvalidArgumentError('expected <units>/day, <units>/month or <units>/total');
   return parsed.data;
 }
 
@@ -67,7 +71,7 @@ function royalty(value: string): Royalty {
   const [, amount, currency] = /^([0-9.]+)([A-Z]{3})$/.exec(value) ?? [];
   const parsed = royaltySchema.safeParse({ per: 'unit', amount, currency });
   if (!parsed.success)
-    throw new InvalidArgumentError('wanted a decimal and an ISO 4217 code, such as 0.0004EUR');
+    throw new InvalidArgumentError('expected a decimal and an ISO 4217 code, such as 0.0004EUR');
   return parsed.data;
 }
 
@@ -91,7 +95,7 @@ interface CreateOptions extends CommonOptions {
 }
 
 async function create(tenant: string, model: string, options: CreateOptions): Promise<void> {
-  const grant = await accounts(options).createGrant(
+  const grant = await connectAccounts(options).createGrant(
     tenant,
     {
       id: options.id,
@@ -115,7 +119,7 @@ async function create(tenant: string, model: string, options: CreateOptions): Pr
   print(options, grant, `grant ${grant.id}: ${tenant} may use ${model}`);
 }
 
-/** False: the option's `--no-` form. */
+/** False stands for the `--no-` form of an option. */
 interface UpdateOptions extends CommonOptions {
   readonly quota?: Quota | false;
   readonly notBefore?: string | false;
@@ -127,10 +131,10 @@ async function update(tenant: string, id: string, options: UpdateOptions): Promi
   if (units === undefined && notBefore === undefined && notAfter === undefined) {
     throw new EdgewiseError(
       'invalid_request',
-      'there is nothing to change; add --quota, --not-before or --not-after, or one of them as --no-quota',
+      'nothing to change: add --quota, --not-before or --not-after, or its --no- form such as --no-quota',
     );
   }
-  const grant = await accounts(options).updateGrant(tenant, id, {
+  const grant = await connectAccounts(options).updateGrant(tenant, id, {
     quota: units === false ? null : units,
     notBefore: notBefore === false ? null : notBefore,
     notAfter: notAfter === false ? null : notAfter,
@@ -143,19 +147,19 @@ function choice(permit: readonly string[] | undefined, deny: readonly string[] |
 }
 
 async function list(tenant: string, options: CommonOptions): Promise<void> {
-  const grants = await accounts(options).grants(tenant);
+  const grants = await connectAccounts(options).grants(tenant);
   print(options, grants, grantList(grants));
 }
 
-const said = {
+const statusTexts = {
   active: 'is in force again',
   suspended: 'is suspended, everywhere within 10 seconds',
   revoked: 'is revoked for good, everywhere within 10 seconds',
 } as const;
 
-function status(to: Grant['status']) {
+function changeStatus(to: Grant['status']) {
   return async (tenant: string, id: string, options: CommonOptions): Promise<void> => {
-    const grant = await accounts(options).setGrantStatus(tenant, id, to);
-    print(options, grant, `grant ${grant.id} of ${tenant} ${said[grant.status]}`);
+    const grant = await connectAccounts(options).setGrantStatus(tenant, id, to);
+    print(options, grant, `grant ${grant.id} of ${tenant} ${statusTexts[grant.status]}`);
   };
 }

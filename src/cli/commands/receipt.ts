@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { base64url } from 'jose';
 import { deriveSalt, parseSalt } from '../../governance/receipt/commitment.ts';
 import { print } from '../command.ts';
-import { addVerifyCommand } from './receipt-verify.ts';
-import { addReplayCommand } from './replay.ts';
+import { addReplayCommand } from './receipt/replay.ts';
+import { addVerifyCommand } from './receipt/verify.ts';
 
 /** Every verb of `edgewise receipt`. */
 export function addReceiptCommands(program: Command): void {

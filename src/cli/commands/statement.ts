@@ -6,28 +6,31 @@ import { parseVerifierKey } from '../../governance/log/note-keys.ts';
 import { importVerifyingKeys } from '../../governance/receipt/keys.ts';
 import { peekStatement } from '../../governance/statement/statement.ts';
 import { verifyStatement } from '../../governance/statement/verify.ts';
-import { type CommonOptions, print } from '../command.ts';
-import { connection } from '../connection.ts';
+import { addNoun, type CommonOptions, print, serverOf } from '../command.ts';
 import { filesOf, jsonAt, textAt } from '../evidence/places.ts';
 import { compactIn } from '../evidence/receipt-file.ts';
+import { several } from '../option-values.ts';
 import { listedText, statementText, statementVerificationText } from '../render/statement.ts';
-import { nounOf, several } from './account.ts';
 
 /** Every verb of `edgewise statement`. */
 export function addStatementCommands(program: Command): void {
-  const verb = nounOf(program, 'statement', 'what was used of grants, month by month, counted from the log');
-  verb('get <grant> <month>', 'the signed statement of a grant for a month, such as 2026-11')
+  const verb = addNoun(program, 'statement', 'monthly statements of grants, counted from the log');
+  verb('get <grant> <month>', 'get the signed statement of a grant for a month, such as 2026-11')
     .option('--out <file>', 'write the statement (compact JWS) to a file')
     .action(get);
-  verb('list <month>', 'the grants that there are statements of for a month').action(list);
+  verb('list <month>', 'list the grants that have a statement for a month').action(list);
   verb(
     'verify <statement>',
-    'add a statement up again from the log; a file with the compact JWS, or - for stdin',
+    'count a statement again from the log; a file with the compact JWS, or - for stdin',
   )
     .requiredOption('--jwks <file or url>', "the server's public keys, its /.well-known/jwks.json")
     .requiredOption('--log-key <key>', "the log's public key")
     .requiredOption('--log <folder or url>', "the log's files")
-    .option('--receipt <file>', 'a receipt that one holds; may be given several times', several)
+    .option(
+      '--receipt <file>',
+      'a receipt that the statement must count; may be given several times',
+      several,
+    )
     .option(
       '--witness <key>',
       'public key of a witness that must have cosigned; may be given several times',
@@ -37,28 +40,28 @@ export function addStatementCommands(program: Command): void {
 }
 
 async function get(grant: string, month: string, options: CommonOptions & { readonly out?: string }) {
-  const statement = await counted(client(options), grant, month);
-  const { out } = options;
-  if (out !== undefined) await writeFile(out, `${statement}\n`);
+  const statement = await pollStatement(connect(options), grant, month);
+  if (options.out !== undefined) await writeFile(options.out, `${statement}\n`);
   print(options, { statement, content: peekStatement(statement) }, statementText(peekStatement(statement)));
 }
 
-/** Asks again as long as the server comes on with counting. */
-async function counted(from: StatementClient, grant: string, month: string): Promise<string> {
-  for (let before = ''; ; ) {
+/** Asks again as long as the server makes progress with counting the log. */
+async function pollStatement(client: StatementClient, grant: string, month: string): Promise<string> {
+  for (let progress = ''; ; ) {
     try {
-      return await from.statement(grant, month);
+      return await client.statement(grant, month);
     } catch (error) {
-      const isOn = isEdgewiseError(error) && error.code === 'records_unavailable' && error.message !== before;
-      if (!isOn) throw error;
-      before = error.message;
-      process.stderr.write(`${before}\n`);
+      const isCounting =
+        isEdgewiseError(error) && error.code === 'records_unavailable' && error.message !== progress;
+      if (!isCounting) throw error;
+      progress = error.message;
+      process.stderr.write(`${progress}\n`);
     }
   }
 }
 
 async function list(month: string, options: CommonOptions): Promise<void> {
-  const statements = await client(options).list(month);
+  const statements = await connect(options).list(month);
   print(options, { month, statements }, listedText(month, statements));
 }
 
@@ -84,7 +87,6 @@ async function verify(place: string, options: VerifyOptions): Promise<void> {
   if (verification.differences.length > 0) process.exitCode = 1;
 }
 
-function client(options: CommonOptions): StatementClient {
-  const { url, adminKey } = connection(options.url, process.env, process.cwd());
-  return createStatementClient({ url, key: adminKey });
+function connect(options: CommonOptions): StatementClient {
+  return createStatementClient(serverOf(options));
 }

@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { ReadFile } from '../../governance/log/tiles.ts';
+import { errorCode, parseJsonText, unreadableFile } from '../files.ts';
 
 const addressForm = /^https?:\/\//;
 
@@ -29,16 +30,6 @@ export async function jsonAt(place: string): Promise<unknown> {
   return parseJsonText(await textAt(place), place);
 }
 
-/** @param what Names the text in messages. @throws EdgewiseError `invalid_request` */
-export function parseJsonText(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    const reason = cause instanceof Error ? `: ${cause.message}` : '';
-    throw new EdgewiseError('invalid_request', `${what} is not JSON${reason}`, { cause });
-  }
-}
-
 /** Returns a reader of the log's files, in a folder or below an address. */
 export function filesOf(log: string): ReadFile {
   const base = log.replace(/\/+$/, '');
@@ -51,8 +42,8 @@ export async function tryBytesAt(place: string, key?: string): Promise<Bytes | u
   try {
     return new Uint8Array(place === '-' ? await buffer(process.stdin) : await readFile(place));
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    throw new EdgewiseError('invalid_request', `${place} could not be read`, { cause });
+    if (errorCode(cause) === 'ENOENT') return undefined;
+    throw unreadableFile(place, cause);
   }
 }
 

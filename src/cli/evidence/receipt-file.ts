@@ -1,5 +1,5 @@
 /** Receipts and statements in files. */
-import { parseJsonText } from './places.ts';
+import { parseJsonText } from '../files.ts';
 
 export interface ReceiptFile {
   /** Compact JWS. */

@@ -1,4 +1,4 @@
-/** Tenants, keys and grants for people. */
+/** Tenants, keys and grants as text for people. */
 import type { Grant, Scopes, ShownKey, Tenant } from '../../governance/accounts/schema.ts';
 import { table } from './tables.ts';
 
@@ -27,7 +27,7 @@ export function tenantDetails(tenant: Tenant): string {
     ['established', tenant.establishment ?? '–'],
     ['residency', tenant.residency ?? '–'],
     ['fields of use', tenant.fieldsOfUse.join(', ') || '–'],
-    ['made', tenant.createdAt],
+    ['created', tenant.createdAt],
     ['keys', String(tenant.keys.length)],
   ]);
   const accepted = table([
@@ -50,7 +50,7 @@ export function tenantDetails(tenant: Tenant): string {
 export function keyList(keys: readonly ShownKey[]): string {
   if (keys.length === 0) return 'there are no keys';
   return table([
-    ['KEY', 'MODELS', 'ACTIONS', 'PURPOSES', 'ACCOUNT', 'RATE', 'MADE', 'ENDS', 'STATE'],
+    ['KEY', 'MODELS', 'ACTIONS', 'PURPOSES', 'ACCOUNT', 'RATE', 'CREATED', 'ENDS', 'STATE'],
     ...keys.map(({ id, scopes, createdAt, notAfter, previousUntil, revokedAt }) => [
       id,
       scopes.models.join(', '),

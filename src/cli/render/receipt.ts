@@ -1,9 +1,9 @@
-/** Receipts for people. */
+/** Receipts, verifications and replays as text for people. */
 import type { Receipt } from '../../governance/receipt/schema.ts';
 import type { ReplayFinding } from '../../governance/replay/types.ts';
 import type { Outcome, ReceiptVerification } from '../../governance/verify/verify-receipt.ts';
 import type { SignedAnswerLevels } from '../../governance/verify/verify-signed-answer.ts';
-import { table } from './tables.ts';
+import { type Row, table } from './tables.ts';
 
 const outcomes: { readonly [O in Outcome]: string } = {
   good: 'good',
@@ -26,22 +26,21 @@ export function verificationText(verification: ReceiptVerification & Partial<Sig
   return [...(receipt === undefined ? [] : [receiptText(receipt), '']), table(rows), '', verdict].join('\n');
 }
 
-/** What was found on running an answer again. */
+/** The receipt and the result of a replay. */
 export function findingText(
   receipt: Receipt,
   { verdict, detail, maxDifference, tolerance }: ReplayFinding,
 ): string {
-  const apart =
+  const difference =
     maxDifference === undefined
       ? undefined
       : `${maxDifference.toExponential(1)}${tolerance === undefined ? '' : ` of ${tolerance.toExponential(1)}`}`;
-  const rows: [string, string | undefined][] = [
+  const rows = table([
     ['verdict', verdict],
-    ['', detail],
-    ['differs', apart],
-  ];
-  const known = rows.filter((row): row is [string, string] => row[1] !== undefined);
-  return [receiptText(receipt), '', table(known)].join('\n');
+    ...(detail === undefined ? [] : [['', detail] satisfies Row]),
+    ...(difference === undefined ? [] : [['differs', difference] satisfies Row]),
+  ]);
+  return [receiptText(receipt), '', rows].join('\n');
 }
 
 export function receiptText(receipt: Receipt): string {
@@ -51,12 +50,12 @@ export function receiptText(receipt: Receipt): string {
     ['at', receipt.at],
     ['issuer', receipt.issuer],
     ['log', receipt.log],
-    ['caller', [tenant, credential].filter((part) => part !== undefined).join(', ') || 'not known'],
-    ...ownRows(receipt),
+    ['caller', [tenant, credential].filter((part) => part !== undefined).join(', ') || 'unknown'],
+    ...kindRows(receipt),
   ]);
 }
 
-function ownRows(receipt: Receipt): [string, string][] {
+function kindRows(receipt: Receipt): readonly Row[] {
   switch (receipt.kind) {
     case 'inference':
       return [...modelRows(receipt), ...routeRows(receipt.route), ['units', String(receipt.meter.units)]];
@@ -85,10 +84,10 @@ function modelRows({
   model,
   licence,
   decision,
-}: Pick<Extract<Receipt, { kind: 'inference' | 'refusal' }>, 'model' | 'licence' | 'decision'>): [
-  string,
-  string,
-][] {
+}: Pick<
+  Extract<Receipt, { kind: 'inference' | 'refusal' }>,
+  'model' | 'licence' | 'decision'
+>): readonly Row[] {
   const { purpose, territory, grant } = decision;
   const under = [
     licence.spdx,
@@ -108,12 +107,10 @@ function routeRows({
   reason,
   runtime,
   reproducibility,
-}: Extract<Receipt, { kind: 'inference' }>['route']): [string, string][] {
+}: Extract<Receipt, { kind: 'inference' }>['route']): readonly Row[] {
   return [
     ['ran', `${tier} (${reason}), reproducible: ${reproducibility}`],
-    ...(runtime === undefined
-      ? []
-      : [['runtime', `${runtime.name} ${runtime.version}`] satisfies [string, string]]),
-    ...(runtime?.wasm === undefined ? [] : [['', runtime.wasm] satisfies [string, string]]),
+    ...(runtime === undefined ? [] : [['runtime', `${runtime.name} ${runtime.version}`] satisfies Row]),
+    ...(runtime?.wasm === undefined ? [] : [['', runtime.wasm] satisfies Row]),
   ];
 }

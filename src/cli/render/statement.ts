@@ -1,8 +1,8 @@
-/** Statements for people. */
+/** Statements as text for people. */
 import type { ListedStatement } from '../../client/statement-client.ts';
 import type { Statement } from '../../governance/statement/schema.ts';
 import type { StatementVerification } from '../../governance/statement/verify.ts';
-import { table } from './tables.ts';
+import { type Row, table } from './tables.ts';
 
 export function statementText(statement: Statement): string {
   const { grant, month, isOver, units, entries, first, last, size, royalty, amount, log, issuer, issuedAt } =
@@ -14,22 +14,22 @@ export function statementText(statement: Statement): string {
     ['units', `${units} in ${entries} entries${between}`],
     ...(royalty === undefined || amount === undefined
       ? []
-      : [['amount', `${amount} ${royalty.currency}, at ${royalty.amount} each`] satisfies [string, string]]),
+      : [['amount', `${amount} ${royalty.currency}, at ${royalty.amount} each`] satisfies Row]),
     ['log', `${log}, ${size} entries`],
     ['issuer', `${issuer}, at ${issuedAt}`],
   ]);
 }
 
-/** What the statement says, then whether it adds up. */
+/** The statement's content, and whether the log adds up to it. */
 export function statementVerificationText(verification: StatementVerification): string {
   const { statement, differences, witnesses, receipts } = verification;
-  const also = [
-    ...(receipts === 0 ? [] : [`${receipts} of the receipts given are in it.`]),
+  const details = [
+    ...(receipts === 0 ? [] : [`${receipts} of the given receipts are counted in it.`]),
     ...(witnesses.length === 0 ? [] : [`Cosigned by ${witnesses.join(', ')}.`]),
   ];
   const verdict =
     differences.length === 0
-      ? ['The log adds up to the same.', ...also]
+      ? ['The log adds up to the statement.', ...details]
       : ['The statement does NOT hold:', ...differences.map((difference) => `  ${difference}`)];
   return [statementText(statement), '', ...verdict].join('\n');
 }

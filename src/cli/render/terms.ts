@@ -1,22 +1,23 @@
-/** A model's terms for people: one row for each thing that they say. */
+/** A model's terms as text for people. */
 import type { Terms } from '../../repository/terms.ts';
+import type { Row } from './tables.ts';
 
 type Choice = { readonly permit: '*' | readonly string[]; readonly deny: readonly string[] };
 
-export function termsRows(terms: Terms): [string, string][] {
+export function termsRows(terms: Terms): readonly Row[] {
   const { creator, licence, trainingData } = terms;
   return [
     ['creator', [creator.name, creator.url].filter(Boolean).join(', ')],
     ['licence', `${licence.spdx}, acceptance ${licence.acceptance}`],
     ['licence text', licence.text],
-    ['use', useOf(terms)],
-    ['purposes', choice(terms.purposes)],
-    ['fields of use', choice(terms.fieldsOfUse)],
-    ['territories', `${choice(terms.territories)}, by ${terms.territories.basis}`],
-    ...datesRow(terms),
+    ['use', useText(terms)],
+    ['purposes', choiceText(terms.purposes)],
+    ['fields of use', choiceText(terms.fieldsOfUse)],
+    ['territories', `${choiceText(terms.territories)}, by ${terms.territories.basis}`],
+    ...dateRows(terms),
     ...quotaRows(terms),
     ['duties', terms.duties.join(', ') || '–'],
-    ...(terms.attribution === undefined ? [] : [row('attribution', terms.attribution)]),
+    ...(terms.attribution === undefined ? [] : [['attribution', terms.attribution] satisfies Row]),
     ['weights', terms.weightsMayLeave ? 'may leave the server' : 'may not leave the server'],
     ['training data', `${trainingData.statement} Personal data: ${trainingData.personalData}. (declared)`],
     ['usage data', 'not trained with'],
@@ -24,30 +25,26 @@ export function termsRows(terms: Terms): [string, string][] {
   ];
 }
 
-function useOf({ grant, anonymous }: Terms): string {
+function useText({ grant, anonymous }: Terms): string {
   if (grant === 'required') return 'with a grant';
-  return anonymous ? 'by the licence alone, also by callers without a key' : 'by the licence alone';
+  return anonymous ? 'by the licence, also by unauthenticated callers' : 'by the licence';
 }
 
-function choice({ permit, deny }: Choice): string {
+function choiceText({ permit, deny }: Choice): string {
   const permitted = permit === '*' ? 'all' : permit.join(', ');
   return deny.length === 0 ? permitted : `${permitted}, but not ${deny.join(', ')}`;
 }
 
-function datesRow({ notBefore, notAfter }: Terms): [string, string][] {
+function dateRows({ notBefore, notAfter }: Terms): readonly Row[] {
   if (notBefore === undefined && notAfter === undefined) return [];
-  return [row('dates', `${notBefore ?? '…'} to ${notAfter ?? '…'}`)];
+  return [['dates', `${notBefore ?? '…'} to ${notAfter ?? '…'}`]];
 }
 
-function quotaRows({ quota, royalty }: Terms): [string, string][] {
+function quotaRows({ quota, royalty }: Terms): readonly Row[] {
   return [
-    ...(quota === undefined ? [] : [row('quota', `${quota.units} units per ${quota.per}`)]),
+    ...(quota === undefined ? [] : [['quota', `${quota.units} units per ${quota.per}`] satisfies Row]),
     ...(royalty === undefined
       ? []
-      : [row('royalty', `${royalty.amount} ${royalty.currency} per ${royalty.per}`)]),
+      : [['royalty', `${royalty.amount} ${royalty.currency} per ${royalty.per}`] satisfies Row]),
   ];
-}
-
-function row(name: string, value: string): [string, string] {
-  return [name, value];
 }

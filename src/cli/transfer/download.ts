@@ -1,4 +1,4 @@
-/** Reading a published version back, every byte checked on the way. */
+/** Downloads a published version, and checks every byte. */
 import { createHash } from 'node:crypto';
 import type { AdminClient } from '../../client/admin-client.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
@@ -18,16 +18,17 @@ export interface Download {
   readonly manifestDigest: Digest;
   readonly graph: Uint8Array<ArrayBuffer>;
   readonly licenceText: Uint8Array<ArrayBuffer>;
-  /** The bytes of `model.sig`, not verified yet; absent where the version stands unsigned. */
+  /** The bytes of `model.sig`, not verified yet; undefined for an unsigned version. */
   readonly signature: Uint8Array<ArrayBuffer> | undefined;
-  /** The weights, chunk after chunk, each checked, and at the end all of them as one file; to be read once. */
+  /** Yields the chunks of the weights, each checked; the end checks them as one file. Can be read once. */
   chunks(): AsyncGenerator<Uint8Array<ArrayBuffer>>;
 }
 
 /**
- * The manifest, the graph and the licence text of a version, checked: digests, and that the graph refers to the weights the manifest has.
+ * Downloads manifest, graph and licence text of a version; checks their digests, and that the graph refers to the weights
+ * of the manifest.
  *
- * @throws EdgewiseError `digest_mismatch` naming what is not as it should be; the server's code otherwise.
+ * @throws EdgewiseError `digest_mismatch` naming the part that differs; otherwise the server's code.
  */
 export async function openVersion(client: AdminClient, name: string, version: string): Promise<Download> {
   const { manifest, digest, signature } = await client.version(name, version);
@@ -37,7 +38,7 @@ export async function openVersion(client: AdminClient, name: string, version: st
     throw mismatch(`the manifest of ${label} has the digest ${encoded.digest}, the server says ${digest}`);
   }
   if (manifest.name !== name) {
-    throw mismatch(`the manifest found as ${name} is the one of ${label}`);
+    throw mismatch(`the manifest of ${name} is that of ${label}`);
   }
   const graph = await checkedGraph(client, manifest, `the graph of ${label}`);
   checkGraph(manifest, graph, label);
@@ -60,7 +61,7 @@ export async function openVersion(client: AdminClient, name: string, version: st
       const found = `sha256:${whole.digest('hex')}`;
       if (found !== weights.digest) {
         throw mismatch(
-          `the weights of ${label} are ${found} as one file, what is signed is ${weights.digest}`,
+          `the weights of ${label} have the digest ${found} as one file, signed is ${weights.digest}`,
         );
       }
     },
@@ -68,7 +69,7 @@ export async function openVersion(client: AdminClient, name: string, version: st
 }
 
 /**
- * Verifies the signature of what was downloaded, without asking anybody.
+ * Verifies the signature of a download, without a server.
  *
  * @throws EdgewiseError `signature_invalid`
  */
@@ -89,7 +90,7 @@ async function signatureBlob(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = await client.getBlob(digest);
   if ((await digestOf(bytes)) !== digest)
-    throw mismatch(`the signature of ${label}, ${digest}, is stored with other bytes`);
+    throw mismatch(`the signature of ${label} does not have its digest ${digest}`);
   return bytes;
 }
 
@@ -105,19 +106,19 @@ async function checkedGraph(
   const whole = new Uint8Array(Buffer.concat(parts));
   const digest = await digestOf(whole);
   if (digest !== graph.digest) {
-    throw mismatch(`${what} is ${digest} as one file, what is signed is ${graph.digest}`);
+    throw mismatch(`${what} has the digest ${digest} as one file, signed is ${graph.digest}`);
   }
   return whole;
 }
 
-interface BlobWanted {
+interface ExpectedBlob {
   readonly digest: Digest;
   readonly byteLength: number;
 }
 
 async function checkedBlob(
   client: AdminClient,
-  { digest, byteLength }: BlobWanted,
+  { digest, byteLength }: ExpectedBlob,
   what: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = await client.getBlob(digest).catch((error: unknown) => {
@@ -130,13 +131,13 @@ async function checkedBlob(
   const actual = await digestOf(bytes);
   if (actual !== digest || bytes.byteLength !== byteLength) {
     throw mismatch(
-      `${what} should be ${digest} of ${byteLength} bytes, what is stored is ${actual} of ${bytes.byteLength}`,
+      `${what} should be ${digest} of ${byteLength} bytes, stored is ${actual} of ${bytes.byteLength}`,
     );
   }
   return bytes;
 }
 
-/** The manifest's word against the graph's: weights without gaps, every reference within them, the same inputs. */
+/** Checks the graph against the manifest: weights without gaps, every reference inside them, the same inputs and outputs. */
 function checkGraph(manifest: Manifest, graph: Uint8Array, label: string): void {
   const { weights } = manifest;
   let end = 0;
@@ -157,7 +158,7 @@ function checkGraph(manifest: Manifest, graph: Uint8Array, label: string): void 
       const { location, offset, length = 0 } = parseExternalRef(tensor);
       if (location !== weights?.path || offset + length > end) {
         throw mismatch(
-          `the graph of ${label} refers to bytes ${offset} to ${offset + length} of ${location}, which the manifest does not have`,
+          `the graph of ${label} refers to bytes ${offset} to ${offset + length} of ${location}, which are not in the manifest`,
         );
       }
     }

@@ -1,4 +1,4 @@
-/** Files on disk that are read by range. */
+/** Reads ranges of files on disk. */
 import { createHash } from 'node:crypto';
 import { realpathSync, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
@@ -9,14 +9,14 @@ import { type ByteSource, checkRange } from '../../repository/onnx/byte-source.t
 const digestBytes = 1024 * 1024;
 
 /**
- * The file at `path`. It is opened for each read, so nothing has to be closed.
+ * Returns the file at `path`. Each read opens it, so the source is never closed.
  *
- * @throws Error of the file system where there is none; EdgewiseError `invalid_request` for what is no file.
+ * @throws Error of the file system if nothing is at `path`; EdgewiseError `invalid_request` if it is not a file.
  */
 export function fileSource(path: string): ByteSource {
   const found = statSync(path);
   if (!found.isFile()) {
-    throw new EdgewiseError('invalid_request', `${path} cannot be read: it is no file`);
+    throw new EdgewiseError('invalid_request', `${path} cannot be read: it is not a file`);
   }
   const byteLength = found.size;
   const fill = async (handle: FileHandle, bytes: Uint8Array, begin: number): Promise<void> => {
@@ -25,7 +25,7 @@ export function fileSource(path: string): ByteSource {
       if (bytesRead === 0) {
         throw new EdgewiseError(
           'invalid_request',
-          `${path} had ${byteLength} bytes and ends at ${begin + at} now: it was changed while it was read`,
+          `${path} had ${byteLength} bytes and now ends at ${begin + at}: it changed while it was read`,
         );
       }
       at += bytesRead;
@@ -46,7 +46,7 @@ export function fileSource(path: string): ByteSource {
     },
     async digest() {
       const hash = createHash('sha256');
-      // One buffer for all: thousands would wait for the collector.
+      // One buffer for all pieces, so that garbage does not pile up.
       const buffer = new Uint8Array(Math.min(digestBytes, byteLength));
       const handle = await open(path, 'r');
       try {
@@ -63,7 +63,10 @@ export function fileSource(path: string): ByteSource {
   };
 }
 
-/** Undefined for what is not there or, by `..` or a link, lies elsewhere: a model from outside may name any file. */
+/**
+ * Returns a file of `folder`; undefined if it does not exist, or if `..` or a link leads out of the folder: a model from
+ * outside may name any file.
+ */
 export function fileWithin(folder: string, file: string): ByteSource | undefined {
   try {
     const path = realpathSync(join(folder, file));

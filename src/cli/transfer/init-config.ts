@@ -4,7 +4,7 @@ import type { ModelProto, ValueInfoProto } from '../../repository/onnx/proto-typ
 import { inputValues } from '../../repository/onnx/value-types.ts';
 
 export interface InitTerms {
-  /** Whether everybody may call it and download its weights; else a grant is needed. */
+  /** Anyone may call the model and download its weights; if false, a grant is needed. */
   readonly open: boolean;
   readonly spdx: string;
   readonly creator: string;
@@ -13,16 +13,16 @@ export interface InitTerms {
 
 export interface InitResult {
   readonly config: Readonly<Record<string, unknown>>;
-  /** Labels file → its lines. */
+  /** File name → labels, one a line. */
   readonly labelFiles: ReadonlyMap<string, readonly string[]>;
 }
 
 const labelsFile = 'labels.txt';
-/** Names that exporters give to a first dimension that is a batch. */
+/** Names that exporters give to a batch dimension. */
 const batchName = /^(?:n|b|bs|batch\w*|batchsize)$/i;
 const sequenceName = /seq|token|time|len/i;
 const sizeName = /height|width|^h$|^w$/i;
-/** Lengths to measure free dimensions with. */
+/** Sizes of free dimensions in the shapes that a push measures. */
 const sequenceLength = 16;
 const imageSize = 224;
 const firstBatchSize = 8;
@@ -37,7 +37,7 @@ export function initConfig(
   const { graph = {} } = model;
   const inputs = inputValues(graph);
   const outputs = graph.output ?? [];
-  const batched = inputs.length > 0 && [...inputs, ...outputs].every(hasBatch);
+  const isBatched = inputs.length > 0 && [...inputs, ...outputs].every(hasBatch);
   const sampleShapes = inputs.flatMap((value) => {
     const sizes = sampleSizes(value);
     return sizes === undefined ? [] : [[value.name ?? '', sizes] as const];
@@ -50,7 +50,7 @@ export function initConfig(
     config: {
       name,
       description,
-      ...(batched && { maxBatchSize: firstBatchSize }),
+      ...(isBatched && { maxBatchSize: firstBatchSize }),
       ...(sampleShapes.length > 0 && { sampleShapes: Object.fromEntries(sampleShapes) }),
       ...(sampleValues.length > 0 && {
         sampleValues: Object.fromEntries(sampleValues.map(({ name: input = '' }) => [input, 16_000])),
@@ -71,7 +71,7 @@ function termsOf({ open, spdx, creator, trainingData }: InitTerms) {
   };
 }
 
-/** Names of free dimensions, numbers of fixed ones; undefined for a value of unknown rank. */
+/** Returns the number of each fixed dimension and the name of each free one; undefined for an unknown rank. */
 function dims({ type }: ValueInfoProto): readonly (string | number)[] | undefined {
   return type?.tensorType?.shape?.dim?.map(({ dimParam, dimValue }) =>
     dimValue !== undefined && dimValue >= 0n ? Number(dimValue) : (dimParam ?? ''),
@@ -83,7 +83,7 @@ function hasBatch(value: ValueInfoProto): boolean {
   return typeof first === 'string' && batchName.test(first);
 }
 
-/** Returns a shape to measure with; undefined where 1 for every free dimension will do. */
+/** Returns a shape to measure; undefined if every free dimension can be 1. */
 function sampleSizes(value: ValueInfoProto): readonly number[] | undefined {
   const declared = dims(value);
   const sizes = declared?.map((dim, index) => (typeof dim === 'number' ? dim : sampleSize(dim, index)));

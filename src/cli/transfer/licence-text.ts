@@ -1,18 +1,19 @@
+/** Licence texts for `edgewise model init`. */
 import { readFile } from 'node:fs/promises';
 import { EdgewiseError } from '../../errors.ts';
 
-/** What a licence identifier of SPDX consists of: it becomes the name of a file. */
+/** An SPDX licence identifier. It becomes part of a file name. */
 const idForm = /^[A-Za-z0-9][A-Za-z0-9.+-]{0,99}$/;
 
 /**
- * Returns the text of a licence that SPDX lists, with year and holder in it where it has a place for them.
+ * Returns the text of a licence of the SPDX list, with year and holder filled in where the text has places for them.
  *
- * @throws EdgewiseError `invalid_request` for one that SPDX does not list.
+ * @throws EdgewiseError `invalid_request` for an identifier that is not on the list.
  */
 export async function licenceText(spdx: string, creator: string, year: number): Promise<string> {
   let text: unknown;
   try {
-    if (!idForm.test(spdx)) throw new Error('no identifier');
+    if (!idForm.test(spdx)) throw new Error('not an SPDX identifier');
     const file = new URL(import.meta.resolve(`spdx-license-list/licenses/${spdx}.json`));
     text = JSON.parse(await readFile(file, 'utf8')).licenseText;
   } catch (cause) {
@@ -27,12 +28,12 @@ export async function licenceText(spdx: string, creator: string, year: number): 
 function unlisted(spdx: string, cause?: unknown): EdgewiseError {
   return new EdgewiseError(
     'invalid_request',
-    `no text is known for the licence ${JSON.stringify(spdx.slice(0, 100))}: expected an identifier of https://spdx.org/licenses, or give the text with --licence-file`,
+    `there is no text for the licence ${JSON.stringify(spdx.slice(0, 100))}: expected an identifier of https://spdx.org/licenses, or give the text with --licence-file`,
     { cause },
   );
 }
 
-/** The text of a model that nobody may use without a grant. */
+/** Returns the licence text of a model that needs a grant for every use. */
 export function closedText(creator: string, name: string, year: number): string {
-  return `Copyright (c) ${year} ${creator}. All rights reserved.\n\nThe model "${name}" may be used only under a grant of ${creator}, within what that grant says.\n`;
+  return `Copyright (c) ${year} ${creator}. All rights reserved.\n\nThe model "${name}" may be used only under a grant of ${creator}, within the limits of that grant.\n`;
 }

@@ -1,3 +1,4 @@
+/** `edgewise model pull`: writes a published version into a folder. */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
@@ -11,11 +12,11 @@ import type { Publishers } from '../../repository/signing/publishers.ts';
 import { checkSigned, type Download, openVersion } from './download.ts';
 
 export interface PullOptions {
-  /** The folder to make. */
+  /** The folder to create. */
   readonly out: string;
   /** One `model.onnx` with everything in it, instead of the graph and `weights.bin`. */
   readonly joined?: boolean;
-  /** Whose signature it must have. Absent: it is not verified, only written. */
+  /** One of them must have signed the version. Absent: the signature is written, and not verified. */
   readonly publishers?: Publishers;
 }
 
@@ -27,12 +28,12 @@ export interface PullResult {
 }
 
 /**
- * Writes a published version into a new folder, which appears only when it is whole: model.onnx, weights.bin where there
- * are some, the licence's text as LICENSE, manifest.json, and the publisher's signature over all of them as model.sig.
- * A joined model is another file than the one that was signed, so it comes without.
+ * Writes a published version into a new folder, which appears only when it is complete: model.onnx, weights.bin if the
+ * version has one, LICENSE, manifest.json, and the publisher's signature over all of them as model.sig. A joined model is
+ * another file than the one that was signed, so it has no model.sig.
  *
- * @throws EdgewiseError `conflict` when the folder exists; `digest_mismatch` when what is stored is not what was published;
- * `signature_invalid` when none of the publishers has signed it.
+ * @throws EdgewiseError `conflict` if the folder exists; `digest_mismatch` if stored bytes are not the published ones;
+ * `signature_invalid` if none of the publishers signed the version.
  */
 export async function pullModel(
   client: AdminClient,
@@ -42,7 +43,7 @@ export async function pullModel(
 ): Promise<PullResult> {
   const folder = resolve(options.out);
   if (existsSync(folder)) {
-    throw new EdgewiseError('conflict', `${folder} is there already: name another folder with --out`);
+    throw new EdgewiseError('conflict', `${folder} exists already: name another folder with --out`);
   }
   const download = await openVersion(client, name, version);
   if (options.publishers !== undefined) await checkSigned(download, options.publishers);
@@ -53,7 +54,7 @@ export async function pullModel(
       ? await writeJoined(unfinished, download)
       : await writeParts(unfinished, download);
     files.push(...(await writeRecords(unfinished, download, { signed: !options.joined })));
-    // A rename onto a folder that has anything in it fails, so two pulls cannot mix.
+    // A rename onto a folder that is not empty fails, so two pulls cannot mix.
     await rename(unfinished, folder);
     return {
       name,
@@ -66,7 +67,7 @@ export async function pullModel(
   }
 }
 
-/** Writes what is no part of the model itself: its licence, its manifest as it is signed, and its signature. @returns Their names. */
+/** Writes licence, manifest and, if `signed`, the signature. Returns the file names. */
 export async function writeRecords(
   folder: string,
   { manifest, licenceText, signature }: Download,
@@ -90,13 +91,11 @@ async function writeJoined(folder: string, { manifest, graph, chunks }: Download
   return [fileNames.graph];
 }
 
-/** Writes model.onnx, and beside it the file with its weights where it has one. @returns Their names. */
+/** Writes model.onnx and the file with its weights, if it has one. Returns the file names. */
 export async function writeParts(folder: string, { manifest, graph, chunks }: Download): Promise<string[]> {
   await writeFile(join(folder, fileNames.graph), graph);
-  if (manifest.weights === undefined) {
-    return [fileNames.graph];
-  }
-  // The name comes from a server: only its last part is used as one of a file.
+  if (manifest.weights === undefined) return [fileNames.graph];
+  // The server names the file, so only the last part of the path is used.
   const file = basename(manifest.weights.path);
   const handle = await open(join(folder, file), 'wx');
   try {

@@ -1,4 +1,4 @@
-/** What a push is about to change, said before it does. Pure. */
+/** What a push will change, computed before it does. Pure. */
 
 import type { VersionPolicy } from '../../repository/common-schema.ts';
 import type { ModelConfig } from '../../repository/config-schema.ts';
@@ -8,17 +8,16 @@ import type { Manifest, ModelIndex } from '../../repository/schema.ts';
 import type { Terms } from '../../repository/terms.ts';
 
 export interface PushedVersion {
-  readonly name: string;
   readonly version: string;
   readonly aliases: readonly string[];
-  /** Absent: as it stands. */
+  /** Undefined: the published policy stays. */
   readonly versionPolicy: VersionPolicy | undefined;
 }
 
-/** Of a manifest that is not made yet. */
+/** Stands for the digest of the manifest, which does not exist yet. */
 const unknownDigest = `sha256:${'0'.repeat(64)}` as const;
 
-/** Returns the versions that are served now and will not be once the push is done. */
+/** Returns the versions that are served now and not after the push. */
 export function leavingService(
   index: ModelIndex,
   { version, aliases, versionPolicy }: PushedVersion,
@@ -32,7 +31,7 @@ export function leavingService(
   return servedVersions(index).filter((served) => !stays.has(served));
 }
 
-/** Returns the version that a new one's terms are held against: what callers get now. */
+/** Returns the version whose terms a push compares with the new terms: the one that callers get now. */
 export function comparedVersion(index: ModelIndex): string | undefined {
   return defaultVersion(index);
 }
@@ -63,13 +62,13 @@ function text(value: unknown): string {
   return json.length <= maxTextLength ? json : `${json.slice(0, maxTextLength)}…`;
 }
 
-/** Returns in which respects a source differs from the version that is published under its number. */
+/** Returns the differences of a source from the version that is published under its number. */
 export function conflictReasons(
   published: Manifest,
   source: { readonly terms: Terms; readonly sourceDigest: string; readonly config: ModelConfig },
 ): readonly string[] {
   const reasons = termChanges(published.terms, source.terms).map((change) => `terms.${change}`);
-  if (published.sourceDigest !== source.sourceDigest) reasons.unshift('model.onnx is another file');
+  if (published.sourceDigest !== source.sourceDigest) reasons.unshift('model.onnx differs');
   for (const key of ['description', 'maxBatchSize'] as const) {
     if (published[key] !== source.config[key]) {
       reasons.push(`${key}: ${text(published[key])} → ${text(source.config[key])}`);

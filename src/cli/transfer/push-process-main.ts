@@ -1,10 +1,10 @@
-/** The process of `push-process.ts`: one push, then its end. */
+/** The child process of `push-process.ts`: runs one push. */
 import { createPublishEngines } from '../../platform/node-cli.ts';
 import { watchEngines } from '../../repository/publish/watched-engines.ts';
 import { pushModel } from './push.ts';
-import { type PushMessage, type PushOrder, sentFailure } from './push-process-protocol.ts';
+import { encodeFailure, type PushMessage, type PushOrder } from './push-process-protocol.ts';
 
-/** Signs of life come no closer, so that measuring what takes microseconds is not disturbed. */
+/** `alive` messages are at least this far apart, so that they do not disturb measurements of microseconds. */
 const aliveEveryMs = 1000;
 
 function send(message: PushMessage): void {
@@ -28,9 +28,9 @@ process.once('message', async ({ folder, options }: PushOrder) => {
     });
     send({ kind: 'result', result });
   } catch (error) {
-    send({ kind: 'failure', failure: sentFailure(error) });
+    send({ kind: 'failure', failure: encodeFailure(error) });
   }
 });
-// Whoever started it has ended: nobody waits for the result.
+// The parent has ended, so nothing waits for the result.
 process.once('disconnect', () => process.exit());
 send({ kind: 'ready' });

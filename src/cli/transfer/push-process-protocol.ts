@@ -1,8 +1,8 @@
-/** What `push-process.ts` and the process that it starts say to one another. */
+/** Messages between `push-process.ts` and its child process. */
 import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../../errors.ts';
 import type { PushOptions, PushProgress, PushResult } from './push.ts';
 
-/** What of `PushOptions` can be sent. */
+/** The members of `PushOptions` that can be sent to another process. */
 export type SentPushOptions = Omit<PushOptions, 'fetch' | 'clock' | 'engines' | 'onProgress'>;
 
 export interface PushOrder {
@@ -14,19 +14,19 @@ export interface SentFailure {
   readonly code: ErrorCode;
   readonly message: string;
   readonly retryAfterSeconds?: number | undefined;
-  /** Of what is no error of ours. */
+  /** The stack of an error that is not an EdgewiseError. */
   readonly cause?: string | undefined;
 }
 
 export type PushMessage =
   | { readonly kind: 'ready' }
-  /** Something has ended: a run, a load. */
+  /** A run or a load has ended. */
   | { readonly kind: 'alive' }
   | { readonly kind: 'progress'; readonly progress: PushProgress }
   | { readonly kind: 'result'; readonly result: PushResult }
   | { readonly kind: 'failure'; readonly failure: SentFailure };
 
-export function sentFailure(error: unknown): SentFailure {
+export function encodeFailure(error: unknown): SentFailure {
   const { cause, code, message, retryAfterSeconds } = toEdgewiseError(
     error,
     error instanceof Error ? error.message : String(error),
@@ -34,7 +34,7 @@ export function sentFailure(error: unknown): SentFailure {
   return { code, message, retryAfterSeconds, cause: cause instanceof Error ? cause.stack : undefined };
 }
 
-export function receivedFailure({ cause, code, message, retryAfterSeconds }: SentFailure): EdgewiseError {
+export function decodeFailure({ cause, code, message, retryAfterSeconds }: SentFailure): EdgewiseError {
   return new EdgewiseError(code, message, {
     cause,
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),

@@ -1,6 +1,6 @@
 /**
- * A push in a process of its own, since a run that never ends cannot be ended otherwise: native code holds its thread until
- * it returns, and the thread its process.
+ * Runs a push in a process of its own: only that can stop a run that never ends, because native code holds its thread until
+ * it returns.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,9 +10,9 @@ import { fileURLToPath } from 'node:url';
 import { EdgewiseError } from '../../errors.ts';
 import type { PushProgress, PushResult } from './push.ts';
 import {
+  decodeFailure,
   type PushMessage,
   type PushOrder,
-  receivedFailure,
   type SentPushOptions,
 } from './push-process-protocol.ts';
 
@@ -33,22 +33,22 @@ const main = fileURLToPath(new URL('./push-process-main.ts', import.meta.url));
 /**
  * As `pushModel`.
  *
- * @throws EdgewiseError as `pushModel`; `deadline_exceeded` when a load or a run of the model has not ended within the limit;
- * `internal` when the process ends without a result.
+ * @throws EdgewiseError as `pushModel`; `deadline_exceeded` if a load or a run of the model exceeds the limit; `internal` if
+ * the process ends without a result.
  */
 export async function pushInProcess(
   folder: string,
   { timeLimitMs = defaultTimeLimitMs, onProgress, ...options }: PushProcessOptions,
 ): Promise<PushResult> {
-  // What a process that is killed leaves behind lies in here.
+  // A killed process leaves its temporary files here.
   const scratch = await mkdtemp(join(tmpdir(), 'edgewise-push-'));
   const child = fork(main, [], {
-    // Newer versions have it without the flag, and end when given one that they do not know.
+    // Newer versions need no flag, and exit if they do not know it.
     execArgv: WebAssembly.Suspending === undefined ? ['--experimental-wasm-jspi'] : [],
     env: { ...process.env, TMPDIR: scratch },
     serialization: 'advanced',
   });
-  const release = endTogether(child);
+  const release = killOnExit(child);
   try {
     return await new Supervision(child, { folder, options }, timeLimitMs, onProgress).result;
   } finally {
@@ -58,8 +58,8 @@ export async function pushInProcess(
   }
 }
 
-/** A process that ends takes the push along, also where it hears no signal: in the middle of a run. */
-function endTogether(child: ChildProcess): () => void {
+/** Kills the push when this process ends: in the middle of a run, the push handles no signal. Returns the undo. */
+function killOnExit(child: ChildProcess): () => void {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   const kill = () => void child.kill('SIGKILL');
   const release = () => {
@@ -100,10 +100,10 @@ class Supervision {
       this.#wait();
       if (message.kind === 'ready') child.send(order);
       else if (message.kind === 'result') resolve(message.result);
-      else if (message.kind === 'failure') reject(receivedFailure(message.failure));
+      else if (message.kind === 'failure') reject(decodeFailure(message.failure));
       else if (message.kind === 'progress') {
         const { step, detail } = message.progress;
-        this.#last = `last seen: ${step}, ${detail}`;
+        this.#last = `last progress: ${step}, ${detail}`;
         onProgress?.(message.progress);
       }
     });

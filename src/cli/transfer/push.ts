@@ -1,4 +1,4 @@
-/** Publishing a model from the source tree to a worker: `edgewise model push`, and what scripts call. */
+/** Publishes a model from its folder to a worker: `edgewise model push`, and scripts. */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../async/clock.ts';
 import {
@@ -13,17 +13,12 @@ import type { PublishStatus } from '../../repository/common-schema.ts';
 import { encodeManifest } from '../../repository/documents.ts';
 import { buildPackage } from '../../repository/publish/build.ts';
 import { type ModelFile, readSource } from '../../repository/publish/source.ts';
-import type { PackageBlob, PublishEngines, PublishStep } from '../../repository/publish/types.ts';
+import type { PackageInput, PublishEngines, PublishStep } from '../../repository/publish/types.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import { signModel } from '../../repository/signing/model-signature.ts';
 import { readSigningKey } from '../signing-key.ts';
-import {
-  comparedVersion,
-  conflictReasons,
-  leavingService,
-  type PushedVersion,
-  termChanges,
-} from './push-changes.ts';
+import { comparedVersion, conflictReasons, leavingService, termChanges } from './push-changes.ts';
+import { uploadMissing } from './push-upload.ts';
 import { readModelFolder } from './source.ts';
 
 export interface PushProgress {
@@ -34,19 +29,19 @@ export interface PushProgress {
 export interface PushOptions {
   readonly url: string;
   readonly adminKey: string;
-  /** PEM of the private key that the model is signed with. It never leaves this machine. */
+  /** PEM of the private key that signs the model. It never leaves this machine. */
   readonly publisherKey: string;
   /** Default: the highest version folder. */
   readonly version?: string;
-  /** Set to the version together with it. */
+  /** Set to the version when it becomes visible. */
   readonly aliases?: readonly string[];
   /** Publish for the origin only. */
   readonly originOnly?: boolean;
-  /** Of the worker that will serve it; default 96 MiB. */
+  /** WASM memory of the worker that will serve the model; default 96 MiB. */
   readonly memoryCapBytes?: number;
   readonly fetch?: typeof fetch;
   readonly clock?: Clock;
-  /** Asked for only when there is something to build. Default: native ONNX Runtime and the worker's WASM build. */
+  /** Called only if there is something to build. Default: native ONNX Runtime and the worker's WASM build. */
   readonly engines?: () => Promise<PublishEngines>;
   onProgress?(progress: PushProgress): void;
 }
@@ -61,85 +56,47 @@ export interface PushResult {
   readonly uploadedBytes: number;
 }
 
-const parallelChecks = 4;
-/** Blobs of 8 MiB: two leave a worker, which holds 24 MiB of bodies by default, room for its callers. */
-const parallelUploads = 2;
+interface Push {
+  readonly client: AdminClient;
+  readonly input: PackageInput;
+  readonly source: ModelFile;
+  readonly options: PushOptions;
+}
 
 /**
- * Publishes `models/<name>`: checks, optimises, cuts, measures, uploads what is missing, signs, and makes the version
- * visible last. Doing it again changes nothing; doing it again after it was cut off completes it.
+ * Publishes `models/<name>`: checks, optimises, cuts, measures, uploads missing blobs, signs, and makes the version visible
+ * last. A repeated push changes nothing; repeated after an interruption, it completes the first.
  *
- * @throws EdgewiseError `conflict` when the version is published with other content; as `buildPackage` for a model that
- * cannot be served; `invalid_request` for a key that is not usable; the server's code otherwise, `forbidden` where it does
- * not trust the key.
+ * @throws EdgewiseError `conflict` if the version is published with other content; as `buildPackage` for a model that
+ * cannot be served; `invalid_request` for a key that is not usable; otherwise the server's code, `forbidden` if the server
+ * does not trust the key.
  */
 export async function pushModel(folder: string, options: PushOptions): Promise<PushResult> {
-  const { url, adminKey, aliases = [], onProgress } = options;
+  const { url, adminKey, onProgress } = options;
   const client = createAdminClient({ url, key: adminKey, ...(options.fetch && { fetch: options.fetch }) });
   const signingKey = await readSigningKey(options.publisherKey);
   const input = await readModelFolder(folder, options.version);
-  const { config, version } = input;
-  const originOnly = options.originOnly ?? false;
-  const source = await readSource(input, { originOnly });
+  const { name } = input.config;
+  const { version } = input;
+  const source = await readSource(input, { originOnly: options.originOnly ?? false });
+  const push: Push = { client, input, source, options };
 
-  const published = await publishedVersion(client, config.name, version);
-  if (published !== undefined && published.manifest.inputsDigest !== source.inputsDigest) {
-    const reasons = conflictReasons(published.manifest, { ...source, config });
-    const what = reasons.length === 0 ? 'with other content' : `with other content (${reasons.join('; ')})`;
-    throw new EdgewiseError(
-      'conflict',
-      `${config.name}@${version} is already published ${what}, and a version never changes: put the new model into a folder of its own, ${folder}/${Number(version) + 1}`,
-    );
-  }
-  const versionPolicy = config.versionPolicy && { versionPolicy: config.versionPolicy };
-  await sayChanges(
-    client,
-    { name: config.name, version, aliases, versionPolicy: config.versionPolicy },
-    source,
-    onProgress,
-  );
-  if (published !== undefined && (await republish(client, published, { aliases, ...versionPolicy }))) {
-    onProgress?.({ step: 'compare', detail: `${config.name}@${version} is published from the same source` });
-    if (published.manifest.rowWise === undefined && published.manifest.maxBatchSize > 1) {
-      onProgress?.({
-        step: 'warning',
-        detail: `${config.name}@${version} was published before a push measured whether rows depend on one another: origins run its requests one by one until it is pushed as a new version`,
-      });
-    }
-    return {
-      name: config.name,
-      version,
-      status: 'unchanged',
-      manifest: published.manifest,
-      uploadedBlobs: 0,
-      uploadedBytes: 0,
-    };
+  const published = await unlessAbsent(client.version(name, version));
+  if (published !== undefined) checkSameSource(published.manifest, push, folder);
+  await reportChanges(push);
+  if (published !== undefined && (await republish(push, published))) {
+    return reportUnchanged(published.manifest, onProgress);
   }
 
-  const engines = await (options.engines ?? createPublishEngines)();
-  const { manifest, blobs } = await buildPackage(
-    input,
-    {
-      engines,
-      originOnly,
-      cpuMs: threadCpuMs,
-      sha256: () => createHash('sha256'),
-      ...(options.memoryCapBytes === undefined ? {} : { memoryCapBytes: options.memoryCapBytes }),
-      onProgress: (step, detail) => onProgress?.({ step, detail }),
-    },
-    source,
-  );
-  const uploaded = await upload(client, blobs, onProgress);
+  const { manifest, blobs } = await build(push);
+  const uploaded = await uploadMissing(client, blobs, onProgress);
   const { digest: manifestDigest } = await encodeManifest(manifest);
   const signature = await signModel({ manifest, manifestDigest }, signingKey);
   onProgress?.({ step: 'sign', detail: `with the key ${signingKey.fingerprint}` });
-  const status = await client.publishVersion(manifest, signature, {
-    aliases,
-    ...versionPolicy,
-  });
-  onProgress?.({ step: 'publish', detail: `${config.name}@${version} ${status}` });
+  const status = await client.publishVersion(manifest, signature, publishOptions(push));
+  onProgress?.({ step: 'publish', detail: `${name}@${version} ${status}` });
   return {
-    name: config.name,
+    name,
     version,
     status,
     manifest,
@@ -148,18 +105,31 @@ export async function pushModel(folder: string, options: PushOptions): Promise<P
   };
 }
 
-/** Says what the push will change for those who use the model, while it can still be ended. */
-async function sayChanges(
-  client: AdminClient,
-  pushed: PushedVersion,
-  { terms }: Pick<ModelFile, 'terms'>,
-  onProgress: PushOptions['onProgress'],
-): Promise<void> {
-  const { name, version } = pushed;
+function publishOptions({ input, options }: Push): PublishVersionOptions {
+  const { versionPolicy } = input.config;
+  return { aliases: options.aliases ?? [], ...(versionPolicy && { versionPolicy }) };
+}
+
+/** @throws EdgewiseError `conflict` */
+function checkSameSource(published: Manifest, { input, source }: Push, folder: string): void {
+  if (published.inputsDigest === source.inputsDigest) return;
+  const reasons = conflictReasons(published, { ...source, config: input.config });
+  const what = reasons.length === 0 ? 'with other content' : `with other content (${reasons.join('; ')})`;
+  throw new EdgewiseError(
+    'conflict',
+    `${input.config.name}@${input.version} is already published ${what}, and a version never changes: put the new model into a folder of its own, ${folder}/${Number(input.version) + 1}`,
+  );
+}
+
+/** Reports what the push will change for users of the model, while it can still be stopped. */
+async function reportChanges({ client, input, source, options }: Push): Promise<void> {
+  const { version } = input;
+  const { name, versionPolicy } = input.config;
+  const { aliases = [], onProgress } = options;
   const found = await unlessAbsent(client.model(name));
   if (found === undefined) return;
   const { index } = found;
-  for (const leaving of leavingService(index, pushed)) {
+  for (const leaving of leavingService(index, { version, aliases, versionPolicy })) {
     onProgress?.({
       step: 'warning',
       detail: `${name}@${leaving} goes out of service with this push, by the version policy: edgewise model versions ${name} --latest 2 keeps it, or an alias that points to it`,
@@ -168,108 +138,79 @@ async function sayChanges(
   const compared = comparedVersion(index);
   if (compared === undefined || compared === version) return;
   const before = await unlessAbsent(client.version(name, compared));
-  const changes = before === undefined ? [] : termChanges(before.manifest.terms, terms);
+  const changes = before === undefined ? [] : termChanges(before.manifest.terms, source.terms);
   if (changes.length > 0) {
     onProgress?.({ step: 'compare', detail: `terms differ from ${name}@${compared}: ${changes.join('; ')}` });
   }
 }
 
-/** Of this thread alone: the compiler's and the collector's threads are not the model's cost. */
-function threadCpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
-
-async function publishedVersion(
-  client: AdminClient,
-  name: string,
-  version: string,
-): Promise<PublishedVersion | undefined> {
-  return unlessAbsent(client.version(name, version));
-}
-
-/** Undefined for a model or version that is not there. */
-async function unlessAbsent<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (isEdgewiseError(error) && (error.code === 'model_not_found' || error.code === 'version_not_found')) {
-      return undefined;
-    }
-    throw error;
-  }
-}
-
-/**
- * Sets aliases and policy of what is published, with the signature that it has. False where it is to be built and signed
- * anew: the server has lost one of its blobs, or it is not signed by anybody who is trusted there now. What a server hands
- * out is not signed unseen.
- */
-async function republish(
-  client: AdminClient,
-  { manifest, signature }: PublishedVersion,
-  options: PublishVersionOptions,
-): Promise<boolean> {
-  if (signature === undefined) {
-    return false;
-  }
-  try {
-    await client.publishVersion(manifest, await client.getBlob(signature), options);
-    return true;
-  } catch (error) {
-    if (isEdgewiseError(error) && mended.has(error.code)) {
-      return false;
-    }
-    throw error;
-  }
-}
-
-/** What a new build and signature mend. */
-const mended: ReadonlySet<ErrorCode> = new Set([
+/** Error codes that a new build and a new signature repair. */
+const repairable: ReadonlySet<ErrorCode> = new Set([
   'invalid_request',
   'forbidden',
   'not_found',
   'digest_mismatch',
 ]);
 
-/** Sends the blobs that the server lacks; those are the result. */
-async function upload(
-  client: AdminClient,
-  blobs: readonly PackageBlob[],
-  onProgress: PushOptions['onProgress'],
-): Promise<readonly PackageBlob[]> {
-  const distinct = [...new Map(blobs.map((blob) => [blob.digest, blob])).values()];
-  const missing: PackageBlob[] = [];
-  await inParallel(parallelChecks, distinct, async (blob) => {
-    if (!(await client.hasBlob(blob.digest))) {
-      missing.push(blob);
-    }
-  });
-  const totalBytes = missing.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  onProgress?.({
-    step: 'upload',
-    detail: `${missing.length} of ${distinct.length} blobs are missing, ${totalBytes} bytes`,
-  });
-  let sentBytes = 0;
-  await inParallel(parallelUploads, missing, async ({ digest, byteLength, read }) => {
-    await client.putBlob(digest, await read());
-    sentBytes += byteLength;
-    onProgress?.({ step: 'upload', detail: `${sentBytes} of ${totalBytes} bytes` });
-  });
-  return missing;
+/**
+ * Sets aliases and policy of the published version, with the signature that it has. Returns false if the version must be
+ * built and signed again: the server has lost a blob, or trusts none of its signers. A manifest from the server is never
+ * signed without being built here.
+ */
+async function republish(push: Push, { manifest, signature }: PublishedVersion): Promise<boolean> {
+  const { client } = push;
+  if (signature === undefined) return false;
+  try {
+    await client.publishVersion(manifest, await client.getBlob(signature), publishOptions(push));
+    return true;
+  } catch (error) {
+    if (isEdgewiseError(error) && repairable.has(error.code)) return false;
+    throw error;
+  }
 }
 
-async function inParallel<T>(
-  workers: number,
-  items: readonly T[],
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const waiting = items.values();
-  await Promise.all(
-    Array.from({ length: workers }, async () => {
-      for (const item of waiting) {
-        await work(item);
-      }
-    }),
+function reportUnchanged(manifest: Manifest, onProgress: PushOptions['onProgress']): PushResult {
+  const { name, version } = manifest;
+  onProgress?.({ step: 'compare', detail: `${name}@${version} is published from the same source` });
+  if (manifest.rowWise === undefined && manifest.maxBatchSize > 1) {
+    onProgress?.({
+      step: 'warning',
+      detail: `${name}@${version} was published before a push measured whether rows depend on one another: origins run its requests one by one until it is pushed as a new version`,
+    });
+  }
+  return { name, version, status: 'unchanged', manifest, uploadedBlobs: 0, uploadedBytes: 0 };
+}
+
+async function build({ input, source, options }: Push): ReturnType<typeof buildPackage> {
+  const { engines = createPublishEngines, originOnly = false, memoryCapBytes, onProgress } = options;
+  return buildPackage(
+    input,
+    {
+      engines: await engines(),
+      originOnly,
+      cpuMs: threadCpuMs,
+      sha256: () => createHash('sha256'),
+      ...(memoryCapBytes !== undefined && { memoryCapBytes }),
+      onProgress: (step, detail) => onProgress?.({ step, detail }),
+    },
+    source,
   );
+}
+
+/** CPU time of this thread alone: the threads of the compiler and the garbage collector are not the model's cost. */
+function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
+/** Returns undefined for a model or version that does not exist. */
+async function unlessAbsent<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (isEdgewiseError(error) && (error.code === 'model_not_found' || error.code === 'version_not_found')) {
+      return undefined;
+    }
+    throw error;
+  }
 }

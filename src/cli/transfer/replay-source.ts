@@ -1,4 +1,4 @@
-/** Where the command line has a model from that an answer is run again with: always by digests, whatever it is called. */
+/** Sources of the model that a replay runs. Blobs are found by digest, whatever their files are called. */
 
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -12,62 +12,63 @@ import { type Manifest, manifestSchema } from '../../repository/schema.ts';
 import { fileNames } from '../../repository/signing/model-signature.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { BlobStore, Digest } from '../../storage/types.ts';
+import { errorCode, unreadableFile } from '../files.ts';
 
-type ReadFile = (file: string) => Promise<Bytes | undefined>;
+type ReadVersionFile = (file: string) => Promise<Bytes | undefined>;
 
-/** All that is stored on a server, for its admin. */
+/** Every blob of a server, read with the admin key. */
 export function storedBlobs(url: string, adminKey: string): BlobStore {
   return upstreamBlobStore(createAdminClient({ url, key: adminKey }));
 }
 
-/** What a server gives of a version to callers who may have its weights. @param key Of a tenant; absent: anonymous. */
+/** The files of a version that a server gives to callers. @param key A tenant's key; absent: unauthenticated. */
 export function offeredBlobs(url: string, model: string, version: string, key?: string): BlobStore {
   const client = createModelFilesClient({ url, ...(key !== undefined && { key }) });
   return versionBlobs((file) => client.file(model, version, file));
 }
 
-/** A folder as `edgewise model pull` writes it. */
+/** A folder that `edgewise model pull` wrote. */
 export function folderBlobs(folder: string): BlobStore {
   return versionBlobs(async (file) => {
     const path = join(folder, basename(file));
     try {
       return new Uint8Array(await readFile(path));
     } catch (cause) {
-      if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-      throw new EdgewiseError('invalid_request', `${path} could not be read`, { cause });
+      if (errorCode(cause) === 'ENOENT') return undefined;
+      throw unreadableFile(path, cause);
     }
   });
 }
 
-/** The blobs that the files of one version are made of. Each file is read once, when something of it is first wanted. */
-function versionBlobs(read: ReadFile): BlobStore {
+/** The blobs that the files of one version consist of. Each file is read once, when it is first needed. */
+function versionBlobs(read: ReadVersionFile): BlobStore {
   const files = new Map<string, Promise<Bytes | undefined>>();
-  const once: ReadFile = (file) => {
+  const readOnce: ReadVersionFile = (file) => {
     const reading = files.get(file) ?? read(file);
     files.set(file, reading);
     return reading;
   };
   async function get(digest: Digest): Promise<Bytes | undefined> {
     for (const file of [fileNames.manifest, fileNames.signature]) {
-      const bytes = await once(file);
+      const bytes = await readOnce(file);
       if (bytes !== undefined && (await digestOf(bytes)) === digest) return bytes;
     }
-    const manifest = await once(fileNames.manifest);
+    const manifest = await readOnce(fileNames.manifest);
     if (manifest === undefined) return undefined;
-    const place = placeOf(
+    const place = findPlace(
       decodeStored(manifestSchema, new TextDecoder().decode(manifest), 'the manifest'),
       digest,
     );
-    const bytes = place && (await once(place.file));
+    const bytes = place && (await readOnce(place.file));
     return bytes?.slice(place?.begin, place?.end);
   }
   return {
     name: 'version',
     get,
     has: async (digest) => (await get(digest)) !== undefined,
-    put: readOnly,
-    delete: readOnly,
-    discardWrong: readOnly,
+    put: refuseToWrite,
+    delete: refuseToWrite,
+    discardWrong: refuseToWrite,
   };
 }
 
@@ -77,7 +78,7 @@ interface Place {
   readonly end?: number;
 }
 
-function placeOf({ graph, terms, weights }: Manifest, digest: Digest): Place | undefined {
+function findPlace({ graph, terms, weights }: Manifest, digest: Digest): Place | undefined {
   if (digest === graph.digest) return { file: fileNames.graph };
   const part = graph.chunks?.find((each) => each.digest === digest);
   if (part !== undefined) {
@@ -89,6 +90,6 @@ function placeOf({ graph, terms, weights }: Manifest, digest: Digest): Place | u
   return { file: weights.path, begin: chunk.offset, end: chunk.offset + chunk.byteLength };
 }
 
-async function readOnly(): Promise<never> {
-  throw new EdgewiseError('forbidden', 'models are only read here');
+async function refuseToWrite(): Promise<never> {
+  throw new EdgewiseError('forbidden', 'a replay only reads models');
 }

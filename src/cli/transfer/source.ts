@@ -1,5 +1,5 @@
-/** Reads `models/<name>` of the source tree: config.json, `<version>/model.onnx` and what stands beside it. */
-import { readdir, readFile, realpath } from 'node:fs/promises';
+/** Reads a model's folder, `models/<name>`: config.json, `<version>/model.onnx`, labels, licence and samples. */
+import { readdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
@@ -8,17 +8,18 @@ import { compareVersions, isModelVersion } from '../../repository/name.ts';
 import type { ByteSource } from '../../repository/onnx/byte-source.ts';
 import { modelFileName } from '../../repository/onnx/read-model.ts';
 import type { PackageInput, SampleFile } from '../../repository/publish/types.ts';
+import { parseJsonText, readTextFile, unreadableFile } from '../files.ts';
 import { fileSource, fileWithin } from './file-source.ts';
 
 /**
- * @param version Absent: the highest folder.
- * @throws EdgewiseError `invalid_request` naming the file and what is wrong with it.
+ * @param version Default: the highest version folder.
+ * @throws EdgewiseError `invalid_request` naming the file and its problem.
  */
 export async function readModelFolder(folder: string, version?: string): Promise<PackageInput> {
   const config = await readConfig(folder);
-  const chosen = version ?? (await newestVersion(folder));
+  const chosen = version ?? (await highestVersion(folder));
   const versionFolder = join(folder, chosen);
-  const model = modelFile(join(versionFolder, modelFileName), `wanted the model of version ${chosen} there`);
+  const model = modelFile(join(versionFolder, modelFileName), `expected the model of version ${chosen}`);
   const labels = new Map<string, readonly string[]>();
   for (const [output, file] of Object.entries(config.labels)) {
     const bytes = await readWithin(versionFolder, file);
@@ -28,7 +29,7 @@ export async function readModelFolder(folder: string, version?: string): Promise
         `${join(versionFolder, file)} cannot be read: config.json names it as the labels of ${JSON.stringify(output)}`,
       );
     }
-    labels.set(output, lines(new TextDecoder().decode(bytes)));
+    labels.set(output, splitLines(new TextDecoder().decode(bytes)));
   }
   const { file } = config.terms.licence;
   const licenceText = await readWithin(folder, file);
@@ -51,8 +52,8 @@ export async function readModelFolder(folder: string, version?: string): Promise
 }
 
 /**
- * The folder for engines that read the model's files themselves. Absent where `model.onnx` is a link to elsewhere, as in
- * caches: ONNX Runtime refuses external data that a link leads out of the folder.
+ * Returns the folder for engines that read the model's files themselves. Absent if `model.onnx` links to another folder, as
+ * in caches: ONNX Runtime rejects external data outside the folder.
  */
 async function folderInPlace(versionFolder: string): Promise<Pick<PackageInput, 'folder'>> {
   const [folder, model] = await Promise.all([
@@ -64,22 +65,13 @@ async function folderInPlace(versionFolder: string): Promise<Pick<PackageInput, 
 
 async function readConfig(folder: string): Promise<ModelConfig> {
   const path = join(folder, 'config.json');
-  const text = new TextDecoder().decode(await read(path, 'wanted a folder such as models/mlp'));
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (error) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `${path} is no JSON: ${error instanceof Error ? error.message : error}`,
-    );
-  }
+  const document = parseJsonText(await readTextFile(path, 'expected a folder such as models/mlp'), path);
   const checked = checkDocument(modelConfigSchema, document, { maxListed: 5, whole: 'the file' });
   if (!checked.success) throw new EdgewiseError('invalid_request', `${path}: ${checked.complaint}`);
   return checked.data;
 }
 
-async function newestVersion(folder: string): Promise<string> {
+async function highestVersion(folder: string): Promise<string> {
   const entries = await readdir(folder, { withFileTypes: true });
   const versions = entries
     .filter((entry) => entry.isDirectory() && isModelVersion(entry.name))
@@ -88,42 +80,27 @@ async function newestVersion(folder: string): Promise<string> {
   if (newest === undefined) {
     throw new EdgewiseError(
       'invalid_request',
-      `${folder} has no version folder, wanted e.g. ${join(folder, '1', 'model.onnx')}`,
+      `${folder} has no version folder; expected e.g. ${join(folder, '1', 'model.onnx')}`,
     );
   }
   return newest;
 }
 
-function modelFile(path: string, wanted: string): ByteSource {
+function modelFile(path: string, expected: string): ByteSource {
   try {
     return fileSource(path);
   } catch (error) {
-    throw unreadable(path, error, wanted);
+    throw unreadableFile(path, error, expected);
   }
 }
 
-async function read(path: string, wanted: string): Promise<Uint8Array<ArrayBuffer>> {
-  try {
-    return new Uint8Array(await readFile(path));
-  } catch (error) {
-    throw unreadable(path, error, wanted);
-  }
-}
-
-function unreadable(path: string, error: unknown, wanted: string): EdgewiseError {
-  const code = error instanceof Error && 'code' in error ? error.code : error;
-  return new EdgewiseError('invalid_request', `${path} cannot be read (${code}): ${wanted}`, {
-    cause: error,
-  });
-}
-
-function lines(text: string): string[] {
+function splitLines(text: string): string[] {
   return text.replace(/\r?\n$/, '').split(/\r?\n/);
 }
 
 const maxSampleFiles = 64;
 
-/** `samples/*.json` of the model's folder, which serve all its versions. */
+/** Reads `samples/*.json` of the model's folder, which apply to all its versions. */
 async function readSamples(folder: string): Promise<SampleFile[]> {
   const names = await readdir(join(folder, 'samples')).catch(() => []);
   const chosen = names.filter((name) => name.endsWith('.json')).sort();
@@ -139,7 +116,7 @@ async function readSamples(folder: string): Promise<SampleFile[]> {
     if (bytes === undefined) {
       throw new EdgewiseError(
         'invalid_request',
-        `${join(folder, 'samples', name)} cannot be read, or is a link to elsewhere: expected a request in JSON`,
+        `${join(folder, 'samples', name)} cannot be read, or links to another folder: expected a request in JSON`,
       );
     }
     samples.push({ name, bytes });
@@ -147,7 +124,7 @@ async function readSamples(folder: string): Promise<SampleFile[]> {
   return samples;
 }
 
-/** As `fileWithin`, the whole file. */
+/** As `fileWithin`; returns the whole file. */
 async function readWithin(folder: string, file: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
   const source = fileWithin(folder, file);
   return source?.read(0, source.byteLength);

@@ -1,12 +1,12 @@
 /** The `config.pbtxt` of Triton Inference Server (triton-inference-server/common, protobuf/model_config.proto). */
 import type { Manifest } from '../../repository/schema.ts';
 
-/** The model's folder, and so its name there: one segment of a path. No name of ours has a `~`, and URLs keep it. */
+/** Returns the model's folder and name in Triton, one path segment. `~` is in no model name, and URLs keep it. */
 export function tritonName(name: string): string {
   return name.replace('/', '~');
 }
 
-/** File name → text, one label on each line, for each output that has labels. */
+/** Returns file name → text, one label a line, for each output that has labels. */
 export function labelFiles({ outputs, labels }: Manifest): ReadonlyMap<string, string> {
   return new Map(
     outputs.flatMap(({ name }, index) => {
@@ -21,28 +21,28 @@ function labelFile(index: number): string {
 }
 
 /**
- * The configuration for every version that lies in the folder: which one is meant is for the caller to say.
+ * Returns the configuration that serves every version in the folder; the caller chooses which version it describes.
  *
- * Triton gathers batches only for a model that its push has found to be row-wise: of any other it would answer rows of one
- * caller to another. Without a setting of its own, a batch is what gathered during the run before it.
+ * Triton batches only a model that its push measured as row-wise: with another model, one caller would get rows that depend
+ * on the rows of another. Without settings of its own, a batch is what arrived during the previous run.
  */
 export function tritonConfig(manifest: Manifest): string {
   const { maxBatchSize, dynamicBatching, rowWise } = manifest;
   const files = labelFiles(manifest);
-  const batched = maxBatchSize > 0;
+  const isBatched = maxBatchSize > 0;
   const lines = [
     `# ${manifest.name}@${manifest.version}, written by edgewise model pull --triton.`,
-    `name: ${quoted(tritonName(manifest.name))}`,
+    `name: ${quote(tritonName(manifest.name))}`,
     'platform: "onnxruntime_onnx"',
     'backend: "onnxruntime"',
     `max_batch_size: ${maxBatchSize}`,
     'version_policy { all { } }',
-    ...manifest.inputs.map((tensor) => tensorBlock('input', tensor, batched)),
+    ...manifest.inputs.map((tensor) => tensorBlock('input', tensor, isBatched)),
     ...manifest.outputs.map((tensor, index) =>
-      tensorBlock('output', tensor, batched, files.has(labelFile(index)) ? labelFile(index) : undefined),
+      tensorBlock('output', tensor, isBatched, files.has(labelFile(index)) ? labelFile(index) : undefined),
     ),
   ];
-  if (batched && rowWise === true) {
+  if (isBatched && rowWise === true) {
     const preferred = dynamicBatching?.preferredBatchSizes ?? [];
     const settings = [
       ...(preferred.length === 0 ? [] : [`preferred_batch_size: [ ${preferred.join(', ')} ]`]),
@@ -56,24 +56,24 @@ export function tritonConfig(manifest: Manifest): string {
 function tensorBlock(
   kind: 'input' | 'output',
   { name, datatype, shape }: Manifest['inputs'][number],
-  batched: boolean,
+  isBatched: boolean,
   labels?: string,
 ): string {
-  const dims = batched ? shape.slice(1) : shape;
+  const dims = isBatched ? shape.slice(1) : shape;
   const fields = [
-    `name: ${quoted(name)}`,
+    `name: ${quote(name)}`,
     `data_type: TYPE_${datatype === 'BYTES' ? 'STRING' : datatype}`,
-    // Triton has no empty shape: clients send one element, which the model gets as a scalar. Its ONNX Runtime back end
-    // does that by itself for a model without a batch dimension, where an empty reshape is refused.
+    // Triton has no empty shape: clients send one element, which the model gets as a scalar. For a model without a batch
+    // dimension, the ONNX Runtime back end converts it and rejects an empty reshape.
     `dims: [ ${dims.length === 0 ? '1' : dims.join(', ')} ]`,
-    ...(dims.length === 0 && batched ? ['reshape { shape: [ ] }'] : []),
-    ...(labels === undefined ? [] : [`label_filename: ${quoted(labels)}`]),
+    ...(dims.length === 0 && isBatched ? ['reshape { shape: [ ] }'] : []),
+    ...(labels === undefined ? [] : [`label_filename: ${quote(labels)}`]),
   ];
   return `${kind} [ { ${fields.join(' ')} } ]`;
 }
 
-/** A string of protobuf's text format. */
-function quoted(text: string): string {
+/** Returns `text` as a string of protobuf's text format. */
+function quote(text: string): string {
   const escaped = text.replace(/["\\\p{Cc}]/gu, (character) =>
     character === '"' || character === '\\'
       ? `\\${character}`

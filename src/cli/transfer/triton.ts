@@ -2,7 +2,7 @@
  * A published version in a model repository of Triton Inference Server:
  *
  *   <repository>/<model>/config.pbtxt
- *   <repository>/<model>/labels-<n>.txt      of the n-th output, where it has labels
+ *   <repository>/<model>/labels-<n>.txt      labels of the n-th output, if it has any
  *   <repository>/<model>/<version>/          model.onnx, its weights beside it, LICENSE, manifest.json, model.sig
  */
 import { randomUUID } from 'node:crypto';
@@ -23,20 +23,20 @@ import { labelFiles, tritonConfig, tritonName } from './triton-config.ts';
 export interface TritonPullResult {
   readonly name: string;
   readonly version: string;
-  /** What Triton calls the model: the key for `modelNames` of an endpoint where it differs. */
+  /** The model's name in Triton; if it differs, an endpoint's `modelNames` maps to it. */
   readonly servedAs: string;
-  /** Of the model, in the repository. */
+  /** The model's folder in the repository. */
   readonly folder: string;
-  /** `unchanged`: the version was there. */
+  /** `unchanged`: the repository had the version already. */
   readonly status: 'created' | 'unchanged';
 }
 
 /**
- * Adds a published version to the Triton repository in `repository`. The version's folder appears only when it is whole.
- * Triton has one configuration for all versions of a model: it is that of the highest one there.
+ * Adds a published version to the Triton repository in `repository`. The version's folder appears only when it is complete.
+ * Triton has one configuration for all versions of a model: that of the highest version in the repository.
  *
- * @throws EdgewiseError `conflict` when the version is there with other content; `digest_mismatch` when what is stored
- * is not what was published; `signature_invalid` when none of `publishers`, where they are given, has signed it.
+ * @throws EdgewiseError `conflict` if the repository has the version with other content; `digest_mismatch` if stored bytes
+ * are not the published ones; `signature_invalid` if `publishers` are given and none of them signed the version.
  */
 export async function pullForTriton(
   client: AdminClient,
@@ -50,32 +50,26 @@ export async function pullForTriton(
   const { manifest } = download;
   const servedAs = tritonName(name);
   const folder = join(resolve(repository), servedAs);
-  const status = (await isThere(folder, download)) ? 'unchanged' : 'created';
-  if (status === 'created') {
-    await writeVersion(folder, download);
-  }
-  if ((await newestVersion(folder)) === manifest.version) {
-    await writeConfig(folder, manifest);
-  }
+  const status = (await hasVersion(folder, download)) ? 'unchanged' : 'created';
+  if (status === 'created') await writeVersion(folder, download);
+  if ((await highestVersion(folder)) === manifest.version) await writeConfig(folder, manifest);
   return { name, version: manifest.version, servedAs, folder, status };
 }
 
-async function isThere(folder: string, { manifest, manifestDigest }: Download): Promise<boolean> {
+async function hasVersion(folder: string, { manifest, manifestDigest }: Download): Promise<boolean> {
   const versionFolder = join(folder, manifest.version);
-  if (!existsSync(versionFolder)) {
-    return false;
-  }
-  if ((await standingDigest(versionFolder)) !== manifestDigest) {
+  if (!existsSync(versionFolder)) return false;
+  if ((await manifestDigestIn(versionFolder)) !== manifestDigest) {
     throw new EdgewiseError(
       'conflict',
-      `${versionFolder} is there with other content than ${manifest.name}@${manifest.version}, and a version never changes: remove it, or name another folder`,
+      `${versionFolder} exists with other content than ${manifest.name}@${manifest.version}, and a version never changes: remove it, or name another folder`,
     );
   }
   return true;
 }
 
-/** Of the manifest that lies there; undefined where there is none that can be read. */
-async function standingDigest(versionFolder: string): Promise<Digest | undefined> {
+/** Returns the digest of the manifest in a folder; undefined if there is no readable manifest. */
+async function manifestDigestIn(versionFolder: string): Promise<Digest | undefined> {
   try {
     const text = await readFile(join(versionFolder, 'manifest.json'), 'utf8');
     return (await encodeManifest(manifestSchema.parse(JSON.parse(text)))).digest;
@@ -86,7 +80,7 @@ async function standingDigest(versionFolder: string): Promise<Digest | undefined
 
 async function writeVersion(folder: string, download: Download): Promise<void> {
   const { manifest } = download;
-  // Triton takes folders whose name is a number for versions and leaves others alone.
+  // Triton treats a folder as a version only if its name is a number.
   const unfinished = join(folder, `.${manifest.version}-${randomUUID()}`);
   try {
     await mkdir(unfinished, { recursive: true });
@@ -98,7 +92,7 @@ async function writeVersion(folder: string, download: Download): Promise<void> {
   }
 }
 
-async function newestVersion(folder: string): Promise<string | undefined> {
+async function highestVersion(folder: string): Promise<string | undefined> {
   return (await readdir(folder)).filter(isModelVersion).sort(compareVersions)[0];
 }
 

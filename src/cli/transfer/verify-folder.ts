@@ -1,7 +1,7 @@
-/** A pulled version in a folder, checked against its signature: no server is asked. */
+/** Verifies a pulled version in a folder against its signature, without a server. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { EdgewiseError } from '../../errors.ts';
 import { decodeStored, encodeManifest } from '../../repository/documents.ts';
@@ -11,68 +11,61 @@ import { unsignedNames } from '../../repository/signing/in-toto.ts';
 import { fileNames, modelFiles } from '../../repository/signing/model-signature.ts';
 import type { Publishers, Signer } from '../../repository/signing/publishers.ts';
 import type { Digest } from '../../storage/types.ts';
+import { readBytesFile } from '../files.ts';
 
 export interface VerifiedFolder {
   readonly manifest: Manifest;
   readonly manifestDigest: Digest;
   readonly root: Digest;
   readonly signer: Signer;
-  /** Those that are signed. */
+  /** The signed files. */
   readonly files: readonly string[];
 }
 
 /**
- * @throws EdgewiseError `signature_invalid` where a file is missing, changed, more than was signed or no plain file, or the
- * signature is not of one of `publishers`; `invalid_request` where the folder holds no pulled version.
+ * @throws EdgewiseError `signature_invalid` if a file is missing, changed, not signed or not a plain file, or if none of
+ * `publishers` made the signature; `invalid_request` if the folder holds no pulled version.
  */
 export async function verifyFolder(folder: string, publishers: Publishers): Promise<VerifiedFolder> {
-  const bytes = await readPart(folder, fileNames.manifest);
-  const manifest = manifestOf(bytes, folder);
+  const bytes = await readPulled(folder, fileNames.manifest);
+  const manifest = decodeManifest(bytes, folder);
   const { digest: manifestDigest } = await encodeManifest(manifest);
   const version = { manifest, manifestDigest };
   const { root, signer } = await verifySignature(
-    await readPart(folder, fileNames.signature),
+    await readPulled(folder, fileNames.signature),
     publishers,
     version,
   );
   const signed = new Map(modelFiles(version).map(({ name, digest }) => [name, digest]));
-  const found = await filesOf(folder);
-  const more = found.filter((name) => !signed.has(name));
-  if (more.length > 0) throw invalid(folder, `${JSON.stringify(more[0])} is more than was signed`);
+  const found = await listFiles(folder);
+  const [unsigned] = found.filter((name) => !signed.has(name));
+  if (unsigned !== undefined) throw invalid(folder, `${JSON.stringify(unsigned)} is not signed`);
   for (const [name, digest] of signed) {
     if (!found.includes(name)) throw invalid(folder, `${name} is missing`);
     const actual = await digestOfFile(join(folder, name));
-    if (actual !== digest) throw invalid(folder, `${name} is ${actual}, what was signed is ${digest}`);
+    if (actual !== digest) throw invalid(folder, `${name} has the digest ${actual}, signed was ${digest}`);
   }
   return { manifest, manifestDigest, root, signer, files: [...signed.keys()] };
 }
 
-function manifestOf(bytes: Uint8Array, folder: string): Manifest {
+function decodeManifest(bytes: Uint8Array, folder: string): Manifest {
   try {
     return decodeStored(manifestSchema, new TextDecoder().decode(bytes), 'it');
   } catch (cause) {
     throw new EdgewiseError(
       'invalid_request',
-      `${join(folder, fileNames.manifest)} is no manifest of this version of edgewise`,
+      `${join(folder, fileNames.manifest)} is not a manifest of this version of edgewise`,
       { cause },
     );
   }
 }
 
-async function readPart(folder: string, name: string): Promise<Uint8Array> {
-  try {
-    return await readFile(join(folder, name));
-  } catch (cause) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `${join(folder, name)} cannot be read, wanted a folder as edgewise model pull writes it`,
-      { cause },
-    );
-  }
+function readPulled(folder: string, name: string): Promise<Uint8Array> {
+  return readBytesFile(join(folder, name), 'expected a folder that edgewise model pull wrote');
 }
 
-/** Every file, by its path in the folder; those of Git and the signature itself aside. */
-async function filesOf(folder: string): Promise<readonly string[]> {
+/** Returns the path of every file in the folder, without Git's files and the signature. */
+async function listFiles(folder: string): Promise<readonly string[]> {
   const ignored: ReadonlySet<string> = new Set(unsignedNames);
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const names: string[] = [];
@@ -80,7 +73,7 @@ async function filesOf(folder: string): Promise<readonly string[]> {
     const name = relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/');
     if (ignored.has(name.split('/')[0] ?? '')) continue;
     if (!entry.isFile() && !entry.isDirectory())
-      throw invalid(folder, `${JSON.stringify(name)} is no plain file`);
+      throw invalid(folder, `${JSON.stringify(name)} is not a plain file`);
     if (entry.isFile()) names.push(name);
   }
   return names;

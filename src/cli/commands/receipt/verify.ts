@@ -2,18 +2,18 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { base64url } from 'jose';
-import { EdgewiseError } from '../../errors.ts';
-import { proveOlderCheckpoint } from '../../governance/verify/older-checkpoint.ts';
-import { type Level, verifyReceipt } from '../../governance/verify/verify-receipt.ts';
-import { verifySignedAnswer } from '../../governance/verify/verify-signed-answer.ts';
-import { misuse, print } from '../command.ts';
-import { type KeptAnswer, readKeptAnswer } from '../evidence/kept-answer.ts';
-import { openingOfAnswer, openingOfFiles } from '../evidence/opening.ts';
-import { filesOf, jsonAt, textAt } from '../evidence/places.ts';
-import { type ReceiptFile, receiptIn } from '../evidence/receipt-file.ts';
-import { fetchLogKey, fetchProof, fetchReceipt, jwksAddress, parseAddress } from '../evidence/server.ts';
-import { verificationText } from '../render/receipt.ts';
-import { repeated, several } from './account.ts';
+import { EdgewiseError } from '../../../errors.ts';
+import { proveOlderCheckpoint } from '../../../governance/verify/older-checkpoint.ts';
+import { type Level, verifyReceipt } from '../../../governance/verify/verify-receipt.ts';
+import { verifySignedAnswer } from '../../../governance/verify/verify-signed-answer.ts';
+import { misuse, print } from '../../command.ts';
+import { type KeptAnswer, readKeptAnswer } from '../../evidence/kept-answer.ts';
+import { openingOfAnswer, openingOfFiles } from '../../evidence/opening.ts';
+import { filesOf, jsonAt, textAt } from '../../evidence/places.ts';
+import { type ReceiptFile, receiptIn } from '../../evidence/receipt-file.ts';
+import { fetchLogKey, fetchProof, fetchReceipt, jwksAddress, parseAddress } from '../../evidence/server.ts';
+import { repeated, several } from '../../option-values.ts';
+import { verificationText } from '../../render/receipt.ts';
 
 export function addVerifyCommand(receipt: Command): void {
   receipt

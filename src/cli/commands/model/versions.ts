@@ -1,14 +1,21 @@
-import { type Command, InvalidArgumentError } from 'commander';
-import type { VersionPolicy } from '../../repository/common-schema.ts';
-import { isModelVersion } from '../../repository/name.ts';
-import { type CommonOptions, connect, misuse, print, target } from '../command.ts';
-
 /** `edgewise model versions`: which versions of a model are served. */
-export function addVersionsCommand(verb: (signature: string, description: string) => Command): void {
-  verb('versions <model>', 'which versions are served, and by --latest, --all or --specific from now on')
-    .option('--latest <count>', 'the highest ones, so many', positive)
-    .option('--all', 'every one')
-    .option('--specific <versions>', 'these, with commas between, e.g. 1,3', versionList)
+import { InvalidArgumentError } from 'commander';
+import type { VersionPolicy } from '../../../repository/common-schema.ts';
+import { isModelVersion } from '../../../repository/name.ts';
+import {
+  type AddVerb,
+  type CommonOptions,
+  connectAdmin,
+  misuse,
+  parseModelName,
+  print,
+} from '../../command.ts';
+
+export function addVersionsCommand(verb: AddVerb): void {
+  verb('versions <model>', 'show which versions are served, or set it with --latest, --all or --specific')
+    .option('--latest <count>', 'serve this many of the highest versions', positive)
+    .option('--all', 'serve every version')
+    .option('--specific <versions>', 'serve these versions, e.g. 1,3', versionList)
     .action(versions);
 }
 
@@ -31,10 +38,9 @@ interface VersionsOptions extends CommonOptions {
 }
 
 async function versions(subject: string, options: VersionsOptions): Promise<void> {
-  const { name, version } = target(subject);
-  if (version !== undefined) throw misuse(`say the model alone: edgewise model versions ${name}`);
-  const policy = policyOf(options);
-  const { client } = connect(options);
+  const name = parseModelName(subject);
+  const policy = policyIn(options);
+  const client = connectAdmin(options);
   const before = await client.model(name);
   if (policy !== undefined) await client.setVersionPolicy(name, policy);
   const { index, served } = policy === undefined ? before : await client.model(name);
@@ -53,12 +59,12 @@ async function versions(subject: string, options: VersionsOptions): Promise<void
   );
 }
 
-function policyOf({ latest, all, specific }: VersionsOptions): VersionPolicy | undefined {
+function policyIn({ latest, all, specific }: VersionsOptions): VersionPolicy | undefined {
   const given: VersionPolicy[] = [];
   if (latest !== undefined) given.push({ latest: { numVersions: latest } });
   if (all === true) given.push({ all: {} });
   if (specific !== undefined) given.push({ specific: { versions: specific } });
-  if (given.length > 1) throw misuse('say one of --latest, --all and --specific');
+  if (given.length > 1) throw misuse('--latest, --all and --specific exclude each other: give one of them');
   return given[0];
 }
 

@@ -1,24 +1,33 @@
-/** How an alias divides its traffic, and where copies of it go. */
-import { type Command, InvalidArgumentError } from 'commander';
-import { checkDocument } from '../../check-document.ts';
-import { EdgewiseError } from '../../errors.ts';
-import { tierSchema } from '../../repository/common-schema.ts';
-import { type Shadow, type SplitArm, splitSchema, targetName } from '../../repository/schema.ts';
-import { type CommonOptions, connect, misuse, print, target } from '../command.ts';
-import { armsText, shadowFigures } from '../render/tables.ts';
+/** `edgewise model split|shadow|shadows`: how an alias divides its traffic, and where copies of its requests go. */
+import { InvalidArgumentError } from 'commander';
+import { checkDocument } from '../../../check-document.ts';
+import { EdgewiseError } from '../../../errors.ts';
+import { tierSchema } from '../../../repository/common-schema.ts';
+import { type Shadow, type SplitArm, splitSchema, targetName } from '../../../repository/schema.ts';
+import {
+  type AddVerb,
+  type CommonOptions,
+  connectAdmin,
+  misuse,
+  parseModelName,
+  parseSubject,
+  print,
+} from '../../command.ts';
+import { armsText, shadowFigures } from '../../render/model.ts';
 
-/** @param verb Makes a verb of `edgewise model` with the options that all have. */
-export function addTrafficCommands(verb: (signature: string, description: string) => Command): void {
+export function addTrafficCommands(verb: AddVerb): void {
   verb('split <model> <alias>', "divide an alias's callers: edgewise model split mlp stable 1=90 2:origin=10")
     .argument('[arms...]', '<version>[:<tier>]=<percent>, two to eight that add up to 100', arm)
-    .option('--remove', 'all callers get what the alias points to')
+    .option('--remove', 'remove the split: all callers get the version that the alias points to')
     .action(split);
   verb('shadow <model> <alias>', "copy an alias's requests: edgewise model shadow mlp@2 stable --percent 5")
-    .option('--percent <percent>', 'what share of the requests to copy', percent)
+    .option('--percent <percent>', 'the share of requests to copy', percent)
     .option('--tier <tier>', 'run the copies at the edge or the origin alone', tier)
-    .option('--remove', 'copy no more')
+    .option('--remove', 'stop copying')
     .action(shadow);
-  verb('shadows <model>', 'what the copies showed, as counted where the worker answers').action(shadows);
+  verb('shadows <model>', 'show how the copies compared, as counted by the isolate that answers').action(
+    shadows,
+  );
 }
 
 const armForm = /^([1-9][0-9]*)(?::(edge|origin))?=([0-9.]+)$/;
@@ -26,7 +35,7 @@ const armForm = /^([1-9][0-9]*)(?::(edge|origin))?=([0-9.]+)$/;
 function arm(value: string, previous: readonly SplitArm[] = []): readonly SplitArm[] {
   const [, version, where, share] = armForm.exec(value) ?? [];
   if (version === undefined || share === undefined) {
-    throw new InvalidArgumentError('wanted <version>=<percent> or <version>:<edge or origin>=<percent>');
+    throw new InvalidArgumentError('expected <version>=<percent> or <version>:<edge or origin>=<percent>');
   }
   return [...previous, { version, ...(where && { tier: tier(where) }), percent: percent(share) }];
 }
@@ -34,7 +43,7 @@ function arm(value: string, previous: readonly SplitArm[] = []): readonly SplitA
 function percent(value: string): number {
   const number = Number(value);
   if (!(number > 0 && number <= 100)) {
-    throw new InvalidArgumentError('wanted a percentage above 0, at most 100');
+    throw new InvalidArgumentError('expected a percentage above 0, at most 100');
   }
   return number;
 }
@@ -42,12 +51,12 @@ function percent(value: string): number {
 function tier(value: string): NonNullable<SplitArm['tier']> {
   const parsed = tierSchema.safeParse(value);
   if (!parsed.success) {
-    throw new InvalidArgumentError('wanted edge or origin');
+    throw new InvalidArgumentError('expected edge or origin');
   }
   return parsed.data;
 }
 
-interface Removing extends CommonOptions {
+interface RemovalOptions extends CommonOptions {
   readonly remove?: boolean;
 }
 
@@ -55,10 +64,10 @@ async function split(
   subject: string,
   alias: string,
   arms: readonly SplitArm[],
-  options: Removing,
+  options: RemovalOptions,
 ): Promise<void> {
-  const { client } = connect(options);
-  const name = nameAlone(subject);
+  const client = connectAdmin(options);
+  const name = parseModelName(subject);
   if (options.remove) {
     await client.removeSplit(name, alias);
     return print(options, { name, alias, split: null }, `${name}: ${alias} is not split`);
@@ -77,17 +86,17 @@ async function split(
 async function shadow(
   subject: string,
   alias: string,
-  options: Removing & { readonly percent?: number; readonly tier?: Shadow['tier'] },
+  options: RemovalOptions & { readonly percent?: number; readonly tier?: Shadow['tier'] },
 ): Promise<void> {
-  const { client } = connect(options);
-  const { name, version } = target(subject);
+  const client = connectAdmin(options);
+  const { name, version } = parseSubject(subject);
   if (options.remove) {
     await client.removeShadow(name, alias);
     return print(options, { name, alias, shadow: null }, `${name}: ${alias} is not copied`);
   }
   if (version === undefined || options.percent === undefined) {
     throw misuse(
-      `say what share of ${alias} is to be copied to which version: edgewise model shadow ${name}@2 ${alias} --percent 5`,
+      `say which version gets copies, and what share of ${alias}: edgewise model shadow ${name}@2 ${alias} --percent 5`,
     );
   }
   const set: Shadow = {
@@ -104,14 +113,6 @@ async function shadow(
 }
 
 async function shadows(subject: string, options: CommonOptions): Promise<void> {
-  const figures = await connect(options).client.shadows(nameAlone(subject));
+  const figures = await connectAdmin(options).shadows(parseModelName(subject));
   print(options, figures, shadowFigures(figures));
-}
-
-function nameAlone(subject: string): string {
-  const { name, version } = target(subject);
-  if (version !== undefined) {
-    throw new EdgewiseError('invalid_request', `${subject} names a version, wanted the model alone: ${name}`);
-  }
-  return name;
 }

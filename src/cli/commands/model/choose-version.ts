@@ -1,0 +1,15 @@
+import type { AdminClient } from '../../../client/admin-client.ts';
+import { defaultAlias, defaultVersion } from '../../../repository/index/version-policy.ts';
+import type { Subject } from '../../command.ts';
+
+export interface ChosenVersion {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** Returns the subject with its version, else with the version that a request without a version gets. */
+export async function chooseVersion(client: AdminClient, subject: Subject): Promise<ChosenVersion> {
+  const { name, version } = subject;
+  if (version !== undefined) return { name, version };
+  return { name, version: defaultVersion((await client.model(name)).index) ?? defaultAlias };
+}
