@@ -3,6 +3,7 @@ import { type Command, CommanderError } from 'commander';
 import { type AccountClient, createAccountClient } from '../client/account-client.ts';
 import { type AdminClient, createAdminClient } from '../client/admin-client.ts';
 import type { ClientOptions } from '../client/transport.ts';
+import { EdgewiseError } from '../errors.ts';
 import { isModelName } from '../repository/name.ts';
 import { findConnection } from './connection.ts';
 
@@ -50,14 +51,14 @@ export function misuse(message: string): CommanderError {
 }
 
 /** A model, or one version of it, as the command line names it. */
-export interface Subject {
+export interface ModelReference {
   readonly name: string;
   /** A version or an alias. */
   readonly version: string | undefined;
 }
 
 /** Parses `name`, `org/name`, `name@2` or `name@stable`. @throws CommanderError */
-export function parseSubject(text: string): Subject {
+export function parseModelReference(text: string): ModelReference {
   const at = text.lastIndexOf('@');
   const name = at < 0 ? text : text.slice(0, at);
   if (!isModelName(name)) {
@@ -66,11 +67,14 @@ export function parseSubject(text: string): Subject {
   return { name, version: at < 0 ? undefined : text.slice(at + 1) };
 }
 
-/** Parses the name of a model for a verb that applies to all its versions. @throws CommanderError */
+/** Parses the name of a model for a verb that applies to all its versions. @throws EdgewiseError `invalid_request` */
 export function parseModelName(text: string): string {
-  const { name, version } = parseSubject(text);
+  const { name, version } = parseModelReference(text);
   if (version === undefined) return name;
-  throw misuse(`${text} names a version; expected the model without one: ${name}`);
+  throw new EdgewiseError(
+    'invalid_request',
+    `${text} names a version; expected the model without one: ${name}`,
+  );
 }
 
 /** Prints the result of a command: `value` for `--json`, else `text`. */

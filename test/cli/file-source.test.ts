@@ -42,7 +42,7 @@ describe('fileSource()', () => {
     writeFileSync(path, Buffer.alloc(100));
     const source = fileSource(path);
     await truncate(path, 50);
-    await expect(source.read(40, 60)).rejects.toThrow(/had 100 bytes and ends at 50 now/);
+    await expect(source.read(40, 60)).rejects.toThrow(/had 100 bytes and now ends at 50/);
   });
 
   it('takes no folder for a file', () => {
@@ -78,7 +78,7 @@ describe('readModelFolder()', () => {
     expect(samples?.map(({ name }) => name)).toEqual(['a.json', 'b.json']);
     expect(await digest()).not.toBe(without);
     symlinkSync('/etc/hostname', join(folder, 'samples', 'c.json'));
-    await expect(readModelFolder(folder)).rejects.toThrow(/c\.json cannot be read, or is a link/);
+    await expect(readModelFolder(folder)).rejects.toThrow(/c\.json cannot be read, or links/);
   });
 
   it('lets engines read the folder themselves, unless model.onnx is a link to elsewhere', async () => {

@@ -30,7 +30,7 @@ describe('edgewise model stop and resume', { timeout: 60_000 }, () => {
       expect.stringMatching(/^acme\/echo is stopped since/),
     ]);
     expect((await edgewise('model', 'stops')).stdout).toMatch(/acme\/echo +\d{4}-.* it answers wrongly/);
-    expect((await edgewise('model', 'resume', 'acme/echo')).stdout).toMatch(/^acme\/echo goes on/);
+    expect((await edgewise('model', 'resume', 'acme/echo')).stdout).toMatch(/^acme\/echo is served again/);
     expect((await edgewise('model', 'resume', 'acme/echo')).stdout).toBe('acme/echo was not stopped\n');
   });
 
@@ -103,9 +103,9 @@ describe('checkText()', () => {
     });
     expect(text.split('\n')).toEqual([
       'writer@2 is refused, by Art. 1, from 2027-01-01T00:00:00Z on',
-      '  wanted a marking',
+      '  expected a marking',
       'writer@2 is refused already now, by Art. 1, from 2027-01-01T00:00:00Z on',
-      '  wanted a marking',
+      '  expected a marking',
       'old@1 is not served at all: policy_refused',
       'at 2027-01-01T23:59:59.999Z: 1 of 3 versions are refused',
     ]);

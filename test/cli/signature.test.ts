@@ -104,7 +104,7 @@ describe('edgewise publisher keygen', { timeout: 60_000 }, () => {
 
     const refused = await edgewise('model', 'push', 'models/mlp', '--origin', '--key', out);
     expect(refused.stderr).toMatch(
-      /mlp@1 cannot be published: it is signed with the key [0-9a-f]{64}, wanted one that EDGEWISE_TRUSTED_PUBLISHERS names\n {2}code: forbidden/,
+      /mlp@1 cannot be published: it is signed with the key [0-9a-f]{64}, expected one that EDGEWISE_TRUSTED_PUBLISHERS names\n {2}code: forbidden/,
     );
     await expect(client().model('mlp')).rejects.toMatchObject({ code: 'model_not_found' });
   });
@@ -166,12 +166,20 @@ describe('verifyFolder()', { timeout: 60_000 }, () => {
   });
 
   it.each<[string, (out: string) => void, RegExp]>([
-    ['a changed graph', (out) => appendFileSync(join(out, 'model.onnx'), 'x'), /model.onnx is sha256/],
-    ['changed weights', (out) => appendFileSync(join(out, 'weights.bin'), 'x'), /weights.bin is sha256/],
+    [
+      'a changed graph',
+      (out) => appendFileSync(join(out, 'model.onnx'), 'x'),
+      /model.onnx has the digest sha256/,
+    ],
+    [
+      'changed weights',
+      (out) => appendFileSync(join(out, 'weights.bin'), 'x'),
+      /weights.bin has the digest sha256/,
+    ],
     [
       'a changed licence',
       (out) => writeFileSync(join(out, 'LICENSE'), 'Do as you like.'),
-      /LICENSE is sha256/,
+      /LICENSE has the digest sha256/,
     ],
     [
       'a manifest that says the same in other words',
@@ -179,7 +187,7 @@ describe('verifyFolder()', { timeout: 60_000 }, () => {
         const file = join(out, 'manifest.json');
         writeFileSync(file, JSON.stringify(JSON.parse(readFileSync(file, 'utf8')), null, 2));
       },
-      /manifest.json is sha256/,
+      /manifest.json has the digest sha256/,
     ],
     [
       'a manifest that says something else',
@@ -190,7 +198,7 @@ describe('verifyFolder()', { timeout: 60_000 }, () => {
           JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), description: 'better' }),
         );
       },
-      /is of other files: "manifest.json"/,
+      /covers other files: "manifest.json"/,
     ],
     ['a file more', (out) => writeFileSync(join(out, 'evil.so'), ''), /"evil.so" is not signed/],
     [
@@ -270,7 +278,7 @@ describe('openVersion()', () => {
     };
     await expect(readAll()).rejects.toMatchObject({
       code: 'digest_mismatch',
-      message: expect.stringMatching(/the weights of two-faced@1 are sha256:.* as one file, signed is/),
+      message: expect.stringMatching(/the weights of two-faced@1 have the digest sha256:.* as one file, signed is/),
     });
   });
 });

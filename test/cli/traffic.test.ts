@@ -55,7 +55,7 @@ describe('edgewise model split', { timeout: 60_000 }, () => {
   it('answers arms that it cannot read with 2, and arms that do not add up with 1', async () => {
     for (const arm of ['2', 'stable=10', '2:moon=10', '2=0', '2=1.2.3']) {
       const { code, stderr } = await edgewise('split', 'twice', 'stable', '1=90', arm);
-      expect([code, stderr], arm).toEqual([2, expect.stringMatching(/wanted/)]);
+      expect([code, stderr], arm).toEqual([2, expect.stringMatching(/expected/)]);
     }
     const { code, stderr } = await edgewise('split', 'twice', 'stable', '1=90', '2=5');
     expect([code, stderr]).toEqual([
@@ -66,7 +66,7 @@ describe('edgewise model split', { timeout: 60_000 }, () => {
       'edgewise model split twice stable 1=90',
     );
     expect((await edgewise('split', 'twice@2', 'stable', '1=90', '2=10')).stderr).toContain(
-      'the model alone',
+      'the model without one',
     );
   });
 });

@@ -290,7 +290,7 @@ describe('edgewise says what is wrong', () => {
   it.each<[string, string[], number, RegExp]>([
     ['a verb that is none', ['model', 'shove'], 2, /unknown command 'shove'/],
     ['a missing argument', ['model', 'push'], 2, /missing required argument 'folder'/],
-    ['an alias that is none', ['model', 'push', '.', '--alias', 'No!'], 2, /wanted lower-case letters/],
+    ['an alias that is none', ['model', 'push', '.', '--alias', 'No!'], 2, /expected lower-case letters/],
     ['a model that is not there', ['model', 'verify', 'nonesuch'], 1, /code: model_not_found/],
     ['a name that is none', ['model', 'inspect', 'a/b/c'], 2, /is not a model/],
     [

@@ -3,7 +3,7 @@ import {
   type CommonOptions,
   connectAdmin,
   misuse,
-  parseSubject,
+  parseModelReference,
   print,
   withCommonOptions,
 } from '../command.ts';
@@ -14,7 +14,7 @@ import { addPullCommand } from './model/pull.ts';
 import { addPushCommand } from './model/push.ts';
 import { addStopCommands } from './model/stop.ts';
 import { addTrafficCommands } from './model/traffic.ts';
-import { addVerifyCommand } from './model/verify.ts';
+import { addModelVerifyCommand } from './model/verify.ts';
 import { addVersionsCommand } from './model/versions.ts';
 
 /** Every verb of `edgewise model`. */
@@ -27,7 +27,7 @@ export function addModelCommands(program: Command): void {
   addPushCommand(verb);
   verb('list', 'list models, versions and aliases').action(list);
   addInspectCommand(verb);
-  addVerifyCommand(verb);
+  addModelVerifyCommand(verb);
   verb('alias <model> <alias>', 'point an alias to a version: edgewise model alias mlp@2 stable')
     .option('--remove', 'remove the alias')
     .action(setAlias);
@@ -51,7 +51,7 @@ async function setAlias(
   options: CommonOptions & { readonly remove?: boolean },
 ): Promise<void> {
   const client = connectAdmin(options);
-  const { name, version } = parseSubject(subject);
+  const { name, version } = parseModelReference(subject);
   if (options.remove) {
     await client.removeAlias(name, alias);
     return print(options, { name, alias, version: null }, `${name}: alias ${alias} removed`);
@@ -65,7 +65,7 @@ async function setAlias(
 
 async function remove(subject: string, options: CommonOptions & { readonly all?: boolean }): Promise<void> {
   const client = connectAdmin(options);
-  const { name, version } = parseSubject(subject);
+  const { name, version } = parseModelReference(subject);
   if ((version === undefined) !== (options.all === true)) {
     throw misuse(`say what to remove: ${name}@<version>, or ${name} --all for every version`);
   }

@@ -3,12 +3,12 @@ import { base64url } from 'jose';
 import { deriveSalt, parseSalt } from '../../governance/receipt/commitment.ts';
 import { print } from '../command.ts';
 import { addReplayCommand } from './receipt/replay.ts';
-import { addVerifyCommand } from './receipt/verify.ts';
+import { addReceiptVerifyCommand } from './receipt/verify.ts';
 
 /** Every verb of `edgewise receipt`. */
 export function addReceiptCommands(program: Command): void {
   const receipt = program.command('receipt').description('the signed record that comes with an answer');
-  addVerifyCommand(receipt);
+  addReceiptVerifyCommand(receipt);
   addReplayCommand(receipt);
   receipt
     .command('salts <salt>')

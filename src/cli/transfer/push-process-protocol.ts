@@ -1,6 +1,7 @@
 /** Messages between `push-process.ts` and its child process. */
 import { EdgewiseError, type ErrorCode, toEdgewiseError } from '../../errors.ts';
-import type { PushOptions, PushProgress, PushResult } from './push.ts';
+import type { PushOptions, PushResult } from './push.ts';
+import type { PushProgress } from './push-progress.ts';
 
 /** The members of `PushOptions` that can be sent to another process. */
 export type SentPushOptions = Omit<PushOptions, 'fetch' | 'clock' | 'engines' | 'onProgress'>;

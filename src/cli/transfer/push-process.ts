@@ -8,13 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EdgewiseError } from '../../errors.ts';
-import type { PushProgress, PushResult } from './push.ts';
+import type { PushResult } from './push.ts';
 import {
   decodeFailure,
   type PushMessage,
   type PushOrder,
   type SentPushOptions,
 } from './push-process-protocol.ts';
+import type { ReportProgress } from './push-progress.ts';
 
 // Node's own types have no functions of WebAssembly.
 declare const WebAssembly: { readonly Suspending?: unknown };
@@ -25,7 +26,7 @@ export const defaultTimeLimitMs = 300_000;
 export interface PushProcessOptions extends SentPushOptions {
   /** Default 300,000. */
   readonly timeLimitMs?: number | undefined;
-  onProgress?(progress: PushProgress): void;
+  readonly onProgress?: ReportProgress;
 }
 
 const main = fileURLToPath(new URL('./push-process-main.ts', import.meta.url));
@@ -88,7 +89,7 @@ class Supervision {
     child: ChildProcess,
     order: PushOrder,
     timeLimitMs: number,
-    onProgress: PushProcessOptions['onProgress'],
+    onProgress: ReportProgress | undefined,
   ) {
     const { promise, resolve, reject } = Promise.withResolvers<PushResult>();
     this.result = promise.finally(() => clearTimeout(this.#timer));

@@ -1,7 +1,7 @@
 /** Uploads the blobs of a push that the server lacks. */
 import type { AdminClient } from '../../client/admin-client.ts';
 import type { PackageBlob } from '../../repository/publish/types.ts';
-import type { PushOptions } from './push.ts';
+import type { ReportProgress } from './push-progress.ts';
 
 const parallelChecks = 4;
 /** Blobs of 8 MiB: two leave a worker, which holds 24 MiB of bodies by default, room for its callers. */
@@ -11,7 +11,7 @@ const parallelUploads = 2;
 export async function uploadMissing(
   client: AdminClient,
   blobs: readonly PackageBlob[],
-  onProgress: PushOptions['onProgress'],
+  onProgress: ReportProgress | undefined,
 ): Promise<readonly PackageBlob[]> {
   const distinct = [...new Map(blobs.map((blob) => [blob.digest, blob])).values()];
   const missing: PackageBlob[] = [];

@@ -13,18 +13,14 @@ import type { PublishStatus } from '../../repository/common-schema.ts';
 import { encodeManifest } from '../../repository/documents.ts';
 import { buildPackage } from '../../repository/publish/build.ts';
 import { type ModelFile, readSource } from '../../repository/publish/source.ts';
-import type { PackageInput, PublishEngines, PublishStep } from '../../repository/publish/types.ts';
+import type { PackageInput, PublishEngines } from '../../repository/publish/types.ts';
 import type { Manifest } from '../../repository/schema.ts';
 import { signModel } from '../../repository/signing/model-signature.ts';
 import { readSigningKey } from '../signing-key.ts';
 import { comparedVersion, conflictReasons, leavingService, termChanges } from './push-changes.ts';
+import type { ReportProgress } from './push-progress.ts';
 import { uploadMissing } from './push-upload.ts';
 import { readModelFolder } from './source.ts';
-
-export interface PushProgress {
-  readonly step: PublishStep | 'compare' | 'upload' | 'sign' | 'publish';
-  readonly detail: string;
-}
 
 export interface PushOptions {
   readonly url: string;
@@ -43,7 +39,7 @@ export interface PushOptions {
   readonly clock?: Clock;
   /** Called only if there is something to build. Default: native ONNX Runtime and the worker's WASM build. */
   readonly engines?: () => Promise<PublishEngines>;
-  onProgress?(progress: PushProgress): void;
+  readonly onProgress?: ReportProgress;
 }
 
 export interface PushResult {
@@ -169,7 +165,7 @@ async function republish(push: Push, { manifest, signature }: PublishedVersion):
   }
 }
 
-function reportUnchanged(manifest: Manifest, onProgress: PushOptions['onProgress']): PushResult {
+function reportUnchanged(manifest: Manifest, onProgress: ReportProgress | undefined): PushResult {
   const { name, version } = manifest;
   onProgress?.({ step: 'compare', detail: `${name}@${version} is published from the same source` });
   if (manifest.rowWise === undefined && manifest.maxBatchSize > 1) {

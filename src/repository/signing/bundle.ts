@@ -1,4 +1,4 @@
-/** The file `model.sig`: a Sigstore bundle (v0.3) with a statement in a DSSE envelope, signed with a key. */
+/** The file `model.sig`: a Sigstore bundle (v0.3) with a signed in-toto statement in a DSSE envelope. */
 
 import { z } from 'zod';
 import { type Bytes, decodeBase64, encodeBase64 } from '../../bytes.ts';
@@ -7,7 +7,7 @@ import { type Envelope, preAuthenticationEncoding } from './envelope.ts';
 import { encodeInTotoStatement, type InTotoStatement, parseStrictly, payloadType } from './in-toto.ts';
 import type { PublicKey } from './public-key.ts';
 
-/** A statement names a handful of files; far larger ones are not read. */
+/** A statement names a handful of files, so larger bundles are rejected. */
 export const maxBundleBytes = 64 * 1024;
 
 const mediaType = 'application/vnd.dev.sigstore.bundle.v0.3+json';
@@ -15,40 +15,40 @@ const mediaType = 'application/vnd.dev.sigstore.bundle.v0.3+json';
 const base64 = z.string().transform((text, context): Bytes => {
   const bytes = decodeBase64(text);
   if (bytes !== undefined) return bytes;
-  context.addIssue({ code: 'custom', message: 'wanted base64 with padding' });
+  context.addIssue({ code: 'custom', message: 'expected base64 with padding' });
   return z.NEVER;
 });
-/** What is there and not looked at would be taken for checked by who reads the bundle later, so there is no such thing. */
-const nothing = z.tuple([]).optional();
+/** Later readers of a bundle would trust fields that nothing checks, so such fields must be empty. */
+const empty = z.tuple([]).optional();
 const bundleSchema = z.strictObject({
   mediaType: z.literal(mediaType),
   verificationMaterial: z.strictObject({
     publicKey: z.strictObject({
-      hint: z.string().regex(/^[0-9a-f]{64}$/, "wanted the key's fingerprint, 64 lower-case hex digits"),
+      hint: z.string().regex(/^[0-9a-f]{64}$/, "expected the key's fingerprint, 64 lower-case hex digits"),
     }),
-    tlogEntries: nothing,
-    timestampVerificationData: z.strictObject({ rfc3161Timestamps: nothing }).optional(),
+    tlogEntries: empty,
+    timestampVerificationData: z.strictObject({ rfc3161Timestamps: empty }).optional(),
   }),
   dsseEnvelope: z.strictObject({
     payload: base64,
     payloadType: z.literal(payloadType),
-    // The id of a key is a hint that nothing signs.
+    // keyid is a hint, which no signature covers.
     signatures: z.tuple([z.strictObject({ sig: base64, keyid: z.string().optional() })]),
   }),
 });
 
 export interface Bundle {
-  /** Fingerprint of the key that it says it was signed with. */
+  /** Fingerprint of the key that the bundle claims. */
   readonly hint: string;
   readonly envelope: Envelope;
 }
 
-/** @throws EdgewiseError `signature_invalid` for what is no such bundle. Nothing of it is proven by that. */
+/** Parses a bundle without verifying it. @throws EdgewiseError `signature_invalid` */
 export function parseBundle(bytes: Uint8Array): Bundle {
   if (bytes.byteLength > maxBundleBytes) {
     throw new EdgewiseError(
       'signature_invalid',
-      `the signature has ${bytes.byteLength} bytes, wanted at most ${maxBundleBytes}`,
+      `the signature has ${bytes.byteLength} bytes, expected at most ${maxBundleBytes}`,
     );
   }
   const { verificationMaterial, dsseEnvelope } = parseStrictly(bundleSchema, bytes, 'bundle');

@@ -1,4 +1,4 @@
-/** The curves that models are signed on (OpenSSF Model Signing v1.0), and how a signature on each is written. */
+/** The curves of model signatures (OpenSSF Model Signing v1.0), and the encoding of a signature. */
 import type { Bytes } from '../../bytes.ts';
 import { derTag, readDerSequence, writeDer } from './der.ts';
 
@@ -7,11 +7,11 @@ export type CurveName = (typeof curveNames)[number];
 
 export interface Curve {
   readonly name: CurveName;
-  /** The hash that goes with the curve: of its strength. */
+  /** The hash of the curve's strength. */
   readonly hash: 'SHA-256' | 'SHA-384' | 'SHA-512';
-  /** Of a coordinate, and of each half of a signature. */
+  /** Length of a coordinate, and of each half of a signature. */
   readonly bytes: number;
-  /** Its object identifier, as DER (RFC 5480 §2.1.1.1). */
+  /** The object identifier in DER (RFC 5480 §2.1.1.1). */
   readonly oid: Bytes;
 }
 
@@ -26,8 +26,8 @@ function oid(...content: readonly number[]): Bytes {
 }
 
 /**
- * A signature as bundles have it (SEQUENCE of r and s, RFC 3279 §2.2.3), as WebCrypto takes it (r and s of fixed length).
- * Undefined where it is not the one DER of two positive numbers of the curve's size.
+ * Converts a signature from DER (SEQUENCE of r and s, RFC 3279 §2.2.3), as in bundles, to r and s of fixed length, as for
+ * Web Crypto. Returns undefined unless it is the only DER form of two positive numbers of the curve's size.
  */
 export function rawSignature(der: Bytes, { bytes }: Curve): Bytes | undefined {
   const halves = readDerSequence(der);
@@ -36,10 +36,10 @@ export function rawSignature(der: Bytes, { bytes }: Curve): Bytes | undefined {
   for (const [index, { tag, content }] of halves.entries()) {
     const first = content[0];
     if (tag !== derTag.integer || first === undefined || first >= 0x80) return undefined;
-    const padded = first === 0;
-    // A zero in front is there only where the number would be negative without it.
-    if (padded && (content[1] ?? 0) < 0x80) return undefined;
-    const digits = padded ? content.subarray(1) : content;
+    const isPadded = first === 0;
+    // DER has a leading zero only if the number would be negative without it.
+    if (isPadded && (content[1] ?? 0) < 0x80) return undefined;
+    const digits = isPadded ? content.subarray(1) : content;
     if (digits.length > bytes) return undefined;
     raw.set(digits, (index + 1) * bytes - digits.length);
   }

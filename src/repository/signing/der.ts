@@ -1,4 +1,4 @@
-/** As much of DER (X.690) as keys and signatures on elliptic curves take. One form for each value, others are refused. */
+/** The part of DER (X.690) that public keys and signatures on elliptic curves need. Each value has one accepted form. */
 import { type Bytes, joinBytes } from '../../bytes.ts';
 
 export const derTag = {
@@ -11,11 +11,11 @@ export const derTag = {
 export interface DerElement {
   readonly tag: number;
   readonly content: Bytes;
-  /** Of the first byte behind it. */
+  /** Position after the element. */
   readonly end: number;
 }
 
-/** The element that begins at `at`, or undefined where none does. */
+/** Reads the element that begins at `at`; undefined if there is none. */
 export function readDer(bytes: Bytes, at = 0): DerElement | undefined {
   const tag = bytes[at];
   const first = bytes[at + 1];
@@ -24,7 +24,7 @@ export function readDer(bytes: Bytes, at = 0): DerElement | undefined {
   let begin = at + 2;
   if (first >= 0x80) {
     const octets = first - 0x80;
-    // Indefinite lengths are no DER, and nothing here takes more than two octets.
+    // DER has no indefinite lengths, and no length here needs more than two octets.
     if (octets < 1 || octets > 2) return undefined;
     length = 0;
     for (const octet of bytes.subarray(begin, begin + octets)) length = length * 256 + octet;
@@ -35,8 +35,8 @@ export function readDer(bytes: Bytes, at = 0): DerElement | undefined {
   return end > bytes.length ? undefined : { tag, content: bytes.slice(begin, end), end };
 }
 
-/** All elements of `bytes`, one behind the other, or undefined where something else is between them. */
-export function readDerList(bytes: Bytes): readonly DerElement[] | undefined {
+/** Reads all elements of `bytes`; undefined if they are not only elements. */
+function readDerList(bytes: Bytes): readonly DerElement[] | undefined {
   const elements: DerElement[] = [];
   for (let at = 0; at < bytes.length; ) {
     const element = readDer(bytes, at);
@@ -47,7 +47,7 @@ export function readDerList(bytes: Bytes): readonly DerElement[] | undefined {
   return elements;
 }
 
-/** The elements of the sequence that `bytes` consist of, to the last byte; undefined where they do not. */
+/** Reads the elements of a sequence that spans all of `bytes`; undefined if `bytes` is not one. */
 export function readDerSequence(bytes: Bytes): readonly DerElement[] | undefined {
   const element = readDer(bytes);
   if (element?.tag !== derTag.sequence || element.end !== bytes.length) return undefined;

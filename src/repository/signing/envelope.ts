@@ -13,7 +13,7 @@ type Key = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 
 const utf8 = new TextEncoder();
 
-/** What is signed: payload and type, each with its length, so that no two pairs give the same bytes. */
+/** Returns the bytes to sign: type and payload, each with its length, so that no two pairs have the same bytes. */
 export function preAuthenticationEncoding(payloadType: string, payload: Uint8Array): Bytes {
   const type = utf8.encode(payloadType);
   return joinBytes([
@@ -24,6 +24,7 @@ export function preAuthenticationEncoding(payloadType: string, payload: Uint8Arr
   ]);
 }
 
+/** Reports whether `key` made the signature of the envelope. */
 export async function isSignedWith(
   { payload, payloadType, signature }: Envelope,
   key: Key,

@@ -1,6 +1,6 @@
 /**
- * What the signature says: an in-toto statement with the digest of every file of the model, and the root digest over them
- * (OpenSSF Model Signing v1.0, method `files`). Narrower than the specification where a statement could be read in two ways.
+ * The signed payload: an in-toto statement with the digest of every file of the model, and the root digest over them
+ * (OpenSSF Model Signing v1.0, method `files`). Stricter than the specification if a statement could be read in two ways.
  */
 
 import { z } from 'zod';
@@ -14,7 +14,7 @@ export const payloadType = 'application/vnd.in-toto+json';
 const statementType = 'https://in-toto.io/Statement/v1';
 const predicateType = 'https://model_signing/signature/v1.0';
 
-/** Beside a model's files, these may lie and are not signed. */
+/** Names that may be in a model's folder without being signed. */
 export const unsignedNames = ['.git', '.gitattributes', '.github', '.gitignore', 'model.sig'] as const;
 
 /** One file of the model. */
@@ -25,25 +25,25 @@ export interface Resource {
 }
 
 export interface InTotoStatement {
-  /** Free text: what the signer called the model, usually the folder. */
+  /** The signer's name for the model, free text; usually the folder. */
   readonly subject: string;
-  /** SHA-256 over the files' digests in their order: names the model. */
+  /** Identifies the model: SHA-256 over the files' digests in their order. */
   readonly root: Digest;
-  /** In the order of their names. */
+  /** Sorted by name. */
   readonly resources: readonly Resource[];
 }
 
-const hex = z.string().regex(/^[0-9a-f]{64}$/, 'wanted 64 lower-case hex digits');
+const hex = z.string().regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits');
 const maxResources = 4096;
 const resourceSchema = z.strictObject({
   name: z
     .string()
     .max(1024)
-    .refine(isRegularName, 'wanted the path of a file in the folder, without "." and ".."'),
+    .refine(isRegularName, 'expected the path of a file in the folder, without "." and ".."'),
   algorithm: z.literal('sha256'),
   digest: hex,
 });
-/** Fields that v1.0 does not know are left alone in the statement and in its predicate, as it wants; nowhere else. */
+/** As v1.0 requires, unknown fields are accepted in the statement and in its predicate, and nowhere else. */
 const statementSchema = z.object({
   _type: z.literal(statementType),
   subject: z.tuple([z.strictObject({ name: z.string().max(1024), digest: z.strictObject({ sha256: hex }) })]),
@@ -53,25 +53,25 @@ const statementSchema = z.object({
       method: z.literal('files'),
       hash_type: z.literal('sha256'),
       allow_symlinks: z.literal(false),
-      // A path more would let a file lie in the folder that nobody has signed.
+      // Another ignored path would allow unsigned files in the folder.
       ignore_paths: z.array(z.enum(unsignedNames)).optional(),
     }),
     resources: z
       .array(resourceSchema)
       .min(1)
       .max(maxResources)
-      .refine(isSorted, 'wanted names in ascending order of code points, each once'),
+      .refine(isSorted, 'expected names in ascending order of code points, each once'),
   }),
 });
 
-/** @throws EdgewiseError `internal` where two files have one name. */
+/** @throws EdgewiseError `internal` if two files have the same name. */
 export async function createInTotoStatement(
   subject: string,
   files: readonly Resource[],
 ): Promise<InTotoStatement> {
   const resources = [...files].sort((a, b) => compareCodePoints(a.name, b.name));
-  if (!isSorted(resources)) throw new EdgewiseError('internal', `two files of ${subject} have one name`);
-  return { subject, root: await rootOf(resources), resources };
+  if (!isSorted(resources)) throw new EdgewiseError('internal', `two files of ${subject} have the same name`);
+  return { subject, root: await computeRoot(resources), resources };
 }
 
 export function encodeInTotoStatement({ subject, root, resources }: InTotoStatement): Bytes {
@@ -96,24 +96,24 @@ export function encodeInTotoStatement({ subject, root, resources }: InTotoStatem
   return new Uint8Array(new TextEncoder().encode(JSON.stringify(statement)));
 }
 
-/** @throws EdgewiseError `signature_invalid` for what is no such statement, or whose root is not that of its files. */
+/** @throws EdgewiseError `signature_invalid` for another document, or a root that is not that of its files. */
 export async function parseInTotoStatement(payload: Uint8Array): Promise<InTotoStatement> {
   const { subject, predicate } = parseStrictly(statementSchema, payload, 'statement');
   const resources = predicate.resources.map(
     ({ name, digest }): Resource => ({ name, digest: `sha256:${digest}` }),
   );
   const [{ name, digest }] = subject;
-  const root = await rootOf(resources);
+  const root = await computeRoot(resources);
   if (digestHex(root) !== digest.sha256) {
     throw new EdgewiseError(
       'signature_invalid',
-      `the statement's root digest is ${digest.sha256}, wanted that of its files, ${digestHex(root)}`,
+      `the statement's root digest is ${digest.sha256}, expected that of its files, ${digestHex(root)}`,
     );
   }
   return { subject: name, root, resources };
 }
 
-/** @throws EdgewiseError `signature_invalid`, naming what is not as wanted. */
+/** Parses JSON by a schema. @throws EdgewiseError `signature_invalid` with the schema's complaint */
 export function parseStrictly<S extends z.ZodType>(schema: S, bytes: Uint8Array, what: string): z.output<S> {
   let document: unknown;
   try {
@@ -129,7 +129,7 @@ export function parseStrictly<S extends z.ZodType>(schema: S, bytes: Uint8Array,
   );
 }
 
-async function rootOf(resources: readonly Resource[]): Promise<Digest> {
+async function computeRoot(resources: readonly Resource[]): Promise<Digest> {
   const all = new Uint8Array(resources.length * 32);
   for (const [index, { digest }] of resources.entries()) {
     const digits = digestHex(digest);
@@ -140,7 +140,7 @@ async function rootOf(resources: readonly Resource[]): Promise<Digest> {
   return digestOf(all);
 }
 
-/** A path that means one file, wherever the folder lies. */
+/** Reports whether the path names one file of the folder on every platform. */
 function isRegularName(name: string): boolean {
   if (/[\0\\]/.test(name) || !name.isWellFormed()) return false;
   return name.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
@@ -153,7 +153,7 @@ function isSorted(resources: readonly { readonly name: string }[]): boolean {
   });
 }
 
-/** JavaScript compares UTF-16 code units, which puts U+1F600 before U+FF5E. */
+/** Compares by code points. JavaScript compares UTF-16 units, which puts U+1F600 before U+FF5E. */
 function compareCodePoints(a: string, b: string): number {
   const left = [...a];
   const right = [...b];

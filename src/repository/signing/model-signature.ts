@@ -1,4 +1,4 @@
-/** The signature of one published version: which files it must name, and whether it does. */
+/** Signs the files of a published version, and verifies their signature. */
 import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { Digest } from '../../storage/types.ts';
@@ -8,7 +8,7 @@ import { isSignedWith } from './envelope.ts';
 import { createInTotoStatement, parseInTotoStatement, type Resource } from './in-toto.ts';
 import type { Signer } from './publishers.ts';
 
-/** The files of a version's folder, as `edgewise model pull` writes it. */
+/** The files of a version's folder that `edgewise model pull` writes. */
 export const fileNames = {
   manifest: 'manifest.json',
   graph: 'model.onnx',
@@ -21,7 +21,7 @@ export interface SignedVersion {
   readonly manifestDigest: Digest;
 }
 
-/** In no order. What is in chunks stands as the file that they make. */
+/** Returns the signed files, in no order. Chunks count as the file that they form. */
 export function modelFiles({ manifest, manifestDigest }: SignedVersion): readonly Resource[] {
   const { graph, weights, terms } = manifest;
   return [
@@ -32,15 +32,16 @@ export function modelFiles({ manifest, manifestDigest }: SignedVersion): readonl
   ];
 }
 
-/** @returns The bundle: the bytes of `model.sig`. */
+/** Returns the bundle, the bytes of `model.sig`. */
 export async function signModel(version: SignedVersion, key: PublisherSigningKey): Promise<Bytes> {
   const { name, version: number } = version.manifest;
   return signInTotoStatement(await createInTotoStatement(`${name}@${number}`, modelFiles(version)), key);
 }
 
 /**
- * @returns The model's root digest.
- * @throws EdgewiseError `signature_invalid` where `signer` has not signed exactly the files of this version.
+ * Verifies the signature, and returns the model's root digest.
+ *
+ * @throws EdgewiseError `signature_invalid` unless `signer` signed exactly the files of this version.
  */
 export async function verifyModelSignature(
   { envelope }: Bundle,
@@ -56,21 +57,21 @@ export async function verifyModelSignature(
     );
   }
   const signed = await parseInTotoStatement(envelope.payload);
-  const wanted = await createInTotoStatement(model, modelFiles(version));
-  if (signed.root !== wanted.root || !sameFiles(signed.resources, wanted.resources)) {
+  const expected = await createInTotoStatement(model, modelFiles(version));
+  if (signed.root !== expected.root || !areSameFiles(signed.resources, expected.resources)) {
     throw new EdgewiseError(
       'signature_invalid',
-      `the signature of ${model} is of other files: ${differences(signed.resources, wanted.resources).join('; ')}`,
+      `the signature of ${model} covers other files: ${listDifferences(signed.resources, expected.resources).join('; ')}`,
     );
   }
   return signed.root;
 }
 
-function sameFiles(signed: readonly Resource[], wanted: readonly Resource[]): boolean {
+function areSameFiles(signed: readonly Resource[], expected: readonly Resource[]): boolean {
   return (
-    signed.length === wanted.length &&
+    signed.length === expected.length &&
     signed.every(({ name, digest }, index) => {
-      const other = wanted[index];
+      const other = expected[index];
       return other?.name === name && other.digest === digest;
     })
   );
@@ -78,16 +79,16 @@ function sameFiles(signed: readonly Resource[], wanted: readonly Resource[]): bo
 
 const maxShown = 5;
 
-function differences(signed: readonly Resource[], wanted: readonly Resource[]): string[] {
+function listDifferences(signed: readonly Resource[], expected: readonly Resource[]): string[] {
   const left = new Map(signed.map(({ name, digest }) => [name, digest]));
-  const right = new Map(wanted.map(({ name, digest }) => [name, digest]));
+  const right = new Map(expected.map(({ name, digest }) => [name, digest]));
   return [...new Set([...left.keys(), ...right.keys()])]
     .filter((name) => left.get(name) !== right.get(name))
     .slice(0, maxShown)
     .map((name) => {
       const shown = JSON.stringify(name.slice(0, 100));
       if (!left.has(name)) return `${shown} is not signed`;
-      if (!right.has(name)) return `${shown} is no file of the version`;
+      if (!right.has(name)) return `${shown} is not a file of the version`;
       return `${shown} is signed as ${left.get(name)}, the version has ${right.get(name)}`;
     });
 }

@@ -3,7 +3,7 @@ import { type Bytes, decodeBase64, encodeBase64 } from '../../bytes.ts';
 
 const lineLength = 64;
 
-/** As OpenSSL writes it, to the byte: fingerprints are taken over this text. */
+/** Returns the PEM exactly as OpenSSL writes it: fingerprints are digests of this text. */
 export function pemText(label: string, der: Uint8Array): string {
   const base64 = encodeBase64(der);
   const lines = base64.match(new RegExp(`.{1,${lineLength}}`, 'g')) ?? [];
@@ -17,7 +17,7 @@ export interface PemBlock {
   readonly der: Bytes;
 }
 
-/** Every block of the text whose content can be read. Encrypted keys in the old form (RFC 1421) have headers and are not. */
+/** Returns every readable block of the text. Encrypted keys in the old form (RFC 1421) have headers and are skipped. */
 export function pemBlocks(text: string): readonly PemBlock[] {
   return [...text.matchAll(blockForm)].flatMap(([, label = '', base64 = '']) => {
     const der = decodeBase64(base64.replaceAll(/\s/g, ''));

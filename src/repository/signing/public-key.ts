@@ -14,8 +14,8 @@ export interface PublicKey {
 
 const ecPublicKey = writeDer(derTag.oid, Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1));
 
-/** AlgorithmIdentifier of a key on `curve`. */
-export function ecAlgorithm(curve: Curve): Bytes {
+/** Returns the AlgorithmIdentifier of a key on `curve`. */
+function ecAlgorithm(curve: Curve): Bytes {
   return writeDer(derTag.sequence, ecPublicKey, curve.oid);
 }
 
@@ -25,9 +25,9 @@ export function spkiOf(curve: Curve, point: Uint8Array): Bytes {
 }
 
 /**
- * Reads `-----BEGIN PUBLIC KEY-----`. Whether its point lies on the curve shows when it is used.
+ * Parses `-----BEGIN PUBLIC KEY-----`. Whether the point is on the curve is checked when the key is used.
  *
- * @throws EdgewiseError `invalid_request`, saying what was wanted.
+ * @throws EdgewiseError `invalid_request`
  */
 export function parsePublicKey(pem: string): PublicKey {
   const blocks = pemBlocks(pem);
@@ -35,7 +35,7 @@ export function parsePublicKey(pem: string): PublicKey {
   if (block === undefined || blocks.length !== 1) {
     throw new EdgewiseError(
       'invalid_request',
-      `the public key is not usable: it has ${blocks.length === 0 ? 'no PEM block' : blocks.map(({ label }) => label).join(', ')}, wanted one PUBLIC KEY`,
+      `the public key is not usable: it has ${blocks.length === 0 ? 'no PEM block' : blocks.map(({ label }) => label).join(', ')}; expected one PUBLIC KEY`,
     );
   }
   const { der } = block;
@@ -47,7 +47,7 @@ export function parsePublicKey(pem: string): PublicKey {
   }
   throw new EdgewiseError(
     'invalid_request',
-    `the public key is not usable: wanted one of ${curveNames.join(', ')} with its point uncompressed`,
+    `the public key is not usable: expected one of ${curveNames.join(', ')} with its point uncompressed`,
   );
 }
 
@@ -55,7 +55,7 @@ export function publicKeyPem({ spki }: PublicKey): string {
   return pemText('PUBLIC KEY', spki);
 }
 
-/** SHA-256 of the key's PEM text, 64 hex digits: how bundles name the key that they were signed with. */
+/** Returns the SHA-256 of the key's PEM, 64 hex digits. Bundles name their key by it. */
 export async function fingerprintOf(key: PublicKey): Promise<string> {
   return digestHex(await digestOf(new Uint8Array(new TextEncoder().encode(publicKeyPem(key)))));
 }

@@ -1,18 +1,18 @@
-/** Whose signatures count: the publishers that the configuration names. */
+/** The publishers whose signatures are accepted. */
 import { z } from 'zod';
 import { toEdgewiseError } from '../../errors.ts';
 import { type Curve, curves } from './curve.ts';
 import { fingerprintOf, type PublicKey, parsePublicKey } from './public-key.ts';
 
 export interface TrustedPublisher {
-  /** What records call the signer. */
+  /** The signer's name in records. */
   readonly name: string;
   readonly key: PublicKey;
 }
 
 type Key = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
 
-/** A publisher, ready to verify with. */
+/** A publisher whose key is imported for verification. */
 export interface Signer {
   readonly name: string;
   readonly fingerprint: string;
@@ -21,11 +21,11 @@ export interface Signer {
 }
 
 export interface Publishers {
-  /** Undefined for a key that nobody trusts. */
+  /** Returns the publisher of a key; undefined for a key that is not trusted. */
   find(fingerprint: string): Promise<Signer | undefined>;
 }
 
-/** `EDGEWISE_TRUSTED_PUBLISHERS`. One publisher may have several keys: while it changes from one to the next. */
+/** `EDGEWISE_TRUSTED_PUBLISHERS`. A publisher may have several keys, such as while it changes its key. */
 export const trustedPublishersSchema = z
   .array(
     z.strictObject({
@@ -42,7 +42,10 @@ export const trustedPublishersSchema = z
   )
   .max(100);
 
-/** Keys are imported when first asked for, and kept. Two that ask at once do it twice, and neither waits for the other. */
+/**
+ * Returns the publishers of trusted keys. A key is imported on first use and cached; two first uses at once import it twice,
+ * because no request may wait for the promise of another.
+ */
 export function trustPublishers(trusted: readonly TrustedPublisher[]): Publishers {
   const signers = new Map<string, Signer>();
   return {
@@ -51,7 +54,7 @@ export function trustPublishers(trusted: readonly TrustedPublisher[]): Publisher
       if (known !== undefined) return known;
       for (const { name, key } of trusted) {
         if ((await fingerprintOf(key)) !== fingerprint) continue;
-        const signer = { name, fingerprint, curve: curves[key.curve], key: await imported(key) };
+        const signer = { name, fingerprint, curve: curves[key.curve], key: await importPublicKey(key) };
         signers.set(fingerprint, signer);
         return signer;
       }
@@ -60,6 +63,6 @@ export function trustPublishers(trusted: readonly TrustedPublisher[]): Publisher
   };
 }
 
-function imported({ curve, spki }: PublicKey): Promise<Key> {
+function importPublicKey({ curve, spki }: PublicKey): Promise<Key> {
   return crypto.subtle.importKey('spki', spki, { name: 'ECDSA', namedCurve: curve }, true, ['verify']);
 }

@@ -1,4 +1,4 @@
-/** A signature that comes with a push: refused in words that help who pushes. Those of a load stay in the log. */
+/** Checks the signature that comes with a push. Its errors are shown to the publisher; those of a load are only logged. */
 import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { parseBundle } from './bundle.ts';
@@ -6,8 +6,8 @@ import { type SignedVersion, verifyModelSignature } from './model-signature.ts';
 import type { Publishers } from './publishers.ts';
 
 /**
- * @throws EdgewiseError `forbidden` when it was made with a key that nobody trusts here; `invalid_request` when it is not
- * valid for this version, saying why.
+ * @throws EdgewiseError `forbidden` if no trusted publisher made the signature; `invalid_request` if it is not valid for this
+ * version, with the reason.
  */
 export async function checkPushedSignature(
   signature: Bytes,
@@ -21,7 +21,7 @@ export async function checkPushedSignature(
     if (signer === undefined) {
       throw new EdgewiseError(
         'forbidden',
-        `${name}@${number} cannot be published: it is signed with the key ${bundle.hint}, wanted one that EDGEWISE_TRUSTED_PUBLISHERS names`,
+        `${name}@${number} cannot be published: it is signed with the key ${bundle.hint}, expected one that EDGEWISE_TRUSTED_PUBLISHERS names`,
       );
     }
     await verifyModelSignature(bundle, signer, version);

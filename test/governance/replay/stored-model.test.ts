@@ -53,7 +53,7 @@ describe('findStoredModel()', () => {
       [{ manifest: digest('0') }, /manifest of mlp@1, sha256:0+, is not stored/],
       [{ bundle: digest('0') }, /signature of mlp@1, sha256:0+, is not stored/],
       [{ root: digest('0') }, /has the root digest sha256:[0-9a-f]{64}, the receipt names sha256:0+/],
-      [{ bundle: other.bundle }, /is of other files/],
+      [{ bundle: other.bundle }, /covers other files/],
       [{ version: '2' }, /is the manifest of mlp@1, not of mlp@2/],
       [{ name: 'other' }, /is the manifest of mlp@1, not of other@1/],
     ];

@@ -135,6 +135,6 @@ it('parsePublicKey() takes no other kind of key', () => {
     generateKeyPairSync('ec', { namedCurve: 'secp256k1' }),
   ]) {
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
-    expect(() => parsePublicKey(pem)).toThrow(/wanted one of P-256, P-384, P-521/);
+    expect(() => parsePublicKey(pem)).toThrow(/expected one of P-256, P-384, P-521/);
   }
 });

@@ -65,7 +65,7 @@ describe('verifySignature()', () => {
     const { weights: _, ...rest } = manifest;
     const without = { manifest: rest, manifestDigest: (await encodeManifest(rest)).digest };
     await expect(verifySignature(signature, trusted, without)).rejects.toThrow(
-      /"weights.bin" is no file of the version/,
+      /"weights.bin" is not a file of the version/,
     );
     await expect(verifySignature(await signed(rest), trusted, version)).rejects.toThrow(
       /"weights.bin" is not signed/,
@@ -119,13 +119,13 @@ describe('parseInTotoStatement()', () => {
       (name): [string, readonly unknown[], RegExp] => [
         `the name ${JSON.stringify(name)}`,
         [file(name)],
-        /resources\[0\]\.name is .*; wanted the path of a file/,
+        /resources\[0\]\.name is .*; expected the path of a file/,
       ],
     ),
     [
       'names out of order',
       [file('b'), file('a')],
-      /resources: wanted names in ascending order of code points/,
+      /resources: expected names in ascending order of code points/,
     ],
     ['names in the order of UTF-16', [file('\u{1f600}'), file('\uff5e')], /ascending order of code points/],
     ['a name that is there twice', [file('a'), file('a')], /each once/],

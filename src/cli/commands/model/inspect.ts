@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { inspectModel } from '../../../repository/onnx/inspect.ts';
 import { decodeModel } from '../../../repository/onnx/proto.ts';
-import { type AddVerb, type CommonOptions, connectAdmin, parseSubject, print } from '../../command.ts';
+import { type AddVerb, type CommonOptions, connectAdmin, parseModelReference, print } from '../../command.ts';
 import { inspectionDetails, versionDetails } from '../../render/model.ts';
 import { chooseVersion } from './choose-version.ts';
 
@@ -18,7 +18,7 @@ async function inspect(subject: string, options: CommonOptions): Promise<void> {
     return print(options, inspection, inspectionDetails(inspection));
   }
   const client = connectAdmin(options);
-  const { name, version } = await chooseVersion(client, parseSubject(subject));
+  const { name, version } = await chooseVersion(client, parseModelReference(subject));
   const { manifest, digest } = await client.version(name, version);
   const model = await client.model(name);
   print(options, { manifest, digest, ...model }, versionDetails(manifest, digest, model));

@@ -1,6 +1,6 @@
 import { Option } from 'commander';
 import { trustPublishers } from '../../../repository/signing/publishers.ts';
-import { type AddVerb, type CommonOptions, connectAdmin, parseSubject, print } from '../../command.ts';
+import { type AddVerb, type CommonOptions, connectAdmin, parseModelReference, print } from '../../command.ts';
 import { pullModel } from '../../transfer/pull.ts';
 import { pullForTriton } from '../../transfer/triton.ts';
 import { chooseVersion } from './choose-version.ts';
@@ -25,7 +25,7 @@ type PullOptions = CommonOptions &
 
 async function pull(subject: string, options: PullOptions): Promise<void> {
   const client = connectAdmin(options);
-  const { name, version } = await chooseVersion(client, parseSubject(subject));
+  const { name, version } = await chooseVersion(client, parseModelReference(subject));
   const keys = publishersIn(options);
   const publishers = keys.length === 0 ? undefined : trustPublishers(keys);
   if (options.triton !== undefined) {

@@ -10,7 +10,7 @@ import {
   connectAdmin,
   misuse,
   parseModelName,
-  parseSubject,
+  parseModelReference,
   print,
 } from '../../command.ts';
 import { armsText, shadowFigures } from '../../render/model.ts';
@@ -89,7 +89,7 @@ async function shadow(
   options: RemovalOptions & { readonly percent?: number; readonly tier?: Shadow['tier'] },
 ): Promise<void> {
   const client = connectAdmin(options);
-  const { name, version } = parseSubject(subject);
+  const { name, version } = parseModelReference(subject);
   if (options.remove) {
     await client.removeShadow(name, alias);
     return print(options, { name, alias, shadow: null }, `${name}: ${alias} is not copied`);

@@ -4,7 +4,7 @@ import {
   type CommonOptions,
   connectAdmin,
   misuse,
-  parseSubject,
+  parseModelReference,
   print,
 } from '../../command.ts';
 import { sizeText } from '../../render/tables.ts';
@@ -13,7 +13,7 @@ import { type VerifiedFolder, verifyFolder } from '../../transfer/verify-folder.
 import { chooseVersion } from './choose-version.ts';
 import { publishersIn, type TrustedKeyOptions, trustedKeyOption } from './trusted-keys.ts';
 
-export function addVerifyCommand(verb: AddVerb): void {
+export function addModelVerifyCommand(verb: AddVerb): void {
   verb('verify [model]', 'download a version and verify every byte of it and who signed it')
     .option('--folder <folder>', 'verify a pulled version instead, without a server')
     .addOption(trustedKeyOption())
@@ -36,7 +36,7 @@ async function verifyPublished(
   options: CommonOptions,
 ): Promise<void> {
   const client = connectAdmin(options);
-  const chosen = await chooseVersion(client, parseSubject(subject));
+  const chosen = await chooseVersion(client, parseModelReference(subject));
   const download = await openVersion(client, chosen.name, chosen.version);
   const { manifest, manifestDigest, graph, licenceText, chunks } = download;
   const { root, signer } = await checkSigned(download, publishers);

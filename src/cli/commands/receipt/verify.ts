@@ -15,7 +15,7 @@ import { fetchLogKey, fetchProof, fetchReceipt, jwksAddress, parseAddress } from
 import { repeated, several } from '../../option-values.ts';
 import { verificationText } from '../../render/receipt.ts';
 
-export function addVerifyCommand(receipt: Command): void {
+export function addReceiptVerifyCommand(receipt: Command): void {
   receipt
     .command('verify [receipt]')
     .description(
