@@ -1,4 +1,4 @@
-/** The generated files of `build/ort/`, so that types check on a tree where nothing is built yet. */
+/** Types of the generated files of `build/ort/`, so that the tree type-checks before the first build. */
 declare module '*/build/ort/jspi.mjs' {
   const start: import('./ort-wasm-module.ts').StartOrtModule;
   export default start;

@@ -110,8 +110,7 @@ export class BatchLane {
   }
 
   #limits({ maxBatchSize, policy = {} }: BatchJob, nowMs: number): BatchLimits {
-    const learnedRows = nowMs < this.#learnedUntilMs ? this.#learnedRows : Number.POSITIVE_INFINITY;
-    const maxRows = Math.max(1, Math.min(maxBatchSize, learnedRows));
+    const maxRows = Math.max(1, Math.min(maxBatchSize, this.#currentMaxRows(nowMs)));
     // Waiting is useless when the queue is full: no request can join.
     const isFull = this.#queue.length >= this.#options.maxQueuePerKey;
     return {
@@ -214,9 +213,14 @@ export class BatchLane {
     return answered;
   }
 
+  /** Never raises a limit that still holds. */
   #learnMaxRows(rows: number, untilMs: number): void {
-    this.#learnedRows = rows;
+    this.#learnedRows = Math.min(rows, this.#currentMaxRows(this.#options.clock.now()));
     this.#learnedUntilMs = Math.max(this.#learnedUntilMs, untilMs);
+  }
+
+  #currentMaxRows(nowMs: number): number {
+    return nowMs < this.#learnedUntilMs ? this.#learnedRows : Number.POSITIVE_INFINITY;
   }
 
   #count(rows: readonly number[]): void {

@@ -1,7 +1,7 @@
 /**
- * Writes one line of JSON for each event. The fields are a closed list: names, codes, digests, times, and causes of failures.
- * A cause is the clipped text of an error. Errors that quote a request are refusals, which are logged by code and without a
- * cause.
+ * Writes one line of JSON for each event. The fields are a closed list: names, codes, digests, times, and causes of
+ * failures. A cause is the clipped text of an error. Errors that quote a request are refusals, which are logged by code
+ * and without a cause.
  */
 import { isEdgewiseError } from '../errors.ts';
 

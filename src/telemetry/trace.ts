@@ -1,10 +1,10 @@
 import { randomHex } from './random-hex.ts';
 
-/** W3C Trace Context (Level 1), https://www.w3.org/TR/trace-context/: the caller's trace goes on with a span of ours. */
+/** W3C Trace Context (Level 1), https://www.w3.org/TR/trace-context/. */
 const traceparentForm = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 const zeroes = /^0+$/;
 
-/** `traceparent` of our own span: in the caller's trace where theirs is valid, else in a new one that is not sampled. */
+/** Returns the `traceparent` of a new span, in the caller's trace if it is valid, otherwise in a new unsampled trace. */
 export function continueTrace(traceparent: string | undefined): string {
   const spanId = randomHex(8);
   const given = traceparent === undefined ? undefined : traceparentForm.exec(traceparent);

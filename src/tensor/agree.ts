@@ -1,10 +1,10 @@
-/** Compares two answers by a rule per output, for models whose values may differ between engines without changing meaning. */
+/** Compares two answers by a rule per output, for models whose values may differ between engines. */
 import { findDifference, findShapeDifference, rootMeanSquare, topOf, valuesOf } from './compare.ts';
 import type { NamedTensors, Tensor } from './tensor.ts';
 
 /** Conditions for one output; absent ones are not checked. Rows are along the last axis. */
 export interface AgreementRule {
-  /** Largest difference of a value: `absolute` plus `relative` times the larger of the value and the output's root mean square. */
+  /** Tolerance of a value: `absolute` plus `relative` times the larger of the value and the output's root mean square. */
   readonly values?: { readonly relative: number; readonly absolute: number } | undefined;
   /** Smallest cosine between a row and the expected row. */
   readonly cosine?: number | undefined;

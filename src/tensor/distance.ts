@@ -12,7 +12,7 @@ export interface Tolerance {
 export interface Distance {
   /** True if all values are within their tolerance. */
   readonly within: boolean;
-  /** Difference of the value with the largest share of its tolerance. Infinity between strings, or if one value is not finite. */
+  /** Difference of the value with the largest share of its tolerance; Infinity for strings and non-finite values. */
   readonly difference: number;
   /** Tolerance of that value. */
   readonly tolerance: number;

@@ -388,6 +388,20 @@ describe('DynamicBatcher.run() of a run that fails', () => {
     expect(told).toEqual([['m', 'output "y" has the shape [1] for 2 rows']]);
   });
 
+  it('keeps running requests alone after a row mismatch when a later run is out of memory', async () => {
+    const { runs, results, ask } = await batchOf(8);
+    await runs[1]?.fail('no_capacity');
+    await runs[2]?.finish(feeds({ y: fp32([1], [7]) }));
+    for (const run of [3, 4, 5, 6]) await runs[run]?.finish();
+    expect(runs[7]?.values).toEqual([5, 6, 7, 8]);
+    await runs[7]?.fail('no_capacity');
+    for (const run of [8, 9]) await runs[run]?.finish();
+    await Promise.all(results);
+    for (const value of [9, 10, 11]) void ask(value);
+    await runs[10]?.finish();
+    expect(runs[11]?.values).toEqual([10]);
+  });
+
   it('does not repeat a request whose caller has left', async () => {
     const { ask, runs } = batchHarness();
     void ask(0);
