@@ -28,7 +28,7 @@ import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verifyReads } from '../../src/storage/tiered.ts';
 import { deepMatMul } from '../repository/onnx/models.ts';
-import { publisherKey, publishers, signed, trustedPublishers } from '../support/publisher.ts';
+import { publisherKey, publishers, signManifest, trustedPublishers } from '../support/publisher.ts';
 import { licenceBytes, licenceDigest } from '../support/terms.ts';
 import { tinyManifest } from '../support/tiny-model.ts';
 import { runEdgewise } from './command-line.ts';
@@ -65,7 +65,7 @@ async function publish(name: string, digest?: `sha256:${string}`): Promise<void>
       chunks: chunks.map(({ bytes: _, ...chunk }) => chunk),
     },
   });
-  await client().publishVersion(manifest, await signed(manifest));
+  await client().publishVersion(manifest, await signManifest(manifest));
 }
 
 beforeAll(async () => {

@@ -11,7 +11,7 @@ import { createAdminClient } from '../../src/client/admin-client.ts';
 import { joinModel } from '../../src/repository/onnx/split.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { identityModel } from '../support/onnx-models.ts';
-import { publisherKey, signed } from '../support/publisher.ts';
+import { publisherKey, signManifest } from '../support/publisher.ts';
 import { licenceBytes, licenceDigest } from '../support/terms.ts';
 import { tinyManifest } from '../support/tiny-model.ts';
 import { adminKey, startTestServer, type TestServer } from './server.ts';
@@ -122,7 +122,7 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
     for (const version of ['2', '10']) {
       const labels = { y: [`label of ${version}`] };
       const labelled = await manifest({ version, labels, inputsDigest: digest });
-      await client().publishVersion(labelled, await signed(labelled), {
+      await client().publishVersion(labelled, await signManifest(labelled), {
         versionPolicy: { all: {} },
       });
     }

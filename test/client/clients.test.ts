@@ -5,7 +5,7 @@ import { encodeModel, tensorTypes } from '../../src/repository/onnx/proto.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { model, value } from '../repository/onnx/models.ts';
-import { signed } from '../support/publisher.ts';
+import { signManifest } from '../support/publisher.ts';
 import { adminKey, publishTiny, type TestService, testService } from '../support/services.ts';
 
 const url = 'http://edge.test';
@@ -142,7 +142,7 @@ describe('createAdminClient()', () => {
     const client = admin();
     const { manifest } = await client.version('acme/echo', 'stable');
     const next = { ...manifest, version: '2' };
-    const signature = await signed(next);
+    const signature = await signManifest(next);
     expect(
       await client.publishVersion(next, signature, { aliases: ['canary'], versionPolicy: { all: {} } }),
     ).toBe('created');
@@ -164,7 +164,7 @@ describe('createAdminClient()', () => {
     const client = admin();
     const { manifest } = await client.version('plain', '1');
     const next = { ...manifest, version: '2' };
-    await client.publishVersion(next, await signed(next), { aliases: ['beta'] });
+    await client.publishVersion(next, await signManifest(next), { aliases: ['beta'] });
     const arms = [
       { version: '1', tier: 'edge' as const, percent: 40 },
       { version: '2', percent: 60 },

@@ -7,7 +7,7 @@ import type { Manifest, VersionEntry } from '../../src/repository/schema.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verifyReads } from '../../src/storage/tiered.ts';
-import { signed } from '../support/publisher.ts';
+import { signManifest } from '../support/publisher.ts';
 import { adminKey, bearer, publishTiny, testService } from '../support/services.ts';
 import { tamperings } from '../support/tampering.ts';
 import { licenceBytes, licenceDigest } from '../support/terms.ts';
@@ -116,7 +116,7 @@ describe.each(['edge', 'origin'] as const)('an inference at the %s', (tier) => {
     const { publisher } = service.services;
     const manifest = await chunked();
     for (const bytes of [graph, weights, licenceBytes]) await publisher.putBlob(await digestOf(bytes), bytes);
-    await publisher.publishVersion(manifest, await signed(manifest));
+    await publisher.publishVersion(manifest, await signManifest(manifest));
     const { bytes, digest } = await encodeManifest(change(manifest));
     await forge(() => ({ manifestDigest: digest }), bytes);
     await expectRefused(await infer());
@@ -129,7 +129,7 @@ describe.each(['edge', 'origin'] as const)('an inference at the %s', (tier) => {
     const { publisher } = service.services;
     const manifest = await chunked();
     for (const bytes of [graph, weights, licenceBytes]) await publisher.putBlob(await digestOf(bytes), bytes);
-    await publisher.publishVersion(manifest, await signed(manifest));
+    await publisher.publishVersion(manifest, await signManifest(manifest));
     await shared.plain.put(await digestOf(weights), new Uint8Array(64).fill(8));
     await expectRefused(await infer(), 'digest_mismatch');
     expect(engine.createsDone).toBe(0);
@@ -195,7 +195,7 @@ describe('a push', () => {
   });
 
   it('of a signed model stores the signature as it came', async () => {
-    const text = new TextDecoder().decode(await signed(await tinyManifest(graph, tiny)));
+    const text = new TextDecoder().decode(await signManifest(await tinyManifest(graph, tiny)));
     const { answer, service } = await push(text);
     expect(answer.status).toBe(201);
     const headers = bearer(adminKey);

@@ -26,7 +26,7 @@ describe('listen()', () => {
       await request.arrayBuffer();
       arrived.resolve(request.signal);
       await new Promise((resolve) => request.signal.addEventListener('abort', resolve));
-      return new Response('to nobody');
+      return new Response('not received');
     });
     const leaving = new AbortController();
     const body = method === 'GET' ? null : new Uint8Array(100_000);

@@ -7,7 +7,7 @@ import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verifyReads } from '../../src/storage/tiered.ts';
 import type { BlobStore, Digest, StateStore } from '../../src/storage/types.ts';
-import { signed } from '../support/publisher.ts';
+import { signManifest } from '../support/publisher.ts';
 import { licenceBytes, openTerms } from '../support/terms.ts';
 
 export function bytesOf(text: string): Bytes {
@@ -87,7 +87,7 @@ export async function miniature(options: MiniatureOptions = {}): Promise<Miniatu
       runs: [{ batchSize: 1, inputElements: 10, microseconds: 1 }],
     },
   };
-  return { manifest, blobs, signature: await signed(manifest) };
+  return { manifest, blobs, signature: await signManifest(manifest) };
 }
 
 export function memoryStores() {

@@ -11,7 +11,7 @@ import { signModel } from '../../src/repository/signing/model-signature.ts';
 import type { TrustedPublisher } from '../../src/repository/signing/publishers.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import type { Digest } from '../../src/storage/types.ts';
-import { publishers, signed } from '../support/publisher.ts';
+import { publishers, signManifest } from '../support/publisher.ts';
 import { tamperings } from '../support/tampering.ts';
 import { gated, ManualClock, type MiniatureModel, memoryStores, miniature } from './fixtures.ts';
 
@@ -210,7 +210,7 @@ describe('Publisher.publishVersion()', () => {
     const model = await miniature();
     await push(model);
     const before = await state.get('models/mlp.json');
-    const other = await signed(model.manifest);
+    const other = await signManifest(model.manifest);
     expect(await push(model, other)).toBe('unchanged');
     expect(await push(await miniature({ createMs: 7 }))).toBe('unchanged');
     expect(await state.get('models/mlp.json')).toEqual(before);

@@ -9,7 +9,7 @@ export interface Failed {
 }
 
 /** Returns the failure of an attempt; throws if the attempt ends in any other way. */
-export async function failed(attempt: Promise<unknown>): Promise<Failed> {
+export async function failureOf(attempt: Promise<unknown>): Promise<Failed> {
   const error: unknown = await attempt.then(
     (value) => new Error('expected an AttemptError, got an answer', { cause: value }),
     (thrown: unknown) => thrown,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Capabilities } from '../../src/routing/capabilities.ts';
 import { ManualClock } from '../support/clock.ts';
-import { failed } from './attempts.ts';
+import { failureOf } from './attempts.ts';
 import { metadata } from './oip-server.ts';
 import { endpointAt, type Handler, json, startServer } from './servers.ts';
 
@@ -138,7 +138,7 @@ describe('Capabilities', () => {
       const { capabilities } = setUp();
       const server = await metadataServer(handler);
       const endpoint = endpointAt(server.url);
-      expect(await failed(Promise.resolve(capabilities.of(endpoint, signal)))).toMatchObject({
+      expect(await failureOf(Promise.resolve(capabilities.of(endpoint, signal)))).toMatchObject({
         outcome: 'failure',
         code: 'origin_unavailable',
         reason: expect.stringContaining(reason),

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { EdgewiseError, isEdgewiseError } from '../../src/errors.ts';
 import { dispatch } from '../../src/routing/dispatch.ts';
 import type { Attempt, AttemptAnswer, AttemptContext } from '../../src/routing/types.ts';
-import { busy, endpointsOf, failed, lacking } from './pool-support.ts';
+import { busy, endpointFailure, endpointsOf, lacking } from './pool-support.ts';
 import { SteppedClock, TracedPool } from './traced-pool.ts';
 
 const { POOL_PROPERTY_RUNS } = process.env;
@@ -168,7 +168,7 @@ class World {
       case 'refuse':
         throw new EdgewiseError('invalid_request', 'the request is wrong');
       default:
-        throw failed();
+        throw endpointFailure();
     }
   }
 
@@ -177,7 +177,7 @@ class World {
       const cancel = ms === Number.POSITIVE_INFINITY ? () => undefined : this.clock.after(ms, resolve);
       signal?.addEventListener('abort', () => {
         cancel();
-        reject(failed());
+        reject(endpointFailure());
       });
     });
   }

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { EdgewiseError } from '../../src/errors.ts';
 import { AttemptError, type Endpoint } from '../../src/routing/types.ts';
-import { busy, failed, lacking, quiet, type TestPool, testPool } from './pool-support.ts';
+import { busy, endpointFailure, lacking, quiet, type TestPool, testPool } from './pool-support.ts';
 
 /** Sends requests for `m` that are answered after `ms` each, so that its latencies are known. */
 async function learn({ clock, send, last, pool }: TestPool, count: number, ms: number): Promise<void> {
@@ -36,7 +36,7 @@ describe('dispatch', () => {
     const sent = test.send({ deadlineMs: 700 });
     expect([test.last().context.remainingMs, test.clock.pending]).toEqual([700, 1]);
     test.clock.advance(200);
-    test.last().refuse(failed());
+    test.last().refuse(endpointFailure());
     await quiet();
     expect([test.last().context.remainingMs, test.clock.pending]).toEqual([500, 1]);
     test.last().answer();
@@ -50,7 +50,7 @@ describe('dispatch', () => {
       const test = testPool(4);
       const lost: number[] = [];
       for (let request = 0; request < 120 * perSecond; request += 1) {
-        const sent = await test.sendTo({ a: failed, b: failed, c: failed });
+        const sent = await test.sendTo({ a: endpointFailure, b: endpointFailure, c: endpointFailure });
         if (sent.error !== undefined) lost.push(request);
         test.clock.advance(1000 / perSecond);
       }
@@ -59,7 +59,7 @@ describe('dispatch', () => {
   );
 
   it.each([
-    { name: 'failed', error: failed },
+    { name: 'failed', error: endpointFailure },
     { name: 'is busy', error: busy },
     { name: 'lacks the model', error: lacking },
   ])('tries another endpoint if one $name', async ({ error }) => {
@@ -70,7 +70,7 @@ describe('dispatch', () => {
 
   it('tries each endpoint once', async () => {
     const { sendTo, pool } = testPool(3);
-    const { error } = await sendTo({ a: failed, b: failed, c: failed });
+    const { error } = await sendTo({ a: endpointFailure, b: endpointFailure, c: endpointFailure });
     expect(error).toMatchObject({ code: 'origin_unavailable', message: 'it failed', retryAfterSeconds: 1 });
     expect(causeOf(error)).toBe('a: answered 500; b: answered 500; c: answered 500');
     expect(pool.snapshot().map(({ requests, failures }) => [requests, failures])).toEqual([
@@ -82,7 +82,7 @@ describe('dispatch', () => {
 
   it('asks one endpoint only if the request is not replayable', async () => {
     const test = testPool(2);
-    const { error } = await test.sendTo({ a: failed }, { replayable: false });
+    const { error } = await test.sendTo({ a: endpointFailure }, { replayable: false });
     expect(error).toMatchObject({ code: 'origin_unavailable' });
     expect(test.pool.snapshot().map(({ requests }) => requests)).toEqual([1, 0]);
   });
@@ -104,7 +104,7 @@ describe('dispatch', () => {
   it('stops retrying when the retry budget is spent, and logs why', async () => {
     const { sendTo, pool } = testPool(2);
     while (pool.retries.hasRoom) pool.retries.spend();
-    const { error } = await sendTo({ a: failed });
+    const { error } = await sendTo({ a: endpointFailure });
     expect(causeOf(error)).toBe('a: answered 500; the budget for retries is spent');
   });
 
@@ -283,7 +283,7 @@ describe('dispatch', () => {
 
   it('is unavailable if one endpoint failed, however busy the others are', async () => {
     const { sendTo } = testPool(2);
-    const { error } = await sendTo({ a: busy, b: failed });
+    const { error } = await sendTo({ a: busy, b: endpointFailure });
     expect(error).toMatchObject({
       code: 'origin_unavailable',
       message: 'no origin server could answer this request',
@@ -293,10 +293,10 @@ describe('dispatch', () => {
 
   it('has a retry for a request that probes an endpoint', async () => {
     const { sendTo, clock } = testPool(1);
-    for (let request = 0; request < 5; request += 1) await sendTo({ a: failed });
-    expect((await sendTo({ a: failed })).error).toMatchObject({ retryAfterSeconds: 5 });
+    for (let request = 0; request < 5; request += 1) await sendTo({ a: endpointFailure });
+    expect((await sendTo({ a: endpointFailure })).error).toMatchObject({ retryAfterSeconds: 5 });
     clock.advance(1200);
-    expect((await sendTo({ a: failed })).error).toMatchObject({ retryAfterSeconds: 4 });
+    expect((await sendTo({ a: endpointFailure })).error).toMatchObject({ retryAfterSeconds: 4 });
   });
 
   it('tells the caller nothing about the endpoints', async () => {
@@ -343,7 +343,7 @@ describe('dispatch', () => {
 
   it('never sends a request out of its jurisdiction, whatever fails', async () => {
     const { sendTo, pool } = testPool([{ jurisdiction: 'eu' }, { jurisdiction: 'us' }, {}]);
-    const { error } = await sendTo({ a: failed }, { jurisdiction: 'eu' });
+    const { error } = await sendTo({ a: endpointFailure }, { jurisdiction: 'eu' });
     expect(error).toMatchObject({ code: 'residency_unavailable', retryAfterSeconds: undefined });
     expect(causeOf(error)).toMatch(/^a: /);
     expect(pool.snapshot().map(({ requests }) => requests)).toEqual([1, 0, 0]);
@@ -351,7 +351,7 @@ describe('dispatch', () => {
 
   it.each([
     ['residency_unavailable', 'lack the model', lacking],
-    ['residency_unavailable', 'fail', failed],
+    ['residency_unavailable', 'fail', endpointFailure],
     ['overloaded', 'are busy', busy],
   ] as const)('is %s if the endpoints of its jurisdiction %s', async (code, _, how) => {
     const { sendTo } = testPool([{ jurisdiction: 'eu' }, { jurisdiction: 'us' }]);
@@ -378,6 +378,7 @@ describe('a hedged dispatch', () => {
     expect(test.asked).toHaveLength(begunAt + 1);
     test.clock.advance(1);
     const [first, second] = test.asked.slice(begunAt);
+    expect(test.asked).toHaveLength(begunAt + 2);
     expect(second?.endpoint).not.toBe(first?.endpoint);
     test.clock.advance(5);
     second?.answer();
@@ -473,7 +474,7 @@ describe('a hedged dispatch', () => {
     const begunAt = test.asked.length;
     const sent = test.send({ hedge: true });
     test.clock.advance(20);
-    test.last().refuse(failed());
+    test.last().refuse(endpointFailure());
     await quiet();
     expect(test.asked).toHaveLength(begunAt + 3);
     test.clock.advance(5000);
@@ -493,7 +494,7 @@ describe('a hedged dispatch', () => {
     const sent = test.send({ hedge: true });
     const first = test.last();
     test.clock.advance(20);
-    test.last().refuse(failed());
+    test.last().refuse(endpointFailure());
     await quiet();
     test.clock.advance(100);
     first.answer();
@@ -505,7 +506,7 @@ describe('a hedged dispatch', () => {
     const begunAt = test.asked.length;
     test.send({ hedge: true });
     test.clock.advance(15);
-    test.last().refuse(failed());
+    test.last().refuse(endpointFailure());
     await quiet();
     test.clock.advance(19);
     expect(test.asked).toHaveLength(begunAt + 2);

@@ -87,9 +87,9 @@ describe('parseOriginPool()', () => {
       /expected at most 64 endpoints/,
     ],
   ])('refuses %s with the key, the value and what was expected', (_, document, message) => {
-    const refused = () => parseOriginPool(JSON.stringify(document));
-    expect(refused).toThrow(message);
-    expect(refused).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+    const parse = () => parseOriginPool(JSON.stringify(document));
+    expect(parse).toThrow(message);
+    expect(parse).toThrow(expect.objectContaining({ code: 'invalid_request' }));
   });
 
   it('refuses text that is not JSON', () => {

@@ -106,17 +106,17 @@ describe('EndpointPool', () => {
 
   it('prefers the faster of equally loaded endpoints, and tries the slower one again after a while', () => {
     const { pool, clock } = testPool(2);
-    const timed = (ms: number) => {
+    const passIn = (ms: number) => {
       const lease = begin(pool) ?? expect.unreachable();
       clock.advance(ms);
       pool.end(lease, answer);
       return lease.endpoint.config.name;
     };
-    expect([timed(100), timed(10), timed(10), timed(10)]).toEqual(['a', 'b', 'b', 'b']);
+    expect([passIn(100), passIn(10), passIn(10), passIn(10)]).toEqual(['a', 'b', 'b', 'b']);
     const taken: string[] = [];
     for (let round = 0; round < 40; round += 1) {
       clock.advance(1000);
-      taken.push(timed(10));
+      taken.push(passIn(10));
     }
     expect(taken.indexOf('a')).toBeGreaterThan(15);
   });

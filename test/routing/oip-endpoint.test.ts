@@ -5,8 +5,8 @@ import { inferPath, oipAttempt } from '../../src/routing/oip-endpoint.ts';
 import { fixedDataTypes } from '../../src/tensor/datatype.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { jsonDataTypes, tensors } from '../protocol/oip/arbitrary.ts';
-import { failed } from './attempts.ts';
-import { echo, metadata, newCapabilities, parsed, requestOf, startOipServer } from './oip-server.ts';
+import { failureOf } from './attempts.ts';
+import { echo, metadata, newCapabilities, parseReceived, requestOf, startOipServer } from './oip-server.ts';
 import { closedUrl, contextOf, endpointAt, json, startServer } from './servers.ts';
 
 const x: Tensor = { datatype: 'FP32', shape: [1, 3], data: Float32Array.of(1.5, -0, 3e38) };
@@ -62,9 +62,10 @@ describe('oipAttempt()', () => {
       const { value } = await oipAttempt(newCapabilities(), request)(endpoint, contextOf());
       expect(value.outputs).toEqual(inputs);
     }
+    expect(server.inferences).toHaveLength(2);
     for (const received of server.inferences) {
       expect(received.headers[headerLengthName.toLowerCase()]).toBeDefined();
-      expect(parsed(received).binaryOutput).toBe(true);
+      expect(parseReceived(received).binaryOutput).toBe(true);
     }
   });
 
@@ -76,7 +77,7 @@ describe('oipAttempt()', () => {
       endpointAt(server.url),
       contextOf(),
     );
-    expect(server.inferences.map((received) => parsed(received).outputs)).toEqual([
+    expect(server.inferences.map((received) => parseReceived(received).outputs)).toEqual([
       [{ name: 'x', binary: true }],
     ]);
   });
@@ -96,7 +97,7 @@ describe('oipAttempt()', () => {
     const request = requestOf(inputs, { sent: 'json' });
     const named = { ...request.request, id: 'é"1', parameters: { priority: 2 } };
     await oipAttempt(newCapabilities(), { ...request, request: named })(endpointAt(server.url), contextOf());
-    expect(server.inferences.map((received) => parsed(received))).toMatchObject([
+    expect(server.inferences.map((received) => parseReceived(received))).toMatchObject([
       { id: 'é"1', parameters: { priority: 2 } },
     ]);
   });
@@ -123,7 +124,7 @@ describe('oipAttempt()', () => {
     const server = await startOipServer(echo, metadata([]));
     const endpoint = endpointAt(server.url);
     const request = requestOf(new Map([['x', half]]));
-    expect(await failed(oipAttempt(newCapabilities(), request)(endpoint, contextOf()))).toMatchObject({
+    expect(await failureOf(oipAttempt(newCapabilities(), request)(endpoint, contextOf()))).toMatchObject({
       outcome: 'lacks-model',
     });
     expect(server.inferences).toEqual([]);
@@ -207,7 +208,7 @@ describe('oipAttempt()', () => {
   ])('fails for an answer that %s', async (_, body, reason) => {
     const server = await startOipServer((_, response) => json(response, 200, body));
     const attempt = oipAttempt(newCapabilities(), requestOf(inputs))(endpointAt(server.url), contextOf());
-    expect(await failed(attempt)).toMatchObject({
+    expect(await failureOf(attempt)).toMatchObject({
       outcome: 'model-failure',
       reason: expect.stringContaining(reason),
     });
@@ -233,7 +234,7 @@ describe('oipAttempt()', () => {
       response.end();
     });
     const attempt = oipAttempt(newCapabilities(), requestOf(inputs))(endpointAt(server.url), contextOf());
-    expect(await failed(attempt)).toMatchObject({ outcome: 'failure', reason: 'answered 307' });
+    expect(await failureOf(attempt)).toMatchObject({ outcome: 'failure', reason: 'answered 307' });
     expect(server.inferences).toHaveLength(1);
   });
 
@@ -243,15 +244,15 @@ describe('oipAttempt()', () => {
       response.write('half', () => response.destroy());
     });
     const attempt = oipAttempt(newCapabilities(), requestOf(inputs));
-    expect(await failed(attempt(endpointAt(server.url), contextOf()))).toMatchObject({
+    expect(await failureOf(attempt(endpointAt(server.url), contextOf()))).toMatchObject({
       outcome: 'model-failure',
     });
-    expect(await failed(attempt(endpointAt(await closedUrl(), { binary: true }), contextOf()))).toMatchObject(
-      {
-        outcome: 'failure',
-        reason: expect.stringContaining('could not be reached'),
-      },
-    );
+    expect(
+      await failureOf(attempt(endpointAt(await closedUrl(), { binary: true }), contextOf())),
+    ).toMatchObject({
+      outcome: 'failure',
+      reason: expect.stringContaining('could not be reached'),
+    });
   });
 
   it('is cancelled at the endpoint when it is aborted', async () => {
@@ -263,7 +264,7 @@ describe('oipAttempt()', () => {
     });
     const attempt = oipAttempt(newCapabilities(), requestOf(inputs));
     expect(
-      await failed(attempt(endpointAt(server.url), contextOf({ signal: controller.signal }))),
+      await failureOf(attempt(endpointAt(server.url), contextOf({ signal: controller.signal }))),
     ).toMatchObject({
       outcome: 'failure',
       reason: expect.stringContaining('overtaken'),

@@ -12,7 +12,7 @@ import { type Handler, json, type Received, type Server, startServer } from './s
 export const model = { inputs: [], maxBatchSize: 0 };
 
 /** A request's body, as its server parses it. */
-export function parsed({ body, headers }: Pick<Received, 'body' | 'headers'>): InferRequest {
+export function parseReceived({ body, headers }: Pick<Received, 'body' | 'headers'>): InferRequest {
   const header = headers[headerLengthName.toLowerCase()];
   return parseInferRequest(body, { headerLength: typeof header === 'string' ? header : undefined, model });
 }
@@ -41,7 +41,7 @@ export async function startOipServer(infer: Handler, about: object = metadata())
 
 /** Returns each input `x` as the output `x`, in the requested form. */
 export const echo: Handler = (received, response) => {
-  const request = parsed(received);
+  const request = parseReceived(received);
   const { body, headerLength, contentType } = encodeInferResponse({
     modelName: 'm',
     modelVersion: '1',

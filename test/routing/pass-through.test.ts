@@ -6,7 +6,7 @@ import { EdgewiseError } from '../../src/errors.ts';
 import type { EndpointConfig } from '../../src/routing/endpoint-config.ts';
 import { type PassThroughRequest, passThroughAttempt } from '../../src/routing/pass-through.ts';
 import type { AttemptContext } from '../../src/routing/types.ts';
-import { failed } from './attempts.ts';
+import { failureOf } from './attempts.ts';
 import { contextOf, endpointAt, json, startRawServer, startServer } from './servers.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -143,7 +143,7 @@ describe('passThroughAttempt()', () => {
   it('does not wait for the rest of a body that the endpoint has refused', async () => {
     const url = await startRawServer((_, response) => json(response, 503, { error: 'full' }));
     const body = new ReadableStream<Uint8Array>({ start: (source) => source.enqueue(bytes('one')) });
-    expect(await failed(send({ url, body }))).toMatchObject({ outcome: 'model-failure' });
+    expect(await failureOf(send({ url, body }))).toMatchObject({ outcome: 'model-failure' });
   });
 
   it("returns the caller's error if its upload broke off, and counts no failure of the endpoint", async () => {
@@ -171,7 +171,7 @@ describe('passThroughAttempt()', () => {
     const server = await startServer((_, response) =>
       json(response, status, status === 301 ? '' : { error: 'no' }),
     );
-    expect(await failed(send({ url: server.url }))).toMatchObject({ outcome, reason });
+    expect(await failureOf(send({ url: server.url }))).toMatchObject({ outcome, reason });
   });
 
   it("returns the endpoint's own error about the request to an OpenAI client", async () => {
@@ -197,7 +197,7 @@ describe('passThroughAttempt()', () => {
       gone = once(response, 'close');
       controller.abort(new Error('too late'));
     });
-    expect(await failed(send({ url: server.url, context: { signal: controller.signal } }))).toMatchObject({
+    expect(await failureOf(send({ url: server.url, context: { signal: controller.signal } }))).toMatchObject({
       outcome: 'failure',
       reason: expect.stringContaining('too late'),
     });
@@ -234,7 +234,7 @@ describe('a stream that passes through', () => {
   });
 
   it.each(['text/event-stream', 'application/octet-stream'])(
-    'holds the endpoint back while nobody reads: %s',
+    'slows the endpoint down while the caller does not read: %s',
     async (contentType) => {
       const chunk = Buffer.from(`data: ${'x'.repeat(65_528)}\n\n`);
       const total = 1024;

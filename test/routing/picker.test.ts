@@ -48,7 +48,7 @@ function terms(given: Partial<PickTerms> = {}): PickTerms {
   };
 }
 
-function picked(candidates: readonly Partial<Given>[], given: Partial<PickTerms> = {}): string | undefined {
+function pickName(candidates: readonly Partial<Given>[], given: Partial<PickTerms> = {}): string | undefined {
   return pick(candidates.map(candidate), terms(given))?.given.name;
 }
 
@@ -149,19 +149,19 @@ describe('pick', () => {
       takes: 'fast',
     },
   ])('takes $title', ({ among, with: given, takes }) => {
-    expect(picked(among, given)).toBe(takes);
-    expect(picked([...among].reverse(), given)).toBe(takes);
+    expect(pickName(among, given)).toBe(takes);
+    expect(pickName([...among].reverse(), given)).toBe(takes);
   });
 
   it('compares all of up to four candidates, and two different ones of more', () => {
     const ofLoads = (loads: readonly number[]) => loads.map((load, at) => ({ name: `${at}`, load }));
-    expect(picked(ofLoads([4, 3, 2, 1]))).toBe('3');
+    expect(pickName(ofLoads([4, 3, 2, 1]))).toBe('3');
     // The first random number chooses one, the second the distance to the other.
     const drawing = (...draws: number[]) => ({ random: () => draws.shift() ?? expect.unreachable() });
-    expect(picked(ofLoads([5, 4, 3, 2, 1]), drawing(0, 0))).toBe('1');
-    expect(picked(ofLoads([5, 4, 3, 2, 1]), drawing(0.99, 0.99))).toBe('4');
-    expect(picked(ofLoads([5, 4, 3, 2, 1]), drawing(0.99, 0))).toBe('4');
-    expect(picked(ofLoads([5, 4, 3, 2, 1]), drawing(0.5, 0.25))).toBe('4');
+    expect(pickName(ofLoads([5, 4, 3, 2, 1]), drawing(0, 0))).toBe('1');
+    expect(pickName(ofLoads([5, 4, 3, 2, 1]), drawing(0.99, 0.99))).toBe('4');
+    expect(pickName(ofLoads([5, 4, 3, 2, 1]), drawing(0.99, 0))).toBe('4');
+    expect(pickName(ofLoads([5, 4, 3, 2, 1]), drawing(0.5, 0.25))).toBe('4');
   });
 
   it('gives equal candidates the same chance', () => {
@@ -175,7 +175,7 @@ describe('pick', () => {
         return seed / 2_147_483_647;
       };
       for (let round = 0; round < 4000; round += 1) {
-        const name = picked(candidates, { random });
+        const name = pickName(candidates, { random });
         taken.set(name, (taken.get(name) ?? 0) + 1);
       }
       expect(taken.size).toBe(count);

@@ -28,7 +28,7 @@ export function endpointsOf(configs: number | readonly object[]): readonly Endpo
   return parseOriginPool(JSON.stringify(named)).map((config) => ({
     config,
     headers: {},
-    fetch: () => Promise.reject(new Error('the test answers, nobody is asked')),
+    fetch: () => Promise.reject(new Error('the test answers; no request may be sent')),
   }));
 }
 
@@ -102,7 +102,7 @@ export function testPool(
     pool,
     changes,
     asked,
-    last: () => asked.at(-1) ?? unasked(),
+    last: () => asked.at(-1) ?? failUnasked(),
     send,
     sendTo: (answers, request) =>
       send({
@@ -116,12 +116,12 @@ export function testPool(
   };
 }
 
-function unasked(): never {
+function failUnasked(): never {
   throw new Error('no endpoint was asked');
 }
 
 /** The failure of an endpoint that answers 500. */
-export function failed(options: ErrorOptions = {}): AttemptError {
+export function endpointFailure(options: ErrorOptions = {}): AttemptError {
   const cause = new Error('answered 500');
   return new AttemptError(
     'failure',

@@ -6,8 +6,8 @@ import {
   type RequestListener,
   type ServerResponse,
 } from 'node:http';
-import { onTestFinished } from 'vitest';
-import type { EndpointConfig } from '../../src/routing/endpoint-config.ts';
+import { expect, onTestFinished } from 'vitest';
+import { type EndpointConfig, parseOriginPool } from '../../src/routing/endpoint-config.ts';
 import type { AttemptContext, Endpoint } from '../../src/routing/types.ts';
 
 export interface Received {
@@ -45,7 +45,8 @@ export async function startServer(handler: Handler): Promise<Server> {
 
 /** Starts a server that passes each request to `listener` when its head has arrived. Returns its address. */
 export async function startRawServer(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
+  // Longer than any pause of a busy machine: a server that closes an idle connection may meet a request on its way.
+  const server = createServer({ keepAliveTimeout: 60_000 }, listener);
   onTestFinished(async () => {
     server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
@@ -69,18 +70,9 @@ async function listen(server: HttpServer): Promise<string> {
 }
 
 export function endpointAt(url: string, config: Partial<EndpointConfig> = {}): Endpoint {
+  const [defaults = expect.unreachable()] = parseOriginPool(JSON.stringify([{ name: 'one', url }]));
   return {
-    config: {
-      name: 'one',
-      url,
-      protocol: 'oip',
-      models: ['*'],
-      modelNames: {},
-      versions: 'same',
-      weight: 1,
-      timeoutMs: 30_000,
-      ...config,
-    },
+    config: { ...defaults, ...config },
     fetch: (address, init) => fetch(address, init),
     headers: { Authorization: 'Bearer origin-key' },
   };

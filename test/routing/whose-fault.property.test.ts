@@ -128,11 +128,11 @@ describe('a model that keeps failing at one endpoint', () => {
       ['healthy', [{ model: 'm@3', state: 'ejected', outForMs: 5000 }]],
       ['healthy', []],
     ]);
-    const asked = () => pool.snapshot().map(({ requests }) => requests);
-    const before = asked();
+    const requestCounts = () => pool.snapshot().map(({ requests }) => requests);
+    const before = requestCounts();
     for (let request = 0; request < 10; request += 1)
       expect(await sendTo(answers, broken)).toMatchObject({ endpoint: 'b', attempts: 1 });
-    expect(asked()).toEqual([before[0], (before[1] ?? 0) + 10]);
+    expect(requestCounts()).toEqual([before[0], (before[1] ?? 0) + 10]);
     // Another version of the model, and other models, go there as before.
     expect(await sendTo({}, { model: 'm', version: '2' })).toMatchObject({ endpoint: 'a' });
     expect(await sendTo({}, { model: 'other' })).toMatchObject({ endpoint: 'a' });

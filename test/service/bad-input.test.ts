@@ -1,4 +1,4 @@
-/** What the worker makes of requests and models that are wrong, too large, too deep or cut off; and that it goes on after each. */
+/** The worker rejects requests and models that are invalid, too large, too deep or cut off, and continues after each. */
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -76,8 +76,8 @@ async function refusal(answer: Promise<Response>): Promise<[number, string | nul
 const invalid = [400, 'invalid_request'];
 const mismatch = [400, 'shape_mismatch'];
 const input = (change: object) => JSON.stringify({ inputs: [{ ...echo, ...change }] });
-/** JSON part and binary part in one body. */
-const framed = (json: object, blockBytes: number): Uint8Array<ArrayBuffer> => {
+/** Joins JSON part and binary part into one body. */
+const frame = (json: object, blockBytes: number): Uint8Array<ArrayBuffer> => {
   const head = new TextEncoder().encode(JSON.stringify(json));
   const body = new Uint8Array(head.byteLength + blockBytes);
   body.set(head);
@@ -94,7 +94,7 @@ afterEach(async () => {
   expect(await answer.json()).toMatchObject({ outputs: [{ data: [1, 2] }] });
 });
 
-describe('a request that is wrong', () => {
+describe('an invalid request', () => {
   it.each<[string, string, (string | number | null)[]]>([
     ['is no JSON', '{"inputs":', invalid],
     ['is empty', '', invalid],
@@ -115,24 +115,24 @@ describe('a request that is wrong', () => {
     ['names an input twice', JSON.stringify({ inputs: [echo, echo] }), invalid],
     ['is nested 200 deep', `{"inputs":${'['.repeat(200)}${']'.repeat(200)}}`, invalid],
     ['is nested 2,000,000 deep', '['.repeat(2_000_000), invalid],
-  ])('and %s is refused', async (_, body, wanted) => {
-    expect(await refusal(infer('echo', body))).toEqual(wanted);
+  ])('that %s is rejected', async (_, body, expected) => {
+    expect(await refusal(infer('echo', body))).toEqual(expected);
   });
 
   it.each<[string, Uint8Array<ArrayBuffer>, string | number]>([
-    ['a header length that is no number', framed(binaryInput, 8), 'ten'],
-    ['a negative header length', framed(binaryInput, 8), -1],
-    ['a header length beyond the body', framed(binaryInput, 8), headBytes + 9],
-    ['a header length in the middle of the JSON', framed(binaryInput, 8), headBytes - 1],
-    ['a block that is cut off', framed(binaryInput, 7), headBytes],
-    ['bytes after the last block', framed(binaryInput, 9), headBytes],
+    ['a header length that is no number', frame(binaryInput, 8), 'ten'],
+    ['a negative header length', frame(binaryInput, 8), -1],
+    ['a header length beyond the body', frame(binaryInput, 8), headBytes + 9],
+    ['a header length in the middle of the JSON', frame(binaryInput, 8), headBytes - 1],
+    ['a block that is cut off', frame(binaryInput, 7), headBytes],
+    ['bytes after the last block', frame(binaryInput, 9), headBytes],
     ['a raw body that does not fit the shape', new Uint8Array(7), 0],
-  ])('with %s is refused', async (_, body, length) => {
+  ])('with %s is rejected', async (_, body, length) => {
     const [status] = await refusal(infer('echo', body, frameLength(length)));
     expect(status).toBe(400);
   });
 
-  it('and larger than allowed is refused, declared or not', async () => {
+  it('that is too large is rejected, with or without Content-Length', async () => {
     const large = new Uint8Array(8 * 1024 * 1024 + 1);
     expect(await refusal(infer('echo', large))).toEqual([413, 'too_large']);
     const chunks = Array.from({ length: 9 }, () => new Uint8Array(1024 * 1024)).values();
@@ -145,7 +145,7 @@ describe('a request that is wrong', () => {
     expect(await refusal(answer)).toEqual([413, 'too_large']);
   });
 
-  it('and a decompression bomb is refused', async () => {
+  it('that is a decompression bomb is rejected', async () => {
     const bomb = gzipSync(new Uint8Array(512 * 1024 * 1024));
     expect(bomb.byteLength).toBeLessThan(1024 * 1024);
     expect(await refusal(infer('echo', new Uint8Array(bomb), { 'Content-Encoding': 'gzip' }))).toEqual([
@@ -154,7 +154,7 @@ describe('a request that is wrong', () => {
     ]);
   });
 
-  it('and not what its encoding says is refused', async () => {
+  it('that does not match its Content-Encoding is rejected', async () => {
     expect(await refusal(infer('echo', input({}), { 'Content-Encoding': 'gzip' }))).toEqual(invalid);
     expect(await refusal(infer('echo', input({}), { 'Content-Encoding': 'br' }))).toEqual([
       415,
@@ -162,7 +162,7 @@ describe('a request that is wrong', () => {
     ]);
   });
 
-  it('and holds more JSON than allowed is refused, while the same tensor in binary is taken', async () => {
+  it('with too much JSON is rejected, while the same tensor in binary is accepted', async () => {
     const shape = [500_000, 2];
     expect(await refusal(infer('echo', input({ shape, data: new Array(1_000_000).fill(12.5) })))).toEqual([
       413,
@@ -171,12 +171,12 @@ describe('a request that is wrong', () => {
     const outputs = [{ name: 'y', parameters: { binary_data: true } }];
     const head = { name: 'x', datatype: 'FP32', shape, parameters: { binary_data_size: 4_000_000 } };
     const json = { inputs: [head], outputs };
-    const answer = await infer('echo', framed(json, 4_000_000), frameLength(JSON.stringify(json).length));
+    const answer = await infer('echo', frame(json, 4_000_000), frameLength(JSON.stringify(json).length));
     expect(answer.status).toBe(200);
     await answer.arrayBuffer();
   });
 
-  it('and cut off by its client costs nobody else anything', async () => {
+  it('that its client cuts off does not affect other requests', async () => {
     const port = Number(new URL(server.url).port);
     for (let index = 0; index < 20; index += 1) {
       await new Promise<void>((resolve, reject) => {
@@ -203,7 +203,7 @@ describe('an answer that is too large', () => {
       }),
     );
 
-  it('is refused before it leaves the engine, in either form, many at a time', async () => {
+  it('is rejected before it leaves the engine, in either encoding, many at a time', async () => {
     const answers = Array.from({ length: 16 }, async (_, index) => {
       const answer = await constant(15_000_000, index % 2 === 0);
       expect(answer.status).toBe(413);
@@ -214,7 +214,7 @@ describe('an answer that is too large', () => {
     await Promise.all(answers);
   });
 
-  it('in JSON alone is given in binary', async () => {
+  it('in JSON only is returned in binary', async () => {
     expect(await refusal(constant(400_000, false))).toEqual([413, 'too_large']);
     const answer = await constant(400_000, true);
     expect((await answer.arrayBuffer()).byteLength).toBeGreaterThan(1_600_000);
@@ -239,17 +239,17 @@ describe('a model that fails', () => {
       JSON.stringify({ inputs: [{ name: 'size', datatype: 'INT64', shape: [1], data: [size] }] }),
     );
 
-  it('inside a run refuses those inputs and takes the next', async () => {
+  it('inside a run rejects those inputs and accepts the next', async () => {
     expect(await refusal(reshape([3, 5]))).toEqual(invalid);
     expect(await (await reshape([2, 2])).json()).toMatchObject({ outputs: [{ shape: [2, 2] }] });
   });
 
-  it('for want of memory says so and takes the next', async () => {
+  it('for lack of memory says so and accepts the next request', async () => {
     expect(await refusal(fill(64 * 1024 * 1024))).toEqual([503, 'no_capacity']);
     expect(await (await fill(1000)).json()).toMatchObject({ outputs: [{ data: [1000] }] });
   });
 
-  it('to load is not the fault of the caller, and is not kept', async () => {
+  it('to load is not blamed on the caller, and is tried again', async () => {
     const body = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1], data: [1] }] });
     expect(await refusal(infer('corrupt', body))).toEqual([503, 'model_not_ready']);
     expect(await refusal(infer('corrupt', body))).toEqual([503, 'model_not_ready']);

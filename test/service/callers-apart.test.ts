@@ -1,19 +1,19 @@
-/** Concurrent callers of models whose outputs have no row for each row: from the push to the answer. */
+/** Concurrent callers of models whose outputs are not row by row, from the push to the answer. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { type DevServer, ensureLocalAdminKey, findFreePort } from '../../scripts/dev-server.ts';
-import { generateCallerKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
+import type { DevServer } from '../../scripts/dev-server.ts';
+import type { OriginServer } from '../../scripts/origin-server.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createInferenceClient } from '../../src/client/inference-client.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import type { Feeds } from '../../src/engine/types.ts';
 import { findDifference } from '../../src/tensor/compare.ts';
-import { startService } from '../support/dev-service.ts';
 import { startOriginService } from '../support/origin-service.ts';
 import { type Mixer, rowModel, width } from '../support/row-models.ts';
 import { fp32 } from '../support/run.ts';
+import { startWorkerWithOrigin } from '../support/worker-with-origin.ts';
 import { writeModelFolder } from './model-folders.ts';
 
 const graphOf = (kind?: Mixer) =>
@@ -24,13 +24,13 @@ const graphs = {
   apart: graphOf(),
 };
 const names = ['detections', 'time-first', 'apart'] as const;
-/** Two rows at once: as many as the other dimension of the output that puts time first. */
+/** Two rows at once: as many as the other dimension of the output whose first axis is time. */
 const batching = {
   maxBatchSize: 8,
   dynamicBatching: { maxQueueDelayMicroseconds: 100_000, preferredBatchSizes: [2] },
 };
 
-/** One row for each of 20 callers, two for each of four more, no two alike. */
+/** One row for each of 20 callers and two for each of four more, all different. */
 const callers: readonly Feeds[] = Array.from({ length: 24 }, (_, caller) => {
   const rows = caller < 20 ? 1 : 2;
   const numbers = Float32Array.from({ length: rows * width }, (_, at) => 2 * Math.sin(1 + caller * 5.7 + at));
@@ -39,7 +39,7 @@ const callers: readonly Feeds[] = Array.from({ length: 24 }, (_, caller) => {
 
 const native = createOrtNodeEngine({ threads: 1 });
 
-/** What is wrong with the answers to all callers at once; empty where each has what its request alone gets. */
+/** Sends all requests at once. Returns the wrong answers; empty if each caller gets the answer that its request gets alone. */
 async function wrongAnswers(server: { url: string; key?: string }, name: (typeof names)[number]) {
   const client = createInferenceClient({ ...server, maxAttempts: 1 });
   const session = await native.createSession({ graph: graphs[name] });
@@ -63,23 +63,7 @@ describe('a worker and the origin of its pool', () => {
   };
 
   beforeAll(async () => {
-    const port = await findFreePort();
-    const key = generateCallerKey();
-    origin = await startOrigin({
-      key,
-      upstream: { url: `http://127.0.0.1:${port}`, adminKey: ensureLocalAdminKey() },
-      cacheDirectory: join(folder, 'cache'),
-      vars: { EDGEWISE_EXECUTION_PROVIDERS: 'cpu' },
-    });
-    worker = await startService({
-      port,
-      vars: {
-        EDGEWISE_ORIGIN_POOL: JSON.stringify([
-          { name: 'origin', url: origin.url, auth: { bearerSecret: 'EDGEWISE_TEST_ORIGIN_KEY' } },
-        ]),
-      },
-      secrets: { EDGEWISE_TEST_ORIGIN_KEY: key },
-    });
+    ({ worker, origin } = await startWorkerWithOrigin({ cacheDirectory: join(folder, 'cache') }));
   });
   afterAll(async () => {
     await Promise.all([worker?.stop(), origin?.stop()]);
@@ -95,7 +79,7 @@ describe('a worker and the origin of its pool', () => {
     },
   );
 
-  it('run the requests of several callers together where rows are kept apart, and answer each rightly', async () => {
+  it('batch the requests of several callers if the model keeps rows apart, and answer each correctly', async () => {
     expect((await push('apart', batching)).manifest).toMatchObject({ maxBatchSize: 8, rowWise: true });
     expect(await wrongAnswers(worker, 'apart')).toEqual([]);
   });
@@ -105,7 +89,7 @@ describe('an origin with versions from before batches were measured', () => {
   let origin: OriginServer | undefined;
   afterEach(() => origin?.stop());
 
-  it('answers every caller rightly, one by one, and says so once for each version', async () => {
+  it('answers every caller correctly, one by one, and logs it once for each version', async () => {
     let output = '';
     const tensor = (name: string, shape: readonly number[]) => ({
       name,

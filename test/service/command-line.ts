@@ -1,4 +1,4 @@
-/** The command line as a user has it: `bin/edgewise.js` in a process of its own. */
+/** The command line as a user runs it: `bin/edgewise.js` in a process of its own. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { root } from '../../scripts/dev-server.ts';
 
 export interface CommandResult {
-  /** Null for one that was killed. */
+  /** Null if the process was killed. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -14,15 +14,15 @@ export interface CommandResult {
 
 export interface RunningCommand {
   readonly ended: Promise<CommandResult>;
-  /** Sent to the whole process group, as a terminal or a power cut would. */
+  /** Sends a signal to the whole process group, as a terminal or a power cut would. */
   kill(signal: NodeJS.Signals): void;
 }
 
 export interface CommandOptions {
   readonly url: string;
-  /** Absent: none, and none is to be found in the working directory either. */
+  /** Absent: no key, and none in the working directory either. */
   readonly adminKey?: string;
-  /** Of the publisher, as `adminKey`. */
+  /** The publisher's key; absent as for `adminKey`. */
   readonly publisherKey?: string;
   readonly trustedPublishers?: string;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { startService } from '../support/dev-service.ts';
 
-describe('a worker whose configuration is not usable', () => {
+describe('a worker with an unusable configuration', () => {
   it.each([
     [
       { EDGEWISE_ORIGIN_POOL: '[{"url":"gpu"}]' },
@@ -11,7 +11,7 @@ describe('a worker whose configuration is not usable', () => {
       { EDGEWISE_MEMORY_CAP_MIB: 'lots' },
       /EDGEWISE_MEMORY_CAP_MIB: .*lots.* is not usable: expected a whole number/,
     ],
-  ])('does not start, and says which key, which value and what was expected', async (vars, message) => {
+  ])('does not start, and names the key, the value and what was expected', async (vars, message) => {
     await expect(startService({ vars })).rejects.toThrow(message);
   });
 });

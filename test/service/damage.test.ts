@@ -1,4 +1,4 @@
-/** Bits that flip in what is stored, tier by tier, under a running worker: nothing wrong is ever computed with. */
+/** Flipped bits in stored blobs, tier by tier, under a running worker: corrupt bytes are never used in a computation. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ const x = fp32(
 let folder: string;
 let state: string;
 let server: DevServer;
-/** A chunk of the weights, and what the whole model answers. */
+/** A chunk of the weights, and the answer of the whole model. */
 let chunk: Digest;
 let right: Float32Array;
 
@@ -50,7 +50,7 @@ async function infer(): Promise<Float32Array> {
   return fp32Output((await client.infer({ name: 'chain' }, new Map([['x', x]]))).outputs, 'y').data;
 }
 
-/** Takes the model out of the isolate's memory, and loads it from what is stored: the answer of the load. */
+/** Unloads the model from the isolate's memory and loads it from storage. Returns the answer to the load. */
 async function forget(): Promise<Response> {
   await control('unload');
   return control('load');
@@ -61,7 +61,7 @@ function control(verb: 'load' | 'unload'): Promise<Response> {
   return fetch(`${server.url}/v2/repository/models/chain/${verb}`, { method: 'POST', headers });
 }
 
-/** Filling and repair go on after the answer. */
+/** Waits until every tier has a good copy: filling and repair continue after the answer. */
 function copiesEverywhere(): Promise<void> {
   return vi.waitFor(() => {
     expect(tiers.map((tier) => copiesIn(state, tier, chunk).length)).toEqual([1, 1, 1]);
@@ -86,7 +86,7 @@ describe('a bit that flips', () => {
     await copiesEverywhere();
   });
 
-  it('in R2 is no matter while a faster tier has the right bytes', async () => {
+  it('in R2 does not matter while a faster tier has the right bytes', async () => {
     const [path = ''] = copiesIn(state, 'r2', chunk);
     flipBit(path);
     await forget();
@@ -94,7 +94,7 @@ describe('a bit that flips', () => {
     flipBit(path);
   });
 
-  it('in every tier is named by verify, and mended by pushing again', async () => {
+  it('in every tier is reported by verify, and repaired by another push', async () => {
     damage(tiers);
     const verified = await edgewise('verify', 'chain');
     expect(verified.code).toBe(1);
@@ -102,7 +102,7 @@ describe('a bit that flips', () => {
       /chunk 1 of the weights of chain@1, .* is stored with other bytes\n {2}code: digest_mismatch\n {2}next: push/,
     );
 
-    // What is known to be wrong is dropped, so from here on the blob is missing.
+    // A corrupt copy is deleted, so from here on the blob is missing.
     await vi.waitFor(async () => {
       const again = await edgewise('verify', 'chain');
       expect(again.stderr).toMatch(
@@ -118,7 +118,7 @@ describe('a bit that flips', () => {
     expect((await edgewise('verify', 'chain')).code).toBe(0);
   });
 
-  it('in every tier is never loaded', async () => {
+  it('in every tier keeps the model from being loaded', async () => {
     damage(tiers);
     const load = await forget();
     expect([load.status, await load.json()]).toEqual([

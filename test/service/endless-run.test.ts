@@ -1,4 +1,4 @@
-/** An origin with a model whose run never ends: the process itself, over HTTP. */
+/** An origin with a model whose run never ends: the real process, over HTTP. */
 import { createHash } from 'node:crypto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { OriginServer } from '../../scripts/origin-server.ts';
@@ -78,7 +78,7 @@ const events = () =>
   output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as { event: string }] : []));
 
 describe('src/node.ts with a run that never ends', () => {
-  it('ends it, answers the others, says so meanwhile, and keeps the model out the third time', async () => {
+  it('ends the run, answers the other requests, reports it, and keeps the model out the third time', async () => {
     await start();
     for (const name of ['one', 'two']) expect((await infer(name)).y).toEqual([0.5]);
     expect((await infer('loop', 3)).y).toEqual([3.5]);
@@ -89,13 +89,13 @@ describe('src/node.ts with a run that never ends', () => {
         interval: 20,
         timeout: 20_000,
       });
-      // Stand behind it until it is ended, and are answered by what replaces it.
+      // These wait behind it until it is ended; the process that replaces it answers them.
       const others = ['one', 'two', 'one'].map((name) => infer(name));
       expect((await infer('nothing')).load).toContain('"application_utilization":1');
       expect(await run).toMatchObject({ status: 504, code: 'deadline_exceeded' });
       const endedMs = performance.now();
       for (const other of await Promise.all(others)) expect(other).toMatchObject({ status: 200, y: [0.5] });
-      // Seconds, not the time that callers have; the machine may be busy.
+      // Seconds, not the callers' whole timeout; the machine may be busy.
       expect(performance.now() - endedMs).toBeLessThan(15_000);
       await vi.waitFor(async () => expect((await get('/v2/health/ready')).status).toBe(200), {
         timeout: 20_000,

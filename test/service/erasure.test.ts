@@ -1,4 +1,4 @@
-/** Erasure at a real worker: what its storage holds before and after, byte by byte, and what still verifies. */
+/** Erasure at a real worker: its storage before and after, byte by byte, and the proofs that still verify. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -31,13 +31,13 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Everything that is stored, as one text. */
-const stored = () =>
+/** Returns everything that is stored, as one text. */
+const readStorage = () =>
   filesUnder(persistTo, '')
     .map(({ bytes }) => bytes.toString('latin1'))
     .join('\n');
 const wrappedKeys = () =>
-  new Set(Array.from(stored().matchAll(/"key":"([\w-]{80})"/g), ([, key]) => key ?? ''));
+  new Set(Array.from(readStorage().matchAll(/"key":"([\w-]{80})"/g), ([, key]) => key ?? ''));
 
 interface Answered {
   readonly receipt: string;
@@ -64,7 +64,7 @@ function post(path: string, key: string, body: unknown): Promise<Response> {
   });
 }
 
-it('leaves no name, no hash and no key in the storage, and every receipt that is held still proves itself', {
+it('erasure leaves no name, no hash and no key in the storage, and every receipt that callers hold still verifies', {
   timeout: 120_000,
 }, async () => {
   await accounts.createTenant({ id: 'stays', name: 'Another' });
@@ -76,7 +76,7 @@ it('leaves no name, no hash and no key in the storage, and every receipt that is
   const held = await infer(text);
   await infer(other.text);
   const keysBefore = wrappedKeys();
-  for (const known of [name, person]) expect(stored()).toContain(known);
+  for (const known of [name, person]) expect(readStorage()).toContain(known);
   expect(keysBefore.size).toBeGreaterThanOrEqual(2);
   const exported = await accounts.exportTenant('leaver');
   expect(exported.receipts.items.map(({ receipt }) => receipt)).toContain(held.receipt);
@@ -91,7 +91,7 @@ it('leaves no name, no hash and no key in the storage, and every receipt that is
   expect((await accounts.exportTenant('leaver')).receipts.items).toEqual([]);
   expect((await accounts.exportTenant('stays')).receipts.items).toHaveLength(1);
 
-  // Handed in again, the receipt is the one that is in the log.
+  // Submitted again, the receipt matches the one in the log.
   const again = await fetch(`${worker.url}/v1/receipts`, {
     method: 'POST',
     headers: { Prefer: 'receipt=logged' },
@@ -100,7 +100,7 @@ it('leaves no name, no hash and no key in the storage, and every receipt that is
   expect(again.status).toBe(200);
 
   await worker.stop();
-  const after = stored();
+  const after = readStorage();
   expect(after).not.toContain(name);
   expect(after).not.toContain(person);
   expect(after).not.toContain(text.slice(-43));

@@ -1,4 +1,4 @@
-/** A real worker in front of three real origins, one of which fails, then all: counts, where `bench/faults.ts` has times. */
+/** A real worker in front of three real origins, one of which fails, then all. Checks counts; `bench/faults.ts` measures times. */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { bearer } from '../support/services.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'edgewise-faults-'));
 const names = ['first', 'second', 'third'] as const;
-/** An attempt's: long enough for an origin on a busy machine, five in a row are a few seconds. */
+/** Timeout of an attempt: long enough for an origin on a busy machine, and short enough that five in a row take a few seconds. */
 const timeoutMs = 1000;
 const origins: FaultyOrigin[] = [];
 let worker: DevServer;
@@ -33,12 +33,12 @@ beforeAll(async () => {
   const pool = poolOf(origins, timeoutMs);
   worker = await startService({
     ...pool,
-    // What a busy machine measures when it publishes is not what places a request here.
+    // Run times measured at publish time on a busy machine must not decide the placement here.
     vars: { ...pool.vars, EDGEWISE_EDGE_BUDGET_MS: '60000', EDGEWISE_EDGE_WAIT_MS: '60000' },
   });
   for (const { path, originOnly } of models) await pushModel(path, { ...worker, originOnly });
-  // What may be sent again is a share of what was sent.
-  expect(await load(60)).toEqual(answered(60, 'model-policy'));
+  // The retry budget is a share of the requests sent before.
+  expect(await load(60)).toEqual(answers200(60, 'model-policy'));
 });
 
 afterAll(async () => {
@@ -47,7 +47,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The same model under another name, for the origin only. */
+/** The same model under another name, published for the origin only. */
 function originOnlyCopy(): string {
   const copy = join(folder, 'mlp-origin');
   cpSync(join(modelsDirectory, 'mlp'), copy, { recursive: true });
@@ -70,7 +70,7 @@ async function stateOf(name: string): Promise<string | undefined> {
   return (await pool()).endpoints.find((endpoint) => endpoint.name === name)?.state;
 }
 
-/** Requests for inferences, all. */
+/** Counts all inference requests. */
 let sent = 0;
 
 async function infer(model: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
@@ -85,9 +85,9 @@ async function infer(model: string, headers: Readonly<Record<string, string>> = 
 
 type Tally = Readonly<Record<string, number>>;
 
-const answered = (count: number, reason: string): Tally => ({ [`200 ${reason}`]: count });
+const answers200 = (count: number, reason: string): Tally => ({ [`200 ${reason}`]: count });
 
-/** `count` requests, six at a time, by how they ended. */
+/** Sends `count` requests, six at a time. Returns the number of each outcome. */
 async function load(count: number, model = 'mlp-origin', headers?: Readonly<Record<string, string>>) {
   const tally: Record<string, number> = {};
   let left = count;
@@ -105,8 +105,8 @@ async function load(count: number, model = 'mlp-origin', headers?: Readonly<Reco
   return tally;
 }
 
-/** Inferences that the origins have received. */
-async function received(): Promise<number> {
+/** Returns the number of inferences that the origins have received. */
+async function countReceived(): Promise<number> {
   const counts = await Promise.all(origins.map((origin) => origin.received()));
   return counts.reduce((sum, { received: count }) => sum + count, 0);
 }
@@ -115,54 +115,59 @@ async function attempts(): Promise<number> {
   return (await pool()).endpoints.reduce((sum, { requests }) => sum + requests, 0);
 }
 
-/** Sends until the endpoint is used again: some request is its probe when its time out is over. */
+/** Sends requests until the endpoint is used again: one of them probes it when its time out is over. */
 async function untilHealthy(name: string): Promise<void> {
   await vi.waitFor(
     async () => {
-      expect(await load(6)).toEqual(answered(6, 'model-policy'));
+      expect(await load(6)).toEqual(answers200(6, 'model-policy'));
       expect(await stateOf(name)).toBe('healthy');
     },
     { timeout: 30_000, interval: 250 },
   );
 }
 
-describe('a pool of which one endpoint fails', () => {
+describe('a pool in which one endpoint fails', () => {
   const fails = (fault: Fault) => async (origin: FaultyOrigin) => origin.send(fault);
   it.each([
     ['is killed', 0, (origin: FaultyOrigin) => origin.kill(), (origin: FaultyOrigin) => origin.restart()],
     ['answers 500', 1, fails('error'), fails('none')],
     ['never answers', 2, fails('hang'), fails('none')],
-  ] as const)('%s: answers every request, puts it out, and has it back', async (_, at, begin, end) => {
-    const origin = origins[at];
-    if (origin === undefined) throw new Error(`there is no origin ${at}`);
-    const before = { received: await received(), attempts: await attempts() };
-    await begin(origin);
-    let requests = 0;
-    await vi.waitFor(
-      async () => {
-        requests += 60;
-        expect(await load(60)).toEqual(answered(60, 'model-policy'));
-        expect(await stateOf(origin.name)).toBe('ejected');
-      },
-      { timeout: 30_000, interval: 1 },
-    );
-    const { budgets } = await pool();
-    const begun = (await attempts()) - before.attempts;
-    // Five failures put it out, or three and a probe; what was under way when it was may fail too.
-    expect(begun - requests).toBeGreaterThanOrEqual(3);
-    expect(budgets.retries).toBeLessThanOrEqual(budgets.retryLimit);
-    // Retries at most 20 % (three where that is less), hedges at most 2 %.
-    expect(begun - requests).toBeLessThanOrEqual(3 + 0.22 * sent);
-    expect((await received()) - before.received).toBeLessThanOrEqual(begun);
-    await end(origin);
-    await untilHealthy(origin.name);
-  });
+  ] as const)(
+    '%s: answers every request, ejects the endpoint, and readmits it',
+    async (_, at, begin, end) => {
+      const origin = origins[at];
+      if (origin === undefined) throw new Error(`there is no origin ${at}`);
+      const before = { received: await countReceived(), attempts: await attempts() };
+      await begin(origin);
+      let requests = 0;
+      await vi.waitFor(
+        async () => {
+          requests += 60;
+          expect(await load(60)).toEqual(answers200(60, 'model-policy'));
+          expect(await stateOf(origin.name)).toBe('ejected');
+        },
+        { timeout: 30_000, interval: 1 },
+      );
+      const { budgets } = await pool();
+      const begun = (await attempts()) - before.attempts;
+      // Five failures eject it, or three and a probe; requests in flight at that time may fail too.
+      expect(begun - requests).toBeGreaterThanOrEqual(3);
+      expect(budgets.retries).toBeLessThanOrEqual(budgets.retryLimit);
+      // Retries at most 20 % (or three if that is more), hedges at most 2 %.
+      expect(begun - requests).toBeLessThanOrEqual(3 + 0.22 * sent);
+      expect((await countReceived()) - before.received).toBeLessThanOrEqual(begun);
+      await end(origin);
+      await untilHealthy(origin.name);
+    },
+  );
 });
 
-describe('a pool of which all endpoints are dead', () => {
-  it('has the edge answer for what fits, refuses the rest with a time to come back, and returns', async () => {
+describe('a pool in which all endpoints are dead', () => {
+  it('answers from the edge for models that fit, refuses the others with Retry-After, and recovers', async () => {
     await Promise.all(origins.map((origin) => origin.kill()));
-    expect(await load(40, 'mlp', { 'Edgewise-Tier': 'origin' })).toEqual(answered(40, 'origin-unavailable'));
+    expect(await load(40, 'mlp', { 'Edgewise-Tier': 'origin' })).toEqual(
+      answers200(40, 'origin-unavailable'),
+    );
     expect(await load(40)).toEqual({ '503 origin_unavailable': 40 });
     const refusal = await infer('mlp-origin');
     expect(Number(refusal.headers.get('Retry-After'))).toBeGreaterThanOrEqual(1);
@@ -172,7 +177,7 @@ describe('a pool of which all endpoints are dead', () => {
       timeout: 30_000,
       interval: 250,
     });
-    expect(await load(40)).toEqual(answered(40, 'model-policy'));
-    expect(await load(40, 'mlp', { 'Edgewise-Tier': 'origin' })).toEqual(answered(40, 'caller-wish'));
+    expect(await load(40)).toEqual(answers200(40, 'model-policy'));
+    expect(await load(40, 'mlp', { 'Edgewise-Tier': 'origin' })).toEqual(answers200(40, 'caller-wish'));
   });
 });

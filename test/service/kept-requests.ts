@@ -1,4 +1,4 @@
-/** Requests that hold a marker wherever a request can hold one, for every route that the server describes. */
+/** Requests with a marker wherever a request can hold one, for every route of the API description. */
 import { deflateSync, gzipSync } from 'node:zlib';
 import { z } from 'zod';
 import { headerLengthName } from '../../src/protocol/oip/types.ts';
@@ -21,7 +21,7 @@ const describedSchema = z.object({
 });
 const methods = ['get', 'head', 'post', 'put', 'delete'];
 
-/** Every route, asked with the marker in its path, in its query, in headers and in bodies that it refuses. */
+/** Requests every route with the marker in its path, query, headers, and in bodies that it rejects. */
 export async function everywhere(url: string, marker: Marker, keys: Keys): Promise<readonly Sent[]> {
   const { paths } = describedSchema.parse(await (await fetch(`${url}/openapi.json`)).json());
   return Object.entries(paths).flatMap(([path, described]) =>
@@ -29,14 +29,14 @@ export async function everywhere(url: string, marker: Marker, keys: Keys): Promi
   );
 }
 
-/** Of a path that is there: what changes something there has to be refused. */
+/** Parameters of paths that exist: requests that would change something there must be rejected. */
 const known: Readonly<Record<string, string>> = { name: 'kept-text', version: '1', alias: 'stable' };
 
 function atRoute(method: string, path: string, { text }: Marker, keys: Keys): readonly Sent[] {
-  const filled = (values: Readonly<Record<string, string>>) =>
+  const fillPath = (values: Readonly<Record<string, string>>) =>
     path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? text));
-  const strange = `${filled({})}?q=${text}&${text}=1`;
-  const there = `${filled(known)}?q=${text}`;
+  const strange = `${fillPath({})}?q=${text}&${text}=1`;
+  const there = `${fillPath(known)}?q=${text}`;
   const changes = method !== 'get' && method !== 'head';
   const all: Sent[] = [];
   for (const body of changes ? refusedBodies(text) : [undefined]) {
@@ -53,7 +53,7 @@ function atRoute(method: string, path: string, { text }: Marker, keys: Keys): re
   return all;
 }
 
-/** No route takes any of them, so that what is stored of them is stored against the promise. */
+/** No route accepts any of these bodies, so anything stored of them breaks the promise. */
 function refusedBodies(text: string): readonly (string | Uint8Array<ArrayBuffer> | undefined)[] {
   return [
     undefined,
@@ -83,7 +83,7 @@ function strangeHeaders(text: string): Readonly<Record<string, string>> {
 
 const json = { 'Content-Type': 'application/json' };
 
-/** A body with the marker in everything that it can say: its id, its parameters, the names, the elements. */
+/** Returns a body with the marker in every member: id, parameters, names, elements. */
 function inference(inputs: readonly object[], { text }: Marker, more: object = {}): string {
   return JSON.stringify({
     id: text,
@@ -100,7 +100,7 @@ const words = ({ text }: Marker, count = 3) => ({
   data: Array<string>(count).fill(text),
 });
 
-/** INT64 elements as they are: a JavaScript number would not hold them. */
+/** JSON text of INT64 elements, which exceed JavaScript numbers. */
 function numbersBody(marker: Marker): string {
   const { real, whole } = marker;
   const body = inference(
@@ -140,7 +140,7 @@ function bytesElements({ text }: Marker, count: number): Uint8Array {
   return Buffer.concat(Array<Buffer>(count).fill(element));
 }
 
-/** Inferences at `model` (BYTES to BYTES): answered, refused, compressed, cut off. */
+/** Sends inferences to `model` (BYTES to BYTES): answered, rejected, compressed, cut off. */
 export function textInferences(model: string, marker: Marker): readonly Sent[] {
   const { text } = marker;
   const path = `/v2/models/${model}/infer`;
@@ -189,7 +189,7 @@ export function textInferences(model: string, marker: Marker): readonly Sent[] {
   ];
 }
 
-/** Inferences with numbers: `kept-numbers` answers them; `gather` fails on an index, and ONNX Runtime says on which. */
+/** Sends inferences with numbers: `kept-numbers` answers them; `gather` fails on an index that ONNX Runtime names. */
 export function numberInferences(pair: string, gather: string, marker: Marker): readonly Sent[] {
   const { text, whole, real } = marker;
   const at = (path: string, body: Sent['body'], headers: Record<string, string> = json): Sent => ({
@@ -198,7 +198,7 @@ export function numberInferences(pair: string, gather: string, marker: Marker): 
     headers,
     body,
   });
-  const picked = (index: string) =>
+  const requestAt = (index: string) =>
     inference(
       [
         { name: 'x', datatype: 'FP32', shape: [2], data: real },
@@ -211,13 +211,13 @@ export function numberInferences(pair: string, gather: string, marker: Marker): 
     at(pair, numbersBody(marker).replace(String(whole[1]), `${whole[1]}.5`)),
     at(pair, numbersBody(marker).replace(String(whole[1]), `"${text}"`)),
     at(pair, numbersBody(marker).replace(String(whole[1]), `${whole[1]}${whole[1]}`)),
-    at(gather, picked('1')),
-    at(gather, picked(String(whole[0]))),
-    at(gather, picked(`-${whole[1]}`)),
+    at(gather, requestAt('1')),
+    at(gather, requestAt(String(whole[0]))),
+    at(gather, requestAt(`-${whole[1]}`)),
   ];
 }
 
-/** A body that is too large to be held: streamed to the origin. */
+/** Sends a body that is too large to hold, so that it is streamed to the origin. */
 export function streamedInference(model: string, marker: Marker, bytes: number): Sent {
   const count = Math.ceil(bytes / (marker.text.length + 4));
   const { body, headers } = binary('x', 'BYTES', [count], bytesElements(marker, count), marker);

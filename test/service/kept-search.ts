@@ -1,12 +1,12 @@
-/** Looks for a marker in whatever was written: in every form that text or numbers are likely to be kept in. */
+/** Searches everything that was written for a marker, in every form in which text or numbers are likely to be stored. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { brotliDecompressSync, constants, inflateRawSync } from 'node:zlib';
 
 export interface Marker {
-  /** Lower-case letters and digits, so that it is a purpose, a model's name and an id, too. */
+  /** Lower-case letters and digits, so that it is also valid as a purpose, a model's name and an id. */
   readonly text: string;
-  /** Two numbers that stand one after another. */
+  /** Two consecutive numbers. */
   readonly whole: readonly [bigint, bigint];
   readonly real: readonly [number, number];
 }
@@ -19,7 +19,7 @@ export interface Sink {
 export interface Hit {
   readonly sink: string;
   readonly form: string;
-  /** What stands around it. */
+  /** The text around it. */
   readonly excerpt: string;
 }
 
@@ -34,7 +34,7 @@ export function newMarker(prefix: string): Marker {
   };
 }
 
-/** Every form in which the marker would be found, by a name for it. */
+/** Returns every form of the marker, by name. */
 export function formsOf({ text, whole, real }: Marker): ReadonlyMap<string, Buffer> {
   const utf8 = Buffer.from(text);
   const utf16 = Buffer.from(text, 'utf16le');
@@ -60,7 +60,7 @@ export function formsOf({ text, whole, real }: Marker): ReadonlyMap<string, Buff
   ]);
 }
 
-/** Of `bytes` as base64 where `shift` other bytes stand before: what does not depend on these, or on what follows. */
+/** Returns the part of the base64 of `bytes` after `shift` other bytes that does not depend on them or on what follows. */
 function base64Within(bytes: Buffer, shift: number): string {
   const text = Buffer.concat([Buffer.alloc(shift), bytes]).toString('base64');
   const first = Math.ceil((shift * 8) / 6);
@@ -71,12 +71,12 @@ function base64Within(bytes: Buffer, shift: number): string {
 export function search(sinks: readonly Sink[], marker: Marker): readonly Hit[] {
   const forms = formsOf(marker);
   return sinks.flatMap(({ name, bytes }) =>
-    [bytes, ...decompressed(bytes)].flatMap((content) =>
-      [...forms].flatMap(([form, wanted]) => {
-        const at = content.indexOf(wanted);
+    [bytes, ...decompress(bytes)].flatMap((content) =>
+      [...forms].flatMap(([form, pattern]) => {
+        const at = content.indexOf(pattern);
         if (at < 0) return [];
         const excerpt = content
-          .subarray(Math.max(0, at - 80), at + wanted.byteLength + 80)
+          .subarray(Math.max(0, at - 80), at + pattern.byteLength + 80)
           .toString('latin1');
         return [{ sink: name, form, excerpt: excerpt.replace(/[^\x20-\x7e]+/g, '·') }];
       }),
@@ -86,14 +86,14 @@ export function search(sinks: readonly Sink[], marker: Marker): readonly Hit[] {
 
 const partial = { finishFlush: constants.Z_SYNC_FLUSH };
 
-/** What is compressed in it: the whole, and any gzip or zlib stream that begins somewhere, whatever follows it. */
-function decompressed(bytes: Buffer): readonly Buffer[] {
+/** Returns the decompress content: of the whole, and of any gzip or zlib stream that begins anywhere in it. */
+function decompress(bytes: Buffer): readonly Buffer[] {
   const found: Buffer[] = [];
   const attempt = (work: () => Buffer) => {
     try {
       found.push(work());
     } catch {
-      // Not of this kind.
+      // Not a stream of this kind.
     }
   };
   attempt(() => brotliDecompressSync(bytes));
@@ -102,7 +102,7 @@ function decompressed(bytes: Buffer): readonly Buffer[] {
   return found;
 }
 
-/** Where deflated data may begin, behind a header of gzip (RFC 1952) or zlib (RFC 1950). */
+/** Returns the offsets at which deflated data may begin, after a header of gzip (RFC 1952) or zlib (RFC 1950). */
 function* streamsIn(bytes: Buffer): Generator<number> {
   for (let at = bytes.indexOf(0x1f); at >= 0; at = bytes.indexOf(0x1f, at + 1)) {
     if (bytes[at + 1] !== 0x8b || bytes[at + 2] !== 8) continue;
@@ -114,7 +114,7 @@ function* streamsIn(bytes: Buffer): Generator<number> {
   }
 }
 
-/** Every file under `folder`, each a sink. */
+/** Returns every file under `folder` as a sink. */
 export function filesUnder(folder: string, name: string): readonly Sink[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -1,4 +1,4 @@
-/** Model folders for the command line to publish. */
+/** Writes model folders for the command line to publish. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { externalModel, inlineModel } from '../support/onnx-models.ts';
@@ -8,12 +8,12 @@ import { licenceFile, licenceText, openSourceTerms } from '../support/terms.ts';
 const chain = { layers: 10, width: 512 };
 export const chainWidth = chain.width;
 
-/** `x` (FP32 [batch, 512]) to `y` of the same shape. Another seed, other weights. */
+/** Maps `x` (FP32 [batch, 512]) to `y` of the same shape. The seed determines the weights. */
 export function chainModel(seed: number): Uint8Array {
   return inlineModel({ ...chain, seed }).graph;
 }
 
-/** A graph of the chain whose weights are said to stand in a file beside it. */
+/** Returns the graph of the chain, with its weights in an external file. */
 export function graphWithoutWeights(): Uint8Array {
   return externalModel(chain).graph;
 }
@@ -24,7 +24,7 @@ export interface ModelFolderOptions {
   readonly config?: Readonly<Record<string, unknown>>;
 }
 
-/** Writes config and version; other versions in the folder stay. */
+/** Writes config and version; keeps other versions in the folder. */
 export function writeModelFolder(folder: string, model: Uint8Array, options: ModelFolderOptions): void {
   const { name, version = '1', config } = options;
   mkdirSync(join(folder, version), { recursive: true });

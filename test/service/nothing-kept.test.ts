@@ -1,9 +1,9 @@
 /**
- * Nothing of a request or an answer is kept: a marker goes through every route of a real worker and a real origin, by
- * every way that leads to an answer or a refusal, and then all that was written anywhere is searched for it.
+ * No content of a request or an answer is stored: a marker is sent through every route of a real worker and a real origin,
+ * on every path that leads to an answer or a refusal, and then everything written anywhere is searched for it.
  *
- * The one thing of a request that is written down is `X-Request-Id`, which a caller chooses to find its request again in
- * the logs. That is one of the controls: each shows that the search finds what is there.
+ * The only part of a request that is written is `X-Request-Id`, which a caller chooses to find its request in the logs. It
+ * is one of the controls: each shows that the search finds what is there.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request as httpRequest, type Server } from 'node:http';
@@ -34,7 +34,7 @@ import { filesUnder, formsOf, type Hit, newMarker, type Sink, search } from './k
 import { writeModelFolder } from './model-folders.ts';
 
 const marker = newMarker('kept');
-/** What is put into each place on purpose. */
+/** The controls: markers put into each place on purpose. */
 const control = newMarker('control');
 
 const folder = mkdtempSync(join(tmpdir(), 'edgewise-kept-'));
@@ -48,14 +48,14 @@ let rude: Server;
 let tenantKey = '';
 let workerOutput = '';
 let originOutput = '';
-/** Ids of receipts that callers were given. */
+/** Ids of receipts that callers received. */
 const receipts: string[] = [];
 const statuses = new Map<number, number>();
 const reached = new Set<string>();
 const answers: Sink[] = [];
 let written: readonly Sink[] = [];
 
-/** An origin of somebody else's: it repeats what it was sent wherever an answer can hold it. */
+/** A foreign origin that repeats its request wherever an answer can hold it. */
 async function startRude(): Promise<string> {
   const said = `${marker.text} ${marker.whole[0]}`;
   const headers = {
@@ -126,7 +126,7 @@ beforeAll(async () => {
       EDGEWISE_EDGE_BUDGET_MS: '60000',
       EDGEWISE_EDGE_WAIT_MS: '60000',
       EDGEWISE_ORIGIN_POOL: JSON.stringify([
-        // Each an endpoint of its own: what one did would put the others out before they were asked.
+        // Each is an endpoint of its own, because failures of one would eject a shared endpoint before the others are tried.
         ...[...rudeModels, 'retried-text'].map((name) => ({
           name,
           url: rudeUrl,
@@ -190,7 +190,7 @@ async function send({ method, path, headers, body }: Sent): Promise<Response> {
   return answer;
 }
 
-/** Leaves in the middle of its own body. */
+/** Disconnects in the middle of its own body. */
 async function leave(path: string): Promise<void> {
   await new Promise<void>((resolve) => {
     const leaving = httpRequest(`${worker.url}${path}`, {
@@ -204,13 +204,13 @@ async function leave(path: string): Promise<void> {
   });
 }
 
-/** What the worker and the tools that run it say; their own lines of requests, which no deployed worker has, left out. */
+/** Returns the output of the worker and its tools, without the tools' own request lines, which a deployed worker does not have. */
 function ofWorker(output: string): Buffer {
   return Buffer.from(output.replaceAll(/^.*\[wrangler:info\].*$/gm, ''));
 }
 
-describe('nothing of a request or an answer is kept', () => {
-  it('when a marker went through every route, by every way', { timeout: 400_000 }, async () => {
+describe('no content of a request or an answer is stored', () => {
+  it('after a marker went through every route on every path', { timeout: 400_000 }, async () => {
     const keys = { admin: worker.adminKey, tenant: tenantKey };
     for (const sent of await everywhere(worker.url, marker, keys)) await send(sent);
     for (const name of ['kept-text', 'far-text', 'retried-text', ...rudeModels]) {
@@ -225,7 +225,7 @@ describe('nothing of a request or an answer is kept', () => {
     await send(streamedInference('kept-text', marker, 20 * mebibyte));
     for (const name of ['kept-text', 'far-text']) await leave(`/v2/models/${name}/infer`);
 
-    // The controls, and what waits for the rounds of the log to be over.
+    // The controls, and a wait for the rounds of the log to end.
     const named = { 'X-Request-Id': control.text };
     await send({ method: 'post', path: '/v2/models/kept-text/infer', headers: named, body: '{' });
     const beyond = [
@@ -246,7 +246,7 @@ describe('nothing of a request or an answer is kept', () => {
     });
     expect(last.headers.get('Edgewise-Receipt-Proof')).not.toBeNull();
 
-    // As many ways as there are were taken.
+    // Every path was taken.
     for (const status of [200, 400, 401, 403, 404, 413, 415, 429, 503])
       expect([...statuses.keys()]).toContain(status);
     for (const name of [...rudeModels, 'retried-text']) {
@@ -293,7 +293,7 @@ describe('nothing of a request or an answer is kept', () => {
       ...answers,
     ];
     const hits = search(written, marker);
-    expect(hits.map(shown)).toEqual([]);
+    expect(hits.map(formatHit)).toEqual([]);
   });
 
   const found = (name: RegExp) =>
@@ -313,19 +313,19 @@ describe('nothing of a request or an answer is kept', () => {
     ['Cache API', /^worker\/v3\/cache\//],
     ['what the origin keeps', /^origin\//],
     ['answers to admins', /^GET \/admin\/tenants$/],
-  ])('and the search does find what was put there: %s', (_, name) => {
+  ])('and the search finds the control in %s', (_, name) => {
     expect(written.filter((sink) => name.test(sink.name)).map((sink) => sink.name)).not.toEqual([]);
     expect([...found(name)]).not.toEqual([]);
   });
 
-  it('and the search does find what was put there: Durable Objects', () => {
+  it('and the search finds the control in Durable Objects', () => {
     const objects = written.filter(({ name }) => name.startsWith('worker/v3/do/'));
     const id = receipts.at(-1) ?? expect.fail('no receipt');
     const forms = [Buffer.from(id), Buffer.from(id.replaceAll('-', ''), 'hex')];
     expect(objects.filter(({ bytes }) => forms.some((form) => bytes.includes(form)))).not.toEqual([]);
   });
 
-  it('and the search does find a marker in each of its forms', () => {
+  it('and the search finds a marker in each of its forms', () => {
     for (const [form, bytes] of formsOf(control)) {
       const sink = { name: form, bytes: Buffer.concat([Buffer.from('x'), bytes, Buffer.from('y')]) };
       expect(search([sink], control).map((hit) => hit.form)).toContain(form);
@@ -343,7 +343,7 @@ describe('nothing of a request or an answer is kept', () => {
   });
 });
 
-function shown({ sink, form, excerpt }: Hit): string {
+function formatHit({ sink, form, excerpt }: Hit): string {
   return `${sink}, ${form}: ${excerpt}`;
 }
 

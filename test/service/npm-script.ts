@@ -1,4 +1,4 @@
-/** `npm start` and `npm run origin` as a user has them: npm, the process that it runs, and all that these start. */
+/** `npm start` and `npm run origin` as a user runs them: npm, the process that it runs, and all their child processes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -13,20 +13,20 @@ export interface NpmScript {
   readonly ended: Promise<number | NodeJS.Signals | null>;
   /** The process that npm runs. */
   script(): number;
-  /** Processes of it that are there, by their command lines. */
+  /** Returns its running processes, by their command lines. */
   left(): readonly string[];
 }
 
-/** Arguments for npm, and variables one of which has the value `mark`, by which its processes are known. */
+/** Arguments for npm, and variables; one of them has the value `mark`, which identifies its processes. */
 export interface NpmScriptOptions {
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly mark: string;
-  /** What it says when it is ready. */
+  /** The text that it prints when it is ready. */
   readonly ready: string;
 }
 
-/** Resolves when it is ready. @throws Error with its output when it ends before. */
+/** Resolves when it is ready. @throws Error with its output if it ends before. */
 export async function startNpmScript({ args, env, mark, ready }: NpmScriptOptions): Promise<NpmScript> {
   const npm = spawn('npm', args, { cwd: root, env: { ...process.env, ...env }, detached: true });
   let output = '';
@@ -56,7 +56,7 @@ export interface ProcessTexts {
   readonly environment: string;
 }
 
-/** `pid command line`, by Linux's own list. */
+/** Returns `pid command line` of each process, from Linux's /proc. */
 export function processes(matches: (texts: ProcessTexts) => boolean): readonly string[] {
   return readdirSync('/proc').flatMap((pid) => {
     try {
@@ -64,7 +64,7 @@ export function processes(matches: (texts: ProcessTexts) => boolean): readonly s
       const args = read('cmdline');
       return args !== '' && matches({ args, environment: read('environ') }) ? [`${pid} ${args}`] : [];
     } catch {
-      // No process, another user's, or gone by now.
+      // Not a process, another user's, or gone by now.
       return [];
     }
   });
@@ -73,13 +73,13 @@ export function processes(matches: (texts: ProcessTexts) => boolean): readonly s
 export interface SlowRequest {
   /** Sends the rest of the body. */
   finish(): void;
-  /** Of the answer. */
+  /** Status of the answer. */
   readonly status: Promise<number>;
 }
 
 /**
- * Begins a request at `path`, whose body is complete only when it is told to. Resolves when the server has read a part of
- * it: requests on connections that were made after it have been answered.
+ * Begins a request at `path` whose body is completed on demand. Resolves when the server has read a part of it: requests on
+ * connections opened after it have been answered.
  */
 export async function beginRequest(
   port: number,
@@ -92,7 +92,7 @@ export async function beginRequest(
     headers: { 'Content-Length': body.length, ...headers },
   });
   const { promise: status, resolve, reject } = Promise.withResolvers<number>();
-  // Awaited later, or not at all where something fails before.
+  // Awaited later, or not at all if something fails before.
   status.catch(() => undefined);
   sent.once('error', reject);
   sent.once('response', (response) => {
@@ -107,7 +107,7 @@ export async function beginRequest(
   return { finish: () => sent.end(body.slice(10)), status };
 }
 
-/** Waits until new connections get no answer: refused, or, by a worker that is being drained, never taken. */
+/** Waits until new connections get no answer: they are refused, or never accepted by a draining worker. */
 export function untilNotServed(port: number): Promise<void> {
   return vi.waitFor(
     async () => {

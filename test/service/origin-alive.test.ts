@@ -1,4 +1,4 @@
-/** What an origin still does while its models compute: the process itself, over HTTP. */
+/** An origin while its models compute: the real process, over HTTP. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { OriginServer } from '../../scripts/origin-server.ts';
 import { createInferenceClient } from '../../src/client/inference-client.ts';
@@ -30,14 +30,14 @@ async function statusOf(path: string): Promise<number> {
   return answer.status;
 }
 
-/** Several, of some hundred milliseconds each: they stand one behind the other once the first is answered. */
+/** Several runs of some hundred milliseconds each, which queue behind one another once the first is answered. */
 function startRuns(rows = 2000): Promise<unknown>[] {
   const client = createInferenceClient({ url: origin.url, key: origin.key, maxAttempts: 1 });
   const feeds = new Map([['x', fp32([rows, width], new Float32Array(rows * width))]]);
   return Array.from({ length: 6 }, () => client.infer({ name: 'chain' }, feeds));
 }
 
-describe('src/node.ts with runs under way', () => {
+describe('src/node.ts with runs in progress', () => {
   it('answers health probes all the time', async () => {
     await start();
     const runs = startRuns();
@@ -52,13 +52,13 @@ describe('src/node.ts with runs under way', () => {
       probes += 1;
     }
     await all;
-    // Between two runs on the server's own thread there is time for one or two.
+    // If runs shared the server's thread, only one or two probes would be answered between them.
     expect(probes).toBeGreaterThan(4 * runs.length);
   });
 
-  it('ends with 1 at a second signal, and not by a failure of the runtime', async () => {
+  it('exits with 1 at a second signal, and not by a crash of the runtime', async () => {
     await start({ EDGEWISE_DRAIN_GRACE_MS: '60000' });
-    // Of more than a second in all: that soon, a second signal is the first one.
+    // Longer than a second in all, because a second signal within a second counts as the first one.
     const runs = startRuns(10_000);
     const settled = Promise.allSettled(runs);
     await Promise.race(runs);

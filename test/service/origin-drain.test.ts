@@ -1,4 +1,4 @@
-/** How an origin ends: the process itself, with requests under way. */
+/** Shutdown of an origin: the real process, with requests in flight. */
 import { connect } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { OriginServer } from '../../scripts/origin-server.ts';
@@ -14,7 +14,7 @@ import { signalUntilEnded } from '../support/signal-until-ended.ts';
 
 const width = 256;
 const spec = (name: string) => ({ name, datatype: 'FP32' as const, shape: [-1, width] });
-/** A run over 2000 rows takes some hundred milliseconds, over one next to nothing. */
+/** A run over 2000 rows takes some hundred milliseconds; over one row, almost nothing. */
 const chain: PublishedGraph = {
   graph: new Uint8Array(inlineModel({ layers: 40, width }).graph),
   model: { name: 'chain', inputs: [spec('x')], outputs: [spec('y')] },
@@ -38,7 +38,7 @@ async function statusOf(path: string): Promise<number> {
   return answer.status;
 }
 
-/** The rows of the answer. */
+/** Returns the rows of the answer. */
 async function infer(rows: number): Promise<number> {
   const client = createInferenceClient({ url: origin.url, key: origin.key, maxAttempts: 1 });
   const feeds = new Map([['x', fp32([rows, width], new Float32Array(rows * width).fill(1))]]);
@@ -60,18 +60,18 @@ async function untilRun(count: number): Promise<void> {
 const signal = (name: NodeJS.Signals) => process.kill(origin.pid, name);
 
 describe('src/node.ts on SIGTERM', () => {
-  it('is not ready at once, answers what is under way and what still comes, and ends with 0', async () => {
+  it('is not ready at once, answers requests in flight and new ones, and exits with 0', async () => {
     await start({ EDGEWISE_DRAIN_GRACE_MS: '3000' });
     const rows = 2000;
     const underWay = Array.from({ length: 8 }, () => infer(rows));
-    // The others were sent with the first.
+    // The other requests were sent together with the first.
     await untilRun(1);
     signal('SIGTERM');
     await vi.waitFor(async () => expect(await statusOf('/v2/health/ready')).toBe(503), { interval: 1 });
     expect(await statusOf('/v2/health/live')).toBe(200);
     const model = await ask('/v2/models/chain/ready');
     expect([model.status, await model.json()]).toEqual([503, { name: 'chain', ready: false }]);
-    const late = await ask('/v2/models/nobody/infer', { method: 'POST', body: '{}' });
+    const late = await ask('/v2/models/absent/infer', { method: 'POST', body: '{}' });
     expect(late.headers.get('connection')).toBe('close');
     expect(loadReportOf(late.headers)?.utilisation).toBeGreaterThanOrEqual(1);
     expect(await infer(1)).toBe(1);
@@ -80,7 +80,7 @@ describe('src/node.ts on SIGTERM', () => {
     await expect(ask('/v2/health/live')).rejects.toThrow();
   });
 
-  it('answers what had arrived, though runs held its thread beyond all times', async () => {
+  it('answers requests that had arrived, even if runs block its thread past the drain times', async () => {
     await start({});
     const rows = 2000;
     const underWay = Array.from({ length: 16 }, () => infer(rows));
@@ -90,7 +90,7 @@ describe('src/node.ts on SIGTERM', () => {
     expect(await origin.ended).toBe('with code 0');
   });
 
-  it('loses no request of callers that go elsewhere once they are told', async () => {
+  it('loses no request of callers that switch to another server once it is not ready', async () => {
     await start({ EDGEWISE_DRAIN_GRACE_MS: '500' });
     const feeds = new Map([['x', fp32([1, width], new Float32Array(width))]]);
     const {
@@ -116,7 +116,7 @@ describe('src/node.ts on SIGTERM', () => {
     expect(new Set(statuses)).toEqual(new Set([200]));
   });
 
-  it('sends an answer to its end that its caller reads slowly', async () => {
+  it('sends an answer completely to a caller that reads slowly', async () => {
     await start({});
     const rows = 10_000;
     const body = new Float32Array(rows * width);
@@ -158,7 +158,7 @@ describe('src/node.ts on SIGTERM', () => {
   it.each<[string, Readonly<Record<string, string>>, boolean]>([
     ['at a second signal', {}, true],
     ['when its time is over', { EDGEWISE_DRAIN_TIMEOUT_MS: '100' }, false],
-  ])('ends with 1, whatever is under way, %s', async (_, vars, again) => {
+  ])('exits with 1, even with requests in flight, %s', async (_, vars, again) => {
     await start({ EDGEWISE_DRAIN_GRACE_MS: '60000', ...vars });
     signal('SIGTERM');
     if (again) {

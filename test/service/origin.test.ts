@@ -1,4 +1,4 @@
-/** An origin in a process of its own whose upstream is a real worker: what it answers, what it keeps, and what it does without it. */
+/** An origin in a process of its own, with a real worker as its upstream: its answers, its cache, and its behaviour without the worker. */
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { loadReportOf } from '../../src/protocol/load-report.ts';
 import { nativeRun } from '../support/native-run.ts';
 import { fp32, fp32Output } from '../support/run.ts';
 
-/** Publishing fuses nodes, which sum in another order. */
+/** Tolerance: publishing fuses nodes, which changes the order of summation. */
 const tolerance = 1e-5;
 
 const noise = (length: number) => Float32Array.from({ length }, (_, index) => Math.sin(index) / 2);
@@ -36,7 +36,7 @@ const startWorker = async () => {
   worker = await startDevServer({ port, persistTo: join(folder, 'worker') });
 };
 
-/** Afterwards what it kept is all that it has. */
+/** Restarts the origin with an empty memory; only its cache folder is left. */
 async function restartOrigin(): Promise<void> {
   await origin?.stop();
   output = '';
@@ -63,7 +63,7 @@ afterAll(async () => {
 
 const client = (key = origin.key) => createInferenceClient({ url: origin.url, key, maxAttempts: 1 });
 
-/** Largest difference from native ONNX Runtime on the published file. */
+/** Returns the largest difference from native ONNX Runtime on the published file. */
 async function difference(name: string, binary = true): Promise<number> {
   const feeds = feedsOf[name] ?? new Map();
   const { outputs, served } = await client().infer({ name }, feeds, { binary });
@@ -72,13 +72,13 @@ async function difference(name: string, binary = true): Promise<number> {
     reason: 'origin-server',
     model: expect.stringMatching(new RegExp(`^${name}@1; digest=sha256:[0-9a-f]{64}$`)),
   });
-  const wanted = await native(name, feeds);
-  expect([...outputs.keys()]).toEqual([...wanted.keys()]);
+  const expected = await native(name, feeds);
+  expect([...outputs.keys()]).toEqual([...expected.keys()]);
   let largest = 0;
-  for (const output of wanted.keys()) {
+  for (const output of expected.keys()) {
     const answered = fp32Output(outputs, output);
-    expect(answered.shape).toEqual(fp32Output(wanted, output).shape);
-    for (const [index, value] of fp32Output(wanted, output).data.entries()) {
+    expect(answered.shape).toEqual(fp32Output(expected, output).shape);
+    for (const [index, value] of fp32Output(expected, output).data.entries()) {
       largest = Math.max(largest, Math.abs((answered.data[index] ?? Number.NaN) - value));
     }
   }
@@ -94,7 +94,7 @@ describe('an origin over a worker’s models', () => {
     },
   );
 
-  it('is ready, knows the models, and is closed to all without its key', async () => {
+  it('is ready, knows the models, and admits only callers with its key', async () => {
     await vi.waitFor(async () => expect(await client().ready()).toBe(true), { timeout: 10_000 });
     expect(await client().modelReady({ name: 'mlp' })).toBe(true);
     expect((await client().index({ ready: true })).map(({ name }) => name)).toEqual([
@@ -111,7 +111,7 @@ describe('an origin over a worker’s models', () => {
     });
   });
 
-  it('says with each inference what it has to do', async () => {
+  it('reports its load with each inference', async () => {
     const answer = await fetch(`${origin.url}/v2/models/mlp/infer`, {
       method: 'POST',
       headers: { Authorization: `Bearer ${origin.key}` },
@@ -123,7 +123,7 @@ describe('an origin over a worker’s models', () => {
     expect(loadReportOf(answer.headers)).toEqual({ utilisation: 0, inFlight: 0, queued: 0 });
   });
 
-  it('fetches anew what was damaged on its disk', async () => {
+  it('fetches a blob again that was damaged on its disk', async () => {
     await difference('digits');
     const files = globSync('blobs/sha256/*', { cwd: cacheDirectory });
     expect(files.length).toBeGreaterThan(5);
@@ -143,7 +143,7 @@ describe('an origin over a worker’s models', () => {
     expect(output).not.toContain('tier_fault');
   });
 
-  it('starts, is ready and answers while the worker is away, and follows it when it is back', async () => {
+  it('starts, is ready and answers while the worker is down, and follows it when it is back', async () => {
     for (const name of ['mlp', 'ocr-detect']) await difference(name);
     await worker.stop();
     await restartOrigin();
@@ -164,7 +164,7 @@ describe('an origin over a worker’s models', () => {
     await vi.waitFor(() => infer(canary, feedsOf['mlp'] ?? new Map()), { timeout: 20_000, interval: 200 });
   });
 
-  it('does not answer for a model that is gone, whether the worker is there or not', async () => {
+  it('does not answer for a removed model, whether the worker runs or not', async () => {
     await difference('mlp');
     await createAdminClient({ url: worker.url, key: worker.adminKey }).removeModel('mlp');
     await vi.waitFor(() => expect(difference('mlp')).rejects.toMatchObject({ code: 'model_not_found' }), {

@@ -1,4 +1,4 @@
-/** Publishing as a user does it: the command line, in processes of its own, against a running worker. */
+/** Publishing as a user does: the command line, in processes of its own, against a running worker. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { chainModel, chainWidth, graphWithoutWeights, writeModelFolder } from '.
 import { startStallingProxy } from './stalling-proxy.ts';
 
 let server: DevServer;
-/** Of one test. */
+/** Timeout of one test. */
 let folder: string;
 
 beforeAll(async () => {
@@ -33,7 +33,7 @@ function edgewise(...args: string[]): Promise<CommandResult> {
   return startCommand(args, server).ended;
 }
 
-/** What the command says with `--json`. */
+/** Runs the command with `--json` and returns its output. */
 async function answer(...args: string[]): Promise<unknown> {
   const { code, stdout, stderr } = await edgewise(...args, '--json');
   expect(stderr).not.toContain('edgewise:');
@@ -58,24 +58,27 @@ async function nativeAnswer(graph: Uint8Array): Promise<Float32Array> {
   return fp32Output(fetches, 'y').data;
 }
 
-/** Over HTTP; also says which version it was. */
-async function served(name: string, version?: string): Promise<{ version: string; data: Float32Array }> {
+/** Runs an inference over HTTP. Returns the output and the version that answered. */
+async function inferVersion(
+  name: string,
+  version?: string,
+): Promise<{ version: string; data: Float32Array }> {
   const client = createInferenceClient({ url: server.url });
   const model = version === undefined ? { name } : { name, version };
   const { outputs, modelVersion = '' } = await client.infer(model, feeds);
   return { version: modelVersion, data: fp32Output(outputs, 'y').data };
 }
 
-/** Ten matrices that shrink what they are given: from 1e5 to about 1. */
-function expectClose(answered: Float32Array, wanted: Float32Array): void {
-  expect(answered.length).toBe(wanted.length);
-  const differences = answered.map((value, index) => Math.abs(value - (wanted[index] ?? Number.NaN)));
+/** The model's ten matrices shrink their input from 1e5 to about 1. */
+function expectClose(answered: Float32Array, expected: Float32Array): void {
+  expect(answered.length).toBe(expected.length);
+  const differences = answered.map((value, index) => Math.abs(value - (expected[index] ?? Number.NaN)));
   expect(Math.max(...differences)).toBeLessThan(1e-5);
-  expect(Math.max(...wanted.map(Math.abs))).toBeGreaterThan(0.01);
+  expect(Math.max(...expected.map(Math.abs))).toBeGreaterThan(0.01);
 }
 
 describe('edgewise model', () => {
-  it('publishes a folder under a name with an organisation, and knows it the second time', async () => {
+  it('publishes a folder under a name with an organisation, and finds it unchanged the second time', async () => {
     writeModelFolder(folder, chainModel(1), { name: 'acme/chain', config: { maxBatchSize: 4 } });
     const first = await edgewise('model', 'push', folder, '--alias', 'stable');
     expect(first.stdout).toMatch(/^acme\/chain@1 created: 10\.\d MiB in \d+ blobs uploaded/);
@@ -85,7 +88,7 @@ describe('edgewise model', () => {
       status: 'unchanged',
       uploadedBlobs: 0,
     });
-    const { version, data } = await served('acme/chain');
+    const { version, data } = await inferVersion('acme/chain');
     expect(version).toBe('1');
     expectClose(data, await nativeAnswer(chainModel(1)));
 
@@ -103,13 +106,13 @@ describe('edgewise model', () => {
     await answer('model', 'push', folder, '--alias', 'stable');
     writeModelFolder(folder, chainModel(2), { name: 'aliased', version: '2' });
     await answer('model', 'push', folder, '--alias', 'canary');
-    expect((await served('aliased')).version).toBe('1');
-    const canary = await served('aliased', 'canary');
+    expect((await inferVersion('aliased')).version).toBe('1');
+    const canary = await inferVersion('aliased', 'canary');
     expect(canary.version).toBe('2');
     expectClose(canary.data, await nativeAnswer(chainModel(2)));
 
     await answer('model', 'alias', 'aliased@2', 'stable');
-    expect((await served('aliased')).version).toBe('2');
+    expect((await inferVersion('aliased')).version).toBe('2');
     await answer('model', 'alias', 'aliased', 'canary', '--remove');
     expect(await answer('model', 'list')).toContainEqual(
       expect.objectContaining({ name: 'aliased', aliases: { stable: '2' } }),
@@ -121,18 +124,18 @@ describe('edgewise model', () => {
     await answer('model', 'push', folder);
     writeModelFolder(folder, chainModel(2), { name: 'policy', version: '2' });
     await answer('model', 'push', folder);
-    // Triton's default: the latest one.
-    expect((await served('policy')).version).toBe('2');
-    await expect(served('policy', '1')).rejects.toMatchObject({ code: 'version_not_found' });
+    // Triton's default: the latest version.
+    expect((await inferVersion('policy')).version).toBe('2');
+    await expect(inferVersion('policy', '1')).rejects.toMatchObject({ code: 'version_not_found' });
 
     const versionPolicy = { specific: { versions: ['1'] } };
     writeModelFolder(folder, chainModel(2), { name: 'policy', version: '2', config: { versionPolicy } });
     expect(await answer('model', 'push', folder)).toMatchObject({ status: 'unchanged' });
-    expect((await served('policy')).version).toBe('1');
-    await expect(served('policy', '2')).rejects.toMatchObject({ code: 'version_not_found' });
+    expect((await inferVersion('policy')).version).toBe('1');
+    await expect(inferVersion('policy', '2')).rejects.toMatchObject({ code: 'version_not_found' });
   });
 
-  it('pulls a version as one file that answers as the published one does', async () => {
+  it('pulls a version as one file that gives the same answers', async () => {
     writeModelFolder(folder, chainModel(3), { name: 'pulled' });
     await answer('model', 'push', folder);
     const out = join(folder, 'out');
@@ -147,7 +150,7 @@ describe('edgewise model', () => {
     expect(again.stderr).toMatch(/is there already: name another folder with --out/);
   });
 
-  it('removes a version, and with the last one the model and what it stored', async () => {
+  it('removes a version, and with the last one the model and its blobs', async () => {
     writeModelFolder(folder, chainModel(4), { name: 'removed', config: { versionPolicy: { all: {} } } });
     await answer('model', 'push', folder);
     writeModelFolder(folder, chainModel(4), { name: 'removed', version: '2' });
@@ -156,13 +159,13 @@ describe('edgewise model', () => {
     const { manifest } = await admin.version('removed', '2');
 
     await answer('model', 'remove', 'removed@1');
-    await expect(served('removed', '1')).rejects.toMatchObject({ code: 'version_not_found' });
-    // Both were made of the same blobs.
-    expectClose((await served('removed', '2')).data, await nativeAnswer(chainModel(4)));
+    await expect(inferVersion('removed', '1')).rejects.toMatchObject({ code: 'version_not_found' });
+    // Both versions have the same blobs.
+    expectClose((await inferVersion('removed', '2')).data, await nativeAnswer(chainModel(4)));
     await answer('model', 'remove', 'removed', '--all');
-    await expect(served('removed')).rejects.toMatchObject({ code: 'model_not_found' });
+    await expect(inferVersion('removed')).rejects.toMatchObject({ code: 'model_not_found' });
     expect((await edgewise('model', 'list')).stdout).not.toContain('removed');
-    // Not the graph: other models here have the same.
+    // Not the graph: other models here share it.
     const digests = (manifest.weights?.chunks ?? []).map(({ digest }) => digest);
     expect(digests.length).toBeGreaterThan(0);
     expect(await Promise.all(digests.map((digest) => admin.hasBlob(digest)))).toEqual(
@@ -175,7 +178,7 @@ describe('edgewise model push, cut off in the middle of the upload', () => {
   it.each<[NodeJS.Signals, number | null]>([
     ['SIGKILL', null],
     ['SIGINT', 130],
-  ])('by %s leaves nothing visible, and the next push completes it', async (signal, code) => {
+  ])('by %s publishes nothing, and the next push completes it', async (signal, code) => {
     const name = `cut-${signal.toLowerCase()}`;
     writeModelFolder(folder, chainModel(signal.length), { name });
     let uploads = 0;
@@ -193,13 +196,13 @@ describe('edgewise model push, cut off in the middle of the upload', () => {
 
     expect((await edgewise('model', 'list')).stdout).not.toContain(name);
     expect((await edgewise('model', 'inspect', name)).stderr).toContain('code: model_not_found');
-    await expect(served(name)).rejects.toMatchObject({ code: 'model_not_found' });
+    await expect(inferVersion(name)).rejects.toMatchObject({ code: 'model_not_found' });
 
     const next = await edgewise('model', 'push', folder);
     expect(next.code).toBe(0);
-    // What the first two requests brought is used.
+    // The blobs of the first two requests are used.
     expect(missingBlobs(next)).toBe(missingBlobs(cut) - 2);
-    expectClose((await served(name)).data, await nativeAnswer(chainModel(signal.length)));
+    expectClose((await inferVersion(name)).data, await nativeAnswer(chainModel(signal.length)));
   });
 });
 
@@ -207,7 +210,7 @@ function missingBlobs({ stderr }: CommandResult): number {
   return Number(/^upload +(\d+) of \d+ blobs are missing/m.exec(stderr)?.[1]);
 }
 
-describe('edgewise says what is wrong', () => {
+describe('edgewise reports the error', () => {
   const corrupt = (): Uint8Array => chainModel(1).slice(0, 1000);
 
   it.each<[string, () => Uint8Array, string[], string, RegExp]>([
@@ -243,7 +246,7 @@ describe('edgewise says what is wrong', () => {
     expect((await edgewise('model', 'list')).stdout).not.toContain('refused');
   });
 
-  it('when a published version is to change', async () => {
+  it('when a published version would change', async () => {
     writeModelFolder(folder, chainModel(1), { name: 'fixed' });
     await answer('model', 'push', folder);
     writeModelFolder(folder, chainModel(2), { name: 'fixed' });

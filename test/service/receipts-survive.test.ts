@@ -1,6 +1,6 @@
 /**
- * The worker is killed under load, twice, as a power cut would: every receipt that a caller holds is in the log in the end,
- * most of them by themselves, the others because whoever holds them hands them in.
+ * The worker is killed under load, twice, as by a power cut: every receipt that a caller holds is in the log in the end,
+ * most of them without help, the others because their holder submits them.
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -44,8 +44,8 @@ afterAll(async () => {
   rmSync(persistTo, { recursive: true, force: true });
 });
 
-/** Eight callers that ask without a pause until the worker is no more. */
-async function load(): Promise<void> {
+/** Sends requests from eight callers without a pause until the worker is gone. */
+async function sendLoad(): Promise<void> {
   await Promise.all(
     Array.from({ length: 8 }, async () => {
       for (;;) {
@@ -68,7 +68,7 @@ async function proofOf(receipt: string): Promise<string | undefined> {
   return answer.ok ? answer.text() : undefined;
 }
 
-/** @throws unless the log's key says that the log holds exactly this receipt. */
+/** @throws unless the log proves, with its key, that it holds exactly this receipt. */
 async function check(receipt: string, proof: string): Promise<number> {
   const { meter } = peekReceipt(receipt).receipt;
   const entry = await entryOf(receipt, new Uint8Array(base64url.decode(meter.tag)), meter.units);
@@ -82,10 +82,10 @@ async function keepCheckpoint(): Promise<void> {
 }
 
 describe('a worker that is killed under load', () => {
-  it('has every receipt that its callers hold in the log in the end, and one history', async () => {
+  it('has every receipt that its callers hold in the log in the end, in a single history', async () => {
     for (let round = 0; round < 2; round += 1) {
       const before = held.length;
-      const loading = load();
+      const loading = sendLoad();
       await expect.poll(() => held.length - before, { timeout: 60_000 }).toBeGreaterThan(300);
       await keepCheckpoint();
       process.kill(-worker.pid, 'SIGKILL');

@@ -1,14 +1,14 @@
 /**
- * Receipts made by a real worker, and their answers computed again in Node: those of the edge bit for bit, whichever build
- * of ONNX Runtime ran them; those of an origin, which runs native ONNX Runtime, within the tolerance.
+ * Receipts made by a real worker, whose answers are replayed in Node: answers of the edge bit for bit, by whichever build
+ * of ONNX Runtime ran them; answers of an origin, which runs native ONNX Runtime, within the tolerance.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { type DevServer, ensureLocalAdminKey, findFreePort } from '../../scripts/dev-server.ts';
-import { generateCallerKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
+import type { DevServer } from '../../scripts/dev-server.ts';
+import type { OriginServer } from '../../scripts/origin-server.ts';
 import { publishSamples } from '../../scripts/publish-samples.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createAdminClient } from '../../src/client/admin-client.ts';
@@ -22,10 +22,10 @@ import { createNodeReplay } from '../../src/platform/node-cli.ts';
 import { attributeTypes, tensorTypes } from '../../src/repository/onnx/proto.ts';
 import { trustedPublishersSchema, trustPublishers } from '../../src/repository/signing/publishers.ts';
 import { type AskOptions, ask, disputeBody, type KeptAnswer } from '../support/answered.ts';
-import { startService } from '../support/dev-service.ts';
 import { model, node, value } from '../support/onnx-models.ts';
 import { isExtreme, type Question, questionCounts, replayCorpus } from '../support/replay-corpus.ts';
 import { fp32 } from '../support/run.ts';
+import { anyEdgeTime, startWorkerWithOrigin } from '../support/worker-with-origin.ts';
 import { writeModelFolder } from './model-folders.ts';
 
 const corpus = await replayCorpus();
@@ -35,7 +35,7 @@ let worker: DevServer;
 let keys: VerifyingKeys;
 let means: ReplayMeans;
 
-/** FP32 → FP64: a kernel that the JSPI build is published without, so the plain one runs it. */
+/** FP32 → FP64: a kernel that the JSPI build lacks, so the plain build runs it. */
 const widenModel = model({
   node: [
     node('Cast', ['x'], ['y'], {
@@ -47,26 +47,10 @@ const widenModel = model({
 });
 
 beforeAll(async () => {
-  const port = await findFreePort();
-  const key = generateCallerKey();
-  origin = await startOrigin({
-    key,
-    upstream: { url: `http://127.0.0.1:${port}`, adminKey: ensureLocalAdminKey() },
+  ({ worker, origin } = await startWorkerWithOrigin({
     cacheDirectory: join(folder, 'cache'),
-    vars: { EDGEWISE_EXECUTION_PROVIDERS: 'cpu' },
-  });
-  worker = await startService({
-    port,
-    vars: {
-      // What a busy machine measures when it publishes is not what places a request here.
-      EDGEWISE_EDGE_BUDGET_MS: '60000',
-      EDGEWISE_EDGE_WAIT_MS: '60000',
-      EDGEWISE_ORIGIN_POOL: JSON.stringify([
-        { name: 'origin', url: origin.url, auth: { bearerSecret: 'EDGEWISE_TEST_ORIGIN_KEY' } },
-      ]),
-    },
-    secrets: { EDGEWISE_TEST_ORIGIN_KEY: key },
-  });
+    vars: anyEdgeTime,
+  }));
   await publishSamples(worker);
   writeModelFolder(join(folder, 'widen'), widenModel, { name: 'widen' });
   await pushModel(join(folder, 'widen'), worker);
@@ -86,7 +70,7 @@ interface Asked extends Question {
   readonly kept: KeptAnswer;
 }
 
-/** A few at a time. */
+/** Runs the work a few at a time. */
 async function askAll(
   questions: readonly Question[],
   options: (index: number) => AskOptions,
@@ -104,7 +88,7 @@ async function askAll(
   return asked;
 }
 
-async function replayed(
+async function replayKept(
   { inputs, outputs, receipt, salt }: KeptAnswer,
   shown = false,
 ): Promise<ReplayFinding> {
@@ -118,11 +102,11 @@ const verdictForm = z.object({
   tolerance: z.number().optional(),
 });
 
-async function disputed(kept: KeptAnswer): Promise<z.infer<typeof verdictForm>> {
+async function dispute(kept: KeptAnswer): Promise<z.infer<typeof verdictForm>> {
   const { headers, ...rest } = disputeBody(kept);
   const answer = await fetch(`${worker.url}/v1/disputes`, {
     method: 'POST',
-    // Callers without a key have some thirty in a minute.
+    // Unauthenticated callers may send about thirty per minute.
     headers: { ...headers, authorization: `Bearer ${worker.adminKey}` },
     ...rest,
   });
@@ -136,16 +120,16 @@ function runtimeOf({ receipt }: KeptAnswer): unknown {
 }
 
 describe('answers of the edge', () => {
-  it('are computed again in Node, bit for bit: over a thousand of all sample models', {
+  it('are replayed in Node bit for bit: over a thousand answers of all sample models', {
     timeout: 300_000,
   }, async () => {
     const began = performance.now();
-    // Every tenth in JSON: the commitment is to the tensors, not to how they came.
+    // Every tenth in JSON: the commitment covers the tensors, not their encoding.
     const asked = await askAll(corpus, (index) => ({ binary: index % 10 !== 0 }));
     const askedMs = performance.now() - began;
     const counts = new Map<string, number>();
     for (const { model: name, kept } of asked) {
-      const finding = await replayed(kept);
+      const finding = await replayKept(kept);
       expect({ name, tier: kept.tier, ...finding }).toEqual({
         name,
         tier: 'edge',
@@ -161,19 +145,19 @@ describe('answers of the edge', () => {
     );
   });
 
-  it('are computed again by the build that ran them, the plain one too', async () => {
+  it('are replayed by the build that ran them, including the plain build', async () => {
     const x = fp32([3], new Float32Array([0.1, -2, 3e38]));
     const plain = await ask(worker.url, 'widen', new Map([['x', x]]));
-    expect(await replayed(plain)).toEqual({ verdict: 'reproduced_exact' });
+    expect(await replayKept(plain)).toEqual({ verdict: 'reproduced_exact' });
     const jspi = await ask(worker.url, 'mlp', mlpFeeds());
     expect(runtimeOf(plain)).toMatch(/^sha256:/);
     expect(runtimeOf(plain)).not.toBe(runtimeOf(jspi));
   });
 
-  it('are judged by the worker itself as well', async () => {
+  it('are verified by the worker itself as well', async () => {
     for (const name of ['mlp', 'digits-int8']) {
       const { feeds } = corpus.find((question) => question.model === name) ?? { feeds: new Map() };
-      expect(await disputed(await ask(worker.url, name, feeds))).toEqual({ verdict: 'reproduced_exact' });
+      expect(await dispute(await ask(worker.url, name, feeds))).toEqual({ verdict: 'reproduced_exact' });
     }
   });
 });
@@ -190,11 +174,11 @@ function mlpFeeds() {
   ]);
 }
 
-/** Models, from each of which so many are asked of the origin. */
+/** Number of answers of each model that the origin is asked for. */
 const perModel = 12;
 
 describe('answers of an origin', () => {
-  it('are computed again within the tolerance: by native ONNX Runtime in Node, and by the edge’s in the worker', {
+  it('are replayed within the tolerance: by native ONNX Runtime in Node, and by the edge’s runtime in the worker', {
     timeout: 300_000,
   }, async () => {
     const questions = Object.keys(questionCounts).flatMap((name) =>
@@ -206,13 +190,13 @@ describe('answers of an origin', () => {
     const furthest = new Map<string, number>();
     for (const { model: name, kept } of asked) {
       expect(kept.tier).toBe('origin');
-      expect((await replayed(kept, true)).verdict).toMatch(/^reproduced_(exact|within)$/);
-      const { verdict, maxDifference = 0, tolerance = Number.POSITIVE_INFINITY } = await disputed(kept);
+      expect((await replayKept(kept, true)).verdict).toMatch(/^reproduced_(exact|within)$/);
+      const { verdict, maxDifference = 0, tolerance = Number.POSITIVE_INFINITY } = await dispute(kept);
       expect(verdict, name).toMatch(/^reproduced_(exact|within)$/);
       share.set(name, Math.max(share.get(name) ?? 0, maxDifference / tolerance));
       furthest.set(name, Math.max(furthest.get(name) ?? 0, maxDifference));
     }
-    // The tolerance is wide: what is found is far within it.
+    // The tolerance is wide; the measured difference is far within it.
     expect(Math.max(...share.values())).toBeLessThan(0.2);
     for (const [name, difference] of furthest) {
       const percent = (100 * (share.get(name) ?? 0)).toFixed(2);

@@ -1,4 +1,4 @@
-/** What is taken back at one worker is taken back at another one over the same records, within ten seconds. */
+/** A revocation at one worker takes effect at another worker over the same records within ten seconds. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ async function get(path: string, key: string): Promise<Response> {
 }
 const statusOf = async (key: string) => (await get('/v1/me', key)).status;
 
-/** Asks the other worker without a pause, as a caller does whose key is always in its memory. */
+/** Sends requests to the other worker without a pause, so that the key stays in its cache. */
 async function untilSeen(change: () => Promise<unknown>, seen: () => Promise<boolean>): Promise<number> {
   await change();
   const changedAt = performance.now();
@@ -64,7 +64,7 @@ describe('two workers over the same records', { timeout: 6 * boundMs }, () => {
     }
   });
 
-  it('know that a grant was taken back', async () => {
+  it('refuse a grant that one of them revoked', async () => {
     const { text } = await accounts.createKey('acme');
     await accounts.createGrant('acme', { id: 'g-1', assigner: 'Creator', model: 'mlp' }, true);
     const inForce = async () => {

@@ -1,4 +1,4 @@
-/** How `npm start` and `npm run origin` end, whoever tells them to: what is under way is answered, and no process is left. */
+/** Shutdown of `npm start` and `npm run origin` by any signal: requests in flight are answered, and no process is left. */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -74,7 +74,7 @@ const ends: readonly (readonly [string, Tell, number | NodeJS.Signals])[] = [
   ['SIGKILL of npm', ({ npm }) => signal(npm.pid, 'SIGKILL'), 'SIGKILL'],
 ];
 
-/** The request that is under way is finished when no other is taken any more. */
+/** Tells the script to end, and expects it to finish the request in flight while it accepts no new ones. */
 async function expectOrderlyEnd(
   script: NpmScript,
   port: number,
@@ -82,7 +82,7 @@ async function expectOrderlyEnd(
   [, tell, code]: (typeof ends)[number],
 ): Promise<void> {
   const isOrigin = path.includes('chain');
-  // The worker's samples are open, and it knows no such key.
+  // The worker's samples are open to unauthenticated callers, and it does not know this key.
   const slow = await beginRequest(port, path, isOrigin ? chainBody : mlpBody, isOrigin ? bearer(key) : {});
   tell(script);
   await untilNotServed(port);
@@ -95,14 +95,14 @@ async function expectOrderlyEnd(
 const linux = process.platform === 'linux';
 
 describe.runIf(linux)('npm run origin', () => {
-  it.each(ends)('answers what is under way and leaves no process: %s', async (...end) => {
+  it.each(ends)('answers requests in flight and leaves no process: %s', async (...end) => {
     const port = await findFreePort();
     await expectOrderlyEnd(await startOrigin(port), port, '/v2/models/chain/infer', end);
   });
 });
 
 describe.runIf(linux)('npm start', () => {
-  // The samples are published once, so that each start takes seconds.
+  // The samples are published once, so that each later start takes seconds.
   beforeAll(async () => {
     const { npm, ended } = await start(await findFreePort());
     signal(npm.pid, 'SIGTERM');
@@ -110,7 +110,7 @@ describe.runIf(linux)('npm start', () => {
   }, 600_000);
 
   it.each(ends)(
-    'answers what is under way and leaves no process: %s',
+    'answers requests in flight and leaves no process: %s',
     async (...end) => {
       const port = await findFreePort();
       const script = await start(port);
@@ -121,7 +121,7 @@ describe.runIf(linux)('npm start', () => {
     240_000,
   );
 
-  it('leaves no process when it is killed, and starts again at the same port', async () => {
+  it('leaves no process when it is killed, and starts again on the same port', async () => {
     const port = await findFreePort();
     const killed = await start(port);
     signal(killed.script(), 'SIGKILL');
@@ -132,7 +132,7 @@ describe.runIf(linux)('npm start', () => {
     expect(await again.ended).toBe(0);
   }, 240_000);
 
-  it('starts the origin again when that ends, and ends with 1 when the worker does, saying why', async () => {
+  it('restarts the origin when it ends, and exits with 1 and the reason when the worker ends', async () => {
     const port = await findFreePort();
     const { npm: _, ...script } = await start(port);
     const origins = () =>
@@ -164,7 +164,7 @@ describe.runIf(linux)('npm start', () => {
     await vi.waitFor(() => expect(script.left()).toEqual([]), { timeout: 20_000, interval: 50 });
   }, 240_000);
 
-  it('leaves no process when it is stopped while it starts', async () => {
+  it('leaves no process when it is stopped during its start', async () => {
     const port = await findFreePort();
     const child = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
       cwd: root,
@@ -172,9 +172,9 @@ describe.runIf(linux)('npm start', () => {
       env: { ...process.env, PORT: String(port), EDGEWISE_STATE: state },
     });
     const ended = new Promise((resolve) => child.once('exit', resolve));
-    const started = () =>
+    const hasStarted = () =>
       processes(({ args, environment }) => args.includes('dev') && environment.includes(state));
-    await vi.waitFor(() => expect(started()).not.toEqual([]), { timeout: 60_000, interval: 50 });
+    await vi.waitFor(() => expect(hasStarted()).not.toEqual([]), { timeout: 60_000, interval: 50 });
     child.kill('SIGINT');
     expect(await ended).toBe(0);
     const left = () =>
@@ -191,7 +191,7 @@ describe('npm start without its port', () => {
       /^npm start: port \d+ is in use by another program: .* npm start\n$/,
     ],
     ['its port is none', '70000', 'npm start: PORT is "70000"; expected a number from 1 to 65535\n'],
-  ])('says so in one sentence when %s', async (_, given, sentence) => {
+  ])('reports it in one sentence if %s', async (_, given, sentence) => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const address = other.address();

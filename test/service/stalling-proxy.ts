@@ -1,14 +1,14 @@
-/** Stands between a client and a worker, and lets some requests hang: what a broken line looks like from both ends. */
+/** A proxy between a client and a worker that lets some requests hang, like a broken network connection. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 
 export interface StallingProxy {
   readonly url: string;
-  /** Settles when requests hang and all others are answered. */
+  /** Settles when some requests hang and all others are answered. */
   readonly stalled: Promise<void>;
   close(): Promise<void>;
 }
 
-/** `stalls` is asked of each request, in order of arrival: true leaves it unanswered and unsent for ever. */
+/** Calls `stalls` for each request in order of arrival; true never forwards or answers it. */
 export async function startStallingProxy(
   target: string,
   stalls: (method: string, path: string) => boolean,

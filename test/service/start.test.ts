@@ -1,4 +1,4 @@
-/** `npm start` as a newcomer meets it: the samples are published once, the line that it prints works, and an origin stands beside the worker. */
+/** `npm start` as a new user runs it: the samples are published once, the printed command works, and an origin runs beside the worker. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,13 +16,13 @@ interface Started {
   readonly child: ChildProcess;
   readonly output: () => string;
   readonly curl: string;
-  /** Of the worker. */
+  /** Address of the worker. */
   readonly port: number;
   /** Address of the origin. */
   readonly origin: string;
 }
 
-/** Runs until it says that it is ready. */
+/** Runs `npm start` until it reports that it is ready. */
 async function start(): Promise<Started> {
   const port = await findFreePort();
   const child = spawn(process.execPath, [join(root, 'scripts/start.ts')], {
@@ -56,7 +56,7 @@ async function stop(child: ChildProcess): Promise<void> {
 }
 
 describe('npm start', () => {
-  it('publishes the samples, prints a line that works, and does not publish again', async () => {
+  it('publishes the samples, prints a command that works, and does not publish again', async () => {
     const first = await start();
     for (const sample of samples) expect(first.output()).toContain(`${sample}@1 created`);
     const { stdout } = await run(first.curl);
@@ -64,7 +64,7 @@ describe('npm start', () => {
     const atOrigin = await run(`${first.curl} -H 'Edgewise-Tier: origin' --dump-header -`);
     expect(atOrigin.stdout).toMatch(/^edgewise-tier: origin\s*$/im);
     expect(atOrigin.stdout).toContain('"outputs":[{"name":"output"');
-    // With the worker's key alone.
+    // With the worker's key only.
     const direct = await fetch(`${first.origin}/v2/models/mlp`);
     expect([direct.status, direct.headers.get('Edgewise-Error')]).toEqual([401, 'unauthenticated']);
     await stop(first.child);

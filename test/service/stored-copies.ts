@@ -1,4 +1,4 @@
-/** The files in which wrangler's simulators keep what the tiers store: one per blob, its bytes as they are. */
+/** The files of wrangler's simulators that hold the blobs of each tier: one file per blob, with the blob's bytes. */
 import { createHash } from 'node:crypto';
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,12 +6,12 @@ import type { Digest } from '../../src/storage/types.ts';
 
 export type SimulatedTier = 'cache' | 'kv' | 'r2';
 
-/** Paths of the right copies of a blob in a tier; empty when it has none. */
+/** Returns the paths of intact copies of a blob in a tier; empty if there are none. */
 export function copiesIn(state: string, tier: SimulatedTier, digest: Digest): readonly string[] {
   return globSync(join(state, 'v3', tier, '*', 'blobs', '*')).filter((path) => digestOfFile(path) === digest);
 }
 
-/** Flips the lowest bit of the byte in the middle. */
+/** Flips the lowest bit of the middle byte. */
 export function flipBit(path: string): void {
   const bytes = readFileSync(path);
   const middle = bytes.length >> 1;

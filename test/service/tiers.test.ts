@@ -1,16 +1,16 @@
-/** A real worker and a real origin that reads its models from it: requests are answered by one, the other, and each for the other. */
+/** A real worker and a real origin that reads its models from it: requests are answered by either, and by each as a fallback for the other. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { type DevServer, ensureLocalAdminKey, findFreePort } from '../../scripts/dev-server.ts';
+import type { DevServer } from '../../scripts/dev-server.ts';
 import { modelsDirectory } from '../../scripts/fetch-models.ts';
-import { generateCallerKey, type OriginServer, startOrigin } from '../../scripts/origin-server.ts';
+import type { OriginServer } from '../../scripts/origin-server.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
 import { createInferenceClient, type InferenceClient } from '../../src/client/inference-client.ts';
 import type { Feeds, Fetches } from '../../src/engine/types.ts';
-import { startService } from '../support/dev-service.ts';
 import { nativeRun } from '../support/native-run.ts';
+import { anyEdgeTime, startWorkerWithOrigin } from '../support/worker-with-origin.ts';
 
 const memoryCapMib = 40;
 const native = await nativeRun();
@@ -21,30 +21,13 @@ let client: InferenceClient;
 let workerOutput = '';
 
 beforeAll(async () => {
-  const port = await findFreePort();
-  const key = generateCallerKey();
-  origin = await startOrigin({
-    key,
-    upstream: { url: `http://127.0.0.1:${port}`, adminKey: ensureLocalAdminKey() },
+  ({ worker, origin } = await startWorkerWithOrigin({
     cacheDirectory: cache,
-    vars: { EDGEWISE_EXECUTION_PROVIDERS: 'cpu' },
-  });
-  worker = await startService({
-    port,
-    vars: {
-      EDGEWISE_MEMORY_CAP_MIB: String(memoryCapMib),
-      // What a busy machine measures when it publishes is not what places a request here.
-      EDGEWISE_EDGE_BUDGET_MS: '60000',
-      EDGEWISE_EDGE_WAIT_MS: '60000',
-      EDGEWISE_ORIGIN_POOL: JSON.stringify([
-        { name: 'origin', url: origin.url, auth: { bearerSecret: 'EDGEWISE_TEST_ORIGIN_KEY' } },
-      ]),
-    },
-    secrets: { EDGEWISE_TEST_ORIGIN_KEY: key },
+    vars: { EDGEWISE_MEMORY_CAP_MIB: String(memoryCapMib), ...anyEdgeTime },
     onOutput: (text) => {
       workerOutput += text;
     },
-  });
+  }));
   client = createInferenceClient({ url: worker.url, maxAttempts: 1 });
   const push = (name: string, originOnly: boolean) =>
     pushModel(join(modelsDirectory, name), {
@@ -81,10 +64,10 @@ function largestDifference(one: Fetches, other: Fetches): number {
   expect([...one.keys()]).toEqual([...other.keys()]);
   let largest = 0;
   for (const [name, tensor] of one) {
-    const wanted = other.get(name);
-    expect(tensor.shape).toEqual(wanted?.shape);
+    const expected = other.get(name);
+    expect(tensor.shape).toEqual(expected?.shape);
     tensor.data.forEach((value, at) => {
-      largest = Math.max(largest, Math.abs(Number(value) - Number(wanted?.data[at])));
+      largest = Math.max(largest, Math.abs(Number(value) - Number(expected?.data[at])));
     });
   }
   return largest;
@@ -100,7 +83,7 @@ describe('worker and origin', () => {
     },
   );
 
-  it('answer a run that is out of memory at the edge from the origin, and the model from then on', async () => {
+  it('answer a run that runs out of memory at the edge from the origin, and later requests for the model too', async () => {
     const small = picture(320);
     const first = await client.infer({ name: 'ocr-detect' }, small);
     expect(first.served).toMatchObject({ tier: 'edge', reason: 'fits-edge' });
@@ -113,12 +96,12 @@ describe('worker and origin', () => {
     expect(largestDifference(after.outputs, first.outputs)).toBeLessThan(1e-3);
   });
 
-  it('refuse for the origin what is wrong, with the code and the words of the edge', async () => {
+  it('reject an invalid request for the origin with the same code and message as the edge', async () => {
     const wrong: Feeds = new Map([['input', { datatype: 'FP32', shape: [1, 9], data: new Float32Array(9) }]]);
     await expect(client.infer({ name: 'mlp' }, wrong)).rejects.toMatchObject({ code: 'shape_mismatch' });
   });
 
-  it('say 503 and when to come back for a model that only the origin could have, once it is gone', async () => {
+  it('answer 503 with Retry-After for a model of the origin only, once the origin is gone', async () => {
     process.kill(origin.pid, 'SIGKILL');
     await origin.ended;
     const answer = await fetch(`${worker.url}/v2/models/mlp/infer`, {
@@ -134,7 +117,7 @@ describe('worker and origin', () => {
     await vi.waitFor(() => expect(workerOutput).toMatch(/"causes":\[.*origin: /));
   });
 
-  it('find out by the cron trigger that it is gone', async () => {
+  it('learn from the cron trigger that the origin is gone', async () => {
     const fired = await fetch(`${worker.url}/cdn-cgi/local/scheduled`);
     expect(await fired.text()).toBe('ok');
     await vi.waitFor(() => expect(workerOutput).toMatch(/"event":"endpoint_down","endpoint":"origin"/));

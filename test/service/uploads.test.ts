@@ -1,7 +1,7 @@
 /**
- * Many large uploads at once, from callers without a key, against the worker on workerd (without the proxy of
- * `wrangler dev`, which holds back early answers) and against an origin: their memory is bounded, those without room hear
- * it at once, and those that stop are ended.
+ * Many large uploads at once, from unauthenticated callers, against the worker on workerd (without the proxy of
+ * `wrangler dev`, which delays early answers) and against an origin: their memory is bounded, uploads beyond it are refused
+ * at once, and uploads that stall are ended.
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import { bundle, edgewiseBindings, runEdgewise, startWorkerd } from '../../bench/workerd.ts';
@@ -16,7 +16,7 @@ const graceMs = 2000;
 interface Target {
   readonly url: string;
   readonly pid: number;
-  /** A part of the command of the process that holds the bodies. */
+  /** Part of the command line of the process that holds the bodies. */
   readonly command: string;
   readonly model: string;
 }
@@ -54,7 +54,7 @@ interface Attack {
   readonly growthBytes: number;
 }
 
-/** 60 uploads at once, each of which lacks its last byte. */
+/** Starts 60 uploads at once, each without its last byte. */
 async function attack(
   { command, model, pid, url }: Target,
   declaredBytes: number | undefined,
@@ -82,13 +82,13 @@ async function answersOthers({ model, url }: Target): Promise<boolean> {
 describe.each([
   ['the edge', startEdge, 1, 160 * mebibyte],
   ['an origin', startOrigin, 4, 260 * mebibyte],
-] as const)('60 uploads of 16 MiB that lack their last byte, at %s', (_, start, fit, maxGrowthBytes) => {
-  it('take bounded memory: those without room are refused early, the others ended when they stop', async () => {
+] as const)('60 uploads of 16 MiB without their last byte, at %s', (_, start, fit, maxGrowthBytes) => {
+  it('take bounded memory: those beyond it are refused early, the others ended when they stall', async () => {
     const target = await start();
     const { growthBytes, outcomes } = await attack(target, uploadBytes);
     const refused = outcomes.filter(({ code }) => code === 'overloaded');
     const ended = outcomes.filter(({ code }) => code === 'body_timeout');
-    // workerd closes the connection behind an early answer, which some callers who are still sending never see.
+    // workerd closes the connection after an early answer, which some callers that are still sending never see.
     const closed = outcomes.filter(({ status }) => status === undefined);
     expect(ended).toHaveLength(fit);
     expect(refused.length).toBeGreaterThan(0);
@@ -102,7 +102,7 @@ describe.each([
     expect(await answersOthers(target)).toBe(true);
   });
 
-  it('take bounded memory when they are chunked, too', async () => {
+  it('take bounded memory if they are chunked', async () => {
     const target = await start();
     const { growthBytes, outcomes } = await attack(target, undefined);
     const statuses = new Set(outcomes.map(({ status }) => status));

@@ -26,7 +26,7 @@ const manifest = packageSchema
 const installed = Object.entries(packages).filter(([folder]) => folder !== '');
 
 /** Names of the packages that a package needs on any platform. */
-function needed(folder: string, { peerDependenciesMeta, ...its }: Package): readonly string[] {
+function dependencyNames(folder: string, { peerDependenciesMeta, ...its }: Package): readonly string[] {
   const peers = Object.keys(its.peerDependencies).filter(
     (name) => peerDependenciesMeta[name]?.optional !== true,
   );
@@ -44,7 +44,7 @@ function isLocked(name: string, folder: string): boolean {
 describe('package-lock.json', () => {
   it('has every dependency of every package, for every platform', () => {
     const missing = Object.entries(packages).flatMap(([folder, its]) =>
-      needed(folder, its)
+      dependencyNames(folder, its)
         .filter((name) => !isLocked(name, folder))
         .map((name) => `${folder} needs ${name}`),
     );
@@ -72,9 +72,11 @@ describe('package-lock.json', () => {
 
 describe('package.json', () => {
   it('allows or denies the install script of each package that has one', () => {
-    const named = (folder: string) =>
+    const packageName = (folder: string) =>
       folder.slice(folder.lastIndexOf('node_modules/') + 'node_modules/'.length);
-    const withScript = installed.filter(([, its]) => its.hasInstallScript).map(([folder]) => named(folder));
+    const withScript = installed
+      .filter(([, its]) => its.hasInstallScript)
+      .map(([folder]) => packageName(folder));
     expect(Object.keys(manifest.allowScripts).sort()).toEqual([...new Set(withScript)].sort());
   });
 

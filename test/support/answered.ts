@@ -1,4 +1,4 @@
-/** An answer over HTTP as a caller keeps it who may want to check it later. */
+/** Answers over HTTP, as a caller keeps them to check them later. */
 import type { Feeds, Fetches } from '../../src/engine/types.ts';
 import { encodeInferRequest, parseInferResponse } from '../../src/protocol/oip/infer-client.ts';
 import { headerLengthName } from '../../src/protocol/oip/types.ts';
@@ -17,7 +17,7 @@ export interface AskOptions {
   readonly tier?: 'edge' | 'origin';
 }
 
-/** @throws Error where the answer is no 200. */
+/** @throws Error if the answer is not 200. */
 export async function ask(
   url: string,
   model: string,
@@ -46,7 +46,7 @@ export async function ask(
   };
 }
 
-/** Body and headers for `POST /v1/disputes`: binary, inputs and outputs both. */
+/** Returns body and headers for `POST /v1/disputes`, with inputs and outputs in binary. */
 export function disputeBody({ inputs, outputs, receipt, salt }: KeptAnswer): {
   readonly body: Uint8Array<ArrayBuffer>;
   readonly headers: Readonly<Record<string, string>>;

@@ -1,4 +1,4 @@
-/** Listening for speech with Silero VAD: what stands before the model and what goes round it. */
+/** Speech detection with Silero VAD: preprocessing, and the state that is passed from frame to frame. */
 import { readFile } from 'node:fs/promises';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { fp32, fp32Output, type Run } from './run.ts';
@@ -6,10 +6,10 @@ import { fp32, fp32Output, type Run } from './run.ts';
 export const sampleRate = 16_000;
 /** New samples per step: 32 ms. */
 export const frameSamples = 512;
-/** Samples of the frame before that stand in front of each frame (silero-vad, utils_vad.py, OnnxWrapper). */
+/** Samples of the previous frame that precede each frame (silero-vad, utils_vad.py, OnnxWrapper). */
 const contextSamples = 64;
 
-/** Samples from −1 to 1 of a WAV file, which has to be 16-bit PCM, mono, 16 kHz. */
+/** Reads the samples, from −1 to 1, of a WAV file, which must be 16-bit PCM, mono, 16 kHz. */
 export async function readWav(path: string): Promise<Float32Array> {
   const file = await readFile(path);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
@@ -23,10 +23,10 @@ export async function readWav(path: string): Promise<Float32Array> {
         view.getUint16(body + 2, true),
         view.getUint32(body + 4, true),
       ];
-      const wanted = [1, 1, sampleRate];
-      if (format.join() !== wanted.join() || view.getUint16(body + 14, true) !== 16) {
+      const expected = [1, 1, sampleRate];
+      if (format.join() !== expected.join() || view.getUint16(body + 14, true) !== 16) {
         throw new Error(
-          `${path}: wanted 16-bit PCM, mono, ${sampleRate} Hz; got format, channels, rate ${format}`,
+          `${path}: expected 16-bit PCM, mono, ${sampleRate} Hz; got format, channels, rate ${format}`,
         );
       }
     }
@@ -41,7 +41,7 @@ export async function readWav(path: string): Promise<Float32Array> {
   throw new Error(`${path}: no data chunk`);
 }
 
-/** The speech probability of every whole frame, the model's state passed from each to the next. */
+/** Returns the speech probability of every whole frame; the model's state is passed from frame to frame. */
 export async function speechProbabilities(run: Run, samples: Float32Array): Promise<readonly number[]> {
   const sr: Tensor = { datatype: 'INT64', shape: [], data: BigInt64Array.of(BigInt(sampleRate)) };
   let state = fp32([2, 1, 128], new Float32Array(2 * 128));

@@ -1,4 +1,4 @@
-/** Bundles that no honest signer makes: any payload, truly signed with the key that services under test trust. */
+/** Bundles that no honest signer makes: any payload, validly signed with the key that services under test trust. */
 import { encodeBase64 } from '../../src/bytes.ts';
 import { preAuthenticationEncoding } from '../../src/repository/signing/envelope.ts';
 import { signingKey } from './publisher.ts';
@@ -6,9 +6,9 @@ import { signingKey } from './publisher.ts';
 export type Json = Record<string, unknown>;
 
 export interface BundleOptions {
-  /** What is signed, and what the envelope says. */
+  /** The payload type that is signed and that the envelope states. */
   readonly payloadType?: string;
-  /** Of the bundle as JSON, before it is written. */
+  /** Changes the bundle's JSON before it is written. */
   readonly change?: (bundle: ReturnType<typeof plainBundle>) => unknown;
 }
 
@@ -36,7 +36,7 @@ export async function bundleOf(
   );
 }
 
-/** The statement in a bundle, as JSON. */
+/** Returns the statement in a bundle, as JSON. */
 export function statementIn(bundle: Uint8Array): Json {
   const { dsseEnvelope } = JSON.parse(new TextDecoder().decode(bundle));
   return JSON.parse(atob(dsseEnvelope.payload));

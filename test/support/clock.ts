@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/async/clock.ts';
 
-/** Time that stands still until it is turned. */
+/** A clock that stands still until the test moves it. */
 export class ManualClock implements Clock {
   readonly #timers = new Map<symbol, { readonly atMs: number; readonly wake: () => void }>();
   #nowMs = 0;
@@ -15,12 +15,12 @@ export class ManualClock implements Clock {
     return () => this.#timers.delete(id);
   }
 
-  /** Timers that were neither cancelled nor due. */
+  /** Number of timers that are neither cancelled nor due. */
   get pending(): number {
     return this.#timers.size;
   }
 
-  /** Moves time on and wakes what is due, in the order of time. */
+  /** Moves the clock forward and calls the timers that are due, in order of time. */
   advance(ms: number): void {
     const untilMs = this.#nowMs + ms;
     for (;;) {

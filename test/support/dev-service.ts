@@ -1,10 +1,10 @@
-/** A worker under `wrangler dev` with an empty repository of its own, for tests of the whole service. */
+/** Starts a worker under `wrangler dev` with its own empty repository, for tests of the whole service. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DevServer, type DevServerOptions, startDevServer } from '../../scripts/dev-server.ts';
 
-/** Stopping it removes what it stored. */
+/** Stopping it removes its storage. */
 export async function startService(options: Omit<DevServerOptions, 'persistTo'> = {}): Promise<DevServer> {
   const persistTo = mkdtempSync(join(tmpdir(), 'edgewise-state-'));
   const server = await startDevServer({ ...options, persistTo });

@@ -1,7 +1,7 @@
 import { type RgbImage, toGreyTensor } from './image.ts';
 import { fp32Output, highest, type Run } from './run.ts';
 
-/** The digit that a 28×28 picture, white on black, shows most likely, and how likely. */
+/** Returns the most likely digit in a 28×28 picture, white on black, and its probability. */
 export async function nameDigit(run: Run, tile: RgbImage): Promise<{ digit: number; probability: number }> {
   const fetches = await run('digits', new Map([['image', toGreyTensor(tile)]]));
   const { index, value } = highest(fp32Output(fetches, 'probabilities').data);

@@ -1,4 +1,4 @@
-/** The engine's process, which ends when it is to run with an input whose first element is 666, or, with one thread, is asked for providers. */
+/** An engine process that exits when it runs an input whose first element is 666, or, with one thread, when it is asked for providers. */
 import type { OrtNodeOptions } from '../../src/engine/ort-node.ts';
 import { serveEngine } from '../../src/engine/ort-node-process-main.ts';
 

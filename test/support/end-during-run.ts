@@ -1,6 +1,6 @@
 /**
- * A process that says the id of its engine's process, and ends while a run is under way there: with 7, or killed when its
- * argument says so.
+ * A process that prints the id of its engine's process and ends during a run there: with exit code 7, or killed if its
+ * argument asks for it.
  */
 import { createOrtNodeProcessEngine } from '../../src/engine/ort-node-process.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
@@ -14,7 +14,7 @@ const endless = new Map<string, Tensor>([
   ['x', fp32([1], new Float32Array(1))],
 ]);
 session.run(endless).catch(() => undefined);
-// What the run before it computes is at work by then.
+// The run has begun in the engine's process by then.
 setTimeout(() => {
   if (process.argv[2] === 'killed') process.kill(process.pid, 'SIGKILL');
   process.exit(7);

@@ -1,6 +1,6 @@
 /**
- * The origin (`src/node.ts`) with two things in front of it: the time that a run takes on a GPU, and a switch for faults.
- * A process of its own, told over its IPC channel what to do: `faulty-origins.ts` starts it.
+ * The origin (`src/node.ts`) with a simulated GPU run time and switchable faults in front of it.
+ * A process of its own, controlled over its IPC channel: `faulty-origins.ts` starts it.
  */
 import { createApp } from '../../src/http/app.ts';
 import { createOrigin, processMemoryBytes } from '../../src/platform/node.ts';
@@ -8,8 +8,8 @@ import { readNodeConfig } from '../../src/platform/node-config.ts';
 import { listen } from '../../src/platform/node-server.ts';
 
 /**
- * `slow`: ten times the time of a run. `error`: 500, at once. `hang`: takes the request, never answers. `stutter`: one
- * run in fifty takes ten times its time.
+ * `slow`: runs take ten times as long. `error`: 500 at once. `hang`: accepts the request and never answers. `stutter`: one
+ * run in fifty takes ten times as long.
  */
 export type Fault = 'none' | 'slow' | 'error' | 'hang' | 'stutter';
 
@@ -20,12 +20,12 @@ export type Message = { readonly listening: string } | Received;
 /** Inferences since the start. */
 export interface Received {
   readonly received: number;
-  /** Of them those whose client was gone before the run began: losers of a hedge, above all. */
+  /** Inferences whose client was gone before the run began, mostly losers of a hedge. */
   readonly leftEarly: number;
 }
 
 const config = readNodeConfig(process.env, processMemoryBytes());
-/** Median of a run, in milliseconds; its times spread as those of a busy server do (log-normal). */
+/** Median time of a run in milliseconds; times vary like those of a busy server (log-normal). */
 const serviceMs = Number(process.env['FAULTY_ORIGIN_SERVICE_MS'] ?? 0);
 const spread = 0.3;
 const slowdown = 10;
@@ -43,7 +43,7 @@ process.on('message', (command: Command) => {
   if ('fault' in command) fault = command.fault;
   else tell({ received, leftEarly });
 });
-// Whoever started it is gone.
+// The parent process is gone.
 process.once('disconnect', () => process.exit(0));
 tell({ listening: server.url });
 
@@ -71,7 +71,7 @@ function runMs(): number {
   return serviceMs * Math.exp(spread * standardNormal()) * (isSlow ? slowdown : 1);
 }
 
-/** Box and Muller. */
+/** Returns a normally distributed number (Box–Muller). */
 function standardNormal(): number {
   return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
 }

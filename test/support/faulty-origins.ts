@@ -1,4 +1,4 @@
-/** Origins in processes of their own whose faults are switched on and off: for the fault bench and its short form. */
+/** Origins in processes of their own with switchable faults, for `bench/faults.ts` and test/service/faults.test.ts. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -8,9 +8,9 @@ import type { Command, Fault, Message, Received } from './faulty-origin.ts';
 import { publisherKey, trustedPublishers } from './publisher.ts';
 
 export interface FaultyOriginOptions {
-  /** Of the endpoint in the pool. */
+  /** Name of the endpoint in the pool. */
   readonly name: string;
-  /** Folder of the models, published before; several origins may read the same. */
+  /** Folder of the published models; several origins may share it. */
   readonly repository: string;
   /** Median time of a run. */
   readonly serviceMs: number;
@@ -24,11 +24,11 @@ export class FaultyOrigin {
   readonly url: string;
   readonly key: string;
   readonly adminKey: string;
-  /** Whose models it takes: as `pushModel` wants it. */
+  /** Key of the publisher whose models it accepts, for `pushModel`. */
   readonly publisherKey = publisherKey;
   readonly #environment: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
-  /** Of processes that have ended. */
+  /** Counts of processes that have ended. */
   #receivedBefore = 0;
   #leftEarlyBefore = 0;
 
@@ -58,7 +58,7 @@ export class FaultyOrigin {
     return origin;
   }
 
-  /** At the same address, without a fault. Resolves when it answers. @throws Error when it does not. */
+  /** Restarts the origin at the same address, without a fault. Resolves when it answers. @throws Error if it does not. */
   async restart(): Promise<void> {
     const child = fork(join(import.meta.dirname, 'faulty-origin.ts'), {
       cwd: root,
@@ -75,7 +75,7 @@ export class FaultyOrigin {
     this.#child?.send(command);
   }
 
-  /** As a crash does. What it has received is asked for before, and lacks the last moments. */
+  /** Kills the process like a crash. Its counts are read before, so they miss the last moments. */
   async kill(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
@@ -83,7 +83,7 @@ export class FaultyOrigin {
     this.#receivedBefore = received;
     this.#leftEarlyBefore = leftEarly;
     this.#child = undefined;
-    await ended(child, 'SIGKILL');
+    await waitForEnd(child, 'SIGKILL');
   }
 
   async received(): Promise<Received> {
@@ -102,11 +102,11 @@ export class FaultyOrigin {
   async stop(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    if (child !== undefined) await ended(child, 'SIGKILL');
+    if (child !== undefined) await waitForEnd(child, 'SIGKILL');
   }
 }
 
-/** The configuration of a worker whose pool they are, and its secrets. */
+/** Returns the configuration and secrets of a worker with these origins as its pool. */
 export function poolOf(
   origins: readonly FaultyOrigin[],
   timeoutMs: number,
@@ -145,7 +145,7 @@ async function reply(child: ChildProcess, isWanted: (message: Message) => boolea
   });
 }
 
-async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+async function waitForEnd(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exit = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   child.kill(signal);

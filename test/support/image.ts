@@ -2,14 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { PNG } from 'pngjs';
 import { type Fp32Tensor, fp32 } from './run.ts';
 
-/** Eight bits per channel, RGB, row by row. */
+/** A picture with eight bits per channel, RGB, row by row. */
 export interface RgbImage {
   readonly width: number;
   readonly height: number;
   readonly data: Uint8Array;
 }
 
-/** Right and bottom are exclusive. */
+/** A rectangle; right and bottom are exclusive. */
 export interface Box {
   readonly left: number;
   readonly top: number;
@@ -26,7 +26,7 @@ export async function readPng(path: string): Promise<RgbImage> {
   return { width, height, data: rgb };
 }
 
-/** A new image, each pixel of which is `pixelAt(x, y)`, an offset into `source.data`. */
+/** Returns a new image whose pixels are `pixelAt(x, y)`, an offset into `source.data`. */
 function gather(
   source: RgbImage,
   width: number,
@@ -47,13 +47,13 @@ export function crop(image: RgbImage, { left, top, right, bottom }: Box): RgbIma
   return gather(image, right - left, bottom - top, (x, y) => ((top + y) * image.width + left + x) * 3);
 }
 
-/** Upside down: turned by 180°. */
+/** Returns the image rotated by 180°. */
 export function turn(image: RgbImage): RgbImage {
   const { width, height } = image;
   return gather(image, width, height, (x, y) => ((height - 1 - y) * width + width - 1 - x) * 3);
 }
 
-/** Bilinear, pixel centres aligned (OpenCV's INTER_LINEAR). */
+/** Resizes with bilinear interpolation, pixel centres aligned (OpenCV's INTER_LINEAR). */
 export function resize(image: RgbImage, width: number, height: number): RgbImage {
   const data = new Uint8Array(width * height * 3);
   const at = (x: number, y: number, channel: number) => image.data[(y * image.width + x) * 3 + channel] ?? 0;
@@ -71,7 +71,7 @@ export function resize(image: RgbImage, width: number, height: number): RgbImage
   return { width, height, data };
 }
 
-/** The two source positions between which the centre of `position` falls, and how far towards the second. */
+/** Returns the two source positions around the centre of `position`, and the weight of the second. */
 function neighbours(position: number, size: number, sourceSize: number): readonly [number, number, number] {
   const centre = Math.min(Math.max(((position + 0.5) * sourceSize) / size - 0.5, 0), sourceSize - 1);
   const first = Math.floor(centre);
@@ -79,13 +79,13 @@ function neighbours(position: number, size: number, sourceSize: number): readonl
 }
 
 export interface Normalisation {
-  /** In the order of the tensor's channels, for values scaled to 0…1. */
+  /** Per channel of the tensor, for values scaled to 0…1. */
   readonly mean: readonly [number, number, number];
   readonly deviation: readonly [number, number, number];
 }
 
 /**
- * The image as FP32 [1, 3, height, paddedWidth] in BGR order, as OpenCV and so PaddleOCR has it; each value
+ * Converts the image to FP32 [1, 3, height, paddedWidth] in BGR order, like OpenCV and therefore PaddleOCR; each value is
  * (v / 255 − mean) / deviation, and 0 in the padding on the right.
  */
 export function toBgrTensor(
@@ -107,13 +107,13 @@ export function toBgrTensor(
   return fp32([1, 3, height, paddedWidth], data);
 }
 
-/** The image's brightness from 0 (black) to 1 (white) as FP32 [1, 1, height, width]: what `digits` reads. */
+/** Converts the image to brightness from 0 (black) to 1 (white) as FP32 [1, 1, height, width], the input of `digits`. */
 export function toGreyTensor({ width, height, data }: RgbImage): Fp32Tensor {
   const grey = Float32Array.from({ length: width * height }, (_, pixel) => (data[pixel * 3 + 1] ?? 0) / 255);
   return fp32([1, 1, height, width], grey);
 }
 
-/** Intersection over union: 1 for the same box, 0 for boxes apart. */
+/** Returns intersection over union: 1 for equal boxes, 0 for disjoint boxes. */
 export function overlap(a: Box, b: Box): number {
   const width = Math.min(a.right, b.right) - Math.max(a.left, b.left);
   const height = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);

@@ -1,4 +1,4 @@
-/** A graph measured as a push does it, by native ONNX Runtime alone. */
+/** Measures a graph as a push does, with native ONNX Runtime only. */
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import type { Feeds } from '../../src/engine/types.ts';
 import { modelConfigSchema } from '../../src/repository/config-schema.ts';
@@ -13,11 +13,11 @@ import { openSourceTerms } from './terms.ts';
 
 const origin = createOrtNodeEngine({ threads: 1 });
 const never = () => {
-  throw new Error('only the engine of an origin is asked');
+  throw new Error('expected only the origin engine to be used');
 };
 const engines: PublishEngines = { origin, native: origin, edge: never, optimise: never };
 
-/** What was measured, and each line that a push prints of it. */
+/** Measures the graph. Returns the measurement, and the lines that a push prints about it. */
 export async function measureGraph(
   graph: Uint8Array,
   config: Readonly<Record<string, unknown>> = {},

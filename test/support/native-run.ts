@@ -5,7 +5,7 @@ import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import type { Session } from '../../src/engine/types.ts';
 import type { Run } from './run.ts';
 
-/** Runs the sample models of `models/` on native ONNX Runtime; fetches them first where they are not there. */
+/** Runs the sample models of `models/` on native ONNX Runtime; fetches missing models first. */
 export async function nativeRun(): Promise<Run> {
   await fetchModels();
   const engine = createOrtNodeEngine();

@@ -1,5 +1,5 @@
 /**
- * Reading text with the PP-OCR models: what stands before and after them. Parameters as in PaddleOCR's
+ * Reads text with the PP-OCR models: preprocessing and postprocessing. Parameters as in PaddleOCR's
  * configs/det/ch_PP-OCRv4/ch_PP-OCRv4_det_student.yml and its tools/infer; boxes here are upright, so lines of text at an
  * angle are not handled.
  */
@@ -27,11 +27,11 @@ const smallestSidePixels = 3;
 
 export interface FoundBox {
   readonly box: Box;
-  /** Mean probability inside the shrunken region that was found. */
+  /** Mean probability inside the shrunken region. */
   readonly score: number;
 }
 
-/** Boxes of text in the picture, top to bottom. The picture is scaled to the next multiples of 32. */
+/** Finds the boxes of text in the picture, top to bottom. The picture is scaled to the next multiples of 32. */
 export async function detectText(run: Run, image: RgbImage): Promise<readonly FoundBox[]> {
   const width = Math.ceil(image.width / 32) * 32;
   const height = Math.ceil(image.height / 32) * 32;
@@ -49,8 +49,8 @@ export async function detectText(run: Run, image: RgbImage): Promise<readonly Fo
 }
 
 /**
- * Regions of a probability map [1, 1, height, width] as boxes, top to bottom: pixels over the threshold, 8-connected, each
- * region grown by as much as the training shrank it (differentiable binarisation, Liao et al. 2020, section 3.5).
+ * Returns the regions of a probability map [1, 1, height, width] as boxes, top to bottom: pixels over the threshold,
+ * 8-connected, each region grown by as much as training shrank it (differentiable binarisation, Liao et al. 2020, section 3.5).
  */
 export function textBoxes({ shape, data }: Fp32Tensor): readonly FoundBox[] {
   const [, , height = 0, width = 0] = shape;
@@ -111,13 +111,13 @@ function unclip(box: Box, width: number, height: number): Box {
   };
 }
 
-/** A line of text as both line models want it: 48 rows, its own proportions, at most `width` columns and padded to them. */
+/** Converts a line of text for the two line models: 48 rows, proportions kept, at most `width` columns and padded to them. */
 function lineTensor(line: RgbImage, width: number): Fp32Tensor {
   const scaledWidth = Math.min(Math.ceil((48 * line.width) / line.height), width);
   return toBgrTensor(resize(line, scaledWidth, 48), centred, width);
 }
 
-/** Whether the line stands upright ('0') or upside down ('180'), and how sure the model is. */
+/** Returns whether the line is upright ('0') or upside down ('180'), and the model's confidence. */
 export async function classifyAngle(
   run: Run,
   line: RgbImage,
@@ -127,20 +127,20 @@ export async function classifyAngle(
   return { label: index === 0 ? '0' : '180', probability: value };
 }
 
-/** The recogniser's classes, as scripts/fetch-models.ts has written them. */
+/** The recogniser's classes, as written by scripts/fetch-models.ts. */
 export async function recogniserLabels(): Promise<readonly string[]> {
   const path = join(import.meta.dirname, '..', '..', 'models', 'ocr-recognise', '1', 'labels.txt');
   return (await readFile(path, 'utf8')).replace(/\n$/, '').split('\n');
 }
 
-/** The line's text. `labels`: the 6,625 classes of the recogniser, blank first. */
+/** Reads the line's text. `labels`: the 6,625 classes of the recogniser, blank first. */
 export async function recogniseText(run: Run, line: RgbImage, labels: readonly string[]): Promise<string> {
   const width = Math.max(320, Math.ceil((48 * line.width) / line.height));
   const fetches = await run('ocr-recognise', new Map([['x', lineTensor(line, width)]]));
   return decodeCtc(fp32Output(fetches, 'softmax_11.tmp_0'), labels);
 }
 
-/** Greedy CTC decoding of [1, steps, classes]: the likeliest class of each step, repeats merged, blanks (class 0) left out. */
+/** Decodes [1, steps, classes] by greedy CTC: the most likely class of each step, repeats merged, blanks (class 0) omitted. */
 export function decodeCtc({ shape, data }: Fp32Tensor, labels: readonly string[]): string {
   const [, steps = 0, classes = 0] = shape;
   if (labels.length !== classes) throw new Error(`${classes} classes have ${labels.length} labels`);
@@ -154,7 +154,7 @@ export function decodeCtc({ shape, data }: Fp32Tensor, labels: readonly string[]
   return text;
 }
 
-/** Finds the lines of text in a picture, turns those that stand upside down, and reads them. */
+/** Finds the lines of text in a picture, rotates those that are upside down, and reads them. */
 export async function readText(
   run: Run,
   image: RgbImage,

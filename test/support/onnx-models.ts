@@ -1,4 +1,4 @@
-/** Small ONNX models, built in TypeScript: what the engines' tests run. */
+/** Small ONNX models, built in TypeScript, for the tests of the engines. */
 import type { ModelSource } from '../../src/engine/types.ts';
 import {
   type AttributeProto,
@@ -29,7 +29,7 @@ const elementTypes: { readonly [D in DataType]: number } = {
   BYTES: tensorTypes.STRING,
 };
 
-/** A number is a fixed dimension, a string the name of a free one. */
+/** A number is a fixed dimension, a string the name of a free dimension. */
 export type Dimension = number | string;
 
 export function value(name: string, datatype: DataType, dimensions: readonly Dimension[]): ValueInfoProto {
@@ -102,7 +102,7 @@ export function runningSumModel(): ModelSource {
   });
 }
 
-/** Reshapes `x` to what `shape` (INT64) says: a run fails where the two do not go together. */
+/** Reshapes `x` to `shape` (INT64); a run fails if they do not match. */
 export function reshapeModel(): ModelSource {
   return source({
     node: [node('Reshape', ['x', 'shape'], ['y'])],
@@ -111,7 +111,7 @@ export function reshapeModel(): ModelSource {
   });
 }
 
-/** `element` as often as `size` (INT64 [1]) says: an answer as large as is asked for. */
+/** Repeats `element` `size` (INT64 [1]) times: an answer of any size. */
 export function constantModel(element: number): ModelSource {
   const one = floats('one', [1], new Float32Array([element]));
   return source({
@@ -125,7 +125,7 @@ export function constantModel(element: number): ModelSource {
   });
 }
 
-/** Fills a tensor of the shape `size` (INT64 [1]) in the middle and gives its sum: as much memory as is asked for. */
+/** Fills an intermediate tensor of `size` (INT64 [1]) elements and returns its sum: a run that uses any amount of memory. */
 export function fillModel(): ModelSource {
   const one = floats('one', [1], new Float32Array([1]));
   const fill: AttributeProto = { name: 'value', type: attributeTypes.TENSOR, t: one };
@@ -173,13 +173,13 @@ export function heavyModel(bytes: number): ModelSource {
 export interface ExternalOptions {
   readonly layers: number;
   readonly width: number;
-  /** Bytes of a piece of the weights, as a store would cut them. */
+  /** Size of the chunks in which the weights are read, as from a store. */
   readonly pieceBytes?: number;
-  /** Awaited before each piece. */
+  /** Awaited before each chunk. */
   readonly onPiece?: (begin: number) => Promise<void>;
-  /** Told of every read: begin and end. */
+  /** Called with begin and end of every read. */
   readonly onRead?: (begin: number, end: number) => void;
-  /** Other weights for another seed. */
+  /** Seed of the weights. */
   readonly seed?: number;
 }
 
@@ -188,8 +188,8 @@ export interface ExternalModel extends ModelSource {
 }
 
 /**
- * `x` (FP32 [batch, width]) times `layers` square matrices, whose weights stand outside the graph, one behind the other.
- * Small values, so that products stay finite.
+ * Multiplies `x` (FP32 [batch, width]) by `layers` square matrices, whose weights are outside the graph, one after another.
+ * The values are small, so that products stay finite.
  */
 export function externalModel(options: ExternalOptions): ExternalModel {
   const bytes = bytesOf(matrices(options));
@@ -222,7 +222,7 @@ export function inlineModel(options: ExternalOptions): ModelSource {
 
 function matrices({ layers, width, seed = 0 }: ExternalOptions): Float32Array {
   const weights = new Float32Array(layers * width * width);
-  // A linear congruential generator: quick, and the same everywhere.
+  // A linear congruential generator: fast, and the same on every machine.
   let state = seed + 1;
   for (let index = 0; index < weights.length; index++) {
     state = (state * 48_271) % 2_147_483_647;
@@ -265,7 +265,7 @@ async function* pieces(
   }
 }
 
-/** `y` = `x` + 1, `n` (INT64 []) times over: as long a run as is asked for. */
+/** Adds 1 to `x` `n` (INT64 []) times: a run of any length. */
 export function loopModel(): ModelSource {
   const scalar = (name: string, datatype: DataType) => value(name, datatype, []);
   const body: GraphProto = {

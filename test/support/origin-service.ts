@@ -1,4 +1,4 @@
-/** An origin in a process of its own over a folder, with models published straight into it. */
+/** Starts an origin in a process of its own over a folder, with models published directly into it. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { Publisher } from '../../src/repository/index/publisher.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { fsBlobStore, fsStateStore } from '../../src/storage/fs.ts';
 import { verifyReads } from '../../src/storage/tiered.ts';
-import { publishers, signed, trustedPublishers } from './publisher.ts';
+import { publishers, signManifest, trustedPublishers } from './publisher.ts';
 import { licenceBytes, licenceDigest } from './terms.ts';
 import { type TinyModel, tinyManifest } from './tiny-model.ts';
 
@@ -22,7 +22,7 @@ export interface OriginServiceOptions {
   readonly onOutput?: (text: string) => void;
 }
 
-/** Stopping it removes what it stored. On the processor alone unless `vars` say otherwise. */
+/** Stopping it removes its storage. Runs on the CPU only unless `vars` say otherwise. */
 export async function startOriginService(options: OriginServiceOptions = {}): Promise<OriginServer> {
   const folder = mkdtempSync(join(tmpdir(), 'edgewise-origin-'));
   for (const { graph, model } of options.models ?? []) await publishInto(folder, graph, model);
@@ -55,6 +55,6 @@ export async function publishInto(
   const manifest = await tinyManifest(graph, model);
   await publisher.putBlob(manifest.graph.digest, graph);
   await publisher.putBlob(licenceDigest, licenceBytes);
-  await publisher.publishVersion(manifest, await signed(manifest));
+  await publisher.publishVersion(manifest, await signManifest(manifest));
   return manifest;
 }

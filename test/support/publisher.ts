@@ -1,4 +1,4 @@
-/** The publisher that services under test trust. Its key is no secret: nothing else trusts it. */
+/** The publisher that services under test trust. Its key is not secret: nothing else trusts it. */
 import { encodeManifest } from '../../src/repository/documents.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import type { Signed } from '../../src/repository/signed-version.ts';
@@ -21,17 +21,17 @@ export const signingKey = await importSigningKey('P-256', publisherKey);
 
 export const publishers: readonly TrustedPublisher[] = [{ name: publisherName, key: signingKey.publicKey }];
 
-/** As `EDGEWISE_TRUSTED_PUBLISHERS`. */
+/** The value of `EDGEWISE_TRUSTED_PUBLISHERS`. */
 export const trustedPublishers = JSON.stringify([
   { name: publisherName, key: publicKeyPem(signingKey.publicKey) },
 ]);
 
-/** The bytes of its `model.sig`. */
-export async function signed(manifest: Manifest): Promise<Uint8Array<ArrayBuffer>> {
+/** Returns the bytes of its `model.sig`. */
+export async function signManifest(manifest: Manifest): Promise<Uint8Array<ArrayBuffer>> {
   return signModel({ manifest, manifestDigest: (await encodeManifest(manifest)).digest }, signingKey);
 }
 
-/** As a repository resolves it, where nothing hangs on what it says. */
+/** A publisher as a repository resolves it, for tests that do not depend on its content. */
 export function signedBy(digest: Digest): Signed {
   return { root: digest, bundle: digest, signer: publisherName };
 }

@@ -1,11 +1,11 @@
-/** Test suites in Python. */
+/** Runs test suites in Python. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runProgram } from '../../scripts/python-environment.ts';
 import { addCounts, junitCounts } from './test-counts.ts';
 
-/** Runs the tests of `folder`, with more arguments for pytest. Returns its exit code. */
+/** Runs the tests of `folder` with additional pytest arguments. Returns pytest's exit code. */
 export async function runPytest(
   python: string,
   folder: string,

@@ -8,7 +8,7 @@ export interface TestReadingOptions {
   readonly maxBytes?: number;
 }
 
-/** How bodies are read by a server of a test. */
+/** Settings with which a test server reads bodies. */
 export function testBodies({
   clock = systemClock,
   maxBytes = 2 ** 30,
@@ -22,7 +22,7 @@ export function testBodies({
   };
 }
 
-/** How one body is read. */
+/** Settings with which one body is read. */
 export function testReading(bodies: BodyReading = testBodies()): Reading {
   const { budget, clock, leaseMs, pace } = bodies;
   return { hold: budget.hold(leaseMs), pace, clock };

@@ -1,4 +1,4 @@
-/** Small models that answer each row by itself, and the same ones with something in them that mixes the rows. */
+/** Small models that compute each row independently, and the same models with an operator that mixes rows. */
 import {
   type AttributeProto,
   attributeTypes,
@@ -12,11 +12,11 @@ import { type Dimension, floats, model, node, value } from './onnx-models.ts';
 
 export const width = 4;
 
-/** Layers that keep rows apart, and what tells them apart. */
+/** Layers that keep rows apart, by name. */
 export const layers = ['add', 'matmul', 'leaky-relu', 'tanh', 'normalise', 'square'] as const;
 export type Layer = (typeof layers)[number];
 
-/** What mixes rows, or answers otherwise than by a row for each row. */
+/** Operators that mix rows, or whose output does not have one row per input row. */
 export const mixers = [
   'cumulative-sum',
   'batch-normalisation',
@@ -36,14 +36,14 @@ export const mixers = [
   'first-two',
 ] as const;
 export type Mixer = (typeof mixers)[number];
-/** Those that samples show; whether an If goes both ways, no sample does. */
+/** Mixers that sample runs reveal; no sample reveals that an If may take the other branch. */
 export const mixersSeen = mixers.filter((mixer) => mixer !== 'branch-on-batch');
 
 export interface RowModel {
   readonly layers: readonly Layer[];
-  /** Behind so many layers; absent: the model is row-wise. */
+  /** The mixer, and the number of layers before it; absent: the model is row-wise. */
   readonly mixer?: { readonly kind: Mixer; readonly after: number } | undefined;
-  /** Whether the last hidden tensor is an output, too. */
+  /** Whether the last hidden tensor is an output too. */
   readonly twoOutputs?: boolean;
   readonly seed?: number;
 }
@@ -62,7 +62,7 @@ const intList = (name: string, data: readonly number[]): AttributeProto => ({
 });
 const graphOf = (name: string, g: GraphProto): AttributeProto => ({ name, type: attributeTypes.GRAPH, g });
 
-/** Seeded numbers that no two layers share. */
+/** Seeded numbers, different for each layer. */
 function numbers(count: number, seed: number): Float32Array {
   return Float32Array.from({ length: count }, (_, index) => Math.sin(1 + index * 1.7 + seed * 3.3));
 }
@@ -70,7 +70,7 @@ function numbers(count: number, seed: number): Float32Array {
 interface Parts {
   readonly nodes: NodeProto[];
   readonly constants: TensorProto[];
-  /** A name of its own. */
+  /** Returns a unique name. */
   fresh(): string;
 }
 
@@ -102,7 +102,7 @@ function layerOf(layer: Layer, input: string, seed: number, { nodes, constants, 
   return output;
 }
 
-/** Mixers of shape [batch, width] → [batch, width] can stand anywhere; the others make the answer. */
+/** Mixers of shape [batch, width] → [batch, width] can be anywhere; the others produce the output. */
 const answers: Partial<Record<Mixer, readonly Dimension[]>> = {
   'time-first': [2, 'batch', 2],
   flattened: ['rows', 2],
@@ -247,7 +247,7 @@ function mix(kind: Mixer, input: string, parts: Parts): string {
   return output;
 }
 
-/** `x` FP32 [batch, 4] → `y`, and `h` where two outputs are asked for. */
+/** Maps `x` FP32 [batch, 4] to `y`, and to `h` if two outputs are requested. */
 export function rowModel({ layers, mixer, twoOutputs = false, seed = 0 }: RowModel): Uint8Array<ArrayBuffer> {
   let count = 0;
   const parts: Parts = { nodes: [], constants: [], fresh: () => `t${count++}` };

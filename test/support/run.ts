@@ -1,7 +1,7 @@
 import type { Feeds, Fetches } from '../../src/engine/types.ts';
 import type { FixedTensor } from '../../src/tensor/tensor.ts';
 
-/** Runs a published model: straight on an engine or through HTTP, the tests of meaning do not care. */
+/** Runs a published model, directly on an engine or over HTTP. */
 export type Run = (model: string, feeds: Feeds) => Promise<Fetches>;
 
 export type Fp32Tensor = Extract<FixedTensor, { datatype: 'FP32' }>;
@@ -10,18 +10,18 @@ export function fp32(shape: readonly number[], data: Float32Array): Fp32Tensor {
   return { datatype: 'FP32', shape, data };
 }
 
-/** The output `name`, which has to be FP32. */
+/** Returns the output `name`, which must be FP32. */
 export function fp32Output(fetches: Fetches, name: string): Fp32Tensor {
   const tensor = fetches.get(name);
   if (tensor?.datatype !== 'FP32') {
     throw new Error(
-      `wanted the FP32 output "${name}", got ${tensor?.datatype ?? [...fetches.keys()].join(', ')}`,
+      `expected the FP32 output "${name}", got ${tensor?.datatype ?? [...fetches.keys()].join(', ')}`,
     );
   }
   return tensor;
 }
 
-/** Index of the highest of `count` values from `offset` on, and that value. */
+/** Returns the index of the highest of `count` values from `offset` on, and that value. */
 export function highest(
   values: Float32Array,
   offset = 0,

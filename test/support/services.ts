@@ -24,12 +24,12 @@ import type { StateStore, VerifiedBlobStore } from '../../src/storage/types.ts';
 import { createLogger } from '../../src/telemetry/logger.ts';
 import { testGovernanceBindings } from './governance-keys.ts';
 import { memoryLog } from './memory-log.ts';
-import { signed, trustedPublishers } from './publisher.ts';
+import { signManifest, trustedPublishers } from './publisher.ts';
 import { licenceBytes, licenceDigest } from './terms.ts';
 import { type TinyModel, tinyManifest } from './tiny-model.ts';
 
 export const adminKey = 'ewa_test-admin';
-/** In which a test says where a request comes from. */
+/** Header in which a test sets the address that a request comes from. */
 export const addressHeader = 'x-test-address';
 export const callerKey = 'ew_test-caller';
 
@@ -38,11 +38,11 @@ export interface TestServicesOptions {
   readonly clock?: Clock;
   /** Milliseconds since 1970. Default: the system's. */
   readonly now?: () => number;
-  /** Where indexes are kept. Default: in memory. */
+  /** Store of indexes. Default: in memory. */
   readonly state?: StateStore;
-  /** Where blobs are kept. Default: in memory. */
+  /** Store of blobs. Default: in memory. */
   readonly durable?: VerifiedBlobStore;
-  /** Where accounts are kept. Default: in memory. */
+  /** Store of accounts. Default: in memory. */
   readonly records?: StateStore;
   readonly engine?: Engine;
   /** Default: a log in memory. */
@@ -51,14 +51,14 @@ export interface TestServicesOptions {
   readonly packs?: readonly SignedPack[];
   /** Default: an edge. */
   readonly tier?: Tier;
-  /** Of the origin pool. Default: none. */
+  /** Endpoints of the origin pool. Default: none. */
   readonly endpoints?: readonly Endpoint[];
 }
 
 export interface TestService {
   readonly services: Services;
   readonly logLines: readonly string[];
-  /** @param path On `http://edge.test`, or a whole address. */
+  /** @param path A path on `http://edge.test`, or a whole address. */
   fetch(path: string, init?: RequestInit): Promise<Response>;
 }
 
@@ -135,7 +135,7 @@ async function testGovernance(
   };
 }
 
-/** Publishes a model that is all graph. */
+/** Publishes a model without separate weights. */
 export async function publishTiny(
   { services }: TestService,
   graph: Uint8Array<ArrayBuffer>,
@@ -145,7 +145,7 @@ export async function publishTiny(
   const manifest = await tinyManifest(graph, model);
   await services.publisher.putBlob(manifest.graph.digest, graph);
   await services.publisher.putBlob(licenceDigest, licenceBytes);
-  await services.publisher.publishVersion(manifest, await signed(manifest), { aliases });
+  await services.publisher.publishVersion(manifest, await signManifest(manifest), { aliases });
   services.repository.invalidate(manifest.name);
   return manifest;
 }

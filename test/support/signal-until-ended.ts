@@ -1,7 +1,7 @@
 import { vi } from 'vitest';
 import type { OriginServer } from '../../scripts/origin-server.ts';
 
-/** Sends a signal again and again: soon after the first one, another is taken for the same. Returns how the origin ended. */
+/** Sends a signal repeatedly until the origin ends: a signal soon after the first one counts as the same. Returns how the origin ended. */
 export async function signalUntilEnded(
   { pid, ended }: OriginServer,
   name: NodeJS.Signals,

@@ -1,7 +1,7 @@
 import type { Reporter, TestModule } from 'vitest/node';
 import { addCounts, countsLine } from './test-counts.ts';
 
-/** Closes a run with one plain line: how many tests passed, failed and were skipped. */
+/** Ends a run with one plain line: the number of tests that passed, failed and were skipped. */
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
     const counts = { passed: 0, failed: 0, skipped: 0, pending: 0 };
@@ -9,7 +9,7 @@ export default class SummaryReporter implements Reporter {
       for (const test of module.children.allTests()) {
         counts[test.result().state] += 1;
       }
-      // A file that failed before any test of it ran counts too.
+      // A file that failed before any of its tests ran counts too.
       counts.failed += module.errors().length;
     }
     const { pending, ...ended } = counts;

@@ -6,7 +6,7 @@ import type { PublisherSigningKey } from '../../src/repository/signing/bundle.ts
 import { signModel } from '../../src/repository/signing/model-signature.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { bundleOf, type Json, statementIn } from './bundles.ts';
-import { signed, signingKey } from './publisher.ts';
+import { signingKey, signManifest } from './publisher.ts';
 import { generateSigningKey } from './web-signing-key.ts';
 
 export interface Tampering {
@@ -34,7 +34,7 @@ function changeStatement(
     name,
     pushCode: 'invalid_request',
     async make(manifest) {
-      const statement = requireStatement(statementIn(await signed(manifest)));
+      const statement = requireStatement(statementIn(await signManifest(manifest)));
       const changed = change(statement);
       return bundleOf(keepRoot ? changed : await withRoot(changed));
     },
@@ -98,7 +98,7 @@ function changeBundle(name: string, change: (bundle: Json) => unknown): Tamperin
     name,
     pushCode: 'invalid_request',
     async make(manifest) {
-      const bundle: Json = JSON.parse(new TextDecoder().decode(await signed(manifest)));
+      const bundle: Json = JSON.parse(new TextDecoder().decode(await signManifest(manifest)));
       return bytesOf(JSON.stringify(change(bundle)));
     },
   };
@@ -128,13 +128,16 @@ export const tamperings: readonly Tampering[] = [
   {
     name: 'the signature of another version',
     pushCode: 'invalid_request',
-    make: (manifest) => signed({ ...manifest, version: '77' }),
+    make: (manifest) => signManifest({ ...manifest, version: '77' }),
   },
   {
     name: 'the signature of a manifest with other terms',
     pushCode: 'invalid_request',
     make: (manifest) =>
-      signed({ ...manifest, terms: { ...manifest.terms, weightsMayLeave: !manifest.terms.weightsMayLeave } }),
+      signManifest({
+        ...manifest,
+        terms: { ...manifest.terms, weightsMayLeave: !manifest.terms.weightsMayLeave },
+      }),
   },
   changeFile('model.onnx', { digest: zeros }),
   changeFile('manifest.json', { digest: zeros }),
@@ -191,13 +194,13 @@ export const tamperings: readonly Tampering[] = [
     name: 'another payload type, signed as such',
     pushCode: 'invalid_request',
     make: async (manifest) =>
-      bundleOf(statementIn(await signed(manifest)), { payloadType: 'application/json' }),
+      bundleOf(statementIn(await signManifest(manifest)), { payloadType: 'application/json' }),
   },
   {
     name: 'a payload type that was not signed',
     pushCode: 'invalid_request',
     make: async (manifest) =>
-      bundleOf(statementIn(await signed(manifest)), {
+      bundleOf(statementIn(await signManifest(manifest)), {
         payloadType: 'application/json',
         change: ({ dsseEnvelope, ...rest }) => ({
           ...rest,

@@ -1,4 +1,4 @@
-/** Terms for models that are made for tests: they permit everything to everybody, unless a test says otherwise. */
+/** Terms for test models: they permit everything to every caller, unless a test overrides them. */
 import {
   type SourceTerms,
   sourceTermsSchema,
@@ -14,7 +14,7 @@ export const licenceBytes = new Uint8Array(new TextEncoder().encode(licenceText)
 export const licenceDigest: Digest =
   'sha256:6e525204b958c816bfe0301f85eefe1908bb02eb8b2662a25d76d589658883ef';
 
-/** As `config.json` has them; the text goes into `licenceFile` beside it. */
+/** The terms as in `config.json`; their text goes into `licenceFile` beside it. */
 export const openSourceTerms = {
   creator: { name: 'The Edgewise authors' },
   licence: { spdx: 'Apache-2.0', file: licenceFile, acceptance: 'not-required' },
@@ -27,12 +27,12 @@ export function sourceTermsOf(changes: Record<string, unknown> = {}): SourceTerm
   return sourceTermsSchema.parse({ ...openSourceTerms, ...changes });
 }
 
-/** `openTerms` with what a test wants otherwise. @throws ZodError where they contradict themselves. */
+/** Returns `openTerms` with changes. @throws ZodError if the terms are contradictory. */
 export function termsOf(changes: Partial<Terms> = {}): Terms {
   return termsSchema.parse({ ...openTerms, ...changes });
 }
 
-/** As a manifest has them. */
+/** The terms as in a manifest. */
 export const openTerms: Terms = toPublishedTerms(sourceTermsOf(), {
   digest: licenceDigest,
   byteLength: licenceBytes.byteLength,

@@ -1,5 +1,5 @@
 /**
- * How many tests passed and failed, over several suites: each adds its counts to the file that TEST_COUNTS names.
+ * Counts passed and failed tests over several suites: each suite adds its counts to the file that TEST_COUNTS names.
  *
  *   node test/support/test-counts.ts <file>      prints them as one line
  */
@@ -10,7 +10,7 @@ const countsSchema = z.object({ passed: z.int(), failed: z.int(), skipped: z.int
 
 export type TestCounts = z.infer<typeof countsSchema>;
 
-/** Does nothing without TEST_COUNTS. */
+/** Adds counts to the file. Does nothing without TEST_COUNTS. */
 export function addCounts(counts: TestCounts, file = process.env['TEST_COUNTS']): void {
   if (file !== undefined) appendFileSync(file, `${JSON.stringify(counts)}\n`);
 }
@@ -30,7 +30,7 @@ export function countsLine({ passed, failed, skipped }: TestCounts): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-/** Counts of a JUnit report, as pytest writes it. */
+/** Reads the counts of a JUnit report written by pytest. */
 export function junitCounts(xml: string): TestCounts {
   const suite = /<testsuite\b[^>]*>/.exec(xml)?.[0];
   if (suite === undefined) throw new Error('the report has no <testsuite>');

@@ -1,4 +1,4 @@
-/** The manifest of a model that is all graph and takes next to no memory. */
+/** Returns the manifest of a model without separate weights, which needs almost no memory. */
 import { type Manifest, manifestSchemaId } from '../../src/repository/schema.ts';
 import { digestOf } from '../../src/storage/digest.ts';
 import { openTerms } from './terms.ts';
@@ -17,7 +17,7 @@ export async function tinyManifest(graph: Uint8Array<ArrayBuffer>, model: TinyMo
     platform: 'onnx_onnxv1',
     terms: openTerms,
     tier: 'auto',
-    // As a publisher says; models that are to fail in a run are not, and are served all the same.
+    // As a publisher claims. Models that are made to fail in a run are not bounded, and are served all the same.
     bounded: true,
     maxBatchSize: 0,
     labels: {},

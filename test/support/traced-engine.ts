@@ -4,31 +4,31 @@ import { isEdgewiseError } from '../../src/errors.ts';
 
 export interface TracedEngineOptions {
   readonly capBytes?: number;
-  /** Awaited in the middle of each create and run of the model; throws to make it fail. */
+  /** Awaited in the middle of each create and run of the model; throws to make them fail. */
   readonly duringCreate?: (name: string) => Promise<void>;
   readonly duringRun?: (name: string) => Promise<void>;
 }
 
 export interface TracedEngine extends Engine {
-  /** What was done, in order: `create a`, `run a`, `release a`. */
+  /** The calls in order: `create a`, `run a`, `release a`. */
   readonly trace: readonly string[];
-  /** Calls that the fake engine refused as against the contract. */
+  /** Calls that the fake engine rejected because they break the contract. */
   readonly breaches: readonly string[];
   sessionsLive(): number;
 }
 
-/** A source of a model without inputs and outputs; its name goes where a traced engine looks for it. */
+/** Returns a source of a model without inputs and outputs; a traced engine reads its name from the weights' path. */
 export function sourceOf(name: string, bytes: number): ModelSource {
   const graph = fakeGraph({ op: 'identity', inputs: [], outputs: [], sessionBytes: bytes });
   return { graph, weights: { path: name, byteLength: 0, async *read() {} } };
 }
 
-/** The fake engine, with what is done to it written down by the model's name. */
+/** Wraps the fake engine and records its calls by the model's name. */
 export function createTracedEngine(options: TracedEngineOptions = {}): TracedEngine {
   const trace: string[] = [];
   const breaches: string[] = [];
   const nameOf = (source: ModelSource) => source.weights?.path ?? '';
-  /** Runs know their feeds only: each is given a copy of its own. */
+  /** A run is identified by its feeds: each gets its own copy. */
   const runs = new WeakMap<Feeds, string>();
   const fake = createFakeEngine({
     memoryCapBytes: options.capBytes ?? Number.POSITIVE_INFINITY,

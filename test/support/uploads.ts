@@ -1,4 +1,4 @@
-/** Uploads as an attacker makes them: many at once, over sockets of their own, and none of them finished. */
+/** Uploads like an attacker's: many at once, each over its own socket, and none finished. */
 import { spawnSync } from 'node:child_process';
 import { connect } from 'node:net';
 
@@ -11,7 +11,7 @@ export interface UploadAttempt {
 }
 
 export interface UploadOutcome {
-  /** Of the answer; undefined if the connection ended without one. */
+  /** Status of the answer; undefined if the connection ended without an answer. */
   readonly status: number | undefined;
   readonly code: string | undefined;
   readonly retryAfter: string | undefined;

@@ -9,7 +9,7 @@ import { digestOf } from '../../../src/storage/digest.ts';
 import { memoryBlobStore } from '../../../src/storage/memory.ts';
 import { verifyReads } from '../../../src/storage/tiered.ts';
 import type { VerifiedBlobStore } from '../../../src/storage/types.ts';
-import { publisherName, publishers, signed } from '../../support/publisher.ts';
+import { publisherName, publishers, signManifest } from '../../support/publisher.ts';
 import { tinyManifest } from '../../support/tiny-model.ts';
 import { digest } from '../receipt/facts.ts';
 
@@ -20,7 +20,7 @@ let named: ReceiptModel;
 
 async function store(content: Manifest): Promise<ReceiptModel> {
   const { bytes, digest: manifestDigest } = await encodeManifest(content);
-  const signature = await signed(content);
+  const signature = await signManifest(content);
   const bundle = await digestOf(signature);
   await blobs.put(manifestDigest, bytes);
   await blobs.put(bundle, signature);

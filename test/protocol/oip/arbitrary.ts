@@ -27,7 +27,7 @@ export function tensors(datatypes: readonly DataType[]): fc.Arbitrary<Tensor> {
 function fixedTensors(datatype: FixedDataType, shape: Shape, length: number): fc.Arbitrary<Tensor> {
   const constraints = { minLength: length, maxLength: length };
   const numbers = (arbitrary: fc.Arbitrary<number>): fc.Arbitrary<Tensor> =>
-    fc.array(arbitrary, constraints).map((values) => filled(datatype, shape, values));
+    fc.array(arbitrary, constraints).map((values) => fillTensor(datatype, shape, values));
   switch (datatype) {
     case 'FP32':
       return numbers(fc.float());
@@ -45,13 +45,13 @@ function fixedTensors(datatype: FixedDataType, shape: Shape, length: number): fc
           }),
           constraints,
         )
-        .map((values) => filled(datatype, shape, values));
+        .map((values) => fillTensor(datatype, shape, values));
     default:
       return numbers(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }));
   }
 }
 
-function filled(datatype: FixedDataType, shape: Shape, values: readonly (number | bigint)[]): Tensor {
+function fillTensor(datatype: FixedDataType, shape: Shape, values: readonly (number | bigint)[]): Tensor {
   const tensor = zeroTensor(datatype, shape);
   values.forEach((value, index) => {
     tensor.data[index] = value;

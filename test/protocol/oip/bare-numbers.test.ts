@@ -9,7 +9,7 @@ const invalid = (message: string) =>
   expect.objectContaining({ code: 'invalid_request', message: expect.stringContaining(message) });
 
 /** Formats a number like Python's `json.dumps`. */
-function written(value: number): string {
+function formatPython(value: number): string {
   if (Number.isFinite(value)) return Object.is(value, -0) ? '-0.0' : JSON.stringify(value);
   return String(value);
 }
@@ -36,8 +36,8 @@ describe('bare NaN and infinities', () => {
     fc.assert(
       fc.property(fc.array(fc.array(number, { minLength: 3, maxLength: 3 }), { minLength: 1 }), (rows) => {
         const values = Float64Array.from(rows.flat());
-        const nested = `[${rows.map((row) => `[ ${row.map(written).join(' , ')} ]`).join(',')}]`;
-        const flat = `[${rows.flat().map(written).join(',')}]`;
+        const nested = `[${rows.map((row) => `[ ${row.map(formatPython).join(' , ')} ]`).join(',')}]`;
+        const flat = `[${rows.flat().map(formatPython).join(',')}]`;
         const shape = [rows.length, 3];
         expect(input({ datatype: 'FP64', shape, data: nested })?.data).toEqual(values);
         expect(input({ datatype: 'FP64', shape, data: flat })?.data).toEqual(values);

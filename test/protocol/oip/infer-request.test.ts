@@ -163,13 +163,13 @@ describe('maxJsonBytes', () => {
 });
 
 describe('JSON nesting', () => {
-  const nested = (depth: number, key: string): string =>
+  const nest = (depth: number, key: string): string =>
     `{"${key}":${'['.repeat(depth)}${']'.repeat(depth)},"inputs":[]}`;
 
   it('may be at most 100 deep', () => {
-    expect(parse(nested(99, 'extra')).inputs.size).toBe(0);
-    expect(() => parse(nested(100, 'extra'))).toThrow(code('invalid_request', 'nested deeper than 100'));
-    expect(() => parse(nested(200, 'extra'))).toThrow(code('invalid_request', 'nested deeper than 100'));
+    expect(parse(nest(99, 'extra')).inputs.size).toBe(0);
+    expect(() => parse(nest(100, 'extra'))).toThrow(code('invalid_request', 'nested deeper than 100'));
+    expect(() => parse(nest(200, 'extra'))).toThrow(code('invalid_request', 'nested deeper than 100'));
     expect(() => parse('{"a":'.repeat(1_000_000))).toThrow(code('invalid_request', 'nested deeper than 100'));
   });
 

@@ -6,7 +6,7 @@ import { Publisher } from '../../../src/repository/index/publisher.ts';
 import { readIndex } from '../../../src/repository/index/store.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
 import type { StateStore, VerifiedBlobStore } from '../../../src/storage/types.ts';
-import { publishers, signed } from '../../support/publisher.ts';
+import { publishers, signManifest } from '../../support/publisher.ts';
 import { bytesOf, gated, type MiniatureModel, memoryStores, miniature } from '../fixtures.ts';
 
 type Stores = { readonly state: StateStore; readonly blobs: VerifiedBlobStore };
@@ -114,7 +114,7 @@ describe('Publisher.publishVersion()', () => {
     for (const [digest, bytes] of blobs) await publisher.putBlob(digest, bytes);
     const graph = { ...manifest.graph, byteLength: 99 };
     const longer = { ...manifest, graph };
-    await expect(publisher.publishVersion(longer, await signed(longer))).rejects.toEqual(
+    await expect(publisher.publishVersion(longer, await signManifest(longer))).rejects.toEqual(
       code('invalid_request'),
     );
     expect(await state.list('')).toEqual([]);

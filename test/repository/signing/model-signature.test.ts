@@ -12,7 +12,7 @@ import { signModel } from '../../../src/repository/signing/model-signature.ts';
 import { trustPublishers } from '../../../src/repository/signing/publishers.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
 import { statementIn } from '../../support/bundles.ts';
-import { publishers, signed } from '../../support/publisher.ts';
+import { publishers, signManifest } from '../../support/publisher.ts';
 import { tamperings } from '../../support/tampering.ts';
 import { bytesOf, miniature } from '../fixtures.ts';
 
@@ -67,7 +67,7 @@ describe('verifySignature()', () => {
     await expect(verifySignature(signature, trusted, without)).rejects.toThrow(
       /"weights.bin" is not a file of the version/,
     );
-    await expect(verifySignature(await signed(rest), trusted, version)).rejects.toThrow(
+    await expect(verifySignature(await signManifest(rest), trusted, version)).rejects.toThrow(
       /"weights.bin" is not signed/,
     );
   });

@@ -21,7 +21,7 @@ import { digestOf } from '../../../src/storage/digest.ts';
 import type { Digest } from '../../../src/storage/types.ts';
 import { testGovernanceBindings, testLogVerifierKey } from '../../support/governance-keys.ts';
 import { identityModel } from '../../support/onnx-models.ts';
-import { signed, trustedPublishers } from '../../support/publisher.ts';
+import { signManifest, trustedPublishers } from '../../support/publisher.ts';
 import { licenceBytes, licenceDigest, termsOf } from '../../support/terms.ts';
 import { tinyManifest } from '../../support/tiny-model.ts';
 
@@ -58,7 +58,7 @@ async function publish(name: string, terms: Terms, version = '1', text = licence
   });
   await publisher.putBlob(manifest.graph.digest, graph);
   await publisher.putBlob(manifest.terms.licence.text, text);
-  await publisher.publishVersion(manifest, await signed(manifest), { aliases: ['stable'] });
+  await publisher.publishVersion(manifest, await signManifest(manifest), { aliases: ['stable'] });
   repository.invalidate(name);
 }
 
