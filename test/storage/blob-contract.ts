@@ -1,4 +1,4 @@
-/** What every BlobStore promises. Each driver's own test runs this over the real thing. */
+/** The contract of every BlobStore. Each driver's test runs it over the real store. */
 import { describe, expect, it, vi } from 'vitest';
 import { digestOf } from '../../src/storage/digest.ts';
 import type { BlobStore, Digest } from '../../src/storage/types.ts';
@@ -8,22 +8,33 @@ function bytesOf(length: number, seed: number): Uint8Array<ArrayBuffer> {
 }
 
 export interface BlobContractOptions {
-  /** Stores bytes that do not have the digest. Default: `put`, for drivers that do not look. */
+  /** Stores bytes that do not have the digest. Default: `put`, for drivers that do not check. */
   readonly storeWrong?: (
     store: BlobStore,
     digest: Digest,
     bytes: Uint8Array<ArrayBuffer>,
   ) => Promise<unknown>;
+  /** Whether the driver knows the length of a blob without reading it. Default true. */
+  readonly hasByteLength?: boolean;
+  /** Whether the driver limits blobs to a size that this suite can exceed. Default false. */
+  readonly isLimited?: boolean;
 }
 
-/** `open` gives a store that nothing else writes to while a test runs. */
+/** The largest limit that this suite exceeds. */
+const largestLimit = 64 * 1024 * 1024;
+
+/** @param open Returns a store that nothing else writes to during a test. */
 export function blobStoreContract(
   name: string,
   open: () => Promise<BlobStore>,
-  { storeWrong = (store, digest, bytes) => store.put(digest, bytes) }: BlobContractOptions = {},
+  {
+    storeWrong = (store, digest, bytes) => store.put(digest, bytes),
+    hasByteLength = true,
+    isLimited = false,
+  }: BlobContractOptions = {},
 ): void {
   describe(`${name}, as a BlobStore`, () => {
-    it('get() gives back the bytes that put() stored', async () => {
+    it('get() returns the bytes that put() stored', async () => {
       const store = await open();
       for (const length of [0, 1, 1000, 1024 * 1024 + 1]) {
         const bytes = bytesOf(length, 1);
@@ -34,7 +45,7 @@ export function blobStoreContract(
       }
     });
 
-    it('get() gives plain bytes that own their buffer', async () => {
+    it('get() returns plain bytes that own their buffer', async () => {
       const store = await open();
       const bytes = bytesOf(100, 2);
       const digest = await digestOf(bytes);
@@ -54,22 +65,29 @@ export function blobStoreContract(
       expect(read?.buffer.byteLength).toBe(100);
     });
 
-    it('knows nothing of what was not stored', async () => {
+    it('get() and has() find no blob that was not stored', async () => {
       const store = await open();
       const digest = await digestOf(bytesOf(10, 4));
       expect(await store.get(digest)).toBeUndefined();
       expect(await store.has(digest)).toBe(false);
     });
 
-    it('byteLength() tells the length where the driver can', async () => {
-      const store = await open();
-      const bytes = bytesOf(33, 9);
-      const digest = await digestOf(bytes);
-      if (store.byteLength === undefined) return;
-      expect(await store.byteLength(digest)).toBeUndefined();
-      await store.put(digest, bytes);
-      expect(await store.byteLength(digest)).toBe(33);
+    it('has a byteLength() only if the driver knows lengths and a low maxBlobBytes only if it is limited', async () => {
+      const { byteLength, maxBlobBytes = Number.POSITIVE_INFINITY } = await open();
+      expect(byteLength !== undefined).toBe(hasByteLength);
+      expect(maxBlobBytes <= largestLimit).toBe(isLimited);
     });
+
+    if (hasByteLength) {
+      it('byteLength() returns the length of a stored blob', async () => {
+        const store = await open();
+        const bytes = bytesOf(33, 9);
+        const digest = await digestOf(bytes);
+        expect(await store.byteLength?.(digest)).toBeUndefined();
+        await store.put(digest, bytes);
+        expect(await store.byteLength?.(digest)).toBe(33);
+      });
+    }
 
     it('put() of the same blob again is harmless', async () => {
       const store = await open();
@@ -80,7 +98,7 @@ export function blobStoreContract(
       expect(await store.get(digest)).toEqual(bytes);
     });
 
-    it('delete() removes the blob, and one that is absent without complaint', async () => {
+    it('delete() removes the blob, and accepts an absent one', async () => {
       const store = await open();
       const [kept, gone] = [bytesOf(20, 6), bytesOf(20, 7)];
       const [keptDigest, goneDigest] = [await digestOf(kept), await digestOf(gone)];
@@ -103,7 +121,7 @@ export function blobStoreContract(
       expect(await store.get(digest)).toEqual(bytes);
     });
 
-    it('discardWrong() removes wrong bytes, leaves right ones, and does nothing where nothing is', async () => {
+    it('discardWrong() removes wrong bytes, keeps right ones, and accepts an absent blob', async () => {
       const store = await open();
       const [right, wrong] = [bytesOf(40, 10), bytesOf(40, 11)];
       const digest = await digestOf(right);
@@ -118,7 +136,7 @@ export function blobStoreContract(
       expect(await store.get(digest)).toEqual(right);
     });
 
-    it('discardWrong() leaves right bytes that are stored while it looks at wrong ones', async () => {
+    it('discardWrong() keeps right bytes that are stored while it checks wrong ones', async () => {
       const store = await open();
       const [right, wrong] = [bytesOf(40, 12), bytesOf(40, 13)];
       const digest = await digestOf(right);
@@ -141,15 +159,17 @@ export function blobStoreContract(
       expect(await store.get(digest)).toEqual(right);
     });
 
-    it('put() refuses with too_large what is over maxBlobBytes', async () => {
-      const store = await open();
-      if (store.maxBlobBytes === undefined || store.maxBlobBytes > 64 * 1024 * 1024) return;
-      const bytes = new Uint8Array(store.maxBlobBytes + 1);
-      const digest = await digestOf(bytes);
-      await expect(store.put(digest, bytes)).rejects.toMatchObject({ code: 'too_large' });
-      expect(await store.get(digest)).toBeUndefined();
-      await store.put(await digestOf(bytes.slice(1)), bytes.slice(1));
-      expect((await store.get(await digestOf(bytes.slice(1))))?.byteLength).toBe(store.maxBlobBytes);
-    });
+    if (isLimited) {
+      it('put() refuses a blob over maxBlobBytes with too_large', async () => {
+        const store = await open();
+        const maxBytes = store.maxBlobBytes ?? Number.NaN;
+        const bytes = new Uint8Array(maxBytes + 1);
+        const digest = await digestOf(bytes);
+        await expect(store.put(digest, bytes)).rejects.toMatchObject({ code: 'too_large' });
+        expect(await store.get(digest)).toBeUndefined();
+        await store.put(await digestOf(bytes.slice(1)), bytes.slice(1));
+        expect((await store.get(await digestOf(bytes.slice(1))))?.byteLength).toBe(maxBytes);
+      });
+    }
   });
 }

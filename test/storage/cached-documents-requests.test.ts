@@ -4,7 +4,7 @@ import { serveTestWorker, waitForArrival } from '../support/test-worker.ts';
 const ask = serveTestWorker('document-requests', 'test/worker/governance/document-requests.ts');
 
 describe('CachedDocuments across requests of one isolate', () => {
-  it('finishes the read of a request that ended, once, for those that wait for it', async () => {
+  it('completes the read of a request that ended, once, for the requests that wait for it', async () => {
     await ask('cache=1&readMs=600&leaveMs=50');
     expect(await Promise.all([ask('cache=1'), ask('cache=1')])).toEqual([
       { value: 'read 1', reads: 1 },
@@ -12,7 +12,7 @@ describe('CachedDocuments across requests of one isolate', () => {
     ]);
   });
 
-  it('reads again what the end of a request cut off', async () => {
+  it('reads again if the end of a request cut off the read', async () => {
     const cutOff = ask('cache=2&undeferred&readMs=60000&leaveMs=400');
     await waitForArrival();
     const waiting = [ask('cache=2&undeferred'), ask('cache=2&undeferred')];
@@ -22,11 +22,11 @@ describe('CachedDocuments across requests of one isolate', () => {
       expect(answer).toMatchObject({ value: expect.stringMatching(/^read [23]$/) });
     }
     expect(await ask('cache=2&undeferred')).toMatchObject({ value: expect.stringMatching(/^read [23]$/) });
-    // Well under the time that nobody waits longer than: nobody was helped by a timeout.
+    // Well under the timeout of a waiting request: the timeout did not help.
     expect(performance.now() - startedAt).toBeLessThan(2500);
   });
 
-  it('is not held up by a read that died and that nobody waited for', async () => {
+  it('is not delayed by a read that was cut off without another request waiting for it', async () => {
     await ask('cache=3&undeferred&readMs=60000&leaveMs=50');
     expect(await ask('cache=3&undeferred')).toEqual({ value: 'read 2', reads: 2 });
   });

@@ -45,7 +45,7 @@ async function write(id: string, value: string): Promise<void> {
   const standing = await store.get(`n/${id}`);
   await store.put(`n/${id}`, value, standing === undefined ? { ifAbsent: true } : { ifMatch: standing.etag });
 }
-/** Reads that begin from now on have what they read now, and give it when told to; `pass` lets later ones through. */
+/** Holds back the answers of `get` until `resolve` is called. After `pass`, later reads are not held back. */
 function holdGets(): { pass(): void; resolve(): void } {
   const gate = Promise.withResolvers<void>();
   const open = store;
@@ -64,7 +64,7 @@ function holdGets(): { pass(): void; resolve(): void } {
     resolve: gate.resolve,
   };
 }
-/** Without a promise, or the test fails. */
+/** Returns the document; fails the test if `get` returns a promise. */
 function atOnce(id: string): number | undefined {
   const value = documents.get(id);
   if (value instanceof Promise) throw new Error(`${id} has to be read`);
@@ -72,7 +72,7 @@ function atOnce(id: string): number | undefined {
 }
 
 describe('CachedDocuments.get()', () => {
-  it('answers at once from what is younger than its age, and reads again what is older', async () => {
+  it('returns a cached document without a promise, and reads it again once it is older than maxAgeMs', async () => {
     await write('a', '1');
     expect(await documents.get('a')).toBe(1);
     await write('a', '2');
@@ -82,18 +82,18 @@ describe('CachedDocuments.get()', () => {
     clock.advance(2001);
     expect(documents.get('a')).toBeInstanceOf(Promise);
     expect(await documents.get('a')).toBe(2);
-    // Only what has changed is moved.
+    // Only a changed document is transferred.
     expect(reads).toEqual(['get n/a', 'changed n/a']);
   });
 
-  it('reads what is in use again in the background, once, so that nobody waits', async () => {
+  it('reads a document in use again in the background, once, so that no request waits', async () => {
     await write('a', '1');
     await documents.get('a');
     await write('a', '2');
     clock.advance(3000);
     deferred.length = 0;
     expect([atOnce('a'), atOnce('a'), atOnce('a')]).toEqual([1, 1, 1]);
-    // The read, and what comes after it: nothing more for each who asks meanwhile.
+    // The read and its end. Requests in the meantime add nothing.
     expect(deferred).toHaveLength(2);
     await Promise.all(deferred);
     expect(reads).toEqual(['get n/a', 'changed n/a']);
@@ -116,7 +116,7 @@ describe('CachedDocuments.get()', () => {
     expect(documents.get('a')).toBeInstanceOf(Promise);
   });
 
-  it('knows for the same time that there is none', async () => {
+  it('remembers for the same time that there is no document', async () => {
     expect(await documents.get('a')).toBeUndefined();
     await write('a', '1');
     clock.advance(4999);
@@ -130,7 +130,7 @@ describe('CachedDocuments.get()', () => {
     expect(await documents.get('a')).toBeUndefined();
   });
 
-  it('gives no old answer where the store fails or does not answer', async () => {
+  it('rejects, and returns no old document, if the store fails or does not answer', async () => {
     await write('a', '1');
     await documents.get('a');
     clock.advance(5000);
@@ -150,7 +150,7 @@ describe('CachedDocuments.get()', () => {
     expect(await documents.get('a')).toBe(1);
   });
 
-  it('goes on with what is young enough where a read in the background fails', async () => {
+  it('keeps returning a young enough document if a read in the background fails', async () => {
     await write('a', '1');
     await documents.get('a');
     clock.advance(3000);
@@ -163,12 +163,12 @@ describe('CachedDocuments.get()', () => {
     await expect(documents.get('a')).rejects.toThrow('cannot be read');
   });
 
-  it('says what is stored there and cannot be read', async () => {
+  it('rejects with internal if the stored document cannot be decoded', async () => {
     await write('a', 'one');
     await expect(documents.get('a')).rejects.toEqual(expect.objectContaining({ code: 'internal' }));
   });
 
-  it('reads once for many who ask at once', async () => {
+  it('reads once for concurrent requests', async () => {
     await write('a', '1');
     expect(await Promise.all(Array.from({ length: 50 }, () => documents.get('a')))).toEqual(
       Array(50).fill(1),
@@ -178,7 +178,7 @@ describe('CachedDocuments.get()', () => {
 });
 
 describe('CachedDocuments.invalidate()', () => {
-  it('has the next answer read from the store, and takes none that was on its way', async () => {
+  it('makes the next get() read from the store, and does not cache a read that began before', async () => {
     await write('a', '1');
     const gate = holdGets();
     const before = documents.get('a');
@@ -192,8 +192,8 @@ describe('CachedDocuments.invalidate()', () => {
   });
 });
 
-describe('the memory of CachedDocuments', () => {
-  it('is not grown by ids that are made up, nor what is known pushed out by them', async () => {
+describe('CachedDocuments: memory', () => {
+  it('is bounded for made-up ids, which evict no document', async () => {
     await write('a', '1');
     await documents.get('a');
     for (let index = 0; index < 3000; index += 1) await documents.get(`made-up-${index}`);
@@ -204,7 +204,7 @@ describe('the memory of CachedDocuments', () => {
     expect(remembered.filter((known) => known)).toHaveLength(1024);
   });
 
-  it('holds so much text, the least used goes first', async () => {
+  it('is bounded by the length of text, the least recently used document is evicted first', async () => {
     for (const id of ['a', 'b', 'c']) await write(id, '7'.repeat(40));
     for (const id of ['a', 'b', 'a', 'c']) await documents.get(id);
     expect(documents.last('a')).toBeDefined();

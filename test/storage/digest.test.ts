@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { blobKey, digestHex, digestOf, matchesDigest, parseDigest } from '../../src/storage/digest.ts';
 
-it('digestOf() agrees with another SHA-256 on any bytes, views included', async () => {
+it('digestOf() agrees with node:crypto on any bytes, views included', async () => {
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), fc.nat(20), async (whole, from) => {
       const bytes = new Uint8Array(whole).subarray(from);
@@ -15,7 +15,7 @@ it('digestOf() agrees with another SHA-256 on any bytes, views included', async 
   );
 });
 
-it('matchesDigest() sees any one flipped bit', async () => {
+it('matchesDigest() detects any single flipped bit', async () => {
   const bytes = new Uint8Array([5, 6, 7]);
   const digest = await digestOf(bytes);
   expect(await matchesDigest(bytes, digest)).toBe(true);

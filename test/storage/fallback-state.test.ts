@@ -19,7 +19,7 @@ stateStoreContract(
 const key = 'models/a.json';
 const ifAbsent = { ifAbsent: true } as const;
 
-/** A store whose reads throw what `breakWith` was last given. */
+/** Returns a store whose reads throw the error that was last given to `breakWith`. */
 function breakable() {
   const store = memoryStateStore();
   let failure: unknown;
@@ -66,7 +66,7 @@ function open() {
 const away = new Error('cannot be reached');
 
 describe('fallbackStateStore()', () => {
-  it('answers what it last read, by the same etag, while the store is away, also after a restart', async () => {
+  it('returns its copy with the same etag while the primary store is unreachable, also after a restart', async () => {
     const { store, breakWith, faults, start } = open();
     const etag = (await store.put(key, 'one', ifAbsent)) ?? '';
     const state = start();
@@ -84,7 +84,7 @@ describe('fallbackStateStore()', () => {
     ]);
   });
 
-  it('keeps what a read by etag brings', async () => {
+  it('copies the answer of getIfChanged()', async () => {
     const { store, breakWith, start } = open();
     const first = (await store.put(key, 'one', ifAbsent)) ?? '';
     const state = start();
@@ -95,7 +95,7 @@ describe('fallbackStateStore()', () => {
     expect(await start().get(key)).toMatchObject({ value: 'two' });
   });
 
-  it('forgets what the store says is gone', async () => {
+  it('deletes the copy of a key that the primary store has deleted', async () => {
     const { store, breakWith, start } = open();
     const etag = (await store.put(key, 'one', ifAbsent)) ?? '';
     const state = start();
@@ -107,7 +107,7 @@ describe('fallbackStateStore()', () => {
     await expect(start().get(key)).rejects.toBe(away);
   });
 
-  it('does not answer in place of a store that refuses', async () => {
+  it('does not replace the refusal of the primary store', async () => {
     const { store, breakWith, start } = open();
     await store.put(key, 'one', ifAbsent);
     const state = start();
@@ -118,7 +118,7 @@ describe('fallbackStateStore()', () => {
     await expect(state.list('')).rejects.toBe(refusal);
   });
 
-  it('asks a store that was away again after the time that it is given, and not before', async () => {
+  it('asks an unreachable store again after awayMs, and not before', async () => {
     const { store, breakWith, asked, clock, start } = open();
     await store.put(key, 'one', ifAbsent);
     const state = start();
@@ -138,7 +138,7 @@ describe('fallbackStateStore()', () => {
     expect(asked()).toBe(before + 2);
   });
 
-  it('reads on where nothing can be kept', async () => {
+  it('returns the answer of the primary store if it cannot be copied', async () => {
     const { store, primary, kept, faults } = open();
     await store.put(key, 'one', ifAbsent);
     const full = new Error('no space left');

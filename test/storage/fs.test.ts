@@ -83,14 +83,14 @@ it('fsStateStore() loses no increment of counters in several processes', async (
   expect((await fsStateStore(root).get('counter'))?.value).toBe(String(3 * increments));
 });
 
-describe('fsStateStore() over a folder with strange things in it', () => {
-  const strangers = ['zzz', 'a%zz', '%', 'b~g', 'models%2Fa.json~0', '.DS_Store', 'A'.repeat(250)];
+describe('fsStateStore() over a folder with foreign files', () => {
+  const foreignNames = ['zzz', 'a%zz', '%', 'b~g', 'models%2Fa.json~0', '.DS_Store', 'A'.repeat(250)];
 
-  it('passes over stray files and folders beside its keys', async () => {
+  it('ignores foreign files and folders beside its keys', async () => {
     const root = await freshRoot();
     const store = fsStateStore(root);
     await store.put('models/a.json', '1', { ifAbsent: true });
-    for (const name of strangers) await writeFile(join(root, 'state', name), 'x');
+    for (const name of foreignNames) await writeFile(join(root, 'state', name), 'x');
     await mkdir(join(root, 'state', 'x%zz'));
     expect(await fsStateStore(root).list('')).toEqual(['models/a.json']);
     expect(await store.get('zzz')).toBeUndefined();
@@ -98,11 +98,11 @@ describe('fsStateStore() over a folder with strange things in it', () => {
     expect((await store.get('models/a.json'))?.value).toBe('1');
   });
 
-  it('passes over stray files and folders beside the generations of a key', async () => {
+  it('ignores foreign files and folders beside the generations of a key', async () => {
     const root = await freshRoot();
     const store = fsStateStore(root);
     const etag = (await store.put('k', '1', { ifAbsent: true })) ?? '';
-    for (const name of [...strangers, '7', '1e3', '0000000000000002']) {
+    for (const name of [...foreignNames, '7', '1e3', '0000000000000002']) {
       await writeFile(join(root, 'state', 'k', name), 'x');
     }
     await mkdir(join(root, 'state', 'k', '000000000000009'));
@@ -116,7 +116,7 @@ describe('fsStateStore() over a folder with strange things in it', () => {
 describe('folders of keys', () => {
   const text = fc.stringMatching(/^[A-Za-z0-9._\-/~%üÜ]{1,40}$/);
 
-  it('are one for each key, also on a disk that ignores case, and name their key', () => {
+  it('differ for different keys, also if case is ignored, and can be mapped back to their key', () => {
     fc.assert(
       fc.property(text, text, (one, other) => {
         expect(keyOfSegment(segmentOf(one))).toBe(one);
@@ -134,12 +134,12 @@ describe('folders of keys', () => {
     );
   });
 
-  it('of the longest name of a model fit into a file name', () => {
+  it('fit into a file name for the longest model name', () => {
     const part = 'A'.repeat(64);
     expect(segmentOf(`removals/${part}/${part}.json`).length).toBeLessThanOrEqual(255);
   });
 
-  it('that an older release named are found again under their new name', async () => {
+  it('of an older release are renamed and found', async () => {
     const root = await freshRoot();
     const before = fsStateStore(root);
     await before.put('models/Org/ResNet.json', 'upper', { ifAbsent: true });
@@ -154,7 +154,7 @@ describe('folders of keys', () => {
   });
 });
 
-it('a full disk is storage_full, leaves no file, and what stood before stands', async () => {
+it('a write to a full disk rejects with storage_full, and keeps the stored value', async () => {
   const root = await freshRoot();
   const blobs = fsBlobStore(root);
   const state = fsStateStore(root);

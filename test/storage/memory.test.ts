@@ -5,7 +5,7 @@ import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { blobStoreContract } from './blob-contract.ts';
 import { stateStoreContract } from './state-contract.ts';
 
-blobStoreContract('memory', async () => memoryBlobStore({ maxBytes: 4 * 1024 * 1024 }));
+blobStoreContract('memory', async () => memoryBlobStore({ maxBytes: 4 * 1024 * 1024 }), { isLimited: true });
 
 stateStoreContract(
   'memory',
@@ -16,7 +16,7 @@ stateStoreContract(
   { numRuns: 50 },
 );
 
-it('memoryBlobStore() holds what a list ordered by last use would hold', async () => {
+it('memoryBlobStore() evicts the least recently used blobs first', async () => {
   const maxBytes = 100;
   const step = fc.record({ operation: fc.constantFrom('put', 'get', 'delete'), blob: fc.nat(7) });
   const sizes = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 8, maxLength: 8 });

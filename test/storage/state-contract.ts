@@ -1,29 +1,29 @@
-/** What every StateStore promises. Each driver's own test runs this over the real thing. */
+/** The contract of every StateStore. Each driver's test runs it over the real store. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { changeState } from '../../src/storage/compare-and-swap.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 
 export interface StateContractOptions {
-  /** Property runs; fewer over slow stores. */
+  /** Runs of each property; fewer for slow stores. */
   readonly numRuns: number;
 }
 
-/** `open` gives stores over one and the same empty state: two processes, or two isolates. */
+/** @param open Returns two stores over the same empty state, as two processes or isolates have. */
 export function stateStoreContract(
   name: string,
   open: () => Promise<readonly [StateStore, StateStore]>,
   options: StateContractOptions,
 ): void {
   let keys = 0;
-  /** A key that no other test, and no earlier property run, has used. */
+  /** Returns a key that no other test or property run uses. */
   const freshKey = () => {
     keys += 1;
     return `models/org/m${keys}.json`;
   };
 
   describe(`${name}, as a StateStore`, () => {
-    it('put() ifAbsent writes once, and the entry reads back with its etag', async () => {
+    it('put() with ifAbsent writes once, and get() returns the entry with its etag', async () => {
       const [store, other] = await open();
       const key = freshKey();
       expect(await store.get(key)).toBeUndefined();
@@ -33,7 +33,7 @@ export function stateStoreContract(
       expect(await other.get(key)).toEqual({ value: 'one', etag });
     });
 
-    it('put() ifMatch writes over the etag it names and over no other', async () => {
+    it('put() with ifMatch replaces only the entry with that etag', async () => {
       const [store, other] = await open();
       const key = freshKey();
       const first = (await store.put(key, 'one', { ifAbsent: true })) ?? '';
@@ -44,14 +44,14 @@ export function stateStoreContract(
       expect(await store.get(key)).toEqual({ value: 'two', etag: second });
     });
 
-    it('put() ifMatch writes nothing where nothing is stored', async () => {
+    it('put() with ifMatch writes nothing if nothing is stored', async () => {
       const [store] = await open();
       const key = freshKey();
       expect(await store.put(key, 'one', { ifMatch: '0' })).toBeUndefined();
       expect(await store.get(key)).toBeUndefined();
     });
 
-    it('keeps text of any characters', async () => {
+    it('put() stores text with any characters', async () => {
       const [store] = await open();
       for (const value of ['', '{"a":1}\n', 'ü€𝄞', 'x'.repeat(300_000)]) {
         const key = freshKey();
@@ -60,7 +60,7 @@ export function stateStoreContract(
       }
     });
 
-    it('getIfChanged() tells unchanged, changed and gone apart', async () => {
+    it('getIfChanged() distinguishes unchanged, changed and deleted entries', async () => {
       const [store, other] = await open();
       const key = freshKey();
       const first = (await store.put(key, 'one', { ifAbsent: true })) ?? '';
@@ -72,7 +72,7 @@ export function stateStoreContract(
       expect(await store.getIfChanged(freshKey(), first)).toBeUndefined();
     });
 
-    it('delete() removes only the etag it names, once', async () => {
+    it('delete() removes only the entry with that etag, once', async () => {
       const [store, other] = await open();
       const key = freshKey();
       const first = (await store.put(key, 'one', { ifAbsent: true })) ?? '';
@@ -84,7 +84,7 @@ export function stateStoreContract(
       expect(await store.put(key, 'three', { ifMatch: second })).toBeUndefined();
     });
 
-    it('put() ifAbsent writes again after delete(), and old etags stay dead', async () => {
+    it('put() with ifAbsent writes again after delete(), and old etags stay invalid', async () => {
       const [store, other] = await open();
       const key = freshKey();
       const first = (await store.put(key, 'one', { ifAbsent: true })) ?? '';
@@ -95,23 +95,23 @@ export function stateStoreContract(
       expect(await store.get(key)).toEqual({ value: 'two', etag: again });
     });
 
-    it('list() gives the keys under a prefix, ascending, without deleted ones', async () => {
+    it('list() returns the keys under a prefix, ascending, without deleted keys', async () => {
       const [store, other] = await open();
       const base = freshKey();
-      const wanted = ['/b', '/B', '/a/x', '/a', '/ü', '/%2F', '/.'].map((tail) => base + tail);
-      for (const key of wanted) await store.put(key, '1', { ifAbsent: true });
+      const keysUnderBase = ['/b', '/B', '/a/x', '/a', '/ü', '/%2F', '/.'].map((tail) => base + tail);
+      for (const key of keysUnderBase) await store.put(key, '1', { ifAbsent: true });
       await store.put(`${base}-other`, '1', { ifAbsent: true });
       const etag = (await store.put(`${base}/gone`, '1', { ifAbsent: true })) ?? '';
       await store.delete(`${base}/gone`, { ifMatch: etag });
-      expect(await other.list(`${base}/`)).toEqual(wanted.toSorted());
+      expect(await other.list(`${base}/`)).toEqual(keysUnderBase.toSorted());
       expect(await other.list(freshKey())).toEqual([]);
       const entries = await Promise.all(
-        wanted.toSorted().map(async (key) => ({ key, etag: (await other.get(key))?.etag })),
+        keysUnderBase.toSorted().map(async (key) => ({ key, etag: (await other.get(key))?.etag })),
       );
       expect(await other.listEtags?.(`${base}/`)).toEqual(entries);
     });
 
-    it('of concurrent put() calls with one condition exactly one wins', async () => {
+    it('exactly one of concurrent put() calls with the same condition succeeds', async () => {
       await fc.assert(
         fc.asyncProperty(fc.integer({ min: 2, max: 6 }), fc.boolean(), async (writers, absent) => {
           const stores = await open();
@@ -148,7 +148,7 @@ export function stateStoreContract(
       expect((await stores[0].get(key))?.value).toBe('24');
     });
 
-    it('30 changes of one key at once all succeed, from one isolate and from two, grouped or not', async () => {
+    it('30 concurrent changes of one key all succeed, in one isolate or two, grouped or not', async () => {
       await fc.assert(
         fc.asyncProperty(
           fc.array(fc.record({ isolate: fc.nat(1), isGrouped: fc.boolean() }), {

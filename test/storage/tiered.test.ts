@@ -12,7 +12,7 @@ const digest = await digestOf(right);
 type Copy = 'none' | 'right' | 'wrong';
 type Operation = TierFault['operation'];
 
-/** A tier for one blob, whose copy and whose failures the test sets. */
+/** A tier that holds one blob. The test sets its copy and its failures. */
 class FaultyTier implements BlobStore {
   readonly name: string;
   readonly maxBlobBytes: number;
@@ -61,14 +61,19 @@ function setUp(tiers: readonly BlobStore[]) {
 }
 
 const options = { defer: () => {} };
-blobStoreContract('tiered', async () =>
-  tiered([memoryBlobStore({ maxBytes: 1000 }), memoryBlobStore({ maxBytes: 4 * 1024 * 1024 })], options),
+blobStoreContract(
+  'tiered()',
+  async () =>
+    tiered([memoryBlobStore({ maxBytes: 1000 }), memoryBlobStore({ maxBytes: 4 * 1024 * 1024 })], options),
+  { isLimited: true },
 );
-blobStoreContract('verifyReads()', async () =>
-  verifyReads(memoryBlobStore({ maxBytes: 4 * 1024 * 1024 }), options),
+blobStoreContract(
+  'verifyReads()',
+  async () => verifyReads(memoryBlobStore({ maxBytes: 4 * 1024 * 1024 }), options),
+  { isLimited: true },
 );
 
-/** What a read should find in these tiers, and what should stand in them once its deferred work is done. */
+/** Returns the expected outcome of a read, and the expected copies after its deferred work. */
 function expectRead(tiers: readonly FaultyTier[]): { outcome: string; after: Copy[] } {
   const after = tiers.map((tier) => tier.copy);
   const wrong: number[] = [];
@@ -96,7 +101,7 @@ function expectRead(tiers: readonly FaultyTier[]): { outcome: string; after: Cop
 }
 
 describe('tiered()', () => {
-  it('gives right bytes or none, whatever its tiers hold and however they fail', async () => {
+  it('returns right bytes or none, whatever its tiers hold and however they fail', async () => {
     const operation = fc.constantFrom<Operation>('get', 'put', 'delete');
     const change = fc.oneof(
       fc.record({ tier: fc.nat(2), copy: fc.constantFrom<Copy>('none', 'right', 'wrong') }),
@@ -133,7 +138,7 @@ describe('tiered()', () => {
     );
   });
 
-  it('reports a wrong copy as digest_mismatch of its tier', async () => {
+  it('reports a wrong copy as a digest_mismatch of its tier', async () => {
     const [fast, durable] = [new FaultyTier('fast', 100), new FaultyTier('durable', 100)];
     const { store, hits, faults } = setUp([fast, durable]);
     fast.copy = 'wrong';
@@ -152,7 +157,7 @@ describe('tiered()', () => {
     expect(await setUp([fast, durable]).store.get(digest)).toEqual(right);
   });
 
-  it('keeps a durable copy that was damaged only on its way', async () => {
+  it('keeps a durable copy that was damaged only in transit', async () => {
     const durable = new FaultyTier('durable', 100);
     const { store, settle } = setUp([durable]);
     let reads = 0;
@@ -166,7 +171,7 @@ describe('tiered()', () => {
     expect(durable.copy).toBe('right');
   });
 
-  it('lets the durable tier alone decide put() and has()', async () => {
+  it('lets only the durable tier decide put() and has()', async () => {
     const [fast, durable] = [new FaultyTier('fast', 100), new FaultyTier('durable', 100)];
     const { store } = setUp([fast, durable]);
     fast.copy = 'right';
@@ -175,7 +180,7 @@ describe('tiered()', () => {
     await expect(store.put(digest, right)).rejects.toThrow('durable put fails');
   });
 
-  it('delete() takes the blob out of every tier, and fails only with the durable one', async () => {
+  it('delete() removes the blob from every tier, and fails only if the durable tier fails', async () => {
     const [fast, durable] = [new FaultyTier('fast', 100), new FaultyTier('durable', 100)];
     const { store, faults } = setUp([fast, durable]);
     fast.copy = 'right';

@@ -144,7 +144,7 @@ describe('the log in a Durable Object', () => {
   it.each([
     [{ EDGEWISE_LOG_KEY: undefined }, /EDGEWISE_LOG_KEY is not set/],
     [{ EDGEWISE_LOG_KEY: 'PRIVATE+KEY+x' }, /EDGEWISE_LOG_KEY is not usable/],
-    [{ EDGEWISE_WITNESSES: 'nobody' }, /EDGEWISE_WITNESSES is not usable/],
+    [{ EDGEWISE_WITNESSES: 'unknown' }, /EDGEWISE_WITNESSES is not usable/],
   ])('refuses every call without its keys: %j', async (setting, complaint) => {
     const { stub } = await emptyLog('keyless');
     await runInDurableObject(stub(), async (_, state) => {
