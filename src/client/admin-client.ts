@@ -16,7 +16,7 @@ import {
   type Split,
 } from '../repository/schema.ts';
 import type { Digest } from '../storage/types.ts';
-import { createJsonTransport, jsonBody, noAnswer } from './json.ts';
+import { createJsonTransport, encodeJsonBody, noAnswer } from './json.ts';
 import type { ClientOptions, Transport } from './transport.ts';
 
 export interface PublishVersionOptions {
@@ -104,7 +104,7 @@ export function createAdminClient(options: ClientOptions): AdminClient {
 
   // Repeating a removal, a setting or a publication changes nothing, so all of them may be retried.
   const change = (method: 'PUT' | 'DELETE', path: string, body?: unknown): Promise<void> =>
-    exchange({ method, path, retry: 'idempotent', ...jsonBody(body), read: noAnswer });
+    exchange({ method, path, retry: 'idempotent', ...encodeJsonBody(body), read: noAnswer });
 
   return {
     ...blobMethods(exchange),

@@ -10,7 +10,7 @@ import {
 import type { RepositoryIndexEntry } from '../protocol/oip/repository.ts';
 import { headerLengthName, type InferResponse, type Parameters } from '../protocol/oip/types.ts';
 import type { Tensor } from '../tensor/tensor.ts';
-import { jsonAnswer, jsonBody } from './json.ts';
+import { encodeJsonBody, jsonAnswer } from './json.ts';
 import { type ClientOptions, createTransport } from './transport.ts';
 
 export interface ModelRef {
@@ -136,7 +136,7 @@ export function createInferenceClient(options: ClientOptions): InferenceClient {
         method: 'POST',
         path: '/v2/repository/index',
         retry: 'idempotent',
-        ...jsonBody(ready === undefined ? {} : { ready }),
+        ...encodeJsonBody(ready === undefined ? {} : { ready }),
         read: jsonAnswer(indexSchema),
       }),
     statistics: async (model) => {

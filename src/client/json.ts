@@ -64,11 +64,11 @@ export function createJsonTransport(options: ClientOptions): JsonTransport {
     exchange,
     get: (path, schema) => exchange({ method: 'GET', path, retry: 'idempotent', read: jsonAnswer(schema) }),
     send: (method, path, { schema, body, retry = 'idempotent' }) =>
-      exchange({ method, path, retry, ...jsonBody(body), read: jsonAnswer(schema) }),
+      exchange({ method, path, retry, ...encodeJsonBody(body), read: jsonAnswer(schema) }),
   };
 }
 
-export function jsonBody(body: unknown): Pick<HttpCall<unknown>, 'headers' | 'body'> {
+export function encodeJsonBody(body: unknown): Pick<HttpCall<unknown>, 'headers' | 'body'> {
   if (body === undefined) return {};
   return { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
 }
