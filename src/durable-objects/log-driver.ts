@@ -37,7 +37,7 @@ export function durableObjectLog(options: DurableObjectLogOptions): ReceiptLog {
       append: async (records) => unwrap(await stub().append(records)),
       locate: async (receiptHash, waitMs) => unwrap(await stub().locate(receiptHash, waitMs)),
       find: async (id) => unwrap(await stub().find(id)),
-      kept: async (index) => unwrap(await stub().kept(index)),
+      readSealed: async (index) => unwrap(await stub().readSealed(index)),
       cosign: async (note) => unwrap(await stub().cosign(note)),
     },
     read,

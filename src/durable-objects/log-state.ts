@@ -80,7 +80,7 @@ export function durableObjectLogState(storage: DurableObjectStorage): LogState {
     },
     noteOf: (size) =>
       first<{ note: string; cosigners: number }>('SELECT note, cosigners FROM note WHERE size = ?', size),
-    renote(size, { note, cosigners }) {
+    replaceNote(size, { note, cosigners }) {
       sql.exec('UPDATE note SET note = ?, cosigners = ? WHERE size = ?', note, cosigners, size);
     },
     bestNote: (index, size) =>

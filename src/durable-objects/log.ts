@@ -50,8 +50,8 @@ export class TransparencyLog extends DurableObject<Env> {
     return this.#answer((service) => service.find(id));
   }
 
-  kept(index: number): Promise<Answer<KeptSealed>> {
-    return this.#answer((service) => service.kept(index));
+  readSealed(index: number): Promise<Answer<KeptSealed>> {
+    return this.#answer((service) => service.readSealed(index));
   }
 
   cosign(note: string): Promise<Answer<void>> {

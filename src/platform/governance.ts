@@ -45,7 +45,7 @@ export function createGovernance(
     signing: keys.ring.signing,
     tagger: keys.tagger,
     logKey: keys.log.verifierKey,
-    read: (path) => receipts.file(path),
+    read: (path) => receipts.readFile(path),
     state: records,
     now,
   });

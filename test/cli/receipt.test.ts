@@ -43,12 +43,12 @@ beforeAll(async () => {
     log.append([{ id: receipt.id, entry: encodeEntry(await receipt.entry()) }]);
   for (let count = 0; count < 3; count += 1) await append(await issuer.refusal(refusalFacts));
   await log.flush();
-  write('older', (await log.file('checkpoint')) ?? '');
+  write('older', (await log.readFile('checkpoint')) ?? '');
   issued = await issuer.inference(inferenceFacts);
   await append(issued);
   await append(await issuer.refusal(refusalFacts));
   await log.flush();
-  for (const path of ['checkpoint', 'tile/0/000.p/5']) write(`log/${path}`, (await log.file(path)) ?? '');
+  for (const path of ['checkpoint', 'tile/0/000.p/5']) write(`log/${path}`, (await log.readFile(path)) ?? '');
   const proof = await log.prove((await issued.entry()).receiptHash, 0);
   write('proof', proof === undefined ? '' : encodeProof(proof));
   write('receipt', `${issued.compact}\n`);

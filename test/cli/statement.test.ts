@@ -54,7 +54,7 @@ beforeAll(async () => {
   write('withheld', await ledger.receipt({ grant: 'g1', units: 1 }));
   write('jwks', JSON.stringify(ledger.ring.publicJwks));
   for (const path of ['checkpoint', 'tile/entries/000', 'tile/entries/001.p/44']) {
-    write(`log/${path}`, (await ledger.log.file(path)) ?? '');
+    write(`log/${path}`, (await ledger.log.readFile(path)) ?? '');
   }
 });
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -81,7 +81,7 @@ describe('edgewise statement verify', () => {
   });
 
   it('takes no log with a file changed', async () => {
-    const bundle = (await ledger.log.file('tile/entries/000')) ?? new Uint8Array();
+    const bundle = (await ledger.log.readFile('tile/entries/000')) ?? new Uint8Array();
     write('log/tile/entries/000', bundle.with(54, 9));
     const { code, stderr } = await verify(at('statement'));
     write('log/tile/entries/000', bundle);

@@ -66,7 +66,7 @@ describe('quotas and statements', () => {
 
     // Records go to the log in batches, behind the answers.
     await expect
-      .poll(() => log.flush().then(() => log.file('tile/entries/000.p/200')), { timeout: 20_000 })
+      .poll(() => log.flush().then(() => log.readFile('tile/entries/000.p/200')), { timeout: 20_000 })
       .toBeDefined();
     const { status, body, headers } = await ask('GET', `/v1/grants/g1/statements/${thisMonth}`, keys['acme']);
     expect(status).toBe(200);
@@ -75,7 +75,7 @@ describe('quotas and statements', () => {
       statement: statementIn(body),
       keys: await importVerifyingKeys(await (await service.fetch('/.well-known/jwks.json')).json()),
       log: await parseVerifierKey(testLogVerifierKey),
-      read: (path) => log.file(path),
+      read: (path) => log.readFile(path),
       receipts: answered.map((answer) => answer.headers.get('edgewise-receipt') ?? ''),
     });
     expect(differences).toEqual([]);

@@ -77,7 +77,7 @@ async function infer(key?: string): Promise<string> {
   });
   expect(answer.status).toBe(200);
   const receipt = answer.headers.get('Edgewise-Receipt') ?? expect.fail('no receipt');
-  await expect.poll(() => log.sealedFrom(0).then(({ sealed }) => sealed.length)).toBeGreaterThan(0);
+  await expect.poll(() => log.listSealed(0).then(({ sealed }) => sealed.length)).toBeGreaterThan(0);
   return receipt;
 }
 
@@ -197,7 +197,7 @@ describe('GET /.well-known/privacy', () => {
 
 async function entriesOf(of: MemoryLog): Promise<Uint8Array<ArrayBuffer>> {
   for (let width = 1; width < 256; width += 1) {
-    const bundle = await of.file(`tile/entries/000.p/${width}`);
+    const bundle = await of.readFile(`tile/entries/000.p/${width}`);
     if (bundle !== undefined) return bundle;
   }
   return expect.fail('no bundle of entries');

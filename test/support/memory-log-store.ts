@@ -49,7 +49,7 @@ export function memoryLogState(): LogState {
       for (const index of rows.keys()) if (index < keepFrom) rows.delete(index);
     },
     noteOf: (size) => notes.get(size),
-    renote(size, kept) {
+    replaceNote(size, kept) {
       notes.set(size, kept);
       if (head?.size === size) head = { ...head, note: kept.note };
     },

@@ -16,15 +16,15 @@ export function receiptLog(core: LogCore, read: ReadFile): ReceiptLog {
       const { size } = parseCheckpoint(parseNote(location.checkpoint).text);
       return { ...location, path: await inclusionPath(location.index, size, tileNodes(size, read)) };
     },
-    async sealed(id) {
+    async findSealed(id) {
       const found = await core.find(id);
       if (found === undefined || found.sealed !== undefined) return found?.sealed;
       return (await readBundle(found.index))?.sealed[0];
     },
-    async sealedFrom(index) {
+    async listSealed(index) {
       const full = await readBundle(index);
       if (full !== undefined) return full;
-      const { sealed, end } = await core.kept(index);
+      const { sealed, end } = await core.readSealed(index);
       if (index >= end) return { sealed: [], next: undefined };
       const after = firstLoose(index) + tileWidth;
       const next = after < end ? after : undefined;
@@ -32,7 +32,7 @@ export function receiptLog(core: LogCore, read: ReadFile): ReceiptLog {
       // Either the bundle became full meanwhile, or none of its receipts is kept.
       return (await readBundle(index)) ?? { sealed: [], next };
     },
-    async file(path) {
+    async readFile(path) {
       // Sealed receipts are stored beside the tiles and are not public.
       return path === checkpointPath || parseTilePath(path) !== undefined ? read(path) : undefined;
     },

@@ -223,7 +223,7 @@ export class Sequencer {
     const { kept, size } = await mergeCosignatures(note, { state, head: known.head, witnesses });
     // Known signatures cost no write: any client can send them.
     if (state.noteOf(size)?.note === kept.note) return;
-    state.renote(size, kept);
+    state.replaceNote(size, kept);
     if (size !== known.head?.size) return;
     this.#loaded = await this.#publish({ ...known, head: { ...known.head, note: kept.note } });
   }

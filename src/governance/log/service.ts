@@ -28,7 +28,7 @@ export interface LogCore {
   locate(receiptHash: Bytes, waitMs: number): Promise<LogLocation | undefined>;
   find(id: string): Promise<{ readonly index: number; readonly sealed: Bytes | undefined } | undefined>;
   /** Sealed receipts of the rows that the state still has, from `index` to the end of its bundle. */
-  kept(index: number): Promise<KeptSealed>;
+  readSealed(index: number): Promise<KeptSealed>;
   cosign(note: string): Promise<void>;
 }
 
@@ -96,7 +96,7 @@ export class LogService implements LogCore {
     return this.#options.state.find(id);
   }
 
-  async kept(index: number): Promise<KeptSealed> {
+  async readSealed(index: number): Promise<KeptSealed> {
     const { state } = this.#options;
     const end = state.end();
     const rows = state.rows(index, Math.min(end, firstLoose(index) + tileWidth));

@@ -42,7 +42,7 @@ export interface LogState {
   /** Returns the note of one of the latest `keptNotes` checkpoints. */
   noteOf(size: number): KeptNote | undefined;
   /** Replaces the note of the checkpoint of this size. */
-  renote(size: number, kept: KeptNote): void;
+  replaceNote(size: number, kept: KeptNote): void;
   /** Returns the kept note with the most cosigners among sizes above `index`, up to `size`; the newest on a tie. */
   bestNote(index: number, size: number): string | undefined;
   indexOf(receiptHash: Bytes): number | undefined;

@@ -52,14 +52,14 @@ export interface ReceiptLog {
    */
   prove(receiptHash: Uint8Array<ArrayBuffer>, waitMs: number): Promise<LogProof | undefined>;
   /** Returns the sealed receipt with this id; undefined if it is not kept. */
-  sealed(id: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  findSealed(id: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** Returns the sealed receipts from entry `index` to the end of its bundle. Used to find the receipts of a data subject. */
-  sealedFrom(index: number): Promise<SealedPage>;
+  listSealed(index: number): Promise<SealedPage>;
   /**
    * Returns a static file of the log (C2SP tlog-tiles), such as `checkpoint`, `tile/0/000` or `tile/entries/000.p/5`;
    * undefined if it does not exist.
    */
-  file(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  readFile(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /**
    * Adds witnesses' signatures to a checkpoint. `note` is one of the last thousand checkpoints with its cosignatures, or
    * signature lines alone, which apply to the latest checkpoint.

@@ -18,7 +18,7 @@ export interface ExportParts {
   readonly state: StateStore;
   readonly accounts: AccountStore;
   readonly vault: Vault;
-  readonly receipts: Pick<ReceiptLog, 'sealedFrom'>;
+  readonly receipts: Pick<ReceiptLog, 'listSealed'>;
   readonly notice: PrivacyNotice;
   /** Milliseconds since 1970. */
   readonly now: () => number;
@@ -63,7 +63,7 @@ export async function findReceipts(
   let next: number | undefined = from;
   let chars = 0;
   for (let bundle = 0; bundle < maxBundles && next !== undefined && chars < maxReceiptChars; bundle += 1) {
-    const page: SealedPage = await receipts.sealedFrom(next);
+    const page: SealedPage = await receipts.listSealed(next);
     for (const kept of page.sealed) {
       if (kept === undefined) continue;
       const id = idOfKept(kept);

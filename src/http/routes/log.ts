@@ -102,7 +102,7 @@ export function logRoutes(services: Services, log: ReceiptLog, verifierKey: stri
   routes.open(getLogKey, (c) => c.body(`${verifierKey}\n`, 200, fresh));
 
   routes.open(getCheckpoint, async (c) => {
-    const checkpoint = await log.file(checkpointPath);
+    const checkpoint = await log.readFile(checkpointPath);
     if (checkpoint === undefined) {
       throw new EdgewiseError('not_found', 'the log has no checkpoint: it is empty');
     }
@@ -111,7 +111,7 @@ export function logRoutes(services: Services, log: ReceiptLog, verifierKey: stri
 
   routes.open(getTile, async (c) => {
     const path = `tile/${c.req.valid('param').path}`;
-    const tile = parseTilePath(path) === undefined ? undefined : await log.file(path);
+    const tile = parseTilePath(path) === undefined ? undefined : await log.readFile(path);
     if (tile === undefined) {
       throw new EdgewiseError('not_found', `the log has no file ${JSON.stringify(path.slice(0, 100))}`);
     }

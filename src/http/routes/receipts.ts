@@ -160,7 +160,7 @@ interface KeptReceipt {
 /** @throws EdgewiseError `not_found`, also for a receipt of another caller: whether it exists is not disclosed */
 async function findReceipt(governance: Governance, id: string, caller: Caller): Promise<KeptReceipt> {
   receiptTimeMs(id);
-  const sealed = await governance.receipts.sealed(id);
+  const sealed = await governance.receipts.findSealed(id);
   const tenant = caller.kind === 'tenant' ? caller.tenant.id : undefined;
   const compact = sealed && (await openReceipt(governance.vault, id, sealed, tenant));
   const kept = compact === undefined ? undefined : { compact, receipt: peekReceipt(compact).receipt };

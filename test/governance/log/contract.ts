@@ -30,7 +30,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
 
   /** Opens the checkpoint as a client reads it from the log's files. */
   const published = async (log: ReceiptLog) => {
-    const bytes = await log.file('checkpoint');
+    const bytes = await log.readFile('checkpoint');
     const text = new TextDecoder().decode(bytes);
     const { log: key, witnesses = [] } = await testPolicy();
     return { text, ...(await openCheckpoint(text, key, witnesses)) };
@@ -54,9 +54,9 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       await log.append([]);
       await settle();
       expect(await log.prove(await hashOf(0), 0)).toBeUndefined();
-      expect(await log.file('checkpoint')).toBeUndefined();
-      expect(await log.file('tile/0/000.p/1')).toBeUndefined();
-      expect(await log.sealed(idOf(0))).toBeUndefined();
+      expect(await log.readFile('checkpoint')).toBeUndefined();
+      expect(await log.readFile('tile/0/000.p/1')).toBeUndefined();
+      expect(await log.findSealed(idOf(0))).toBeUndefined();
     });
 
     it('proves an entry only after its checkpoint is published, and waits for it', async () => {
@@ -100,9 +100,9 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       }
       const { size, root } = await published(log);
       expect(size).toBe(600);
-      const read = tileNodes(size, (path) => log.file(path));
+      const read = tileNodes(size, (path) => log.readFile(path));
       for (const ref of newTiles(0, size).filter(({ level }) => level === undefined)) {
-        const entries = await bundleEntries(ref, (path) => log.file(path));
+        const entries = await bundleEntries(ref, (path) => log.readFile(path));
         for (const [at, entry] of entries.entries()) {
           const index = ref.index * 256 + at;
           expect(toHex(entry)).toBe(toHex((await recordOf(index)).entry));
@@ -127,7 +127,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
         seen.push(await published(log));
       }
       const now = await published(log);
-      const read = tileNodes(now.size, (path) => log.file(path));
+      const read = tileNodes(now.size, (path) => log.readFile(path));
       for (const { size, root } of seen) {
         const path = await consistencyPath(size, now.size, read);
         const claim = { oldSize: size, oldRoot: root, newSize: now.size, newRoot: now.root, path };
@@ -137,13 +137,13 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
 
     it('serves the files of its latest tree, and no partial file that a full one replaced', async () => {
       const { log, settle } = await filled(200);
-      expect(await log.file('tile/0/000.p/200')).toHaveLength(200 * 32);
+      expect(await log.readFile('tile/0/000.p/200')).toHaveLength(200 * 32);
       await log.append(await recordsOf(200, 520));
       await settle();
-      for (const ref of newTiles(0, 520)) expect(await log.file(tilePath(ref))).toBeDefined();
-      expect(await log.file('tile/0/000.p/200')).toBeUndefined();
-      expect(await log.file('tile/entries/000.p/200')).toBeUndefined();
-      expect(await log.file('tile/1/000')).toBeUndefined();
+      for (const ref of newTiles(0, 520)) expect(await log.readFile(tilePath(ref))).toBeDefined();
+      expect(await log.readFile('tile/0/000.p/200')).toBeUndefined();
+      expect(await log.readFile('tile/entries/000.p/200')).toBeUndefined();
+      expect(await log.readFile('tile/1/000')).toBeUndefined();
     });
 
     it.each([
@@ -156,28 +156,28 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       'log/checkpoint',
     ])('has no file %j', async (path) => {
       const { log } = await filled(260);
-      expect(await log.file(path)).toBeUndefined();
+      expect(await log.readFile(path)).toBeUndefined();
     });
 
     it('returns sealed receipts before and after their bundle is full', async () => {
       const { log, settle } = await make();
       await log.append(await recordsOf(0, 10));
-      expect(await log.sealed(idOf(4))).toEqual(sealedOf(4));
+      expect(await log.findSealed(idOf(4))).toEqual(sealedOf(4));
       await settle();
-      expect(await log.sealed(idOf(4))).toEqual(sealedOf(4));
+      expect(await log.findSealed(idOf(4))).toEqual(sealedOf(4));
       await log.append(await recordsOf(10, 515));
       await settle();
-      for (const n of [0, 4, 255, 256, 511, 513]) expect(await log.sealed(idOf(n))).toEqual(sealedOf(n));
+      for (const n of [0, 4, 255, 256, 511, 513]) expect(await log.findSealed(idOf(n))).toEqual(sealedOf(n));
       for (const n of [2, 257, 512, 514]) {
         const { sealed } = await recordOf(n);
-        expect(await log.sealed(idOf(n))).toEqual(sealed);
+        expect(await log.findSealed(idOf(n))).toEqual(sealed);
       }
-      expect(await log.sealed('unknown')).toBeUndefined();
+      expect(await log.findSealed('unknown')).toBeUndefined();
     });
 
     it('returns all sealed receipts in the order of the log, starting at any entry', async () => {
       const { log, settle } = await make();
-      expect(await log.sealedFrom(0)).toEqual({ sealed: [], next: undefined });
+      expect(await log.listSealed(0)).toEqual({ sealed: [], next: undefined });
       for (const [from, to] of [
         [0, 10],
         [10, 256],
@@ -188,7 +188,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
         for (const start of [0, 7, 255, 256, 300].filter((at) => at < to)) {
           const found: (Uint8Array | undefined)[] = [];
           for (let at: number | undefined = start; at !== undefined; ) {
-            const { sealed, next }: SealedPage = await log.sealedFrom(at);
+            const { sealed, next }: SealedPage = await log.listSealed(at);
             found.push(...sealed);
             at = next;
           }
@@ -199,8 +199,8 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
         }
         await settle();
       }
-      expect(await log.sealedFrom(515)).toEqual({ sealed: [], next: undefined });
-      expect(await log.sealedFrom(100_000)).toEqual({ sealed: [], next: undefined });
+      expect(await log.listSealed(515)).toEqual({ sealed: [], next: undefined });
+      expect(await log.listSealed(100_000)).toEqual({ sealed: [], next: undefined });
     });
 
     it('refuses a batch with a malformed record, and appends none of it', async () => {
@@ -219,7 +219,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
         await expect(log.append([good, record])).rejects.toMatchObject({ code: 'invalid_request' });
       }
       await settle();
-      expect(await log.file('checkpoint')).toBeUndefined();
+      expect(await log.readFile('checkpoint')).toBeUndefined();
     });
 
     const [one, two] = testWitnesses;

@@ -65,7 +65,7 @@ export function faultyStores(faults: readonly Fault[]) {
     head: inState(state.head),
     commit: inState(state.commit),
     noteOf: inState(state.noteOf),
-    renote: inState(state.renote),
+    replaceNote: inState(state.replaceNote),
     bestNote: inState(state.bestNote),
     indexOf: inState(state.indexOf),
     find: inState(state.find),

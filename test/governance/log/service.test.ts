@@ -25,7 +25,7 @@ describe('LogService', () => {
     expect(clock.pending).toBe(1);
     const waiting = log.prove(await hashOf(1), 10_000);
     clock.advance(199);
-    expect(await log.file('checkpoint')).toBeUndefined();
+    expect(await log.readFile('checkpoint')).toBeUndefined();
     clock.advance(1);
     expect((await waiting)?.index).toBe(1);
   });
@@ -67,7 +67,7 @@ describe('LogService', () => {
     });
     await log.append(await recordsOf(0, 1));
     await log.flush();
-    const { text } = parseNote(new TextDecoder().decode(await log.file('checkpoint')));
+    const { text } = parseNote(new TextDecoder().decode(await log.readFile('checkpoint')));
     const line = async (at: number) => {
       const cosigner = await parseCosignerKey(testWitnesses[0].privateKey, () => at);
       return `${formatSignatureLine(await cosigner.sign(text))}\n`;

@@ -49,7 +49,7 @@ export async function newLedger(): Promise<Ledger> {
   const tagger = await createMeterTagger(testRecordsKeys.split(','));
   const witnesses = testWitnesses.map(({ verifierKey }) => verifierKey).join(',');
   const log = await memoryLog({ clock: new ManualClock(), logKey: testLogKey, witnesses });
-  const read = (path: string) => log.file(path);
+  const read = (path: string) => log.readFile(path);
 
   const issue = ({ grant, units, atMs = november }: Use) =>
     issuer.inference({

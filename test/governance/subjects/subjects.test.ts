@@ -19,7 +19,7 @@ function sealedReceipts(): ExportParts['receipts'] & {
   const all: (Uint8Array<ArrayBuffer> | undefined)[] = [];
   return {
     all,
-    async sealedFrom(index) {
+    async listSealed(index) {
       const to = index - (index % 4) + 4;
       return { sealed: all.slice(index, to), next: to < all.length ? to : undefined };
     },

@@ -43,10 +43,10 @@ async function proofOf(receipt: IssuedReceipt): Promise<string> {
   return encodeProof(proof);
 }
 
-const files = (path: string) => log.file(path).then((bytes) => bytes && new Uint8Array(bytes));
+const files = (path: string) => log.readFile(path).then((bytes) => bytes && new Uint8Array(bytes));
 
 async function checkpoint(): Promise<string> {
-  return new TextDecoder().decode(await log.file('checkpoint'));
+  return new TextDecoder().decode(await log.readFile('checkpoint'));
 }
 
 beforeAll(async () => {

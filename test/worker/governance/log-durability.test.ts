@@ -34,11 +34,14 @@ async function expectProven(log: ReceiptLog, n: number): Promise<void> {
 /** Checks the whole log as a stranger does who has the files alone; gives the receipts' entries. */
 async function auditFiles(log: ReceiptLog): Promise<Uint8Array[]> {
   const { log: key } = await testPolicy();
-  const { size, root } = await openCheckpoint(new TextDecoder().decode(await log.file('checkpoint')), key);
-  const read = tileNodes(size, (path) => log.file(path));
+  const { size, root } = await openCheckpoint(
+    new TextDecoder().decode(await log.readFile('checkpoint')),
+    key,
+  );
+  const read = tileNodes(size, (path) => log.readFile(path));
   const bundles = newTiles(0, size).filter(({ level }) => level === undefined);
   const entries = (
-    await Promise.all(bundles.map((ref) => bundleEntries(ref, (path) => log.file(path))))
+    await Promise.all(bundles.map((ref) => bundleEntries(ref, (path) => log.readFile(path))))
   ).flat();
   for (const [index, entry] of entries.entries()) {
     const path = await inclusionPath(index, size, read);
@@ -153,7 +156,7 @@ describe('the log in a Durable Object', () => {
         object.append(await recordsOf(0, 1)),
         object.locate(await hashOf(0), 0),
         object.find('id'),
-        object.kept(0),
+        object.readSealed(0),
         object.cosign(''),
       ]);
       for (const answer of answers) {
