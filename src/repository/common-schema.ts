@@ -3,16 +3,25 @@ import { z } from 'zod';
 import type { Digest } from '../storage/types.ts';
 import { type DataType, isDataType } from '../tensor/datatype.ts';
 import { maxTensorNameLength } from '../tensor/limits.ts';
-import { isAliasName, isModelName, isModelVersion } from './name.ts';
+import { isAliasName, isModelName, isModelVersion, nameForms } from './name.ts';
 
 export const digestSchema = z
   .string()
   .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 lower-case hex digits')
   .transform((value) => value as Digest);
 
-export const nameSchema = z.string().refine(isModelName, 'expected "model" or "org/model"');
-export const versionSchema = z.string().refine(isModelVersion, 'expected a positive whole number');
-export const aliasSchema = z.string().refine(isAliasName, 'expected lower-case letters, digits and dashes');
+export const nameSchema = z
+  .string()
+  .refine(isModelName, 'expected "model" or "org/model"')
+  .meta({ pattern: nameForms.model });
+export const versionSchema = z
+  .string()
+  .refine(isModelVersion, 'expected a positive whole number')
+  .meta({ pattern: nameForms.version });
+export const aliasSchema = z
+  .string()
+  .refine(isAliasName, 'expected lower-case letters, digits and dashes')
+  .meta({ pattern: nameForms.alias });
 export const bytesSchema = z.int().nonnegative();
 const datatypeSchema = z
   .string()

@@ -6,6 +6,14 @@ const modelName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\/[A-Za-z0-9][A-Za-z0-9._-]{
 const modelVersion = /^[1-9][0-9]{0,14}$/;
 const aliasName = /^[a-z][a-z0-9-]{0,31}$/;
 
+/** The forms of names as regular expressions, for the description of the API. */
+export const nameForms = {
+  model: modelName.source,
+  version: modelVersion.source,
+  alias: aliasName.source,
+  modelPattern: `${modelName.source}|^[A-Za-z0-9][A-Za-z0-9._-]{0,63}/\\*$|^\\*$`,
+};
+
 /** `GET /v2/models/stats` would shadow a model named `stats` (Triton has the same clash). */
 const reservedNames = new Set(['stats']);
 

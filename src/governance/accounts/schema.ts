@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { digestSchema } from '../../repository/common-schema.ts';
-import { isModelName, isModelPattern } from '../../repository/name.ts';
+import { isModelName, isModelPattern, nameForms } from '../../repository/name.ts';
 import { purposeSchema, territorySchema, usageFields } from '../../repository/terms.ts';
 
 /** The form of the ids of tenants, keys, grants and acceptances. */
@@ -18,9 +18,13 @@ export const accountIdSchema = z
 export const modelPatternSchema = z
   .string()
   .max(200)
-  .refine(isModelPattern, 'expected the name of a model, "org/*" or "*"');
+  .refine(isModelPattern, 'expected the name of a model, "org/*" or "*"')
+  .meta({ pattern: nameForms.modelPattern });
 
-const modelNameSchema = z.string().refine(isModelName, 'expected the name of a model');
+const modelNameSchema = z
+  .string()
+  .refine(isModelName, 'expected the name of a model')
+  .meta({ pattern: nameForms.model });
 
 export const actionSchema = z.enum(['infer', 'explain', 'download']);
 export type Action = z.output<typeof actionSchema>;

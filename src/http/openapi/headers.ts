@@ -3,7 +3,6 @@ import { z } from '@hono/zod-openapi';
 
 /** Response headers: name → what the value says. */
 const responseHeaders = {
-  Allow: 'The methods of the path.',
   'Cache-Control': 'How long the response may be stored, and by whom.',
   ETag: 'The digest of the content, in quotes.',
   'Edgewise-AI-Generated': '`?1` if the terms of the model ask for the label of machine-made output.',

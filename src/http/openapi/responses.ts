@@ -59,7 +59,7 @@ export function jsonBody<S extends z.ZodType>(schema: S) {
 }
 
 /** The request body: bytes, which the handler reads. */
-export function binaryBody(type: 'application/octet-stream' | 'text/plain' | 'application/jose') {
+export function binaryBody(type: 'application/octet-stream' | 'text/plain') {
   const schema = type === 'application/octet-stream' ? binarySchema : ({ type: 'string' } as const);
   return { required: true, content: { [type]: { schema } } };
 }
@@ -73,12 +73,14 @@ export const errorSchema = z
   .object({ error: z.string().openapi({ description: 'What failed, and what was expected.' }) })
   .openapi('Error');
 
-const refusalTexts: { readonly [S in ErrorStatus]: string } = {
+/** 405 belongs to no operation: it refuses the methods that a path does not have. */
+export type RefusalStatus = Exclude<ErrorStatus, 405>;
+
+const refusalTexts: { readonly [S in RefusalStatus]: string } = {
   400: 'The request is malformed, or its content does not fit.',
   401: 'No key was sent where one is needed, or it is unknown.',
   403: 'The caller may not do this.',
   404: 'Nothing is there that the caller may know of.',
-  405: 'The path has other methods.',
   408: 'The body came too slowly.',
   409: 'The state of the resource does not allow this.',
   413: 'The body, or the answer, is too large.',
@@ -93,7 +95,6 @@ const refusalTexts: { readonly [S in ErrorStatus]: string } = {
 
 const refusalHeaders: { readonly [S in ErrorStatus]?: ResponseHeaderName } = {
   401: 'WWW-Authenticate',
-  405: 'Allow',
   429: 'Retry-After',
   503: 'Retry-After',
 };
@@ -116,7 +117,7 @@ function refusalName(status: number): string {
 }
 
 /** References to the responses with these error statuses. */
-export function refusals<S extends ErrorStatus>(...statuses: readonly S[]) {
+export function refusals<S extends RefusalStatus>(...statuses: readonly S[]) {
   const references = statuses.map((status) => [
     status,
     { $ref: `#/components/responses/${refusalName(status)}` },

@@ -1,10 +1,11 @@
 /** Aliases: the version that each points to, the split of its traffic, and the shadow that gets copies of its requests. */
 import { createRoute, z } from '@hono/zod-openapi';
+import { versionSchema } from '../../repository/common-schema.ts';
 import { shadowSchema, splitSchema } from '../../repository/schema.ts';
 import { jsonBody, jsonResponse, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
 import { ApiRoutes } from './api-routes.ts';
-import { aliasParams, modelVersion } from './parameters.ts';
+import { aliasParams } from './parameters.ts';
 
 const aliasPath = '/admin/models/{name}/aliases/{alias}';
 
@@ -23,7 +24,7 @@ const setAlias = createRoute({
   operationId: 'setAlias',
   tags: ['Admin'],
   summary: 'Point an alias to a version',
-  request: { params: aliasParams, body: jsonBody(z.strictObject({ version: modelVersion })) },
+  request: { params: aliasParams, body: jsonBody(z.strictObject({ version: versionSchema })) },
   responses: setResponses,
 });
 

@@ -12,9 +12,8 @@ import { readsRepository, requireAdmin } from '../caller/access.ts';
 import { authenticate } from '../caller/authenticate.ts';
 import { identifyCaller } from '../caller/identify.ts';
 import type { AppContext, AppEnv } from '../context.ts';
-import type { ErrorStatus } from '../error-response.ts';
 import { adminKey, callerKey } from '../openapi/document.ts';
-import { refusals } from '../openapi/responses.ts';
+import { type RefusalStatus, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
 import { checkRequest } from './check-request.ts';
 import { requireTenant } from './requirements.ts';
@@ -43,7 +42,7 @@ type Security = NonNullable<RouteConfig['security']>;
 
 interface Access {
   readonly security: Security;
-  readonly statuses: readonly ErrorStatus[];
+  readonly statuses: readonly RefusalStatus[];
 }
 
 /** What each kind of route adds to its description. */

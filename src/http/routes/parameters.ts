@@ -1,37 +1,22 @@
 /** Parameters of paths and queries that several routes have. */
 import { z } from '@hono/zod-openapi';
-import { digestSchema } from '../../repository/common-schema.ts';
+import { aliasSchema, digestSchema, nameSchema } from '../../repository/common-schema.ts';
 import { maxPageModels } from '../../repository/index/listing.ts';
-import { isAliasName, isModelName, isModelVersion } from '../../repository/name.ts';
+import { nameForms } from '../../repository/name.ts';
 
-const namePart = '[A-Za-z0-9][A-Za-z0-9._-]{0,63}';
-
-export const modelName = z
-  .string()
-  .refine(isModelName, 'expected "model" or "org/model" of letters, digits, ".", "-" and "_"')
-  .openapi({
-    description: 'The name of a model. The slash of `org/model` may be escaped as `%2F`.',
-    pattern: `^${namePart}(/${namePart})?$`,
-  });
+export const modelName = nameSchema.meta({
+  description: 'The name of a model. The slash of `org/model` may be escaped as `%2F`.',
+  pattern: nameForms.model,
+});
 
 /** A version for reading: what names no version is not found. */
 export const versionOrAlias = z.string().min(1).openapi({ description: 'A version or an alias.' });
-
-export const modelVersion = z
-  .string()
-  .refine(isModelVersion, 'expected a positive whole number')
-  .openapi({ pattern: '^[1-9][0-9]{0,14}$' });
-
-export const aliasName = z
-  .string()
-  .refine(isAliasName, 'expected lower-case letters, digits and dashes')
-  .openapi({ pattern: '^[a-z][a-z0-9-]{0,31}$' });
 
 export const digest = digestSchema.meta({ description: '`sha256:` and 64 hexadecimal digits.' });
 
 export const modelParams = z.object({ name: modelName });
 export const versionParams = z.object({ name: modelName, version: versionOrAlias });
-export const aliasParams = z.object({ name: modelName, alias: aliasName });
+export const aliasParams = z.object({ name: modelName, alias: aliasSchema });
 
 /** The id of a tenant, a key, a grant or an acceptance. What names none is not found. */
 export const accountId = z.string().min(1);

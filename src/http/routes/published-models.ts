@@ -1,7 +1,7 @@
 /** The model repository, for publishers and for servers that read models from this one. */
 import { createRoute, z } from '@hono/zod-openapi';
 import { EdgewiseError } from '../../errors.ts';
-import { versionPolicySchema } from '../../repository/common-schema.ts';
+import { aliasSchema, versionPolicySchema, versionSchema } from '../../repository/common-schema.ts';
 import { servedVersions } from '../../repository/index/version-policy.ts';
 import { type Manifest, manifestSchema, modelIndexSchema } from '../../repository/schema.ts';
 import { maxBundleBytes } from '../../repository/signing/bundle.ts';
@@ -10,25 +10,17 @@ import { jsonBody, jsonResponse, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
 import { ApiRoutes } from './api-routes.ts';
 import { pageHeaders } from './page.ts';
-import {
-  aliasName,
-  digest,
-  modelName,
-  modelParams,
-  modelVersion,
-  pageQuery,
-  versionParams,
-} from './parameters.ts';
+import { digest, modelName, modelParams, pageQuery, versionParams } from './parameters.ts';
 
 const indexSchema = modelIndexSchema.clone().openapi('ModelIndex');
 const describedManifest = manifestSchema.clone().openapi('Manifest');
 const removed = z.object({ status: z.literal('removed') });
-const fixedVersionParams = z.object({ name: modelName, version: modelVersion });
+const fixedVersionParams = z.object({ name: modelName, version: versionSchema });
 
 const publishBody = z.strictObject({
   manifest: describedManifest,
   signature: z.string().max(maxBundleBytes).openapi({ description: 'The text of `model.sig`.' }),
-  aliases: z.array(aliasName).default([]),
+  aliases: z.array(aliasSchema).default([]),
   versionPolicy: versionPolicySchema.optional(),
 });
 

@@ -94,7 +94,7 @@ const handInReceipt = createRoute({
   summary: 'Hand in a receipt that may have missed the log',
   description:
     'The body is the compact JWS. A receipt that is in the log already stays as it is. With `Prefer: receipt=logged` the answer waits for the proof.',
-  request: { body: binaryBody('application/jose'), headers: [requestHeaders.prefer] },
+  request: { body: binaryBody('text/plain'), headers: [requestHeaders.prefer] },
   responses: {
     200: jsonResponse(
       loggedReceiptSchema,

@@ -1,0 +1,28 @@
+/** The tools that read the description of the API, each in a folder of this checkout with pinned versions. */
+import { existsSync, readFileSync } from 'node:fs';
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { root } from '../../scripts/dev-server.ts';
+import { ensurePythonEnvironment, runOrThrow } from '../../scripts/python-environment.ts';
+
+/** Returns the interpreter with schemathesis and openapi-python-client. Installs them first if they are missing. */
+export function apiPython(): Promise<string> {
+  return ensurePythonEnvironment({
+    folder: join(root, '.venv-api'),
+    requirements: join(import.meta.dirname, 'requirements.txt'),
+  });
+}
+
+/** Returns the `node_modules` with Redocly and openapi-typescript. Installs them first if they are missing. */
+export async function apiNodeModules(): Promise<string> {
+  const folder = join(import.meta.dirname, 'tools');
+  const lock = join(folder, 'package-lock.json');
+  const modules = join(folder, 'node_modules');
+  // Copied last, so an interrupted installation is repeated.
+  const installed = join(modules, 'installed.json');
+  if (!existsSync(installed) || readFileSync(installed, 'utf8') !== readFileSync(lock, 'utf8')) {
+    await runOrThrow('npm', ['ci', '--prefix', folder, '--no-audit', '--no-fund']);
+    await copyFile(lock, installed);
+  }
+  return modules;
+}
