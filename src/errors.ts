@@ -70,3 +70,8 @@ export function isEdgewiseError(value: unknown): value is EdgewiseError {
 export function toEdgewiseError(value: unknown, message = 'unexpected failure'): EdgewiseError {
   return isEdgewiseError(value) ? value : new EdgewiseError('internal', message, { cause: value });
 }
+
+/** Returns the message of an Error; any other thrown value as text. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

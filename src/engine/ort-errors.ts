@@ -1,5 +1,8 @@
 import { EdgewiseError } from '../errors.ts';
 
+/** Log level that silences ONNX Runtime's own log: every failure is returned with its text. */
+export const fatalOnly = 4;
+
 /** A failed call of ONNX Runtime. The text is for the operator only, so it goes into `cause`. */
 export interface OrtFailure {
   /** `OrtErrorCode` of onnxruntime_c_api.h, if the engine provides it. */

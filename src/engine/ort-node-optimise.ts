@@ -2,12 +2,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
-import { toLoadError } from './ort-errors.ts';
+import { messageOf } from '../errors.ts';
+import { fatalOnly, toLoadError } from './ort-errors.ts';
 
 /** Levels of native ONNX Runtime's graph optimiser whose result does not depend on the machine. */
 export type NodeOptimisationLevel = 'basic' | 'extended';
-
-const fatalOnly = 4;
 
 /**
  * Returns the model as one `.onnx` file, with constants folded unless `fold` is false, and with nodes fused at `extended`.
@@ -33,7 +32,7 @@ export async function optimiseWithOrtNode(
         ...(!fold && { optimization: { disable_specified_optimizers: 'ConstantFolding' } }),
       },
     }).catch((error: unknown) => {
-      throw toLoadError({ text: error instanceof Error ? error.message : String(error) });
+      throw toLoadError({ text: messageOf(error) });
     });
     await session.release();
     const bytes = await readFile(optimizedModelFilePath);

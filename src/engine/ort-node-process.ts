@@ -11,7 +11,15 @@ import { type OrtNodeEngine, type OrtNodeOptions, ortNodeRuntime, ortNodeVersion
 import { EngineProcess, type WorkLimit } from './ort-node-child.ts';
 import { packTensors, unpackTensors } from './ort-node-process-protocol.ts';
 import { SessionLostError } from './session-lost.ts';
-import type { Feeds, Fetches, ModelSource, RunLimits, RuntimeIdentity, Session } from './types.ts';
+import type {
+  EngineMemory,
+  Feeds,
+  Fetches,
+  ModelSource,
+  RunLimits,
+  RuntimeIdentity,
+  Session,
+} from './types.ts';
 
 export interface ProcessHost {
   readonly clock?: Clock;
@@ -35,58 +43,82 @@ const longestRunFactor = 3;
  * at a time, in order. It keeps this process alive only while a request is pending, and ends with it.
  */
 export function createOrtNodeProcessEngine(
-  { onProviderSkipped, ...engine }: OrtNodeOptions = {},
+  options: OrtNodeOptions = {},
   host: ProcessHost = {},
 ): OrtNodeEngine {
-  const { clock = systemClock, main = new URL('./ort-node-process-entry.ts', import.meta.url) } = host;
-  const { maxRunMs = 20_000, runGraceMs = 5000, maxLoadMs = 300_000 } = host;
-  const runtime = ortNodeRuntime(engine);
-  const forLoads: WorkLimit = { ms: maxLoadMs, graceMs: runGraceMs };
-  let current: EngineProcess | undefined;
-  let startedMs = Number.NEGATIVE_INFINITY;
-  let starting: Promise<EngineProcess> | undefined;
-  let sessions = 0;
-  const start = async (): Promise<EngineProcess> => {
-    const pauseMs = startedMs + restartPauseMs - clock.now();
-    if (pauseMs > 0) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
-    startedMs = clock.now();
-    const onEnd = () => {
-      // A process that never answered would fail again at once; the next call starts another.
-      if (current === started && started.hasAnswered) restart().catch(() => undefined);
-    };
-    const started: EngineProcess = new EngineProcess({ engine, onProviderSkipped, clock, main, onEnd });
-    current = started;
-    return started;
-  };
-  const getProcess = (): Promise<EngineProcess> => {
-    if (current !== undefined && !current.hasEnded) return Promise.resolve(current);
-    starting ??= start().finally(() => {
-      starting = undefined;
+  return new OrtNodeProcess(options, host);
+}
+
+class OrtNodeProcess implements OrtNodeEngine {
+  readonly name = 'ort-node';
+  readonly version = ortNodeVersion;
+  readonly #clock: Clock;
+  readonly #runtime: RuntimeIdentity;
+  readonly #startProcess: (onEnd: () => void) => EngineProcess;
+  readonly #runLimits: RunTimeLimits;
+  readonly #loadLimit: WorkLimit;
+  #current: EngineProcess | undefined;
+  #startedMs = Number.NEGATIVE_INFINITY;
+  #starting: Promise<EngineProcess> | undefined;
+  #sessions = 0;
+
+  constructor({ onProviderSkipped, ...engine }: OrtNodeOptions, host: ProcessHost) {
+    const { clock = systemClock, main = new URL('./ort-node-process-entry.ts', import.meta.url) } = host;
+    const { maxRunMs = 20_000, runGraceMs = 5000, maxLoadMs = 300_000 } = host;
+    this.#clock = clock;
+    this.#runtime = ortNodeRuntime(engine);
+    this.#startProcess = (onEnd) => new EngineProcess({ engine, onProviderSkipped, clock, main, onEnd });
+    this.#runLimits = { maxRunMs, graceMs: runGraceMs };
+    this.#loadLimit = { ms: maxLoadMs, graceMs: runGraceMs };
+  }
+
+  memory(): EngineMemory {
+    return { usedBytes: this.#current?.usedBytes ?? 0, capBytes: Number.POSITIVE_INFINITY };
+  }
+
+  isAvailable(): boolean {
+    const process = this.#current;
+    return process === undefined || (!process.hasEnded && process.hasAnswered && process.isInTime);
+  }
+
+  async providers(): Promise<readonly string[]> {
+    const process = await this.#getProcess();
+    const { answer } = await process.call({ operation: 'providers' }, [], this.#loadLimit);
+    return answer.providers ?? [];
+  }
+
+  async createSession(source: ModelSource): Promise<Session> {
+    const process = await this.#getProcess();
+    const session = this.#sessions++;
+    const specs = await load(process, session, source, this.#loadLimit);
+    return new ProcessSession(process, session, { ...specs, runtime: this.#runtime }, this.#runLimits);
+  }
+
+  #getProcess(): Promise<EngineProcess> {
+    if (this.#current !== undefined && !this.#current.hasEnded) return Promise.resolve(this.#current);
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined;
     });
-    return starting;
-  };
-  const restart = async () => {
-    const process = await getProcess();
-    await process.call({ operation: 'providers' }, [], forLoads);
-  };
-  return {
-    name: 'ort-node',
-    version: ortNodeVersion,
-    memory: () => ({ usedBytes: current?.usedBytes ?? 0, capBytes: Number.POSITIVE_INFINITY }),
-    isAvailable: () =>
-      current === undefined || (!current.hasEnded && current.hasAnswered && current.isInTime),
-    async providers() {
-      const process = await getProcess();
-      const { answer } = await process.call({ operation: 'providers' }, [], forLoads);
-      return answer.providers ?? [];
-    },
-    async createSession(source) {
-      const process = await getProcess();
-      const session = sessions++;
-      const specs = await load(process, session, source, forLoads);
-      return new ProcessSession(process, session, { ...specs, runtime }, { maxRunMs, graceMs: runGraceMs });
-    },
-  };
+    return this.#starting;
+  }
+
+  async #start(): Promise<EngineProcess> {
+    const pauseMs = this.#startedMs + restartPauseMs - this.#clock.now();
+    if (pauseMs > 0) await new Promise<void>((resolve) => void this.#clock.after(pauseMs, resolve));
+    this.#startedMs = this.#clock.now();
+    const started: EngineProcess = this.#startProcess(() => {
+      // A process that never answered would fail again at once; the next call starts another.
+      if (this.#current === started && started.hasAnswered) this.providers().catch(() => undefined);
+    });
+    this.#current = started;
+    return started;
+  }
+}
+
+/** Limits of the runs of a session. */
+interface RunTimeLimits {
+  readonly maxRunMs: number;
+  readonly graceMs: number;
 }
 
 /** Sends the model piece by piece: the weights are never in this process as a whole. */
@@ -124,14 +156,14 @@ class ProcessSession implements Session {
   readonly runtime: RuntimeIdentity;
   readonly #process: EngineProcess;
   readonly #session: number;
-  readonly #limits: { readonly maxRunMs: number; readonly graceMs: number };
+  readonly #limits: RunTimeLimits;
   #released = false;
 
   constructor(
     process: EngineProcess,
     session: number,
     { inputs, outputs, runtime }: Pick<Session, 'inputs' | 'outputs' | 'runtime'>,
-    limits: { readonly maxRunMs: number; readonly graceMs: number },
+    limits: RunTimeLimits,
   ) {
     this.#process = process;
     this.#session = session;

@@ -1,11 +1,9 @@
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
-import { EdgewiseError, toEdgewiseError } from '../errors.ts';
-import type { TensorSpec } from '../tensor/tensor.ts';
+import { messageOf, toEdgewiseError } from '../errors.ts';
 import { type OnProviderSkipped, ProviderChain } from './execution-providers.ts';
-import { findFetchIndices, orderFeeds } from './feeds.ts';
-import { toLoadError, toRunError } from './ort-errors.ts';
-import { dataTypeOfOrt, tensorFromOrt, tensorToOrt } from './ort-node-tensor.ts';
-import type { Engine, EngineMemory, Feeds, Fetches, RuntimeIdentity, Session } from './types.ts';
+import { fatalOnly, toLoadError } from './ort-errors.ts';
+import { OrtNodeSession } from './ort-node-session.ts';
+import type { Engine, EngineMemory, ModelSource, RuntimeIdentity, Session } from './types.ts';
 import { readWholeModel, type WholeModel } from './weights.ts';
 
 export interface OrtNodeOptions {
@@ -46,9 +44,6 @@ export function ortNodeRuntime({ threads }: Pick<OrtNodeOptions, 'threads'>): Ru
   return { name: 'onnxruntime-node', version: ortNodeVersion, ...(threads !== undefined && { threads }) };
 }
 
-/** Silences ONNX Runtime's own log: every failure is returned with its text. */
-const fatalOnly = 4;
-
 /**
  * A folder without files. A graph may name files as its external data, which ONNX Runtime would look for relative to the
  * working directory; only the given weights may be found.
@@ -60,81 +55,102 @@ const noFolder = '/nonexistent';
  * runs block the calling thread: a server uses `ort-node-process.ts`.
  */
 export function createOrtNodeEngine(options: OrtNodeOptions = {}): DirectOrtNodeEngine {
-  // Level of messages that belong to no session, for example allocation failures.
-  env.logLevel = 'fatal';
-  const sessionOptions: InferenceSession.SessionOptions = {
+  return new OrtNode(options);
+}
+
+class OrtNode implements DirectOrtNodeEngine {
+  readonly name = 'ort-node';
+  readonly version = ortNodeVersion;
+  readonly #runtime: RuntimeIdentity;
+  readonly #sessionOptions: InferenceSession.SessionOptions;
+  readonly #chain: ProviderChain;
+  #usedBytes = 0;
+  #sessions = 0;
+
+  constructor(options: OrtNodeOptions) {
+    // Level of messages that belong to no session, for example allocation failures.
+    env.logLevel = 'fatal';
+    const sessionOptions = createSessionOptions(options);
+    this.#sessionOptions = sessionOptions;
+    this.#runtime = ortNodeRuntime(options);
+    this.#chain = new ProviderChain({
+      configured: options.executionProviders ?? ['cpu'],
+      cpuFallback: options.cpuFallback ?? true,
+      probe: (provider) => probe(provider, sessionOptions),
+      onSkipped: options.onProviderSkipped,
+    });
+  }
+
+  memory(): EngineMemory {
+    return { usedBytes: this.#usedBytes, capBytes: Number.POSITIVE_INFINITY };
+  }
+
+  providers(): Promise<readonly string[]> {
+    return this.#chain.usable();
+  }
+
+  async createSession(source: ModelSource): Promise<Session> {
+    return this.createWhole(await readWholeModel(source));
+  }
+
+  async createWhole(model: WholeModel): Promise<Session> {
+    const session = await this.#chain.create(
+      (providers) => createNative(model, this.#sessionOptions, providers),
+      // While other sessions hold memory, room can be made; otherwise the model is too large for the device.
+      (error) => this.#sessions > 0 && toEdgewiseError(error).code === 'no_capacity',
+    );
+    const bytes = model.graph.byteLength + (model.weights?.bytes.byteLength ?? 0);
+    const onRelease = () => {
+      this.#usedBytes -= bytes;
+      this.#sessions -= 1;
+    };
+    let wrapped: OrtNodeSession;
+    try {
+      wrapped = new OrtNodeSession(session, this.#runtime, onRelease);
+    } catch (error) {
+      // An input or output cannot be served; no caller gets the session, so release it here.
+      await session.release();
+      throw error;
+    }
+    this.#usedBytes += bytes;
+    this.#sessions += 1;
+    return wrapped;
+  }
+}
+
+function createSessionOptions({ exact, threads }: OrtNodeOptions): InferenceSession.SessionOptions {
+  return {
     logSeverityLevel: fatalOnly,
-    ...(options.exact && { graphOptimizationLevel: 'disabled' }),
+    ...(exact && { graphOptimizationLevel: 'disabled' }),
     extra: {
       session: {
         load_model_format: 'ONNX',
         model_external_initializers_file_folder_path: noFolder,
         // Makes signed 8-bit weights unsigned where their products would saturate at 16 bits.
         x64quantprecision: '1',
-        ...(options.exact && { disable_prepacking: '1' }),
+        ...(exact && { disable_prepacking: '1' }),
       },
     },
-    ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
-  };
-  const chain = new ProviderChain({
-    configured: options.executionProviders ?? ['cpu'],
-    cpuFallback: options.cpuFallback ?? true,
-    probe: (provider) => probe(provider, sessionOptions),
-    onSkipped: options.onProviderSkipped,
-  });
-  const runtime = ortNodeRuntime(options);
-  let usedBytes = 0;
-  let sessions = 0;
-  // While other sessions hold memory, room can be made; otherwise the model is too large for the device.
-  const canMakeRoom = (error: unknown) => sessions > 0 && toEdgewiseError(error).code === 'no_capacity';
-  const createWhole = async (model: WholeModel): Promise<Session> => {
-    const session = await chain.create(sessionMaker(model, sessionOptions), canMakeRoom);
-    const bytes = model.graph.byteLength + (model.weights?.bytes.byteLength ?? 0);
-    const onRelease = () => {
-      usedBytes -= bytes;
-      sessions -= 1;
-    };
-    let wrapped: OrtNodeSession;
-    try {
-      wrapped = new OrtNodeSession(session, runtime, onRelease);
-    } catch (error) {
-      // An input or output cannot be served; no caller gets the session, so release it here.
-      await session.release();
-      throw error;
-    }
-    usedBytes += bytes;
-    sessions += 1;
-    return wrapped;
-  };
-  return {
-    name: 'ort-node',
-    version: ortNodeVersion,
-    memory: (): EngineMemory => ({ usedBytes, capBytes: Number.POSITIVE_INFINITY }),
-    providers: () => chain.usable(),
-    createSession: async (source) => createWhole(await readWholeModel(source)),
-    createWhole,
+    ...(threads !== undefined && { intraOpNumThreads: threads }),
   };
 }
 
-type SessionMaker = (providers: readonly string[]) => Promise<InferenceSession>;
-
-function sessionMaker(
+async function createNative(
   { graph, weights, folder }: WholeModel,
   base: InferenceSession.SessionOptions,
-): SessionMaker {
+  providers: readonly string[],
+): Promise<InferenceSession> {
   const options = folder === undefined ? base : withFolder(base, folder);
   const externalData = weights === undefined ? [] : [{ path: weights.path, data: weights.bytes }];
-  return async (providers) => {
-    try {
-      return await InferenceSession.create(graph, {
-        ...options,
-        executionProviders: [...providers],
-        externalData,
-      });
-    } catch (error) {
-      throw toLoadError({ text: textOf(error) });
-    }
-  };
+  try {
+    return await InferenceSession.create(graph, {
+      ...options,
+      executionProviders: [...providers],
+      externalData,
+    });
+  } catch (error) {
+    throw toLoadError({ text: messageOf(error) });
+  }
 }
 
 function withFolder(
@@ -168,115 +184,4 @@ async function probe(provider: string, options: InferenceSession.SessionOptions)
   } finally {
     await session.release();
   }
-}
-
-class OrtNodeSession implements Session {
-  readonly inputs: readonly TensorSpec[];
-  readonly outputs: readonly TensorSpec[];
-  readonly runtime: RuntimeIdentity;
-  readonly #onRelease: () => void;
-  #session: InferenceSession | undefined;
-
-  constructor(session: InferenceSession, runtime: RuntimeIdentity, onRelease: () => void) {
-    this.#session = session;
-    this.runtime = runtime;
-    this.#onRelease = onRelease;
-    this.inputs = session.inputMetadata.map(specOf);
-    this.outputs = session.outputMetadata.map(specOf);
-  }
-
-  async run(feeds: Feeds, fetches?: readonly string[]): Promise<Fetches> {
-    const tensors = orderFeeds(this.inputs, feeds);
-    const names = findFetchIndices(this.outputs, fetches).map((index) => this.outputs[index]?.name ?? '');
-    if (this.#session === undefined) {
-      throw new EdgewiseError('internal', 'the session is released');
-    }
-    const ortFeeds = Object.fromEntries(
-      tensors.map((tensor, index) => [this.inputs[index]?.name ?? '', tensorToOrt(tensor)]),
-    );
-    const results = await runNative(this.#session, ortFeeds, names);
-    return new Map(
-      names.map((name) => {
-        const value = results[name];
-        if (value === undefined) {
-          throw new EdgewiseError('internal', `the engine returned no output ${JSON.stringify(name)}`);
-        }
-        return [name, tensorFromOrt(value)];
-      }),
-    );
-  }
-
-  async release(): Promise<void> {
-    const session = this.#session;
-    if (session !== undefined) {
-      this.#session = undefined;
-      this.#onRelease();
-      await session.release();
-    }
-  }
-}
-
-async function runNative(
-  session: InferenceSession,
-  feeds: InferenceSession.FeedsType,
-  fetches: readonly string[],
-): Promise<InferenceSession.ReturnType> {
-  const options: InferenceSession.RunOptions = { logSeverityLevel: fatalOnly };
-  try {
-    return fetches.includes('__proto__')
-      ? await runWithProtoOutput(session, feeds, fetches, options)
-      : await session.run(feeds, fetches, options);
-  } catch (error) {
-    throw toRunError({ text: textOf(error) });
-  }
-}
-
-/** The backend object that an InferenceSession delegates to. */
-interface SessionHandler {
-  run(
-    feeds: InferenceSession.FeedsType,
-    fetches: Readonly<Record<string, null>>,
-    options: InferenceSession.RunOptions,
-  ): Promise<InferenceSession.ReturnType>;
-}
-
-/**
- * Runs a session that has an output named `__proto__`. onnxruntime-common collects output names in a plain object, where
- * `__proto__` is not an own key; its handler accepts an object without a prototype. The output becomes the prototype of the
- * result, so reading `__proto__` finds it.
- */
-async function runWithProtoOutput(
-  session: InferenceSession,
-  feeds: InferenceSession.FeedsType,
-  fetches: readonly string[],
-  options: InferenceSession.RunOptions,
-): Promise<InferenceSession.ReturnType> {
-  const handler: unknown = Reflect.get(session, 'handler');
-  if (!isSessionHandler(handler))
-    throw new Error('this ONNX Runtime cannot return an output named __proto__');
-  const names: Record<string, null> = Object.create(null);
-  for (const name of fetches) names[name] = null;
-  return handler.run(feeds, names, options);
-}
-
-function isSessionHandler(value: unknown): value is SessionHandler {
-  return typeof value === 'object' && value !== null && 'run' in value && typeof value.run === 'function';
-}
-
-/** @throws EdgewiseError `invalid_request` for a value that is not a tensor, or whose type the protocol has no name for. */
-function specOf(metadata: InferenceSession.ValueMetadata): TensorSpec {
-  const datatype = metadata.isTensor ? dataTypeOfOrt(metadata.type) : undefined;
-  if (!metadata.isTensor || datatype === undefined) {
-    const what = metadata.isTensor ? `of type ${metadata.type}` : 'not a tensor';
-    throw new EdgewiseError(
-      'invalid_request',
-      `${JSON.stringify(metadata.name)} of the model is ${what}, which cannot be served`,
-    );
-  }
-  const shape = metadata.shape.map((dimension) => (typeof dimension === 'number' ? dimension : -1));
-  return { name: metadata.name, datatype, shape };
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,12 +1,10 @@
 import { EdgewiseError } from '../errors.ts';
-import type { OrtFailure } from './ort-errors.ts';
+import { fatalOnly, type OrtFailure } from './ort-errors.ts';
 import { OrtHeap } from './ort-wasm-heap.ts';
 import { externalDataResult, type OrtBuild, type OrtModule } from './ort-wasm-module.ts';
 
 export const wasmPageBytes = 65_536;
 
-/** Silences ONNX Runtime's own log: every failure is returned with its text. */
-const fatalOnly = 4;
 /** Models are optimised when they are published; the published graph runs as it is. */
 const noOptimisation = 0;
 const sequential = 0;
