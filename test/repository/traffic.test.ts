@@ -1,4 +1,4 @@
-/** Splits and shadows in a model's index. */
+/** Changes of splits and shadows in a model's index. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isEdgewiseError } from '../../src/errors.ts';
@@ -29,9 +29,9 @@ import { type MiniatureModel, miniature } from './fixtures.ts';
 const miniatures = new Map<string, MiniatureModel>();
 for (const version of ['1', '2', '3', '4']) miniatures.set(version, await miniature({ version }));
 
-function published(index: ModelIndex, version: string): ModelIndex {
+function publish(index: ModelIndex, version: string): ModelIndex {
   const model = miniatures.get(version);
-  if (model === undefined) throw new Error(`wanted a miniature of version ${version}`);
+  if (model === undefined) throw new Error(`expected a miniature of version ${version}`);
   const { manifest } = model;
   return withVersion(index, {
     manifest,
@@ -42,7 +42,7 @@ function published(index: ModelIndex, version: string): ModelIndex {
 }
 
 /** Versions 1 to 3 under "latest 1", `stable` on 1. */
-const base = withAlias(['1', '2', '3'].reduce(published, emptyIndex('mlp')), 'stable', '1');
+const base = withAlias(['1', '2', '3'].reduce(publish, emptyIndex('mlp')), 'stable', '1');
 const arm = (version: string, percent: number, tier?: SplitArm['tier']): SplitArm => ({
   version,
   percent,
@@ -58,7 +58,7 @@ describe('withSplit()', () => {
     expect(withSplit(first, 'stable', second)).toEqual({ ...base, splits: { stable: second } });
   });
 
-  it('wants the alias and every version', () => {
+  it('refuses an alias or a version that does not exist', () => {
     const arms = split(arm('1', 90), arm('2', 10));
     for (const alias of ['canary', 'constructor']) {
       expect(() => withSplit(base, alias, arms)).toThrow(versionNotFound);
@@ -68,7 +68,7 @@ describe('withSplit()', () => {
 });
 
 describe('withShadow()', () => {
-  it('sets a shadow, and wants the alias and the version', () => {
+  it('sets a shadow, and refuses an alias or a version that does not exist', () => {
     expect(withShadow(base, 'stable', arm('2', 5, 'origin'))).toEqual({
       ...base,
       shadows: { stable: { version: '2', tier: 'origin', percent: 5 } },
@@ -79,7 +79,7 @@ describe('withShadow()', () => {
 });
 
 describe('withoutSplit() and withoutShadow()', () => {
-  it('leave an index that is stored byte for byte as before there were any', () => {
+  it('restore the bytes that the index had before the split and the shadow', () => {
     const both = withShadow(
       withSplit(base, 'stable', split(arm('1', 90), arm('2', 10))),
       'stable',
@@ -92,7 +92,7 @@ describe('withoutSplit() and withoutShadow()', () => {
 });
 
 describe('decodeIndex()', () => {
-  it('reads what was stored before there were splits, and gives the same bytes back', () => {
+  it('reads an index from before there were splits, and encodeIndex() restores its bytes', () => {
     const stored =
       '{"aliases":{"stable":"1"},"name":"mlp","schema":"edgewise.index.v1","unloaded":false,' +
       '"versionPolicy":{"latest":{"numVersions":1}},"versions":[{"manifestDigest":' +
@@ -123,7 +123,7 @@ describe('withAlias()', () => {
 });
 
 describe('withoutAlias()', () => {
-  it('takes its split and its shadow along, and those of no other', () => {
+  it('removes the split and the shadow of the alias, and of no other alias', () => {
     const two = withAlias(base, 'canary', '2');
     const other = withShadow(
       withSplit(two, 'canary', split(arm('1', 50), arm('3', 50))),
@@ -143,22 +143,23 @@ describe('withoutAlias()', () => {
 describe('withoutVersion()', () => {
   const three = withSplit(base, 'stable', split(arm('1', 70), arm('2', 20), arm('3', 10)));
 
-  it('gives the arm of the version to what the alias points to', () => {
+  it('gives the arm of the version to the version that the alias points to', () => {
     expect(withoutVersion(three, '2').splits).toEqual({
       stable: split(arm('1', 70), arm('1', 20), arm('3', 10)),
     });
   });
 
-  it('moves no caller but those of that arm', () => {
+  it('moves only the callers of that arm', () => {
     const before = three.splits?.['stable']?.arms ?? [];
     const after = withoutVersion(three, '2').splits?.['stable']?.arms ?? [];
+    expect([before.length, after.length]).toEqual([3, 3]);
     for (let caller = 0; caller < 1000; caller += 1) {
       const was = chooseArm(before, `${caller}`)?.version;
       expect(chooseArm(after, `${caller}`)?.version).toBe(was === '2' ? '1' : was);
     }
   });
 
-  it('ends a split that is left with one arm, be it given twice', () => {
+  it('ends a split that is left with one arm, even if the arm is given twice', () => {
     for (const arms of [
       [arm('1', 90), arm('2', 10)],
       [arm('1', 45), arm('2', 10), arm('1', 45)],
@@ -167,7 +168,7 @@ describe('withoutVersion()', () => {
     }
   });
 
-  it('ends the shadows to the version, and all that is of an alias to it', () => {
+  it('ends the shadows to the version, and the splits and shadows of aliases to it', () => {
     const shadowed = withShadow(three, 'stable', arm('3', 5));
     expect(withoutVersion(shadowed, '2').shadows).toEqual({ stable: arm('3', 5) });
     expect(withoutVersion(shadowed, '3').shadows).toBeUndefined();
@@ -176,21 +177,21 @@ describe('withoutVersion()', () => {
 });
 
 describe('withdrawVersion()', () => {
-  it('gives an alias its split and shadow back with its version', () => {
+  it('restores the version, split and shadow of an alias', () => {
     const before = withShadow(
       withSplit(base, 'stable', split(arm('1', 90), arm('2', 10))),
       'stable',
       arm('3', 5),
     );
-    const during = withAlias(published(before, '4'), 'stable', '4');
+    const during = withAlias(publish(before, '4'), 'stable', '4');
     expect(withdrawVersion(during, '4', before)).toEqual(before);
   });
 
-  it('leaves out what went meanwhile, and aliases that were set elsewhere', () => {
+  it('restores neither versions that were removed meanwhile nor aliases that were set to another version', () => {
     const before = withSplit(withAlias(base, 'canary', '2'), 'stable', split(arm('1', 90), arm('3', 10)));
     const during = ['stable', 'canary'].reduce(
       (index, alias) => withAlias(index, alias, '4'),
-      published(before, '4'),
+      publish(before, '4'),
     );
     expect(withdrawVersion(withoutVersion(during, '3'), '4', before)).toEqual(
       withoutVersion(withoutSplit(before, 'stable'), '3'),
@@ -199,7 +200,7 @@ describe('withdrawVersion()', () => {
       stable: '1',
       canary: '3',
     });
-    expect(withdrawVersion(published(emptyIndex('mlp'), '4'), '4', undefined)).toEqual(emptyIndex('mlp'));
+    expect(withdrawVersion(publish(emptyIndex('mlp'), '4'), '4', undefined)).toEqual(emptyIndex('mlp'));
   });
 });
 
@@ -249,7 +250,7 @@ const target = fc.record(
 const change: fc.Arbitrary<Change> = fc.oneof(
   version.map((which) => (index: ModelIndex) => {
     const there = index.versions.some((entry) => entry.version === which);
-    return there ? index : published(index, which);
+    return there ? index : publish(index, which);
   }),
   version.map((which) => (index: ModelIndex) => withoutVersion(index, which)),
   fc.tuple(alias, version).map(
@@ -273,7 +274,7 @@ const change: fc.Arbitrary<Change> = fc.oneof(
 );
 
 describe('changes of an index', () => {
-  it('in any order leave one that can be stored and names nothing that is not there', () => {
+  it('in any order leave an index that can be stored and names only versions that exist', () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 30 }), (changes) => {
         let index = base;

@@ -9,7 +9,7 @@ function pattern(length: number, seed: number): Bytes {
   return Uint8Array.from({ length }, (_, index) => (index * 7 + seed * 101) & 0xff);
 }
 
-async function published(chunks: readonly Bytes[]) {
+async function publish(chunks: readonly Bytes[]) {
   const { manifest, blobs: contents } = await miniature({ chunks });
   const stores = memoryStores();
   for (const [digest, bytes] of contents) await stores.plain.put(digest, bytes);
@@ -22,8 +22,8 @@ async function collect(pieces: AsyncIterable<Uint8Array> | undefined): Promise<U
   return Uint8Array.from(collected);
 }
 
-/** Counts reads, and how many run at a time; each takes a turn of the event loop. */
-function counted(blobs: VerifiedBlobStore) {
+/** Counts reads, and how many run at the same time; each takes a turn of the event loop. */
+function countReads(blobs: VerifiedBlobStore) {
   const counts = { reads: 0, running: 0, mostRunning: 0 };
   const get: VerifiedBlobStore['get'] = async (digest) => {
     counts.reads += 1;
@@ -45,7 +45,7 @@ describe('openModelSource()', () => {
       fc.asyncProperty(lengths, ranges, bounds, async (sizes, asked, options) => {
         const chunks = sizes.map((size, index) => pattern(size, index));
         const whole = Uint8Array.from(chunks.flatMap((chunk) => [...chunk]));
-        const { blobs, manifest } = await published(chunks);
+        const { blobs, manifest } = await publish(chunks);
         let mostHeld = 0;
         let held = () => 0;
         const get: VerifiedBlobStore['get'] = async (digest) => {
@@ -58,8 +58,8 @@ describe('openModelSource()', () => {
         held = () => weights?.heldBytes ?? 0;
         const bound = options.readAheadBytes > 0 ? whole.length : Math.max(options.cacheBytes, ...sizes);
         for (const [a, b] of asked) {
-          const [begin, end] = [Math.min(a, b) % (whole.length + 1), Math.max(a, b) % (whole.length + 1)];
-          if (begin > end) continue;
+          const [first, second] = [a % (whole.length + 1), b % (whole.length + 1)];
+          const [begin, end] = [Math.min(first, second), Math.max(first, second)];
           const collected: number[] = [];
           for await (const piece of weights?.read(begin, end) ?? []) {
             expect(piece.byteLength).toBeGreaterThan(0);
@@ -72,29 +72,29 @@ describe('openModelSource()', () => {
     );
   });
 
-  it('yields views into the chunks, not copies', async () => {
-    const { blobs, manifest } = await published([pattern(10, 1)]);
+  it('yields views of the chunks, not copies', async () => {
+    const { blobs, manifest } = await publish([pattern(10, 1)]);
     const digest = manifest.weights?.chunks[0]?.digest ?? 'sha256:';
     const { weights } = await openModelSource(manifest, blobs);
-    for await (const piece of weights?.read(2, 5) ?? []) {
-      expect([piece.byteOffset, piece.byteLength]).toEqual([2, 3]);
-      expect(piece.buffer).toBe((await blobs.get(digest))?.buffer);
-    }
+    const pieces: Uint8Array[] = [];
+    for await (const piece of weights?.read(2, 5) ?? []) pieces.push(piece);
+    expect(pieces.map(({ byteOffset, byteLength }) => [byteOffset, byteLength])).toEqual([[2, 3]]);
+    expect(pieces[0]?.buffer).toBe((await blobs.get(digest))?.buffer);
   });
 
   it('fetches small weights ahead, four chunks at a time, and never again', async () => {
-    const { blobs, manifest } = await published(Array.from({ length: 10 }, (_, index) => pattern(10, index)));
-    const { counts, store } = counted(blobs);
+    const { blobs, manifest } = await publish(Array.from({ length: 10 }, (_, index) => pattern(10, index)));
+    const { counts, store } = countReads(blobs);
     const { weights } = await openModelSource(manifest, store);
-    // The graph is read beside the four.
+    // The graph is read at the same time as the four chunks.
     expect(counts).toMatchObject({ reads: 11, mostRunning: 5 });
     await collect(weights?.read(0, 100));
     expect(counts.reads).toBe(11);
   });
 
   it('reads large weights only when asked, and keeps the chunks used last', async () => {
-    const { blobs, manifest } = await published([pattern(10, 1), pattern(10, 2), pattern(10, 3)]);
-    const { counts, store } = counted(blobs);
+    const { blobs, manifest } = await publish([pattern(10, 1), pattern(10, 2), pattern(10, 3)]);
+    const { counts, store } = countReads(blobs);
     const { weights } = await openModelSource(manifest, store, { readAheadBytes: 29, cacheBytes: 20 });
     expect(counts.reads).toBe(1);
     for (const [begin, reads] of [
@@ -118,15 +118,15 @@ describe('openModelSource()', () => {
     [0.5, 2],
     [0, Number.NaN],
   ])('refuses the range %d to %d', async (begin, end) => {
-    const { blobs, manifest } = await published([pattern(10, 1)]);
+    const { blobs, manifest } = await publish([pattern(10, 1)]);
     const { weights } = await openModelSource(manifest, blobs);
     await expect(collect(weights?.read(begin, end))).rejects.toMatchObject({ code: 'invalid_request' });
   });
 
   it('throws digest_mismatch when a chunk or the graph is stored with a flipped byte', async () => {
-    const { blobs, plain, manifest } = await published([pattern(10, 1), pattern(10, 2)]);
+    const { blobs, plain, manifest } = await publish([pattern(10, 1), pattern(10, 2)]);
     const [, second] = manifest.weights?.chunks ?? [];
-    if (second === undefined) throw new Error('wanted two chunks');
+    if (second === undefined) throw new Error('expected two chunks');
     await plain.put(second.digest, pattern(10, 3));
     await expect(openModelSource(manifest, blobs)).rejects.toMatchObject({ code: 'digest_mismatch' });
     const { weights } = await openModelSource(manifest, blobs, { readAheadBytes: 0 });
@@ -140,8 +140,8 @@ describe('openModelSource()', () => {
     });
   });
 
-  it('holds a chunk that was read in part, and lets go of one that was read whole', async () => {
-    const { blobs, manifest } = await published([pattern(10, 1), pattern(10, 2)]);
+  it('holds a chunk that was read in part, and releases a chunk that was read whole', async () => {
+    const { blobs, manifest } = await publish([pattern(10, 1), pattern(10, 2)]);
     const { weights } = await openModelSource(manifest, blobs, { readAheadBytes: 0 });
     await collect(weights?.read(0, 5));
     expect(weights?.heldBytes).toBe(10);
@@ -152,15 +152,15 @@ describe('openModelSource()', () => {
   });
 
   it('throws digest_mismatch when a blob has another length than the manifest says', async () => {
-    const { blobs, manifest } = await published([pattern(10, 1)]);
+    const { blobs, manifest } = await publish([pattern(10, 1)]);
     const graph = { ...manifest.graph, byteLength: 4 };
     await expect(openModelSource({ ...manifest, graph }, blobs)).rejects.toMatchObject({
       code: 'digest_mismatch',
     });
   });
 
-  it('throws model_not_ready when a blob is gone', async () => {
-    const { blobs, plain, manifest } = await published([pattern(10, 1)]);
+  it('throws model_not_ready when a blob was deleted', async () => {
+    const { blobs, plain, manifest } = await publish([pattern(10, 1)]);
     const { weights } = await openModelSource(manifest, blobs, { readAheadBytes: 0 });
     await plain.delete(manifest.weights?.chunks[0]?.digest ?? 'sha256:');
     await expect(collect(weights?.read(0, 1))).rejects.toMatchObject({ code: 'model_not_ready' });
@@ -168,8 +168,8 @@ describe('openModelSource()', () => {
     await expect(openModelSource(manifest, blobs)).rejects.toMatchObject({ code: 'model_not_ready' });
   });
 
-  it('has no weights where the manifest has none', async () => {
-    const { blobs, manifest } = await published([]);
+  it('has no weights if the manifest has none', async () => {
+    const { blobs, manifest } = await publish([]);
     const source = await openModelSource(manifest, blobs);
     expect(source.weights).toBeUndefined();
     expect(source.graph).toEqual(bytesOf('graph'));
