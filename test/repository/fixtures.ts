@@ -1,5 +1,4 @@
-/** Published models in miniature, and stores that die. */
-
+/** Small published models, and stores whose operations can fail. */
 import type { Clock } from '../../src/async/clock.ts';
 import { type Bytes, joinBytes } from '../../src/bytes.ts';
 import { type Manifest, manifestSchemaId } from '../../src/repository/schema.ts';
@@ -17,7 +16,7 @@ export function bytesOf(text: string): Bytes {
 export interface MiniatureModel {
   readonly manifest: Manifest;
   readonly blobs: ReadonlyMap<Digest, Bytes>;
-  /** Another one each time: signatures on elliptic curves are. */
+  /** Different each time, as signatures on elliptic curves are. */
   readonly signature: Bytes;
 }
 
@@ -108,15 +107,18 @@ export class ManualClock implements Clock {
   }
 }
 
-/** Every operation of both stores passes `gate` first, which may throw. */
-export function gated(stores: { state: StateStore; plain: BlobStore }, gate: (operation: string) => void) {
+/** Returns stores whose every operation calls `gate` first, which may throw. */
+export function gateStores(
+  stores: { state: StateStore; plain: BlobStore },
+  gate: (operation: string) => void,
+) {
   const { state, plain } = stores;
   async function through<T>(operation: string, work: () => Promise<T>): Promise<T> {
     gate(operation);
     return work();
   }
   const gatedState: StateStore = {
-    name: 'gated',
+    name: 'gateStores',
     get: (key) => through('state get', () => state.get(key)),
     getIfChanged: (key, etag) => through('state getIfChanged', () => state.getIfChanged(key, etag)),
     put: (key, value, condition) => through('state put', () => state.put(key, value, condition)),
@@ -125,7 +127,7 @@ export function gated(stores: { state: StateStore; plain: BlobStore }, gate: (op
     listEtags: (prefix) => through('state list', async () => (await state.listEtags?.(prefix)) ?? []),
   };
   const gatedBlobs: BlobStore = {
-    name: 'gated',
+    name: 'gateStores',
     get: (digest) => through('blob get', () => plain.get(digest)),
     has: (digest) => through('blob has', () => plain.has(digest)),
     put: (digest, bytes) => through('blob put', () => plain.put(digest, bytes)),

@@ -1,4 +1,4 @@
-/** A manifest from before manifests had terms: not served, and still removable. */
+/** A manifest from before manifests had terms is not served, but can be removed. */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { readManifest, readReferences } from '../../src/repository/documents.ts';
 import { Publisher } from '../../src/repository/index/publisher.ts';
@@ -35,7 +35,7 @@ beforeEach(async () => {
 });
 
 describe('a manifest without terms', () => {
-  it('is not served, and the error says what to do', async () => {
+  it('is refused with an error that says what to do', async () => {
     await expect(readManifest(stores.blobs, legacy)).rejects.toMatchObject({
       code: 'policy_refused',
       message: expect.stringMatching(/without terms.*publish it as a new version/),
@@ -50,16 +50,16 @@ describe('a manifest without terms', () => {
     await expect(repository.resolve('old')).rejects.toMatchObject({ code: 'policy_refused' });
   });
 
-  it('is removed with its blobs, and stands in no other removal’s way', async () => {
+  it('is removed with its blobs, and does not block the removal of other models', async () => {
     const publisher = new Publisher({ ...stores, publishers });
     const other = await miniature({ name: 'other', graph: 'another graph' });
     for (const [digest, blob] of other.blobs) await stores.blobs.put(digest, blob);
     await publisher.publishVersion(other.manifest, other.signature);
     await publisher.removeVersion('other', '1');
     expect(await stores.blobs.has(graph)).toBe(true);
-    expect((await readReferences(stores.blobs, legacy))?.map(({ digest }) => digest)).not.toContain(
-      licenceDigest,
-    );
+    const references = await readReferences(stores.blobs, legacy);
+    expect(references?.map(({ digest }) => digest)).toContain(graph);
+    expect(references?.map(({ digest }) => digest)).not.toContain(licenceDigest);
     await publisher.removeVersion('old', '1');
     expect(await stores.blobs.has(graph)).toBe(false);
     expect(await stores.blobs.has(legacy)).toBe(false);
@@ -67,7 +67,7 @@ describe('a manifest without terms', () => {
 });
 
 describe('a licence text', () => {
-  it('is a blob of the version: wanted before it is published, removed with the last that has it', async () => {
+  it('is a blob of the version: required to publish it, and removed with the last version that has it', async () => {
     const publisher = new Publisher({ ...stores, publishers });
     const { manifest, blobs, signature } = await miniature({ name: 'licensed' });
     for (const [digest, blob] of blobs) if (digest !== licenceDigest) await stores.blobs.put(digest, blob);

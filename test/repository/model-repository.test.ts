@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { Publisher } from '../../src/repository/index/publisher.ts';
 import { ModelRepository } from '../../src/repository/model-repository.ts';
 import { publishers } from '../support/publisher.ts';
-import { gated, ManualClock, type MiniatureOptions, memoryStores, miniature } from './fixtures.ts';
+import { gateStores, ManualClock, type MiniatureOptions, memoryStores, miniature } from './fixtures.ts';
 
 function open() {
   const stores = memoryStores();
   const operations: string[] = [];
   let failing = false;
-  const watched = gated(stores, (operation) => {
+  const watched = gateStores(stores, (operation) => {
     operations.push(operation);
     if (failing) throw new Error('the store is down');
   });
@@ -33,7 +33,7 @@ function open() {
     setFailing: (value: boolean) => {
       failing = value;
     },
-    /** The next read of a state key is answered with what stands now, but only when the returned function is called. */
+    /** The next read of a state key returns the present entry, but only once the returned function is called. */
     hold(): () => void {
       const { promise, resolve } = Promise.withResolvers<void>();
       const get = stores.state.get;
@@ -45,7 +45,7 @@ function open() {
       };
       return resolve;
     },
-    /** The operations since the last call. */
+    /** Returns the operations since the last call. */
     operations: () => operations.splice(0),
     async push(options: MiniatureOptions = {}, aliases: readonly string[] = []) {
       const model = await miniature(options);
@@ -59,7 +59,7 @@ function open() {
   };
 }
 
-/** An error thrown at once, too, as a rejection. */
+/** Turns an error that is thrown at once into a rejection. */
 const attempt = async <T>(work: () => T | Promise<T>): Promise<T> => work();
 
 const code = (expected: string) => expect.objectContaining({ code: expected });
@@ -79,7 +79,7 @@ describe('ModelRepository.resolve()', () => {
     expect(resolved.index.versions[0]?.manifestDigest).toBe(resolved.manifestDigest);
   });
 
-  it('answers at once, and without touching a store, when all is fresh', async () => {
+  it('answers at once, without using a store, while everything is fresh', async () => {
     const { repository, push, operations } = open();
     const manifest = await push();
     await repository.resolve('mlp');
@@ -99,7 +99,7 @@ describe('ModelRepository.resolve()', () => {
     },
   );
 
-  it('throws version_not_found that names what there is to choose', async () => {
+  it('throws version_not_found with the versions and aliases to choose from', async () => {
     const { repository, publisher, push } = open();
     await push({ version: '1' });
     await push({ version: '2', graph: 'two' }, ['canary']);
@@ -124,7 +124,7 @@ describe('ModelRepository.resolve()', () => {
     await repository.resolve('mlp');
   });
 
-  it('throws model_not_ready with a retry when the store is down and nothing is known', async () => {
+  it('throws model_not_ready with a retry when the store is down and the index is not in memory', async () => {
     const { repository, setFailing } = open();
     setFailing(true);
     await expect(repository.resolve('mlp')).rejects.toMatchObject({
@@ -135,7 +135,7 @@ describe('ModelRepository.resolve()', () => {
 });
 
 describe('the indexes that ModelRepository keeps', () => {
-  it('answer stale at once while one deferred read, by etag, brings the new one', async () => {
+  it('answer at once while stale, and one deferred read by etag brings the new index', async () => {
     const { repository, push, clock, operations, settle, deferred } = open();
     await push({ version: '1' });
     await repository.resolve('mlp');
@@ -221,7 +221,7 @@ describe('the indexes that ModelRepository keeps', () => {
     expect(repository.resolve('mlp')).toMatchObject({ manifest: { version: '2' } });
   });
 
-  it('find the new version when the one they name was removed', async () => {
+  it('are read again when the version they name was removed', async () => {
     const { repository, push, publisher, clock } = open();
     await push({ version: '1' });
     await push({ version: '2', graph: 'two' });
@@ -232,7 +232,7 @@ describe('the indexes that ModelRepository keeps', () => {
     await expect(attempt(() => repository.resolve('mlp', '2'))).rejects.toEqual(code('version_not_found'));
   });
 
-  it('remember an unknown name for their age, and only so many of them', async () => {
+  it('remember up to 256 unknown names for the maximum age', async () => {
     const { repository, push, clock, operations } = open();
     const ask = (name: string) => attempt(() => repository.resolve(name)).catch(() => undefined);
     await ask('mlp');
@@ -250,8 +250,8 @@ describe('the indexes that ModelRepository keeps', () => {
   });
 });
 
-describe('ModelRepository.list(), index() and manifest()', () => {
-  it('give every model by name, from memory while fresh', async () => {
+describe('ModelRepository.list(), names(), index() and version()', () => {
+  it('list every model by name, from memory while fresh', async () => {
     const { repository, push, operations, clock } = open();
     for (const name of ['mlp', 'org/a', 'digits']) await push({ name });
     expect((await repository.list()).map(({ name }) => name)).toEqual(['digits', 'mlp', 'org/a']);
@@ -263,7 +263,7 @@ describe('ModelRepository.list(), index() and manifest()', () => {
     expect((await repository.list()).map(({ name }) => name)).toEqual(['digits', 'late', 'mlp', 'org/a']);
   });
 
-  it('names() takes one listing and no index, and is in order though a change comes in between', async () => {
+  it('names() reads one listing and no index, and sorts the names even if a change comes in between', async () => {
     const { repository, push, operations, state } = open();
     for (const name of ['mlp', 'org/a', 'digits']) await push({ name });
     expect(await repository.names()).toEqual(['digits', 'mlp', 'org/a']);
@@ -290,7 +290,7 @@ describe('ModelRepository.list(), index() and manifest()', () => {
     expect((await repository.index('mlp')).unloaded).toBe(true);
   });
 
-  it('give manifests of versions that are not served, by alias too', async () => {
+  it('return manifests of versions that are not served, by number or alias', async () => {
     const { repository, push, publisher } = open();
     const one = await push({ version: '1' });
     await push({ version: '2', graph: 'two' });
@@ -305,7 +305,7 @@ describe('ModelRepository.list(), index() and manifest()', () => {
     }
   });
 
-  it('refuse an index and a manifest that are stored in a form they do not know', async () => {
+  it('refuse an index in an unknown form, and a manifest with wrong bytes', async () => {
     const { repository, state, plain, blobs, push } = open();
     await state.put('models/odd.json', '{"schema":"edgewise.index.v9"}', { ifAbsent: true });
     await expect(repository.index('odd')).rejects.toEqual(code('internal'));

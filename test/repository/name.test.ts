@@ -17,7 +17,7 @@ describe('isModelName()', () => {
     '0',
     'a'.repeat(64),
     `${'a'.repeat(64)}/${'b'.repeat(64)}`,
-  ])('takes %j', (name) => {
+  ])('accepts %j', (name) => {
     expect(isModelName(name)).toBe(true);
     expect(checkModelName(name)).toBe(name);
   });
@@ -46,7 +46,7 @@ describe('isModelName()', () => {
     expect(() => checkModelName(name)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
   });
 
-  it('takes nothing that a path would read otherwise', () => {
+  it('accepts no name that a URL would change', () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom(...'aZ0.-_/%? '), maxLength: 6 }), (name) => {
         fc.pre(isModelName(name));
@@ -71,7 +71,7 @@ it.each([
   expect(isModelVersion(version)).toBe(expected);
 });
 
-it('isAliasName() takes no name that could be a version', () => {
+it('isAliasName() accepts no name that could be a version', () => {
   expect(['stable', 'canary', 'a1-b'].every(isAliasName)).toBe(true);
   expect(['1', '', 'Stable', '-a', 'a_b', 'a'.repeat(33)].some(isAliasName)).toBe(false);
 });

@@ -35,7 +35,7 @@ async function setUp(chunks: number, chunkBytes: number) {
 }
 
 describe('ReadableVersions', () => {
-  it('finds nothing wrong with a version whose blobs are stored, and asks again only after a while', async () => {
+  it('accepts a version whose blobs are stored, and checks again only after 30 seconds', async () => {
     const { asked, clock, check } = await setUp(3, 100);
     await check();
     const first = asked.length;
@@ -59,19 +59,19 @@ describe('ReadableVersions', () => {
       8 * mebibyte,
       (plain: BlobStore, digest: Digest) => plain.put(digest, new Uint8Array(7)),
     ],
-  ] as const)('says of a blob that it %s (%i chunks of %i bytes)', async (problem, chunks, bytes, harm) => {
+  ] as const)('reports a blob that %s (%i chunks of %i bytes)', async (problem, chunks, bytes, harm) => {
     const { plain, clock, check, lastChunk } = await setUp(chunks, bytes);
     await harm(plain, lastChunk);
     const expected = { code: 'model_not_ready', message: expect.stringContaining(`${lastChunk} ${problem}`) };
     await expect(check()).rejects.toMatchObject(expected);
     await expect(check()).rejects.toMatchObject(expected);
-    // Healed by a push: known two seconds later.
+    // A push repairs the blob, which is noticed two seconds later.
     await plain.put(lastChunk, new Uint8Array(bytes).fill(chunks));
     clock.advance(2000);
     await check();
   });
 
-  it('reads nothing of a large version, and asks for at most 32 lengths of a very large one', async () => {
+  it('reads no blob of a large version, and at most 32 lengths of a very large one', async () => {
     const { asked, check } = await setUp(100, 200 * 1024);
     await check();
     expect(asked.filter((each) => each.startsWith('get'))).toEqual([]);
@@ -79,7 +79,7 @@ describe('ReadableVersions', () => {
     expect(asked.length).toBeGreaterThan(16);
   });
 
-  it('is not ready while the store cannot be read', async () => {
+  it('throws model_not_ready while the store cannot be read', async () => {
     const { check, plain } = await setUp(1, 100);
     plain.get = () => Promise.reject(new Error('down'));
     await expect(check()).rejects.toMatchObject({

@@ -12,13 +12,13 @@ function complaint(config: Record<string, unknown>): string | undefined {
 }
 
 describe('modelConfigSchema', () => {
-  it('lets weights be used at the edge and leaves batching to its defaults where nothing is said', () => {
+  it('lets weights be used at the edge and leaves out batching by default', () => {
     const config = modelConfigSchema.parse(plain);
     expect(config.edgePermitted).toBe(true);
     expect(config).not.toHaveProperty('dynamicBatching');
   });
 
-  it('fills in what dynamicBatching leaves out', () => {
+  it('fills in the defaults of dynamicBatching', () => {
     const { dynamicBatching } = modelConfigSchema.parse({ ...plain, maxBatchSize: 8, dynamicBatching: {} });
     expect(dynamicBatching).toEqual({ maxQueueDelayMicroseconds: 0, preferredBatchSizes: [] });
   });
@@ -43,7 +43,7 @@ describe('modelConfigSchema', () => {
     expect(complaint({ maxBatchSize: 8, dynamicBatching })).toMatch(/^dynamicBatching/);
   });
 
-  it('refuses to pin to the edge what its licence keeps at the origin', () => {
+  it('refuses to pin a model to the edge whose licence keeps it at the origin', () => {
     expect(complaint({ edgePermitted: false, tier: 'edge' })).toMatch(/^tier: .*edgePermitted: false/);
     expect(complaint({ edgePermitted: false, tier: 'auto' })).toBeUndefined();
     expect(complaint({ edgePermitted: false, tier: 'origin' })).toBeUndefined();
@@ -51,7 +51,7 @@ describe('modelConfigSchema', () => {
 });
 
 describe('manifestSchema', () => {
-  it('holds an uploaded manifest to the same', async () => {
+  it('applies the same rules to an uploaded manifest', async () => {
     const { manifest } = await miniature();
     const parses = (change: object) => manifestSchema.safeParse({ ...manifest, ...change }).success;
     expect(parses({})).toBe(true);

@@ -1,4 +1,4 @@
-/** What a repository and a publisher make of signatures. */
+/** How a repository and a publisher verify signatures. */
 import { describe, expect, it } from 'vitest';
 import type { Bytes } from '../../src/bytes.ts';
 import { generatePublisherKey, readSigningKey } from '../../src/cli/signing-key.ts';
@@ -13,7 +13,7 @@ import { digestOf } from '../../src/storage/digest.ts';
 import type { Digest } from '../../src/storage/types.ts';
 import { publishers, signManifest } from '../support/publisher.ts';
 import { tamperings } from '../support/tampering.ts';
-import { gated, ManualClock, type MiniatureModel, memoryStores, miniature } from './fixtures.ts';
+import { gateStores, ManualClock, type MiniatureModel, memoryStores, miniature } from './fixtures.ts';
 
 const acmeKey = generatePublisherKey('P-384');
 const acme: TrustedPublisher = { name: 'acme', key: acmeKey.publicKey };
@@ -27,7 +27,7 @@ function open() {
   const stores = memoryStores();
   const operations: string[] = [];
   let failing: string | undefined;
-  const watched = gated(stores, (operation) => {
+  const watched = gateStores(stores, (operation) => {
     operations.push(operation);
     if (operation === failing) throw new Error('the store is down');
   });
@@ -35,7 +35,7 @@ function open() {
   return {
     ...stores,
     clock,
-    /** Of the repository, since the last call. */
+    /** Returns the repository's operations since the last call. */
     operations: () => operations.splice(0),
     fail(operation: string | undefined) {
       failing = operation;
@@ -49,7 +49,7 @@ function open() {
         aliases: ['stable'],
       });
     },
-    /** Puts another signature beside a version than was checked when it was published. */
+    /** Replaces the signature that was checked when the version was published. */
     async swap(signature: Bytes | undefined): Promise<Digest | undefined> {
       const digest = signature && (await digestOf(signature));
       if (signature !== undefined && digest !== undefined) await stores.blobs.put(digest, signature);
@@ -74,7 +74,7 @@ const invalid = expect.objectContaining({ code: 'signature_invalid' });
 const attempt = async <T>(work: () => T | Promise<T>): Promise<T> => work();
 
 describe('ModelRepository.resolve()', () => {
-  it('says whose signature it is, and what it covers', async () => {
+  it('returns the signer, and the digests of the files and of the signature', async () => {
     const { repository, push } = open();
     const model = await miniature();
     await push(model);
@@ -86,7 +86,7 @@ describe('ModelRepository.resolve()', () => {
     });
   });
 
-  it('verifies a signature once: afterwards it answers at once, and reads nothing', async () => {
+  it('verifies a signature once, then answers at once and reads nothing', async () => {
     const { repository, push, operations } = open();
     await push(await miniature());
     const warm = repository();
@@ -114,7 +114,7 @@ describe('ModelRepository.resolve()', () => {
     });
   });
 
-  it('refuses again without reading or verifying anything', async () => {
+  it('refuses a second time without reading or verifying anything', async () => {
     const { repository, push, swap, operations } = open();
     const model = await miniature();
     await push(model);
@@ -126,7 +126,7 @@ describe('ModelRepository.resolve()', () => {
     expect(operations()).toEqual([]);
   });
 
-  it('serves nothing of a publisher who is trusted no longer', async () => {
+  it('serves no model of a publisher that is no longer trusted', async () => {
     const { repository, push } = open();
     await push(await miniature());
     await push(await miniature({ name: 'other' }), undefined);
@@ -137,7 +137,7 @@ describe('ModelRepository.resolve()', () => {
     }
   });
 
-  it('follows a signature that is put in the place of another', async () => {
+  it('verifies a signature that replaces another', async () => {
     const { repository, push, swap, clock } = open();
     const model = await miniature();
     await push(model);
@@ -152,7 +152,7 @@ describe('ModelRepository.resolve()', () => {
     await expect(warm.resolve('mlp')).rejects.toEqual(invalid);
   });
 
-  it('follows it also where the index was read anew behind the back of a request', async () => {
+  it('verifies a replaced signature after a deferred read of the index', async () => {
     const { push, swap, clock, state, blobs } = open();
     const model = await miniature();
     await push(model);
@@ -172,7 +172,7 @@ describe('ModelRepository.resolve()', () => {
     await expect(attempt(() => warm.resolve('mlp'))).rejects.toEqual(invalid);
   });
 
-  it('takes a store that fails for no verdict', async () => {
+  it('takes no verdict from a failing store', async () => {
     const { repository, push, fail, blobs } = open();
     const model = await miniature();
     await push(model);
@@ -189,23 +189,20 @@ describe('ModelRepository.resolve()', () => {
 });
 
 describe('Publisher.publishVersion()', () => {
-  it.each(tamperings)(
-    'refuses $name with $pushCode, and stores nothing of it',
-    async ({ make, pushCode }) => {
-      const { push, state, blobs } = open();
-      const model = await miniature();
-      const signature = await make(model.manifest);
-      await expect(push(model, signature)).rejects.toMatchObject({
-        code: pushCode,
-        message: expect.stringMatching(/^mlp@1 cannot be published: /),
-      });
-      expect(await state.list('')).toEqual([]);
-      expect(await blobs.has(await digestOf(signature))).toBe(false);
-      expect(await blobs.has((await encodeManifest(model.manifest)).digest)).toBe(false);
-    },
-  );
+  it.each(tamperings)('refuses $name with $pushCode, and stores nothing', async ({ make, pushCode }) => {
+    const { push, state, blobs } = open();
+    const model = await miniature();
+    const signature = await make(model.manifest);
+    await expect(push(model, signature)).rejects.toMatchObject({
+      code: pushCode,
+      message: expect.stringMatching(/^mlp@1 cannot be published: /),
+    });
+    expect(await state.list('')).toEqual([]);
+    expect(await blobs.has(await digestOf(signature))).toBe(false);
+    expect(await blobs.has((await encodeManifest(model.manifest)).digest)).toBe(false);
+  });
 
-  it('keeps the signature that stands where it is a good one', async () => {
+  it('keeps the published signature if it is valid', async () => {
     const { push, state, blobs } = open();
     const model = await miniature();
     await push(model);
@@ -222,7 +219,7 @@ describe('Publisher.publishVersion()', () => {
     ['unsigned', 'measured anew', async () => undefined],
     ['signed by a stranger', 'same', ({ manifest }) => signedByAcme(manifest)],
     ['signed by a stranger', 'measured anew', ({ manifest }) => signedByAcme(manifest)],
-  ])('puts what is signed in the place of what stands %s, the %s', async (_, build, standing) => {
+  ])('replaces a version that is %s with a signed one, %s', async (_, build, standing) => {
     const { push, swap, state, blobs, repository } = open();
     const model = await miniature();
     await push(model);
@@ -240,17 +237,18 @@ describe('Publisher.publishVersion()', () => {
     expect(await push(next)).toBe('unchanged');
   });
 
-  it('cut off anywhere while it replaces, leaves what the next push completes, and nothing behind', async () => {
+  it('can be cut off anywhere while it replaces a version, and the next push completes it', async () => {
     const model = await miniature();
     const next = await miniature({ createMs: 7 });
     const oldDigest = (await encodeManifest(model.manifest)).digest;
+    let cutOffs = 0;
     for (let lifetime = 0, died = true; died; lifetime += 1) {
       const { push, swap, state, plain, blobs, repository } = open();
       await push(model);
       await blobs.delete(await digestOf(model.signature));
       const old = await swap(await signedByAcme(model.manifest));
       let operations = 0;
-      const mortal = gated({ state, plain }, () => {
+      const mortal = gateStores({ state, plain }, () => {
         operations += 1;
         if (operations > lifetime) throw new Error('died');
       });
@@ -262,6 +260,7 @@ describe('Publisher.publishVersion()', () => {
         () => false,
         () => true,
       );
+      if (died) cutOffs += 1;
       const later = new Publisher({ ...mortal, publishers, wallClock: () => 60_000 });
       operations = Number.NEGATIVE_INFINITY;
       const status = await later.publishVersion(next.manifest, next.signature);
@@ -274,14 +273,15 @@ describe('Publisher.publishVersion()', () => {
       expect(await state.list('')).toEqual([]);
       expect(lifetime).toBeLessThan(60);
     }
+    expect(cutOffs).toBeGreaterThan(8);
   });
 
-  it('withdraws where a removal took the signature at the last moment', async () => {
+  it('withdraws the version if a removal deletes its signature at the last moment', async () => {
     const { state, plain, blobs } = open();
     const model = await miniature();
     for (const [digest, bytes] of model.blobs) await blobs.put(digest, bytes);
     const bundle = await digestOf(model.signature);
-    const racing = gated({ state, plain }, (operation) => {
+    const racing = gateStores({ state, plain }, (operation) => {
       if (operation === 'state put') void plain.delete(bundle);
     });
     await expect(
@@ -290,7 +290,7 @@ describe('Publisher.publishVersion()', () => {
     expect(await state.list('')).toEqual([]);
   });
 
-  it('replaces nothing of other content, signed or not', async () => {
+  it('does not replace a version of other content, signed or not', async () => {
     const { push, swap } = open();
     await push(await miniature());
     await swap(undefined);
@@ -312,7 +312,7 @@ describe('Publisher.removeVersion()', () => {
     expect(await blobs.has(await digestOf(staying.signature))).toBe(false);
   });
 
-  it('spares the signature of a version that was published again while its removal was cut off', async () => {
+  it('keeps the signature of a version that was published again after its removal was cut off', async () => {
     const { push, publisher, state, blobs } = open();
     const model = await miniature();
     const bundle = await digestOf(model.signature);
@@ -325,7 +325,7 @@ describe('Publisher.removeVersion()', () => {
     expect(await blobs.has(bundle)).toBe(true);
   });
 
-  it('completes one that was begun before there were signatures', async () => {
+  it('completes a removal that began before there were signatures', async () => {
     const { publisher, state, blobs } = open();
     const { manifest } = await miniature();
     const { bytes, digest } = await encodeManifest(manifest);
@@ -337,7 +337,7 @@ describe('Publisher.removeVersion()', () => {
     expect(await blobs.has(digest)).toBe(false);
   });
 
-  it('takes a version away that nobody signed', async () => {
+  it('removes an unsigned version', async () => {
     const { push, swap, publisher, state } = open();
     await push(await miniature());
     await swap(undefined);

@@ -6,7 +6,7 @@ import { countriesOf, countriesOfAll, isCountry } from '../../src/repository/ter
 import { digestOf } from '../../src/storage/digest.ts';
 import { licenceBytes, licenceDigest, openSourceTerms, openTerms, sourceTermsOf } from '../support/terms.ts';
 
-/** `path: message` of everything that is wrong with the open terms once changed. */
+/** Returns `path: message` for every problem of the open terms with the change. */
 function complaints(change: Record<string, unknown>): string[] {
   const checked = checkDocument(sourceTermsSchema, { ...openSourceTerms, ...change });
   return checked.success
@@ -15,11 +15,11 @@ function complaints(change: Record<string, unknown>): string[] {
 }
 
 const licence = (spdx: string) => ({ licence: { ...openSourceTerms.licence, spdx } });
-/** What only a model for known callers may ask. */
+/** Terms that require a known caller. */
 const known = { anonymous: false };
 
 describe('sourceTermsSchema', () => {
-  it('takes the strictest where nothing is said', () => {
+  it('defaults to the strictest terms', () => {
     const { creator, trainingData } = openSourceTerms;
     expect(sourceTermsSchema.parse({ creator, licence: { spdx: 'MIT' }, trainingData })).toMatchObject({
       licence: { file: 'LICENSE', acceptance: 'required' },
@@ -32,7 +32,7 @@ describe('sourceTermsSchema', () => {
   });
 
   it.each(['MIT', 'Apache-2.0 OR MIT', 'GPL-2.0-only WITH Classpath-exception-2.0', 'LicenseRef-acme-eval'])(
-    'takes the licence %s',
+    'accepts the licence %s',
     (spdx) => expect(complaints(licence(spdx))).toEqual([]),
   );
 
@@ -119,13 +119,13 @@ describe('sourceTermsSchema', () => {
     expect(complaints(change)).toEqual([expect.stringMatching(expected)]);
   });
 
-  it('lets anonymous callers be told apart by their connection, and all by purpose', () => {
+  it('accepts territories by connection and any purposes for anonymous callers', () => {
     expect(complaints({ territories: { permit: ['EU'], basis: 'connection' } })).toEqual([]);
     expect(complaints({ purposes: { permit: ['research'] } })).toEqual([]);
     expect(complaints({ ...known, territories: { permit: ['EU'], deny: ['DE'] } })).toEqual([]);
   });
 
-  it('says of a model without terms that none is served without', () => {
+  it('says that a model without terms is not served', () => {
     expect(sourceTermsSchema.safeParse(undefined).error?.issues[0]?.message).toMatch(
       /without them is not served/,
     );
@@ -133,7 +133,7 @@ describe('sourceTermsSchema', () => {
 });
 
 describe('the terms in docs/publishing.md', () => {
-  it('are enough for a model that everybody can call', () => {
+  it('are enough for a model that every caller may use', () => {
     const [, terms = ''] =
       /"terms": (\{\n[\s\S]*?\n\})\n```/.exec(readFileSync('docs/publishing.md', 'utf8')) ?? [];
     expect(sourceTermsSchema.parse(JSON.parse(terms))).toMatchObject({
@@ -145,7 +145,7 @@ describe('the terms in docs/publishing.md', () => {
 });
 
 describe('toPublishedTerms()', () => {
-  it('puts the digest of the text where the file was named', () => {
+  it('replaces the name of the licence file with the digest of its text', () => {
     const terms = toPublishedTerms(sourceTermsOf(), { digest: licenceDigest, byteLength: 25 });
     expect(terms.licence).toEqual({
       spdx: 'Apache-2.0',
@@ -158,7 +158,7 @@ describe('toPublishedTerms()', () => {
 });
 
 describe('openTerms', () => {
-  it('name the text that tests publish', async () => {
+  it('have the digest of the text that tests publish', async () => {
     expect(openTerms.licence).toMatchObject({
       text: await digestOf(licenceBytes),
       byteLength: licenceBytes.byteLength,

@@ -52,8 +52,8 @@ async function publish(count: number): Promise<void> {
     await plain.put(indexKey(nameAt(at)), text(nameAt(at)), { ifAbsent: true });
   }
 }
-/** The listing as an isolate leaves it that has seen all. */
-async function made(count: number): Promise<void> {
+/** Publishes models and lists them, so that the document of the listing is stored. */
+async function publishAndList(count: number): Promise<void> {
   await publish(count);
   for (let attempt = 0; attempt * 400 < count; attempt += 1) {
     const listing = open();
@@ -64,8 +64,8 @@ async function made(count: number): Promise<void> {
 }
 
 describe('ModelListing', () => {
-  it('lists 1000 models in a new isolate with two reads of the store, and with none again', async () => {
-    await made(1000);
+  it('lists 1000 models in a new isolate with two reads of the store, and again with none', async () => {
+    await publishAndList(1000);
     const listing = open();
     const { indexes, next } = await listing.page();
     expect(indexes.map(({ name }) => name)).toEqual(Array.from({ length: 1000 }, (_, at) => nameAt(at)));
@@ -75,8 +75,8 @@ describe('ModelListing', () => {
     expect(reads).toHaveLength(2);
   });
 
-  it('reads an index that was changed, and no other', async () => {
-    await made(50);
+  it('reads only the index that was changed', async () => {
+    await publishAndList(50);
     const listing = open();
     await listing.page();
     const key = indexKey(nameAt(7));
@@ -93,8 +93,8 @@ describe('ModelListing', () => {
     expect(reads).toHaveLength(2);
   });
 
-  it('shows what was added, and nothing that was removed', async () => {
-    await made(3);
+  it('shows an added model, and not a removed one', async () => {
+    await publishAndList(3);
     const etag = (await plain.get(indexKey(nameAt(1))))?.etag ?? '';
     await plain.delete(indexKey(nameAt(1)), { ifMatch: etag });
     await plain.put(indexKey('added'), text('added'), { ifAbsent: true });
@@ -104,8 +104,8 @@ describe('ModelListing', () => {
     expect(await listed()).toEqual(['added', nameAt(0), nameAt(2)]);
   });
 
-  it('gives every model once, page by page, of those that are selected', async () => {
-    await made(25);
+  it('lists every selected model once, page by page', async () => {
+    await publishAndList(25);
     const selects = (name: string) => !name.endsWith('3');
     const names: string[] = [];
     let after: string | undefined;
@@ -118,13 +118,13 @@ describe('ModelListing', () => {
     expect(names).toEqual(Array.from({ length: 25 }, (_, at) => nameAt(at)).filter(selects));
   });
 
-  it('has a thousand models on a page at most, and a next one for the rest', async () => {
-    await made(1001);
+  it('puts at most a thousand models on a page, and the rest on the next', async () => {
+    await publishAndList(1001);
     const { indexes, next } = await open().page({ limit: 5000 });
     expect([indexes.length, next]).toEqual([1000, nameAt(999)]);
   });
 
-  it('is made in steps where it is missing, none of which reads more than 400 indexes', async () => {
+  it('is built in steps if it is missing, each of at most 400 reads', async () => {
     await publish(1000);
     const outcomes: string[] = [];
     for (let attempt = 0; attempt < 3; attempt += 1) {
@@ -142,7 +142,7 @@ describe('ModelListing', () => {
   });
 
   it.each(['not JSON', '{"schema":"edgewise.listing.v9"}'])(
-    'makes a document anew that says %j',
+    'replaces a document with the text %j',
     async (value) => {
       await publish(2);
       await plain.put(listingKey, value, { ifAbsent: true });
@@ -154,7 +154,7 @@ describe('ModelListing', () => {
     },
   );
 
-  it('lists where the document cannot be written, and where the store tells no etags', async () => {
+  it('lists models if the document cannot be written and the store reports no etags', async () => {
     await publish(2);
     const { listEtags: _, ...blind } = state;
     state = { ...blind, put: () => Promise.reject(new Error('read only')) };

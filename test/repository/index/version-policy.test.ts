@@ -52,10 +52,10 @@ describe.each(cases)('version policy: %s', (_, published, policy, aliases, byPol
   it('policyVersions() selects by the policy alone', () => {
     expect(policyVersions(index)).toEqual(byPolicy);
   });
-  it('servedVersions() adds what aliases point to', () => {
+  it('servedVersions() adds the versions that aliases point to', () => {
     expect(servedVersions(index)).toEqual(served);
   });
-  it('defaultVersion() is stable, else the newest by policy', () => {
+  it('defaultVersion() returns stable, else the newest by policy', () => {
     expect(defaultVersion(index)).toBe(byDefault);
   });
 });

@@ -1,4 +1,4 @@
-/** Signatures under workerd's WebCrypto: the reference implementation's, and our own on every curve. */
+/** Verifies signatures with workerd's Web Crypto: those of the reference implementation, and our own on every curve. */
 import { describe, expect, it } from 'vitest';
 import { encodeManifest } from '../../../src/repository/documents.ts';
 import { verifySignature } from '../../../src/repository/signed-version.ts';
@@ -25,10 +25,10 @@ describe.each([
   ['P-384', p384, p384Key],
   ['P-521', p521, p521Key],
 ])('the bundle of the reference implementation on %s', (name, text, pem) => {
-  it('is verified, and refused with another signature', async () => {
+  it('is verified, and refused if its payload is changed', async () => {
     const { hint, envelope } = parseBundle(new TextEncoder().encode(text));
     const signer = await trustPublishers([{ name, key: parsePublicKey(pem) }]).find(hint);
-    if (signer === undefined) throw new Error('wanted the key to be found by its fingerprint');
+    if (signer === undefined) throw new Error('expected the key to be found by its fingerprint');
     expect(signer.curve.name).toBe(name);
     expect(await isSignedWith(envelope, signer.key, signer.curve)).toBe(true);
     expect((await parseInTotoStatement(envelope.payload)).root).toMatch(/^sha256:66450fba/);

@@ -1,4 +1,4 @@
-/** A file as text: put there by Vite. */
+/** Vite imports a file with the suffix `?raw` as text. */
 declare module '*?raw' {
   const text: string;
   export default text;
