@@ -1,4 +1,4 @@
-/** What every `Meters` driver does. The same in Node, and in workerd over the real Durable Object. */
+/** The contract of every `Meters` driver. Runs in Node, and in workerd over the real Durable Object. */
 import { describe, expect, it } from 'vitest';
 import type { ExchangeUnits } from '../../../src/governance/quota/lease-exchange.ts';
 import type { MeterRequest } from '../../../src/governance/quota/meter-state.ts';
@@ -6,17 +6,17 @@ import type { GrantedUnits, Meters, Taken } from '../../../src/governance/quota/
 import type { Quota } from '../../../src/repository/terms.ts';
 
 export interface MetersUnderTest {
-  /** A process's own; several of them count together. */
+  /** Returns the meters of one process; several processes count together. */
   process(): Meters;
-  /** Waits for what processes do behind their answers. */
+  /** Waits for the work that processes do after their answers. */
   settled(): Promise<void>;
 }
 
-/** Of today, since the real object goes by the real time: it takes nothing for periods that are long over. */
+/** Noon today: the real object uses the real time, and takes nothing for periods that ended long ago. */
 export const noonMs = new Date().setUTCHours(12, 0, 0, 0);
 
 let meters = 0;
-/** One that nobody has counted on. */
+/** Returns an unused meter. */
 export function newMeter(): string {
   meters += 1;
   return `grant:g${meters}`;
@@ -45,14 +45,14 @@ export async function takeMany(
 
 export function metersContract(name: string, set: () => MetersUnderTest | Promise<MetersUnderTest>): void {
   describe(`Meters: ${name}`, () => {
-    it('gives exactly 100 of 200 parallel calls what a quota of 100 has', async () => {
+    it('grants exactly 100 of 200 parallel calls under a quota of 100', async () => {
       const { process } = await set();
       const meter = newMeter();
       const taken = await takeMany([process()], 200, (one) => one.take(meter, quotaOf(100), 1, noonMs));
       expect(taken.filter(isGranted)).toHaveLength(100);
     });
 
-    it('gives 200 parallel calls to four processes exactly the 100', async () => {
+    it('grants exactly 100 of 200 parallel calls in four processes', async () => {
       const { process } = await set();
       const processes = [process(), process(), process(), process()];
       const meter = newMeter();
@@ -60,7 +60,7 @@ export function metersContract(name: string, set: () => MetersUnderTest | Promis
       expect(taken.filter(isGranted)).toHaveLength(100);
     });
 
-    it('says what is left and until when', async () => {
+    it('reports the remaining units and the time until the reset', async () => {
       const { process } = await set();
       const meter = newMeter();
       const taken = await process().take(meter, quotaOf(10, 'day'), 3, noonMs);
@@ -68,7 +68,7 @@ export function metersContract(name: string, set: () => MetersUnderTest | Promis
       expect(taken.quota).toEqual(quotaOf(10, 'day'));
     });
 
-    it('takes all units of a request or none', async () => {
+    it('grants all units of a request or none', async () => {
       const { process } = await set();
       const one = process();
       const meter = newMeter();
@@ -78,12 +78,12 @@ export function metersContract(name: string, set: () => MetersUnderTest | Promis
       expect((await one.take(meter, quotaOf(10), 1, noonMs)).granted).toBe(false);
     });
 
-    it('does not charge a run that failed', async () => {
+    it('does not charge a failed run', async () => {
       const { process, settled } = await set();
       const one = process();
       const meter = newMeter();
       const first = await one.take(meter, quotaOf(2), 2, noonMs);
-      if (!isGranted(first)) throw new Error('wanted two units of two');
+      if (!isGranted(first)) throw new Error('expected two units of two to be granted');
       first.giveBack();
       first.giveBack();
       await settled();
@@ -92,7 +92,7 @@ export function metersContract(name: string, set: () => MetersUnderTest | Promis
       expect((await one.take(meter, quotaOf(2), 1, noonMs)).granted).toBe(false);
     });
 
-    it('counts a request in the period of its own time, whichever comes first', async () => {
+    it('counts a request in the period of its own time, in any order of arrival', async () => {
       const { process } = await set();
       const one = process();
       const meter = newMeter();
@@ -104,7 +104,7 @@ export function metersContract(name: string, set: () => MetersUnderTest | Promis
       expect((await one.take(meter, quota, 1, lastMs + 1)).granted).toBe(false);
     });
 
-    it('knows no end of a quota for all time', async () => {
+    it('has no reset time for a total quota', async () => {
       const { process } = await set();
       const one = process();
       const meter = newMeter();
@@ -121,7 +121,7 @@ export function metersContract(name: string, set: () => MetersUnderTest | Promis
       expect((await one.take(newMeter(), quotaOf(1), 1, noonMs)).granted).toBe(true);
     });
 
-    it('answers at once out of a lease, and never above the quota', async () => {
+    it('grants without a promise from a lease, and never more than the quota', async () => {
       const { process, settled } = await set();
       const one = process();
       const meter = newMeter();
@@ -137,7 +137,7 @@ export function metersContract(name: string, set: () => MetersUnderTest | Promis
       expect(atOnce).toBeGreaterThan(1000);
     });
 
-    it('goes by the quota as it is now', async () => {
+    it('applies the present quota', async () => {
       const { process } = await set();
       const one = process();
       const meter = newMeter();
@@ -148,7 +148,7 @@ export function metersContract(name: string, set: () => MetersUnderTest | Promis
   });
 }
 
-/** What the place that counts does, asked by a process. */
+/** The contract of a meter, as processes ask it. */
 export function exchangeContract(name: string, exchange: ExchangeUnits): void {
   const nothing = { granted: 0, free: 0, mayReturn: false };
   const total: MeterRequest = {
@@ -159,7 +159,7 @@ export function exchangeContract(name: string, exchange: ExchangeUnits): void {
   };
 
   describe(`ExchangeUnits: ${name}`, () => {
-    it('does an exchange once, however often it comes', async () => {
+    it('acts on a request once, however often it arrives', async () => {
       const meter = newMeter();
       const request = { ...total, lease: { id: 'lease', needs: [2, 3], surplus: 100 } };
       const first = await exchange(meter, request);
@@ -170,25 +170,25 @@ export function exchangeContract(name: string, exchange: ExchangeUnits): void {
       expect((await exchange(meter, back)).free).toBe(990);
     });
 
-    it('goes by the latest word of a lease, in whatever order they come', async () => {
+    it('applies the report with the most returned units, in any order of arrival', async () => {
       const meter = newMeter();
       await exchange(meter, { ...total, lease: { id: 'lease', needs: [20], surplus: 0 } });
-      const said = async (id: string, returned: number | 'all') =>
+      const report = async (id: string, returned: number | 'all') =>
         (await exchange(meter, { ...total, settlements: [{ id, returned, isClosed: false }] })).free;
-      expect(await said('lease', 9)).toBe(989);
-      expect(await said('lease', 4)).toBe(989);
-      expect(await said('other', 4)).toBe(989);
-      expect(await said('lease', 'all')).toBe(1000);
-      expect(await said('lease', 50)).toBe(1000);
+      expect(await report('lease', 9)).toBe(989);
+      expect(await report('lease', 4)).toBe(989);
+      expect(await report('other', 4)).toBe(989);
+      expect(await report('lease', 'all')).toBe(1000);
+      expect(await report('lease', 50)).toBe(1000);
     });
 
-    it('fits in whose units there are, first come, first served', async () => {
+    it('grants the needs that fit, first come, first served', async () => {
       const meter = newMeter();
       const request = { ...total, limit: 10, lease: { id: 'lease', needs: [6, 5, 3, 2], surplus: 4 } };
       expect(await exchange(meter, request)).toEqual({ granted: 9, free: 1, mayReturn: false });
     });
 
-    it('says that units may come back while somebody has some to spare', async () => {
+    it('reports that units may come back while another process holds a surplus', async () => {
       const meter = newMeter();
       const want = (id: string, units: number) => ({ ...total, lease: { id, needs: [units], surplus: 256 } });
       expect(await exchange(meter, want('one', 1))).toMatchObject({ granted: 1 + 14, mayReturn: false });
@@ -197,7 +197,7 @@ export function exchangeContract(name: string, exchange: ExchangeUnits): void {
       expect(await exchange(meter, want('three', 1000))).toMatchObject({ granted: 0, mayReturn: false });
     });
 
-    it('takes nothing for a period that was over a day ago, whose count it may not know any more', async () => {
+    it('grants nothing for a period that ended over a day ago, because its count may be forgotten', async () => {
       const lease = { id: 'lease', needs: [1], surplus: 0 };
       const ended = (hours: number) => ({ key: `day ${hours}`, endsAtMs: noonMs - hours * 3_600_000 });
       expect(await exchange(newMeter(), { ...total, period: ended(72), lease })).toEqual(nothing);

@@ -1,4 +1,4 @@
-/** Whatever happens between processes and a meter, no period has more answers than its quota. */
+/** Whatever happens between processes and a meter, no period gets more answers than its quota. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Network } from './network.ts';
@@ -17,7 +17,7 @@ const take = fc.record({
   count: fc.integer({ min: 1, max: 40 }),
 });
 const advance = fc.record({ do: fc.constant('advance'), ms: fc.constantFrom(1, 300, 2000, 16_000) });
-/** Longer than a lease is known. */
+/** Longer than a meter remembers a lease. */
 const pause = fc.record({ do: fc.constant('advance'), ms: fc.constant(700_000) });
 const fair = fc.record({ do: fc.constantFrom('fail', 'deliver'), at: index });
 const foul = fc.record({ do: fc.constantFrom('lose', 'repeat', 'crash'), at: index });
@@ -35,7 +35,7 @@ const anySteps = fc.oneof(
 const midnightMs = Date.UTC(2026, 11, 1);
 const setting = fc.record({
   units: fc.oneof(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 100, max: 3000 })),
-  // Some clocks are before the end of the period where others are after it, hours apart.
+  // Clocks differ by hours, so some are before the end of the period and others after it.
   skews: fc.array(fc.integer({ min: -7_200_000, max: 7_200_000 }), { minLength: 1, maxLength: 4 }),
 });
 
@@ -57,7 +57,7 @@ async function run(network: Network, steps: readonly Step[], quota: number): Pro
 }
 
 describe('leases of several processes', () => {
-  it('never give more answers than the quota, whatever is lost, repeated, late, dead or off the clock', async () => {
+  it('never permit more answers than the quota, whatever messages, processes and clocks do', async () => {
     await fc.assert(
       fc.asyncProperty(
         setting,
@@ -76,7 +76,7 @@ describe('leases of several processes', () => {
     );
   });
 
-  it('lose no unit where nothing is lost: all of the quota is answered when there is demand', async () => {
+  it('lose no unit if no message is lost: with enough demand, the whole quota is answered', async () => {
     await fc.assert(
       fc.asyncProperty(
         setting,

@@ -8,7 +8,7 @@ import { noonMs, quotaOf } from './contract.ts';
 
 const meter = 'grant:g';
 
-/** A process, the exchanges that it asked for, and what happens to the next of them. */
+/** Returns a process, the requests that it sent, and a hook for the next request. */
 function process() {
   const count = memoryMeters(() => noonMs);
   const clock = new ManualClock();
@@ -25,7 +25,7 @@ function process() {
 const turns = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('LeaseBook', () => {
-  it('gives what it leased and did not use back after 15 seconds', async () => {
+  it('returns unused leased units after 15 seconds', async () => {
     const { book, clock, count, asked } = process();
     await book.take(meter, quotaOf(10_000), 1, noonMs);
     clock.advance(14_999);
@@ -39,7 +39,7 @@ describe('LeaseBook', () => {
     expect(free).toBe(9999);
   });
 
-  it('keeps what it uses, and asks for more before it is used up', async () => {
+  it('keeps units in use, and leases more before they are used up', async () => {
     const { book, clock, asked } = process();
     let waited = 0;
     for (let n = 0; n < 200; n += 1) {
@@ -54,7 +54,7 @@ describe('LeaseBook', () => {
     expect(asked.every(({ settlements }) => settlements.every(({ returned }) => returned === 0))).toBe(true);
   });
 
-  it('asks for larger leases where they do not last', async () => {
+  it('requests larger leases if leases do not last', async () => {
     const { book, asked } = process();
     for (let n = 0; n < 4000; n += 1) {
       await book.take(meter, quotaOf(1_000_000), 1, noonMs);
@@ -64,7 +64,7 @@ describe('LeaseBook', () => {
     expect(asked.length).toBeLessThan(60);
   });
 
-  it('fails closed where what is left cannot be read, and charges nobody for it', async () => {
+  it('rejects if the meter cannot be read, and charges nothing', async () => {
     const { book, next } = process();
     next.on = async (ask) => {
       await ask();
@@ -79,7 +79,7 @@ describe('LeaseBook', () => {
     expect((await book.take(meter, quotaOf(2), 2, noonMs)).granted).toBe(true);
   });
 
-  it('lets nobody wait for ever, and keeps what came too late for another', async () => {
+  it('rejects after ten seconds, and keeps units that arrive later for another request', async () => {
     const { book, clock, next } = process();
     let answer = (): void => {};
     next.on = async (ask) => {
@@ -98,7 +98,7 @@ describe('LeaseBook', () => {
     expect((await book.take(meter, quotaOf(1), 1, noonMs)).granted).toBe(true);
   });
 
-  it('repeats a refusal for a second without asking, unless something came back', async () => {
+  it('repeats a refusal for a second without asking, unless units were returned', async () => {
     const { book, clock, asked } = process();
     const first = await book.take(meter, quotaOf(1), 1, noonMs);
     await book.take(meter, quotaOf(1), 1, noonMs);
@@ -107,11 +107,11 @@ describe('LeaseBook', () => {
     clock.advance(1000);
     expect((await book.take(meter, quotaOf(1), 1, noonMs)).granted).toBe(false);
     expect(asked).toHaveLength(3);
-    if (first.granted) first.giveBack();
+    expect(first.granted && first.giveBack()).toBeUndefined();
     expect((await book.take(meter, quotaOf(1), 1, noonMs)).granted).toBe(true);
   });
 
-  it('tells who is refused to come again soon where others may give something back', async () => {
+  it('refuses with a short reset time if another process may return units', async () => {
     const { book, count } = process();
     const quota = quotaOf(1000, 'total');
     const period = { key: 'total', endsAtMs: Infinity };
@@ -120,7 +120,7 @@ describe('LeaseBook', () => {
     expect(await book.take(meter, quota, 1000, noonMs)).toMatchObject({ granted: false, resetSeconds: 15 });
   });
 
-  it('goes on where an exchange never ends, with what is at hand and then with another', async () => {
+  it('continues if an exchange never ends, first with units at hand, then with another exchange', async () => {
     const { book, clock, next } = process();
     const quota = quotaOf(1_000_000);
     await book.take(meter, quota, 1, noonMs);
@@ -137,7 +137,7 @@ describe('LeaseBook', () => {
     expect((await book.take(meter, quota, 1, noonMs)).granted).toBe(true);
   });
 
-  it('uses nothing that was leased from a larger quota once it is smaller', async () => {
+  it('uses no units leased under a larger quota once the quota is smaller', async () => {
     const { book } = process();
     let granted = 0;
     for (let n = 0; n < 190; n += 1) {
@@ -149,7 +149,7 @@ describe('LeaseBook', () => {
     expect(granted).toBe(200);
   });
 
-  it('judges each of several requests that wait by its own quota', async () => {
+  it('decides each of several waiting requests by its own quota', async () => {
     const { book } = process();
     const taken = await Promise.all(
       [8, 3, 8, 3, 9].map((units) => book.take(meter, quotaOf(units), 3, noonMs)),
@@ -157,7 +157,7 @@ describe('LeaseBook', () => {
     expect(taken.map((each) => each.granted)).toEqual([true, false, true, false, true]);
   });
 
-  it('takes no number of units that is none', () => {
+  it('rejects an invalid number of units', () => {
     for (const units of [0, -1, Number.NaN]) {
       expect(() => process().book.take(meter, quotaOf(1), units, noonMs)).toThrow(
         expect.objectContaining({ code: 'internal' }),

@@ -1,4 +1,4 @@
-/** Processes, a meter and a network between them in which anything may happen to a message, at any time. */
+/** Processes, a meter, and a network between them that may lose, repeat and delay messages. */
 import { LeaseBook } from '../../../src/governance/quota/lease-book.ts';
 import { memoryMeterStore } from '../../../src/governance/quota/memory-store.ts';
 import {
@@ -19,7 +19,7 @@ interface Message {
   readonly request: MeterRequest;
   readonly resolve: (answer: MeterAnswer) => void;
   readonly reject: (error: Error) => void;
-  /** Undefined on the way to the meter. */
+  /** Undefined until the message has reached the meter. */
   answer: MeterAnswer | undefined;
 }
 
@@ -27,7 +27,7 @@ interface Process {
   meters: Meters;
   readonly clock: ManualClock;
   readonly skewMs: number;
-  /** One that died answers nobody, and counts as another when it is there again. */
+  /** Counts restarts: a crashed process answers no request of its earlier life. */
   life: number;
 }
 
@@ -48,7 +48,7 @@ export class Network {
   #nowMs: number;
   refusals = 0;
 
-  /** @param skews What each process's clock is off by, in ms. */
+  /** @param skews The clock skew of each process, in ms. */
   constructor(quota: Quota, nowMs: number, skews: readonly number[]) {
     this.#quota = quota;
     this.#nowMs = nowMs;
@@ -70,7 +70,7 @@ export class Network {
     });
   }
 
-  /** Units in answers of the period, those of failed runs not among them. */
+  /** Returns the units of the period's answers, without failed runs. */
   answered(period: string): number {
     return this.answers.reduce(
       (sum, answer) => (answer.period === period && !answer.isGivenBack ? sum + answer.units : sum),
@@ -82,7 +82,7 @@ export class Network {
     return new Set(this.answers.map(({ period }) => period));
   }
 
-  /** Units that the meter has as leased or used. */
+  /** Returns the units that the meter counts as leased or used. */
   taken(period: string): number {
     return this.#store.taken(period);
   }
@@ -103,7 +103,7 @@ export class Network {
     );
   }
 
-  /** A run fails, and says so twice. */
+  /** Fails a run, which returns its units twice. */
   fail(at: number): void {
     const answer = this.answers[at % Math.max(1, this.answers.length)];
     if (answer === undefined || answer.isGivenBack) return;
@@ -112,20 +112,20 @@ export class Network {
     answer.granted.giveBack();
   }
 
-  /** A message goes one step on: to the meter, or back. */
+  /** Moves a message one step: to the meter, or back. */
   deliver(at: number): void {
     const message = this.#messages[at % Math.max(1, this.#messages.length)];
     if (message === undefined) return;
     if (message.answer === undefined) {
       this.#seen.push(message.request);
-      message.answer = this.#counted(message.request);
+      message.answer = this.#count(message.request);
       return;
     }
     this.#remove(message);
     message.resolve(message.answer);
   }
 
-  /** On the way there or back; the process that waits hears that it failed. */
+  /** Loses a message on the way there or back. The waiting process is told that it failed. */
   lose(at: number): void {
     const message = this.#messages[at % Math.max(1, this.#messages.length)];
     if (message === undefined) return;
@@ -134,10 +134,10 @@ export class Network {
     message.reject(new Error('lost'));
   }
 
-  /** A message that was thought lost, or was heard already, arrives at the meter after all. */
+  /** Delivers a message to the meter again that was lost or has arrived already. */
   repeat(at: number): void {
     const request = this.#seen[at % Math.max(1, this.#seen.length)];
-    if (request !== undefined) this.#counted(request);
+    if (request !== undefined) this.#count(request);
   }
 
   crash(at: number): void {
@@ -152,7 +152,7 @@ export class Network {
     for (const { clock } of this.#processes) clock.advance(ms);
   }
 
-  /** Until nothing is on its way, and everything that lay unused has gone back. */
+  /** Runs until no message is under way and all unused units are returned. */
   async quiet(): Promise<void> {
     for (let round = 0; round < 4; round += 1) {
       while (this.#messages.length > 0) {
@@ -164,12 +164,12 @@ export class Network {
     }
   }
 
-  /** What promises do among themselves. */
+  /** Lets pending promises settle. */
   async settle(): Promise<void> {
     for (let turn = 0; turn < 12; turn += 1) await Promise.resolve();
   }
 
-  #counted(request: MeterRequest): MeterAnswer {
+  #count(request: MeterRequest): MeterAnswer {
     sweep(this.#store, this.#nowMs);
     return settleAndLease(this.#store, request, this.#nowMs);
   }

@@ -6,7 +6,7 @@ const times = fc.integer({ min: 0, max: Date.UTC(9999, 11, 31) });
 const pers = fc.constantFrom('day', 'month', 'total');
 
 describe('periodOf()', () => {
-  it('gives the one period that a time lies in', () => {
+  it('returns the period that contains the time', () => {
     fc.assert(
       fc.property(pers, times, (per, atMs) => {
         const period = periodOf(per, atMs);
@@ -16,7 +16,7 @@ describe('periodOf()', () => {
     );
   });
 
-  it('joins one period to the next, and names each of them otherwise', () => {
+  it('leaves no gap between periods, and gives each another key', () => {
     fc.assert(
       fc.property(fc.constantFrom('day', 'month'), times, (per, atMs) => {
         const period = periodOf(per, atMs);
@@ -38,13 +38,13 @@ describe('periodOf()', () => {
     ['month', '2028-02-29T23:59:59.999Z', 'month 2028-02', '2028-03-01T00:00:00.000Z'],
     ['month', '2026-12-31T23:59:59.999Z', 'month 2026-12', '2027-01-01T00:00:00.000Z'],
     ['month', '2027-01-01T00:00:00.000Z', 'month 2027-01', '2027-02-01T00:00:00.000Z'],
-  ] as const)('of a %s puts %s into "%s", until %s', (per, at, key, end) => {
+  ] as const)('per %s, puts %s into "%s", which ends at %s', (per, at, key, end) => {
     const period = periodOf(per, Date.parse(at));
     expect(period.key).toBe(key);
     expect(new Date(period.endsAtMs).toISOString()).toBe(end);
   });
 
-  it('of all time never ends', () => {
+  it('returns one period without an end for a total quota', () => {
     const period = periodOf('total', 0);
     expect(periodOf('total', Date.UTC(9000, 0))).toBe(period);
     expect(secondsLeft(period, 0)).toBeUndefined();
@@ -52,7 +52,7 @@ describe('periodOf()', () => {
 });
 
 describe('secondsLeft()', () => {
-  it('is a whole number of seconds after which the next period has begun', () => {
+  it('returns whole seconds after which the next period has begun', () => {
     fc.assert(
       fc.property(fc.constantFrom('day', 'month'), times, (per, atMs) => {
         const period = periodOf(per, atMs);

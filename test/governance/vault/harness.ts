@@ -1,4 +1,4 @@
-/** Vaults of several isolates over one store. */
+/** Creates vaults of several isolates over one store. */
 import { randomBytes } from 'node:crypto';
 import { importRecordsKeys, type RecordsKeys } from '../../../src/governance/vault/records-keys.ts';
 import { Vault } from '../../../src/governance/vault/vault.ts';

@@ -10,12 +10,12 @@ import { bytesOf, isolates, newRecordsKeys } from './harness.ts';
 
 const keys = await newRecordsKeys();
 const jws = 'eyJhbGciOiJFZERTQSJ9.e30.c2lnbmF0dXJl';
-/** Of 2026-11-24T12:00:00Z. */
+/** Contains the time 2026-11-24T12:00:00Z. */
 const id = '019ab5cb-f200-7abc-8def-0123456789ab';
 const other = '019ab5cb-f200-7abc-8def-0123456789ac';
 
 describe('receiptTimeMs()', () => {
-  it('reads the time out of the id', () => {
+  it('returns the time in the id', () => {
     expect(new Date(receiptTimeMs('017f22e2-79b0-7cc3-98c4-dc0c0c07398f')).toISOString()).toBe(
       // The example of RFC 9562, appendix A.6.
       '2022-02-22T19:22:22.000Z',
@@ -28,7 +28,7 @@ describe('receiptTimeMs()', () => {
 });
 
 describe('sealReceipt() and openReceipt()', () => {
-  it('keep a receipt for its tenant alone', async () => {
+  it('open a receipt for its tenant only', async () => {
     const vault = isolates().isolate(keys);
     const sealed = (await sealReceipt(vault, { id, caller: { tenant: 't42' } }, jws)) ?? bytesOf('');
     expect(await openReceipt(vault, id, sealed, 't42')).toBe(jws);
@@ -38,7 +38,7 @@ describe('sealReceipt() and openReceipt()', () => {
     await expect(openReceipt(vault, other, sealed, 't42')).rejects.toMatchObject({ code: 'internal' });
   });
 
-  it('say which receipt is kept', async () => {
+  it('store the id in front of the receipt', async () => {
     const vault = isolates().isolate(keys);
     const sealed = (await sealReceipt(vault, { id, caller: { tenant: 't42' } }, jws)) ?? bytesOf('');
     expect(idOfKept(sealed)).toBe(id);
@@ -46,7 +46,7 @@ describe('sealReceipt() and openReceipt()', () => {
     for (const bytes of [bytesOf(''), sealed.slice(1), sealed.slice(0, 15)]) {
       expect(() => idOfKept(bytes)).toThrow(expect.objectContaining({ code: 'internal' }));
     }
-    // One put in the place of another is not taken for it.
+    // A receipt in the place of another one does not open.
     const swapped = sealed.slice();
     swapped[15] = (swapped[15] ?? 0) ^ 1;
     await expect(openReceipt(vault, idOfKept(swapped), swapped, 't42')).rejects.toMatchObject({
@@ -54,7 +54,7 @@ describe('sealReceipt() and openReceipt()', () => {
     });
   });
 
-  it('keep one of nobody by the month of its id', async () => {
+  it('seal a receipt without a tenant under the month of its id', async () => {
     const vault = isolates().isolate(keys);
     const sealed = (await sealReceipt(vault, { id, caller: {} }, jws)) ?? bytesOf('');
     expect(receiptSubject({ id, caller: {} })).toMatch(/^anonymous\/20\d\d-\d\d$/);
@@ -63,7 +63,7 @@ describe('sealReceipt() and openReceipt()', () => {
     expect(await openReceipt(vault, id, sealed, 't42')).toBeUndefined();
   });
 
-  it('keep nothing of a tenant that was erased', async () => {
+  it('neither open nor seal a receipt of an erased tenant', async () => {
     const vault = isolates().isolate(keys);
     const of = { id, caller: { tenant: 't42' } };
     const sealed = (await sealReceipt(vault, of, jws)) ?? bytesOf('');

@@ -22,11 +22,11 @@ const contexts = fc.string({ maxLength: 40 });
 const contents = fc.uint8Array({ maxLength: 300 }).map((bytes) => new Uint8Array(bytes));
 
 describe('subjects', () => {
-  it('are found again by the key of their wrapped key', () => {
+  it('are found by the state key of their wrapped key', () => {
     fc.assert(fc.property(subjects, (subject) => subjectOfVaultKey(vaultKey(subject)) === subject));
   });
 
-  it('are a month where there is no tenant, by UTC', () => {
+  it('are a month, by UTC, if there is no tenant', () => {
     expect(anonymousSubject(noon)).toBe('anonymous/2026-11');
     expect(anonymousSubject(Date.UTC(2026, 10, 1) - 1)).toBe('anonymous/2026-10');
   });
@@ -37,7 +37,7 @@ describe('subjects', () => {
 });
 
 describe('pseudonym()', () => {
-  it('is the same in every isolate and after the records key has changed, another for each name and subject', async () => {
+  it('is the same in every isolate and under every records key, and differs by name and subject', async () => {
     const { isolate } = isolates();
     const first = newRecordsKeyText();
     const one = isolate(await importRecordsKeys([first]));
@@ -53,7 +53,7 @@ describe('pseudonym()', () => {
     expect(new Set([made, ...others]).size).toBe(3);
   });
 
-  it('cannot be made again once the key is destroyed, by nobody who has the store and the records keys', async () => {
+  it('cannot be made again once the key is destroyed, not even with the store and the records keys', async () => {
     const { clock, isolate } = isolates();
     const [one, other] = [isolate(keys), isolate(keys)];
     await one.pseudonym(t42, 'someone');
@@ -67,20 +67,18 @@ describe('pseudonym()', () => {
 });
 
 describe('seal() and open()', () => {
-  it('give back what was sealed, in every isolate', async () => {
+  it('return the sealed bytes in every isolate', async () => {
     const { isolate } = isolates();
     const [one, other] = [isolate(keys), isolate(keys)];
     await fc.assert(
       fc.asyncProperty(subjects, contexts, contents, async (subject, context, bytes) => {
         const record = await one.seal(subject, bytes, context);
-        expect(record).toBeDefined();
-        if (record === undefined) return;
-        expect(await other.open(subject, record, context)).toEqual(bytes);
+        expect(record && (await other.open(subject, record, context))).toEqual(bytes);
       }),
     );
   });
 
-  it('give nothing to another subject, and fail for another context', async () => {
+  it('return undefined for another subject, and reject another context', async () => {
     const { isolate } = isolates();
     const vault = isolate(keys);
     await fc.assert(
@@ -90,7 +88,7 @@ describe('seal() and open()', () => {
         contents,
         async ([mine = t42, theirs = t42], [context = '', wrong = ''], bytes) => {
           const record = (await vault.seal(mine, bytes, context)) ?? bytes;
-          // So that the other has a key at all.
+          // Makes a key for the other subject.
           await vault.seal(theirs, bytes, context);
           expect(await vault.open(theirs, record, context)).toBeUndefined();
           await expect(vault.open(mine, record, wrong)).rejects.toMatchObject({ code: 'internal' });
@@ -99,7 +97,7 @@ describe('seal() and open()', () => {
     );
   });
 
-  it('open no record of which one bit was changed', async () => {
+  it('open no record with a changed bit', async () => {
     const { isolate } = isolates();
     const vault = isolate(keys);
     const record = (await vault.seal(t42, bytesOf('a receipt'), 'r1')) ?? bytesOf('');
@@ -111,7 +109,7 @@ describe('seal() and open()', () => {
     }
   });
 
-  it('open no record of which a part is missing', async () => {
+  it('open no truncated record', async () => {
     const vault = isolates().isolate(keys);
     const record = (await vault.seal(t42, bytesOf('a receipt'), 'r1')) ?? bytesOf('');
     for (let length = 0; length < record.byteLength; length += 1) {
@@ -129,7 +127,7 @@ describe('seal() and open()', () => {
     expect(textOf(await vault.open(t42, bundle.subarray(7, 7 + record.byteLength), 'r1'))).toBe('a receipt');
   });
 
-  it('hide what was sealed, whose it is, and which records of two days belong together', async () => {
+  it('hide the content, the subject, and which records of different days belong together', async () => {
     const { clock, isolate, state } = isolates();
     const vault = isolate(keys);
     const first = (await vault.seal(t42, bytesOf('a receipt'), 'r1')) ?? bytesOf('');
@@ -147,7 +145,7 @@ describe('seal() and open()', () => {
     expect((await state.list('')).length).toBe(1);
   });
 
-  it('make one key where many isolates seal at once for a subject that has none', async () => {
+  it('make one key if many isolates seal concurrently for a new subject', async () => {
     const { isolate } = isolates();
     const vaults = Array.from({ length: 12 }, () => isolate(keys));
     const records = await Promise.all(vaults.map((vault, at) => vault.seal(t42, bytesOf(`r${at}`), `${at}`)));
@@ -157,7 +155,7 @@ describe('seal() and open()', () => {
     }
   });
 
-  it('write one key, once, where one isolate seals at once for a subject that has none', async () => {
+  it('write one key once if one isolate seals many records concurrently for a new subject', async () => {
     const { isolate, state } = isolates();
     let writes = 0;
     const counting: StateStore = {
@@ -172,7 +170,7 @@ describe('seal() and open()', () => {
     expect(writes).toBe(1);
   });
 
-  it('ask the store once in five seconds', async () => {
+  it('read the store once in five seconds', async () => {
     const { clock, isolate, state } = isolates();
     let reads = 0;
     const counting: StateStore = {
@@ -194,13 +192,13 @@ describe('seal() and open()', () => {
     expect(reads).toBe(2);
   });
 
-  it('seal without waiting where the key is at hand, and later what nobody opens once it is destroyed', async () => {
+  it('seal without a promise if the key is held, and seal records that do not open once it is destroyed', async () => {
     const { isolate } = isolates();
     const vault = isolate(keys);
     expect(vault.sealer(t42)).toBeInstanceOf(Promise);
     await vault.sealer(t42);
     const seal = vault.sealer(t42);
-    if (seal === undefined || seal instanceof Promise) return expect.fail('it was waited for');
+    if (seal === undefined || seal instanceof Promise) return expect.fail('sealer() returned no function');
     const before = await seal(bytesOf('before'), 'one');
     expect(textOf(await vault.open(t42, before, 'one'))).toBe('before');
     await vault.destroy(t42);
@@ -212,7 +210,7 @@ describe('seal() and open()', () => {
     }
   });
 
-  it('fail where the store does, once what is known is too old', async () => {
+  it('fail if the store fails, once the held key is too old', async () => {
     const { clock, isolate, state } = isolates();
     let down = false;
     const failing: StateStore = {
@@ -233,7 +231,7 @@ describe('seal() and open()', () => {
 });
 
 describe('destroy()', () => {
-  it('leaves nothing that opens: in this isolate at once, in every other within the bound', async () => {
+  it('makes records stop opening: in this isolate at once, in every other within maxAgeMs', async () => {
     const { clock, isolate } = isolates();
     const [here, there, late] = [isolate(keys), isolate(keys), isolate(keys)];
     const record = (await here.seal(t42, bytesOf('x'), 'r')) ?? bytesOf('');
@@ -244,13 +242,13 @@ describe('destroy()', () => {
     expect(await here.open(t42, record, 'r')).toBeUndefined();
     expect(await late.open(t42, record, 'r')).toBeUndefined();
     clock.advance(4999);
-    // It read the key when it was there; the bound says how long that may last.
+    // That isolate read the key before it was destroyed, and may use it for maxAgeMs.
     expect(textOf(await there.open(t42, record, 'r'))).toBe('x');
     clock.advance(1);
     expect(await there.open(t42, record, 'r')).toBeUndefined();
   });
 
-  it('leaves nothing in the store that anything could be unwrapped from', async () => {
+  it('leaves no wrapped key in the store', async () => {
     const { isolate, state } = isolates();
     const vault = isolate(keys);
     await vault.seal(t42, bytesOf('x'), 'r');
@@ -265,7 +263,7 @@ describe('destroy()', () => {
     });
   });
 
-  it('keeps a new key from being made, also for a subject that never had one', async () => {
+  it('prevents a new key, also for a subject that never had one', async () => {
     const { isolate } = isolates();
     const vault = isolate(keys);
     for (const subject of [t42, tenantSubject('never-seen')]) {
@@ -275,7 +273,7 @@ describe('destroy()', () => {
     }
   });
 
-  it('is done once, whoever asks again', async () => {
+  it('takes effect once, also if it is called again', async () => {
     const { clock, isolate } = isolates();
     const first = await isolate(keys).destroy(t42);
     clock.advance(60_000);
@@ -295,7 +293,7 @@ describe('destroy()', () => {
     expect(textOf(await vault.open(other, record, 'r'))).toBe('x');
   });
 
-  it('is seen in time also where the last look at the key took long', async () => {
+  it('takes effect in time also if the last read of the key took long', async () => {
     const { clock, isolate, state } = isolates();
     const slow: StateStore = {
       ...state,
@@ -342,7 +340,7 @@ describe('destroy()', () => {
     expect(await vault.seal(t42, bytesOf('x'), 'r')).toBeUndefined();
   });
 
-  it('holds whatever sealing, destroying and waiting happens in whichever order', async () => {
+  it('takes effect in any sequence of sealing, opening, destroying and waiting', async () => {
     const steps = fc.array(
       fc.record({
         isolate: fc.nat({ max: 2 }),
@@ -384,7 +382,7 @@ describe('destroy()', () => {
 describe('records keys', () => {
   const [oldText, newText] = [newRecordsKeyText(), newRecordsKeyText()];
 
-  it('rotate: what the old one wrapped opens, is wrapped by the new one from its next use on, and goes on without the old', async () => {
+  it('rotate: a key that the old one wrapped is wrapped by the new one on its next use, and then needs no old one', async () => {
     const [before, between, after] = await Promise.all([
       importRecordsKeys([oldText]),
       importRecordsKeys([newText, oldText]),
@@ -403,7 +401,7 @@ describe('records keys', () => {
     await expect(isolate(before).seal(t42, bytesOf('y'), 'r')).rejects.toMatchObject({ code: 'internal' });
   });
 
-  it('wrap nothing new but with the first', async () => {
+  it('wrap new keys with the first one only', async () => {
     const between = await importRecordsKeys([newText, oldText]);
     const { isolate, state } = isolates();
     await isolate(between).seal(t42, bytesOf('x'), 'r');
@@ -411,7 +409,7 @@ describe('records keys', () => {
     expect(JSON.parse(stored?.value ?? '')).toMatchObject({ wrappedBy: between[0].id });
   });
 
-  it('are all taken over by the first with rewrapAll(), the destroyed ones left as they are', async () => {
+  it('are all replaced by the first one in rewrapAll(), which skips destroyed entries', async () => {
     const before = await importRecordsKeys([oldText]);
     const between = await importRecordsKeys([newText, oldText]);
     const { isolate } = isolates();
@@ -428,7 +426,7 @@ describe('records keys', () => {
     expect(await last.seal(t42, bytesOf('x'), 'r')).toBeUndefined();
   });
 
-  it('unwrap no key that was stored for another subject', async () => {
+  it('do not unwrap a key that was stored for another subject', async () => {
     const { isolate, state } = isolates();
     await isolate(keys).seal(t42, bytesOf('x'), 'r');
     const { value = '' } = (await state.get(vaultKey(t42))) ?? {};

@@ -1,4 +1,4 @@
-/** Accounts over a real R2 bucket, as two isolates see them, and rates over the real binding. */
+/** Accounts in two isolates over a real R2 bucket, and rates over the real binding. */
 import { env } from 'cloudflare:workers';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -63,7 +63,7 @@ describe('accounts in R2', () => {
     expect(await known(there, key.id, next.text)).toContain('was revoked');
   });
 
-  it('lose no change of two isolates at once', async () => {
+  it('lose no concurrent change of two isolates', async () => {
     const [here, there] = [isolate(), isolate()];
     await here.store.createTenant(acme);
     const made = await Promise.all(
@@ -90,7 +90,7 @@ describe('rateLimitCounter()', () => {
     { requests: 7000, perSeconds: 60 },
   ])('counts $requests requests of each subject in one binding of fixed limit', async (rate) => {
     const shared = counter();
-    // Windows begin with the minute: what straddles two of them is asked again.
+    // Windows begin with the minute: a count that straddles two windows is repeated.
     await expect
       .poll(async () => {
         const subject = crypto.randomUUID();
@@ -104,7 +104,7 @@ describe('rateLimitCounter()', () => {
 });
 
 describe('Tokens', () => {
-  it.each(['ES256', 'RS256', 'Ed25519'])('checks what an issuer signed with %s', async (alg) => {
+  it.each(['ES256', 'RS256', 'Ed25519'])('verifies a token that an issuer signed with %s', async (alg) => {
     const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
     const tokens = new Tokens({
       issuers: parseIssuers(
@@ -118,7 +118,7 @@ describe('Tokens', () => {
         ]),
       ),
       fetch: async (url, init) => {
-        // What workerd takes of it, and no other.
+        // workerd accepts `manual`.
         expect(new Request(url, init).redirect).toBe('manual');
         return Response.json({ keys: [{ ...(await exportJWK(publicKey)), kid: 'one', alg }] });
       },

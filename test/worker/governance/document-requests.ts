@@ -53,8 +53,8 @@ function cacheOf(name: string, defer: (work: Promise<unknown>) => void): Cache {
 }
 
 /**
- * `GET /?cache=c`: reads. `readMs`: how long that takes. `leaveMs`: the request answers then, whatever has come of it.
- * `undeferred`: the cache hands its reads to nobody.
+ * `GET /?cache=c` reads. `readMs`: how long the read takes. `leaveMs`: after this time the request answers, whether the read has ended or not.
+ * `undeferred`: the cache does not defer its reads.
  */
 export default {
   async fetch(request: Request): Promise<Response> {

@@ -115,7 +115,7 @@ async function ask(model: string, key?: string, headers: Record<string, string> 
   });
 }
 
-/** Status, code, and what its receipt says of it. */
+/** Returns the status, and the code and kind in the receipt. */
 async function outcome(answer: Response) {
   const keys = services.governance?.ring.verifying ?? new Map();
   const { receipt } = await readReceipt(answer.headers.get('edgewise-receipt') ?? '', keys);
@@ -127,7 +127,7 @@ const refusal = (status: number, code: string) => ({ status, code, kind: 'refusa
 const permitted = { status: 200, code: undefined, kind: 'inference' };
 
 describe('the gate in workerd', () => {
-  it('permits what a grant permits, and puts it into the log', async () => {
+  it('permits what a grant permits, and logs the receipt', async () => {
     await publish('granted', termsOf({ grant: 'required', anonymous: false }));
     const { key } = await tenantWith({ grants: [{}] });
     const answer = await ask('granted', key, { Prefer: 'receipt=logged' });
@@ -151,21 +151,21 @@ describe('the gate in workerd', () => {
     expect(await outcome(await ask('granted', key))).toEqual(refusal(403, 'grant_missing'));
   });
 
-  it('refuses what a grant no longer, or not yet, permits', async () => {
+  it('refuses an expired grant, and one that has not begun', async () => {
     const { key: over } = await tenantWith({ grants: [{ notAfter: '2020-01-01T00:00:00Z' }] });
     expect(await outcome(await ask('granted', over))).toEqual(refusal(403, 'grant_expired'));
     const { key: early } = await tenantWith({ grants: [{ notBefore: '2120-01-01T00:00:00Z' }] });
     expect(await outcome(await ask('granted', early))).toEqual(refusal(403, 'grant_expired'));
   });
 
-  it('refuses at once in this isolate what was revoked in it', async () => {
+  it('refuses a grant at once in the isolate that revoked it', async () => {
     const { id, key, grant = '' } = await tenantWith({ grants: [{}] });
     expect(await outcome(await ask('granted', key))).toEqual(permitted);
     await accounts().store.setGrantStatus(id, grant, 'revoked');
     expect(await outcome(await ask('granted', key))).toEqual(refusal(403, 'grant_revoked'));
   });
 
-  it('refuses until the licence is accepted, and again when its text has changed', async () => {
+  it('refuses until the licence is accepted, and again if its text has changed', async () => {
     const accepting = { licence: { ...termsOf().licence, acceptance: 'required' as const } };
     await publish('accepted', termsOf({ anonymous: false, ...accepting }));
     const { key: never } = await tenantWith();
@@ -180,7 +180,7 @@ describe('the gate in workerd', () => {
     expect(await outcome(await ask('accepted', key))).toEqual(refusal(403, 'licence_reacceptance_required'));
   });
 
-  it('refuses another territory, and one that nobody knows', async () => {
+  it('refuses another territory, and an unknown one', async () => {
     const territories = { permit: ['EU' as const], deny: [], basis: 'tenant-establishment' as const };
     await publish('european', termsOf({ anonymous: false, territories }));
     const { key: inside } = await tenantWith({ establishment: 'AT' });
@@ -191,7 +191,7 @@ describe('the gate in workerd', () => {
     expect(await outcome(await ask('european', unknown))).toEqual(refusal(451, 'territory_not_allowed'));
   });
 
-  it('refuses another purpose, and none where one is wanted', async () => {
+  it('refuses another purpose, and a missing one if one is required', async () => {
     await publish('research', termsOf({ anonymous: false, purposes: { permit: ['research'], deny: [] } }));
     const { key } = await tenantWith();
     const asking = (purpose: string) => ask('research', key, { 'Edgewise-Purpose': purpose });
@@ -209,13 +209,13 @@ describe('the gate in workerd', () => {
     expect((await outcome(await ask('careful', key))).status).toBe(403);
   });
 
-  it('refuses what is stopped', async () => {
+  it('refuses a stopped model', async () => {
     await publish('stopped', termsOf());
     await services.governance?.stops.stop('stopped', 'under review');
     expect(await outcome(await ask('stopped'))).toEqual(refusal(403, 'model_stopped'));
   });
 
-  it('gives 200 parallel calls against a quota of 100 exactly 100 answers', async () => {
+  it('answers exactly 100 of 200 parallel calls under a quota of 100', async () => {
     await publish('counted', termsOf({ grant: 'required', anonymous: false }));
     const { key } = await tenantWith({ grants: [{ model: 'counted', quota: { units: 100, per: 'month' } }] });
     const answers = await Promise.all(Array.from({ length: 200 }, () => ask('counted', key)));

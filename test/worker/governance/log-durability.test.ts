@@ -31,7 +31,7 @@ async function expectProven(log: ReceiptLog, n: number): Promise<void> {
   expect((await verifyProof(proof, (await recordOf(n)).entry, await testPolicy())).index).toBe(proof.index);
 }
 
-/** Checks the whole log as a stranger does who has the files alone; gives the receipts' entries. */
+/** Verifies the whole log from its files alone, and returns the receipts' entries. */
 async function auditFiles(log: ReceiptLog): Promise<Uint8Array[]> {
   const { log: key } = await testPolicy();
   const { size, root } = await openCheckpoint(
@@ -54,7 +54,7 @@ async function auditFiles(log: ReceiptLog): Promise<Uint8Array[]> {
 const isSame = (one: Uint8Array, other: Uint8Array) => one.join() === other.join();
 
 describe('the log in a Durable Object', () => {
-  it('has an entry in a published checkpoint within three seconds, by its own alarm', async () => {
+  it('publishes an entry in a checkpoint within three seconds, by its own alarm', async () => {
     const { log } = await emptyLog('alarm');
     await log.append(await recordsOf(0, 3));
     const startMs = performance.now();
@@ -94,12 +94,12 @@ describe('the log in a Durable Object', () => {
     expect(await auditFiles(log)).toHaveLength(30);
   });
 
-  it('takes a thousand and more through appenders, while it is evicted again and again', async () => {
+  it('takes over a thousand entries through appenders while it is evicted repeatedly', async () => {
     const { log, stub } = await emptyLog('thousand');
     const records = await recordsOf(0, 1200);
     const appenders = Array.from({ length: 4 }, () => new BatchingAppender({ log, clock: systemClock }));
     const adding = records.map((record, n) => appenders[n % 4]?.add(wrapRecord(record)));
-    // As if the same receipts were handed in by who holds them, too.
+    // As if the holders of the same receipts submitted them, too.
     const handedIn = log.append(records.slice(500, 600));
     for (let times = 0; times < 5; times += 1) {
       await evictDurableObject(stub()).catch(() => undefined);
@@ -114,7 +114,7 @@ describe('the log in a Durable Object', () => {
     );
   });
 
-  it('repairs a round that broke off at any access to R2', async () => {
+  it('repairs a round that failed at any access to R2', async () => {
     const { log, stub } = await emptyLog('broken');
     let isOver = false;
     let count = 0;
@@ -127,12 +127,12 @@ describe('the log in a Durable Object', () => {
         const { bucket, hasBroken } = breakingBucket(env.RECORDS, at);
         const object = new TransparencyLog(state, { ...env, RECORDS: bucket });
         await object.alarm();
-        // What failed is tried again, unless it was the tidying up after the round.
+        // A failed round is repeated, unless only its clean-up failed.
         const isSetAgain = (await state.storage.getAlarm()) !== null;
         if (!isSetAgain) expect(await object.locate(last, 0)).toMatchObject({ value: { index: count - 1 } });
         return !hasBroken();
       });
-      // The live instance knows nothing of what the broken one did.
+      // The live instance does not know what the broken one did.
       await evictDurableObject(stub());
       await runDurableObjectAlarm(stub());
       await expectProven(log, count - 1);
@@ -167,7 +167,7 @@ describe('the log in a Durable Object', () => {
     });
   });
 
-  it('passes refusals on with their code', async () => {
+  it('passes on errors with their code', async () => {
     const { log } = await emptyLog('refusing');
     await expect(log.append([{ id: 'a', entry: new Uint8Array(1) }])).rejects.toMatchObject({
       name: 'EdgewiseError',
@@ -176,7 +176,7 @@ describe('the log in a Durable Object', () => {
   });
 });
 
-/** The bucket, of which operation number `at` fails; puts that fail have their effect each second time. */
+/** Returns the bucket with a failing operation number `at`. Every second failing put takes effect. */
 function breakingBucket(bucket: R2Bucket, at: number) {
   let operations = 0;
   let hasBroken = false;

@@ -1,4 +1,4 @@
-/** The meters over the real Durable Object and its SQLite. */
+/** Meters over the real Durable Object and its SQLite. */
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
@@ -24,7 +24,7 @@ function processes() {
     process: (through: ExchangeUnits = exchange) =>
       new LeaseBook({
         exchange: through,
-        // The watch over what lies unused is no part of this: it would outlast the test.
+        // Without timers: the watch over unused units would outlast the test.
         clock: { now: () => systemClock.now(), after: () => () => {} },
         defer: (work) => deferred.push(work),
         name: () => crypto.randomUUID(),
@@ -41,7 +41,7 @@ metersContract('Durable Object', processes);
 exchangeContract('Durable Object', exchange);
 
 describe('GrantMeter', () => {
-  it('has forgotten nothing after it was evicted', async () => {
+  it('keeps its counts when it is evicted', async () => {
     const { process } = processes();
     const meter = newMeter();
     const before = await takeMany([process()], 60, (one) => one.take(meter, quotaOf(100), 1, noonMs));
@@ -51,7 +51,7 @@ describe('GrantMeter', () => {
     expect(after.filter(isGranted)).toHaveLength(40);
   });
 
-  it('gives exactly the quota where it is evicted between calls', async () => {
+  it('grants exactly the quota if it is evicted between calls', async () => {
     const { process } = processes();
     const meter = newMeter();
     const evicting: ExchangeUnits = async (of, request) => {
@@ -68,7 +68,7 @@ describe('GrantMeter', () => {
     expect(granted).toBe(100);
   });
 
-  it('keeps nothing but counts and ids that mean nothing', async () => {
+  it('stores only counts and meaningless ids', async () => {
     const { process } = processes();
     const meter = 'grant:marker-5d1f';
     await process().take(meter, quotaOf(100), 1, noonMs);

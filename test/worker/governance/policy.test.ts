@@ -19,7 +19,7 @@ function isolate<C extends Clock>(clock: C) {
 }
 
 describe('Stops over R2', () => {
-  it('stops a model here at once and elsewhere within five seconds, and lets it go on likewise', async () => {
+  it('stop and resume a model here at once and elsewhere within five seconds', async () => {
     const [here, there] = [isolate(new ManualClock()), isolate(new ManualClock())];
     expect(await there.stops.of('acme/vision')).toBeUndefined();
     await here.stops.stop('acme/vision', 'it answers wrongly');
@@ -31,16 +31,16 @@ describe('Stops over R2', () => {
     expect(await there.stops.of('acme/vision')).toBeUndefined();
   });
 
-  it('loses none of the stops that are made at the same time', async () => {
+  it('lose no concurrent stop', async () => {
     const names = ['a', 'b', 'c', 'd'];
-    // Isolates that lose a race pause before they try again.
+    // Isolates that lose a race pause before they retry.
     await Promise.all(names.map((name) => isolate(systemClock).stops.stop(name, 'r')));
     expect(Object.keys(await isolate(systemClock).stops.all())).toEqual(expect.arrayContaining(names));
   });
 });
 
 describe('openPacks() in workerd', () => {
-  it('takes what the key signed, and nothing else', async () => {
+  it('accepts packs that the key signed, and no others', async () => {
     const ring = await importSigningKeys(JSON.stringify({ keys: [await generateSigningKey()] }));
     const other = await importSigningKeys(JSON.stringify({ keys: [await generateSigningKey()] }));
     const compacts = await Promise.all([euPack, californiaPack].map((pack) => signPack(pack, ring.signing)));

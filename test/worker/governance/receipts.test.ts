@@ -35,10 +35,10 @@ describe('receipts in workerd', () => {
     await expect(importSigningKeys(mixed)).rejects.toThrow('signing key 1 is not usable');
   });
 
-  it('go with answers that are signed as a whole', async () => {
+  it('are covered by signatures over whole answers', async () => {
     const { ring } = await testIssuer();
-    const wanted = parseAcceptSignature('sig=()', ring.signing.kid);
-    if (wanted === undefined) throw new Error('nothing wanted');
+    const requested = parseAcceptSignature('sig=()', ring.signing.kid);
+    if (requested === undefined) throw new Error('the field asks for no signature');
     const exchange = {
       method: 'POST',
       targetUri: 'https://edge.test/',
@@ -48,7 +48,7 @@ describe('receipts in workerd', () => {
       body: new Uint8Array([1, 2, 3]),
     };
     const headers = new Headers(exchange.headers);
-    for (const [name, value] of Object.entries(await signAnswer(wanted, exchange, ring.signing, 0))) {
+    for (const [name, value] of Object.entries(await signAnswer(requested, exchange, ring.signing, 0))) {
       headers.set(name, value);
     }
     expect((await verifyAnswer({ ...exchange, headers }, { keys: ring.verifying })).kid).toBe(

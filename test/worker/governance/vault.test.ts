@@ -25,7 +25,7 @@ async function isolate(...texts: readonly string[]): Promise<Vault> {
 }
 
 describe('the vault over R2', () => {
-  it('seals in one isolate and opens in another, under a key that both made at once', async () => {
+  it('opens in one isolate what another sealed, under a key that all made concurrently', async () => {
     const subject = tenantSubject('worker-one');
     const vaults = await Promise.all(Array.from({ length: 6 }, () => isolate(keyText(1))));
     const sealed = await Promise.all(
@@ -39,7 +39,7 @@ describe('the vault over R2', () => {
     }
   });
 
-  it('rotates, and destroys for good: what is stored then holds no key', async () => {
+  it('rotates keys, and destroys them for good: the stored entry has no key', async () => {
     const subject = tenantSubject('worker-two');
     const before = await isolate(keyText(1));
     const record = (await before.seal(subject, bytes('x'), 'r')) ?? bytes('');

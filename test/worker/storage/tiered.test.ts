@@ -37,7 +37,7 @@ it('tiered() over cache, KV and R2 fills the upper two from R2, then reads the n
   expect(faults).toEqual([]);
 });
 
-it('tiered() catches a byte flipped in any tier, asks the next and repairs', async () => {
+it('tiered() detects a flipped byte in any tier, asks the next tier and repairs the copy', async () => {
   const { store, cache, hits, faults, settle } = await open();
   await store.put(digest, bytes);
   await cache.put(digest, flipped);
@@ -50,7 +50,7 @@ it('tiered() catches a byte flipped in any tier, asks the next and repairs', asy
   expect(await env.BLOBS.get(key, 'arrayBuffer')).toEqual(bytes.buffer);
 });
 
-it('tiered() drops a blob that is wrong in every tier, so that it can be published again', async () => {
+it('tiered() deletes a blob that is wrong in every tier, so that it can be published again', async () => {
   const { store, cache, settle } = await open();
   await cache.put(digest, flipped);
   await env.BLOBS.put(key, flipped);
