@@ -2,7 +2,7 @@
 import type { MiddlewareHandler } from 'hono';
 import {
   formatLoadReport,
-  type LoadFigures,
+  type LoadReport,
   loadReportFormatHeader,
   loadReportHeader,
   parseLoadReportFormat,
@@ -23,7 +23,7 @@ export function reportLoad(services: LoadSources): MiddlewareHandler<AppEnv> {
 type LoadSources = Pick<Services, 'admission' | 'batcher' | 'lifecycle' | 'pool'>;
 
 /** What the answered request took is given back already. */
-function loadFigures({ admission, batcher, lifecycle, pool }: LoadSources): LoadFigures {
+function loadFigures({ admission, batcher, lifecycle, pool }: LoadSources): LoadReport {
   const { inFlight, utilisation } = admission;
   const queued = batcher?.snapshot().models.reduce((sum, model) => sum + model.queued, 0) ?? 0;
   // A server that drains, or whose engine cannot compute now, is full, whatever it has to do.

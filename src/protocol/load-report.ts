@@ -4,7 +4,7 @@
  * Envoy reads `name:value` pairs and a separate header for JSON. This module reads all of them.
  */
 
-export interface LoadFigures {
+export interface LoadReport {
   /** 0 idle, 1 full; above 1 overloaded. */
   readonly utilisation: number;
   /** Requests that wait at the server. */
@@ -23,12 +23,12 @@ export const loadReportFormatHeader = 'endpoint-load-metrics-format';
 const maxReportLength = 4096;
 
 /** Returns the load report in an answer's headers; undefined if there is none. */
-export function loadReportOf(headers: Pick<Headers, 'get'>): LoadFigures | undefined {
+export function loadReportOf(headers: Pick<Headers, 'get'>): LoadReport | undefined {
   return parseLoadReport(headers.get(loadReportHeader) ?? headers.get(`${loadReportHeader}-json`));
 }
 
 /** Parses a header's value; undefined if it is absent, has no utilisation, or is malformed. Never throws. */
-export function parseLoadReport(value: string | null): LoadFigures | undefined {
+export function parseLoadReport(value: string | null): LoadReport | undefined {
   if (value === null || value.length > maxReportLength) return undefined;
   const [, prefix = '', rest = ''] = /^\s*(?:(TEXT|JSON|BIN)\s)?\s*(.*)$/is.exec(value) ?? [];
   if (prefix.toUpperCase() === 'BIN') return undefined;
@@ -88,7 +88,7 @@ function add(metrics: Map<string, number>, name: string, value: unknown): void {
 }
 
 /** Returns the value of `endpoint-load-metrics` for these figures, which are finite and not negative. */
-export function formatLoadReport(figures: LoadFigures, format: LoadReportFormat = 'json'): string {
+export function formatLoadReport(figures: LoadReport, format: LoadReportFormat = 'json'): string {
   const { utilisation, queued, inFlight } = figures;
   const named = {
     ...(inFlight === undefined ? undefined : { in_flight: inFlight }),

@@ -1,6 +1,7 @@
 /** One HTTP request to an endpoint of the pool up to the head of the answer, and reading or releasing the answer's body. */
 import { joinBytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
+import { loadReportFormatHeader } from '../protocol/load-report.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
 import { AttemptError, type Endpoint } from './types.ts';
 
@@ -75,6 +76,31 @@ export function failure(reason: string, cause?: unknown, outcome: FailedOutcome 
     outcome,
     new EdgewiseError('origin_unavailable', failedMessage, { cause: new Error(reason, { cause }) }),
   );
+}
+
+/** Returns the error of an attempt at an endpoint that does not accept this encoding. Nothing was sent, so another may have it. */
+export function cannotEncode(message: string, reason: string): AttemptError {
+  const error = new EdgewiseError('origin_unavailable', message, { cause: new Error(reason) });
+  return new AttemptError('lacks-model', error, undefined, true);
+}
+
+/** Returns the headers that every inference request to an endpoint has. */
+export function hopHeaders(
+  { requestId, traceparent }: { readonly requestId: string; readonly traceparent?: string | undefined },
+  config: Pick<EndpointConfig, 'timeoutMs'>,
+  remainingMs: number,
+): Record<string, string> {
+  return {
+    'X-Request-Id': requestId,
+    'Edgewise-Timeout-Ms': String(attemptTimeMs(config, remainingMs)),
+    [loadReportFormatHeader]: 'json',
+    ...(traceparent === undefined ? undefined : { traceparent }),
+  };
+}
+
+/** Returns the whole milliseconds that an attempt may take: at most the request's time left and the endpoint's timeout. */
+export function attemptTimeMs({ timeoutMs }: Pick<EndpointConfig, 'timeoutMs'>, remainingMs: number): number {
+  return Math.max(1, Math.floor(Math.min(remainingMs, timeoutMs)));
 }
 
 /** Returns the error of an attempt that failed for `reason`, which the model or the request may have caused. */

@@ -1,17 +1,17 @@
 /** Sends one inference to one endpoint over the Open Inference Protocol v2: tensors out, tensors back. */
 import type { Fetches } from '../engine/types.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
-import { loadReportFormatHeader, loadReportOf } from '../protocol/load-report.ts';
+import { loadReportOf } from '../protocol/load-report.ts';
 import { encodeInferRequest, parseInferResponse } from '../protocol/oip/infer-client.ts';
 import { type EncodedMessage, headerLengthName, type InferRequest } from '../protocol/oip/types.ts';
 import type { Manifest } from '../repository/schema.ts';
 import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
 import type { Capabilities } from './capabilities.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
-import { modelFailure, readAnswer, sendToEndpoint } from './endpoint-request.ts';
+import { cannotEncode, hopHeaders, modelFailure, readAnswer, sendToEndpoint } from './endpoint-request.ts';
 import { refusalOf } from './oip-errors.ts';
 import { withDimensions, withoutDimension } from './scalars.ts';
-import { type Attempt, type AttemptContext, AttemptError, type Endpoint } from './types.ts';
+import type { Attempt } from './types.ts';
 
 export interface OipRequest {
   readonly manifest: Pick<Manifest, 'name' | 'version' | 'outputs' | 'maxBatchSize'>;
@@ -43,13 +43,15 @@ export function oipAttempt(capabilities: Capabilities, request: OipRequest): Att
   const specs = requestedSpecs(request);
   const encode = encoder(request);
   return async (endpoint, context) => {
-    const asked = capabilities.of(endpoint, context.signal);
-    const { binary, scalars = true } = asked instanceof Promise ? await asked : asked;
+    const known = capabilities.of(endpoint, context.signal);
+    const { binary, scalars = true } = known instanceof Promise ? await known : known;
     if (!binary) refuseFp16(request.request, specs);
+    const { body, headerLength } = encode(binary, scalars);
     const response = await sendToEndpoint(endpoint, {
       method: 'POST',
       path: inferPath(endpoint.config, request.manifest),
-      ...requestParts(encode(binary, scalars), request, endpoint, context),
+      body,
+      headers: inferHeaders(headerLength, request, endpoint.config, context.remainingMs),
       signal: context.signal,
     });
     const load = loadReportOf(response.headers);
@@ -58,18 +60,18 @@ export function oipAttempt(capabilities: Capabilities, request: OipRequest): Att
       const isCallersDeadline = context.remainingMs <= endpoint.config.timeoutMs || Boolean(timeout);
       throw await refusalOf(response, context.signal, isCallersDeadline);
     }
-    const body = await readAnswer(response, request.maxAnswerBytes, context.signal);
-    if (body === undefined) {
+    const answer = await readAnswer(response, request.maxAnswerBytes, context.signal);
+    if (answer === undefined) {
       throw new EdgewiseError(
         'too_large',
-        `the answer has more than ${request.maxAnswerBytes} bytes, ask for fewer or smaller outputs`,
+        `the answer has more than ${request.maxAnswerBytes} bytes; ask for fewer or smaller outputs`,
       );
     }
     const serverTiming = response.headers.get('server-timing');
     return {
       value: {
         outputs: outputsOf(
-          body,
+          answer,
           response.headers,
           specs,
           scalars ? undefined : request.manifest.maxBatchSize,
@@ -91,11 +93,6 @@ export function inferPath(
   return `/v2/models/${encodeURIComponent(theirs)}${versioned}/infer`;
 }
 
-/** Returns the whole milliseconds that an attempt may take: at most the request's time left and the endpoint's timeout. */
-export function attemptTimeMs({ timeoutMs }: Pick<EndpointConfig, 'timeoutMs'>, remainingMs: number): number {
-  return Math.max(1, Math.floor(Math.min(remainingMs, timeoutMs)));
-}
-
 function requestedSpecs({ manifest, request }: OipRequest): readonly TensorSpec[] {
   return (
     request.outputs?.flatMap(({ name }) => manifest.outputs.filter((spec) => spec.name === name)) ??
@@ -107,13 +104,7 @@ function requestedSpecs({ manifest, request }: OipRequest): readonly TensorSpec[
 function refuseFp16({ inputs }: InferRequest, specs: readonly TensorSpec[]): void {
   const hasFp16 = [...inputs.values(), ...specs].some(({ datatype }) => datatype === 'FP16');
   if (!hasFp16) return;
-  const reason = new Error('takes JSON only, and FP16 has no JSON form');
-  throw new AttemptError(
-    'lacks-model',
-    new EdgewiseError('origin_unavailable', 'no origin server takes FP16 tensors', { cause: reason }),
-    undefined,
-    true,
-  );
+  throw cannotEncode('no origin server takes FP16 tensors', 'takes JSON only, and FP16 has no JSON form');
 }
 
 type Body = Pick<EncodedMessage, 'body' | 'headerLength'>;
@@ -152,22 +143,17 @@ function answersInBinary({ outputs, binaryOutput }: InferRequest): boolean {
   );
 }
 
-/** Returns body and headers for the endpoint. The caller's own headers are not sent: the endpoint need not know the caller. */
-function requestParts(
-  { body, headerLength }: Body,
-  { requestId, traceparent }: OipRequest,
-  { config }: Endpoint,
-  { remainingMs }: AttemptContext,
-): { readonly body: Uint8Array<ArrayBuffer>; readonly headers: Readonly<Record<string, string>> } {
-  const headers: Record<string, string> = {
-    'Content-Type': headerLength === undefined ? 'application/json' : 'application/octet-stream',
-    'X-Request-Id': requestId,
-    'Edgewise-Timeout-Ms': String(attemptTimeMs(config, remainingMs)),
-    [loadReportFormatHeader]: 'json',
-  };
+/** The caller's own headers are not sent: the endpoint need not know the caller. */
+function inferHeaders(
+  headerLength: string | undefined,
+  request: OipRequest,
+  config: EndpointConfig,
+  remainingMs: number,
+): Readonly<Record<string, string>> {
+  const headers = hopHeaders(request, config, remainingMs);
+  headers['Content-Type'] = headerLength === undefined ? 'application/json' : 'application/octet-stream';
   if (headerLength !== undefined) headers[headerLengthName] = headerLength;
-  if (traceparent !== undefined) headers['traceparent'] = traceparent;
-  return { body, headers };
+  return headers;
 }
 
 /**

@@ -1,8 +1,8 @@
 /** Classifies an endpoint's error answer: another endpoint may succeed, or the error is returned to the caller. */
 import { EdgewiseError, type ErrorCode, errorCodes } from '../errors.ts';
-import { loadReportOf } from '../protocol/load-report.ts';
+import { type LoadReport, loadReportOf } from '../protocol/load-report.ts';
 import { readAnswer } from './endpoint-request.ts';
-import { AttemptError, type LoadReport } from './types.ts';
+import { AttemptError } from './types.ts';
 
 export interface RefusedAnswer {
   readonly status: number;

@@ -4,17 +4,17 @@
  * (one exchange), `capabilities.ts` (what a server supports).
  */
 import type { Clock } from '../async/clock.ts';
-import { EdgewiseError } from '../errors.ts';
 import type { Manifest } from '../repository/schema.ts';
 import type { Defer } from '../storage/types.ts';
 import type { Capabilities } from './capabilities.ts';
 import { dispatch } from './dispatch.ts';
 import type { EndpointPool } from './endpoint-pool.ts';
+import { cannotEncode } from './endpoint-request.ts';
 import { inferPath, type OipRequest, type OriginAnswer, oipAttempt } from './oip-endpoint.ts';
 import { type PassThroughRequest, passThroughAttempt } from './pass-through.ts';
 import type { OriginAbility } from './place.ts';
 import type { PoolHealth } from './pool-health.ts';
-import { type Attempt, AttemptError } from './types.ts';
+import type { Attempt } from './types.ts';
 
 export interface OriginPoolOptions {
   readonly pool: EndpointPool;
@@ -128,14 +128,7 @@ export class OriginPool {
     return async (endpoint, context) => {
       const { binary } = await capabilities.of(endpoint, context.signal);
       if (!binary) {
-        throw new AttemptError(
-          'lacks-model',
-          new EdgewiseError('origin_unavailable', 'no origin server takes binary tensors of this size', {
-            cause: new Error('takes JSON only'),
-          }),
-          undefined,
-          true,
-        );
+        throw cannotEncode('no origin server takes binary tensors of this size', 'takes JSON only');
       }
       return attempt(endpoint, context);
     };

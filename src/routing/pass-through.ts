@@ -4,14 +4,13 @@
  */
 
 import type { EdgewiseError } from '../errors.ts';
-import { loadReportFormatHeader, loadReportOf } from '../protocol/load-report.ts';
+import { loadReportOf } from '../protocol/load-report.ts';
 import { headerLengthName } from '../protocol/oip/types.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
-import { brokenOff, sendToEndpoint } from './endpoint-request.ts';
+import { attemptTimeMs, brokenOff, hopHeaders, sendToEndpoint } from './endpoint-request.ts';
 import { wholeEvents } from './event-stream.ts';
-import { attemptTimeMs } from './oip-endpoint.ts';
 import { refusalOf, verdictOfStatus } from './oip-errors.ts';
-import type { Attempt, AttemptContext, Endpoint } from './types.ts';
+import type { Attempt, Endpoint } from './types.ts';
 
 /** Control over a body that is received from the caller while it is sent on. */
 export interface UploadControl {
@@ -83,7 +82,7 @@ export function passThroughAttempt(request: PassThroughRequest): Attempt<Respons
       const response = await sendToEndpoint(endpoint, {
         method: request.method,
         path: request.path(endpoint.config),
-        headers: headersFor(request, endpoint, context),
+        headers: { ...request.headers, ...hopHeaders(request, endpoint.config, context.remainingMs) },
         body: request.body ?? undefined,
         signal: exchange.signal,
       });
@@ -116,20 +115,6 @@ function follow(signal: AbortSignal | undefined, controller: AbortController): (
   if (signal.aborted) abort();
   signal.addEventListener('abort', abort, { once: true });
   return () => signal.removeEventListener('abort', abort);
-}
-
-function headersFor(
-  { headers, requestId, traceparent }: PassThroughRequest,
-  { config }: Endpoint,
-  { remainingMs }: AttemptContext,
-): Readonly<Record<string, string>> {
-  return {
-    ...headers,
-    'X-Request-Id': requestId,
-    'Edgewise-Timeout-Ms': String(attemptTimeMs(config, remainingMs)),
-    [loadReportFormatHeader]: 'json',
-    ...(traceparent === undefined ? undefined : { traceparent }),
-  };
 }
 
 function isForCaller(response: Response, { config }: Endpoint): boolean {

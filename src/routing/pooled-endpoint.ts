@@ -56,11 +56,16 @@ export class PooledEndpoint implements Candidate {
   readonly #holds = new Holds();
   #report: { readonly utilisation: number; readonly atMs: number } | undefined;
   #requests = 0;
-  #failures = 0;
-  #modelFailures = 0;
-  #unclear = 0;
-  #overtaken = 0;
-  #busy = 0;
+  readonly #ended: Record<AttemptOutcome, number> = {
+    success: 0,
+    failure: 0,
+    'model-failure': 0,
+    unclear: 0,
+    busy: 0,
+    'lacks-model': 0,
+    overtaken: 0,
+    abandoned: 0,
+  };
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint;
@@ -150,7 +155,7 @@ export class PooledEndpoint implements Candidate {
     if (!this.#leases.delete(lease)) return [];
     const { key } = lease;
     const { outcome, load } = end;
-    this.#countOutcome(outcome);
+    this.#ended[outcome] += 1;
     this.#recordLatency(end, nowMs - lease.beganMs, nowMs);
     if (load !== undefined) this.#report = { utilisation: load.utilisation, atMs: nowMs };
     this.#holds.add(key, end, nowMs);
@@ -230,11 +235,11 @@ export class PooledEndpoint implements Candidate {
       state: this.health.state,
       inFlight: this.#leases.size,
       requests: this.#requests,
-      failures: this.#failures,
-      modelFailures: this.#modelFailures,
-      unclear: this.#unclear,
-      overtaken: this.#overtaken,
-      busy: this.#busy,
+      failures: this.#ended.failure,
+      modelFailures: this.#ended['model-failure'],
+      unclear: this.#ended.unclear,
+      overtaken: this.#ended.overtaken,
+      busy: this.#ended.busy,
       ejections: this.health.ejections,
       outForMs: this.health.outForMs(nowMs),
       heldForMs: this.#holds.leftMs(undefined, nowMs),
@@ -244,14 +249,6 @@ export class PooledEndpoint implements Candidate {
       ...(utilisation === undefined ? undefined : { utilisation }),
       keptOut: this.#standings.snapshot(nowMs),
     };
-  }
-
-  #countOutcome(outcome: AttemptOutcome): void {
-    if (outcome === 'failure') this.#failures += 1;
-    else if (outcome === 'model-failure') this.#modelFailures += 1;
-    else if (outcome === 'unclear') this.#unclear += 1;
-    else if (outcome === 'overtaken') this.#overtaken += 1;
-    else if (outcome === 'busy') this.#busy += 1;
   }
 
   #recordLatency({ outcome, answered }: LeaseEnd, elapsedMs: number, nowMs: number): void {

@@ -1,5 +1,6 @@
 /** Types that the modules of routing share. */
 import type { EdgewiseError } from '../errors.ts';
+import type { LoadReport } from '../protocol/load-report.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
 
 /** A configured endpoint with the means to reach it. `platform/` creates each endpoint once. */
@@ -9,14 +10,6 @@ export interface Endpoint {
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Headers sent with every request: `Authorization`. */
   readonly headers: Readonly<Record<string, string>>;
-}
-
-/** The load that an endpoint reports with an answer (ORCA, cncf/xds orca_load_report.proto). */
-export interface LoadReport {
-  /** 0 idle, 1 full; above 1 overloaded. */
-  readonly utilisation: number;
-  /** Requests that wait at the endpoint; absent if the endpoint does not report it. */
-  readonly queued?: number;
 }
 
 /**
