@@ -2,39 +2,17 @@
 
 import { assert, describe, expect, it } from 'vitest';
 import { toHex } from '../../../src/bytes.ts';
-import { openCheckpoint } from '../../../src/governance/log/checkpoint.ts';
 import { consistencyPath, inclusionPath, leafHash } from '../../../src/governance/log/merkle.ts';
-import { formatSignatureLine, parseNote } from '../../../src/governance/log/note.ts';
 import { decodeProof, encodeProof, verifyProof } from '../../../src/governance/log/proof.ts';
 import { bundleEntries, newTiles, tileNodes, tilePath } from '../../../src/governance/log/tiles.ts';
-import type { ReceiptLog, SealedPage } from '../../../src/governance/log/types.ts';
+import type { SealedPage } from '../../../src/governance/log/types.ts';
 import { verifyConsistency, verifyInclusion } from '../../../src/governance/log/verify.ts';
-import { strangeWitness, testWitnesses } from '../../support/governance-keys.ts';
-import { parseCosignerKey } from '../../support/witness.ts';
+import { cosignatureContract } from './cosignature-contract.ts';
+import { filledLog, type MakeLog, publishedCheckpoint } from './log-under-test.ts';
 import { hashOf, idOf, recordOf, recordsOf, sealedOf, testPolicy } from './records.ts';
 
-export interface LogUnderTest {
-  readonly log: ReceiptLog;
-  /** Runs the rounds that are due. */
-  settle(): Promise<void>;
-}
-
-/** @param make Returns a new, empty log with the test keys. */
-export function receiptLogContract(name: string, make: () => Promise<LogUnderTest>): void {
-  const filled = async (count: number) => {
-    const made = await make();
-    await made.log.append(await recordsOf(0, count));
-    await made.settle();
-    return made;
-  };
-
-  /** Opens the checkpoint as a client reads it from the log's files. */
-  const published = async (log: ReceiptLog) => {
-    const bytes = await log.readFile('checkpoint');
-    const text = new TextDecoder().decode(bytes);
-    const { log: key, witnesses = [] } = await testPolicy();
-    return { text, ...(await openCheckpoint(text, key, witnesses)) };
-  };
+export function receiptLogContract(name: string, make: MakeLog): void {
+  const filled = (count: number) => filledLog(make, count);
 
   describe(`the log over ${name}`, () => {
     it('proves each entry at the position of its append', async () => {
@@ -74,7 +52,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       await settle();
       expect((await log.prove(await hashOf(0), 0))?.index).toBe(0);
       expect((await log.prove(await hashOf(4), 0))?.index).toBe(4);
-      expect((await published(log)).size).toBe(5);
+      expect((await publishedCheckpoint(log)).size).toBe(5);
     });
 
     it('identifies a receipt by its hash, whatever else its entry contains', async () => {
@@ -84,7 +62,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       other[52] = 9;
       await log.append([{ id: 'other', entry: other }]);
       await settle();
-      expect((await published(log)).size).toBe(1);
+      expect((await publishedCheckpoint(log)).size).toBe(1);
     });
 
     it('proves every entry from the files alone', async () => {
@@ -98,7 +76,7 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
         await log.append(await recordsOf(from, to));
         await settle();
       }
-      const { size, root } = await published(log);
+      const { size, root } = await publishedCheckpoint(log);
       expect(size).toBe(600);
       const read = tileNodes(size, (path) => log.readFile(path));
       for (const ref of newTiles(0, size).filter(({ level }) => level === undefined)) {
@@ -124,9 +102,9 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       ] as const) {
         await log.append(await recordsOf(from, to));
         await settle();
-        seen.push(await published(log));
+        seen.push(await publishedCheckpoint(log));
       }
-      const now = await published(log);
+      const now = await publishedCheckpoint(log);
       const read = tileNodes(now.size, (path) => log.readFile(path));
       for (const { size, root } of seen) {
         const path = await consistencyPath(size, now.size, read);
@@ -222,88 +200,6 @@ export function receiptLogContract(name: string, make: () => Promise<LogUnderTes
       expect(await log.readFile('checkpoint')).toBeUndefined();
     });
 
-    const [one, two] = testWitnesses;
-    const cosigned = async (text: string, { privateKey }: { privateKey: string }, at = 1_800_000_000) => {
-      const cosigner = await parseCosignerKey(privateKey, () => at);
-      return `${formatSignatureLine(await cosigner.sign(text))}\n`;
-    };
-
-    it('adds the signature lines of its witnesses to the checkpoint', async () => {
-      const { log, settle } = await filled(2);
-      const { note, text } = await published(log);
-      await log.cosign(await cosigned(note.text, one));
-      await log.cosign(
-        `${text}${await cosigned(note.text, strangeWitness)}${await cosigned(note.text, two)}`,
-      );
-      // The same witness again: its newer line replaces the older one.
-      await log.cosign(await cosigned(note.text, one, 1_800_000_060));
-      const now = await published(log);
-      expect(now.note.text).toBe(note.text);
-      expect(now.witnesses.map(({ name }) => name).sort()).toEqual(['witness.test/one', 'witness.test/two']);
-      expect(now.note.signatures).toHaveLength(3);
-      // Lines are public, so any client can send an older or equal one: it changes nothing.
-      await log.cosign(await cosigned(note.text, one));
-      await log.cosign(await cosigned(note.text, one, 1_800_000_060));
-      expect((await published(log)).text).toBe(now.text);
-      const proof = await log.prove(await hashOf(0), 0);
-      expect(proof?.checkpoint).toBe(now.text);
-      await log.append(await recordsOf(2, 3));
-      await settle();
-      expect((await published(log)).size).toBe(3);
-    });
-
-    it('takes signature lines for an earlier checkpoint, and proves the entries it covers with it', async () => {
-      const { log, settle } = await filled(2);
-      const old = await published(log);
-      await log.append(await recordsOf(2, 4));
-      await settle();
-      await log.cosign(`${old.text}${await cosigned(old.note.text, one)}`);
-      expect((await published(log)).witnesses).toEqual([]);
-      const policy = { ...(await testPolicy()), quorum: 1 };
-      for (const [n, size] of [
-        [1, 2],
-        [3, 4],
-      ] as const) {
-        const proof = await log.prove(await hashOf(n), 0);
-        assert(proof !== undefined);
-        const { entry } = await recordOf(n);
-        const checked = verifyProof(proof, entry, policy);
-        if (size === 2) expect(await checked).toMatchObject({ size: 2, witnesses: ['witness.test/one'] });
-        else await expect(checked).rejects.toMatchObject({ code: 'signature_invalid' });
-        expect(parseNote(proof.checkpoint).text.split('\n')[1]).toBe(String(size));
-      }
-    });
-
-    it('refuses signature lines of unknown witnesses, of other texts and for unknown checkpoints', async () => {
-      const { log } = await filled(2);
-      const { note, text } = await published(log);
-      const unknown = await cosigned(note.text, strangeWitness);
-      const wrong = await cosigned(`${note.text}x\n`, one);
-      for (const given of [
-        unknown,
-        wrong,
-        `${text}${unknown}`,
-        `${text}${wrong}`,
-        text,
-        'nonsense',
-        '— a b\n',
-        '',
-      ]) {
-        await expect(log.cosign(given)).rejects.toMatchObject({ code: 'invalid_request' });
-      }
-      const elsewhere = note.text.replace('\n2\n', '\n3\n');
-      const forked = note.text.replace(/\n[^\n]{43}=\n$/, `\n${'A'.repeat(43)}=\n`);
-      for (const other of [elsewhere, forked]) {
-        await expect(log.cosign(`${other}\n${await cosigned(other, one)}`)).rejects.toMatchObject({
-          code: 'conflict',
-        });
-      }
-      expect((await published(log)).text).toBe(text);
-    });
-
-    it('has no checkpoint to cosign before there is an entry', async () => {
-      const { log } = await make();
-      await expect(log.cosign(await cosigned('text\n', one))).rejects.toMatchObject({ code: 'conflict' });
-    });
+    cosignatureContract(make);
   });
 }
