@@ -79,43 +79,37 @@ export const dynamicBatchingSchema = z.strictObject({
 });
 export type DynamicBatching = z.infer<typeof dynamicBatchingSchema>;
 
-interface BatchingChoice {
+interface ModelRules {
+  readonly tier: TierPolicy;
   readonly maxBatchSize: number;
   readonly dynamicBatching?: DynamicBatching | undefined;
-}
-export function hasFittingBatches({ maxBatchSize, dynamicBatching }: BatchingChoice): boolean {
-  if (dynamicBatching === undefined) return true;
-  return maxBatchSize > 0 && dynamicBatching.preferredBatchSizes.every((size) => size <= maxBatchSize);
-}
-export const fittingBatches = {
-  path: ['dynamicBatching'],
-  error: 'expected a maxBatchSize above 0, and no preferred batch size above it',
-};
-
-interface TierChoice {
-  readonly tier: TierPolicy;
-  readonly edgePermitted?: boolean | undefined;
-}
-export function isTierPermitted({ tier, edgePermitted }: TierChoice): boolean {
-  return tier !== 'edge' || edgePermitted !== false;
-}
-export const permittedTier = {
-  path: ['tier'],
-  error:
-    'expected "origin" or "auto" for a model whose weights may not be used at the edge (edgePermitted: false)',
-};
-
-interface LeavingChoice {
   readonly edgePermitted?: boolean | undefined;
   readonly terms: { readonly weightsMayLeave: boolean };
 }
-export function isLeavingPermitted({ edgePermitted, terms }: LeavingChoice): boolean {
-  return edgePermitted !== false || !terms.weightsMayLeave;
+
+/** Adds the rules that hold between fields of `config.json`, and between the same fields of a manifest. */
+export function addModelRules<T extends z.ZodType<ModelRules>>(schema: T): T {
+  return schema
+    .refine(hasFittingBatches, {
+      path: ['dynamicBatching'],
+      error: 'expected a maxBatchSize above 0, and no preferred batch size above it',
+    })
+    .refine(({ tier, edgePermitted }) => tier !== 'edge' || edgePermitted !== false, {
+      path: ['tier'],
+      error:
+        'expected "origin" or "auto" for a model whose weights may not be used at the edge (edgePermitted: false)',
+    })
+    .refine(({ edgePermitted, terms }) => edgePermitted !== false || !terms.weightsMayLeave, {
+      path: ['terms', 'weightsMayLeave'],
+      error:
+        'expected false for a model whose weights may not even be used at the edge (edgePermitted: false)',
+    });
 }
-export const permittedLeaving = {
-  path: ['terms', 'weightsMayLeave'],
-  error: 'expected false for a model whose weights may not even be used at the edge (edgePermitted: false)',
-};
+
+function hasFittingBatches({ maxBatchSize, dynamicBatching }: ModelRules): boolean {
+  if (dynamicBatching === undefined) return true;
+  return maxBatchSize > 0 && dynamicBatching.preferredBatchSizes.every((size) => size <= maxBatchSize);
+}
 
 /** Input name → the least and the greatest value of its elements; checked before each run. */
 export const valueBoundsSchema = byName(

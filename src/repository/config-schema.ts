@@ -1,16 +1,11 @@
 /** The schema of `models/<name>/config.json` in the source tree. */
 import { z } from 'zod';
 import {
+  addModelRules,
   agreementSchema,
   byName,
   dynamicBatchingSchema,
-  fittingBatches,
-  hasFittingBatches,
-  isLeavingPermitted,
-  isTierPermitted,
   nameSchema,
-  permittedLeaving,
-  permittedTier,
   tierPolicySchema,
   valueBoundsSchema,
   versionPolicySchema,
@@ -55,8 +50,5 @@ const plainModelConfigSchema = z.strictObject({
     })
     .optional(),
 });
-export const modelConfigSchema = plainModelConfigSchema
-  .refine(hasFittingBatches, fittingBatches)
-  .refine(isTierPermitted, permittedTier)
-  .refine(isLeavingPermitted, permittedLeaving);
+export const modelConfigSchema = addModelRules(plainModelConfigSchema);
 export type ModelConfig = z.infer<typeof modelConfigSchema>;

@@ -5,19 +5,14 @@
 import { z } from 'zod';
 import { maxTensors } from '../tensor/limits.ts';
 import {
+  addModelRules,
   agreementSchema,
   aliasSchema,
   byName,
   bytesSchema,
   digestSchema,
   dynamicBatchingSchema,
-  fittingBatches,
-  hasFittingBatches,
-  isLeavingPermitted,
-  isTierPermitted,
   nameSchema,
-  permittedLeaving,
-  permittedTier,
   tensorSpecSchema,
   tierPolicySchema,
   tierSchema,
@@ -161,10 +156,7 @@ const plainManifestSchema = z.strictObject({
   edgeProfile: edgeProfileSchema.optional(),
 });
 /** One published version. Immutable: stored as a blob under the digest of its canonical JSON, which the index holds. */
-export const manifestSchema = plainManifestSchema
-  .refine(hasFittingBatches, fittingBatches)
-  .refine(isTierPermitted, permittedTier)
-  .refine(isLeavingPermitted, permittedLeaving);
+export const manifestSchema = addModelRules(plainManifestSchema);
 export type Manifest = z.infer<typeof manifestSchema>;
 
 /** A version, run in the given tier or, without one, where placement decides. */

@@ -52,7 +52,7 @@ describe('models/', () => {
         }
       }));
 
-    it('has a card that says what it takes, where it comes from and what it cannot do', async () => {
+    it('has a card that describes inputs, outputs, licence, limits, size and speed', async () => {
       const card = await readFile(join(modelsDirectory, config.name, 'card.md'), 'utf8');
       for (const heading of ['Inputs and outputs', 'Limits', 'Size and speed']) {
         expect(card).toContain(`\n## ${heading}\n`);
@@ -63,7 +63,7 @@ describe('models/', () => {
 });
 
 describe('mlp', () => {
-  it('is the linear map that its card says it is', () =>
+  it('is a linear map, as its card says', () =>
     withSession('mlp', async (session) => {
       const rows = [
         new Float32Array(10),

@@ -9,7 +9,7 @@ const { training, heldOut } = await loadDigits();
 
 describe('the digits models', () => {
   it.each(['digits', 'digits-int8'])(
-    '%s names 98 in 100 of the 2,000 held-out digits, or more',
+    '%s recognises at least 98 % of the 2,000 held-out digits',
     async (model) => {
       const session = await createOrtNodeEngine().createSession({ graph: await readModel(model) });
       const { digits, right } = await evaluate(session, heldOut);
@@ -19,7 +19,7 @@ describe('the digits models', () => {
     },
   );
 
-  it('digits-int8 computes with integers: its convolutions and its linear layer have no others', async () => {
+  it('digits-int8 has only integer convolutions and linear layers', async () => {
     const { operators } = inspectModel(decodeModel(await readModel('digits-int8')));
     const names = operators.map(({ opType }) => opType);
     expect(names).toEqual(expect.arrayContaining(['QLinearConv', 'QGemm']));
@@ -27,12 +27,12 @@ describe('the digits models', () => {
     expect(names).not.toContain('Gemm');
   });
 
-  it('were held to digits that they had not been trained on', () => {
+  it('are tested with digits that they were not trained on', () => {
     expect(training).toHaveLength(8000);
     expect(countSharedDigits(heldOut, training)).toBe(0);
   });
 
-  it('were held to the same share of every class', () => {
+  it('are tested with the same share of every class', () => {
     for (let label = 0; label < 10; label++) {
       const held = heldOut.filter((digit) => digit.label === label).length;
       const all = held + training.filter((digit) => digit.label === label).length;

@@ -16,7 +16,7 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true }));
 
 describe('fetchModels', () => {
-  it('writes every packaged model, then leaves them as they are', async () => {
+  it('writes every packaged model, and the second time none', async () => {
     const first = await fetchModels(directory);
     expect(first.map(({ path, written }) => [path.slice(directory.length), written])).toEqual([
       ['/ocr-angle/1/model.onnx', true],
@@ -29,7 +29,7 @@ describe('fetchModels', () => {
     expect(second).toEqual(first.map(({ path }) => ({ path, written: false })));
   });
 
-  it('writes a damaged file anew', async () => {
+  it('replaces a damaged file', async () => {
     const path = join(directory, 'ocr-angle', '1', 'model.onnx');
     await fetchModels(directory);
     const { size } = await stat(path);
@@ -40,7 +40,7 @@ describe('fetchModels', () => {
     expect(await readdir(join(directory, 'ocr-angle', '1'))).toEqual(['model.onnx']);
   });
 
-  it('refuses a package whose bytes are not those that the config names', async () => {
+  it('refuses a package whose bytes do not have the digest in the config', async () => {
     await editConfig('ocr-angle', (text) => text.replace(/"sha256": "\w{4}/, '"sha256": "0000'));
     await expect(fetchModels(directory)).rejects.toMatchObject({ code: 'digest_mismatch' });
   });
@@ -50,7 +50,7 @@ describe('fetchModels', () => {
     await expect(fetchModels(directory)).rejects.toThrow(/"speech-detect".*@ricky0123\/none.*npm install/);
   });
 
-  it('gives the recogniser a label for each of its 6,625 classes', async () => {
+  it('writes a label for each of the recogniser’s 6,625 classes', async () => {
     await fetchModels(directory);
     const labels = await readFile(join(directory, 'ocr-recognise', '1', 'labels.txt'), 'utf8');
     const lines = labels.replace(/\n$/, '').split('\n');

@@ -19,7 +19,7 @@ const constant = (name: string, data: bigint, dataType: number = tensorTypes.INT
     : { int64Data: BigInt64Array.of(data) }),
 });
 
-function built(nodes: readonly NodeProto[], initializer: GraphProto['initializer'] = []) {
+function buildModel(nodes: readonly NodeProto[], initializer: GraphProto['initializer'] = []) {
   return decodeModel(
     model({
       node: nodes,
@@ -39,7 +39,7 @@ const branch = (name: string) =>
 const ifOn = (condition: string) =>
   node('If', [condition], ['y'], { attribute: [branch('then_branch'), branch('else_branch')] });
 
-/** Carries `x` for as many rounds as `count` says, while `goesOn` does. */
+/** Carries `x` for `count` iterations, as long as `goesOn` is true. */
 const loop = (count: string, goesOn: NodeProto) =>
   node('Loop', [count, 'true', 'x'], ['y'], {
     attribute: [
@@ -54,11 +54,11 @@ const loop = (count: string, goesOn: NodeProto) =>
 const always = node('Identity', ['on'], ['still']);
 
 describe('findValueDependentBranch()', () => {
-  it.each<[string, ReturnType<typeof built>, string | undefined]>([
-    ['a plain graph', built([node('Neg', ['x'], ['y'])]), undefined],
+  it.each<[string, ReturnType<typeof buildModel>, string | undefined]>([
+    ['a plain graph', buildModel([node('Neg', ['x'], ['y'])]), undefined],
     [
       'an If on the largest value',
-      built([
+      buildModel([
         node('ReduceMax', ['x'], ['most']),
         node('Cast', ['most'], ['any'], { attribute: [{ name: 'to', type: attributeTypes.INT, i: 9n }] }),
         ifOn('any'),
@@ -67,7 +67,7 @@ describe('findValueDependentBranch()', () => {
     ],
     [
       'an If on the shape, as exporters write them',
-      built(
+      buildModel(
         [
           node('Shape', ['x'], ['shape']),
           node('Gather', ['shape', 'one'], ['columns']),
@@ -80,17 +80,17 @@ describe('findValueDependentBranch()', () => {
     ],
     [
       'a Loop of as many rounds as an input says',
-      built([loop('n', always)], [constant('true', 1n, tensorTypes.BOOL)]),
+      buildModel([loop('n', always)], [constant('true', 1n, tensorTypes.BOOL)]),
       'Loop',
     ],
     [
       'a Loop of a constant number of rounds',
-      built([loop('ten', always)], [constant('true', 1n, tensorTypes.BOOL), constant('ten', 10n)]),
+      buildModel([loop('ten', always)], [constant('true', 1n, tensorTypes.BOOL), constant('ten', 10n)]),
       undefined,
     ],
     [
       'a Loop that what it carries ends',
-      built(
+      buildModel(
         [
           loop(
             'ten',

@@ -5,7 +5,7 @@ import { decodeModel, tensorTypes } from '../../../src/repository/onnx/proto.ts'
 import { branches, floats, matMul, model, value } from './models.ts';
 
 describe('inspectModel()', () => {
-  it('tells what the speech model takes, gives and is made of, subgraphs included', () => {
+  it('lists inputs, outputs and operators of the speech model, subgraphs included', () => {
     const file = readFileSync('node_modules/@ricky0123/vad-web/dist/silero_vad_v6.onnx');
     const { inputs, outputs, opsets, operators, nodeCount } = inspectModel(decodeModel(file));
     expect(inputs).toEqual([
@@ -19,7 +19,7 @@ describe('inspectModel()', () => {
     expect(nodeCount).toBe(689);
   });
 
-  it('leaves out inputs that an initializer gives a value', () => {
+  it('leaves out inputs that have an initializer', () => {
     const { graph } = matMul(3, 2);
     const old = model({ ...graph, input: [...(graph?.input ?? []), value('w', [3, 2])] });
     expect(inspectModel(old).inputs.map(({ name }) => name)).toEqual(['x']);
@@ -33,7 +33,7 @@ describe('inspectModel()', () => {
     ]);
   });
 
-  it('wants the rank of a value that has no shape', () => {
+  it('requires the rank of a value without a shape', () => {
     const shapeless = model({
       input: [{ name: 'x', type: { tensorType: { elemType: tensorTypes.FLOAT } } }],
       output: [value('y', [1])],

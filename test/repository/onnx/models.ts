@@ -54,7 +54,7 @@ export function matMul(rows: number, columns: number): ModelProto {
   });
 }
 
-/** A chain of square matrix products, so that the weights are as many as wanted. */
+/** A chain of `layers` products with square matrices. */
 export function deepMatMul(size: number, layers: number): ModelProto {
   const node: NodeProto[] = [];
   const initializer: TensorProto[] = [];
@@ -119,7 +119,7 @@ export function branches(size: number): ModelProto {
   });
 }
 
-/** y = Frobnicate(x): an operator that nobody has. */
+/** y = Frobnicate(x): an operator that no runtime has. */
 export function unknownOperator(): ModelProto {
   return model({
     node: [{ opType: 'Frobnicate', input: ['x'], output: ['y'] }],

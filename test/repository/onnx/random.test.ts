@@ -18,7 +18,7 @@ const bool = (name: string, on: number): TensorProto => ({
 const dropout = (...input: string[]): NodeProto => ({ opType: 'Dropout', input, output: ['y'] });
 
 describe('drawsRandomNumbers()', () => {
-  it('finds nothing in models without such operators', () => {
+  it('finds no random operator in models without one', () => {
     expect(drawsRandomNumbers(matMul(2, 2))).toBe(false);
     expect(drawsRandomNumbers(branches(2))).toBe(false);
   });
@@ -35,7 +35,7 @@ describe('drawsRandomNumbers()', () => {
     expect(drawsRandomNumbers(model({ node: [{ opType, output: ['y'] }] }))).toBe(true);
   });
 
-  it('looks into branches of branches, and into functions', () => {
+  it('finds operators in branches of branches, and in functions', () => {
     const inner = { name: 'inner', node: [dice] };
     const holder = (opType: string, g: object): NodeProto => ({
       opType,
@@ -51,7 +51,7 @@ describe('drawsRandomNumbers()', () => {
     ).toBe(true);
   });
 
-  it('looks at the type of a constant, not at its 40 MB', () => {
+  it('reads the type of a constant, not its 40 MB', () => {
     const large = {
       name: 'off',
       dims: [10_000_000n],
@@ -64,14 +64,14 @@ describe('drawsRandomNumbers()', () => {
     ).toBe(false);
   });
 
-  it('passes over graphs for training, which are never run', () => {
+  it('ignores training graphs, which are never run', () => {
     const { graph } = matMul(2, 2);
     expect(
       drawsRandomNumbers(model(graph ?? {}, { trainingInfo: [{ initialization: { node: [dice] } }] })),
     ).toBe(false);
   });
 
-  it('takes Dropout for random unless its training mode is absent or the constant false', () => {
+  it('counts Dropout as random unless its training mode is absent or the constant false', () => {
     const x = [value('x', [2])];
     expect(drawsRandomNumbers(model({ input: x, node: [dropout('x')] }))).toBe(false);
     expect(drawsRandomNumbers(model({ input: x, node: [dropout('x', 'ratio', '')] }))).toBe(false);
@@ -84,7 +84,7 @@ describe('drawsRandomNumbers()', () => {
     expect(by([bool('mode', 0)], [...x, value('mode', [], tensorTypes.BOOL)])).toBe(true);
   });
 
-  it('reads the mode of a Constant, and believes no name that something else bears, too', () => {
+  it('reads the mode from a Constant, unless another value has the same name', () => {
     const constant = (t: TensorProto): NodeProto => ({
       opType: 'Constant',
       output: ['mode'],

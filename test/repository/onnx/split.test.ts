@@ -11,6 +11,7 @@ import {
   decodeModel,
   encodeModel,
   type ModelProto,
+  type TensorProto,
   tensorTypes,
 } from '../../../src/repository/onnx/proto.ts';
 import {
@@ -44,7 +45,7 @@ describe('planChunks()', () => {
   );
   const limits = { maxChunkBytes: 8192, minOwnChunkBytes: 1024, maxPackBytes: 2048, alignmentBytes: 64 };
 
-  it('covers the file without gaps, and gives each initializer whole chunks or a place in one pack', () => {
+  it('covers the file without gaps, and puts each initializer into chunks of its own or into one pack', () => {
     fc.assert(
       fc.property(sizes, (sizes) => {
         const { offsets, chunks, byteLength } = planChunks(sizes, limits);
@@ -116,12 +117,13 @@ describe('splitModel()', () => {
     { minLength: 1, maxLength: 12 },
   );
 
-  it('moves what has 1 KiB and more, and joinModel() gives every tensor back', async () => {
+  it('moves tensors of 1 KiB and more, and joinModel() restores every tensor', async () => {
     await fc.assert(
       fc.asyncProperty(tensors, async (tensors) => {
         const initializer = tensors.map((tensor, index) => ({ ...tensor, name: `t${index}` }));
         const split = await splitModel(model({ initializer, output: [value('t0', [1])] }));
         const graph = decodeModel(split.graph).graph;
+        expect(graph?.initializer).toHaveLength(initializer.length);
         for (const [index, tensor] of (graph?.initializer ?? []).entries()) {
           const bytes = rawBytes(initializer[index] ?? {});
           expect(tensor.externalData !== undefined).toBe(
@@ -129,17 +131,18 @@ describe('splitModel()', () => {
           );
         }
         const joined = decodeModel(joinModel(split.graph, await weightsOf(split)));
+        expect(joined.graph?.initializer).toHaveLength(initializer.length);
         for (const [index, tensor] of (joined.graph?.initializer ?? []).entries()) {
-          expect(tensor.dims).toEqual(initializer[index]?.dims);
-          const wanted = initializer[index] ?? {};
-          expect(Buffer.from(rawBytes(tensor) ?? [])).toEqual(Buffer.from(rawBytes(wanted) ?? []));
-          expect(tensor.stringData).toEqual('stringData' in wanted ? wanted.stringData : undefined);
+          const expected: TensorProto = initializer[index] ?? {};
+          expect(tensor.dims).toEqual(expected.dims);
+          expect(Buffer.from(rawBytes(tensor) ?? [])).toEqual(Buffer.from(rawBytes(expected) ?? []));
+          expect(tensor.stringData).toEqual(expected.stringData);
         }
       }),
     );
   });
 
-  it('writes the low bytes of narrow types that stand in wider integers', async () => {
+  it('writes the low bytes of narrow types that are stored in wider integers', async () => {
     const int32Data = Int32Array.from({ length: 600 }, (_, index) => 0x3c00 + index);
     const tensor = { name: 'h', dims: [600n], dataType: tensorTypes.FLOAT16, int32Data };
     const bytes = await weightsOf(await splitModel(model({ initializer: [tensor] })));
@@ -178,12 +181,12 @@ describe('hoistInitializers()', () => {
       ['second', { datatype: 'BOOL', shape: [], data: Uint8Array.of(second) }],
     ]);
 
-  it('gives branches with weights of the same name each their own', () => {
+  it('renames weights of the same name in different branches', () => {
     const hoisted = hoistInitializers(branches(size), minExternalBytes);
     expect(hoisted.graph?.initializer?.map(({ name }) => name)).toEqual(['outer/w', 'outer2/w', 'outer/v']);
   });
 
-  it('changes no answer: each branch, whole in native ONNX Runtime against split in WASM', async () => {
+  it('changes no answer of any branch, whole in native ONNX Runtime or split in WASM', async () => {
     const source: ModelProto = branches(size);
     const native = await createOrtNodeEngine().createSession({ graph: encodeModel(source) });
     const split = await splitModel(source);
@@ -195,14 +198,14 @@ describe('hoistInitializers()', () => {
       [0, 1],
       [0, 0],
     ] as const) {
-      const wanted = await native.run(feeds(first, second));
-      expect(findDifference(wanted, await edge.run(feeds(first, second)))).toBeUndefined();
-      answers.add(String(wanted.get('y')?.data[0]));
+      const expected = await native.run(feeds(first, second));
+      expect(findDifference(expected, await edge.run(feeds(first, second)))).toBeUndefined();
+      answers.add(String(expected.get('y')?.data[0]));
     }
     expect(answers.size).toBe(3);
   });
 
-  it('renames an inner name that hides an outer one, though ONNX allows none', () => {
+  it('renames an inner name that hides an outer one, though ONNX forbids such names', () => {
     const inner = {
       name: 'i',
       node: [{ opType: 'Neg', input: ['w'], output: ['z'] }],
@@ -226,7 +229,7 @@ describe('hoistInitializers()', () => {
     ]);
   });
 
-  it('leaves a name alone that a node of the subgraph gives to its own output', () => {
+  it('keeps a name that is the output of a node in the subgraph', () => {
     const inner = {
       name: 'i',
       node: [
@@ -244,7 +247,7 @@ describe('hoistInitializers()', () => {
     expect(body?.node?.[0]?.attribute?.[0]?.g?.node).toEqual(inner.node);
   });
 
-  it('leaves the default of a subgraph input, and what a subgraph gives out itself', () => {
+  it('keeps defaults of subgraph inputs, and outputs of subgraphs', () => {
     const inner = {
       name: 'inner',
       input: [value('a', [400])],

@@ -49,7 +49,7 @@ function packageInput(source: ModelProto | string, config: Record<string, unknow
 const vad = 'node_modules/@ricky0123/vad-web/dist/silero_vad_v6.onnx';
 const vadConfig = { sampleShapes: { input: [1, 576] }, sampleValues: { sr: 16_000 } };
 
-/** The edge's engine with something changed. */
+/** Returns engines whose edge engine is changed. */
 function withEdge(change: (engine: Engine, made: number) => Engine): PublishEngines {
   let made = 0;
   return {
@@ -77,7 +77,7 @@ function castTo(type: number) {
 }
 
 describe('a model that this machine cannot run', () => {
-  it('is published for the origin untried, as its graph declares it, and never batched', async () => {
+  it('is published for the origin untried, with the shapes of its graph, and never batched', async () => {
     const said: string[] = [];
     const { manifest, blobs } = await buildPackage(packageInput(bfloat16Product, { maxBatchSize: 4 }), {
       engines,
@@ -99,14 +99,14 @@ describe('a model that this machine cannot run', () => {
     );
   });
 
-  it('is refused for the edge, with the type of the kernel and what to do', async () => {
+  it('is refused for the edge, with the type of the kernel and advice', async () => {
     await expect(buildPackage(packageInput(bfloat16Product), { engines })).rejects.toMatchObject({
       code: 'invalid_request',
       message: expect.stringMatching(/The kernel is MatMul of BFLOAT16\. .*--origin/),
     });
   });
 
-  it('is refused for the origin, too, when its file is only too new', async () => {
+  it('is refused for the origin too if its file format is too new', async () => {
     const newer = { ...matMul(2, 2), irVersion: 99n };
     await expect(buildPackage(packageInput(newer), { engines, originOnly: true })).rejects.toThrow(
       /Unsupported model IR version: 99.*model\.ir_version = 10/,
@@ -115,7 +115,7 @@ describe('a model that this machine cannot run', () => {
 });
 
 describe('buildPackage()', () => {
-  it('gives a manifest and exactly the blobs that it names', async () => {
+  it('returns a manifest and exactly the blobs that it names', async () => {
     const input = packageInput(deepMatMul(512, 3), { maxBatchSize: 4, tier: 'edge' });
     const { manifest, blobs } = await buildPackage(input, { engines, createdAt: new Date(0) });
     expect(manifestSchema.parse(manifest)).toEqual(manifest);
@@ -148,7 +148,7 @@ describe('buildPackage()', () => {
     expect(edgeProfile?.peakBytes).toBeLessThan(40 * mebibyte);
   });
 
-  it('publishes the speech model: weights of branches, a value that it insists on', async () => {
+  it('publishes the speech model, which has weights in branches and accepts one value only', async () => {
     const { manifest, blobs } = await buildPackage(packageInput(vad, vadConfig), { engines });
     const [graph, ...chunks] = await Promise.all(blobs.map(({ read }) => read()));
     expect(graph?.byteLength).toBeLessThan(100_000);
@@ -158,7 +158,7 @@ describe('buildPackage()', () => {
     expect(session.inputs.map(({ name }) => name)).toEqual(['input', 'state', 'sr']);
   });
 
-  it('refuses an operator that nobody has, by name', async () => {
+  it('refuses an operator that no runtime has, by name', async () => {
     await expect(buildPackage(packageInput(unknownOperator()), { engines })).rejects.toMatchObject({
       code: 'invalid_request',
       message: expect.stringContaining('the operator Frobnicate'),
@@ -187,7 +187,7 @@ describe('buildPackage()', () => {
     expect(manifest.edgeProfile).toBeUndefined();
   });
 
-  it('says how much memory a model lacks', async () => {
+  it('says how much more memory a model needs', async () => {
     const large = packageInput(deepMatMul(512, 16));
     const refusal = await buildPackage(large, { engines, memoryCapBytes: 24 * mebibyte }).catch(
       (error: unknown) => error,
@@ -205,7 +205,7 @@ describe('buildPackage()', () => {
     expect(forOrigin.manifest.tier).toBe('origin');
   });
 
-  it('falls back to plain ONNX where the fused form answers differently, and refuses where that does too', async () => {
+  it('falls back to plain ONNX if the fused form answers differently, and refuses if plain ONNX does too', async () => {
     const wrongUntil = (count: number) =>
       withEdge((engine, made) => ({
         ...engine,
@@ -242,7 +242,7 @@ describe('buildPackage()', () => {
     });
   });
 
-  it('does not compare the answers of a model that rolls dice', async () => {
+  it('does not compare the answers of a model that draws random numbers', async () => {
     const dice = model({
       node: [{ opType: 'RandomUniformLike', input: ['x'], output: ['y'] }],
       input: [value('x', [50])],
@@ -293,7 +293,7 @@ describe('buildPackage()', () => {
     await expect(buildPackage(input, { engines })).rejects.toThrow(message);
   });
 
-  it('counts classes along the axis of classes, as the runtime gives it', async () => {
+  it('counts classes along the class axis of the measured shape', async () => {
     // As image classifiers end: [batch, 3, 1, 1], declared as if it were flat.
     const pooled = model({
       node: [{ opType: 'GlobalAveragePool', input: ['x'], output: ['y'] }],
@@ -311,7 +311,7 @@ describe('buildPackage()', () => {
     );
   });
 
-  it('publishes weights that stand beside the model as if they stood in it', async () => {
+  it('publishes weights in files beside the model like weights in the model', async () => {
     const whole = packageInput(deepMatMul(64, 2));
     const { graph, weights } = await splitModel(deepMatMul(64, 2));
     const file = weights && bytesSource(await weightBytes(weights));
@@ -330,7 +330,7 @@ describe('buildPackage()', () => {
 });
 
 describe('buildPackage() of a config that batches, or keeps its weights at the origin', () => {
-  it('carries dynamicBatching into the manifest, and says nothing of what is not said', async () => {
+  it('copies dynamicBatching into the manifest, and leaves out what the config leaves out', async () => {
     const dynamicBatching = { maxQueueDelayMicroseconds: 500, preferredBatchSizes: [2, 4] };
     const batching = packageInput(matMul(2, 2), { maxBatchSize: 4, dynamicBatching });
     expect((await buildPackage(batching, { engines })).manifest.dynamicBatching).toEqual(dynamicBatching);
@@ -339,7 +339,7 @@ describe('buildPackage() of a config that batches, or keeps its weights at the o
     expect(Object.keys(plain.manifest)).not.toContain('edgePermitted');
   });
 
-  it('publishes for the origin only what may not be used at the edge', async () => {
+  it('publishes a model for the origin only if it may not be used at the edge', async () => {
     const { manifest } = await buildPackage(packageInput(matMul(2, 2), { edgePermitted: false }), {
       engines,
     });
@@ -354,7 +354,7 @@ describe('readSource()', () => {
   const digest = async (input: PackageInput, originOnly = false) =>
     (await readSource(input, { originOnly })).inputsDigest;
 
-  it('names equal inputs alike, whatever the index alone has', async () => {
+  it('returns equal digests for equal inputs, whatever the version policy', async () => {
     const policy = packageInput(matMul(2, 2), { maxBatchSize: 4, versionPolicy: { all: {} }, $schema: 'x' });
     expect(await digest(policy)).toBe(await digest(base));
   });
@@ -367,16 +367,16 @@ describe('readSource()', () => {
     ['the labels', { ...base, labels: { y: ['a', 'b'] } }, false],
     ['the tier', base, true],
     ['batching', packageInput(matMul(2, 2), { maxBatchSize: 4, dynamicBatching: {} }), false],
-  ])('tells apart by %s', async (_, input, originOnly) => {
+  ])('returns another digest if %s differs', async (_, input, originOnly) => {
     expect(await digest(input, originOnly)).not.toBe(await digest(base));
   });
 
-  it('tells what may not be used at the edge from what is pinned to the origin', async () => {
+  it('returns different digests for edgePermitted false and for the tier "origin"', async () => {
     const kept = packageInput(matMul(2, 2), { maxBatchSize: 4, edgePermitted: false });
     expect(await digest(kept)).not.toBe(await digest(base, true));
   });
 
-  it('names inputs as the release before did, and wherever the licence text stands', async () => {
+  it('returns the digest of the release before, whatever the name of the licence file', async () => {
     const terms = { ...openSourceTerms, licence: { ...openSourceTerms.licence, file: 'LICENCE.txt' } };
     const config = modelConfigSchema.parse({ name: 'm', description: 'd', terms, maxBatchSize: 4 });
     const inputs = {

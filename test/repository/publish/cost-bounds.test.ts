@@ -67,7 +67,7 @@ async function build(source: ModelProto, config: Record<string, unknown> = {}) {
 }
 
 describe('buildPackage() of a model whose cost its values decide', () => {
-  it('publishes it for the origin only, and says what decides and what to do', async () => {
+  it('publishes it for the origin only, and says what decides the cost and what to do', async () => {
     const { manifest, told } = await build(decoder(8));
     expect(manifest).toMatchObject({ tier: 'origin', bounded: false });
     expect(manifest.edgeProfile).toBeUndefined();
@@ -95,13 +95,13 @@ describe('buildPackage() of a model whose cost its values decide', () => {
     expect(large.told.some((line) => line.startsWith('measure: batch 1 at n = 2000: '))).toBe(true);
   });
 
-  it('says that the shapes bound other models, which keep their tier and have no values', async () => {
+  it('publishes a model whose cost the shapes bound with its tier, and without values', async () => {
     const { manifest } = await build(matMul(4, 4));
     expect(manifest).toMatchObject({ tier: 'auto', bounded: true });
     expect(manifest).not.toHaveProperty('values');
   });
 
-  it('tries every model within its bounds alone', async () => {
+  it('tries a model with values within its bounds only', async () => {
     const seen: (bigint | number)[] = [];
     const watched = (engine: Engine): Engine => ({
       ...engine,
@@ -145,7 +145,7 @@ describe('buildPackage() of a model whose cost its values decide', () => {
 
   it.each([
     [
-      'an input that is not there',
+      'an input that does not exist',
       { values: { m: { min: 0, max: 1 } } },
       /"values" for "m"; expected inputs of numbers: x, n/,
     ],
@@ -161,7 +161,7 @@ describe('buildPackage() of a model whose cost its values decide', () => {
     });
   });
 
-  it('takes a tensor named constructor for one without bounds', async () => {
+  it('finds no bounds for a tensor named constructor', async () => {
     const named = model({
       node: [op('Relu', ['constructor'], ['y'])],
       input: [value('constructor', [2])],
@@ -189,7 +189,7 @@ describe('extremeValues()', () => {
     d: { min: 3, max: 4 },
   };
 
-  it('is every corner of few drivers, and each end of many', () => {
+  it('returns every combination of few drivers, and each end of many', () => {
     expect(extremeValues([], bounds)).toEqual([]);
     expect(extremeValues(['flag'], bounds)).toEqual([]);
     expect(extremeValues(['a', 'flag', 'b'], bounds)).toEqual([
@@ -210,7 +210,7 @@ describe('extremeValues()', () => {
 });
 
 describe('findSlowestValues()', () => {
-  it('is the one whose second run takes longest', async () => {
+  it('returns the values whose second run takes longest', async () => {
     const clock = new ManualClock();
     const engine = {
       createSession: async () => ({
@@ -245,7 +245,7 @@ describe('worstProfile()', () => {
     })),
   });
 
-  it('holds for both, with no batch that only one of them ran', () => {
+  it('returns the larger figures, without batches that only one of the profiles has', () => {
     expect(worstProfile(profile(10, 1, 2, 9), profile(20, 5, 1))).toEqual(profile(20, 5, 2));
   });
 });

@@ -98,21 +98,21 @@ describe('explainLoadError()', () => {
       graphOf([node('Relu', ['x'], ['y'])], 'UINT8'),
       /: This is an invalid model\. Type Error: Type 'tensor\(uint8\)' of input parameter \(x\)[\s\S]*onnx\.checker\.check_model/,
     ],
-  ])('gives the runtime’s own reason for %s, and what to do', async (_, graph, expected) => {
+  ])('adds the runtime’s own reason for %s, and advice', async (_, graph, expected) => {
     const explained = explainLoadError(await loadError(graph), decodeModel(graph));
     expect(explained).toBeInstanceOf(EdgewiseError);
     expect(explained).toMatchObject({ code: 'invalid_request', message: expect.stringMatching(expected) });
     expect(String(explained)).not.toMatch(/onnxruntime_src|\.cc:\d/);
   });
 
-  it('leaves other errors as they are', () => {
+  it('returns other errors unchanged', () => {
     const other = new EdgewiseError('too_large', 'no');
     expect(explainLoadError(other, decodeModel(bfloat16Product))).toBe(other);
   });
 });
 
 describe('missingKernelReason()', () => {
-  it('is given for what another build may have, and for nothing else', async () => {
+  it('returns a reason for a kernel that another build may have, and for no other failure', async () => {
     const model = decodeModel(bfloat16Product);
     expect(missingKernelReason(await loadError(bfloat16Product), model)).toMatch(/\(MatMul of BFLOAT16\)$/);
     const newer = graphOf([node('Relu', ['x'], ['y'])], 'FP32', { irVersion: 99n });
@@ -131,7 +131,7 @@ describe('runtimeReason()', () => {
       "Could not find an implementation for MatMul(13) node with name 'a (b) C'",
     ],
     ['Fatal error: x is not a registered function/op\n', 'Fatal error: x is not a registered function/op'],
-  ])('of %j is what the runtime says', (text, expected) => {
+  ])('returns the message in %j', (text, expected) => {
     expect(runtimeReason(text)).toBe(expected);
   });
 });

@@ -8,7 +8,7 @@ const shapesOf = ({ outputs }: { readonly outputs: readonly { name: string; shap
   Object.fromEntries(outputs.map(({ name, shape }) => [name, shape]));
 
 describe('measureAnswers() of a model with a batch dimension', () => {
-  it('finds a model row-wise whose rows do not depend on one another, and proposes maxBatchSize', async () => {
+  it('calls a model row-wise whose rows do not depend on one another, and proposes maxBatchSize', async () => {
     const graph = rowModel({ layers: ['matmul', 'tanh', 'normalise', 'add'], twoOutputs: true });
     const plain = await measure(graph);
     expect(plain.rowWise).toBe(true);
@@ -19,7 +19,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
   });
 
   it.each(mixersSeen)(
-    'finds a model with %s not row-wise, and refuses it with maxBatchSize',
+    'calls a model with %s not row-wise, and refuses it with maxBatchSize',
     async (kind) => {
       const graph = rowModel({ layers: ['matmul', 'add'], mixer: { kind, after: 2 }, twoOutputs: true });
       expect((await measure(graph)).rowWise).toBe(false);
@@ -37,7 +37,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
     expect(said).toEqual([expect.stringMatching(/^warning: .*the path of its If depends on values/)]);
   });
 
-  it('is not taken in by a dimension of 1 beside the batch: a row for each token is none for each request', async () => {
+  it('tells a row for each token from a row for each request, though a sample has one token', async () => {
     const flattened = (tokens: number | string) =>
       model({
         node: [node('Reshape', ['x', 'shape'], ['y'])],
@@ -51,7 +51,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
     expect((await measure(flattened('tokens'))).rowWise).toBe(false);
   });
 
-  it('keeps dimensions of one name equal when it tries other sizes', async () => {
+  it('keeps dimensions of the same name equal when it tries other sizes', async () => {
     const graph = model({
       node: [node('Add', ['a', 'b'], ['sum']), node('ReduceSum', ['sum', 'axes'], ['y'])],
       initializer: [
@@ -63,7 +63,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
     expect(await measure(graph, { sampleShapes: { a: [1, 3], b: [1, 3] } })).toMatchObject({ rowWise: true });
   });
 
-  it('tells token ids apart, and leaves out samples that the model does not take', async () => {
+  it('tells token ids apart, and leaves out samples that the model refuses', async () => {
     const embed = (rows: number, reversed: boolean) =>
       model({
         node: [
@@ -94,14 +94,14 @@ describe('measureAnswers() of a model with a batch dimension', () => {
     }
   });
 
-  it('uses the rows of the folder’s samples, where made-up ones are not taken', async () => {
+  it('uses the rows of the folder’s samples if the model refuses made-up ones', async () => {
     const ints = (name: string, data: readonly number[]) => ({
       name,
       dims: [BigInt(data.length)],
       dataType: tensorTypes.INT64,
       int64Data: BigInt64Array.from(data, BigInt),
     });
-    // Takes the ids 50 to 149.
+    // The model accepts the ids 50 to 149.
     const picky = (reversed: boolean) =>
       model({
         node: [
@@ -143,7 +143,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
     expect((await measure(quantised, { agreement })).rowWise).toBe(true);
   });
 
-  it('shows nothing by an output that never changes, and says which', async () => {
+  it('reports an output that never changes, which shows nothing', async () => {
     const graph = model({
       node: [node('Mul', ['x', 'zero'], ['y']), node('Identity', ['x'], ['z'])],
       initializer: [floats('zero', [], new Float32Array([0]))],
@@ -157,7 +157,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
     ]);
   });
 
-  it('never has a model batched that draws random numbers', async () => {
+  it('never lets a model be batched that draws random numbers', async () => {
     const dice = model({
       node: [node('RandomUniformLike', ['x'], ['noise']), node('Add', ['x', 'noise'], ['y'])],
       input: [value('x', 'FP32', ['batch', 4])],
@@ -168,7 +168,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
     expect(said).toEqual([expect.stringMatching(/^warning: .*draws random numbers/)]);
   });
 
-  it('refuses maxBatchSize for a model that takes one row only', async () => {
+  it('refuses maxBatchSize for a model that accepts one row only', async () => {
     const graph = model({
       node: [node('Reshape', ['x', 'shape'], ['y'])],
       initializer: [
@@ -185,7 +185,7 @@ describe('measureAnswers() of a model with a batch dimension', () => {
 });
 
 describe('measureAnswers() of a model without a batch dimension', () => {
-  it('never has it batched', async () => {
+  it('never lets it be batched', async () => {
     const stateful = model({
       node: [node('Add', ['x', 'rate'], ['y']), node('Identity', ['state'], ['next'])],
       input: [
@@ -200,7 +200,7 @@ describe('measureAnswers() of a model without a batch dimension', () => {
     expect(shapesOf(answers)).toEqual({ y: [-1, 4], next: [2, -1, 3] });
   });
 
-  it('has it published as the graph declares it, with a warning, where this machine does not run it', async () => {
+  it('keeps the declared shapes, with a warning, if this machine cannot run it', async () => {
     const unknown = model({
       node: [node('Nonesuch', ['x'], ['y'])],
       input: [value('x', 'FP32', ['batch', 4])],
@@ -216,8 +216,8 @@ describe('measureAnswers() of a model without a batch dimension', () => {
   });
 });
 
-describe('measureAnswers() of outputs that the graph declares otherwise', () => {
-  it('gives the shapes of the runtime, free where they vary', async () => {
+describe('measureAnswers() of outputs with wrong declarations', () => {
+  it('returns the shapes of the runtime, with free dimensions where they vary', async () => {
     // As exporters write it: a label for the whole batch, a Reshape target, a list with a fixed length.
     const graph = model({
       node: [
@@ -256,7 +256,7 @@ describe('measureAnswers() of outputs that the graph declares otherwise', () => 
     ]);
   });
 
-  it('leaves what no run contradicts as it is declared', async () => {
+  it('keeps declarations that no run contradicts', async () => {
     const graph = rowModel({ layers: ['matmul'], twoOutputs: true });
     expect(shapesOf(await measure(graph))).toEqual({ y: [-1, 4], h: [-1, 4] });
   });

@@ -41,7 +41,7 @@ const toFloat = (input: string, output: string): NodeProto => ({
 
 const small = (index: number) => (1 + (index % 7)) / 4000;
 
-/** Rows of a table in eight bits, looked up, then `layers` products with matrices in eight bits. */
+/** Looks up rows of a table in eight bits, then multiplies with `layers` matrices in eight bits. */
 function eightBits(rows: number, width: number, layers: number, scaleDims: readonly number[]): ModelProto {
   const node: NodeProto[] = [
     toFloat('table', 'table_f'),
@@ -87,7 +87,7 @@ async function edgeAnswer(source: ModelProto, feeds: Feeds) {
 }
 
 describe('optimise()', () => {
-  it('folds a model as long as that makes it no larger', async () => {
+  it('folds a model if that makes it no larger', async () => {
     const { graph } = matMul(16, 16);
     const source = model({
       ...graph,
@@ -101,7 +101,7 @@ describe('optimise()', () => {
   });
 
   it.each([[[]], [[64]], [[300, 1]]])(
-    'keeps weights of eight bits, and answers the same at the edge: scales of shape %j',
+    'keeps weights of eight bits, and answers the same at the edge, with scales of shape %j',
     async (scaleDims) => {
       const source = eightBits(300, 64, 2, scaleDims);
       const optimised = await optimise(source, 'extended', { optimise: engines.optimise });
@@ -112,7 +112,7 @@ describe('optimise()', () => {
     },
   );
 
-  it('has one matrix at a time in its wide form, not all of them', async () => {
+  it('widens one matrix at a time, not all of them', async () => {
     // 24 MiB in eight bits, 96 MiB as floats.
     const source = eightBits(20, 1024, 24, []);
     const { usedBytes } = await edgeAnswer(await optimise(source, 'extended', engines), ids);
@@ -138,7 +138,7 @@ describe('optimise()', () => {
     expect(findDifference(await nativeAnswer(source, new Map([['x', x]])), fetches)).toBeUndefined();
   });
 
-  it('folds nothing where a few numbers would become many', async () => {
+  it('folds nothing if a few numbers would become many', async () => {
     const source = model({
       node: [
         { opType: 'Expand', input: ['one', 'shape'], output: ['mask'] },
@@ -163,7 +163,7 @@ describe('optimise()', () => {
 
 describe('gatherFirst()', () => {
   it.each([[[]], [[1]], [[64]], [[1, 64]], [[300, 1]], [[300, 64]]])(
-    'gives the same bits, looking up before it multiplies: scales of shape %j',
+    'looks up before it multiplies, with the same bits, for scales of shape %j',
     async (scaleDims) => {
       const source = eightBits(300, 64, 1, scaleDims);
       const looked = gatherFirst(source);
@@ -173,7 +173,7 @@ describe('gatherFirst()', () => {
     },
   );
 
-  it('looks up what is dequantised with a scale and a zero point for all', async () => {
+  it('looks up rows before DequantizeLinear with one scale and one zero point', async () => {
     const scalar = (name: string, dataType: number, rawData: Uint8Array) => ({
       name,
       dims: [],
@@ -198,7 +198,7 @@ describe('gatherFirst()', () => {
     expect(await nativeAnswer(looked, ids)).toEqual(await nativeAnswer(source, ids));
   });
 
-  it('leaves a table that is multiplied as a whole, too, and other axes', () => {
+  it('keeps a table that is also multiplied as a whole, and gathers along other axes', () => {
     const source = eightBits(64, 64, 0, []);
     const tied: ModelProto = model({
       ...source.graph,
@@ -225,7 +225,7 @@ describe('gatherFirst()', () => {
 });
 
 describe('delayWeights()', () => {
-  it('changes no bit of an answer, wherever the weights are shared', async () => {
+  it('changes no bit of an answer, even if weights are shared', async () => {
     const source = eightBits(40, 64, 3, []);
     const shared: ModelProto = model({
       ...source.graph,
@@ -241,7 +241,7 @@ describe('delayWeights()', () => {
     expect(await nativeAnswer(delayed, ids)).toEqual(await nativeAnswer(shared, ids));
   });
 
-  it('leaves a model alone whose weights are used as they are', () => {
+  it('returns a model unchanged whose weights are used directly', () => {
     const source = matMul(64, 64);
     expect(delayWeights(source, 1024)).toBe(source);
   });

@@ -10,13 +10,13 @@ interface Costs {
   readonly capBytes: number;
   readonly sessionBytes: number;
   readonly bytesPerRow: number;
-  /** Of run number n, of one row. */
+  /** How long run number n takes for one row. */
   runMs(run: number): number;
-  /** What other processes take of the machine during run number n. Default: nothing. */
+  /** Time that other processes take during run number n. Default: 0. */
   disturbedMs?(run: number): number;
 }
 
-/** An engine whose costs are known: memory that grows and never shrinks, runs that take their time of a clock. */
+/** An engine of known costs: its memory grows and never shrinks, and its runs advance a clock. */
 function costlyEngine(costs: Costs) {
   let now = 0;
   let cpu = 0;
@@ -64,7 +64,7 @@ const feeds = (batchSize: number) => sampleFeeds(input, options, { kind: 'zeros'
 const source = { graph: new Uint8Array(1) };
 
 describe('measureEdge()', () => {
-  it('measures what a session and its runs take over the empty engine, doubling the batch up to the largest', async () => {
+  it('measures session and runs over the empty engine, doubling the batch up to the largest', async () => {
     const { engine, clock, released } = costlyEngine({
       capBytes: 10_000,
       sessionBytes: 500,
@@ -88,7 +88,7 @@ describe('measureEdge()', () => {
     expect(released()).toBe(2);
   });
 
-  it('stops at the largest batch that fits, and counts its memory as the peak', async () => {
+  it('stops at the largest batch that fits, whose memory is the peak', async () => {
     const { engine, clock } = costlyEngine({
       capBytes: 2000,
       sessionBytes: 500,
@@ -100,7 +100,7 @@ describe('measureEdge()', () => {
     expect(profile.peakBytes).toBe(1900);
   });
 
-  it('goes on timing while the code is still getting faster', async () => {
+  it('keeps timing while the code is still getting faster', async () => {
     const { engine, clock } = costlyEngine({
       capBytes: 10_000,
       sessionBytes: 0,
@@ -111,7 +111,7 @@ describe('measureEdge()', () => {
     expect(profile.runs[0]?.microseconds).toBe(1000);
   });
 
-  it('counts the fastest run, and the processor’s own time beside it', async () => {
+  it('records the fastest run, and its CPU time', async () => {
     const { engine, clock, cpuMs } = costlyEngine({
       capBytes: 10_000,
       sessionBytes: 0,
@@ -126,7 +126,7 @@ describe('measureEdge()', () => {
     expect(profile).toMatchObject({ createMs: 30, createCpuMs: 25 });
   });
 
-  it('does not take a model for slow on a machine that is never quiet', async () => {
+  it('does not call a model slow on a machine that is never idle', async () => {
     const { engine, clock, cpuMs } = costlyEngine({
       capBytes: 10_000,
       sessionBytes: 0,
@@ -153,7 +153,7 @@ describe('measureEdge()', () => {
     expect(profile.runs.map(({ batchSize }) => batchSize)).toEqual([1, 2]);
   });
 
-  it('throws no_capacity for a model that fits no single request, and releases it', async () => {
+  it('throws no_capacity for a model that does not fit at batch 1, and releases it', async () => {
     const { engine, clock, released } = costlyEngine({
       capBytes: 1800,
       sessionBytes: 500,

@@ -13,7 +13,7 @@ const spec = (name: string, shape: readonly number[], datatype: DataType = 'FP32
 describe('sampleShapes()', () => {
   const inputs = [spec('x', [-1, 3, -1]), spec('m', [-1, 4])];
 
-  it('takes 1 for free dimensions, what the config says, and the batch first', () => {
+  it('returns 1 for free dimensions, the sizes in the config, and the batch size first', () => {
     expect([...sampleShapes(inputs, none, 1)]).toEqual([
       ['x', [1, 3, 1]],
       ['m', [1, 4]],
@@ -25,7 +25,7 @@ describe('sampleShapes()', () => {
     ]);
   });
 
-  it('takes no elements at all where the config says so: the past of a decoder that begins', () => {
+  it('returns an empty shape if the config has one, such as the past of a decoder at its start', () => {
     const past = [spec('past', [-1, 2, -1, 4])];
     const options = { ...none, sampleShapes: { past: [1, 2, 0, 4] } };
     expect([...sampleShapes(past, options, 1)]).toEqual([['past', [1, 2, 0, 4]]]);
@@ -52,7 +52,7 @@ describe('sampleShapes()', () => {
     expect(() => sampleShapes(inputs, options, 1)).toThrow(message);
   });
 
-  it('refuses a batch where the first dimension is fixed', () => {
+  it('refuses a batch if the first dimension is fixed', () => {
     expect(() => sampleShapes([spec('x', [1, 3])], { ...none, maxBatchSize: 4 }, 1)).toThrow(
       /maxBatchSize is 4.*\[1,3\]/,
     );
@@ -67,7 +67,7 @@ describe('sampleFeeds()', () => {
   const feeds = (kind: 'random' | 'ones' | 'zeros', sampleValues = {}) =>
     sampleFeeds(inputs, { ...none, sampleValues }, { kind, batchSize: 1 });
 
-  it('is the same every time, floats between -1 and 1, whole numbers 1', () => {
+  it('returns the same values every time, floats between -1 and 1, whole numbers 1', () => {
     expect(feeds('random')).toEqual(feeds('random'));
     const values = [...(feeds('random').get('FP32')?.data ?? [])].map(Number);
     expect(Math.max(...values)).toBeLessThan(1);

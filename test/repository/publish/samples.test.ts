@@ -45,7 +45,7 @@ const request = (...data: number[]) => ({
   inputs: [{ name: 'x', datatype: 'FP32', shape: [1, data.length], data }],
 });
 
-/** The edge's engine, whose answers are `off` by a share of themselves. */
+/** Returns engines whose edge answers are wrong by the factor `off`. */
 function inexactEdge(off: number): PublishEngines {
   return {
     ...engines,
@@ -78,7 +78,7 @@ function inexactEdge(off: number): PublishEngines {
 describe('buildPackage() with samples', () => {
   const source = matMul(4, 6);
 
-  it('compares the answers to them, by what has to agree, and says so in the manifest', async () => {
+  it('compares the answers by the config’s agreement, and records it in the manifest', async () => {
     const steps: string[] = [];
     const agreement = { y: { cosine: 0.999, sameTop: 1 } };
     const input = packageInput(source, { agreement }, [
@@ -107,7 +107,7 @@ describe('buildPackage() with samples', () => {
     await expect(buildPackage(plain, { engines: inexactEdge(0.01) })).rejects.toThrow(/differs at element 1/);
   });
 
-  it('publishes a model that takes no made-up input', async () => {
+  it('publishes a model that refuses made-up inputs', async () => {
     const choosy = model({
       node: [
         {
@@ -143,7 +143,7 @@ describe('buildPackage() with samples', () => {
     await expect(buildPackage(packageInput(source, {}, [file]), { engines })).rejects.toThrow(message);
   });
 
-  it('tells pushes apart by samples and agreement, and names one without them as before', async () => {
+  it('returns different digests for other samples and agreements, and keeps the digest without them', async () => {
     const digest = async (input: PackageInput) => (await readSource(input, {})).inputsDigest;
     const plain = await digest(packageInput(source));
     const { samples: _, ...without } = packageInput(source);
@@ -155,7 +155,7 @@ describe('buildPackage() with samples', () => {
     expect(new Set([plain, ...others]).size).toBe(3);
   });
 
-  it('refuses a rule that asks for nothing', () => {
+  it('refuses an empty rule', () => {
     expect(() => packageInput(source, { agreement: { y: {} } })).toThrow(/expected values, cosine, sameTop/);
   });
 });
@@ -163,7 +163,7 @@ describe('buildPackage() with samples', () => {
 describe('a model that quantises its activations', () => {
   const [depth, width] = [256, 16];
 
-  /** DynamicQuantizeLinear, MatMulInteger with weights of all 127: sixteen bits cannot hold two products. */
+  /** DynamicQuantizeLinear, then MatMulInteger with all weights 127: sixteen bits cannot hold two products. */
   function dynamic(zeroPoint: readonly number[] | undefined): ModelProto {
     const weights = new Int8Array(depth * width).fill(127);
     return model({
@@ -210,7 +210,7 @@ describe('a model that quantises its activations', () => {
   ]);
 
   it.each([[undefined], [[0]], [[-3]], [Array.from({ length: width }, (_, index) => index - 8)]])(
-    'has the exact sums as its reference on every processor: zero point %j',
+    'has exact sums as its reference on every processor, with the zero point %j',
     async (zeroPoint) => {
       const raised = makeWeightsUnsigned(dynamic(zeroPoint));
       const session = await engines.native.createSession({ graph: encodeModel(raised) });
@@ -225,7 +225,7 @@ describe('a model that quantises its activations', () => {
     },
   );
 
-  it('has them at an origin, too', async () => {
+  it('has exact sums at an origin too', async () => {
     const session = await engines.origin.createSession({ graph: encodeModel(dynamic([0])) });
     const [first] = (await session.run(feeds)).get('y')?.data ?? [];
     expect(Number(first)).toBeCloseTo(depth * 127, 0);

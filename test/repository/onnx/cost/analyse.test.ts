@@ -22,7 +22,7 @@ const choose = (condition: string, then: readonly NodeProto[], other: readonly N
     [graphAttribute('then_branch', branch(then)), graphAttribute('else_branch', branch(other))],
   );
 
-/** What decides the size, and by which inputs; the nodes that do it. */
+/** Name, what the values decide, the inputs that decide it, and the nodes. */
 const unboundedCases: [string, string, string[], NodeProto[]][] = [
   ['a trip count', 'the number of iterations', ['n'], [loop('n')]],
   [
@@ -251,7 +251,7 @@ const boundedCases: [string, NodeProto[]][] = [
 ];
 
 describe('analyseCost()', () => {
-  it.each(unboundedCases)('finds that %s decides a size', (_, decides, inputs, nodes) => {
+  it.each(unboundedCases)('finds a cost that is unbounded because of %s', (_, decides, inputs, nodes) => {
     const { unbounded } = analyseCost(graph(nodes));
     expect(unbounded).toHaveLength(1);
     expect(unbounded[0]).toMatchObject({ decides, inputs });
@@ -261,7 +261,7 @@ describe('analyseCost()', () => {
     expect(analyseCost(graph(nodes)).unbounded).toEqual([]);
   });
 
-  it('takes bounds of values as bounds, and says which inputs drive the cost', () => {
+  it('uses the bounds of values, and names the inputs that drive the cost', () => {
     const nodes = [op('Mul', ['n', 'm'], ['k']), loop('k')];
     expect(analyseCost(graph(nodes), new Set(['n'])).unbounded[0]?.inputs).toEqual(['n', 'm']);
     expect(analyseCost(graph(nodes), new Set(['n', 'm', 'shape']))).toEqual({
@@ -270,11 +270,11 @@ describe('analyseCost()', () => {
     });
   });
 
-  it('names no driver where the shapes alone decide', () => {
+  it('names no driver if the shapes alone decide the cost', () => {
     expect(analyseCost(graph([sizes, rows, loop('rows')])).drivers).toEqual([]);
   });
 
-  it('names the node', () => {
+  it('names the node, or its output if the node has no name', () => {
     expect(analyseCost(graph([{ ...loop('n'), name: 'decode' }])).unbounded[0]).toMatchObject({
       operator: 'Loop',
       node: 'decode',
@@ -304,7 +304,7 @@ describe('analyseCost()', () => {
     expect(analyseCost(calling([call], byAttribute)).unbounded).toEqual([]);
   });
 
-  it('takes a function of the model for what its name is in the standard', () => {
+  it('prefers a function of the model to the standard operator of the same name', () => {
     const own = graph([op('Relu', ['n'], ['y'])], {
       functions: [
         {
@@ -324,7 +324,7 @@ describe('analyseCost()', () => {
     expect(analyseCost(calling([op('Twice', ['n'], ['y'], [], 'own')], body)).unbounded).toHaveLength(1);
   });
 
-  it('ends on loops nested as deep as a model may nest them', () => {
+  it('terminates on loops nested as deep as a model may nest them', () => {
     let body = loopBody([op('Add', ['state', 'm'], ['more'])], { state: 'more' });
     for (let depth = 0; depth < 14; depth += 1) {
       const inner = op('Loop', ['100', 'true', 'state'], ['inner'], [graphAttribute('body', body)]);
@@ -337,7 +337,7 @@ describe('analyseCost()', () => {
   });
 
   it.each(['constructor', '__proto__', 'toString'])(
-    'takes an operator and values named %s for nothing else',
+    'treats an operator and values named %s like any others',
     (name) => {
       expect(
         analyseCost(graph([op(name, ['x'], [name]), op('ConstantOfShape', [name], ['y'])])).unbounded,

@@ -1,4 +1,4 @@
-/** Graphs whose size is decided by values, in few words. */
+/** Helpers to write graphs whose cost depends on values. */
 import {
   type AttributeProto,
   attributeTypes,
@@ -83,7 +83,7 @@ export function graph(nodes: readonly NodeProto[], rest: Partial<ModelProto> = {
   );
 }
 
-/** `state` → `state` · `x`, as often as the trip count says or until `next` is false. */
+/** The body of a loop that carries `state`, and continues while `next` is true. */
 export function loopBody(
   nodes: readonly NodeProto[] = [],
   { next = 'condition', state = 'state' }: { readonly next?: string; readonly state?: string } = {},
