@@ -1,17 +1,11 @@
 /** Tenants and their keys, for the operator. */
 import { createRoute, z } from '@hono/zod-openapi';
-import {
-  apiKeySchema,
-  scopesSchema,
-  showKey,
-  shownKeySchema,
-  tenantSchema,
-} from '../../governance/accounts/schema.ts';
+import { scopesSchema, showKey, shownKeySchema, tenantSchema } from '../../governance/accounts/schema.ts';
 import { jurisdictionSchema } from '../../routing/endpoint-config.ts';
 import { jsonBody, jsonResponse, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
 import { ApiRoutes } from './api-routes.ts';
-import { accountId, tenantParams } from './parameters.ts';
+import { accountId, tenantParams, utcTime } from './parameters.ts';
 import { ownOnly, requireEnabled } from './requirements.ts';
 
 const { id, name, establishment, fieldsOfUse } = tenantSchema.shape;
@@ -25,8 +19,7 @@ const newTenantBody = z.strictObject({
 });
 const tenantStatusBody = z.strictObject({ status: z.enum(['active', 'suspended']) });
 
-const { notAfter } = apiKeySchema.shape;
-const newKeyBody = z.strictObject({ scopes: scopesSchema.prefault({}), notAfter });
+const newKeyBody = z.strictObject({ scopes: scopesSchema.prefault({}), notAfter: utcTime.optional() });
 /** A month: longer than a rotation takes, but no key is forgotten. */
 const maxOverlapSeconds = 31 * 86_400;
 const rotateBody = z.strictObject({

@@ -6,18 +6,19 @@ import { type Grant, grantSchema } from '../../governance/accounts/schema.ts';
 import { jsonBody, jsonResponse, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
 import { ApiRoutes } from './api-routes.ts';
-import { accountId, tenantParams } from './parameters.ts';
+import { accountId, tenantParams, utcTime } from './parameters.ts';
 import { requireEnabled } from './requirements.ts';
 
-export const newGrantBody = grantSchema
-  .omit({ id: true, status: true, createdAt: true })
-  .extend({ id: grantSchema.shape.id.optional() });
-const { quota, notBefore, notAfter } = grantSchema.shape;
+export const newGrantBody = grantSchema.omit({ id: true, status: true, createdAt: true }).extend({
+  id: grantSchema.shape.id.optional(),
+  notBefore: utcTime.optional(),
+  notAfter: utcTime.optional(),
+});
 const grantChangeBody = z
   .strictObject({
-    quota: quota.nullable(),
-    notBefore: notBefore.nullable(),
-    notAfter: notAfter.nullable(),
+    quota: grantSchema.shape.quota.nullable(),
+    notBefore: utcTime.nullable(),
+    notAfter: utcTime.nullable(),
   })
   .partial()
   .refine((change) => Object.keys(change).length > 0, 'expected quota, notBefore or notAfter')

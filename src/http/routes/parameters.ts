@@ -23,6 +23,9 @@ export const accountId = z.string().min(1);
 export const tenantParams = z.object({ tenant: accountId });
 export const grantParams = z.object({ grant: accountId });
 
+/** A time in UTC. The schema of stored times describes them as RFC 3339 does, which allows other zones. */
+export const utcTime = z.iso.datetime().meta({ pattern: 'Z$' });
+
 /** A whole number in decimal digits, as a query has it. */
 export function wholeNumber(min: number, max: number, description: string) {
   return z
