@@ -1,7 +1,4 @@
-/**
- * The one mapping from error codes to HTTP (DESIGN of the error table: docs/errors.md). Exhaustive by type: a new code does
- * not compile until it has a status here.
- */
+/** The mapping from error codes to HTTP (docs/errors.md). A new code does not compile until it has a status here. */
 import { type EdgewiseError, type ErrorCode, toEdgewiseError } from '../errors.ts';
 
 export type ErrorStatus =
@@ -63,12 +60,12 @@ const defaultRetryAfterSeconds = 1;
 export interface HttpError {
   readonly status: ErrorStatus;
   readonly code: ErrorCode;
-  /** Safe to send. Failures of our own say nothing of the inside. */
+  /** Safe to send: the message of a server failure discloses no internals. */
   readonly message: string;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Any thrown value as what HTTP says of it. */
+/** Turns any thrown value into an HTTP error. */
 export function toHttpError(thrown: unknown): HttpError {
   const error = toEdgewiseError(thrown);
   const status = statusOfCode[error.code];

@@ -1,12 +1,12 @@
 import type { MiddlewareHandler } from 'hono';
 
-/** Where a server is in its life, as pools and load balancers are told. An isolate of a worker is always `serving`. */
+/** The phase of a server, which readiness reports to pools and load balancers. An isolate of a worker is always `serving`. */
 export interface Lifecycle {
-  /** `starting`: it answers, and is not ready yet. `draining`: it answers what still comes, and asks all to go elsewhere. */
+  /** `starting`: answers, but is not ready. `draining`: answers what still arrives, but is no longer ready. */
   phase: 'starting' | 'serving' | 'draining';
 }
 
-/** An answer of a draining server is the last one on its connection (RFC 9112, 9.6). */
+/** Makes each answer of a draining server the last one on its connection (RFC 9112, 9.6). */
 export function endConnections(lifecycle: Lifecycle): MiddlewareHandler {
   return async (c, next) => {
     await next();

@@ -1,12 +1,12 @@
-/** Model paths whose name is two raw segments, as clients write it that do not escape the slash of `org/model`. */
+/** Matches model paths whose name is two raw segments: some clients do not escape the slash of `org/model`. */
 const rawName =
   /^(\/v1\/models|\/v2(?:\/repository)?\/models)\/([^/%]+)\/([^/%]+)((?:\/versions\/[^/]+)?(?:\/(?:ready|config|stats|infer|files\/[^/]+))?|\/(?:load|unload|terms))$/;
 
 /**
- * The same path with the slash inside the name escaped; undefined where there is none to escape. Asked only of paths that
- * no route has, so a model of an organisation that is called like a verb (`acme/ready`) must be escaped by its caller.
+ * Returns the path with the slash inside the model's name escaped, or undefined if the path has no such slash. Called only for
+ * paths that match no route, so callers must escape the name of a model that is named like an action (`acme/ready`).
  *
- * The bare name is read with GET alone: what is posted to `/v2/models/<name>/generate` is for an action that is not here.
+ * A bare name is only read: a POST to `/v2/models/<name>/generate` is for an action that is not offered.
  */
 export function escapeOrgName(path: string, method: string): string | undefined {
   const [, prefix, org, name, rest = ''] = rawName.exec(path) ?? [];

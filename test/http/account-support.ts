@@ -16,7 +16,7 @@ export interface Asking {
   ask(method: string, path: string, key?: string, document?: unknown): Promise<Answer>;
   /** With the admin key, under `/admin`. */
   admin(method: string, path: string, document?: unknown): Promise<Answer>;
-  /** A new key of tenant `acme`, which is made where it is not there. */
+  /** A new key of tenant `acme`, which is made if it does not exist. */
   newKey(scopes?: object): Promise<{ readonly id: string; readonly text: string }>;
 }
 
@@ -47,7 +47,7 @@ export function asking(service: () => TestService): Asking {
   };
 }
 
-/** Of an answer that issues a key. */
+/** The body of an answer that issues a key. */
 export function textOf({ body }: Answer): { readonly id: string; readonly text: string } {
   const { key, text } = issued.parse(body);
   return { id: key.id, text };

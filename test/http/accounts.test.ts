@@ -22,7 +22,7 @@ beforeEach(async () => {
   service = await isolate();
 });
 
-/** A route that wants a model to be seen. No model is published: whoever may see it hears that it is not there. */
+/** A route for callers who may see the model. No model is published, so such a caller gets 404. */
 const see = (key?: string, name = 'mlp') => ask('GET', `/v2/models/${name}`, key);
 const seen = { status: 404, error: 'model_not_found' };
 const refused = { status: 401, error: 'unauthenticated' };
@@ -190,16 +190,16 @@ describe('the account routes', () => {
     const { id } = await newKey();
     expect(await admin('POST', '/tenants', { id: 'acme', name: 'Another' })).toMatchObject(conflict);
     for (const [method, path, document] of [
-      ['GET', '/tenants/nobody', undefined],
+      ['GET', '/tenants/none', undefined],
       ['GET', '/tenants/..%2Fkeys%2Fx', undefined],
-      ['PUT', '/tenants/nobody/status', { status: 'suspended' }],
-      ['POST', '/tenants/nobody/keys', {}],
-      ['GET', '/tenants/nobody/keys', undefined],
-      ['POST', '/keys/nobody/rotate', {}],
+      ['PUT', '/tenants/none/status', { status: 'suspended' }],
+      ['POST', '/tenants/none/keys', {}],
+      ['GET', '/tenants/none/keys', undefined],
+      ['POST', '/keys/none/rotate', {}],
       ['POST', '/keys/..%2F../rotate', {}],
-      ['DELETE', '/keys/nobody', undefined],
+      ['DELETE', '/keys/none', undefined],
       ['DELETE', '/keys/..%2F..', undefined],
-      ['POST', '/tenants/nobody/grants', { assigner: 'Creator', model: 'mlp' }],
+      ['POST', '/tenants/none/grants', { assigner: 'Creator', model: 'mlp' }],
       ['PUT', '/tenants/acme/grants/none/status', { status: 'revoked' }],
     ] as const) {
       expect(await admin(method, path, document), path).toMatchObject({ status: 404, error: 'not_found' });

@@ -312,7 +312,7 @@ describe('POST /v1/disputes', () => {
   });
 
   it('gives an address without a key thirty verdicts a minute, those without a run counted, and runs none beyond', async () => {
-    // Of a runtime that is not the one here: a verdict for which nothing is run.
+    // The receipt names another runtime, so the verdict needs no run.
     const unrunnable = disputeBody(await claimed({ route: inferenceFacts.route }));
     const from = (address: string) => ({ [addressHeader]: address });
     for (let count = 0; count < 30; count += 1) {

@@ -107,7 +107,7 @@ describe('GET /v1/models/{name}/terms', () => {
 
   it('is for who may ask to use the model', async () => {
     expect(codeOf(await get(`/v1/models/acme%2Fclosed/terms`))).toBe('unauthenticated');
-    expect(codeOf(await get('/v1/models/nobody/terms', tenantKey))).toBe('model_not_found');
+    expect(codeOf(await get('/v1/models/absent/terms', tenantKey))).toBe('model_not_found');
     expect(codeOf(await get('/v1/models/open/terms?version=7'))).toBe('version_not_found');
   });
 });
@@ -143,7 +143,7 @@ describe('POST /v1/acceptances', () => {
     expect(codeOf(await send('POST', '/v1/acceptances', tenantKey, { ...wish, by: '' }))).toBe(
       'invalid_request',
     );
-    expect(codeOf(await send('POST', '/v1/acceptances', tenantKey, { ...wish, model: 'nobody' }))).toBe(
+    expect(codeOf(await send('POST', '/v1/acceptances', tenantKey, { ...wish, model: 'absent' }))).toBe(
       'model_not_found',
     );
     expect(await json(await get('/v1/acceptances', tenantKey))).toEqual({ acceptances: [] });

@@ -61,7 +61,7 @@ describe('the load report of an origin', () => {
   });
 
   it('stands in refusals and in answers for names with a raw slash, and in no other answers', async () => {
-    expect(loadReportOf((await infer({}, 'nobody')).headers)).toBeDefined();
+    expect(loadReportOf((await infer({}, 'absent')).headers)).toBeDefined();
     expect(loadReportOf((await infer({}, 'acme/echo')).headers)).toBeDefined();
     for (const path of ['/v2', '/v2/models', '/v2/models/acme%2Fecho', '/v2/health/ready']) {
       expect((await ask(path)).headers.has('endpoint-load-metrics')).toBe(false);

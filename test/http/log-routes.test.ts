@@ -43,7 +43,7 @@ async function served(count: number) {
 }
 
 describe('logRoutes()', () => {
-  it('serves the checkpoint as text that nobody keeps', async () => {
+  it('serves the checkpoint as text that no cache keeps', async () => {
     const { get } = await served(3);
     const response = await get('/log/checkpoint');
     expect(response.headers.get('content-type')).toBe('text/plain; charset=utf-8');
@@ -85,7 +85,7 @@ describe('logRoutes()', () => {
     '/log/tile/',
     '/log/tile/tile/0/000',
     `/log/proofs/${'0'.repeat(64)}`,
-  ])('answers 404 to %s, which nobody may keep', async (path) => {
+  ])('answers 404 to %s, which no cache may keep', async (path) => {
     const { get } = await served(300);
     const response = await get(path);
     expect(response.status).toBe(404);

@@ -1,4 +1,4 @@
-/** What callers are told of themselves, whoever they are: also by tokens, through the whole service. */
+/** What each kind of caller is told about itself, also with tokens, through the whole service. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createFakeEngine } from '../../src/engine/fake.ts';
 import { memoryStateStore } from '../../src/storage/memory.ts';
@@ -74,7 +74,7 @@ describe('GET /v1/me', () => {
     expect(answer.text).not.toContain('acceptances');
     const { text: reading } = await newKey({ account: 'read' });
     expect((await ask('GET', '/v1/me', reading)).body).toMatchObject({ tenant: { acceptances: [] } });
-    expect(await ask('GET', '/v1/me', 'nobody')).toMatchObject({ status: 401 });
+    expect(await ask('GET', '/v1/me', 'unknown')).toMatchObject({ status: 401 });
   });
 
   it('knows the holder of a token, as long as the tenant is served', async () => {

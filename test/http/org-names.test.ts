@@ -15,8 +15,8 @@ describe('escapeOrgName()', () => {
     ['/v2/models/acme%2Fscore/infer', undefined],
     ['/v2/models/score', undefined],
     ['/admin/models/acme/score', undefined],
-  ])('makes of %s %s', (path, wanted) => {
-    expect(escapeOrgName(path, 'GET')).toBe(wanted);
+  ])('turns %s into %s', (path, expected) => {
+    expect(escapeOrgName(path, 'GET')).toBe(expected);
   });
 });
 

@@ -117,7 +117,7 @@ describe('GET /v1/receipts/{id}', () => {
     expect(shown.proof).toMatch(/^c2sp\.org\/tlog-proof@v1\n/);
   });
 
-  it('is for the tenant that it is of, and for nobody else', async () => {
+  it('is for the tenant that it belongs to only', async () => {
     const admin = bearer(adminKey);
     const post = (path: string, document: unknown) =>
       fetch(path, { method: 'POST', headers: admin, body: JSON.stringify(document) });
@@ -160,7 +160,7 @@ describe('POST /v1/receipts', () => {
     expect((await fetch(`/v1/receipts/${issued.id}`)).status).toBe(200);
   });
 
-  it('waits for the proof where that is wanted', async () => {
+  it('waits for the proof if the request prefers it', async () => {
     const { compact } = await answered();
     const waiting = fetch('/v1/receipts', {
       method: 'POST',
@@ -263,7 +263,7 @@ describe('Accept-Signature', () => {
     ]);
   });
 
-  it('leaves answers alone where it is not sent', async () => {
+  it('leaves answers unchanged without the header', async () => {
     const { answer } = await answered();
     for (const name of ['signature', 'signature-input', 'content-digest']) {
       expect(answer.headers.has(name)).toBe(false);

@@ -111,7 +111,7 @@ describe('quotas and statements', () => {
     expect(answer).toMatchObject({ status: 400, error: 'invalid_request' });
   });
 
-  it('lists the grants of a month for the admin, and for nobody else', async () => {
+  it('lists the grants of a month for the admin only', async () => {
     const { body } = await admin('GET', `/statements/${thisMonth}`);
     const path = `/v1/grants/g1/statements/${thisMonth}`;
     expect(body).toEqual({

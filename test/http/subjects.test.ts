@@ -166,7 +166,7 @@ describe('POST /admin/tenants/{id}/erasure', () => {
       expect(answer.status).toBeGreaterThanOrEqual(401);
     }
     expect((await exportOf(key)).tenant.status).toBe('active');
-    expect((await post('/admin/tenants/nobody/erasure')).status).toBe(404);
+    expect((await post('/admin/tenants/none/erasure')).status).toBe(404);
   });
 });
 
@@ -178,7 +178,7 @@ describe('POST /admin/records-keys/rewrap', () => {
 });
 
 describe('GET /.well-known/privacy', () => {
-  it('says to anybody who answers for what, under which law, and what is not kept', async () => {
+  it('tells every caller who is responsible, under which law, and what is not stored', async () => {
     const answer = await service.fetch('/.well-known/privacy');
     expect(await answer.json()).toMatchObject({
       schema: 'edgewise.privacy.v1',

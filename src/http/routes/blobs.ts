@@ -50,11 +50,11 @@ export function blobRoutes(services: Services) {
   routes.describeHead(hasBlob);
 
   routes.forRepositoryReader(getBlob, async (c) => {
-    const wanted = c.req.valid('param').digest;
+    const requested = c.req.valid('param').digest;
     // The blob itself is not read for HEAD.
-    if (c.req.method === 'HEAD' && (await publisher.hasBlob(wanted))) return c.body(null);
-    const bytes = c.req.method === 'HEAD' ? undefined : await blobs.get(wanted);
-    if (bytes === undefined) throw new EdgewiseError('not_found', `blob ${wanted} is not stored here`);
+    if (c.req.method === 'HEAD' && (await publisher.hasBlob(requested))) return c.body(null);
+    const bytes = c.req.method === 'HEAD' ? undefined : await blobs.get(requested);
+    if (bytes === undefined) throw new EdgewiseError('not_found', `blob ${requested} is not stored here`);
     return c.body(bytes, 200, { 'Content-Type': 'application/octet-stream' });
   });
 

@@ -109,7 +109,7 @@ export function disputeRoutes(services: Services) {
     const issued = await governance.issuer.verdict({
       atMs,
       caller,
-      // A verdict uses no units, so nobody is billed.
+      // A verdict uses no units, so no caller is billed.
       meter: `dispute:${caller.kind === 'anonymous' ? 'anonymous' : caller.id}`,
       dispute: {
         ...finding,
@@ -147,7 +147,7 @@ async function readDispute(c: AppContext, { settings }: Services, governance: Go
 function replayMeans(services: Services, replays: Admission): ReplayMeans {
   const { admission, blobs, pool, repository } = services;
   return {
-    model: (wanted) => findStoredModel(blobs, repository.publishers, wanted),
+    model: (signed) => findStoredModel(blobs, repository.publishers, signed),
     async run(model, { inputs, outputs }) {
       const { edgeProfile, name, version } = model.manifest;
       if (edgeProfile === undefined) {

@@ -12,10 +12,9 @@ import { ownOnly, requireEnabled, requireTenant } from './requirements.ts';
 
 const meSchema = z.object({
   kind: z.enum(['anonymous', 'key', 'tenant', 'admin']),
-  /** Of the credential. */
-  id: z.string().optional(),
+  id: z.string().optional().openapi({ description: 'The id of the credential.' }),
   scopes: scopesSchema.optional(),
-  /** Its acceptances, which name who made them, only for keys that may read the account. */
+  /** The acceptances name who made them, so they are only for keys that may read the account. */
   tenant: tenantSchema.omit({ schema: true, keys: true }).partial({ acceptances: true }).optional(),
 });
 export type Me = z.output<typeof meSchema>;
