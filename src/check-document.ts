@@ -207,7 +207,7 @@ function countMismatches(branch: readonly Issue[]): number {
 }
 
 function joinAlternatives(texts: readonly string[]): string {
-  const plain = [...new Set(texts.map((text) => text.replace(/^(?:expected|wanted) /, '')))];
+  const plain = [...new Set(texts.map((text) => text.replace(/^expected /, '')))];
   return `expected ${plain.join(', or ')}`;
 }
 

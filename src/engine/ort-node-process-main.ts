@@ -10,8 +10,6 @@ import { createOrtNodeEngine, type DirectOrtNodeEngine, type OrtNodeOptions } fr
 import {
   encodeProcessMessage,
   type ProcessAnswer,
-  type ProcessMessage,
-  type ProcessReply,
   type ProcessRequest,
   packError,
   packTensors,
@@ -45,8 +43,7 @@ export async function serveEngine(
   for (;;) {
     const request = receive();
     onRequest(request);
-    const { header, payload } = await server.serve(request);
-    send({ header, payload });
+    write(await server.serve(request));
   }
 }
 
@@ -59,22 +56,30 @@ class EngineServer {
     this.#engine = createOrtNodeEngine({
       ...options,
       onProviderSkipped: (provider, reason) =>
-        send({ header: { kind: 'skipped', provider, reason: packError(reason) }, payload: [] }),
+        write(
+          encodeProcessMessage({
+            header: { kind: 'skipped', provider, reason: packError(reason) },
+            payload: [],
+          }),
+        ),
     });
   }
 
-  /** Never rejects: a failure is a reply too. */
-  async serve(request: Received): Promise<ProcessMessage<ProcessReply>> {
+  /** Returns the encoded reply. Never rejects: a failure, also one to encode an answer, is a reply too. */
+  async serve(request: Received): Promise<readonly Uint8Array[]> {
     try {
       const { answer, payload = [] } = await this.#answer(request);
-      return { header: { kind: 'answer', usedBytes: this.#usedBytes, answer }, payload };
+      return encodeProcessMessage({
+        header: { kind: 'answer', usedBytes: this.#usedBytes, answer },
+        payload,
+      });
     } catch (error) {
       const header = {
         kind: 'failure',
         usedBytes: this.#usedBytes,
         error: packError(toEdgewiseError(error)),
       } as const;
-      return { header, payload: [] };
+      return encodeProcessMessage({ header, payload: [] });
     }
   }
 
@@ -151,8 +156,8 @@ function read(byteLength: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-function send(message: ProcessMessage<ProcessReply>): void {
-  for (const part of encodeProcessMessage(message)) {
+function write(parts: readonly Uint8Array[]): void {
+  for (const part of parts) {
     for (let at = 0; at < part.byteLength; )
       at += retryWhileBusy(() => writeSync(channel, part, at, part.byteLength - at, null));
   }
