@@ -7,7 +7,9 @@
  */
 import { type Clock, systemClock } from '../async/clock.ts';
 import { isEdgewiseError } from '../errors.ts';
-import type { StateEntry, StateStore } from './types.ts';
+import type { KeyEtag, StateEntry, StateStore, WriteCondition } from './types.ts';
+
+const defaultAwayMs = 5000;
 
 export interface FallbackStateFault {
   /** `away`: the primary store is unreachable. `keep`: its answer could not be copied. */
@@ -27,35 +29,107 @@ export interface FallbackStateOptions {
 }
 
 export function fallbackStateStore(options: FallbackStateOptions): StateStore {
-  const { primary, kept, clock = systemClock, awayMs = 5000, onFault } = options;
-  let failure: { readonly error: unknown; readonly atMs: number } | undefined;
+  return new FallbackStateStore(options);
+}
+
+class FallbackStateStore implements StateStore {
+  readonly name: string;
+  readonly listEtags?: (prefix: string) => Promise<readonly KeyEtag[]>;
+  readonly #options: FallbackStateOptions;
+  readonly #clock: Clock;
+  #failure: { readonly error: unknown; readonly atMs: number } | undefined;
+
+  constructor(options: FallbackStateOptions) {
+    const { primary, clock = systemClock } = options;
+    this.name = primary.name;
+    this.#options = options;
+    this.#clock = clock;
+    const listEtags = primary.listEtags?.bind(primary);
+    if (listEtags !== undefined) {
+      this.listEtags = (prefix) =>
+        this.#askOrFallBack(
+          () => listEtags(prefix),
+          () => this.#listCopies(prefix),
+        );
+    }
+  }
+
+  get(key: string): Promise<StateEntry | undefined> {
+    return this.#askOrFallBack(
+      async () => {
+        const entry = await this.#options.primary.get(key);
+        await this.#keep(key, entry);
+        return entry;
+      },
+      () => this.#readCopy(key),
+    );
+  }
+
+  getIfChanged(key: string, etag: string): Promise<StateEntry | 'unchanged' | undefined> {
+    return this.#askOrFallBack<StateEntry | 'unchanged' | undefined>(
+      async () => {
+        const answer = await this.#options.primary.getIfChanged(key, etag);
+        if (answer !== 'unchanged') await this.#keep(key, answer);
+        return answer;
+      },
+      async () => {
+        const entry = await this.#readCopy(key);
+        return entry?.etag === etag ? 'unchanged' : entry;
+      },
+    );
+  }
+
+  put(key: string, value: string, condition: WriteCondition): Promise<string | undefined> {
+    return this.#options.primary.put(key, value, condition);
+  }
+
+  delete(key: string, condition: { readonly ifMatch: string }): Promise<boolean> {
+    return this.#options.primary.delete(key, condition);
+  }
+
+  list(prefix: string): Promise<readonly string[]> {
+    const { primary, kept } = this.#options;
+    return this.#askOrFallBack(
+      () => primary.list(prefix),
+      () => kept.list(prefix),
+    );
+  }
 
   /** Returns the answer of `ask`, or, if the primary store is unreachable, of `fallBack`. Throws if that has no answer. */
-  async function askOrFallBack<T>(ask: () => Promise<T>, fallBack: () => Promise<T | undefined>): Promise<T> {
-    if (failure === undefined || clock.now() - failure.atMs >= awayMs) {
+  async #askOrFallBack<T>(ask: () => Promise<T>, fallBack: () => Promise<T | undefined>): Promise<T> {
+    const { awayMs = defaultAwayMs, onFault } = this.#options;
+    let failure = this.#failure;
+    if (failure === undefined || this.#clock.now() - failure.atMs >= awayMs) {
       try {
         const answer = await ask();
-        failure = undefined;
+        this.#failure = undefined;
         return answer;
       } catch (error) {
         if (isEdgewiseError(error)) throw error;
-        failure = { error, atMs: clock.now() };
+        failure = { error, atMs: this.#clock.now() };
+        this.#failure = failure;
         onFault?.({ kind: 'away', error });
       }
     }
-    const { error } = failure;
     const copy = await fallBack();
-    if (copy === undefined) throw error;
+    if (copy === undefined) throw failure.error;
     return copy;
   }
 
-  async function readCopy(key: string): Promise<StateEntry | undefined> {
-    const entry = await kept.get(key);
+  async #readCopy(key: string): Promise<StateEntry | undefined> {
+    const entry = await this.#options.kept.get(key);
     return entry && decodeCopy(entry.value);
   }
 
+  async #listCopies(prefix: string): Promise<readonly KeyEtag[]> {
+    const keys = await this.#options.kept.list(prefix);
+    const entries = await Promise.all(keys.map(async (key) => ({ key, entry: await this.#readCopy(key) })));
+    return entries.flatMap(({ key, entry }) => (entry ? [{ key, etag: entry.etag }] : []));
+  }
+
   /** Copies an answer. A failure is reported, not thrown: it only costs the fallback. */
-  async function keep(key: string, entry: StateEntry | undefined): Promise<void> {
+  async #keep(key: string, entry: StateEntry | undefined): Promise<void> {
+    const { kept, onFault } = this.#options;
     try {
       const standing = await kept.get(key);
       const value = entry && encodeCopy(entry);
@@ -70,52 +144,6 @@ export function fallbackStateStore(options: FallbackStateOptions): StateStore {
       onFault?.({ kind: 'keep', error });
     }
   }
-
-  async function askAndKeep(key: string): Promise<StateEntry | undefined> {
-    const entry = await primary.get(key);
-    await keep(key, entry);
-    return entry;
-  }
-
-  return {
-    name: primary.name,
-    get: (key) =>
-      askOrFallBack(
-        () => askAndKeep(key),
-        () => readCopy(key),
-      ),
-    getIfChanged: (key, etag) =>
-      askOrFallBack<StateEntry | 'unchanged' | undefined>(
-        async () => {
-          const answer = await primary.getIfChanged(key, etag);
-          if (answer !== 'unchanged') await keep(key, answer);
-          return answer;
-        },
-        async () => {
-          const entry = await readCopy(key);
-          return entry?.etag === etag ? 'unchanged' : entry;
-        },
-      ),
-    put: (key, value, condition) => primary.put(key, value, condition),
-    delete: (key, condition) => primary.delete(key, condition),
-    list: (prefix) =>
-      askOrFallBack(
-        () => primary.list(prefix),
-        () => kept.list(prefix),
-      ),
-    ...(primary.listEtags && {
-      listEtags: (prefix) =>
-        askOrFallBack(
-          async () => (await primary.listEtags?.(prefix)) ?? [],
-          async () => {
-            const entries = await Promise.all(
-              (await kept.list(prefix)).map(async (key) => ({ key, entry: await readCopy(key) })),
-            );
-            return entries.flatMap(({ key, entry }) => (entry ? [{ key, etag: entry.etag }] : []));
-          },
-        ),
-    }),
-  };
 }
 
 function encodeCopy({ etag, value }: StateEntry): string {

@@ -15,7 +15,7 @@ import { EdgewiseError } from '../errors.ts';
 import { blobKey, matchesDigest, parseDigest } from './digest.ts';
 import { hasCode, syncDirectory, unlessAbsent, unlessFull, writeTemporary } from './fs-files.ts';
 import { keyOfOldSegment, keyOfSegment, segmentOf } from './fs-keys.ts';
-import type { BlobStore, Digest, KeyEtag, StateEntry, StateStore } from './types.ts';
+import type { BlobStore, Digest, KeyEtag, StateEntry, StateStore, WriteCondition } from './types.ts';
 
 const keptGenerations = 16;
 const generationDigits = 15;
@@ -107,42 +107,82 @@ async function renameOldFolders(state: string): Promise<ReadonlyMap<string, stri
 
 /** Returns a state store under `root`, safe for several processes on one file system with hard links. */
 export function fsStateStore(root: string): StateStore {
-  const temporary = join(root, 'temporary');
-  const state = join(root, 'state');
-  let oldFolders: Promise<ReadonlyMap<string, string>> | undefined;
+  return new FsStateStore(root);
+}
 
-  async function readOldFolders(): Promise<ReadonlyMap<string, string>> {
-    oldFolders ??= renameOldFolders(state);
+class FsStateStore implements StateStore {
+  readonly name = 'fs';
+  readonly #temporary: string;
+  readonly #state: string;
+  #oldFolders: Promise<ReadonlyMap<string, string>> | undefined;
+
+  constructor(root: string) {
+    this.#temporary = join(root, 'temporary');
+    this.#state = join(root, 'state');
+  }
+
+  async get(key: string): Promise<StateEntry | undefined> {
+    const { generation, value } = await readNewest(await this.#directoryOf(key));
+    return value === undefined ? undefined : { value, etag: String(generation) };
+  }
+
+  async getIfChanged(key: string, etag: string): Promise<StateEntry | 'unchanged' | undefined> {
+    const entry = await this.get(key);
+    return entry?.etag === etag ? 'unchanged' : entry;
+  }
+
+  async put(key: string, value: string, condition: WriteCondition): Promise<string | undefined> {
+    if (value.startsWith('\0')) {
+      throw new EdgewiseError('invalid_request', `value of ${key} begins with NUL; expected text`);
+    }
+    const directory = await this.#directoryOf(key);
+    const standing = await readNewest(directory);
+    const holds =
+      'ifAbsent' in condition
+        ? standing.value === undefined
+        : standing.value !== undefined && String(standing.generation) === condition.ifMatch;
+    if (!holds) return undefined;
+    const isWritten = await unlessFull(`state of ${value.length} characters`, () =>
+      this.#append(directory, standing.generation, value),
+    );
+    return isWritten ? String(standing.generation + 1) : undefined;
+  }
+
+  async delete(key: string, { ifMatch }: { readonly ifMatch: string }): Promise<boolean> {
+    const directory = await this.#directoryOf(key);
+    const standing = await readNewest(directory);
+    if (standing.value === undefined || String(standing.generation) !== ifMatch) return false;
+    return unlessFull('a removal', () => this.#append(directory, standing.generation, tombstone));
+  }
+
+  async list(prefix: string): Promise<readonly string[]> {
+    return (await this.listEtags(prefix)).map(({ key }) => key);
+  }
+
+  async listEtags(prefix: string): Promise<readonly KeyEtag[]> {
+    const old = await this.#readOldFolders();
+    const names = (await unlessAbsent(readdir(this.#state))) ?? [];
+    const keys = [...new Set([...names.map(keyOfSegment), ...old.keys()])]
+      .filter((key) => key !== undefined)
+      .filter((key) => key.startsWith(prefix))
+      .sort();
+    const entries = await Promise.all(keys.map(async (key) => ({ key, entry: await this.get(key) })));
+    return entries.flatMap(({ key, entry }) => (entry === undefined ? [] : [{ key, etag: entry.etag }]));
+  }
+
+  async #readOldFolders(): Promise<ReadonlyMap<string, string>> {
+    this.#oldFolders ??= renameOldFolders(this.#state);
     try {
-      return await oldFolders;
+      return await this.#oldFolders;
     } catch (error) {
       // The next call tries again.
-      oldFolders = undefined;
+      this.#oldFolders = undefined;
       throw error;
     }
   }
 
-  async function directoryOf(key: string): Promise<string> {
-    return join(state, (await readOldFolders()).get(key) ?? segmentOf(key));
-  }
-
-  /** Returns the generations of a key, ascending. */
-  async function listGenerations(directory: string): Promise<number[]> {
-    const entries = (await unlessAbsent(readdir(directory, { withFileTypes: true }))) ?? [];
-    return entries
-      .filter((entry) => entry.isFile() && generationForm.test(entry.name))
-      .map(({ name }) => Number(name))
-      .sort((a, b) => a - b);
-  }
-
-  async function read(directory: string): Promise<{ generation: number; value: string | undefined }> {
-    for (;;) {
-      const generation = (await listGenerations(directory)).at(-1);
-      if (generation === undefined) return { generation: 0, value: undefined };
-      const value = await unlessAbsent(readFile(join(directory, generationName(generation)), 'utf8'));
-      // Removed between the two steps: another process has written, so read again.
-      if (value !== undefined) return { generation, value: value === tombstone ? undefined : value };
-    }
+  async #directoryOf(key: string): Promise<string> {
+    return join(this.#state, (await this.#readOldFolders()).get(key) ?? segmentOf(key));
   }
 
   /**
@@ -151,9 +191,9 @@ export function fsStateStore(root: string): StateStore {
    * If the writer stalled between its read and this step, the name may be free again because the generation was removed as
    * old. A generation is removed only if `keptGenerations` newer ones exist, which the second read detects.
    */
-  async function append(directory: string, after: number, content: string): Promise<boolean> {
+  async #append(directory: string, after: number, content: string): Promise<boolean> {
     await mkdir(directory, { recursive: true });
-    const written = await writeTemporary(temporary, content);
+    const written = await writeTemporary(this.#temporary, content);
     const path = join(directory, generationName(after + 1));
     try {
       await link(written, path);
@@ -179,53 +219,24 @@ export function fsStateStore(root: string): StateStore {
     );
     return true;
   }
+}
 
-  async function get(key: string): Promise<StateEntry | undefined> {
-    const { generation, value } = await read(await directoryOf(key));
-    return value === undefined ? undefined : { value, etag: String(generation) };
+/** Returns the generations of a key, ascending. */
+async function listGenerations(directory: string): Promise<number[]> {
+  const entries = (await unlessAbsent(readdir(directory, { withFileTypes: true }))) ?? [];
+  return entries
+    .filter((entry) => entry.isFile() && generationForm.test(entry.name))
+    .map(({ name }) => Number(name))
+    .sort((a, b) => a - b);
+}
+
+/** Returns the newest generation and its value; generation 0 if there is none, no value if the key is deleted. */
+async function readNewest(directory: string): Promise<{ generation: number; value: string | undefined }> {
+  for (;;) {
+    const generation = (await listGenerations(directory)).at(-1);
+    if (generation === undefined) return { generation: 0, value: undefined };
+    const value = await unlessAbsent(readFile(join(directory, generationName(generation)), 'utf8'));
+    // Removed between the two steps: another process has written, so read again.
+    if (value !== undefined) return { generation, value: value === tombstone ? undefined : value };
   }
-
-  async function listEntries(prefix: string): Promise<readonly KeyEtag[]> {
-    const old = await readOldFolders();
-    const names = (await unlessAbsent(readdir(state))) ?? [];
-    const keys = [...new Set([...names.map(keyOfSegment), ...old.keys()])]
-      .filter((key) => key !== undefined)
-      .filter((key) => key.startsWith(prefix))
-      .sort();
-    const entries = await Promise.all(keys.map(async (key) => ({ key, entry: await get(key) })));
-    return entries.flatMap(({ key, entry }) => (entry === undefined ? [] : [{ key, etag: entry.etag }]));
-  }
-
-  return {
-    name: 'fs',
-    get,
-    async getIfChanged(key, etag) {
-      const entry = await get(key);
-      return entry?.etag === etag ? 'unchanged' : entry;
-    },
-    async put(key, value, condition) {
-      if (value.startsWith('\0')) {
-        throw new EdgewiseError('invalid_request', `value of ${key} begins with NUL; expected text`);
-      }
-      const directory = await directoryOf(key);
-      const standing = await read(directory);
-      const holds =
-        'ifAbsent' in condition
-          ? standing.value === undefined
-          : standing.value !== undefined && String(standing.generation) === condition.ifMatch;
-      if (!holds) return undefined;
-      const isWritten = await unlessFull(`state of ${value.length} characters`, () =>
-        append(directory, standing.generation, value),
-      );
-      return isWritten ? String(standing.generation + 1) : undefined;
-    },
-    async delete(key, { ifMatch }) {
-      const directory = await directoryOf(key);
-      const standing = await read(directory);
-      if (standing.value === undefined || String(standing.generation) !== ifMatch) return false;
-      return unlessFull('a removal', () => append(directory, standing.generation, tombstone));
-    },
-    list: async (prefix) => (await listEntries(prefix)).map(({ key }) => key),
-    listEtags: listEntries,
-  };
 }
