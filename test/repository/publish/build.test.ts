@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../../src/engine/types.ts';
 import { EdgewiseError } from '../../../src/errors.ts';
@@ -9,7 +8,6 @@ import { inspectModel } from '../../../src/repository/onnx/inspect.ts';
 import {
   attributeTypes,
   decodeModel,
-  encodeModel,
   type ModelProto,
   tensorTypes,
 } from '../../../src/repository/onnx/proto.ts';
@@ -20,8 +18,9 @@ import { readSource } from '../../../src/repository/publish/source.ts';
 import type { PackageInput, PublishEngines } from '../../../src/repository/publish/types.ts';
 import { manifestSchema } from '../../../src/repository/schema.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
-import { licenceBytes, openSourceTerms, openTerms } from '../../support/terms.ts';
+import { openSourceTerms, openTerms } from '../../support/terms.ts';
 import { deepMatMul, matMul, model, unknownOperator, value } from '../onnx/models.ts';
+import { packageInput, replaceRuns } from './package-input.ts';
 
 const mebibyte = 2 ** 20;
 
@@ -29,22 +28,6 @@ let engines: PublishEngines;
 beforeAll(async () => {
   engines = await createPublishEngines();
 });
-
-function packageInput(source: ModelProto | string, config: Record<string, unknown> = {}): PackageInput {
-  const bytes = typeof source === 'string' ? new Uint8Array(readFileSync(source)) : encodeModel(source);
-  return {
-    config: modelConfigSchema.parse({
-      name: 'test/model',
-      description: 'd',
-      terms: openSourceTerms,
-      ...config,
-    }),
-    version: '3',
-    model: bytesSource(bytes),
-    labels: {},
-    licenceText: licenceBytes,
-  };
-}
 
 const vad = 'node_modules/@ricky0123/vad-web/dist/silero_vad_v6.onnx';
 const vadConfig = { sampleShapes: { input: [1, 576] }, sampleValues: { sr: 16_000 } };
@@ -207,27 +190,18 @@ describe('buildPackage()', () => {
 
   it('falls back to plain ONNX if the fused form answers differently, and refuses if plain ONNX does too', async () => {
     const wrongUntil = (count: number) =>
-      withEdge((engine, made) => ({
-        ...engine,
-        memory: () => engine.memory(),
-        createSession: async (source) => {
-          const session = await engine.createSession(source);
-          return {
-            ...session,
-            release: () => session.release(),
-            run: async (feeds) => {
-              const fetches = await session.run(feeds);
-              const wrong = new Map(
-                [...fetches].map(([name, tensor]) => [
-                  name,
-                  { ...tensor, data: new Float32Array(tensor.data.length) },
-                ]),
-              );
-              return made <= count ? (wrong as typeof fetches) : fetches;
-            },
-          };
-        },
-      }));
+      withEdge((engine, made) =>
+        replaceRuns(engine, async (feeds, session) => {
+          const fetches = await session.run(feeds);
+          const wrong = new Map(
+            [...fetches].map(([name, tensor]) => [
+              name,
+              { ...tensor, data: new Float32Array(tensor.data.length) },
+            ]),
+          );
+          return made <= count ? (wrong as typeof fetches) : fetches;
+        }),
+      );
     const input = packageInput(matMul(4, 4));
     const steps: string[] = [];
     const { manifest } = await buildPackage(input, {

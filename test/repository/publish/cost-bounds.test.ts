@@ -2,10 +2,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, Feeds } from '../../../src/engine/types.ts';
 import { createPublishEngines } from '../../../src/platform/node-cli.ts';
 import { modelConfigSchema } from '../../../src/repository/config-schema.ts';
-import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
-import { encodeModel, type ModelProto, tensorTypes } from '../../../src/repository/onnx/proto.ts';
+import { type ModelProto, tensorTypes } from '../../../src/repository/onnx/proto.ts';
 import { buildPackage } from '../../../src/repository/publish/build.ts';
-import type { PackageInput, PublishEngines } from '../../../src/repository/publish/types.ts';
+import type { PublishEngines } from '../../../src/repository/publish/types.ts';
 import {
   extremeValues,
   findSlowestValues,
@@ -13,9 +12,10 @@ import {
 } from '../../../src/repository/publish/worst-values.ts';
 import type { EdgeProfile } from '../../../src/repository/schema.ts';
 import { ManualClock } from '../../support/clock.ts';
-import { licenceBytes, openSourceTerms } from '../../support/terms.ts';
+import { openSourceTerms } from '../../support/terms.ts';
 import { graphAttribute, op, truth } from '../onnx/cost/graphs.ts';
 import { floats, matMul, model, value } from '../onnx/models.ts';
+import { packageInput, replaceRuns } from './package-input.ts';
 
 let engines: PublishEngines;
 beforeAll(async () => {
@@ -40,21 +40,6 @@ function decoder(width: number): ModelProto {
     input: [value('x', [1, width]), value('n', [], tensorTypes.INT64)],
     output: [value('y', [1, width])],
   });
-}
-
-function packageInput(source: ModelProto, config: Record<string, unknown> = {}): PackageInput {
-  return {
-    config: modelConfigSchema.parse({
-      name: 'test/model',
-      description: 'd',
-      terms: openSourceTerms,
-      ...config,
-    }),
-    version: '1',
-    model: bytesSource(encodeModel(source)),
-    labels: {},
-    licenceText: licenceBytes,
-  };
 }
 
 async function build(source: ModelProto, config: Record<string, unknown> = {}) {
@@ -103,24 +88,11 @@ describe('buildPackage() of a model whose cost its values decide', () => {
 
   it('tries a model with values within its bounds only', async () => {
     const seen: (bigint | number)[] = [];
-    const watched = (engine: Engine): Engine => ({
-      ...engine,
-      memory: () => engine.memory(),
-      async createSession(source) {
-        const session = await engine.createSession(source);
-        return {
-          ...session,
-          inputs: session.inputs,
-          outputs: session.outputs,
-          release: () => session.release(),
-          run: (feeds: Feeds) => {
-            for (const [name, { data }] of feeds)
-              if (name === 'ids') for (const id of data) seen.push(id as bigint);
-            return session.run(feeds);
-          },
-        };
-      },
-    });
+    const watched = (engine: Engine) =>
+      replaceRuns(engine, (feeds, session) => {
+        for (const id of feeds.get('ids')?.data ?? []) seen.push(id as bigint);
+        return session.run(feeds);
+      });
     const lookup = model({
       node: [op('Gather', ['w', 'ids'], ['y'])],
       initializer: [floats('w', [8, 2])],

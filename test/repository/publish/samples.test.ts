@@ -1,8 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Engine, Feeds } from '../../../src/engine/types.ts';
+import type { Feeds } from '../../../src/engine/types.ts';
 import { createPublishEngines } from '../../../src/platform/node-cli.ts';
-import { modelConfigSchema } from '../../../src/repository/config-schema.ts';
-import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
 import {
   attributeTypes,
   encodeModel,
@@ -13,28 +11,13 @@ import { makeWeightsUnsigned } from '../../../src/repository/onnx/unsigned-weigh
 import { buildPackage } from '../../../src/repository/publish/build.ts';
 import { readSource } from '../../../src/repository/publish/source.ts';
 import type { PackageInput, PublishEngines, SampleFile } from '../../../src/repository/publish/types.ts';
-import { licenceBytes, openSourceTerms } from '../../support/terms.ts';
 import { floats, matMul, model, value } from '../onnx/models.ts';
+import { packageInput, replaceRuns } from './package-input.ts';
 
 let engines: PublishEngines;
 beforeAll(async () => {
   engines = await createPublishEngines();
 });
-
-function packageInput(
-  source: ModelProto,
-  config: Record<string, unknown> = {},
-  samples: readonly SampleFile[] = [],
-): PackageInput {
-  return {
-    config: modelConfigSchema.parse({ name: 'm', description: 'd', terms: openSourceTerms, ...config }),
-    version: '1',
-    model: bytesSource(encodeModel(source)),
-    labels: {},
-    licenceText: licenceBytes,
-    samples,
-  };
-}
 
 const sample = (name: string, document: unknown): SampleFile => ({
   name,
@@ -49,29 +32,19 @@ const request = (...data: number[]) => ({
 function inexactEdge(off: number): PublishEngines {
   return {
     ...engines,
-    edge: (capBytes): Engine => {
-      const engine = engines.edge(capBytes);
-      return {
-        ...engine,
-        memory: () => engine.memory(),
-        createSession: async (source) => {
-          const session = await engine.createSession(source);
-          return {
-            ...session,
-            release: () => session.release(),
-            run: async (feeds) =>
-              new Map(
-                [...(await session.run(feeds))].map(([name, tensor]) => [
-                  name,
-                  tensor.datatype === 'FP32'
-                    ? { ...tensor, data: tensor.data.map((each, index) => each * (1 + (index % 2) * off)) }
-                    : tensor,
-                ]),
-              ),
-          };
-        },
-      };
-    },
+    edge: (capBytes) =>
+      replaceRuns(
+        engines.edge(capBytes),
+        async (feeds, session) =>
+          new Map(
+            [...(await session.run(feeds))].map(([name, tensor]) => [
+              name,
+              tensor.datatype === 'FP32'
+                ? { ...tensor, data: tensor.data.map((each, index) => each * (1 + (index % 2) * off)) }
+                : tensor,
+            ]),
+          ),
+      ),
   };
 }
 
