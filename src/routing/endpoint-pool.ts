@@ -28,7 +28,9 @@ import type { AttemptOutcome, Endpoint, LeaseEnd } from './types.ts';
 export interface EndpointChange {
   /** Configured name of the endpoint. */
   readonly endpoint: string;
-  /** `name`, or `name@version`, if only that model's health at the endpoint changed; absent: the endpoint's own health. */
+  /**
+   * `name`, or `name@version`, if only that model's health at the endpoint changed; absent: the endpoint's own health.
+   */
   readonly model?: string;
   readonly state: EndpointState;
   /** For the log. */
@@ -105,10 +107,13 @@ export class EndpointPool {
     return able ? 'able' : 'failing';
   }
 
-  /** Applies a hint from stored probe results to the endpoint `name`, if nothing is known about it yet. */
-  hint(name: string, state: 'suspect'): void {
+  /**
+   * Marks the endpoint `name` as suspect, because stored probe results say that it is down. See
+   * `EndpointHealth.markSuspect`.
+   */
+  markSuspect(name: string): void {
     const one = this.#endpoints.find(({ endpoint }) => endpoint.config.name === name);
-    if (one !== undefined) this.#report(one, one.health[state](this.clock.now()));
+    if (one !== undefined) this.#report(one, one.health.markSuspect(this.clock.now()));
   }
 
   /** Applies the result of a readiness probe. */
@@ -157,7 +162,11 @@ export class EndpointPool {
       : this.retries;
   }
 
-  /** Chooses an endpoint and begins an attempt there; the caller ends it with `end`. @returns undefined if no endpoint can take it. */
+  /**
+   * Chooses an endpoint and begins an attempt there; the caller ends it with `end`.
+   *
+   * @returns undefined if no endpoint can take it.
+   */
   begin(request: AttemptRequest, { tried, purpose, metBusy }: AttemptTerms): AttemptLease | undefined {
     const nowMs = this.clock.now();
     const candidates: PooledEndpoint[] = [];

@@ -20,7 +20,7 @@ export interface EndpointSnapshot {
   /** Attempts that were late when another attempt answered or the deadline passed. */
   readonly overtaken: number;
   readonly busy: number;
-  /** How often it was ejected, or suspect because of failures. */
+  /** Number of ejections, including failed probes and ejections that made it suspect. */
   readonly ejections: number;
   /** Time until it is probed; 0 if it is healthy or a probe is due. */
   readonly outForMs: number;

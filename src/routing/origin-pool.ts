@@ -22,7 +22,10 @@ export interface OriginPoolOptions {
   readonly clock: Clock;
   /** Keeps background work alive after the answer. */
   readonly defer: Defer;
-  /** Reads the stored probe results, a hint for an isolate that knows nothing yet. Never rejects. Absent: no results are stored. */
+  /**
+   * Reads the stored probe results, a hint for an isolate that knows nothing yet. Never rejects. Absent: no results are
+   * stored.
+   */
   readonly readHealth?: (() => Promise<PoolHealth | undefined>) | undefined;
 }
 
@@ -144,7 +147,7 @@ export class OriginPool {
     defer(
       readHealth().then((health) => {
         for (const [name, found] of Object.entries(health?.endpoints ?? {})) {
-          if (found.state === 'down') pool.hint(name, 'suspect');
+          if (found.state === 'down') pool.markSuspect(name);
           if (found.capabilities !== undefined) capabilities.seed(name, found.capabilities);
         }
       }),

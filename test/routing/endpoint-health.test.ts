@@ -199,18 +199,18 @@ describe('EndpointHealth', () => {
 
   it('becomes suspect by stored probe results only while nothing is known about it', () => {
     const unknown = subject();
-    expect(unknown.health.suspect(0)?.state).toBe('suspect');
+    expect(unknown.health.markSuspect(0)?.state).toBe('suspect');
     expect(unknown.health.outForMs(0)).toBe(5000);
     const known = subject();
     known.run('success');
-    expect(known.health.suspect(0)).toBeUndefined();
+    expect(known.health.markSuspect(0)).toBeUndefined();
     expect(known.health.state).toBe('healthy');
   });
 
   it('trusts an attempt in flight more than stored probe results', () => {
     const { health, now } = subject();
     const ticket = health.begin(now());
-    health.suspect(now());
+    health.markSuspect(now());
     health.end(ticket, { outcome: 'success', nowMs: now(), mayEject: () => true });
     expect(health.state).toBe('healthy');
   });

@@ -279,7 +279,7 @@ describe('EndpointPool', () => {
   it('takes a hint for an unknown endpoint', () => {
     const { pool, changes } = testPool(3);
     expect(pass(pool, answer)).toBe('a');
-    for (const name of ['a', 'b', 'unheard of']) pool.hint(name, 'suspect');
+    for (const name of ['a', 'b', 'unheard of']) pool.markSuspect(name);
     expect(states(pool)).toEqual(['healthy', 'suspect', 'healthy']);
     expect(changes.map(({ endpoint, state }) => [endpoint, state])).toEqual([['b', 'suspect']]);
     for (let request = 0; request < 4; request += 1) begin(pool);
