@@ -1,8 +1,8 @@
 /**
- * Changes to one state key by compare-and-swap, so that concurrent changes all succeed. Changes within one isolate queue
- * per key, and the change at the head of the queue may write the queued ones together with its own in one write. Against
- * other isolates it retries after a random, growing pause. Durable stores accept about one write per second per key (R2),
- * so a write that fails for that reason is retried too.
+ * Changes one state key by compare-and-swap, so that concurrent changes all succeed. Each isolate has a queue of changes per
+ * key. The change at the head of the queue may also make queued changes, in the same write. If another isolate writes first,
+ * the change is retried after a random, growing pause. A failed write is retried too: R2 accepts about one write per second
+ * per key.
  */
 import { type Clock, systemClock } from '../async/clock.ts';
 import { Mutex } from '../async/mutex.ts';
@@ -10,19 +10,19 @@ import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import type { StateEntry, StateStore } from './types.ts';
 
 /**
- * Returns the next value for the present one: undefined to store nothing, the same value to write nothing. May be called
- * several times, so its only effect may be on variables that the caller reads once the change is made.
+ * Returns the next value for the current one. Undefined deletes the key; the same value writes nothing. May be called several
+ * times, so it must have no effects other than variables that the caller reads after the change.
  */
 export type NextValue = (value: string | undefined) => string | undefined | Promise<string | undefined>;
 
 export interface ChangeStateOptions {
   /** Names what is changed, for messages: `tenant acme`. */
   readonly what: string;
-  /** Lets another request of this isolate make the change together with its own: only for changes that just compute. */
+  /** Allows the change to share one write with others. Another request may then run it, so it must only compute. */
   readonly isGrouped?: boolean;
-  /** The entry that the caller has just read. Saves the first read, unless the change has to queue. */
+  /** The entry that the caller has just read; replaces the first read unless the change has to wait in the queue. */
   readonly firstRead?: { readonly entry: StateEntry | undefined } | undefined;
-  /** For the pauses between attempts. Default: the system's. */
+  /** For time limits and the pauses between attempts. Default: the system clock. */
   readonly clock?: Clock | undefined;
 }
 
@@ -32,7 +32,7 @@ export interface StoredForm<T> {
   readonly encode: (document: T) => string;
 }
 
-/** How long one change is attempted. */
+/** Time limit of one change, including its wait in the queue. */
 const patienceMs = 25_000;
 const firstPauseMs = 10;
 const maxPauseMs = 1000;
@@ -41,21 +41,24 @@ const maxFailedWrites = 5;
 
 type Outcome = { readonly error: unknown } | { readonly entry: StateEntry | undefined };
 
-interface Waiting {
+interface QueuedChange {
   readonly change: NextValue;
+  /** Undefined until the change is made or has failed. */
   outcome: Outcome | undefined;
 }
 
-interface Line {
+/** The changes of one key in this isolate. */
+interface Queue {
   readonly turns: Mutex;
-  readonly waiting: Set<Waiting>;
+  /** Changes that any turn may make. */
+  readonly grouped: Set<QueuedChange>;
 }
 
-const linesOfStore = new WeakMap<StateStore, Map<string, Line>>();
+const queuesOfStore = new WeakMap<StateStore, Map<string, Queue>>();
 
 /**
- * Changes the document under `key`. `change` gets the present document, undefined if there is none, and returns the next
- * one; the same object writes nothing. `change` may be called several times.
+ * Changes the document under `key`. `change` gets the current document, undefined if there is none, and returns the next
+ * document. The same object writes nothing. `change` may be called several times.
  *
  * @returns The document after this change.
  * @throws EdgewiseError as `changeState` does; what `decode`, `change` and `encode` throw.
@@ -86,9 +89,9 @@ export async function changeStored<T>(
 /**
  * Changes the value under `key`.
  *
- * @returns The entry that stands afterwards, together with the changes that were grouped with this one.
- * @throws EdgewiseError `overloaded` if other isolates keep changing the same key; what `change` throws, and then this
- * change is not made; what the store throws.
+ * @returns The entry after this write, which includes changes grouped with this one; undefined if there is no value.
+ * @throws EdgewiseError `overloaded` if the change is not made within 25 s; the error of `change`, and then only this change
+ * is not made; the store's error for a read, or for a write that failed repeatedly.
  */
 export async function changeState(
   state: StateStore,
@@ -96,26 +99,26 @@ export async function changeState(
   change: NextValue,
   { what, isGrouped = false, firstRead, clock = systemClock }: ChangeStateOptions,
 ): Promise<StateEntry | undefined> {
-  const lines = linesOfStore.get(state) ?? new Map<string, Line>();
-  linesOfStore.set(state, lines);
-  const line = lines.get(key) ?? { turns: new Mutex(), waiting: new Set() };
-  lines.set(key, line);
-  const own: Waiting = { change, outcome: undefined };
-  if (isGrouped) line.waiting.add(own);
+  const queues = queuesOfStore.get(state) ?? new Map<string, Queue>();
+  queuesOfStore.set(state, queues);
+  const queue = queues.get(key) ?? { turns: new Mutex(), grouped: new Set() };
+  queues.set(key, queue);
+  const own: QueuedChange = { change, outcome: undefined };
+  if (isGrouped) queue.grouped.add(own);
   const untilMs = clock.now() + patienceMs;
-  const known = line.turns.size === 0 ? firstRead : undefined;
+  const known = queue.turns.size === 0 ? firstRead : undefined;
   try {
-    await line.turns.run(
+    await queue.turns.run(
       async () => {
         if (own.outcome !== undefined) return;
-        const group = isGrouped ? [...line.waiting].filter(({ outcome }) => outcome === undefined) : [own];
-        await swap(state, key, group, { what, firstRead: known, clock, untilMs });
+        const group = isGrouped ? [...queue.grouped].filter(({ outcome }) => outcome === undefined) : [own];
+        await writeGroup(state, key, group, { what, firstRead: known, clock, untilMs });
       },
       () => ({ clock, ms: patienceMs, refusal: () => tooManyChanges(what) }),
     );
   } finally {
-    line.waiting.delete(own);
-    if (line.turns.size === 0 && lines.get(key) === line) lines.delete(key);
+    queue.grouped.delete(own);
+    if (queue.turns.size === 0 && queues.get(key) === queue) queues.delete(key);
   }
   const { outcome } = own;
   if (outcome === undefined) throw new EdgewiseError('internal', `the change of ${what} has no outcome`);
@@ -128,11 +131,14 @@ interface Attempts extends Pick<ChangeStateOptions, 'what' | 'firstRead'> {
   readonly untilMs: number;
 }
 
-/** Makes the changes of the group one after another in one write, and sets the outcome of each. */
-async function swap(
+/**
+ * Makes all changes of the group in one write, and sets the outcome of each. Throws, with no outcome set, if it cannot
+ * write.
+ */
+async function writeGroup(
   state: StateStore,
   key: string,
-  group: readonly Waiting[],
+  group: readonly QueuedChange[],
   { what, firstRead, clock, untilMs }: Attempts,
 ): Promise<void> {
   let failedWrites = 0;
@@ -150,7 +156,7 @@ async function swap(
       if (isEdgewiseError(error)) throw error;
       failedWrites += 1;
       const standing = await state.get(key);
-      // The write was made, and only its answer was lost.
+      // The store made the write, but its response was lost.
       if (standing !== undefined && standing.value === value) return settle(standing);
       if (standing?.etag !== before?.etag || failedWrites > maxFailedWrites) throw error;
     }
@@ -159,9 +165,10 @@ async function swap(
   }
 }
 
-async function applyChanges(group: readonly Waiting[], present: string | undefined) {
-  let value = present;
-  const errors = new Map<Waiting, { readonly error: unknown }>();
+/** Applies the changes in order. A change that throws is skipped, and its error is returned. */
+async function applyChanges(group: readonly QueuedChange[], current: string | undefined) {
+  let value = current;
+  const errors = new Map<QueuedChange, { readonly error: unknown }>();
   for (const each of group) {
     try {
       value = await each.change(value);
@@ -172,7 +179,10 @@ async function applyChanges(group: readonly Waiting[], present: string | undefin
   return { value, errors };
 }
 
-/** Returns the new entry, undefined for a deleted one, or `lost` if the key has changed since `before` was read. */
+/**
+ * Writes or deletes. Returns the new entry; undefined after a deletion; `lost` if the key has changed since `before`
+ * was read.
+ */
 async function write(
   state: StateStore,
   key: string,
@@ -195,7 +205,11 @@ function pause(clock: Clock, ms: number): Promise<void> {
 }
 
 function tooManyChanges(what: string): EdgewiseError {
-  return new EdgewiseError('overloaded', `${what} is being changed by too many requests at once, try again`, {
-    retryAfterSeconds: 1,
-  });
+  return new EdgewiseError(
+    'overloaded',
+    `${what} is being changed by too many requests at once; try again in a second`,
+    {
+      retryAfterSeconds: 1,
+    },
+  );
 }
