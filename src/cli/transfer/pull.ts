@@ -16,7 +16,7 @@ export interface PullOptions {
   readonly out: string;
   /** One `model.onnx` with everything in it, instead of the graph and `weights.bin`. */
   readonly joined?: boolean;
-  /** One of them must have signed the version. Absent: the signature is written, and not verified. */
+  /** Publishers to trust: one must have signed the version. Absent: the signature is written without verification. */
   readonly publishers?: Publishers;
 }
 
@@ -29,11 +29,11 @@ export interface PullResult {
 
 /**
  * Writes a published version into a new folder, which appears only when it is complete: model.onnx, weights.bin if the
- * version has one, LICENSE, manifest.json, and the publisher's signature over all of them as model.sig. A joined model is
- * another file than the one that was signed, so it has no model.sig.
+ * version has one, LICENSE, manifest.json, and the publisher's signature over all of them as model.sig. A joined model
+ * differs from the signed file, so it has no model.sig.
  *
  * @throws EdgewiseError `conflict` if the folder exists; `digest_mismatch` if stored bytes are not the published ones;
- * `signature_invalid` if none of the publishers signed the version.
+ * `signature_invalid` if `options.publishers` is set and none of them signed the version.
  */
 export async function pullModel(
   client: AdminClient,
@@ -43,7 +43,7 @@ export async function pullModel(
 ): Promise<PullResult> {
   const folder = resolve(options.out);
   if (existsSync(folder)) {
-    throw new EdgewiseError('conflict', `${folder} exists already: name another folder with --out`);
+    throw new EdgewiseError('conflict', `${folder} exists already; choose another folder with --out`);
   }
   const download = await openVersion(client, name, version);
   if (options.publishers !== undefined) await checkSigned(download, options.publishers);
@@ -52,9 +52,9 @@ export async function pullModel(
     await mkdir(unfinished, { recursive: true });
     const files = options.joined
       ? await writeJoined(unfinished, download)
-      : await writeParts(unfinished, download);
-    files.push(...(await writeRecords(unfinished, download, { signed: !options.joined })));
-    // A rename onto a folder that is not empty fails, so two pulls cannot mix.
+      : await writeModelFiles(unfinished, download);
+    files.push(...(await writeMetadataFiles(unfinished, download, { signed: !options.joined })));
+    // Fails if another pull has created the folder in the meantime, so two pulls cannot mix.
     await rename(unfinished, folder);
     return {
       name,
@@ -67,8 +67,10 @@ export async function pullModel(
   }
 }
 
-/** Writes licence, manifest and, if `signed`, the signature. Returns the file names. */
-export async function writeRecords(
+/**
+ * Writes LICENSE and manifest.json, and model.sig if `signed` and the version has a signature. Returns the file names.
+ */
+export async function writeMetadataFiles(
   folder: string,
   { manifest, licenceText, signature }: Download,
   { signed }: { readonly signed: boolean },
@@ -80,6 +82,7 @@ export async function writeRecords(
   return [fileNames.licence, fileNames.manifest, fileNames.signature];
 }
 
+/** Writes the graph and its weights as one model.onnx. Returns the file name. */
 async function writeJoined(folder: string, { manifest, graph, chunks }: Download): Promise<string[]> {
   const weights = new Uint8Array(manifest.weights?.byteLength ?? 0);
   let at = 0;
@@ -92,10 +95,13 @@ async function writeJoined(folder: string, { manifest, graph, chunks }: Download
 }
 
 /** Writes model.onnx and the file with its weights, if it has one. Returns the file names. */
-export async function writeParts(folder: string, { manifest, graph, chunks }: Download): Promise<string[]> {
+export async function writeModelFiles(
+  folder: string,
+  { manifest, graph, chunks }: Download,
+): Promise<string[]> {
   await writeFile(join(folder, fileNames.graph), graph);
   if (manifest.weights === undefined) return [fileNames.graph];
-  // The server names the file, so only the last part of the path is used.
+  // The path comes from the server. Only its last part is used, so the file stays inside the folder.
   const file = basename(manifest.weights.path);
   const handle = await open(join(folder, file), 'wx');
   try {

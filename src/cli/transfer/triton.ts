@@ -17,7 +17,7 @@ import { type Manifest, manifestSchema } from '../../repository/schema.ts';
 import type { Publishers } from '../../repository/signing/publishers.ts';
 import type { Digest } from '../../storage/types.ts';
 import { checkSigned, type Download, openVersion } from './download.ts';
-import { writeParts, writeRecords } from './pull.ts';
+import { writeMetadataFiles, writeModelFiles } from './pull.ts';
 import { labelFiles, tritonConfig, tritonName } from './triton-config.ts';
 
 export interface TritonPullResult {
@@ -84,8 +84,8 @@ async function writeVersion(folder: string, download: Download): Promise<void> {
   const unfinished = join(folder, `.${manifest.version}-${randomUUID()}`);
   try {
     await mkdir(unfinished, { recursive: true });
-    await writeParts(unfinished, download);
-    await writeRecords(unfinished, download, { signed: true });
+    await writeModelFiles(unfinished, download);
+    await writeMetadataFiles(unfinished, download, { signed: true });
     await rename(unfinished, join(folder, manifest.version));
   } finally {
     await rm(unfinished, { recursive: true, force: true });
