@@ -12,46 +12,47 @@ export interface Bounds {
 export type ValueBounds = Readonly<Record<string, Bounds>>;
 
 /**
- * Costs about a nanosecond for each element of an input with bounds, and nothing for other inputs.
+ * Checks the inputs that have bounds, except BYTES inputs. For FP32 and FP16 the bounds are rounded as the elements are, so
+ * that an input equal to a bound passes. Costs about a nanosecond per checked element.
  *
- * @throws EdgewiseError `invalid_request` for an element that is out of bounds or NaN; names the first one.
+ * @throws EdgewiseError `invalid_request` for an element that is out of bounds or NaN; names the first such element.
  */
-export function checkValues(inputs: ReadonlyMap<string, Tensor>, values: ValueBounds): void {
-  for (const [name, bounds] of Object.entries(values)) {
+export function checkValues(inputs: ReadonlyMap<string, Tensor>, valueBounds: ValueBounds): void {
+  for (const [name, bounds] of Object.entries(valueBounds)) {
     const tensor = inputs.get(name);
     if (tensor === undefined || tensor.datatype === 'BYTES') continue;
-    const index = firstOutside(tensor, bounds);
+    const index = findOutside(tensor, bounds);
     if (index !== -1) throw outOfBoundsError(name, tensor, index, bounds);
   }
 }
 
 /** Returns the index of the first element outside the bounds; -1 if there is none. */
-function firstOutside(tensor: FixedTensor, bounds: Bounds): number {
+function findOutside(tensor: FixedTensor, bounds: Bounds): number {
   switch (tensor.datatype) {
     case 'INT64':
-      return firstOutsideInt64(tensor.data, bounds);
+      return findOutsideInt64(tensor.data, bounds);
     case 'UINT64': {
       const [min, max] = wholeBounds(bounds);
       return tensor.data.findIndex((element) => element < min || element > max);
     }
     case 'FP16': {
-      const { min, max } = roundedTo(bounds, 2 ** -11);
+      const { min, max } = widenBounds(bounds, 2 ** -11);
       return tensor.data.findIndex((bits) => !isWithin(fromFp16(bits), min, max));
     }
     case 'FP32':
       // A caller's 0.1 is sent as the nearest FP32, which is above 0.1.
-      return firstOutsideNumbers(tensor.data, Math.fround(bounds.min), Math.fround(bounds.max));
+      return findOutsideNumber(tensor.data, Math.fround(bounds.min), Math.fround(bounds.max));
     default:
-      return firstOutsideNumbers(tensor.data, bounds.min, bounds.max);
+      return findOutsideNumber(tensor.data, bounds.min, bounds.max);
   }
 }
 
-/** Returns false for NaN. */
+/** Reports whether `element` is from `min` to `max`; false for NaN. */
 function isWithin(element: number, min: number, max: number): boolean {
   return element >= min && element <= max;
 }
 
-function firstOutsideNumbers(
+function findOutsideNumber(
   data: Exclude<FixedTensor['data'], BigInt64Array | BigUint64Array>,
   min: number,
   max: number,
@@ -65,7 +66,7 @@ function firstOutsideNumbers(
 const int32Min = -(2 ** 31);
 const int32Max = 2 ** 31 - 1;
 
-function firstOutsideInt64(data: BigInt64Array, bounds: Bounds): number {
+function findOutsideInt64(data: BigInt64Array, bounds: Bounds): number {
   const { min, max } = bounds;
   if (min < int32Min || max > int32Max) {
     const [least, largest] = wholeBounds(bounds);
@@ -80,12 +81,13 @@ function firstOutsideInt64(data: BigInt64Array, bounds: Bounds): number {
   return -1;
 }
 
+/** Returns the smallest and the largest whole number within the bounds, which must be finite. */
 function wholeBounds({ min, max }: Bounds): readonly [bigint, bigint] {
   return [BigInt(Math.ceil(min)), BigInt(Math.floor(max))];
 }
 
-/** Widens the bounds by the rounding error of a type with this precision. */
-function roundedTo({ min, max }: Bounds, precision: number): Bounds {
+/** Widens each bound by the relative rounding error `precision`. */
+function widenBounds({ min, max }: Bounds, precision: number): Bounds {
   return { min: min - Math.abs(min) * precision, max: max + Math.abs(max) * precision };
 }
 
@@ -102,11 +104,12 @@ function outOfBoundsError(
   );
 }
 
-/** Returns the nearest value within the bounds; `value` itself if there are none. */
+/** Returns the number within the bounds that is nearest to `value`; `value` itself if `bounds` is undefined. */
 export function clampTo(bounds: Bounds | undefined, value: number): number {
   return bounds === undefined ? value : Math.min(bounds.max, Math.max(bounds.min, value));
 }
 
-export function boundsOf(values: ValueBounds | undefined, name: string): Bounds | undefined {
-  return values !== undefined && Object.hasOwn(values, name) ? values[name] : undefined;
+/** Returns the bounds of the input `name`; undefined if it has none. */
+export function boundsOf(valueBounds: ValueBounds | undefined, name: string): Bounds | undefined {
+  return valueBounds !== undefined && Object.hasOwn(valueBounds, name) ? valueBounds[name] : undefined;
 }

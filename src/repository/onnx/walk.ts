@@ -9,7 +9,10 @@ export interface Scope {
   readonly graph?: GraphProto;
 }
 
-/** Yields every scope of the model: its graph, training graphs, functions and all subgraphs; outer scopes first. */
+/**
+ * Yields every scope of the model: its graph, training graphs, functions and all subgraphs. A scope comes before its
+ * subgraphs.
+ */
 export function* scopesOf(model: ModelProto): Generator<Scope> {
   const graphs = [
     model.graph,
@@ -23,16 +26,19 @@ export function* scopesOf(model: ModelProto): Generator<Scope> {
   }
 }
 
+/** Yields the graph, which is at `depth`, and its subgraphs. */
 function* graphScopes(graph: GraphProto, depth: number): Generator<Scope> {
   const nodes = graph.node ?? [];
   yield { depth, nodes, graph };
   yield* nodeScopes(nodes, depth);
 }
 
+/** Yields the subgraphs of nodes that are at `depth`. */
 function* nodeScopes(nodes: readonly NodeProto[], depth: number): Generator<Scope> {
   for (const { attribute = [] } of nodes) yield* attributeScopes(attribute, depth);
 }
 
+/** Yields the subgraphs in attributes of a node that is at `depth`. */
 function* attributeScopes(attributes: readonly AttributeProto[], depth: number): Generator<Scope> {
   for (const graph of attributes.flatMap(subgraphsOf)) yield* graphScopes(graph, depth + 1);
 }
@@ -42,7 +48,7 @@ export function subgraphsOf({ g, graphs = [] }: AttributeProto): readonly GraphP
   return g === undefined ? graphs : [g, ...graphs];
 }
 
-/** Returns the node with every subgraph mapped; the same node if it has none. */
+/** Returns a copy of the node with `map` applied to its subgraphs, but not to theirs; the same node if it has none. */
 export function mapSubgraphs(node: NodeProto, map: (graph: GraphProto) => GraphProto): NodeProto {
   if (!node.attribute?.some(({ g, graphs }) => g !== undefined || graphs !== undefined)) return node;
   const attribute = node.attribute.map(
@@ -55,17 +61,23 @@ export function mapSubgraphs(node: NodeProto, map: (graph: GraphProto) => GraphP
   return { ...node, attribute };
 }
 
-/** Returns the tensor that a Constant node holds in its attribute `value`. */
+/**
+ * Returns the tensor in the attribute `value` of a Constant node; undefined for any other node, or without that
+ * attribute.
+ */
 export function constantTensor({ opType, attribute = [] }: NodeProto): TensorProto | undefined {
   return opType === 'Constant' ? attribute.find(({ name }) => name === 'value')?.t : undefined;
 }
 
-/** Reports whether `domain` is the one of ONNX's own operators, which has two names. */
+/** Reports whether `domain` is that of the standard ONNX operators: the empty name, or its alias `ai.onnx`. */
 export function isStandardDomain(domain = ''): boolean {
   return domain === '' || domain === 'ai.onnx';
 }
 
-/** Yields the tensors of the scope itself: initializers, sparse initializers, and tensors in attributes of its nodes. */
+/**
+ * Yields the initializers of the scope and the tensors in attributes of its nodes, without those of its subgraphs. A
+ * sparse tensor yields its values and its indices.
+ */
 export function* tensorsOf({ graph, nodes }: Scope): Generator<TensorProto> {
   yield* graph?.initializer ?? [];
   for (const sparse of graph?.sparseInitializer ?? []) yield* sparseTensors(sparse);

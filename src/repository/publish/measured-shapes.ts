@@ -1,4 +1,4 @@
-/** Corrects declared shapes of outputs by those of runs: callers get the shapes of the runtime. */
+/** Corrects the output shapes that a graph declares, if trial runs of the model returned other shapes. */
 import { type Shape, shapeMatches } from '../../tensor/shape.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 
@@ -9,15 +9,16 @@ export interface ShapeCorrection {
   readonly spec: TensorSpec;
   /** The shape that the graph declares. */
   readonly declared: readonly number[];
-  /** A measured shape that contradicts the declaration. */
+  /** The first measured shape that contradicts the declaration. */
   readonly measured: Shape;
 }
 
 /**
- * Returns the outputs as they were measured. A declaration that no run contradicts stays. In a contradicted declaration, a
- * dimension is free if the graph declares it free or it differed between runs; any other has its measured size.
+ * Returns the outputs with corrected shapes, and a list of the corrections. An output keeps its declared shape if no run
+ * contradicts it. Otherwise it gets the rank of the first run that contradicts it, and runs with another rank are ignored.
+ * A dimension of it is fixed if there are at least two runs, all agree on its size, and the graph does not declare it free.
  *
- * @param runs Runs with inputs of different shapes and values.
+ * @param runs The output shapes of runs with inputs of different shapes and values.
  */
 export function correctShapes(
   outputs: readonly TensorSpec[],
@@ -35,13 +36,14 @@ export function correctShapes(
   return { outputs: corrected, corrections };
 }
 
+/** Returns one shape of rank `rank` for all measured shapes of that rank; a dimension that may vary is -1. */
 function mergeShapes(declared: readonly number[], shapes: readonly Shape[], rank: number): readonly number[] {
-  const ofRank = shapes.filter(({ length }) => length === rank);
+  const sameRank = shapes.filter(({ length }) => length === rank);
   return Array.from({ length: rank }, (_, axis) => {
     if (declared.length === rank && declared[axis] === -1) return -1;
-    const sizes = new Set(ofRank.map((shape) => shape[axis]));
+    const sizes = new Set(sameRank.map((shape) => shape[axis]));
     const [size = -1] = sizes;
     // A single run does not show that a dimension is fixed.
-    return sizes.size === 1 && ofRank.length > 1 ? size : -1;
+    return sizes.size === 1 && sameRank.length > 1 ? size : -1;
   });
 }
