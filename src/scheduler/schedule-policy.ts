@@ -3,11 +3,11 @@ import { EdgewiseError } from '../errors.ts';
 import type { Parameters } from '../protocol/oip/types.ts';
 
 export interface SchedulePolicy {
-  /** 1 is the highest, larger numbers are lower; 0: the default level. */
+  /** 1 is the highest level; larger numbers are lower. 0 is the default level. */
   readonly priority: number;
-  /** Time from the request's arrival within which its run must begin. Undefined: the caller sets no limit. */
+  /** Time from the request's arrival within which its run must begin; at most `totalMs`. Undefined: no limit. */
   readonly deadlineMs: number | undefined;
-  /** Time from the request's arrival within which the caller expects the answer. Undefined: the caller sets no limit. */
+  /** Time from the request's arrival within which the caller expects the answer. Undefined: no limit. */
   readonly totalMs: number | undefined;
 }
 
@@ -15,10 +15,11 @@ export interface SchedulePolicy {
 const longestDeadlineMs = 86_400_000;
 
 /**
- * Reads the parameters `priority` and `timeout` (microseconds that the request may wait for its run; 0: no limit), and the
- * header `Edgewise-Timeout-Ms`, in which one server tells the next the remaining time of a request.
+ * Reads the parameters `priority` and `timeout`, and the header `Edgewise-Timeout-Ms`. `timeout` is how many microseconds
+ * the request may wait for its run; 0: no limit. The header is the time left for the answer, set by the server that
+ * forwards the request. It limits the wait too.
  *
- * @throws EdgewiseError `invalid_request`
+ * @throws EdgewiseError `invalid_request` for a parameter or header that is not a whole number in range.
  */
 export function readSchedulePolicy(parameters: Parameters, timeoutHeader?: string): SchedulePolicy {
   const priority = readWholeParameter(
@@ -32,11 +33,16 @@ export function readSchedulePolicy(parameters: Parameters, timeoutHeader?: strin
   return { priority, deadlineMs: clampDeadline(Math.min(queueMs, totalMs)), totalMs: clampDeadline(totalMs) };
 }
 
+/** Returns at most one day; undefined for Infinity, which means no limit. */
 function clampDeadline(ms: number): number | undefined {
   return ms === Number.POSITIVE_INFINITY ? undefined : Math.min(ms, longestDeadlineMs);
 }
 
-/** Returns the parameter; 0 if it is absent. */
+/**
+ * Returns the parameter; 0 if it is absent.
+ *
+ * @throws EdgewiseError `invalid_request` unless it is a whole number from 0.
+ */
 function readWholeParameter(parameters: Parameters, name: 'priority' | 'timeout', expected: string): number {
   const value = Object.hasOwn(parameters, name) ? parameters[name] : undefined;
   if (value === undefined) return 0;
@@ -49,6 +55,11 @@ function readWholeParameter(parameters: Parameters, name: 'priority' | 'timeout'
   return value;
 }
 
+/**
+ * Returns the milliseconds in the header; Infinity if it is absent.
+ *
+ * @throws EdgewiseError `invalid_request` for 0 too.
+ */
 function parseTimeoutHeader(header: string | undefined): number {
   if (header === undefined) return Number.POSITIVE_INFINITY;
   if (!/^[1-9]\d{0,14}$/.test(header)) {

@@ -1,4 +1,4 @@
-/** Collects the chunks of a body, and counts their bytes. */
+/** Collects the chunks of a body, and compares their total size with a limit. */
 import { type Bytes, joinBytes } from '../../bytes.ts';
 
 export class BoundedChunks {
@@ -10,7 +10,7 @@ export class BoundedChunks {
     this.#maxBytes = maxBytes;
   }
 
-  /** Keeps the chunk. Reports whether all chunks together are still within the limit. */
+  /** Keeps the chunk, even beyond the limit. Returns true while the total size is within the limit. */
   add(chunk: Uint8Array): boolean {
     this.#byteLength += chunk.byteLength;
     this.#chunks.push(chunk);
@@ -22,13 +22,13 @@ export class BoundedChunks {
     return this.#chunks;
   }
 
-  /** Returns all chunks as one; not copied if there is a single one. */
+  /** Joins all chunks. A single chunk is returned without a copy. */
   join(): Bytes {
     return joinBytes(this.#chunks);
   }
 }
 
-/** Marks a promise as handled: the same failure arrives at several promises of a stream, and one of them is awaited. */
+/** Prevents an unhandled rejection. For a promise that fails together with another promise, which the caller awaits. */
 export function ignoreRejection(promise: Promise<unknown>): void {
   promise.catch(() => undefined);
 }

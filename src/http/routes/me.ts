@@ -1,4 +1,4 @@
-/** What callers are told about themselves. */
+/** Routes that tell a caller who it is, and whether a grant is in force. */
 import { createRoute, z } from '@hono/zod-openapi';
 import { EdgewiseError } from '../../errors.ts';
 import type { Caller } from '../../governance/accounts/caller.ts';
@@ -34,7 +34,8 @@ const describeMe = createRoute({
   operationId: 'getMe',
   tags: ['Accounts'],
   summary: 'Who the caller is',
-  description: 'With the scopes of the key or token, and the grants and acceptances of the tenant.',
+  description:
+    'Includes the scopes of the key or token, the grants of the tenant and, if the scopes allow reading the account, its acceptances.',
   responses: { 200: jsonResponse(meSchema, 'The caller', 'Cache-Control') },
 });
 
@@ -44,9 +45,12 @@ const describeGrantStanding = createRoute({
   operationId: 'getGrantStatus',
   tags: ['Accounts'],
   summary: 'Whether a grant is in force',
-  description: 'For the tenant that holds the grant, and for the admin key.',
+  description: 'Available to the tenant that holds the grant, and to the admin key.',
   request: { params: grantParams },
-  responses: { 200: jsonResponse(grantStandingSchema, 'The standing', 'Cache-Control'), ...refusals(404) },
+  responses: {
+    200: jsonResponse(grantStandingSchema, 'Status and dates of the grant', 'Cache-Control'),
+    ...refusals(404),
+  },
 });
 
 export function meRoutes(services: Services) {
@@ -61,18 +65,21 @@ export function meRoutes(services: Services) {
         ? await directory.tenant(await store.tenantOfGrant(id))
         : requireTenant(caller).tenant;
     const grant = tenant?.grants.find((each) => each.id === id);
-    // Whether another tenant has such a grant is not disclosed.
     if (grant === undefined) throw noSuchGrant(id);
-    return c.json(standingOf(grant, now()), 200, ownOnly);
+    return c.json(describeStanding(grant, now()), 200, ownOnly);
   });
   return routes.app;
 }
 
-/** The error for a grant that does not exist or that the caller may not see: both look the same. */
+/** Returns the error for a grant that does not exist or that the caller may not see. Callers cannot tell which. */
 export function noSuchGrant(id: string): EdgewiseError {
-  return new EdgewiseError('not_found', `the caller has no grant ${JSON.stringify(id.slice(0, 60))} here`);
+  return new EdgewiseError(
+    'not_found',
+    `there is no grant ${JSON.stringify(id.slice(0, 60))} that the caller may see`,
+  );
 }
 
+/** Omits the tenant's keys, and its acceptances unless the caller may read the account. */
 function describeCaller(caller: Caller): Me {
   if (caller.kind !== 'tenant') return caller;
   const { kind, id, scopes } = caller;
@@ -81,7 +88,8 @@ function describeCaller(caller: Caller): Me {
   return { kind, id, scopes, tenant: { ...tenant, ...readable } };
 }
 
-function standingOf({ id, status, notBefore, notAfter }: Grant, now: number): GrantStanding {
+/** Returns the standing of a grant: in force from `notBefore`, and no longer at `notAfter`. */
+function describeStanding({ id, status, notBefore, notAfter }: Grant, now: number): GrantStanding {
   const hasBegun = notBefore === undefined || Date.parse(notBefore) <= now;
   const hasEnded = notAfter !== undefined && Date.parse(notAfter) <= now;
   return {

@@ -1,14 +1,14 @@
-/** Parses bytes into a JSON value, with limits checked before objects are built. */
+/** Parses JSON bytes. Limits are checked before any object is created. */
 import { EdgewiseError } from '../../errors.ts';
 import { markBareNumbers, placeBareNumbers } from './bare-numbers.ts';
 import { invalid } from './fail.ts';
 
 export interface JsonLimits {
-  /** Limit of the text. Objects made from JSON take several times its size. */
+  /** Most bytes of JSON text. The parsed objects take several times as much memory. */
   readonly maxJsonBytes: number;
-  /** Limit of nested arrays and objects. Triton's limit is 100 as well. */
+  /** Most levels of nested arrays and objects. Triton's limit is 100 as well. */
   readonly maxDepth: number;
-  /** Limit of all arrays and objects: `[],[],…` takes about twenty times its text in memory. */
+  /** Most arrays and objects in total: `[],[],…` takes about twenty times its text in memory. */
   readonly maxContainers: number;
 }
 
@@ -19,14 +19,18 @@ export const defaultJsonLimits: JsonLimits = {
 };
 
 export interface JsonText {
-  /** Valid JSON: the request's own text, or the text with its bare numbers replaced. */
+  /** Valid JSON: the text as sent, or with each bare NaN and Infinity replaced by a one-character string. */
   readonly text: string;
+  /** The parsed value. A bare number is the string `NaN`, `Infinity` or `-Infinity`. */
   readonly value: unknown;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
 /**
+ * Parses UTF-8 JSON. Also accepts bare NaN and Infinity in the data of FP32 and FP64 tensors.
+ *
+ * @param what Names the text in messages: `the body`.
  * @throws EdgewiseError `invalid_request` for text that is not UTF-8, not JSON, or nested too deep; `too_large` for too
  * many bytes, arrays or objects.
  */
@@ -43,16 +47,20 @@ export function parseJson(bytes: Uint8Array, what: string, limits: JsonLimits = 
   } catch {
     throw invalid(`${what} is not UTF-8 text`);
   }
-  // Tensor data is mostly flat: with few brackets in all, nesting cannot be deep, and counting brackets is a memchr.
-  if (moreOpeningsThan(text, limits.maxDepth)) checkNesting(bytes, what, limits);
+  // Most requests have few brackets, so their nesting cannot be deep. Counting brackets is much faster than a scan.
+  if (hasMoreBracketsThan(text, limits.maxDepth)) checkStructure(bytes, what, limits);
   try {
     return { text, value: JSON.parse(text) };
   } catch (error) {
-    return parseBareNumbers(text, what) ?? refuse(what, error);
+    return parseBareNumbers(text, what) ?? throwInvalidJson(what, error);
   }
 }
 
-/** Parses text with bare NaN and infinities; undefined if it has none. @throws EdgewiseError `invalid_request` */
+/**
+ * Parses text with bare NaN or Infinity; undefined if it has none.
+ *
+ * @throws EdgewiseError `invalid_request` if the text is otherwise invalid, or has a bare number outside tensor data.
+ */
 function parseBareNumbers(text: string, what: string): JsonText | undefined {
   const bare = markBareNumbers(text);
   if (bare === undefined) return undefined;
@@ -65,7 +73,8 @@ function parseBareNumbers(text: string, what: string): JsonText | undefined {
   return { text: bare.text, value: placeBareNumbers(value, bare.marks, what) };
 }
 
-function moreOpeningsThan(text: string, limit: number): boolean {
+/** Reports whether the text has more than `limit` opening brackets and braces, including those in strings. */
+function hasMoreBracketsThan(text: string, limit: number): boolean {
   let seen = 0;
   for (const bracket of ['[', '{']) {
     for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) {
@@ -75,7 +84,8 @@ function moreOpeningsThan(text: string, limit: number): boolean {
   return false;
 }
 
-function checkNesting(bytes: Uint8Array, what: string, limits: JsonLimits): void {
+/** Checks the depth and the number of arrays and objects, without parsing. */
+function checkStructure(bytes: Uint8Array, what: string, limits: JsonLimits): void {
   const { length } = bytes;
   let depth = 0;
   let containers = 0;
@@ -100,15 +110,15 @@ function checkNesting(bytes: Uint8Array, what: string, limits: JsonLimits): void
   }
 }
 
-/** Returns the index of the quote that closes the string opened at `start`, or the end of the text. */
+/** Returns the index of the quote that closes the string opened at `start`; at least the length if it is not closed. */
 function endOfString(bytes: Uint8Array, start: number): number {
   let at = start + 1;
   while (at < bytes.length && bytes[at] !== 0x22) at += bytes[at] === 0x5c ? 2 : 1;
   return at;
 }
 
-/** V8's message quotes a piece of the body, so only its position is used. */
-function refuse(what: string, error: unknown): never {
+/** Throws the error for invalid JSON. Takes only the position from V8's message, which quotes a part of the body. */
+function throwInvalidJson(what: string, error: unknown): never {
   const position = error instanceof Error ? / at position (\d+)/.exec(error.message)?.[1] : undefined;
   throw invalid(`${what} is not valid JSON${position === undefined ? '' : ` (at character ${position})`}`);
 }
