@@ -1,4 +1,4 @@
-/** An origin tells the pools that send it requests, with each of its answers, how much it has to do. */
+/** Load reports: with each answer, an origin tells the pool that sent the request how busy it is. */
 import type { MiddlewareHandler } from 'hono';
 import {
   formatLoadReport,
@@ -10,7 +10,7 @@ import {
 import type { AppEnv } from './context.ts';
 import type { Services } from './services.ts';
 
-/** Answers of inferences alone, refusals too: the rest of the routes says nothing of how busy it is. */
+/** Adds the load report to answers and refusals of inference. Other routes have no load to report. */
 export function reportLoad(services: LoadSources): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     await next();
@@ -22,11 +22,11 @@ export function reportLoad(services: LoadSources): MiddlewareHandler<AppEnv> {
 
 type LoadSources = Pick<Services, 'admission' | 'batcher' | 'lifecycle' | 'pool'>;
 
-/** What the answered request took is given back already. */
+/** Reads the load after the answered request has released its permit. */
 function loadFigures({ admission, batcher, lifecycle, pool }: LoadSources): LoadReport {
   const { inFlight, utilisation } = admission;
   const queued = batcher?.snapshot().models.reduce((sum, model) => sum + model.queued, 0) ?? 0;
-  // A server that drains, or whose engine cannot compute now, is full, whatever it has to do.
+  // A server that drains, or whose engine is not available, takes no requests, so it reports full load.
   const isFull = lifecycle?.phase === 'draining' || !pool.isAvailable();
   return {
     utilisation: isFull ? Math.max(1, utilisation) : utilisation,

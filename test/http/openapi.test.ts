@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '../../src/http/app.ts';
 import { describeApi } from '../../src/http/openapi/document.ts';
 import { type Operation, operationsOf } from '../../src/http/openapi/operations.ts';
-import { type TestService, testService } from '../support/services.ts';
+import { adminKey, bearer, type TestService, testService } from '../support/services.ts';
 
 let service: TestService;
 let app: ReturnType<typeof createApp>;
@@ -26,17 +26,74 @@ describe('describeApi()', () => {
     expect(described.sort()).toEqual([...new Set(routes)].sort());
   });
 
-  it('is served as OpenAPI 3.1 with a schema for each reference and one id for each operation', async () => {
+  it('is served as OpenAPI 3.1 with a component for each reference and one id for each operation', async () => {
     const answer = await service.fetch('/openapi.json');
     const text = await answer.text();
     const document = JSON.parse(text);
     expect(document.openapi).toBe('3.1.0');
-    for (const [, name] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
-      expect(document.components.schemas).toHaveProperty(name ?? '');
+    const references = [...text.matchAll(/"#\/components\/(\w+)\/([\w-]+)"/g)];
+    expect(references.length).toBeGreaterThan(100);
+    for (const [, kind = '', name = ''] of references) {
+      expect(Object.keys(document.components[kind])).toContain(name);
     }
     const ids = [...text.matchAll(/"operationId":"(\w+)"/g)].map((match) => match[1]);
     expect(ids.length).toBe(operations.length);
     expect(new Set(ids).size).toBe(ids.length);
+  });
+});
+
+describe('the description of a route', () => {
+  it('declares the status, the key that is shown once, its body, its errors, and the key that opens it', async () => {
+    const { paths } = describeApi(app, service.services.settings);
+    const operation = paths?.['/admin/tenants/{tenant}/keys']?.post;
+    expect(operation).toMatchObject({
+      operationId: 'createKey',
+      security: [{ adminKey: [] }],
+      parameters: [{ name: 'tenant', in: 'path', required: true }],
+      requestBody: { required: true },
+      responses: { 201: { content: { 'application/json': { schema: expect.anything() } } } },
+    });
+    expect(Object.keys(operation?.responses ?? {})).toEqual(
+      expect.arrayContaining(['400', '401', '403', '404', '409', '413', '429', '500', '503']),
+    );
+    expect(Object.keys(operation?.responses ?? {})).not.toContain('200');
+  });
+
+  it('names who may call it, for every operation', () => {
+    const { paths } = describeApi(app, service.services.settings);
+    const all = Object.values(paths ?? {}).flatMap(({ get, post, put, patch, delete: remove }) =>
+      [get, post, put, patch, remove].filter((operation) => operation !== undefined),
+    );
+    expect(all.length).toBe(operations.length - 1);
+    for (const { operationId, security } of all) expect(security, operationId).toBeDefined();
+  });
+});
+
+describe('a declared route', () => {
+  const body = '{"id": 1}';
+
+  it('refuses an unauthenticated caller before it checks the request', async () => {
+    expect((await service.fetch('/admin/tenants', { method: 'POST', body })).status).toBe(401);
+    expect((await service.fetch('/admin/statements/never')).status).toBe(401);
+  });
+
+  it('refuses a request that does not fit its declaration, and names the field', async () => {
+    const headers = bearer(adminKey);
+    const post = await service.fetch('/admin/tenants', { method: 'POST', body, headers });
+    expect([post.status, await post.json()]).toEqual([
+      400,
+      { error: expect.stringMatching(/^the body is not usable: id is 1; expected a string/) },
+    ]);
+    const month = await service.fetch('/admin/statements/never', { headers });
+    expect([month.status, await month.json()]).toEqual([
+      400,
+      { error: expect.stringMatching(/^the path is not usable: month is "never"; /) },
+    ]);
+    const page = await service.fetch('/admin/models?limit=1001', { headers });
+    expect([page.status, await page.json()]).toEqual([
+      400,
+      { error: 'the query is not usable: limit is "1001"; expected a whole number from 1 to 1000' },
+    ]);
   });
 });
 
