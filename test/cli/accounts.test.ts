@@ -14,15 +14,15 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** What a key that was printed opens. */
-async function seen(key: string): Promise<number> {
+/** The status of a request with a printed key. */
+async function statusWith(key: string): Promise<number> {
   const headers = { authorization: `Bearer ${key}` };
   return (await server.service.fetch('/v2/models/mlp', { headers })).status;
 }
 const keyIn = (text: string) => /\bew_[a-z0-9]+_[A-Za-z0-9_-]{43}\b/.exec(text)?.[0] ?? '';
 
 describe('edgewise tenant', { timeout: 60_000 }, () => {
-  it('makes, lists, shows, suspends and resumes tenants', async () => {
+  it('creates, lists, shows, suspends and resumes tenants', async () => {
     const made = await edgewise(
       'tenant',
       'create',
@@ -47,7 +47,7 @@ describe('edgewise tenant', { timeout: 60_000 }, () => {
     expect(JSON.parse(resumed.stdout)).toMatchObject({ id: 'acme', status: 'active' });
   });
 
-  it('answers what is not there with 1, and what it cannot read with 2', async () => {
+  it('exits with 1 for a tenant that does not exist, and with 2 for options it cannot read', async () => {
     const missing = await edgewise('tenant', 'show', 'nobody');
     expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining('code: not_found')]);
     const taken = await edgewise('tenant', 'create', 'acme', '--name', 'x');
@@ -77,7 +77,7 @@ describe('edgewise tenant', { timeout: 60_000 }, () => {
 const issued = z.object({ key: z.looseObject({ id: z.string() }), text: z.string() });
 
 describe('edgewise key', { timeout: 60_000 }, () => {
-  it('prints a key this once, rotates and revokes it', async () => {
+  it('prints a new key once, rotates and revokes it', async () => {
     const made = await edgewise(
       'key',
       'create',
@@ -92,7 +92,7 @@ describe('edgewise key', { timeout: 60_000 }, () => {
       'manage',
     );
     const key = keyIn(made.stdout);
-    expect([made.code, await seen(key)]).toEqual([0, 404]);
+    expect([made.code, await statusWith(key)]).toEqual([0, 404]);
     const id = key.split('_')[1] ?? '';
     const listed = await edgewise('key', 'list', 'acme');
     expect(listed.stdout).toMatch(
@@ -103,22 +103,24 @@ describe('edgewise key', { timeout: 60_000 }, () => {
     const rotated = await edgewise('key', 'rotate', id, '--overlap', '1h');
     expect(rotated.stdout).toMatch(/old one stays valid until \d{4}-/);
     const next = keyIn(rotated.stdout);
-    expect([await seen(key), await seen(next)]).toEqual([404, 404]);
+    expect([await statusWith(key), await statusWith(next)]).toEqual([404, 404]);
     expect((await edgewise('key', 'list', 'acme')).stdout).toContain('active, old secret until');
     const last = issued.parse(
       JSON.parse((await edgewise('key', 'rotate', id, '--overlap', '0', '--json')).stdout),
     );
-    expect([await seen(key), await seen(next), await seen(last.text)]).toEqual([401, 401, 404]);
+    expect([await statusWith(key), await statusWith(next), await statusWith(last.text)]).toEqual([
+      401, 401, 404,
+    ]);
 
     expect((await edgewise('key', 'revoke', id)).stdout).toContain(`key ${id} of acme is revoked`);
-    expect(await seen(last.text)).toBe(401);
+    expect(await statusWith(last.text)).toBe(401);
     expect((await edgewise('key', 'list', 'acme')).stdout).toMatch(/revoked \d{4}-/);
     expect((await edgewise('key', 'rotate', id)).stderr).toContain('code: conflict');
   });
 });
 
 describe('edgewise grant', { timeout: 60_000 }, () => {
-  it('gives, lists, suspends, resumes and revokes grants', async () => {
+  it('creates, lists, suspends, resumes and revokes grants', async () => {
     const made = await edgewise(
       ...['grant', 'create', 'acme', 'mlp', '--id', 'g-1', '--assigner', 'creator:acme-vision', '--force'],
       ...['--purposes', 'research,teaching', '--deny-purposes', 'biometric-id', '--territories', 'EU,CH'],

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { vi } from 'vitest';
 import { main } from '../../src/cli/main.ts';
@@ -11,22 +12,42 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** The command as a person starts it. */
-export async function runEdgewise({ url }: TestServer, ...args: readonly string[]): Promise<Outcome> {
-  const env = {
-    ...process.env,
-    EDGEWISE_URL: url,
-    EDGEWISE_ADMIN_KEY: adminKey,
-    EDGEWISE_PUBLISHER_KEY: publisherKey,
-    EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
-  };
-  const child = spawn(process.execPath, ['bin/edgewise.js', ...args], { env });
-  const closed = new Promise<number | null>((resolve) => child.on('close', resolve));
+export interface SpawnOptions {
+  readonly cwd?: string;
+  /** Added to the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Default: nothing on stdin. */
+  readonly input?: string;
+}
+
+/** Runs the command in a process of its own, as a person starts it. */
+export async function spawnEdgewise(
+  args: readonly string[],
+  { cwd, env, input = '' }: SpawnOptions = {},
+): Promise<Outcome> {
+  const child = spawn(process.execPath, [resolve('bin/edgewise.js'), ...args], {
+    cwd,
+    env: { ...process.env, ...env },
+  });
+  child.stdin.end(input);
+  const closed = new Promise<number | null>((end) => child.on('close', end));
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
   return { code, stdout, stderr };
 }
 
-/** The command in this process, which takes milliseconds instead of seconds; for commands that need no environment. */
+/** As `spawnEdgewise`, with the environment of a publisher and admin of `server`. */
+export function runEdgewise({ url }: TestServer, ...args: readonly string[]): Promise<Outcome> {
+  return spawnEdgewise(args, {
+    env: {
+      EDGEWISE_URL: url,
+      EDGEWISE_ADMIN_KEY: adminKey,
+      EDGEWISE_PUBLISHER_KEY: publisherKey,
+      EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers,
+    },
+  });
+}
+
+/** Runs the command in this process, which takes milliseconds instead of seconds; for commands without environment. */
 export async function runInProcess(...args: readonly string[]): Promise<Outcome> {
   const stdout = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
   const stderr = vi.spyOn(process.stderr, 'write').mockReturnValue(true);

@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 describe('edgewise model', { timeout: 60_000 }, () => {
-  it('pushes the digits model, tells progress on stderr and the result as JSON on stdout', async () => {
+  it('push prints progress on stderr and the result as JSON on stdout', async () => {
     const { code, stdout, stderr } = await edgewise(
       'model',
       'push',
@@ -43,7 +43,7 @@ describe('edgewise model', { timeout: 60_000 }, () => {
     expect(code).toBe(0);
   });
 
-  it('lists, inspects and verifies it', async () => {
+  it('list, inspect and verify show the pushed model', async () => {
     expect((await edgewise('model', 'list')).stdout).toMatch(/digits +1 +stable→1/);
     expect((await edgewise('model', 'inspect', 'digits@stable')).stdout).toMatch(
       /model +digits@1\n[\s\S]*licence +Apache-2.0, acceptance not-required\n[\s\S]*use +by the licence, also by unauthenticated callers\n[\s\S]*inputs +image FP32\[-1,1,28,28\]/,
@@ -52,7 +52,7 @@ describe('edgewise model', { timeout: 60_000 }, () => {
     expect(verified).toMatchObject({ version: '1', verified: true, blobs: 3, signer: 'tests' });
   });
 
-  it('answers misuse with 2, a failure with 1, its code and what to do next', async () => {
+  it('exits with 2 for misuse, and with 1, the code and the next step for a failure', async () => {
     expect((await edgewise('model', 'push')).code).toBe(2);
     expect((await edgewise('model', 'push', 'models/mlp', '--memory-cap', 'much')).code).toBe(2);
     const missing = await edgewise('model', 'inspect', 'nobody', '--json');
@@ -67,7 +67,7 @@ describe('edgewise model', { timeout: 60_000 }, () => {
     );
   });
 
-  it('inspects a file without a worker', async () => {
+  it('inspect reads an .onnx file without a worker', async () => {
     const { stdout } = await edgewise('model', 'inspect', 'models/mlp/1/model.onnx');
     expect(stdout).toMatch(/operators +Gemm×2/);
   });
@@ -91,7 +91,7 @@ describe('pullModel()', () => {
     expect(session.inputs[0]?.name).toBe('image');
   });
 
-  it('leaves nothing behind when a chunk is damaged, and does not write over a folder', async () => {
+  it('leaves no files when a chunk is damaged, and overwrites no folder', async () => {
     await expect(pullModel(client(), 'digits', '1', { out: join(folder, 'parts') })).rejects.toMatchObject({
       code: 'conflict',
     });
@@ -115,7 +115,7 @@ describe('pullModel()', () => {
 });
 
 describe('openVersion()', () => {
-  it('finds a manifest that is not the one of its digest', async () => {
+  it('rejects a manifest with another digest', async () => {
     const real = client();
     const altered = {
       ...real,

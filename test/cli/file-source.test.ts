@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 
 describe('fileSource()', () => {
-  it('reads behind the second gibibyte', async () => {
+  it('reads past the second gibibyte', async () => {
     const path = join(folder, 'large.bin');
     const byteLength = 2.4 * 2 ** 30;
     const file = await open(path, 'w');
@@ -30,14 +30,14 @@ describe('fileSource()', () => {
     await expect(source.read(0, source.byteLength + 1)).rejects.toMatchObject({ code: 'invalid_request' });
   });
 
-  it('has the digest of the whole file, read piece by piece', async () => {
+  it('computes the digest of the whole file, piece by piece', async () => {
     const bytes = Buffer.alloc(9_000_000, 'edgewise');
     writeFileSync(join(folder, 'a.bin'), bytes);
     const digest = createHash('sha256').update(bytes).digest('hex');
     expect(await fileSource(join(folder, 'a.bin')).digest()).toBe(`sha256:${digest}`);
   });
 
-  it('says that the file was changed while it was read', async () => {
+  it('throws if the file changed while it was read', async () => {
     const path = join(folder, 'a.bin');
     writeFileSync(path, Buffer.alloc(100));
     const source = fileSource(path);
@@ -45,13 +45,13 @@ describe('fileSource()', () => {
     await expect(source.read(40, 60)).rejects.toThrow(/had 100 bytes and now ends at 50/);
   });
 
-  it('takes no folder for a file', () => {
+  it('throws for a folder', () => {
     expect(() => fileSource(folder)).toThrow(/is not a file/);
   });
 });
 
 describe('fileWithin()', () => {
-  it('gives what lies in the folder, and nothing that a path or a link leads to elsewhere', () => {
+  it('returns files of the folder, and none outside that a path or a link leads to', () => {
     mkdirSync(join(folder, 'in'));
     writeFileSync(join(folder, 'in', 'a.bin'), 'abc');
     writeFileSync(join(folder, 'b.bin'), 'secret');
@@ -64,7 +64,7 @@ describe('fileWithin()', () => {
 });
 
 describe('readModelFolder()', () => {
-  it('reads the samples of the folder in the order of their names, and counts them to the version', async () => {
+  it('reads the samples in the order of their names, as part of the version', async () => {
     mkdirSync(join(folder, '1'));
     mkdirSync(join(folder, 'samples'));
     writeFileSync(join(folder, '1', 'model.onnx'), encodeModel(matMul(2, 2)));
@@ -81,7 +81,7 @@ describe('readModelFolder()', () => {
     await expect(readModelFolder(folder)).rejects.toThrow(/c\.json cannot be read, or links/);
   });
 
-  it('lets engines read the folder themselves, unless model.onnx is a link to elsewhere', async () => {
+  it('lets engines read the folder, unless model.onnx links to another folder', async () => {
     mkdirSync(join(folder, '1'));
     const config = { name: 'm', description: 'd', terms: openSourceTerms };
     writeFileSync(join(folder, 'config.json'), JSON.stringify(config));

@@ -1,9 +1,7 @@
-/** A model of one's own, as the README has it: init, push, and a call. */
-import { spawn } from 'node:child_process';
+/** Your own model, as the README shows it: init, push, and a request. */
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { initConfig } from '../../src/cli/transfer/init-config.ts';
 import { closedText, licenceText } from '../../src/cli/transfer/licence-text.ts';
@@ -12,6 +10,7 @@ import { readClassLabels } from '../../src/repository/onnx/class-labels.ts';
 import { decodeModel, encodeModel } from '../../src/repository/onnx/proto.ts';
 import { node, value } from '../support/onnx-models.ts';
 import { publisherKey } from '../support/publisher.ts';
+import { type Outcome, spawnEdgewise } from './command-line.ts';
 import { adminKey, startTestServer, type TestServer } from './server.ts';
 
 let server: TestServer;
@@ -26,18 +25,16 @@ beforeEach(() => {
 });
 
 /** Runs a command line in `folder`, with quotes as a shell reads them. */
-async function run(line: string): Promise<{ readonly code: number | null; readonly stderr: string }> {
+function run(line: string): Promise<Outcome> {
   const words = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
-  const env = {
-    ...process.env,
-    EDGEWISE_URL: server.url,
-    EDGEWISE_ADMIN_KEY: adminKey,
-    EDGEWISE_PUBLISHER_KEY: publisherKey,
-  };
-  const child = spawn(process.execPath, [resolve('bin/edgewise.js'), ...words], { cwd: folder, env });
-  const closed = new Promise<number | null>((end) => child.on('close', end));
-  const [stderr, code] = await Promise.all([text(child.stderr), closed, text(child.stdout)]);
-  return { code, stderr };
+  return spawnEdgewise(words, {
+    cwd: folder,
+    env: {
+      EDGEWISE_URL: server.url,
+      EDGEWISE_ADMIN_KEY: adminKey,
+      EDGEWISE_PUBLISHER_KEY: publisherKey,
+    },
+  });
 }
 
 function readmeCommands(): readonly string[] {
@@ -49,8 +46,8 @@ function readmeCommands(): readonly string[] {
     .map((line) => line.replace('npm run edgewise -- ', ''));
 }
 
-describe('the README on a model of your own', { timeout: 120_000 }, () => {
-  it('makes a model that can be called', async () => {
+describe('the commands of the README for your own model', { timeout: 120_000 }, () => {
+  it('publish a model that answers requests', async () => {
     copyFileSync('models/digits/1/model.onnx', join(folder, 'score.onnx'));
     const commands = readmeCommands();
     expect(commands).toHaveLength(2);
@@ -77,7 +74,7 @@ describe('the README on a model of your own', { timeout: 120_000 }, () => {
     });
   });
 
-  it('answers what is missing with 2', async () => {
+  it('exit with 2 if an option is missing', async () => {
     writeFileSync(join(folder, 'score.onnx'), '');
     expect(await run('model init score.onnx --creator A')).toMatchObject({ code: 2 });
     expect(await run('model init score.onnx --creator A --open')).toMatchObject({ code: 2 });
@@ -104,7 +101,7 @@ function classifier(metadata: readonly { readonly key: string; readonly value: s
 }
 
 describe('initConfig()', () => {
-  it('reads sequence, sample rate and class names from the graph, and is a config', () => {
+  it('reads sequence, sample rate and class names from the graph, and returns a valid config', () => {
     const model = classifier([{ key: 'names', value: "{0: 'cat', 1: \"dog's\", 2: 'bird'}" }]);
     const { config, labelFiles } = initConfig(model, 'acme/score', 'Scores.', open);
     expect(modelConfigSchema.parse(config)).toMatchObject({
@@ -117,7 +114,7 @@ describe('initConfig()', () => {
     expect([...labelFiles]).toEqual([['labels.txt', ['cat', "dog's", 'bird']]]);
   });
 
-  it('is strict where it is closed', () => {
+  it('requires a grant for a closed model', () => {
     const { config } = initConfig(classifier(), 'score', 'Scores.', { ...open, open: false });
     expect(modelConfigSchema.parse(config)).toMatchObject({
       terms: {
@@ -144,7 +141,7 @@ describe('readClassLabels()', () => {
 });
 
 describe('licenceText()', () => {
-  it('has the texts of SPDX with holder and year', async () => {
+  it('returns the SPDX text with holder and year', async () => {
     expect(await licenceText('MIT', 'Jo Doe', 2026)).toMatch(/Copyright \(c\) 2026 Jo Doe/);
     expect(await licenceText('Apache-2.0', 'Jo Doe', 2026)).toMatch(/Apache License/);
     expect(closedText('Jo Doe', 'score', 2026)).toMatch(/All rights reserved/);

@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 describe('edgewise model stop and resume', { timeout: 60_000 }, () => {
-  it('stop a model, list it, and let it go on', async () => {
+  it('stop a model, list it, and serve it again', async () => {
     const stopped = await edgewise('model', 'stop', 'acme/echo', '--reason', 'it answers wrongly');
     expect([stopped.code, stopped.stdout]).toEqual([
       0,
@@ -34,14 +34,14 @@ describe('edgewise model stop and resume', { timeout: 60_000 }, () => {
     expect((await edgewise('model', 'resume', 'acme/echo')).stdout).toBe('acme/echo was not stopped\n');
   });
 
-  it('want a reason, and a model without a version', async () => {
+  it('require a reason, and a model without a version', async () => {
     expect((await edgewise('model', 'stop', 'echo')).code).toBe(2);
     expect((await edgewise('model', 'stop', 'echo@1', '--reason', 'r')).code).toBe(1);
   });
 });
 
 describe('edgewise pack', { timeout: 60_000 }, () => {
-  it('signs a pack that the worker then takes', async () => {
+  it('signs a pack that the worker accepts', async () => {
     const jwks = JSON.stringify({ keys: [await generateSigningKey()] });
     writeFileSync(join(folder, 'keys.json'), jwks);
     const signed = await edgewise(
@@ -56,7 +56,7 @@ describe('edgewise pack', { timeout: 60_000 }, () => {
     expect(await openPack(signed.stdout.trim(), verifying, 'it')).toMatchObject({ id: 'california-ab853' });
   });
 
-  it('says what is wrong with one', async () => {
+  it('names what is wrong with a pack', async () => {
     const pack = JSON.parse(readFileSync('packs/california-ab853.json', 'utf8'));
     writeFileSync(join(folder, 'wrong.json'), JSON.stringify({ ...pack, rules: [] }));
     const wrong = await edgewise(
@@ -72,7 +72,7 @@ describe('edgewise pack', { timeout: 60_000 }, () => {
     ]);
   });
 
-  it('asks the worker what is refused, now and then', async () => {
+  it('shows what the worker refuses, now and at a later date', async () => {
     const client = createPolicyClient({ url: server.url, key: adminKey });
     expect(await client.packs()).toEqual([]);
     expect((await edgewise('pack', 'list')).stdout).toBe('no policy packs\n');
@@ -83,7 +83,7 @@ describe('edgewise pack', { timeout: 60_000 }, () => {
 });
 
 describe('checkText()', () => {
-  it('names version, clause, date and what is missing', () => {
+  it('lists version, clause, date and the missing term', () => {
     const rule = {
       pack: 'p',
       rule: 'r',

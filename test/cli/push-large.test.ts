@@ -1,4 +1,4 @@
-/** Models whose size lies elsewhere than in their weights, or is large: pushed, published, and pulled again. */
+/** Models that are large, or whose size is not in their weights: pushed, published and pulled. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

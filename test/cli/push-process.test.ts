@@ -67,7 +67,7 @@ const options = (): PushProcessOptions => ({ url: server.url, adminKey, publishe
 const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith('edgewise-push-'));
 
 describe('pushInProcess()', { timeout: 120_000 }, () => {
-  it('publishes a model, and tells its progress', async () => {
+  it('publishes a model and reports its progress', async () => {
     write(matMul(4, 4));
     const steps: string[] = [];
     const result = await pushInProcess(folder, {
@@ -83,7 +83,7 @@ describe('pushInProcess()', { timeout: 120_000 }, () => {
     expect(steps.at(-1)).toBe('publish');
   });
 
-  it('ends a run that does not, within the time that it has', async () => {
+  it('kills a run that exceeds the time limit', async () => {
     write(endless(10n ** 13n));
     const before = left();
     const began = performance.now();
@@ -95,14 +95,14 @@ describe('pushInProcess()', { timeout: 120_000 }, () => {
     expect(left().filter((name) => !before.includes(name))).toEqual([]);
   });
 
-  it('fails as the push does', async () => {
+  it('throws the error of the push', async () => {
     await expect(pushInProcess(folder, options())).rejects.toMatchObject({
       code: 'invalid_request',
       message: expect.stringContaining('config.json cannot be read'),
     });
   });
 
-  it('is what the command does, with the limit that it is given', async () => {
+  it('is what edgewise model push uses, with its --time-limit', async () => {
     write(endless(10n ** 13n));
     const { code, stdout, stderr } = await runEdgewise(
       server,
@@ -121,7 +121,7 @@ describe('pushInProcess()', { timeout: 120_000 }, () => {
 });
 
 describe('watchEngines()', () => {
-  it('tells the end of each load, run and optimisation', async () => {
+  it('reports the end of each load, run and optimisation', async () => {
     let ends = 0;
     const engines = watchEngines(await createPublishEngines(), () => {
       ends += 1;

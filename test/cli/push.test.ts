@@ -94,7 +94,7 @@ beforeEach(() => {
 });
 
 describe('pushModel()', () => {
-  it('publishes the highest version, and knows it again without building or uploading anything', async () => {
+  it('publishes the highest version, and a repeated push builds and uploads nothing', async () => {
     writeModel('2', encodeModel(matMul(2, 2)));
     writeModel('10', deep);
     expect(await pushModel(folder, options())).toMatchObject({
@@ -118,7 +118,7 @@ describe('pushModel()', () => {
     expect(await pushModel(folder, options())).toMatchObject({ status: 'created', uploadedBlobs: 0 });
   });
 
-  it('refuses to change a published version', async () => {
+  it('throws for other content under a published version', async () => {
     writeModel('1', deep);
     await pushModel(folder, options());
     writeModel('1', deep, { terms: { ...openSourceTerms, anonymous: false } });
@@ -128,7 +128,7 @@ describe('pushModel()', () => {
     });
   });
 
-  it('follows the version policy of the config without a new version', async () => {
+  it('applies the version policy of the config without a new version', async () => {
     writeModel('1', deep);
     await pushModel(folder, options());
     writeModel('1', deep, { versionPolicy: { all: {} } });
@@ -136,7 +136,7 @@ describe('pushModel()', () => {
     expect((await client().model('acme/deep')).index.versionPolicy).toEqual({ all: {} });
   });
 
-  it('says which version goes out of service, and which terms change, before it does', async () => {
+  it('reports which version goes out of service and which terms change, before it publishes', async () => {
     const said: string[] = [];
     const telling = {
       ...options(),
@@ -160,7 +160,7 @@ describe('pushModel()', () => {
     expect((await client().model('acme/deep')).served).toEqual(['2']);
   });
 
-  it('leaves a version policy that was set by hand as it is where the config has none', async () => {
+  it('keeps a version policy that was set by hand if the config has none', async () => {
     writeModel('1', deep);
     await pushModel(folder, options());
     await client().setVersionPolicy('acme/deep', { latest: { numVersions: 2 } });
@@ -171,7 +171,7 @@ describe('pushModel()', () => {
     expect(said.join()).not.toMatch(/out of service/);
   });
 
-  it('says what differs from the version that is published under its number', async () => {
+  it('names the differences from the version that is published under its number', async () => {
     writeModel('1', deep, { terms: { ...openSourceTerms, grant: 'required', anonymous: false } });
     await pushModel(folder, options());
     writeModel('1', deep);
@@ -184,7 +184,7 @@ describe('pushModel()', () => {
     await expect(pushModel(folder, options())).rejects.toThrow(/with other content \(model\.onnx differs\)/);
   });
 
-  it('builds anew when the server has lost a blob', async () => {
+  it('builds again when the server has lost a blob', async () => {
     writeModel('1', deep);
     const { manifest } = await pushModel(folder, options());
     const lost = manifest.weights?.chunks[1]?.digest ?? 'sha256:';
@@ -194,7 +194,7 @@ describe('pushModel()', () => {
   });
 
   describe.each(['before', 'after'] as const)('cut off %s any request was handled', (when) => {
-    it('leaves nothing half-visible, and the next push completes it', async () => {
+    it('publishes nothing half, and the next push completes it', async () => {
       writeModel('1', deep);
       let requests = 0;
       for (let last = 1; ; last += 1) {
@@ -224,7 +224,7 @@ describe('pushModel()', () => {
     });
   });
 
-  it('goes on over connections that break now and then', async () => {
+  it('survives connections that break now and then', async () => {
     writeModel('1', deep);
     server.cut((request) => (request % 7 === 0 ? 'after' : 'pass'));
     expect(await pushModel(folder, options())).toMatchObject({ uploadedBlobs: 4 });
@@ -238,7 +238,7 @@ describe('pushModel()', () => {
       () => rmSync(join(folder, 'config.json')),
       /config.json cannot be read \(ENOENT\)/,
     ],
-    ['a config that is no JSON', () => writeFileSync(join(folder, 'config.json'), '{'), /is not JSON/],
+    ['a config that is not JSON', () => writeFileSync(join(folder, 'config.json'), '{'), /is not JSON/],
     ['a config with an unknown key', () => writeModel('1', deep, { liscence: 'MIT' }), /liscence/],
     ['a folder without versions', () => rmSync(join(folder, '1'), { recursive: true }), /no version folder/],
     ['a version without a model', () => rmSync(join(folder, '1', 'model.onnx')), /model.onnx cannot be read/],
@@ -261,7 +261,7 @@ describe('pushModel()', () => {
     });
   });
 
-  it('reads weights beside the model, but through no link to elsewhere', async () => {
+  it('reads weights beside the model, but follows no link out of the folder', async () => {
     const { graph, weights } = await splitModel(deepMatMul(512, 2));
     const bytes = weights && (await weightBytes(weights));
     writeModel('1', graph);
@@ -274,7 +274,7 @@ describe('pushModel()', () => {
     expect(await pushModel(folder, options())).toMatchObject({ status: 'created', uploadedBlobs: 4 });
   });
 
-  it('says that it is not let in', async () => {
+  it('throws unauthenticated with a wrong admin key', async () => {
     writeModel('1', deep);
     await expect(pushModel(folder, { ...options(), adminKey: 'ewa_wrong' })).rejects.toMatchObject({
       code: 'unauthenticated',

@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encodeEntry } from '../../src/governance/log/entry.ts';
 import { parseSignerKey } from '../../src/governance/log/note-keys.ts';
@@ -16,18 +14,15 @@ import { inferenceFacts, refusalFacts, tensors, testIssuer } from '../governance
 import { ManualClock } from '../support/clock.ts';
 import { testLogKey, testLogVerifierKey } from '../support/governance-keys.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { spawnEdgewise } from './command-line.ts';
 
 let folder: string;
 let issued: IssuedReceipt;
 let headerLength: string;
 const at = (name: string) => join(folder, name);
 
-async function edgewise(...args: readonly string[]) {
-  const child = spawn(process.execPath, ['bin/edgewise.js', ...args]);
-  child.stdin.end(issued?.compact);
-  const closed = new Promise<number | null>((resolve) => child.on('close', resolve));
-  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
-  return { code, stdout, stderr };
+function edgewise(...args: readonly string[]) {
+  return spawnEdgewise(args, { input: issued.compact });
 }
 
 function write(name: string, content: string | Uint8Array): void {
@@ -71,7 +66,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const verify = (...args: readonly string[]) => edgewise('receipt', 'verify', ...args);
 
 describe('edgewise receipt verify', { timeout: 60_000 }, () => {
-  it('says what the receipt says, and that all levels are good', async () => {
+  it('prints the receipt and every level, all good', async () => {
     const { code, stdout, stderr } = await verify(
       ...[at('receipt'), '--jwks', at('jwks'), '--proof', at('proof'), '--log-key', testLogVerifierKey],
       ...['--older', at('older'), '--log', at('log'), '--salt', issued.salt ?? ''],
@@ -87,7 +82,7 @@ describe('edgewise receipt verify', { timeout: 60_000 }, () => {
     expect(code).toBe(0);
   });
 
-  it('takes the answer of the server, stdin, and a binary body', async () => {
+  it('reads the JSON of /v1/receipts, stdin and a binary body', async () => {
     const shown = await verify(at('shown'), '--jwks', at('jwks'), '--log-key', testLogVerifierKey, '--json');
     expect(JSON.parse(shown.stdout)).toMatchObject({ good: true, inclusion: { outcome: 'good' } });
     const binary = await verify(
@@ -97,7 +92,7 @@ describe('edgewise receipt verify', { timeout: 60_000 }, () => {
     expect(JSON.parse(binary.stdout)).toMatchObject({ good: true, inputs: { outcome: 'good' } });
   });
 
-  it('splits the salt into one for each side, and checks that side alone by it', async () => {
+  it('opens one side with the salt that edgewise receipt salts derives for it', async () => {
     const salts = await edgewise('receipt', 'salts', issued.salt ?? '', '--json');
     const { inputs, outputs }: { inputs: string; outputs: string } = JSON.parse(salts.stdout);
     const one = await verify(
@@ -136,7 +131,7 @@ describe('edgewise receipt verify', { timeout: 60_000 }, () => {
     expect(missing.stderr).toContain('the body of the request was given without its salt');
   });
 
-  it('ends with 1 where something is bad, and says what', async () => {
+  it('exits with 1 and names the level that is bad', async () => {
     const { code, stdout } = await verify(
       ...[at('receipt'), '--jwks', at('jwks'), '--salt', issued.salt ?? '', '--input', at('other.json')],
     );
@@ -149,7 +144,7 @@ describe('edgewise receipt verify', { timeout: 60_000 }, () => {
     expect(forged.code).toBe(1);
   });
 
-  it('ends with 1 where what it is given cannot be read, and with 2 for misuse', async () => {
+  it('exits with 1 for evidence that cannot be read, and with 2 for misuse', async () => {
     const cases = [
       [at('nothing'), '--jwks', at('jwks')],
       [at('receipt'), '--jwks', at('nothing')],
@@ -167,7 +162,7 @@ describe('edgewise receipt verify', { timeout: 60_000 }, () => {
 });
 
 describe('edgewise secrets generate', { timeout: 60_000 }, () => {
-  it('makes secrets that a deployment takes, as lines or as JSON', async () => {
+  it('prints secrets that a deployment accepts, as lines or as JSON', async () => {
     const { stdout } = await edgewise('secrets', 'generate', '--log', 'edge.test/log', '--json');
     const secrets = JSON.parse(stdout);
     await importSigningKeys(secrets.EDGEWISE_SIGNING_KEYS);

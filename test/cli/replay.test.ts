@@ -103,7 +103,7 @@ async function verdictOf(...args: readonly string[]) {
 async function claimed(name: string, facts: Partial<InferenceFacts>): Promise<readonly string[]> {
   const { governance, repository } = server.service.services;
   const original = peekReceipt(receipt).receipt;
-  if (governance === undefined || original.kind !== 'inference') throw new Error('wanted an answer');
+  if (governance === undefined || original.kind !== 'inference') throw new Error('expected an answer');
   const issuer = createReceiptIssuer({
     signing: governance.ring.signing,
     issuer: original.issuer,
@@ -132,12 +132,12 @@ const usedWasm = () => {
 };
 const changed = () => {
   const [[name, tensor] = ['y', fp32([0], new Float32Array())]] = outputs;
-  if (tensor.datatype !== 'FP32') throw new Error('wanted FP32');
+  if (tensor.datatype !== 'FP32') throw new Error('expected FP32');
   return new Map([[name, { ...tensor, data: tensor.data.map((value) => value + 1e-6) }]]);
 };
 
 describe('edgewise receipt replay', { timeout: 60_000 }, () => {
-  it('fetches what the receipt names from the worker, as anybody may or with the admin key, and says the verdict', async () => {
+  it('fetches the model that the receipt names, with or without the admin key, and prints the verdict', async () => {
     const { code, stdout } = await replay([at('receipt'), ...kept()]);
     expect(stdout).toMatch(/\nverdict +reproduced_exact\n/);
     expect(code).toBe(0);
@@ -148,19 +148,19 @@ describe('edgewise receipt replay', { timeout: 60_000 }, () => {
     expect(server.handled.slice(before).join()).not.toContain('/files/');
   });
 
-  it('does the same offline with a pulled version, outputs given or not', async () => {
+  it('replays offline with a pulled version, with or without the outputs', async () => {
     const { code, verdict } = await verdictOf(at('receipt'), ...kept(), ...offline());
     expect([code, verdict]).toEqual([0, 'reproduced_exact']);
     const shown = await verdictOf(at('receipt'), ...kept(), ...offline(), '--output', at('answer.json'));
     expect(shown).toMatchObject({ code: 0, verdict: 'reproduced_exact' });
   });
 
-  it('ends with 1 for a forged answer', async () => {
+  it('exits with 1 for a forged answer', async () => {
     const forged = await claimed('forged', { route: runtimeOf(usedWasm()), outputs: changed() });
     expect(await verdictOf(...forged, ...offline())).toMatchObject({ code: 1, verdict: 'not_reproduced' });
   });
 
-  it('holds an answer of an origin against native ONNX Runtime', async () => {
+  it('compares an answer of an origin with native ONNX Runtime', async () => {
     const near = changed();
     const answer = {
       modelName: 'chain',
@@ -182,7 +182,7 @@ describe('edgewise receipt replay', { timeout: 60_000 }, () => {
     expect(await verdictOf(...origin, ...offline())).toMatchObject({ code: 3, verdict: 'evidence_missing' });
   });
 
-  it('ends with 3 without the runtime, and runs it from a folder that has it', async () => {
+  it('exits with 3 without the runtime, and runs the runtime of a given folder', async () => {
     const runtime = at('runtime');
     cpSync(ownBuilds, runtime, { recursive: true });
     // A section of no meaning: another file that computes the same.
@@ -206,7 +206,7 @@ describe('edgewise receipt replay', { timeout: 60_000 }, () => {
     expect(found).toMatchObject({ code: 0, verdict: 'reproduced_exact' });
   });
 
-  it('believes no model that is not whole, signed, and by someone trusted', async () => {
+  it('runs no model that is damaged, unsigned or not from a trusted publisher', async () => {
     cpSync(at('pulled'), at('damaged'), { recursive: true });
     const weights = readFileSync(join(at('damaged'), 'weights.bin'));
     weights[9] = (weights[9] ?? 0) ^ 1;
@@ -223,7 +223,7 @@ describe('edgewise receipt replay', { timeout: 60_000 }, () => {
     expect(unsigned).toMatchObject({ code: 3, verdict: 'evidence_missing' });
   });
 
-  it('refuses other inputs, another salt, a receipt that nobody signed, and what it cannot read', async () => {
+  it('rejects other inputs, another salt, an unsigned receipt, and files it cannot read', async () => {
     const other = encodeInferRequest({ inputs: changed(), binaryInput: false, binaryOutput: false });
     writeFileSync(at('other.json'), other.body);
     writeFileSync(at('unsigned'), `${receipt.slice(0, -4)}AAAA`);

@@ -4,7 +4,7 @@ import { adminKey, type TestService, type TestServicesOptions, testService } fro
 
 export { adminKey };
 
-/** Decided for each request, counted from 1: let it pass, or close its connection before it is handled, or after. */
+/** Decides for each request, counted from 1: pass it, or close its connection before or after it is handled. */
 export type Cut = (request: number) => 'pass' | 'before' | 'after';
 
 export interface TestServer {
@@ -12,7 +12,7 @@ export interface TestServer {
   readonly service: TestService;
   /** `METHOD path` of each request that was handled. */
   readonly handled: string[];
-  /** Of the requests from now on. */
+  /** Applies to the requests from now on. */
   cut(cut: Cut): void;
   close(): Promise<void>;
 }

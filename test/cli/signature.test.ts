@@ -14,7 +14,6 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { findPublisherKey, findTrustedPublishers } from '../../src/cli/publisher-keys.ts';
 import { generatePublisherKey } from '../../src/cli/signing-key.ts';
 import { openVersion } from '../../src/cli/transfer/download.ts';
 import { pullModel } from '../../src/cli/transfer/pull.ts';
@@ -28,7 +27,7 @@ import { digestOf } from '../../src/storage/digest.ts';
 import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verifyReads } from '../../src/storage/tiered.ts';
 import { deepMatMul } from '../repository/onnx/models.ts';
-import { publisherKey, publishers, signManifest, trustedPublishers } from '../support/publisher.ts';
+import { publisherKey, publishers, signManifest } from '../support/publisher.ts';
 import { licenceBytes, licenceDigest } from '../support/terms.ts';
 import { tinyManifest } from '../support/tiny-model.ts';
 import { runEdgewise } from './command-line.ts';
@@ -43,7 +42,7 @@ const trusted = trustPublishers(publishers);
 /** Published with graph, weights and licence as they are; `digest` may say something else of the weights. */
 async function publish(name: string, digest?: `sha256:${string}`): Promise<void> {
   const { graph, weights } = await splitModel(deepMatMul(64, 1));
-  if (weights === undefined) throw new Error('wanted weights');
+  if (weights === undefined) throw new Error('expected weights');
   const whole = await weightBytes(weights);
   const chunks = await Promise.all(
     weights.pieces.map(async ({ offset, byteLength, read }) => {
@@ -79,7 +78,7 @@ afterAll(async () => {
 });
 
 describe('edgewise publisher keygen', { timeout: 60_000 }, () => {
-  it('makes a key for its owner alone, its public half, and what a server is told of it; and writes over none', async () => {
+  it('writes a private key for its owner only, its public key and the setting for servers, and overwrites no key', async () => {
     const out = join(folder, 'keys', 'acme.pem');
     const { code, stdout } = await edgewise(
       'publisher',
@@ -111,7 +110,7 @@ describe('edgewise publisher keygen', { timeout: 60_000 }, () => {
 });
 
 describe('pushModel()', { timeout: 60_000 }, () => {
-  it('signs anew what stands with the signature of a publisher who is trusted no longer', async () => {
+  it('signs a version again whose publisher is not trusted any more', async () => {
     const stores = {
       state: memoryStateStore(),
       durable: verifyReads(memoryBlobStore({ maxBytes: 64 * 1024 * 1024 }), { defer: () => undefined }),
@@ -153,7 +152,7 @@ describe('verifyFolder()', { timeout: 60_000 }, () => {
     return out;
   }
 
-  it('accepts what pull wrote, with what Git puts beside it', async () => {
+  it('accepts a pulled folder, also with the files of Git', async () => {
     const out = await pulled();
     mkdirSync(join(out, '.git'));
     writeFileSync(join(out, '.git', 'HEAD'), 'ref: refs/heads/main\n');
@@ -227,12 +226,12 @@ describe('verifyFolder()', { timeout: 60_000 }, () => {
     });
   });
 
-  it('trusts nobody whose key it was not given', async () => {
+  it('rejects a publisher whose key was not given', async () => {
     const out = await pulled();
     await expect(verifyFolder(out, trustPublishers([]))).rejects.toMatchObject({ code: 'signature_invalid' });
   });
 
-  it('says what is no pulled version', async () => {
+  it('names what is missing from a folder that is not a pulled version', async () => {
     const out = await pulled();
     for (const file of ['model.sig', 'manifest.json']) {
       const copy = `${out}-without-${file}`;
@@ -246,7 +245,7 @@ describe('verifyFolder()', { timeout: 60_000 }, () => {
     }
   });
 
-  it('is edgewise model verify --folder', async () => {
+  it('is what edgewise model verify --folder uses', async () => {
     const out = await pulled();
     const good = await edgewise('model', 'verify', '--folder', out, '--json');
     expect(JSON.parse(good.stdout)).toMatchObject({ name: 'signed', signer: 'tests', verified: true });
@@ -268,7 +267,7 @@ describe('verifyFolder()', { timeout: 60_000 }, () => {
 });
 
 describe('openVersion()', () => {
-  it('finds weights that are whole chunk by chunk, and not as the file that was signed', async () => {
+  it('rejects weights whose chunks are intact but do not form the signed file', async () => {
     await publish('two-faced', licenceDigest);
     const { chunks } = await openVersion(client(), 'two-faced', '1');
     const readAll = async () => {
@@ -278,39 +277,9 @@ describe('openVersion()', () => {
     };
     await expect(readAll()).rejects.toMatchObject({
       code: 'digest_mismatch',
-      message: expect.stringMatching(/the weights of two-faced@1 have the digest sha256:.* as one file, signed is/),
+      message: expect.stringMatching(
+        /the weights of two-faced@1 have the digest sha256:.* as one file, signed is/,
+      ),
     });
-  });
-});
-
-describe('the key to sign with', () => {
-  it('is the option’s, else the environment’s as text or as a file, else the folder’s', () => {
-    const file = join(folder, 'by-name.pem');
-    writeFileSync(file, 'by name');
-    const home = join(folder, 'home');
-    mkdirSync(join(home, '.edgewise'), { recursive: true });
-    expect(() => findPublisherKey(undefined, {}, home)).toThrow(/edgewise publisher keygen/);
-    writeFileSync(join(home, '.edgewise', 'publisher.pem'), 'of the folder');
-    expect(findPublisherKey(undefined, {}, home)).toBe('of the folder');
-    expect(findPublisherKey(undefined, { EDGEWISE_PUBLISHER_KEY: file }, home)).toBe('by name');
-    expect(findPublisherKey(undefined, { EDGEWISE_PUBLISHER_KEY: publisherKey }, home)).toBe(publisherKey);
-    expect(findPublisherKey(file, { EDGEWISE_PUBLISHER_KEY: publisherKey }, home)).toBe('by name');
-    expect(() => findPublisherKey(join(folder, 'nonesuch'), {}, home)).toThrow(/cannot be read/);
-  });
-
-  it('has public halves that are found in the same order', () => {
-    const home = join(folder, 'other-home');
-    expect(findTrustedPublishers([], {}, home)).toEqual([]);
-    expect(findTrustedPublishers([], { EDGEWISE_TRUSTED_PUBLISHERS: trustedPublishers }, home)).toEqual(
-      publishers,
-    );
-    expect(() => findTrustedPublishers([], { EDGEWISE_TRUSTED_PUBLISHERS: '[{}]' }, home)).toThrow(
-      /is not usable/,
-    );
-    const [first] = publishers;
-    mkdirSync(join(home, '.edgewise'), { recursive: true });
-    const pem = JSON.parse(trustedPublishers)[0].key;
-    writeFileSync(join(home, '.edgewise', 'publisher.pub.pem'), pem);
-    expect(findTrustedPublishers([], {}, home).map(({ key }) => key)).toEqual([first?.key]);
   });
 });

@@ -1,31 +1,20 @@
-import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { grantSchema } from '../../src/governance/accounts/schema.ts';
 import { peekStatement, signStatement } from '../../src/governance/statement/statement.ts';
 import { type Ledger, newLedger } from '../governance/statement/ledger.ts';
 import { testLogVerifierKey } from '../support/governance-keys.ts';
+import { spawnEdgewise } from './command-line.ts';
 
 let folder: string;
 let ledger: Ledger;
 const at = (name: string) => join(folder, name);
 
-async function verify(statement: string, ...more: readonly string[]) {
+function verify(statement: string, ...more: readonly string[]) {
   const keys = ['--jwks', at('jwks'), '--log-key', testLogVerifierKey, '--log', at('log')];
-  const child = spawn(process.execPath, [
-    'bin/edgewise.js',
-    'statement',
-    'verify',
-    statement,
-    ...keys,
-    ...more,
-  ]);
-  const closed = new Promise<number | null>((resolve) => child.on('close', resolve));
-  const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
-  return { code, stdout, stderr };
+  return spawnEdgewise(['statement', 'verify', statement, ...keys, ...more]);
 }
 
 function write(name: string, content: string | Uint8Array): void {
@@ -60,7 +49,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('edgewise statement verify', () => {
-  it('adds a statement up again from nothing but the files of the log', async () => {
+  it('counts a statement again from the files of the log alone', async () => {
     for (const file of ['statement', 'answer']) {
       const { code, stdout } = await verify(at(file), '--receipt', at('receipt'));
       expect(stdout).toContain('The log adds up to the statement.');
@@ -71,7 +60,7 @@ describe('edgewise statement verify', () => {
     }
   });
 
-  it('says what does not add up, and exits with 1', async () => {
+  it('exits with 1 and names what does not add up', async () => {
     const { code, stdout } = await verify(at('forged'));
     expect(stdout).toContain('units: the statement says 299, the log 300');
     expect(code).toBe(1);
@@ -80,7 +69,7 @@ describe('edgewise statement verify', () => {
     expect(withheld.code).toBe(1);
   });
 
-  it('takes no log with a file changed', async () => {
+  it('rejects a log with a changed file', async () => {
     const bundle = (await ledger.log.readFile('tile/entries/000')) ?? new Uint8Array();
     write('log/tile/entries/000', bundle.with(54, 9));
     const { code, stderr } = await verify(at('statement'));

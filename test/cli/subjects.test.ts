@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-it('edgewise tenant export prints all that is held about a tenant', async () => {
+it('edgewise tenant export prints all that is stored about a tenant', async () => {
   const { code, stdout } = await edgewise('tenant', 'export', 'acme');
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({
@@ -26,7 +26,7 @@ it('edgewise tenant export prints all that is held about a tenant', async () => 
   expect(stdout).not.toContain('hash"');
 });
 
-it('edgewise tenant erase wants to be told that it is meant, and says from when on nothing can come back', async () => {
+it('edgewise tenant erase requires --yes, and prints when the erasure is complete', async () => {
   const unsure = await edgewise('tenant', 'erase', 'acme');
   expect([unsure.code, unsure.stderr]).toEqual([1, expect.stringContaining('cannot be undone')]);
   expect((await edgewise('tenant', 'show', 'acme')).stdout).toContain('Acme GmbH');

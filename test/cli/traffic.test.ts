@@ -52,7 +52,7 @@ describe('edgewise model split', { timeout: 60_000 }, () => {
     expect((await index()).splits).toBeUndefined();
   });
 
-  it('answers arms that it cannot read with 2, and arms that do not add up with 1', async () => {
+  it('exits with 2 for arms it cannot read, and with 1 for arms that do not add up', async () => {
     for (const arm of ['2', 'stable=10', '2:moon=10', '2=0', '2=1.2.3']) {
       const { code, stderr } = await edgewise('split', 'twice', 'stable', '1=90', arm);
       expect([code, stderr], arm).toEqual([2, expect.stringMatching(/expected/)]);
@@ -82,7 +82,7 @@ describe('edgewise model shadow', { timeout: 60_000 }, () => {
     expect((await index()).shadows).toBeUndefined();
   });
 
-  it('wants a version and a percentage', async () => {
+  it('requires a version and a percentage', async () => {
     for (const args of [
       ['twice', 'stable', '--percent', '5'],
       ['twice@2', 'stable'],
@@ -96,7 +96,7 @@ describe('edgewise model shadow', { timeout: 60_000 }, () => {
 });
 
 describe('edgewise model shadows', { timeout: 60_000 }, () => {
-  it('prints what the worker counted', async () => {
+  it('prints the counts of the worker', async () => {
     expect((await edgewise('shadows', 'twice')).stdout).toBe(
       'the isolate that answered has copied no request\n',
     );
@@ -105,7 +105,7 @@ describe('edgewise model shadows', { timeout: 60_000 }, () => {
 });
 
 describe('shadowFigures()', () => {
-  it('shows each target in a row', () => {
+  it('prints each target in a row', () => {
     const figure = {
       model: 'twice',
       alias: 'stable',
@@ -134,7 +134,7 @@ describe('shadowFigures()', () => {
 });
 
 describe('modelList()', () => {
-  it('takes an alias for what it is, whatever it is called', () => {
+  it('prints aliases that are named like properties of objects', () => {
     const listed = modelList([
       {
         ...emptyIndex('twice'),
@@ -147,7 +147,7 @@ describe('modelList()', () => {
 });
 
 describe('edgewise model versions', { timeout: 60_000 }, () => {
-  it('says which versions are served, and sets it', async () => {
+  it('shows which versions are served, and sets it', async () => {
     expect((await edgewise('versions', 'twice')).stdout).toBe('twice: the latest 1; served 2, 1 of 1, 2\n');
     const all = await edgewise('versions', 'twice', '--all', '--json');
     expect(JSON.parse(all.stdout)).toMatchObject({ versionPolicy: { all: {} }, served: ['2', '1'] });
@@ -163,7 +163,7 @@ describe('edgewise model versions', { timeout: 60_000 }, () => {
     );
   });
 
-  it('answers what it cannot read with 2, and a version that is not there with 1', async () => {
+  it('exits with 2 for options it cannot read, and with 1 for a version that does not exist', async () => {
     for (const wrong of [
       ['--latest', '0'],
       ['--specific', 'x'],

@@ -30,7 +30,7 @@ function manifest(changes: Partial<Manifest> = {}): Promise<Manifest> {
 }
 
 describe('tritonName()', () => {
-  it('is one segment of a path, another for every name', () => {
+  it('returns one path segment, another for every name', () => {
     expect(tritonName('echo')).toBe('echo');
     expect(tritonName('acme/echo')).toBe('acme~echo');
     expect(encodeURIComponent(tritonName('acme/echo'))).toBe('acme~echo');
@@ -54,7 +54,7 @@ describe('tritonConfig()', () => {
     );
   });
 
-  it('leaves the batch dimension out where there is one, and gathers batches as the model says', async () => {
+  it('omits the batch dimension, and batches as the model is configured', async () => {
     const batched = await manifest({
       maxBatchSize: 8,
       rowWise: true,
@@ -72,14 +72,14 @@ describe('tritonConfig()', () => {
     );
   });
 
-  it.each([false, undefined])('gathers no batches where rowWise is %s', async (rowWise) => {
+  it.each([false, undefined])('configures no batches if rowWise is %s', async (rowWise) => {
     const dynamicBatching = { maxQueueDelayMicroseconds: 500, preferredBatchSizes: [4] };
     const text = tritonConfig(await manifest({ maxBatchSize: 8, dynamicBatching, rowWise }));
     expect(text).toContain('max_batch_size: 8\n');
     expect(text).not.toContain('dynamic_batching');
   });
 
-  it('gives a scalar the one element that Triton wants, and a reshape only where there are batches', async () => {
+  it('gives a scalar one element, and a reshape only with batches', async () => {
     const sr: TensorSpec = { name: 'sr', datatype: 'INT64', shape: [] };
     expect(tritonConfig(await manifest({ inputs: [sr] }))).toContain(
       'input [ { name: "sr" data_type: TYPE_INT64 dims: [ 1 ] } ]',
@@ -90,14 +90,14 @@ describe('tritonConfig()', () => {
     );
   });
 
-  it('escapes what would end a string of the text format', async () => {
+  it('escapes characters that would end a string of the text format', async () => {
     const odd: TensorSpec = { name: 'a"b\\c\n\u0085ü', datatype: 'FP32', shape: [1] };
     expect(tritonConfig(await manifest({ inputs: [odd] }))).toContain(
       'input [ { name: "a\\"b\\\\c\\012\\302\\205ü" ',
     );
   });
 
-  it('names the file with the labels of an output', async () => {
+  it('names the labels file of an output', async () => {
     const labelled = await manifest({ labels: { y: ['no', ' ', 'yes'] } });
     expect(tritonConfig(labelled)).toContain('dims: [ -1 ] label_filename: "labels-0.txt" } ]');
     expect(labelFiles(labelled)).toEqual(new Map([['labels-0.txt', 'no\n \nyes\n']]));
@@ -157,7 +157,7 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
     expect(Buffer.compare(joinModel(parts ?? Buffer.of(), weights), joined ?? Buffer.of())).toBe(0);
   });
 
-  it('adds versions, in any order, and keeps the configuration of the highest', async () => {
+  it('adds versions in any order, and keeps the configuration of the highest', async () => {
     await pullForTriton(client(), 'acme/echo', '10', repository);
     expect(config()).toContain('# acme/echo@10,');
     await pullForTriton(client(), 'acme/echo', '2', repository);
@@ -166,7 +166,7 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
     expect(readdirSync(echo()).sort()).toEqual(['10', '2', 'config.pbtxt', 'labels-0.txt']);
   });
 
-  it('leaves a version alone that is there, and refuses to write over another', async () => {
+  it('leaves an existing version unchanged, and throws for one with other content', async () => {
     expect(await pullForTriton(client(), 'acme/echo', '2', repository)).toMatchObject({
       status: 'unchanged',
     });
@@ -177,7 +177,7 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
     });
   });
 
-  it('leaves nothing behind when a chunk cannot be had', async () => {
+  it('leaves no files when a chunk is missing', async () => {
     const { manifest } = await client().version('digits', '1');
     const first = manifest.weights?.chunks[0]?.digest;
     const damaged = {
@@ -192,7 +192,7 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
     expect(readdirSync(join(empty, 'digits'))).toEqual([]);
   });
 
-  it('is edgewise model pull --triton, which goes with no other place to write to', async () => {
+  it('is what edgewise model pull --triton uses, which excludes --out and --joined', async () => {
     process.env['EDGEWISE_ADMIN_KEY'] = adminKey;
     const folder = join(repository, 'by-command');
     const command = ['model', 'pull', 'digits', '--triton', folder, '--url', server.url];

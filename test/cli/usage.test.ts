@@ -1,4 +1,4 @@
-/** What people expect of every command line: --help, --version, exit codes. */
+/** Conventions of command lines: --help, --version, exit codes. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -43,7 +43,7 @@ describe('edgewise', () => {
   });
 
   it.each(commands.map((words) => [words.join(' ')]))(
-    '%s --help says how it is used, on stdout, and ends with 0',
+    '%s --help prints the usage on stdout and exits with 0',
     async (words) => {
       const argv = words === '' ? ['--help'] : [...words.split(' '), '--help'];
       expect(await main(argv)).toBe(0);
@@ -53,7 +53,7 @@ describe('edgewise', () => {
   );
 
   it.each(commands.map((words) => [words.join(' ')]))(
-    '%s refuses an option that it does not have with 2',
+    '%s exits with 2 for an unknown option',
     async (words) => {
       const argv = words === '' ? ['--no-such-option'] : [...words.split(' '), '--no-such-option'];
       expect(await main(argv)).toBe(2);
@@ -72,13 +72,13 @@ describe('edgewise', () => {
     },
   );
 
-  it.each([['--version'], ['-V']])('%s is that of the package', async (option) => {
+  it.each([['--version'], ['-V']])('%s prints the version of the package', async (option) => {
     expect(await main([option])).toBe(0);
     const { version }: { version: string } = JSON.parse(readFileSync('package.json', 'utf8'));
     expect(stdout).toBe(`${version}\n`);
   });
 
-  it('leaves --version to the verb that has it', async () => {
+  it('passes --version to a verb that has the option', async () => {
     expect(
       await main(['model', 'push', '/nonexistent', '--version', '2', '--url', 'http://127.0.0.1:9']),
     ).toBe(1);
@@ -93,14 +93,14 @@ describe('edgewise', () => {
     [['model', 'inspect', 'a b'], /"a b" is not a model; expected name, org\/name or name@version/],
     [['model', 'verify'], /say what to verify/],
     [['model', 'remove', 'digits', '--url', 'http://127.0.0.1:9'], /say what to remove/],
-  ])('answers %j with 2 and what was meant', async (argv, expected) => {
+  ])('exits with 2 for %j and suggests what was meant', async (argv, expected) => {
     vi.stubEnv('EDGEWISE_ADMIN_KEY', 'ewa_any');
     expect(await main(argv)).toBe(2);
     expect(stderr).toMatch(expected);
     vi.unstubAllEnvs();
   });
 
-  it('answers the old name of secrets with the new one, and makes none', async () => {
+  it('names the new command for the old name of secrets, and creates none', async () => {
     expect(await main(['keys', 'generate', '--json'])).toBe(2);
     expect(stdout).toBe('');
     expect(stderr).toBe(

@@ -64,7 +64,7 @@ beforeAll(async () => {
 });
 
 describe('createInferenceClient()', () => {
-  it('sends and takes tensors of every encoding in binary', async () => {
+  it('sends and receives tensors of every encoding in binary', async () => {
     const answer = await inference().infer({ name: 'acme/echo' }, inputs, { id: 'one' });
     for (const [name, { data }] of inputs) {
       expect(answer.outputs.get(`${name}_out`)?.data, name).toEqual(data);
@@ -76,7 +76,7 @@ describe('createInferenceClient()', () => {
     });
   });
 
-  it('does the same in JSON, digit for digit', async () => {
+  it('sends and receives tensors in JSON, digit for digit', async () => {
     const some = new Map([...inputs].filter(([name]) => name !== 'h'));
     const answer = await inference().infer({ name: 'plain' }, some, { binary: false });
     for (const [name, { data }] of some) {
@@ -90,7 +90,7 @@ describe('createInferenceClient()', () => {
     });
   });
 
-  it('asks for some outputs of an alias', async () => {
+  it('requests selected outputs of an alias', async () => {
     const answer = await inference().infer({ name: 'acme/echo', version: 'stable' }, inputs, {
       outputs: ['i_out'],
     });
@@ -114,7 +114,7 @@ describe('createInferenceClient()', () => {
     expect(statistics?.inference_count).toBeGreaterThan(0);
   });
 
-  it('throws the code of the server', async () => {
+  it("throws the server's code", async () => {
     await expect(inference().infer({ name: 'nobody' }, inputs)).rejects.toMatchObject({
       code: 'model_not_found',
     });
@@ -125,7 +125,7 @@ describe('createInferenceClient()', () => {
 });
 
 describe('createAdminClient()', () => {
-  it('stores blobs, and finds them again', async () => {
+  it('stores blobs and finds them', async () => {
     const bytes = Uint8Array.of(1, 2, 3);
     const digest = await digestOf(bytes);
     expect(await admin().hasBlob(digest)).toBe(false);
@@ -138,7 +138,7 @@ describe('createAdminClient()', () => {
     });
   });
 
-  it('publishes, points aliases, sets policies, lists and removes', async () => {
+  it('publishes, sets aliases and policies, lists and removes', async () => {
     const client = admin();
     const { manifest } = await client.version('acme/echo', 'stable');
     const next = { ...manifest, version: '2' };
@@ -160,7 +160,7 @@ describe('createAdminClient()', () => {
     await expect(client.model('acme/echo')).rejects.toMatchObject({ code: 'model_not_found' });
   });
 
-  it('splits and copies what an alias gets', async () => {
+  it('sets a split and a shadow of an alias', async () => {
     const client = admin();
     const { manifest } = await client.version('plain', '1');
     const next = { ...manifest, version: '2' };
@@ -187,7 +187,7 @@ describe('createAdminClient()', () => {
     });
   });
 
-  it('reads what copies showed, and finds an answer of another form', async () => {
+  it('reads shadow figures, and throws for an answer of another form', async () => {
     const figure = {
       model: 'plain',
       alias: 'beta',
@@ -213,7 +213,7 @@ describe('createAdminClient()', () => {
     });
   });
 
-  it('is let in nowhere with another key', async () => {
+  it('throws unauthenticated with a wrong key', async () => {
     const stranger = createAdminClient({ url, key: 'ew_other', fetch: appFetch });
     await expect(stranger.models()).rejects.toMatchObject({ code: 'unauthenticated' });
   });

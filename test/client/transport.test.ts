@@ -56,7 +56,7 @@ describe('createTransport()', () => {
     expect(requests[0]?.init.headers).toMatchObject({ Authorization: 'Bearer ew_key' });
   });
 
-  it('tries an exchange at an overloaded server as often as it says', async () => {
+  it('retries a call at an overloaded server as often as the call allows', async () => {
     const busies = () => Array.from({ length: 7 }, () => busy('1'));
     const patient = scripted([...busies(), new Response('stored')]);
     expect(await patient.transport.exchange({ ...get, attemptsWhenOverloaded: 8 })).toBe('stored');
@@ -84,7 +84,7 @@ describe('createTransport()', () => {
       { code: 'invalid_request', message: 'bad shape' },
     ],
     [
-      'a code by status for a body that is no JSON',
+      'a code by status for a body that is not JSON',
       new Response('<html>', { status: 413 }),
       { code: 'too_large', message: 'GET /v2 was answered with status 413' },
     ],
@@ -97,7 +97,7 @@ describe('createTransport()', () => {
     await expect(scripted([response]).transport.exchange(get)).rejects.toMatchObject(error);
   });
 
-  it('tries again after the time that the server asks for, then after 200 and 400 ms of its own', async () => {
+  it('retries after Retry-After, else after 200 and 400 ms', async () => {
     const { transport, waits } = scripted([busy('2'), new TypeError('fetch failed'), new Response('now')]);
     expect(await transport.exchange(get)).toBe('now');
     expect(waits).toEqual([2000, 400]);
@@ -109,7 +109,7 @@ describe('createTransport()', () => {
     expect(requests).toHaveLength(3);
   });
 
-  it('does not wait for a server that wants a long break', async () => {
+  it('does not wait for a long Retry-After', async () => {
     const { transport, requests } = scripted([busy('60'), new Response('late')]);
     await expect(transport.exchange(get)).rejects.toMatchObject({
       code: 'overloaded',
@@ -118,7 +118,7 @@ describe('createTransport()', () => {
     expect(requests).toHaveLength(1);
   });
 
-  it('repeats what may have been processed only where that is safe', async () => {
+  it('repeats a call that may have been processed only if it is idempotent', async () => {
     for (const [retry, step, attempts] of [
       ['unprocessed', new TypeError('fetch failed'), 1],
       ['unprocessed', busy(), 1],
@@ -138,7 +138,7 @@ describe('createTransport()', () => {
     expect(requests).toHaveLength(1);
   });
 
-  it('reads an answer again that broke off in the middle', async () => {
+  it('repeats a call whose answer broke off', async () => {
     const broken = () =>
       Promise.resolve(
         new Response(
@@ -149,7 +149,7 @@ describe('createTransport()', () => {
     expect(await transport.exchange(get)).toBe('whole');
   });
 
-  it('says which server cannot be reached, and why', async () => {
+  it('names the server that cannot be reached, and the reason', async () => {
     const refused = new TypeError('fetch failed', {
       cause: Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
     });
@@ -159,7 +159,7 @@ describe('createTransport()', () => {
     });
   });
 
-  it('gives up at once when its caller does', async () => {
+  it('gives up at once when its caller aborts', async () => {
     const controller = new AbortController();
     const { transport, requests } = scripted([
       () => {

@@ -52,7 +52,7 @@ const refused = () => Promise.reject(new TypeError('connect ECONNREFUSED'));
 const answering = (status: number) => async () => Response.json({ error: 'no' }, { status });
 
 describe('upstreamStateStore()', () => {
-  it('gives the index of a model as text, by an etag that changes with it', async () => {
+  it('returns the index of a model as text, with an etag that changes with it', async () => {
     const { state } = stores();
     await publish('acme/echo');
     const key = 'models/acme/echo.json';
@@ -75,7 +75,7 @@ describe('upstreamStateStore()', () => {
     expect(await state.list('removals/')).toEqual([]);
   });
 
-  it('finds nothing of a model that is not there or gone, and under keys that are none of an index', async () => {
+  it('returns undefined for a model that does not exist, and for keys of no index', async () => {
     const { state } = stores();
     await publish('a');
     await service.services.publisher.removeModel('a');
@@ -89,7 +89,7 @@ describe('upstreamStateStore()', () => {
     ['cannot be reached', refused],
     ['has failed', answering(500)],
     ['has too much to do', answering(429)],
-  ])('throws no EdgewiseError where the server %s', async (_, answer) => {
+  ])('throws a plain Error if the server %s', async (_, answer) => {
     const { state } = stores(adminKey, answer);
     for (const read of [state.get('models/a.json'), state.list('models/')]) {
       const error: unknown = await read.catch((thrown: unknown) => thrown);
@@ -98,9 +98,9 @@ describe('upstreamStateStore()', () => {
   });
 
   it.each([
-    ['a key that is nobody’s', 'ew_nobody'],
+    ['an unknown key', 'ew_nobody'],
     ['the key of a caller', callerKey],
-  ])('throws model_not_ready, which says nothing of keys, for %s', async (_, key) => {
+  ])('throws model_not_ready without naming keys for %s', async (_, key) => {
     const { state } = stores(key);
     await publish('a');
     for (const read of [state.get('models/a.json'), state.list('models/')]) {
@@ -110,7 +110,7 @@ describe('upstreamStateStore()', () => {
     }
   });
 
-  it('writes nothing', async () => {
+  it('rejects writes', async () => {
     const { state } = stores();
     await publish('a');
     const writes = [
@@ -123,7 +123,7 @@ describe('upstreamStateStore()', () => {
 });
 
 describe('upstreamBlobStore()', () => {
-  it('gives the bytes that the server has, and undefined for those that it has not', async () => {
+  it('returns the bytes that the server has, else undefined', async () => {
     const { blobs } = stores();
     const bytes = Uint8Array.of(1, 2, 3);
     const digest = await digestOf(bytes);
@@ -137,7 +137,7 @@ describe('upstreamBlobStore()', () => {
   it.each([
     ['cannot be reached', adminKey, refused],
     ['does not know the key', 'ew_nobody', undefined],
-  ])('throws model_not_ready, which says nothing of the server, where it %s', async (_, key, answer) => {
+  ])('throws model_not_ready without naming the server if it %s', async (_, key, answer) => {
     const { blobs } = stores(key, answer);
     const digest = await digestOf(Uint8Array.of(1));
     for (const read of [blobs.get(digest), blobs.has(digest)]) {
@@ -147,7 +147,7 @@ describe('upstreamBlobStore()', () => {
     }
   });
 
-  it('writes nothing', async () => {
+  it('rejects writes', async () => {
     const { blobs } = stores();
     const bytes = Uint8Array.of(1);
     const digest = await digestOf(bytes);
@@ -162,7 +162,7 @@ describe('ModelRepository over an upstream', () => {
   it.each([
     ['the admin key', async () => adminKey],
     ['a key for reading the repository', repositoryKey],
-  ])('resolves what is published there with %s, and follows an alias that moves', async (_, key) => {
+  ])('resolves the models of the server with %s, and follows an alias that moves', async (_, key) => {
     const { blobs, state } = stores(await key());
     const clock = new ManualClock();
     const defer = (work: Promise<unknown>) => void work;

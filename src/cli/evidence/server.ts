@@ -45,12 +45,16 @@ export async function fetchProof(server: URL, receipt: string): Promise<string |
 export async function fetchReceipt(server: URL, id: string, key: string | undefined): Promise<ReceiptFile> {
   const text = await textAt(`${server.origin}/v1/receipts/${encodeURIComponent(id)}`, key);
   const found = receiptIn(text);
-  const { receipt } = peekReceipt(found.receipt);
-  if (receipt.id !== id) {
-    throw new EdgewiseError(
-      'signature_invalid',
-      `the server returned the receipt ${receipt.id}, expected ${id}`,
-    );
-  }
+  requireReceiptId(found, id);
   return found;
+}
+
+/** @throws EdgewiseError `signature_invalid` if the receipt has another id. */
+export function requireReceiptId({ receipt: compact }: ReceiptFile, id: string): void {
+  const { receipt } = peekReceipt(compact);
+  if (receipt.id === id) return;
+  throw new EdgewiseError(
+    'signature_invalid',
+    `the receipt has the id ${receipt.id}; expected ${id}, as the answer's header says`,
+  );
 }

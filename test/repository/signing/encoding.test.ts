@@ -14,7 +14,7 @@ const bytes = fc.uint8Array({ maxLength: 400 });
 const nodeCurves = { 'P-256': 'prime256v1', 'P-384': 'secp384r1', 'P-521': 'secp521r1' } as const;
 
 describe('decodeBase64()', () => {
-  it('gives back what encodeBase64() wrote, and reads no other text for it', () => {
+  it('returns the bytes that encodeBase64() encoded, and those for no other text', () => {
     fc.assert(
       fc.property(
         bytes,
@@ -31,13 +31,16 @@ describe('decodeBase64()', () => {
     );
   });
 
-  it.each(['Zg', 'Zh==', 'Zg=', 'Z g==', 'Zg==\n', '=', 'Zg==Zg==', '_-8='])('does not read %j', (text) => {
-    expect(decodeBase64(text)).toBeUndefined();
-  });
+  it.each(['Zg', 'Zh==', 'Zg=', 'Z g==', 'Zg==\n', '=', 'Zg==Zg==', '_-8='])(
+    'returns undefined for %j',
+    (text) => {
+      expect(decodeBase64(text)).toBeUndefined();
+    },
+  );
 });
 
 describe('readDer()', () => {
-  it('reads what writeDer() wrote, in the shortest form alone', () => {
+  it('reads what writeDer() wrote, only in its shortest form', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 600 }), (content) => {
         const written = writeDer(4, content);
@@ -57,7 +60,7 @@ describe.each(curveNames)('a signature on %s', (name) => {
     .uint8Array({ minLength: curve.bytes, maxLength: curve.bytes })
     .filter((digits) => digits.some((digit) => digit !== 0));
 
-  it('has one DER, which is read back', () => {
+  it('has one DER form, which is read back', () => {
     fc.assert(
       fc.property(half, half, (r, s) => {
         const raw = Uint8Array.from([...r, ...s]);
@@ -91,14 +94,14 @@ describe.each(curveNames)('a key on %s', (name) => {
     expect(nodeVerify(curves[name].hash, message, pair.publicKey, signature)).toBe(true);
   });
 
-  it('is read from a text with its parameters in front', async () => {
+  it('is read from PEM that begins with its parameters', async () => {
     const sec1 = pair.privateKey.export({ type: 'sec1', format: 'pem' }).toString();
     const parameters = '-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n';
     const { publicKey } = await readSigningKey(parameters + sec1);
     expect(publicKeyPem(publicKey)).toBe(publicPem);
   });
 
-  it('that is made here is one', async () => {
+  it('that generatePublisherKey() returns is read and trusted', async () => {
     const made = generatePublisherKey(name);
     const read = await readSigningKey(made.privatePem);
     expect(read.publicKey).toEqual(made.publicKey);
@@ -107,7 +110,7 @@ describe.each(curveNames)('a key on %s', (name) => {
     });
   });
 
-  it('is not read where it is encrypted, compressed or cut off', async () => {
+  it('is not read if it is encrypted, damaged or cut off', async () => {
     const encrypted = pair.privateKey
       .export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'p' })
       .toString();
@@ -128,7 +131,7 @@ describe.each(curveNames)('a key on %s', (name) => {
   });
 });
 
-it('parsePublicKey() takes no other kind of key', () => {
+it('parsePublicKey() rejects other kinds of keys', () => {
   for (const { publicKey } of [
     generateKeyPairSync('ed25519'),
     generateKeyPairSync('rsa', { modulusLength: 1024 }),

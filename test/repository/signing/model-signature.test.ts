@@ -23,7 +23,7 @@ const trusted = trustPublishers(publishers);
 
 describe('verifySignature()', () => {
   it.each(['P-256', 'P-384', 'P-521'] as const)(
-    'accepts what signModel() made on %s, from its publisher alone',
+    'accepts the signature of signModel() on %s, and only from its publisher',
     async (curve) => {
       const { privatePem, publicKey } = generatePublisherKey(curve);
       const bundle = await signModel(version, await readSigningKey(privatePem));
@@ -43,7 +43,7 @@ describe('verifySignature()', () => {
     },
   );
 
-  it('gives the root digest: over the digests of all files, by their names', async () => {
+  it('returns the root digest over the digests of all files, sorted by name', async () => {
     const { root } = await verifySignature(signature, trusted, version);
     const digests = [
       manifest.terms.licence.text,
@@ -61,7 +61,7 @@ describe('verifySignature()', () => {
     });
   });
 
-  it('refuses the signature of a model without weights for one with them, and the other way', async () => {
+  it('refuses the signature of a model without weights for one with weights, and vice versa', async () => {
     const { weights: _, ...rest } = manifest;
     const without = { manifest: rest, manifestDigest: (await encodeManifest(rest)).digest };
     await expect(verifySignature(signature, trusted, without)).rejects.toThrow(
@@ -88,7 +88,7 @@ describe('verifySignature()', () => {
 
 describe('parseInTotoStatement()', () => {
   const serialization = { method: 'files', hash_type: 'sha256', allow_symlinks: false };
-  it('reads what was encoded, whatever the names, in the order of code points', async () => {
+  it('reads what was encoded, with any names, in the order of code points', async () => {
     const part = fc
       .string({ unit: 'grapheme', minLength: 1 })
       .filter((name) => !/[\0\\/]|^\.\.?$/.test(name) && name.isWellFormed());
@@ -145,7 +145,7 @@ describe('parseInTotoStatement()', () => {
     });
   });
 
-  it('leaves fields alone that the specification may add', async () => {
+  it('accepts fields that a later specification may add', async () => {
     const statement = await createInTotoStatement('any', [
       { name: 'a', digest: await digestOf(bytesOf('a')) },
     ]);

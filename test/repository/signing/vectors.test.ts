@@ -21,11 +21,11 @@ const keys = curves.map((name) => ({
 }));
 const publishers = trustPublishers(keys);
 
-/** What a server does with a bundle before it compares the files. */
+/** Verifies a bundle as a server does before it compares the files. */
 async function verify(bytes: Uint8Array): Promise<{ signer: Signer; statement: InTotoStatement }> {
   const bundle: Bundle = parseBundle(bytes);
   const signer = await publishers.find(bundle.hint);
-  if (signer === undefined) throw new Error('refused: nobody trusts the key');
+  if (signer === undefined) throw new Error('refused: the key is not trusted');
   if (!(await isSignedWith(bundle.envelope, signer.key, signer.curve)))
     throw new Error('refused: not signed');
   return { signer, statement: await parseInTotoStatement(bundle.envelope.payload) };
@@ -34,7 +34,7 @@ async function verify(bytes: Uint8Array): Promise<{ signer: Signer; statement: I
 describe.each(curves)('the bundle of the reference implementation on %s', (name) => {
   const bundle = read(`${name}.model.sig`);
 
-  it('is verified, and says what is in the files', async () => {
+  it('is verified, and has the digests of the files', async () => {
     const { signer, statement } = await verify(bundle);
     expect(signer.name).toBe(name);
     expect(statement.root).toBe('sha256:66450fba9057bcf821960a1dd9538cb43e2d80ceb7a81e748b17cf020ec6d7c6');
@@ -52,7 +52,7 @@ describe.each(curves)('the bundle of the reference implementation on %s', (name)
     expect(await fingerprintOf(key)).toBe(parseBundle(bundle).hint);
   });
 
-  it('is refused with any byte of it changed', async () => {
+  it('is rejected with any byte changed', async () => {
     const changed = fc.record({ at: fc.nat(bundle.length - 1), by: fc.integer({ min: 1, max: 255 }) });
     await fc.assert(
       fc.asyncProperty(changed, async ({ at, by }) => {
@@ -63,7 +63,7 @@ describe.each(curves)('the bundle of the reference implementation on %s', (name)
     );
   });
 
-  it('is refused with a byte taken away or put in, and cut off anywhere', async () => {
+  it('is rejected with a byte removed or inserted, and cut off anywhere', async () => {
     for (let at = 0; at < bundle.length; at += 1) {
       const less = Uint8Array.from([...bundle.subarray(0, at), ...bundle.subarray(at + 1)]);
       await expect(verify(less)).rejects.toThrow();
@@ -79,7 +79,7 @@ describe.each(curves)('the bundle of the reference implementation on %s', (name)
   });
 });
 
-it('a bundle is refused with the signature that belongs to another', async () => {
+it('a bundle is rejected with the signature of another', async () => {
   const texts = curves.map((name) => JSON.parse(new TextDecoder().decode(read(`${name}.model.sig`))));
   for (const one of texts) {
     for (const other of texts.filter((each) => each !== one)) {

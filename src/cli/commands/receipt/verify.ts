@@ -11,7 +11,14 @@ import { type KeptAnswer, readKeptAnswer } from '../../evidence/kept-answer.ts';
 import { openingOfAnswer, openingOfFiles } from '../../evidence/opening.ts';
 import { filesOf, jsonAt, textAt } from '../../evidence/places.ts';
 import { type ReceiptFile, receiptIn } from '../../evidence/receipt-file.ts';
-import { fetchLogKey, fetchProof, fetchReceipt, jwksAddress, parseAddress } from '../../evidence/server.ts';
+import {
+  fetchLogKey,
+  fetchProof,
+  fetchReceipt,
+  jwksAddress,
+  parseAddress,
+  requireReceiptId,
+} from '../../evidence/server.ts';
 import { repeated, several } from '../../option-values.ts';
 import { verificationText } from '../../render/receipt.ts';
 
@@ -150,21 +157,34 @@ async function findReceipt(
   if (receipt !== undefined && place !== undefined) {
     throw misuse(`the receipt is given twice: in --headers and as ${place}`);
   }
-  if (place !== undefined) return receiptIn(await textAt(place));
+  const id = answer?.headers.get('edgewise-receipt-id') ?? undefined;
+  if (place !== undefined) {
+    const found = receiptIn(await textAt(place));
+    if (id !== undefined) requireReceiptId(found, id);
+    return found;
+  }
   if (answer === undefined)
     throw misuse('say what to verify: a file with a receipt, or --headers and --answer');
   if (receipt !== undefined) {
     const proof = answer.headers.get('edgewise-receipt-proof');
-    return { receipt, ...(proof !== null && { proof: new TextDecoder().decode(base64url.decode(proof)) }) };
+    return { receipt, ...(proof !== null && { proof: decodeProofHeader(proof) }) };
   }
-  const id = answer.headers.get('edgewise-receipt-id');
-  if (id !== null && server !== undefined) return fetchReceipt(server, id, process.env['EDGEWISE_KEY']);
+  if (id !== undefined && server !== undefined) return fetchReceipt(server, id, process.env['EDGEWISE_KEY']);
   throw new EdgewiseError(
     'invalid_request',
-    id === null
+    id === undefined
       ? '--headers has no Edgewise-Receipt: the answer comes without a receipt, or the header was removed'
       : `the receipt ${id} is too long for a header: add --url, or the file with what /v1/receipts/${id} answered`,
   );
+}
+
+/** A header that is not base64url is returned as it is: verification finds that it is not a proof. */
+function decodeProofHeader(header: string): string {
+  try {
+    return new TextDecoder().decode(base64url.decode(header));
+  } catch {
+    return header;
+  }
 }
 
 interface FoundProof {
