@@ -174,6 +174,6 @@ describe('createTransport()', () => {
   });
 
   it.each(['models.example.com', 'ftp://x', ''])('refuses the address %j', (url) => {
-    expect(() => createTransport({ url })).toThrow(/no address of a server/);
+    expect(() => createTransport({ url })).toThrow(/is not the address of a server/);
   });
 });
