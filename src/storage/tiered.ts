@@ -36,51 +36,53 @@ export function verifyReads(store: BlobStore, options: TieredOptions): VerifiedB
  * @param tiers The fastest first. The last one is durable, and alone decides `put`, `has` and `byteLength`.
  */
 export function tiered(tiers: readonly BlobStore[], options: TieredOptions): VerifiedBlobStore {
-  const { defer, onHit, onFault } = options;
   const durable = tiers.at(-1);
   if (durable === undefined)
     throw new EdgewiseError('internal', 'the tiered store has no tier; expected at least one');
+  const reader = new TieredReader(tiers, durable, options);
+  const lengthOf = durable.byteLength?.bind(durable);
+  return {
+    name: 'tiered',
+    verified: true,
+    ...(durable.maxBlobBytes === undefined ? {} : { maxBlobBytes: durable.maxBlobBytes }),
+    ...(lengthOf === undefined ? {} : { byteLength: lengthOf }),
+    get: (digest) => reader.get(digest),
+    has: (digest) => durable.has(digest),
+    put: (digest, bytes) => durable.put(digest, bytes),
+    async delete(digest) {
+      await durable.delete(digest);
+      await Promise.all(tiers.slice(0, -1).map((store) => reader.drop(store, digest)));
+    },
+    async discardWrong(digest) {
+      await Promise.all(tiers.map((store) => reader.dropIfWrong(store, digest)));
+    },
+  };
+}
 
-  /** Runs an operation whose failure is reported, not thrown. */
-  async function attempt(
-    store: BlobStore,
-    operation: TierFault['operation'],
-    digest: Digest,
-    work: () => Promise<void>,
-  ): Promise<boolean> {
-    try {
-      await work();
-      return true;
-    } catch (error) {
-      onFault?.({ tier: store.name, operation, digest, error });
-      return false;
-    }
+/** Reads through the tiers, and fills or repairs those above the one that answered. */
+class TieredReader {
+  readonly #tiers: readonly BlobStore[];
+  readonly #durable: BlobStore;
+  readonly #options: TieredOptions;
+
+  constructor(tiers: readonly BlobStore[], durable: BlobStore, options: TieredOptions) {
+    this.#tiers = tiers;
+    this.#durable = durable;
+    this.#options = options;
   }
 
-  const drop = (store: BlobStore, digest: Digest) =>
-    attempt(store, 'delete', digest, () => store.delete(digest));
-
-  /** Puts right bytes into a tier that lacks them. If that fails, at least deletes a wrong copy. */
-  async function fill(store: BlobStore, digest: Digest, bytes: Uint8Array<ArrayBuffer>, wrong: boolean) {
-    const done = await attempt(store, 'put', digest, () => store.put(digest, bytes));
-    if (!done && wrong) await dropIfWrong(store, digest);
-  }
-
-  /** The store reads again: the copy may have been replaced since, or damaged only in transit. */
-  const dropIfWrong = (store: BlobStore, digest: Digest) =>
-    attempt(store, 'delete', digest, () => store.discardWrong(digest));
-
-  async function get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const { defer, onFault, onHit } = this.#options;
     const lacking: BlobStore[] = [];
     const wrong: BlobStore[] = [];
-    for (const store of tiers) {
+    for (const store of this.#tiers) {
       let bytes: Uint8Array<ArrayBuffer> | undefined;
       try {
         bytes = await store.get(digest);
       } catch (error) {
         onFault?.({ tier: store.name, operation: 'get', digest, error });
-        if (store !== durable) continue;
-        for (const above of wrong) defer(dropIfWrong(above, digest));
+        if (store !== this.#durable) continue;
+        for (const above of wrong) defer(this.dropIfWrong(above, digest));
         throw error;
       }
       if (bytes === undefined) {
@@ -90,9 +92,11 @@ export function tiered(tiers: readonly BlobStore[], options: TieredOptions): Ver
       if (await matchesDigest(bytes, digest)) {
         onHit?.(store.name, bytes.byteLength);
         for (const above of lacking) {
-          if (bytes.byteLength <= (above.maxBlobBytes ?? Infinity)) defer(fill(above, digest, bytes, false));
+          if (bytes.byteLength <= (above.maxBlobBytes ?? Infinity)) {
+            defer(this.#fill(above, digest, bytes, false));
+          }
         }
-        for (const above of wrong) defer(fill(above, digest, bytes, true));
+        for (const above of wrong) defer(this.#fill(above, digest, bytes, true));
         return bytes;
       }
       const error = new EdgewiseError('digest_mismatch', `${store.name} holds wrong bytes for ${digest}`);
@@ -100,25 +104,38 @@ export function tiered(tiers: readonly BlobStore[], options: TieredOptions): Ver
       wrong.push(store);
     }
     if (wrong.length === 0) return undefined;
-    for (const store of wrong) defer(dropIfWrong(store, digest));
+    for (const store of wrong) defer(this.dropIfWrong(store, digest));
     throw new EdgewiseError('digest_mismatch', `no tier holds the right bytes for ${digest}`);
   }
 
-  const lengthOf = durable.byteLength?.bind(durable);
-  return {
-    name: 'tiered',
-    verified: true,
-    ...(durable.maxBlobBytes === undefined ? {} : { maxBlobBytes: durable.maxBlobBytes }),
-    ...(lengthOf === undefined ? {} : { byteLength: lengthOf }),
-    get,
-    has: (digest) => durable.has(digest),
-    put: (digest, bytes) => durable.put(digest, bytes),
-    async delete(digest) {
-      await durable.delete(digest);
-      await Promise.all(tiers.slice(0, -1).map((store) => drop(store, digest)));
-    },
-    async discardWrong(digest) {
-      await Promise.all(tiers.map((store) => dropIfWrong(store, digest)));
-    },
-  };
+  drop(store: BlobStore, digest: Digest): Promise<boolean> {
+    return this.#attempt(store, 'delete', digest, () => store.delete(digest));
+  }
+
+  /** The store reads again: the copy may have been replaced since, or damaged only in transit. */
+  dropIfWrong(store: BlobStore, digest: Digest): Promise<boolean> {
+    return this.#attempt(store, 'delete', digest, () => store.discardWrong(digest));
+  }
+
+  /** Puts right bytes into a tier that lacks them. If that fails, at least deletes a wrong copy. */
+  async #fill(store: BlobStore, digest: Digest, bytes: Uint8Array<ArrayBuffer>, isWrong: boolean) {
+    const isFilled = await this.#attempt(store, 'put', digest, () => store.put(digest, bytes));
+    if (!isFilled && isWrong) await this.dropIfWrong(store, digest);
+  }
+
+  /** Runs an operation whose failure is reported, not thrown. */
+  async #attempt(
+    store: BlobStore,
+    operation: TierFault['operation'],
+    digest: Digest,
+    work: () => Promise<void>,
+  ): Promise<boolean> {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      this.#options.onFault?.({ tier: store.name, operation, digest, error });
+      return false;
+    }
+  }
 }
