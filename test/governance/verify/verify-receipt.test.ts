@@ -1,13 +1,9 @@
 import { base64url } from 'jose';
-import { assert, beforeAll, describe, expect, it } from 'vitest';
+import { assert, describe, expect, it } from 'vitest';
 import { canonicalJson } from '../../../src/governance/canonical-json.ts';
-import { encodeEntry } from '../../../src/governance/log/entry.ts';
 import { formatSignatureLine, parseNote } from '../../../src/governance/log/note.ts';
-import { encodeProof } from '../../../src/governance/log/proof.ts';
 import { commit, deriveSalt, parseSalt } from '../../../src/governance/receipt/commitment.ts';
-import type { IssuedReceipt, ReceiptIssuer } from '../../../src/governance/receipt/issue.ts';
 import { receiptSigner } from '../../../src/governance/receipt/jws.ts';
-import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
 import { readReceipt } from '../../../src/governance/receipt/read.ts';
 import { proveOlderCheckpoint } from '../../../src/governance/verify/older-checkpoint.ts';
 import {
@@ -15,68 +11,10 @@ import {
   type ReceiptEvidence,
   verifyReceipt,
 } from '../../../src/governance/verify/verify-receipt.ts';
-import { ManualClock } from '../../support/clock.ts';
-import {
-  strangeWitness,
-  testLogKey,
-  testLogVerifierKey,
-  testWitnesses,
-} from '../../support/governance-keys.ts';
-import { type MemoryLog, memoryLog } from '../../support/memory-log.ts';
+import { strangeWitness, testWitnesses } from '../../support/governance-keys.ts';
 import { parseCosignerKey } from '../../support/witness.ts';
-import { inferenceFacts, refusalFacts, tensors, testIssuer } from '../receipt/facts.ts';
-
-let issuer: ReceiptIssuer;
-let ring: KeyRing;
-let log: MemoryLog;
-let issued: IssuedReceipt;
-/** Complete evidence. */
-let all: ReceiptEvidence;
-
-async function appendToLog(receipt: IssuedReceipt): Promise<void> {
-  await log.append([{ id: receipt.id, entry: encodeEntry(await receipt.entry()) }]);
-}
-
-async function proofOf(receipt: IssuedReceipt): Promise<string> {
-  const proof = await log.prove((await receipt.entry()).receiptHash, 0);
-  assert(proof !== undefined);
-  return encodeProof(proof);
-}
-
-const files = (path: string) => log.readFile(path).then((bytes) => bytes && new Uint8Array(bytes));
-
-async function checkpoint(): Promise<string> {
-  return new TextDecoder().decode(await log.readFile('checkpoint'));
-}
-
-beforeAll(async () => {
-  ({ issuer, ring } = await testIssuer());
-  log = await memoryLog({
-    logKey: testLogKey,
-    witnesses: testWitnesses.map(({ verifierKey }) => verifierKey).join(','),
-    clock: new ManualClock(),
-  });
-  for (let count = 0; count < 4; count += 1) await appendToLog(await issuer.refusal(refusalFacts));
-  await log.flush();
-  const before = await checkpoint();
-  issued = await issuer.inference(inferenceFacts);
-  for (let count = 0; count < 4; count += 1) await appendToLog(await issuer.refusal(refusalFacts));
-  await appendToLog(issued);
-  await log.flush();
-  const proof = await proofOf(issued);
-  all = {
-    receipt: issued.compact,
-    jwks: ring.publicJwks,
-    proof,
-    logKey: testLogVerifierKey,
-    older: await proveOlderCheckpoint(before, proof, files),
-    opening: {
-      salt: issued.salt ?? '',
-      inputs: inferenceFacts.inputs,
-      outputs: inferenceFacts.outputs,
-    },
-  };
-});
+import { inferenceFacts, refusalFacts, tensors } from '../receipt/facts.ts';
+import { all, appendToLog, checkpoint, files, issued, issuer, log, proofOf, ring } from './evidence.ts';
 
 async function outcomes(changes: Partial<ReceiptEvidence> = {}): Promise<Record<keyof typeof good, Outcome>> {
   const { signature, inclusion, witnesses, consistency, inputs, outputs } = await verifyReceipt({
