@@ -94,14 +94,14 @@ function kidOf(header: Bytes): string {
 function parsePayload(payload: Bytes): Receipt {
   const text = decodeText(payload, 'payload');
   const value = parseJson(text, 'payload');
-  if (canonicalOrUndefined(value) !== text) throw badReceipt('its payload is not canonical JSON (RFC 8785)');
+  if (tryCanonicalJson(value) !== text) throw badReceipt('its payload is not canonical JSON (RFC 8785)');
   const checked = checkDocument(receiptSchema, value, { quoteText: false, whole: 'its payload' });
   if (!checked.success) throw badReceipt(checked.complaint);
   return checked.data;
 }
 
 /** Returns undefined for a value without a canonical form, such as a lone surrogate. */
-function canonicalOrUndefined(value: unknown): string | undefined {
+function tryCanonicalJson(value: unknown): string | undefined {
   try {
     return canonicalJson(value);
   } catch {

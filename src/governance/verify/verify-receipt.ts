@@ -79,7 +79,7 @@ export async function verifyReceipt(evidence: ReceiptEvidence): Promise<ReceiptV
   const log = evidence.logKey === undefined ? undefined : await parseVerifierKey(evidence.logKey);
   const witnesses = await Promise.all((evidence.witnesses ?? []).map(parseVerifierKey));
   const keys = await importVerifyingKeys(evidence.jwks);
-  const receipt = peekOrUndefined(evidence.receipt);
+  const receipt = tryPeek(evidence.receipt);
   const signature = await judge(async () => {
     const { kid } = await readReceipt(evidence.receipt, keys);
     return `signed with the key ${kid}`;
@@ -97,7 +97,7 @@ export async function verifyReceipt(evidence: ReceiptEvidence): Promise<ReceiptV
   return { receipt, good, ...levels };
 }
 
-function peekOrUndefined(compact: string): Receipt | undefined {
+function tryPeek(compact: string): Receipt | undefined {
   try {
     return peekReceipt(compact).receipt;
   } catch (error) {

@@ -12,11 +12,11 @@ import { filledLog, type MakeLog, publishedCheckpoint } from './log-under-test.t
 import { hashOf, idOf, recordOf, recordsOf, sealedOf, testPolicy } from './records.ts';
 
 export function receiptLogContract(name: string, make: MakeLog): void {
-  const filled = (count: number) => filledLog(make, count);
+  const fillLog = (count: number) => filledLog(make, count);
 
   describe(`the log over ${name}`, () => {
     it('proves each entry at the position of its append', async () => {
-      const { log } = await filled(5);
+      const { log } = await fillLog(5);
       for (let n = 0; n < 5; n += 1) {
         const proof = await log.prove(await hashOf(n), 0);
         assert(proof !== undefined);
@@ -47,7 +47,7 @@ export function receiptLogContract(name: string, make: MakeLog): void {
     });
 
     it('keeps the position of a receipt that is submitted again', async () => {
-      const { log, settle } = await filled(3);
+      const { log, settle } = await fillLog(3);
       await log.append([await recordOf(0), ...(await recordsOf(1, 5)), ...(await recordsOf(4, 5))]);
       await settle();
       expect((await log.prove(await hashOf(0), 0))?.index).toBe(0);
@@ -56,7 +56,7 @@ export function receiptLogContract(name: string, make: MakeLog): void {
     });
 
     it('identifies a receipt by its hash, whatever else its entry contains', async () => {
-      const { log, settle } = await filled(1);
+      const { log, settle } = await fillLog(1);
       const { entry } = await recordOf(0);
       const other = Uint8Array.from(entry);
       other[52] = 9;
@@ -114,7 +114,7 @@ export function receiptLogContract(name: string, make: MakeLog): void {
     });
 
     it('serves the files of its latest tree, and no partial file that a full one replaced', async () => {
-      const { log, settle } = await filled(200);
+      const { log, settle } = await fillLog(200);
       expect(await log.readFile('tile/0/000.p/200')).toHaveLength(200 * 32);
       await log.append(await recordsOf(200, 520));
       await settle();
@@ -133,7 +133,7 @@ export function receiptLogContract(name: string, make: MakeLog): void {
       'tile/0/000.p/256',
       'log/checkpoint',
     ])('has no file %j', async (path) => {
-      const { log } = await filled(260);
+      const { log } = await fillLog(260);
       expect(await log.readFile(path)).toBeUndefined();
     });
 

@@ -8,27 +8,29 @@ import { filledLog, type MakeLog, publishedCheckpoint } from './log-under-test.t
 import { hashOf, recordOf, recordsOf, testPolicy } from './records.ts';
 
 export function cosignatureContract(make: MakeLog): void {
-  const filled = (count: number) => filledLog(make, count);
+  const fillLog = (count: number) => filledLog(make, count);
   const [one, two] = testWitnesses;
-  const cosigned = async (text: string, { privateKey }: { privateKey: string }, at = 1_800_000_000) => {
+  const cosignLine = async (text: string, { privateKey }: { privateKey: string }, at = 1_800_000_000) => {
     const cosigner = await parseCosignerKey(privateKey, () => at);
     return `${formatSignatureLine(await cosigner.sign(text))}\n`;
   };
 
   it('adds the signature lines of its witnesses to the checkpoint', async () => {
-    const { log, settle } = await filled(2);
+    const { log, settle } = await fillLog(2);
     const { note, text } = await publishedCheckpoint(log);
-    await log.cosign(await cosigned(note.text, one));
-    await log.cosign(`${text}${await cosigned(note.text, strangeWitness)}${await cosigned(note.text, two)}`);
+    await log.cosign(await cosignLine(note.text, one));
+    await log.cosign(
+      `${text}${await cosignLine(note.text, strangeWitness)}${await cosignLine(note.text, two)}`,
+    );
     // The same witness again: its newer line replaces the older one.
-    await log.cosign(await cosigned(note.text, one, 1_800_000_060));
+    await log.cosign(await cosignLine(note.text, one, 1_800_000_060));
     const now = await publishedCheckpoint(log);
     expect(now.note.text).toBe(note.text);
     expect(now.witnesses.map(({ name }) => name).sort()).toEqual(['witness.test/one', 'witness.test/two']);
     expect(now.note.signatures).toHaveLength(3);
     // Lines are public, so any client can send an older or equal one: it changes nothing.
-    await log.cosign(await cosigned(note.text, one));
-    await log.cosign(await cosigned(note.text, one, 1_800_000_060));
+    await log.cosign(await cosignLine(note.text, one));
+    await log.cosign(await cosignLine(note.text, one, 1_800_000_060));
     expect((await publishedCheckpoint(log)).text).toBe(now.text);
     const proof = await log.prove(await hashOf(0), 0);
     expect(proof?.checkpoint).toBe(now.text);
@@ -38,11 +40,11 @@ export function cosignatureContract(make: MakeLog): void {
   });
 
   it('takes signature lines for an earlier checkpoint, and proves the entries it covers with it', async () => {
-    const { log, settle } = await filled(2);
+    const { log, settle } = await fillLog(2);
     const old = await publishedCheckpoint(log);
     await log.append(await recordsOf(2, 4));
     await settle();
-    await log.cosign(`${old.text}${await cosigned(old.note.text, one)}`);
+    await log.cosign(`${old.text}${await cosignLine(old.note.text, one)}`);
     expect((await publishedCheckpoint(log)).witnesses).toEqual([]);
     const policy = { ...(await testPolicy()), quorum: 1 };
     for (const [n, size] of [
@@ -60,10 +62,10 @@ export function cosignatureContract(make: MakeLog): void {
   });
 
   it('refuses signature lines of unknown witnesses, of other texts and for unknown checkpoints', async () => {
-    const { log } = await filled(2);
+    const { log } = await fillLog(2);
     const { note, text } = await publishedCheckpoint(log);
-    const unknown = await cosigned(note.text, strangeWitness);
-    const wrong = await cosigned(`${note.text}x\n`, one);
+    const unknown = await cosignLine(note.text, strangeWitness);
+    const wrong = await cosignLine(`${note.text}x\n`, one);
     for (const given of [
       unknown,
       wrong,
@@ -79,7 +81,7 @@ export function cosignatureContract(make: MakeLog): void {
     const elsewhere = note.text.replace('\n2\n', '\n3\n');
     const forked = note.text.replace(/\n[^\n]{43}=\n$/, `\n${'A'.repeat(43)}=\n`);
     for (const other of [elsewhere, forked]) {
-      await expect(log.cosign(`${other}\n${await cosigned(other, one)}`)).rejects.toMatchObject({
+      await expect(log.cosign(`${other}\n${await cosignLine(other, one)}`)).rejects.toMatchObject({
         code: 'conflict',
       });
     }
@@ -88,6 +90,6 @@ export function cosignatureContract(make: MakeLog): void {
 
   it('has no checkpoint to cosign before there is an entry', async () => {
     const { log } = await make();
-    await expect(log.cosign(await cosigned('text\n', one))).rejects.toMatchObject({ code: 'conflict' });
+    await expect(log.cosign(await cosignLine('text\n', one))).rejects.toMatchObject({ code: 'conflict' });
   });
 }

@@ -8,7 +8,7 @@ import { recordsOf } from './records.ts';
 import { checkpointIn, keys, oracle, records, sequencerOver } from './sequencer-fixture.ts';
 
 describe('a sequencer whose state was rolled back', () => {
-  const filled = async (count: number, objects: LogObjects, from = 0) => {
+  const fillState = async (count: number, objects: LogObjects, from = 0) => {
     const state = memoryLogState();
     state.append((await recordsOf(from, from + count)).slice(0, count));
     const sequencer = await sequencerOver(state, objects);
@@ -21,13 +21,13 @@ describe('a sequencer whose state was rolled back', () => {
     ['ahead of the published size, with other entries', 20],
   ])('%s, refuses its rounds and leaves the files unchanged', async (_, count) => {
     const objects = memoryLogObjects();
-    const first = await filled(10, objects);
+    const first = await fillState(10, objects);
     await first.sequencer.round();
     const before = await checkpointIn(objects);
     const files = await objects.list('');
     // A state that committed a tree of its own to other files.
     const elsewhere = memoryLogObjects();
-    const other = await filled(count, elsewhere, 100);
+    const other = await fillState(count, elsewhere, 100);
     await other.sequencer.round();
     other.state.append(await recordsOf(200, 205));
     const restored = await sequencerOver(other.state, objects);
@@ -42,16 +42,16 @@ describe('a sequencer whose state was rolled back', () => {
 
   it('to nothing, refuses its rounds', async () => {
     const objects = memoryLogObjects();
-    const first = await filled(10, objects);
+    const first = await fillState(10, objects);
     await first.sequencer.round();
-    const empty = await filled(2, objects, 100);
+    const empty = await fillState(2, objects, 100);
     await expect(empty.sequencer.round()).rejects.toThrow(/was rolled back/);
   });
 
   it('does not overwrite an existing file that has other bytes', async () => {
     const objects = memoryLogObjects();
     await objects.create('tile/0/000.p/2', utf8('something else'));
-    const { state, sequencer } = await filled(2, objects);
+    const { state, sequencer } = await fillState(2, objects);
     await expect(sequencer.round()).rejects.toThrow(/other bytes/);
     expect(state.head()).toBeUndefined();
     expect(await objects.get('checkpoint')).toBeUndefined();
@@ -59,7 +59,7 @@ describe('a sequencer whose state was rolled back', () => {
 
   it('stops if a file of its tree was changed', async () => {
     const objects = memoryLogObjects();
-    const { state, sequencer } = await filled(300, objects);
+    const { state, sequencer } = await fillState(300, objects);
     await sequencer.round();
     const tile = await objects.get('tile/1/000.p/1');
     await objects.replace('tile/1/000.p/1', new Uint8Array(32), tile?.etag);
