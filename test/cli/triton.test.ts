@@ -1,8 +1,9 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { main } from '../../src/cli/main.ts';
+import { generatePublisherKey } from '../../src/cli/signing-key.ts';
 import { pullModel } from '../../src/cli/transfer/pull.ts';
 import { pushModel } from '../../src/cli/transfer/push.ts';
 import { pullForTriton } from '../../src/cli/transfer/triton.ts';
@@ -10,8 +11,9 @@ import { labelFiles, tritonConfig, tritonName } from '../../src/cli/transfer/tri
 import { createAdminClient } from '../../src/client/admin-client.ts';
 import { joinModel } from '../../src/repository/onnx/split.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
+import { publicKeyPem } from '../../src/repository/signing/public-key.ts';
 import { identityModel } from '../support/onnx-models.ts';
-import { publisherKey, signManifest } from '../support/publisher.ts';
+import { publisherKey, signingKey, signManifest } from '../support/publisher.ts';
 import { licenceBytes, licenceDigest } from '../support/terms.ts';
 import { tinyManifest } from '../support/tiny-model.ts';
 import { adminKey, startTestServer, type TestServer } from './server.ts';
@@ -199,5 +201,18 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
     expect(await main(command)).toBe(0);
     expect(readdirSync(join(folder, 'digits')).sort()).toEqual(['1', 'config.pbtxt', 'labels-0.txt']);
     expect(await main([...command, '--joined'])).toBe(2);
+  });
+
+  it('verifies the signature with --key before it writes anything', async () => {
+    process.env['EDGEWISE_ADMIN_KEY'] = adminKey;
+    const key = join(repository, 'stranger.pub.pem');
+    writeFileSync(key, publicKeyPem(generatePublisherKey().publicKey));
+    const folder = join(repository, 'by-stranger');
+    const command = ['model', 'pull', 'digits', '--triton', folder, '--url', server.url, '--key', key];
+    expect(await main(command)).toBe(1);
+    expect(existsSync(folder)).toBe(false);
+    writeFileSync(key, publicKeyPem(signingKey.publicKey));
+    expect(await main(command)).toBe(0);
+    expect(readdirSync(join(folder, 'digits'))).toContain('1');
   });
 });

@@ -71,12 +71,12 @@ export function openingOfAnswer(answer: KeptAnswer, receipt: string, salts: Give
     salt: salts.salt ?? answer.headers.get('edgewise-receipt-salt') ?? undefined,
   };
   const isCommitted = committedSides(receipt);
-  if (!isCommitted.inputs) decided.inputs = uncommitted('inputs');
+  if (!isCommitted.inputs) decided.inputs = describeUncommitted('inputs');
   else if (answer.requestBody !== undefined) {
     const headerLength = answer.requestHeaders.get(headerLengthName) ?? undefined;
     opening.inputs = inputsOfBody(answer.requestBody, headerLength);
   }
-  if (!isCommitted.outputs) decided.outputs = uncommitted('outputs');
+  if (!isCommitted.outputs) decided.outputs = describeUncommitted('outputs');
   else {
     try {
       opening.outputs = outputsOfBody(answer.body, answer.headers.get(headerLengthName) ?? undefined);
@@ -100,6 +100,6 @@ function committedSides(compact: string): { readonly [S in Side]: boolean } {
   }
 }
 
-function uncommitted(side: Side): Level {
+function describeUncommitted(side: Side): Level {
   return { outcome: 'not-given', reason: `the receipt does not commit to ${side}` };
 }

@@ -17,15 +17,15 @@ export async function licenceText(spdx: string, creator: string, year: number): 
     const file = new URL(import.meta.resolve(`spdx-license-list/licenses/${spdx}.json`));
     text = JSON.parse(await readFile(file, 'utf8')).licenseText;
   } catch (cause) {
-    throw unlisted(spdx, cause);
+    throw unknownLicence(spdx, cause);
   }
-  if (typeof text !== 'string') throw unlisted(spdx);
+  if (typeof text !== 'string') throw unknownLicence(spdx);
   return text
     .replaceAll(/<year>|\[year\]|\[yyyy\]/gi, String(year))
     .replaceAll(/<copyright holders?>|<owner>|\[fullname\]|\[name of copyright owner\]/gi, creator);
 }
 
-function unlisted(spdx: string, cause?: unknown): EdgewiseError {
+function unknownLicence(spdx: string, cause?: unknown): EdgewiseError {
   return new EdgewiseError(
     'invalid_request',
     `there is no text for the licence ${JSON.stringify(spdx.slice(0, 100))}: expected an identifier of https://spdx.org/licenses, or give the text with --licence-file`,
