@@ -73,72 +73,24 @@ const modulo: Range = (inputs) => {
 /** The first output has elements of the input, the other outputs their positions. */
 const withPositions: Range = (inputs, output) => (output === 0 ? first(inputs, 0) : limited);
 
-const countsAndTruths: ReadonlySet<string> = new Set([
-  'Shape',
-  'Size',
-  'SequenceLength',
-  'ArgMax',
-  'ArgMin',
-  'NonZero',
-  'NonMaxSuppression',
-  'Equal',
-  'Less',
-  'Greater',
-  'LessOrEqual',
-  'GreaterOrEqual',
-  'And',
-  'Or',
-  'Xor',
-  'Not',
-  'IsNaN',
-  'IsInf',
-  'OptionalHasElement',
-  'RegexFullMatch',
-]);
+const countsAndTruths: ReadonlySet<string> = new Set(
+  listNames(`
+    Shape Size SequenceLength ArgMax ArgMin NonZero NonMaxSuppression Equal Less Greater LessOrEqual
+    GreaterOrEqual And Or Xor Not IsNaN IsInf OptionalHasElement RegexFullMatch
+  `),
+);
 
 /** Operators of the same name in ONNX Runtime's domain behave alike. */
 const table: Readonly<Record<string, Range>> = {
-  ...assignRange(first, [
-    'Identity',
-    'Cast',
-    'CastLike',
-    'BitCast',
-    'Reshape',
-    'Flatten',
-    'Squeeze',
-    'Unsqueeze',
-    'ExpandDims',
-    'Transpose',
-    'Slice',
-    'DynamicSlice',
-    'Split',
-    'Gather',
-    'GatherElements',
-    'GatherND',
-    'Compress',
-    'Expand',
-    'Tile',
-    'Trilu',
-    'DepthToSpace',
-    'SpaceToDepth',
-    'ReverseSequence',
-    'Dropout',
-    'Floor',
-    'Ceil',
-    'Round',
-    'Relu',
-    'ReduceMax',
-    'ReduceMin',
-    'ReduceMean',
-    'SequenceAt',
-    'SequenceErase',
-    'SplitToSequence',
-    'ConcatFromSequence',
-    'Optional',
-    'OptionalGetElement',
-    'CumSum',
-    'ReduceSum',
-  ]),
+  ...assignRange(
+    first,
+    listNames(`
+      Identity Cast CastLike BitCast Reshape Flatten Squeeze Unsqueeze ExpandDims Transpose Slice
+      DynamicSlice Split Gather GatherElements GatherND Compress Expand Tile Trilu DepthToSpace
+      SpaceToDepth ReverseSequence Dropout Floor Ceil Round Relu ReduceMax ReduceMin ReduceMean SequenceAt
+      SequenceErase SplitToSequence ConcatFromSequence Optional OptionalGetElement CumSum ReduceSum
+    `),
+  ),
   ...assignRange(everyInput, ['Concat', 'Add', 'Sum', 'Mean', 'SequenceConstruct']),
   ...assignRange(bothSides, ['Mul', 'ReduceProd', 'CumProd', 'Range']),
   ...assignRange(all, [...countsAndTruths, 'Sign', 'EyeLike', 'ConstantOfShape', 'Bernoulli', 'Multinomial']),
@@ -160,6 +112,11 @@ const table: Readonly<Record<string, Range>> = {
   Scatter: scatter(0, 2),
   TensorScatter: scatter(0, 1),
 };
+
+/** Splits a text at white space. */
+function listNames(text: string): readonly string[] {
+  return text.trim().split(/\s+/);
+}
 
 function assignRange(range: Range, names: readonly string[]): Record<string, Range> {
   return Object.fromEntries(names.map((name) => [name, range]));
