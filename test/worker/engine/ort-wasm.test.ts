@@ -4,7 +4,8 @@ import { workerdBuild, workerdPlainBuild } from '../../../src/engine/ort-wasm-wo
 import { engineContract } from '../../engine/contract.ts';
 import { onnxContractModels } from '../../engine/onnx-contract-models.ts';
 import { ortWasmPairSuite } from '../../engine/ort-wasm-pair-suite.ts';
-import { ortWasmSuite, suspendedCreateSuite } from '../../engine/ort-wasm-suite.ts';
+import { ortWasmSuite } from '../../engine/ort-wasm-suite.ts';
+import { suspendedCreateSuite } from '../../engine/ort-wasm-suspended-suite.ts';
 
 const name = 'ort-wasm in workerd';
 engineContract(name, {
