@@ -1,5 +1,7 @@
 /** Publishing and control over HTTP: the admin routes of a worker. */
+
 import { z } from 'zod';
+import type { Bytes } from '../bytes.ts';
 import { type ShadowFigure, shadowFigureSchema } from '../protocol/shadow-figures.ts';
 import {
   digestSchema,
@@ -43,8 +45,8 @@ export interface PublishedVersion {
 export interface AdminClient {
   hasBlob(digest: Digest): Promise<boolean>;
   /** Returns the stored bytes; the caller checks their digest. @throws `not_found` */
-  getBlob(digest: Digest): Promise<Uint8Array<ArrayBuffer>>;
-  putBlob(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  getBlob(digest: Digest): Promise<Bytes>;
+  putBlob(digest: Digest, bytes: Bytes): Promise<void>;
   /**
    * Publishes a version whose blobs are uploaded.
    *
@@ -54,7 +56,7 @@ export interface AdminClient {
    */
   publishVersion(
     manifest: Manifest,
-    signature: Uint8Array<ArrayBuffer>,
+    signature: Bytes,
     options?: PublishVersionOptions,
   ): Promise<PublishStatus>;
   models(): Promise<readonly ModelIndex[]>;

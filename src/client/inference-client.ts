@@ -1,5 +1,7 @@
 /** Inference over the Open Inference Protocol v2, with binary tensors by default. */
+
 import { z } from 'zod';
+import type { Bytes } from '../bytes.ts';
 import { encodeInferRequest, parseInferResponse } from '../protocol/oip/infer-client.ts';
 import {
   type ModelMetadata,
@@ -146,7 +148,7 @@ export function createInferenceClient(options: ClientOptions): InferenceClient {
   };
 }
 
-async function readBytes(response: Response): Promise<Uint8Array<ArrayBuffer>> {
+async function readBytes(response: Response): Promise<Bytes> {
   return new Uint8Array(await response.arrayBuffer());
 }
 

@@ -1,5 +1,7 @@
 /** HTTP calls to an Edgewise server: addresses, the key, errors by the server's own code, safe retries. */
+
 import { type Clock, systemClock } from '../async/clock.ts';
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError, type ErrorCode, errorCodes, toEdgewiseError } from '../errors.ts';
 
 export interface ClientOptions {
@@ -27,7 +29,7 @@ export interface HttpCall<T> {
   /** Percent-encoded path from the server's root: `/v2/models/mlp`. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array<ArrayBuffer> | string;
+  readonly body?: Bytes | string;
   readonly retry: Retry;
   /** Replaces the client's `maxAttempts` if the server is overloaded and says when to retry. */
   readonly attemptsWhenOverloaded?: number;

@@ -1,5 +1,7 @@
 /** The log as the worker's isolates use it: asks the Durable Object for positions, and reads files directly from R2. */
+
 import { Lru } from '../async/lru.ts';
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import { receiptLog } from '../governance/log/receipt-log.ts';
 import { parseTilePath, tileWidth } from '../governance/log/tiles.ts';
@@ -19,11 +21,11 @@ export interface DurableObjectLogOptions {
 export function durableObjectLog(options: DurableObjectLogOptions): ReceiptLog {
   const { namespace, bucket, name = 'log', maxCachedBytes = 1024 * 1024 } = options;
   const objects = r2LogObjects(bucket);
-  const fullTiles = new Lru<string, Uint8Array<ArrayBuffer>>({ maxBytes: maxCachedBytes });
+  const fullTiles = new Lru<string, Bytes>({ maxBytes: maxCachedBytes });
   // A failed stub stays broken, so each call makes its own.
   const stub = () => namespace.getByName(name);
 
-  async function read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async function read(path: string): Promise<Bytes | undefined> {
     const cached = fullTiles.get(path);
     if (cached !== undefined) return cached;
     const bytes = (await objects.get(path))?.bytes;

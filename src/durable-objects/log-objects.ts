@@ -1,4 +1,5 @@
 /** The log's files in R2. */
+import type { Bytes } from '../bytes.ts';
 import type { LogObjects } from '../governance/log/store.ts';
 
 /** Prefix of the log's files in the bucket. */
@@ -8,7 +9,7 @@ const prefix = 'log/';
 const maxDeletes = 1000;
 
 export function r2LogObjects(bucket: R2Bucket): LogObjects {
-  const put = (path: string, bytes: Uint8Array<ArrayBuffer>, onlyIf: R2Conditional | Headers) =>
+  const put = (path: string, bytes: Bytes, onlyIf: R2Conditional | Headers) =>
     bucket.put(`${prefix}${path}`, bytes, { onlyIf });
   const absent = () => new Headers({ 'if-none-match': '*' });
 

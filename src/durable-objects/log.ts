@@ -5,8 +5,10 @@
  * about a second after the first waiting entry. The alarm catches its own failures and sets itself again, because the platform
  * gives up on an alarm that has failed a few times.
  */
+
 import { DurableObject } from 'cloudflare:workers';
 import { systemClock } from '../async/clock.ts';
+import type { Bytes } from '../bytes.ts';
 import { type ErrorCode, isEdgewiseError } from '../errors.ts';
 import { readLogKeys } from '../governance/log/keys.ts';
 import { Sequencer } from '../governance/log/sequencer.ts';
@@ -40,13 +42,11 @@ export class TransparencyLog extends DurableObject<Env> {
     return this.#answer((service) => service.append(records));
   }
 
-  locate(receiptHash: Uint8Array<ArrayBuffer>, waitMs: number): Promise<Answer<LogLocation | undefined>> {
+  locate(receiptHash: Bytes, waitMs: number): Promise<Answer<LogLocation | undefined>> {
     return this.#answer((service) => service.locate(receiptHash, waitMs));
   }
 
-  find(
-    id: string,
-  ): Promise<Answer<{ index: number; sealed: Uint8Array<ArrayBuffer> | undefined } | undefined>> {
+  find(id: string): Promise<Answer<{ index: number; sealed: Bytes | undefined } | undefined>> {
     return this.#answer((service) => service.find(id));
   }
 

@@ -3,6 +3,7 @@
  * tests control the order of events. It rejects what real engines reject, and what callers promise not to do (overlapping
  * runs of one session).
  */
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import { typedArrays } from '../tensor/datatype.ts';
 import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
@@ -26,7 +27,7 @@ export interface FakeModel {
 }
 
 /** Returns a graph that the fake engine accepts. */
-export function fakeGraph(model: FakeModel): Uint8Array<ArrayBuffer> {
+export function fakeGraph(model: FakeModel): Bytes {
   return new TextEncoder().encode(JSON.stringify(model));
 }
 

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
+import type { Bytes } from '../bytes.ts';
 import { messageOf } from '../errors.ts';
 import { fatalOnly, toLoadError } from './ort-errors.ts';
 
@@ -17,7 +18,7 @@ export async function optimiseWithOrtNode(
   model: Uint8Array,
   level: NodeOptimisationLevel,
   { fold = true }: { readonly fold?: boolean } = {},
-): Promise<Uint8Array<ArrayBuffer>> {
+): Promise<Bytes> {
   const folder = await mkdtemp(join(tmpdir(), 'edgewise-optimise-'));
   const optimizedModelFilePath = join(folder, 'model.onnx');
   try {

@@ -2,9 +2,11 @@
  * The process that `ort-node-process.ts` starts: one engine, and its sessions by number. It serves one request at a time
  * with blocking reads and writes, so that a large tensor takes one call instead of an event for each 64 KiB.
  */
+
 import { once } from 'node:events';
 import { readSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import { createOrtNodeEngine, type DirectOrtNodeEngine, type OrtNodeOptions } from './ort-node.ts';
 import {
@@ -25,7 +27,7 @@ const channel = 3;
 
 interface Load {
   readonly graph: Uint8Array;
-  readonly weights?: { readonly path: string; readonly bytes: Uint8Array<ArrayBuffer> };
+  readonly weights?: { readonly path: string; readonly bytes: Bytes };
 }
 
 /** @param onRequest Called with each request before it is served. */
@@ -131,7 +133,7 @@ class EngineServer {
 export interface Received {
   readonly header: ProcessRequest;
   /** Has its own buffer. */
-  readonly payload: Uint8Array<ArrayBuffer>;
+  readonly payload: Bytes;
 }
 
 interface Answered {
@@ -145,7 +147,7 @@ function receive(): Received {
   return { header, payload: read(payloadBytes) };
 }
 
-function read(byteLength: number): Uint8Array<ArrayBuffer> {
+function read(byteLength: number): Bytes {
   const bytes = new Uint8Array(byteLength);
   for (let at = 0; at < byteLength; ) {
     const count = retryWhileBusy(() => readSync(channel, bytes, at, byteLength - at, null));

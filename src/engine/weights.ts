@@ -1,3 +1,4 @@
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError, toEdgewiseError } from '../errors.ts';
 import type { ModelSource, WeightSource } from './types.ts';
 
@@ -7,7 +8,7 @@ export interface WholeModel {
   readonly weights?: {
     /** The `location` under which the graph refers to the weights. */
     readonly path: string;
-    readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly bytes: Bytes;
   };
   /** Instead of `weights`: the folder of the graph's external data, which the runtime maps into memory. */
   readonly folder?: string;
@@ -25,7 +26,7 @@ export async function readWholeModel({ graph, weights, folder }: ModelSource): P
  *
  * @throws EdgewiseError the source's own; `internal` if the source yields more or fewer bytes than it declares.
  */
-export async function gatherWeights(weights: WeightSource): Promise<Uint8Array<ArrayBuffer>> {
+export async function gatherWeights(weights: WeightSource): Promise<Bytes> {
   const all = new Uint8Array(weights.byteLength);
   let at = 0;
   try {

@@ -3,8 +3,10 @@
  * the SHA-256 of its bytes, which the index holds. So the index alone decides which manifest a version has, and a manifest
  * is read through the fast tiers and checked like any other blob.
  */
+
 import canonicalize from 'canonicalize';
 import { z } from 'zod';
+import type { Bytes } from '../bytes.ts';
 import { checkDocument } from '../check-document.ts';
 import { EdgewiseError } from '../errors.ts';
 import { digestOf } from '../storage/digest.ts';
@@ -18,7 +20,7 @@ export interface StoredManifest {
 }
 
 export interface EncodedManifest {
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Bytes;
   readonly digest: Digest;
 }
 

@@ -1,5 +1,5 @@
 /** One HTTP request to an endpoint of the pool up to the head of the answer, and reading or releasing the answer's body. */
-import { joinBytes } from '../bytes.ts';
+import { type Bytes, joinBytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import { loadReportFormatHeader } from '../protocol/load-report.ts';
 import type { EndpointConfig } from './endpoint-config.ts';
@@ -11,7 +11,7 @@ export interface EndpointRequest {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** A stream can be sent only once. */
-  readonly body?: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | undefined;
+  readonly body?: Bytes | ReadableStream<Uint8Array> | undefined;
   readonly signal: AbortSignal;
 }
 

@@ -1,4 +1,5 @@
 /** Sends one inference to one endpoint over the Open Inference Protocol v2: tensors out, tensors back. */
+import type { Bytes } from '../bytes.ts';
 import type { Fetches } from '../engine/types.ts';
 import { EdgewiseError, isEdgewiseError } from '../errors.ts';
 import { loadReportOf } from '../protocol/load-report.ts';
@@ -17,7 +18,7 @@ export interface OipRequest {
   readonly manifest: Pick<Manifest, 'name' | 'version' | 'outputs' | 'maxBatchSize'>;
   readonly request: InferRequest;
   /** The caller's body, if all its inputs are binary: it is sent unchanged to endpoints that accept binary. */
-  readonly original?: { readonly body: Uint8Array<ArrayBuffer>; readonly headerLength: string } | undefined;
+  readonly original?: { readonly body: Bytes; readonly headerLength: string } | undefined;
   readonly requestId: string;
   readonly traceparent?: string | undefined;
   /** Limit of the answer's body as received from the endpoint. */

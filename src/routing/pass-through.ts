@@ -3,6 +3,7 @@
  * memory, and for OpenAI's routes. The attempt ends with the head of the answer; no retry happens after that.
  */
 
+import type { Bytes } from '../bytes.ts';
 import type { EdgewiseError } from '../errors.ts';
 import { loadReportOf } from '../protocol/load-report.ts';
 import { headerLengthName } from '../protocol/oip/types.ts';
@@ -30,7 +31,7 @@ export interface PassThroughRequest {
   /** The caller's headers that are passed on, chosen by the route. */
   readonly headers: Readonly<Record<string, string>>;
   /** Bytes may be sent to several endpoints; a stream only once. */
-  readonly body?: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null | undefined;
+  readonly body?: Bytes | ReadableStream<Uint8Array> | null | undefined;
   /** Set for a streamed body. */
   readonly upload?: UploadControl | undefined;
   readonly requestId: string;

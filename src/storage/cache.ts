@@ -2,6 +2,7 @@
  * The data centre's cache (Cache API): the nearest shared tier. It is not replicated and evicts entries at any time. On some
  * kinds of host name it has no effect, and every read is a miss.
  */
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import { blobKey } from './digest.ts';
 import { discardAfterSecondRead } from './discard-wrong.ts';
@@ -19,7 +20,7 @@ function url(digest: Digest): string {
 }
 
 export function cacheBlobStore(cache: Cache): BlobStore {
-  async function get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async function get(digest: Digest): Promise<Bytes | undefined> {
     const response = await cache.match(url(digest));
     return response === undefined ? undefined : new Uint8Array(await response.arrayBuffer());
   }

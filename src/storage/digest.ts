@@ -1,4 +1,4 @@
-import { toHex } from '../bytes.ts';
+import { type Bytes, toHex } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import type { Digest } from './types.ts';
 
@@ -26,11 +26,11 @@ export function digestHex(digest: Digest): string {
 }
 
 /** Returns the SHA-256 digest of `bytes`. */
-export async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<Digest> {
+export async function digestOf(bytes: Bytes): Promise<Digest> {
   return `${prefix}${toHex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)))}`;
 }
 
-export async function matchesDigest(bytes: Uint8Array<ArrayBuffer>, digest: Digest): Promise<boolean> {
+export async function matchesDigest(bytes: Bytes, digest: Digest): Promise<boolean> {
   return (await digestOf(bytes)) === digest;
 }
 

@@ -1,4 +1,4 @@
-import { equalBytes } from '../bytes.ts';
+import { type Bytes, equalBytes } from '../bytes.ts';
 import { matchesDigest } from './digest.ts';
 import type { Digest } from './types.ts';
 
@@ -10,7 +10,7 @@ import type { Digest } from './types.ts';
  */
 export async function discardAfterSecondRead(
   digest: Digest,
-  read: () => Promise<Uint8Array<ArrayBuffer> | undefined>,
+  read: () => Promise<Bytes | undefined>,
   remove: () => Promise<unknown>,
 ): Promise<void> {
   const first = await read();

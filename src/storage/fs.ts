@@ -8,9 +8,11 @@
  * no lock behind. The last `keptGenerations` stay; older ones are removed. Files and folders that this driver did not create
  * are ignored.
  */
+
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import { blobKey, matchesDigest, parseDigest } from './digest.ts';
 import { hasCode, syncDirectory, unlessAbsent, unlessFull, writeTemporary } from './fs-files.ts';
@@ -29,7 +31,7 @@ export function fsBlobStore(root: string): BlobStore {
   /** Checks the digest again, because it becomes a path. */
   const pathOf = (digest: Digest) => join(root, blobKey(parseDigest(digest)));
 
-  async function read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async function read(path: string): Promise<Bytes | undefined> {
     const file = await unlessAbsent(readFile(path));
     return file && new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
   }

@@ -3,6 +3,7 @@
  * caches a miss as long as a hit, and accepts one write per second per key. Each of these costs only a read of the tier
  * below, never a wrong answer.
  */
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import { blobKey } from './digest.ts';
 import { discardAfterSecondRead } from './discard-wrong.ts';
@@ -21,7 +22,7 @@ export interface KvBlobStoreOptions {
 
 export function kvBlobStore(namespace: KVNamespace, options: KvBlobStoreOptions = {}): BlobStore {
   const cacheTtl = options.cacheTtlSeconds ?? oneDaySeconds;
-  async function get(digest: Digest, cacheTtl: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async function get(digest: Digest, cacheTtl: number): Promise<Bytes | undefined> {
     const value = await namespace.get(blobKey(digest), { type: 'arrayBuffer', cacheTtl });
     return value === null ? undefined : new Uint8Array(value);
   }

@@ -1,5 +1,7 @@
 /** Stores in the memory of the process: the nearest tier, and stores for tests. */
+
 import { Lru } from '../async/lru.ts';
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import { matchesDigest } from './digest.ts';
 import type { BlobStore, Digest, StateEntry, StateStore } from './types.ts';
@@ -11,7 +13,7 @@ export interface MemoryBlobStoreOptions {
 
 export function memoryBlobStore(options: MemoryBlobStoreOptions): BlobStore {
   const { maxBytes } = options;
-  const blobs = new Lru<Digest, Uint8Array<ArrayBuffer>>({ maxBytes });
+  const blobs = new Lru<Digest, Bytes>({ maxBytes });
   return {
     name: 'memory',
     maxBlobBytes: maxBytes,

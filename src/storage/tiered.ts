@@ -3,6 +3,7 @@
  * tier it comes from. A wrong copy is replaced or deleted, and the next tier is asked. A fast tier can be wrong, full or
  * unreachable without failing a read. Callers do not share reads, because a request's promises end with the request.
  */
+import type { Bytes } from '../bytes.ts';
 import { EdgewiseError } from '../errors.ts';
 import { matchesDigest } from './digest.ts';
 import type { BlobStore, Defer, Digest, VerifiedBlobStore } from './types.ts';
@@ -71,12 +72,12 @@ class TieredReader {
     this.#options = options;
   }
 
-  async get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  async get(digest: Digest): Promise<Bytes | undefined> {
     const { defer, onFault, onHit } = this.#options;
     const lacking: BlobStore[] = [];
     const wrong: BlobStore[] = [];
     for (const store of this.#tiers) {
-      let bytes: Uint8Array<ArrayBuffer> | undefined;
+      let bytes: Bytes | undefined;
       try {
         bytes = await store.get(digest);
       } catch (error) {
@@ -118,7 +119,7 @@ class TieredReader {
   }
 
   /** Puts right bytes into a tier that lacks them. If that fails, at least deletes a wrong copy. */
-  async #fill(store: BlobStore, digest: Digest, bytes: Uint8Array<ArrayBuffer>, isWrong: boolean) {
+  async #fill(store: BlobStore, digest: Digest, bytes: Bytes, isWrong: boolean) {
     const isFilled = await this.#attempt(store, 'put', digest, () => store.put(digest, bytes));
     if (!isFilled && isWrong) await this.dropIfWrong(store, digest);
   }

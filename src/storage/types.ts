@@ -2,6 +2,7 @@
  * The two storage contracts. Blobs are large, immutable and named by their content. State is small and changed by
  * compare-and-swap. Every driver passes the contract suites in `test/storage/`.
  */
+import type { Bytes } from '../bytes.ts';
 
 /** `sha256:` and 64 lower-case hex digits. */
 export type Digest = `sha256:${string}`;
@@ -15,7 +16,7 @@ export interface BlobStore {
    * Returns the bytes stored under `digest`, or undefined. A driver does not check them; `tiered` and `verifyReads` do. The
    * caller must not change them: other readers may share them.
    */
-  get(digest: Digest): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  get(digest: Digest): Promise<Bytes | undefined>;
   has(digest: Digest): Promise<boolean>;
   /** Returns the length of the blob, or undefined if there is none. Absent if the driver would have to read the blob. */
   byteLength?(digest: Digest): Promise<number | undefined>;
@@ -25,7 +26,7 @@ export interface BlobStore {
    *
    * @throws EdgewiseError `too_large` above the driver's limit.
    */
-  put(digest: Digest, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  put(digest: Digest, bytes: Bytes): Promise<void>;
   /** Deletes the blob. It is no error if there is none. */
   delete(digest: Digest): Promise<void>;
   /**

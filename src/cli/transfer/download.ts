@@ -1,5 +1,7 @@
 /** Downloads a published version, and checks every byte. */
+
 import { createHash } from 'node:crypto';
+import type { Bytes } from '../../bytes.ts';
 import type { AdminClient } from '../../client/admin-client.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import { encodeManifest, graphBlobs } from '../../repository/documents.ts';
@@ -16,12 +18,12 @@ import type { Digest } from '../../storage/types.ts';
 export interface Download {
   readonly manifest: Manifest;
   readonly manifestDigest: Digest;
-  readonly graph: Uint8Array<ArrayBuffer>;
-  readonly licenceText: Uint8Array<ArrayBuffer>;
+  readonly graph: Bytes;
+  readonly licenceText: Bytes;
   /** The bytes of `model.sig`, not verified yet; undefined for an unsigned version. */
-  readonly signature: Uint8Array<ArrayBuffer> | undefined;
+  readonly signature: Bytes | undefined;
   /** Yields the chunks of the weights, each checked; the end checks them as one file. Can be read once. */
-  chunks(): AsyncGenerator<Uint8Array<ArrayBuffer>>;
+  chunks(): AsyncGenerator<Bytes>;
 }
 
 /**
@@ -83,23 +85,15 @@ export async function checkSigned(
   return verifySignature(signature, publishers, { manifest, manifestDigest });
 }
 
-async function signatureBlob(
-  client: AdminClient,
-  digest: Digest,
-  label: string,
-): Promise<Uint8Array<ArrayBuffer>> {
+async function signatureBlob(client: AdminClient, digest: Digest, label: string): Promise<Bytes> {
   const bytes = await client.getBlob(digest);
   if ((await digestOf(bytes)) !== digest)
     throw mismatch(`the signature of ${label} does not have its digest ${digest}`);
   return bytes;
 }
 
-async function checkedGraph(
-  client: AdminClient,
-  { graph }: Manifest,
-  what: string,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const parts: Uint8Array<ArrayBuffer>[] = [];
+async function checkedGraph(client: AdminClient, { graph }: Manifest, what: string): Promise<Bytes> {
+  const parts: Bytes[] = [];
   for (const part of graphBlobs(graph)) parts.push(await checkedBlob(client, part, what));
   const [only] = parts;
   if (only !== undefined && parts.length === 1) return only;
@@ -120,7 +114,7 @@ async function checkedBlob(
   client: AdminClient,
   { digest, byteLength }: ExpectedBlob,
   what: string,
-): Promise<Uint8Array<ArrayBuffer>> {
+): Promise<Bytes> {
   const bytes = await client.getBlob(digest).catch((error: unknown) => {
     if (isEdgewiseError(error) && (error.code === 'not_found' || error.code === 'digest_mismatch')) {
       const state = error.code === 'not_found' ? 'is not stored' : 'is stored with other bytes';

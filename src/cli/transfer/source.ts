@@ -1,6 +1,8 @@
 /** Reads a model's folder, `models/<name>`: config.json, `<version>/model.onnx`, labels, licence and samples. */
+
 import { readdir, realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Bytes } from '../../bytes.ts';
 import { checkDocument } from '../../check-document.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { type ModelConfig, modelConfigSchema } from '../../repository/config-schema.ts';
@@ -125,7 +127,7 @@ async function readSamples(folder: string): Promise<SampleFile[]> {
 }
 
 /** As `fileWithin`; returns the whole file. */
-async function readWithin(folder: string, file: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+async function readWithin(folder: string, file: string): Promise<Bytes | undefined> {
   const source = fileWithin(folder, file);
   return source?.read(0, source.byteLength);
 }

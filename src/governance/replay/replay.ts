@@ -3,6 +3,7 @@
  * receipt's commitment. The verdicts distinguish what a re-run cannot settle from what it contradicts: only `not_reproduced`
  * contradicts an answer.
  */
+import type { Bytes } from '../../bytes.ts';
 import type { RuntimeIdentity } from '../../engine/types.ts';
 import { EdgewiseError, isEdgewiseError } from '../../errors.ts';
 import type { Manifest } from '../../repository/schema.ts';
@@ -22,7 +23,7 @@ import type {
 } from './types.ts';
 
 type Committed = NonNullable<NonNullable<InferenceReceipt['data']>['outputs']>;
-type Salt = Uint8Array<ArrayBuffer>;
+type Salt = Bytes;
 
 interface Claim extends Omit<DisputedAnswer, 'salt'> {
   readonly route: InferenceReceipt['route'];

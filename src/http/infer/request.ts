@@ -2,6 +2,7 @@
  * One inference request on its way. Every stage of the path (`infer.ts`) takes the request as the stage before left it and
  * returns it with more fields. A parameter's type says which stages have to come before.
  */
+import type { Bytes } from '../../bytes.ts';
 import type { Feeds, Fetches, RunTimings, RuntimeIdentity } from '../../engine/types.ts';
 import type { Caller } from '../../governance/accounts/caller.ts';
 import type { Action } from '../../governance/accounts/schema.ts';
@@ -103,7 +104,7 @@ export interface ReadRequest extends AdmittedRequest, RunRequest {
 export interface UnreadRequest extends AdmittedRequest {
   readonly wishes: PlacementWishes;
   readonly placement: TierChoice;
-  readonly unreadBody: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null;
+  readonly unreadBody: Bytes | ReadableStream<Uint8Array> | null;
 }
 
 /** After `place`. */

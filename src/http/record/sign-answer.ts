@@ -1,7 +1,7 @@
 /** Signs whole answers (RFC 9421), refusals included, if the caller asks with `Accept-Signature`. */
 
 import type { MiddlewareHandler } from 'hono';
-import { joinBytes } from '../../bytes.ts';
+import { type Bytes, joinBytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import {
   matchesContentDigest,
@@ -49,7 +49,7 @@ async function checkDigest(c: AppContext, maxBytes: number): Promise<void> {
 }
 
 /** Returns the answer's body; undefined if it is longer than `maxBytes`, and then the answer is streamed on. */
-async function heldBody(c: AppContext, maxBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+async function heldBody(c: AppContext, maxBytes: number): Promise<Bytes | undefined> {
   const reader = c.res.body?.getReader();
   const chunks: Uint8Array[] = [];
   let byteLength = 0;
@@ -73,7 +73,7 @@ function replace(c: AppContext, answer: Response): void {
 
 async function sign(
   c: AppContext,
-  body: Uint8Array<ArrayBuffer>,
+  body: Bytes,
   requested: RequestedSignature,
   atMs: number,
   signing: Parameters<typeof signAnswer>[2],

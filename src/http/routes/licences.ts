@@ -1,5 +1,7 @@
 /** Licences: the terms of models, the texts of their licences, and the acceptances of tenants. */
+
 import { createRoute, z } from '@hono/zod-openapi';
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError, toEdgewiseError } from '../../errors.ts';
 import { acceptanceSchema } from '../../governance/accounts/schema.ts';
 import { describeTerms } from '../../governance/policy/describe-terms.ts';
@@ -206,11 +208,7 @@ const textHeaders = {
  *
  * @throws EdgewiseError `not_found`
  */
-async function findLicenceText(
-  { blobs, repository }: Services,
-  name: string,
-  text: Digest,
-): Promise<Uint8Array<ArrayBuffer>> {
+async function findLicenceText({ blobs, repository }: Services, name: string, text: Digest): Promise<Bytes> {
   for (const { version } of (await repository.index(name)).versions) {
     const found = await unlessRefused(() => repository.version(name, version));
     if (found?.manifest.terms.licence.text !== text) continue;

@@ -2,7 +2,9 @@
  * The transparency log, open to everyone: its files as C2SP tlog-tiles lays them out under one prefix, proofs for single
  * receipts, and the endpoint where witnesses leave their signatures.
  */
+
 import { createRoute, z } from '@hono/zod-openapi';
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { encodeProof } from '../../governance/log/proof.ts';
 import { checkpointPath, parseTilePath } from '../../governance/log/tiles.ts';
@@ -137,11 +139,11 @@ export function logRoutes(services: Services, log: ReceiptLog, verifierKey: stri
   return routes.app;
 }
 
-function parseHex(hex: string): Uint8Array<ArrayBuffer> {
+function parseHex(hex: string): Bytes {
   return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
-function decodeText(body: Uint8Array<ArrayBuffer>): string {
+function decodeText(body: Bytes): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body);
   } catch {

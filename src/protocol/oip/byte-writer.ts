@@ -1,3 +1,5 @@
+import type { Bytes } from '../../bytes.ts';
+
 const encoder = new TextEncoder();
 /** Extra capacity beyond the limit: space reserved just below it, more than is then used, does not grow the buffer again. */
 const headroomBytes = 2 ** 18;
@@ -15,7 +17,7 @@ const unlimited: ByteLimit = {
 
 /** Appends bytes to a buffer that doubles when it is full. */
 export class ByteWriter {
-  #bytes: Uint8Array<ArrayBuffer>;
+  #bytes: Bytes;
   #length = 0;
   readonly #limit: ByteLimit;
 
@@ -66,7 +68,7 @@ export class ByteWriter {
   }
 
   /** Returns the bytes written so far, without a copy. */
-  view(): Uint8Array<ArrayBuffer> {
+  view(): Bytes {
     return this.#bytes.subarray(0, this.#length);
   }
 }

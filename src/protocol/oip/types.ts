@@ -1,4 +1,5 @@
 /** Requests and answers of one inference (kserve/open-inference-protocol, inference_rest.md, "Inference"). */
+import type { Bytes } from '../../bytes.ts';
 import type { Tensor, TensorSpec } from '../../tensor/tensor.ts';
 
 /** Scalars in the specification; some clients send objects, so values may be any JSON. */
@@ -41,7 +42,7 @@ export interface ModelSignature {
 
 /** An encoded body with the headers that describe it. */
 export interface EncodedMessage {
-  readonly body: Uint8Array<ArrayBuffer>;
+  readonly body: Bytes;
   readonly contentType: 'application/json' | 'application/octet-stream';
   /** Value of `Inference-Header-Content-Length`; absent if no tensor is binary. */
   readonly headerLength?: string;

@@ -1,3 +1,4 @@
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
@@ -10,13 +11,13 @@ export interface ByteSource {
    *
    * @throws EdgewiseError `invalid_request` if the range is not within the file.
    */
-  read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(begin: number, end: number): Promise<Bytes>;
   /** Returns the SHA-256 of the whole file. */
   digest(): Promise<Digest>;
 }
 
 /** Returns a source over bytes in memory. */
-export function bytesSource(bytes: Uint8Array<ArrayBuffer>): ByteSource {
+export function bytesSource(bytes: Bytes): ByteSource {
   return {
     byteLength: bytes.byteLength,
     async read(begin, end) {

@@ -1,3 +1,4 @@
+import type { Bytes } from '../../bytes.ts';
 import type { TensorSpec } from '../../tensor/tensor.ts';
 import { decodeModel, encodeModel } from './proto.ts';
 
@@ -5,10 +6,7 @@ import { decodeModel, encodeModel } from './proto.ts';
  * Returns the graph with other shapes declared for outputs: runtimes such as Triton trust the declaration, and complain
  * about every run that contradicts it.
  */
-export function declareOutputs(
-  graph: Uint8Array<ArrayBuffer>,
-  specs: readonly TensorSpec[],
-): Uint8Array<ArrayBuffer> {
+export function declareOutputs(graph: Bytes, specs: readonly TensorSpec[]): Bytes {
   if (specs.length === 0) return graph;
   const model = decodeModel(graph);
   const shapes = new Map(specs.map(({ name, shape }) => [name, shape]));

@@ -4,6 +4,7 @@
  * In the outline, one byte of `raw_data` replaces a tensor's data; its position tells which range of the file it stands for.
  * Packed floats and doubles are little-endian, as `raw_data` is, so they are cut in the same way.
  */
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 import { fixed32, fixed64, lengthDelimited, maxDepth, varint } from './wire.ts';
@@ -26,7 +27,7 @@ export type TensorField = 'rawData' | 'floatData' | 'doubleData';
 
 export interface Outline {
   /** A message to decode; the lengths of its messages have five bytes each. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Bytes;
   /** Position of the replacing byte in `bytes` → the data that it stands for. */
   readonly cuts: ReadonlyMap<number, Cut>;
 }
@@ -219,7 +220,7 @@ class Output {
     return this.#length;
   }
 
-  bytes(): Uint8Array<ArrayBuffer> {
+  bytes(): Bytes {
     return this.#buffer.slice(0, this.#length);
   }
 

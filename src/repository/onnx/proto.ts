@@ -1,4 +1,5 @@
 /** Decodes and encodes `.onnx` files. The objects: `proto-types.ts`; their field numbers: `proto-tables.ts`. */
+import type { Bytes } from '../../bytes.ts';
 import { modelProto } from './proto-tables.ts';
 import type { ModelProto } from './proto-types.ts';
 import { decodeProtobuf, encodeProtobuf } from './wire.ts';
@@ -17,6 +18,6 @@ export function decodeModel(bytes: Uint8Array): ModelProto {
 }
 
 /** Encodes the model: fields ascending by number, as protobuf's own encoders write them, then unknown fields. */
-export function encodeModel(model: ModelProto): Uint8Array<ArrayBuffer> {
+export function encodeModel(model: ModelProto): Bytes {
   return encodeProtobuf(modelProto, model);
 }

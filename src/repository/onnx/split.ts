@@ -1,3 +1,4 @@
+import type { Bytes } from '../../bytes.ts';
 import type { WeightSource } from '../../engine/types.ts';
 import { type ChunkPlan, planChunks } from './chunk-plan.ts';
 import { constantsToInitializers } from './constants.ts';
@@ -19,12 +20,12 @@ export interface WeightPiece {
   readonly offset: number;
   readonly byteLength: number;
   /** Reads the chunk, or its bytes `begin` to `end`, from the model's own files. Returns a copy. */
-  read(begin?: number, end?: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(begin?: number, end?: number): Promise<Bytes>;
 }
 
 export interface SplitModel {
   /** An `.onnx` file whose larger initializers are external data. */
-  readonly graph: Uint8Array<ArrayBuffer>;
+  readonly graph: Bytes;
   /** Absent if every weight stays in the graph. */
   readonly weights?: {
     readonly path: string;
@@ -63,7 +64,7 @@ export async function splitModel(source: ModelProto): Promise<SplitModel> {
  * Encodes the graph for an engine that reads the model's own files: it refers to weights where they are `stored`. Weights in
  * memory stay in the graph.
  */
-export async function encodeGraphInPlace(source: ModelProto): Promise<Uint8Array<ArrayBuffer>> {
+export async function encodeGraphInPlace(source: ModelProto): Promise<Bytes> {
   const model = moveWeightsToMainGraph(source);
   const references = new Map<TensorProto, TensorProto>();
   for (const tensor of listMovableWeights(model)) {
@@ -113,7 +114,7 @@ export async function readStoredTensors(model: ModelProto): Promise<ModelProto> 
 interface Values {
   readonly byteLength: number;
   /** Returns a copy. */
-  read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  read(begin: number, end: number): Promise<Bytes>;
 }
 
 function valuesOf(tensor: TensorProto): Values {
@@ -160,11 +161,7 @@ function cut(plan: ChunkPlan, values: readonly Values[]): WeightPiece[] {
 }
 
 /** Returns bytes `begin` to `end` of a chunk, with zeros between initializers. */
-async function readParts(
-  parts: readonly Part[],
-  begin: number,
-  end: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+async function readParts(parts: readonly Part[], begin: number, end: number): Promise<Bytes> {
   const [only] = parts;
   if (
     only !== undefined &&
@@ -205,7 +202,7 @@ export function weightSource({ path, byteLength, pieces }: NonNullable<SplitMode
 export async function weightBytes({
   byteLength,
   pieces,
-}: NonNullable<SplitModel['weights']>): Promise<Uint8Array<ArrayBuffer>> {
+}: NonNullable<SplitModel['weights']>): Promise<Bytes> {
   const whole = new Uint8Array(byteLength);
   for (const piece of pieces) whole.set(await piece.read(), piece.offset);
   return whole;
@@ -216,11 +213,7 @@ export async function weightBytes({
  *
  * @throws EdgewiseError `invalid_request` if the graph refers to weights that were not given.
  */
-export function joinModel(
-  graph: Uint8Array,
-  weights: Uint8Array | undefined,
-  path = weightsPath,
-): Uint8Array<ArrayBuffer> {
+export function joinModel(graph: Uint8Array, weights: Uint8Array | undefined, path = weightsPath): Bytes {
   return encodeModel(
     inlineExternalData(decodeModel(graph), (location) => (location === path ? weights : undefined)),
   );

@@ -6,7 +6,9 @@
  * message given twice is merged, and fields that the table does not name are kept and written back. Bytes and aligned
  * packed floats are views of the input.
  */
+
 import { Reader, Writer } from 'protobufjs/minimal.js';
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 
 /** The limit of protobuf's own parsers; ONNX Runtime refuses deeper messages too. */
@@ -273,7 +275,7 @@ export function decodeProtobuf<T>(type: MessageCodec<T>, bytes: Uint8Array, what
   }
 }
 
-export function encodeProtobuf<T>(type: MessageCodec<T>, value: T): Uint8Array<ArrayBuffer> {
+export function encodeProtobuf<T>(type: MessageCodec<T>, value: T): Bytes {
   const writer = new Writer();
   type.write(writer, value);
   return new Uint8Array(writer.finish());

@@ -1,3 +1,4 @@
+import type { Bytes } from '../../bytes.ts';
 import { digestOf } from '../../storage/digest.ts';
 import type { Manifest } from '../schema.ts';
 import type { PackageBlob } from './types.ts';
@@ -12,7 +13,7 @@ export interface GraphBlobs {
   readonly blobs: readonly PackageBlob[];
 }
 
-export async function cutGraph(bytes: Uint8Array<ArrayBuffer>): Promise<GraphBlobs> {
+export async function cutGraph(bytes: Bytes): Promise<GraphBlobs> {
   const whole = await blobOf(bytes);
   const { digest, byteLength } = whole;
   if (byteLength <= maxBlobBytes) return { graph: { digest, byteLength }, blobs: [whole] };
@@ -26,6 +27,6 @@ export async function cutGraph(bytes: Uint8Array<ArrayBuffer>): Promise<GraphBlo
   return { graph: { digest, byteLength, chunks }, blobs };
 }
 
-export async function blobOf(bytes: Uint8Array<ArrayBuffer>): Promise<PackageBlob> {
+export async function blobOf(bytes: Bytes): Promise<PackageBlob> {
   return { digest: await digestOf(bytes), byteLength: bytes.byteLength, read: async () => bytes };
 }

@@ -1,3 +1,4 @@
+import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { digestOf } from '../../storage/digest.ts';
 import { maxLicenceBytes, type Terms, toPublishedTerms } from '../terms.ts';
@@ -24,7 +25,7 @@ export async function readTerms({ config, licenceText }: PackageInput): Promise<
   });
 }
 
-function findProblem(text: Uint8Array<ArrayBuffer>): string | undefined {
+function findProblem(text: Bytes): string | undefined {
   if (text.byteLength > maxLicenceBytes) {
     return `has ${text.byteLength} bytes; expected at most ${maxLicenceBytes}`;
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '../../async/clock.ts';
+import type { Bytes } from '../../bytes.ts';
 import type { Engine } from '../../engine/types.ts';
 import type { Digest } from '../../storage/types.ts';
 import type { ModelConfig } from '../config-schema.ts';
@@ -38,7 +39,7 @@ export interface PackageInput {
   /** Output name → labels in class order. */
   readonly labels: Readonly<Record<string, readonly string[]>>;
   /** The exact licence text: the bytes of the file that the terms in `config` name. */
-  readonly licenceText: Uint8Array<ArrayBuffer>;
+  readonly licenceText: Bytes;
   /** Requests to try the model with, in the order of their names; absent: it is tried with made-up numbers. */
   readonly samples?: readonly SampleFile[];
   /** Returns a file beside the model that has some of its weights, by its relative path; absent: there are none. */
@@ -48,7 +49,7 @@ export interface PackageInput {
 /** A request of the Open Inference Protocol in JSON. */
 export interface SampleFile {
   readonly name: string;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Bytes;
 }
 
 /** A SHA-256 that is computed piece by piece. */
@@ -87,7 +88,7 @@ export interface PackageBlob {
   readonly digest: Digest;
   readonly byteLength: number;
   /** Reads the bytes from the model's files, so that only one blob at a time has to be in memory. */
-  read(): Promise<Uint8Array<ArrayBuffer>>;
+  read(): Promise<Bytes>;
 }
 
 /** A version: its manifest, and the blobs that the manifest names. */
