@@ -144,8 +144,12 @@ describe('readModel()', () => {
     );
   });
 
-  /** What `readModel` refuses though `decodeModel` reads it: values in several parts, in other files, or of a wrong length. */
-  const extraRefusal = /in several parts|refers to the file|declares \d+ bytes/;
+  /**
+   * What reading by range refuses though `decodeModel` reads it: tensors with values in several parts or in other files, or
+   * with a type, shape or length that does not fit; and protobuf's groups (wire types 3 and 4).
+   */
+  const extraRefusal =
+    /in several parts|refers to the file|declares \d+ bytes|is of type|has the shape|wire type [34] /;
 
   it('reads an altered file as it is read whole, and refuses every file that is refused whole', async () => {
     const { graph } = branches(20);
