@@ -66,10 +66,10 @@ function clampFactor(factor: number): number {
 }
 
 /**
- * Counts a request that goes to the origin because it is expected to take `expectedMs` here, and reports whether to try it
+ * Counts a request that goes to the origin because it is expected to take `expectedMs` here. Returns true if it must be tried
  * here instead: without trials, a profile that is too high would never be corrected.
  */
-export function isTrialDue(correction: CostCorrection, expectedMs: number, budgetMs: number): boolean {
+export function takeTrial(correction: CostCorrection, expectedMs: number, budgetMs: number): boolean {
   correction.sentAway += 1;
   return expectedMs <= budgetMs * maxTrialBudgets && trialsAfter.includes(correction.sentAway);
 }

@@ -29,7 +29,7 @@ const rewriteAfterMs = 600_000;
 /** After twice that time the probes have stopped, and the results no longer describe the present. */
 const outdatedAfterMs = 2 * rewriteAfterMs;
 
-/** Returns the stored document; undefined if it is of another schema version. Never throws. */
+/** Returns the stored document; undefined for anything else, such as another schema version. Never throws. */
 export function parsePoolHealth(value: unknown): PoolHealth | undefined {
   return poolHealthSchema.safeParse(value).data;
 }

@@ -82,7 +82,10 @@ export class PooledEndpoint implements Candidate {
     return state === 'healthy' || ofModel === 'ejected' ? ofModel : state;
   }
 
-  /** Whether a request for the model would be a probe: of the endpoint, of the model at it, or of both. */
+  /**
+   * Whether a request for the model would be a probe: of the endpoint, of the model at it, or of both. False if either is
+   * out and its time out did not end at least `overdueMs` ago, or a request is probing it already.
+   */
   isProbeDue(key: string, nowMs: number, overdueMs: number): boolean {
     const standing = this.#standings.of(key);
     const isModelOut = standing !== undefined && standing.state !== 'healthy';
@@ -96,25 +99,27 @@ export class PooledEndpoint implements Candidate {
     return Math.max(this.health.outForMs(nowMs), this.#standings.of(key)?.outForMs(nowMs) ?? 0);
   }
 
-  /** Whether the model fails here, or failed recently. */
+  /** Whether the model is ejected or suspect at this endpoint, or failed here recently. Other models do not count. */
   isFailingFor(key: string, nowMs: number): boolean {
     const standing = this.#standings.of(key);
     return standing !== undefined && (standing.state !== 'healthy' || standing.recentFailures(nowMs) > 0);
   }
 
+  /** Returns why the endpoint is not asked for the model now; undefined if it may be. */
   heldFor(key: string, nowMs: number): HoldReason | undefined {
     return this.#holds.of(key, nowMs)?.why;
   }
 
-  /** Returns the milliseconds until the endpoint accepts requests for the model again, as it said itself. */
+  /** Returns the milliseconds until `heldFor` ends; 0 if the endpoint may be asked for the model. */
   heldForMs(key: string, nowMs: number): number {
     return this.#holds.leftMs(key, nowMs);
   }
 
   /**
-   * Returns the requests in flight relative to the free capacity. An endpoint that fails at once has nothing in flight and
-   * would be chosen again and again until it is ejected, which at a few requests a second exceeds the retry budget: so
-   * each failure in a row multiplies the load.
+   * Returns the requests in flight, and the one to come, relative to the free capacity: the endpoint's weight times the share
+   * that it does not report as used. An endpoint that fails at once has nothing in flight and would be chosen again and
+   * again until it is ejected, which at a few requests a second exceeds the retry budget: so the load is
+   * multiplied by 1 plus the recent failures in a row, those of the endpoint and those of the model at it.
    */
   load(key: string, nowMs: number): number {
     const headroom = Math.max(minHeadroom, 1 - Math.max(0, this.#utilisation(nowMs) ?? 0));
@@ -123,10 +128,12 @@ export class PooledEndpoint implements Candidate {
     return ((this.#leases.size + 1) * trust) / (this.endpoint.config.weight * headroom);
   }
 
+  /** Returns the moving average of `PeakEwma`; 0 if nothing is known. */
   latencyMs(nowMs: number): number {
     return this.#latency.at(nowMs);
   }
 
+  /** Starts an attempt. It is the probe if the endpoint, or the model at it, is due for one. */
   begin(model: string, key: string, nowMs: number): AttemptLease {
     const lease = {
       endpoint: this.endpoint,
@@ -209,7 +216,7 @@ export class PooledEndpoint implements Candidate {
   }
 
   /**
-   * Ends the attempts that will never end by themselves: on Cloudflare a cancelled request does not continue. All attempts
+   * Ends as abandoned the attempts that will never end by themselves: on Cloudflare a cancelled request does not continue. All attempts
    * have the same timeout, so the oldest expire first.
    */
   endExpired(nowMs: number): void {

@@ -6,9 +6,9 @@ import {
   type CostCorrection,
   correctByBound,
   correctByReading,
-  isTrialDue,
   newCorrection,
   predictRunMs,
+  takeTrial,
 } from './cost.ts';
 
 /** More versions than an isolate could load. */
@@ -49,7 +49,10 @@ export class RunCosts {
     return predictRunMs(manifest.edgeProfile, inputElements) * (correction?.factor ?? 1);
   }
 
-  /** Records a run that ended at `nowMs`. A cold run also planned its memory, so it is an upper bound for later runs. */
+  /**
+   * Records a run that ended at `nowMs`. A cold run also planned its memory, so it is an upper bound for later runs. A run
+   * that measures as 0 ms waits for `recordArrival`. If the model declares `values`, only a run above its profile counts.
+   */
   recordRun(
     subject: CostSubject,
     inputElements: number,
@@ -67,7 +70,7 @@ export class RunCosts {
     else this.#unread = { correction, profileMs, beganMs: nowMs };
   }
 
-  /** Records that a request arrived at `nowMs`, which bounds the run before it. */
+  /** Records that a request arrived at `nowMs`, which bounds the run before it if that measured as 0 ms. */
   recordArrival(nowMs: number): void {
     if (this.#unread === undefined) return;
     const { correction, profileMs, beganMs } = this.#unread;
@@ -75,10 +78,10 @@ export class RunCosts {
     if (nowMs > beganMs) correctByBound(correction, profileMs, nowMs - beganMs);
   }
 
-  /** See `isTrialDue`. */
-  isTrialDue(subject: CostSubject, expectedMs: number, budgetMs: number): boolean {
+  /** As `takeTrial` of `cost.ts`; always false for a model that declares `values`. */
+  takeTrial(subject: CostSubject, expectedMs: number, budgetMs: number): boolean {
     return (
-      subject.manifest.values === undefined && isTrialDue(this.#correctionOf(subject), expectedMs, budgetMs)
+      subject.manifest.values === undefined && takeTrial(this.#correctionOf(subject), expectedMs, budgetMs)
     );
   }
 

@@ -4,10 +4,10 @@ import type { EdgeProfile } from '../../src/repository/schema.ts';
 import {
   correctByBound,
   correctByReading,
-  isTrialDue,
   maxFactor,
   newCorrection,
   predictRunMs,
+  takeTrial,
 } from '../../src/routing/cost.ts';
 
 const run = (batchSize: number, microseconds: number) => ({
@@ -117,10 +117,10 @@ describe('correctByBound()', () => {
   });
 });
 
-describe('isTrialDue()', () => {
+describe('takeTrial()', () => {
   const due = (expectedMs: number) => {
     const correction = newCorrection();
-    return Array.from({ length: 2000 }, () => isTrialDue(correction, expectedMs, 100)).flatMap((is, at) =>
+    return Array.from({ length: 2000 }, () => takeTrial(correction, expectedMs, 100)).flatMap((is, at) =>
       is ? [at + 1] : [],
     );
   };

@@ -65,7 +65,7 @@ export function chooseTier(
   return placement;
 }
 
-/** An origin places nothing: it was chosen. */
+/** Returns the origin, or refuses a request that must run at the edge or in another jurisdiction. */
 function placeAtOrigin({ policy, wish, edgeInJurisdiction }: PlacementFacts): Placement {
   if (!edgeInJurisdiction) {
     return {
@@ -89,7 +89,7 @@ function tryEdge(
   choice: TierChoice,
 ): TierChoice {
   if (choice.reason !== 'exceeds-edge-cpu' || edgeWaitMs > 0) return choice;
-  return runCosts.isTrialDue(model, edgeCostMs, edgeBudgetMs)
+  return runCosts.takeTrial(model, edgeCostMs, edgeBudgetMs)
     ? { tier: 'edge', reason: 'edge-trial' }
     : choice;
 }
