@@ -18,7 +18,7 @@ import {
   type Split,
 } from '../repository/schema.ts';
 import type { Digest } from '../storage/types.ts';
-import { createJsonTransport, encodeJsonBody, noAnswer } from './json.ts';
+import { createJsonTransport, discardBody, encodeJsonBody } from './json.ts';
 import type { ClientOptions, Transport } from './transport.ts';
 
 export interface PublishVersionOptions {
@@ -106,7 +106,7 @@ export function createAdminClient(options: ClientOptions): AdminClient {
 
   // Repeating a removal, a setting or a publication changes nothing, so all of them may be retried.
   const change = (method: 'PUT' | 'DELETE', path: string, body?: unknown): Promise<void> =>
-    exchange({ method, path, retry: 'idempotent', ...encodeJsonBody(body), read: noAnswer });
+    exchange({ method, path, retry: 'idempotent', ...encodeJsonBody(body), read: discardBody });
 
   return {
     ...blobMethods(exchange),
@@ -171,7 +171,7 @@ function blobMethods(exchange: Transport['exchange']): Pick<AdminClient, 'hasBlo
         attemptsWhenOverloaded: uploadAttempts,
         headers: { 'Content-Type': 'application/octet-stream' },
         body: bytes,
-        read: noAnswer,
+        read: discardBody,
       }),
   };
 }

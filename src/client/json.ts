@@ -36,8 +36,8 @@ export function jsonAnswer<S extends z.ZodType>(schema: S): (response: Response)
   };
 }
 
-/** Reads an answer whose body does not matter. */
-export async function noAnswer(response: Response): Promise<void> {
+/** Ends an answer whose body does not matter, unread. */
+export async function discardBody(response: Response): Promise<void> {
   await response.body?.cancel();
 }
 
