@@ -46,6 +46,7 @@ interface Pending {
 }
 
 export class EngineProcess {
+  /** As of the last reply; 0 once the process has ended. */
   usedBytes = 0;
   /** Why the process ended; undefined while it runs. */
   failure: Error | undefined;
@@ -83,7 +84,7 @@ export class EngineProcess {
       this.#end(new Error(`the engine's process ended with ${signal ?? `code ${code}`}`), false),
     );
     process.on('exit', this.#kill);
-    this.#idle();
+    this.#unref();
   }
 
   get hasEnded(): boolean {
@@ -127,7 +128,7 @@ export class EngineProcess {
     const ms = this.#options.clock.now() - this.#begunMs;
     const head = this.#pending.shift();
     this.#cancelTimer();
-    if (this.#pending.length === 0) this.#idle();
+    if (this.#pending.length === 0) this.#unref();
     else this.#begin();
     if (reply.kind === 'answer') head?.resolve({ answer: reply.answer, payload, ms });
     else head?.reject(unpackError(reply.error));
@@ -147,7 +148,8 @@ export class EngineProcess {
     );
   }
 
-  #idle(): void {
+  /** Lets the parent exit while nothing is pending. */
+  #unref(): void {
     this.#child.unref();
     this.#channel.unref();
   }
@@ -162,7 +164,7 @@ export class EngineProcess {
     const [head, ...waiting] = this.#pending.splice(0);
     head?.reject(toLostError(failure, true, isOverdue));
     for (const { reject } of waiting) reject(toLostError(failure, false, false));
-    this.#idle();
+    this.#unref();
     this.#options.onEnd();
   }
 }

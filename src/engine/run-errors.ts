@@ -7,6 +7,7 @@ export function callerLeftError(signal: AbortSignal | undefined): EdgewiseError 
   });
 }
 
+/** @param deadlineMs Time within which the run had to begin, from its request on. */
 export function runDeadlineError(deadlineMs: number): EdgewiseError {
   return new EdgewiseError(
     'deadline_exceeded',

@@ -119,6 +119,8 @@ const referencesSchema = z.object({
 /**
  * Returns the blobs that the manifest with this digest refers to, whether or not it can be served; undefined if the
  * manifest is not stored.
+ *
+ * @throws EdgewiseError `digest_mismatch` if only wrong bytes are stored; `internal` if they are not a manifest.
  */
 export async function readReferences(
   blobs: VerifiedBlobStore,

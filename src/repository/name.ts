@@ -57,7 +57,7 @@ export function quoteName(name: string, maxLength = 100): string {
   return JSON.stringify(name.slice(0, maxLength));
 }
 
-/** Sorts version numbers, highest first. */
+/** Compares two version numbers for a sort that begins with the highest. */
 export function compareVersions(a: string, b: string): number {
   return Number(b) - Number(a);
 }

@@ -109,11 +109,17 @@ class TieredReader {
     throw new EdgewiseError('digest_mismatch', `no tier holds the right bytes for ${digest}`);
   }
 
+  /** Deletes the copy. @returns false if that failed. */
   drop(store: BlobStore, digest: Digest): Promise<boolean> {
     return this.#attempt(store, 'delete', digest, () => store.delete(digest));
   }
 
-  /** The store reads again: the copy may have been replaced since, or damaged only in transit. */
+  /**
+   * Lets the store read its copy again and delete it if it is wrong: the copy may have been replaced since, or damaged only in
+   * transit.
+   *
+   * @returns false if that failed.
+   */
   dropIfWrong(store: BlobStore, digest: Digest): Promise<boolean> {
     return this.#attempt(store, 'delete', digest, () => store.discardWrong(digest));
   }
@@ -124,7 +130,7 @@ class TieredReader {
     if (!isFilled && isWrong) await this.dropIfWrong(store, digest);
   }
 
-  /** Runs an operation whose failure is reported, not thrown. */
+  /** Runs an operation whose failure is reported, not thrown. @returns false if it failed. */
   async #attempt(
     store: BlobStore,
     operation: TierFault['operation'],

@@ -11,9 +11,12 @@ import { errorCode, parseJsonText, unreadableFile } from '../files.ts';
 const addressForm = /^https?:\/\//;
 
 /**
+ * Reads the bytes at a place.
+ *
  * @param place A file, an address, or `-` for stdin.
  * @param key Sent to an address as a bearer token.
- * @throws EdgewiseError `invalid_request` if there is nothing at `place`; `origin_unavailable` if the server fails.
+ * @throws EdgewiseError `invalid_request` if there is nothing at `place` or its file cannot be read;
+ * `origin_unavailable` if the server fails.
  */
 export async function bytesAt(place: string, key?: string): Promise<Bytes> {
   const bytes = await tryBytesAt(place, key);

@@ -56,7 +56,12 @@ export class IssuerKeys {
     return held;
   }
 
-  /** Returns newer keys than `seen`, which lacks the key that a token names; `seen` if the issuer may not be asked yet. */
+  /**
+   * Returns newer keys than `seen`, which lacks the key that a token names; `seen` if the issuer may not be asked yet, or does
+   * not answer and the keys are still trusted.
+   *
+   * @throws EdgewiseError `records_unavailable` if it does not answer and the keys are too old.
+   */
   async newerThan(seen: KeySet): Promise<KeySet> {
     if (this.#held !== undefined && this.#held !== seen) return this.#held;
     return this.#mayAsk() ? this.#readOrStale() : seen;
@@ -72,6 +77,7 @@ export class IssuerKeys {
     return this.#options.clock.now() - this.#askedAt >= jwksCoolDownMs;
   }
 
+  /** Returns the keys held, up to `jwksMaxStaleMs` old, if they cannot be read. @throws EdgewiseError `records_unavailable` */
   async #readOrStale(): Promise<KeySet> {
     let cause: unknown;
     try {
@@ -87,6 +93,7 @@ export class IssuerKeys {
     );
   }
 
+  /** Reads and holds the keys. @throws Error also if the issuer may not be asked yet. */
   #read(): Promise<KeySet> {
     return this.#reads.run('jwks', async () => {
       if (!this.#mayAsk())

@@ -42,6 +42,7 @@ export function findUsableGrants(facts: GateFacts): Usable {
   return { grants, missing: { code: 'grant_missing', right: 'a grant for this model', at: 'terms' } };
 }
 
+/** Returns undefined if the grant can be used for this version and action now. */
 function checkInForce(grant: Grant, { action, now, root, terms }: GateFacts): Shortfall | undefined {
   const short = (stage: number, code: MissingRight['code'], right: string): Shortfall => ({
     stage,
@@ -77,6 +78,7 @@ function checkInForce(grant: Grant, { action, now, root, terms }: GateFacts): Sh
   return undefined;
 }
 
+/** Whether another tenant gave the grant, and not the publisher. */
 function isSubGrant(assigner: string): boolean {
   return assigner.startsWith('tenant:');
 }
@@ -123,7 +125,10 @@ function describeRight(at: Extract<TerritoryCheck, { permitted: false }>, basis:
   }
 }
 
-/** An undeclared purpose may be any purpose, so it is permitted only if all purposes are. */
+/**
+ * An undeclared purpose may be any purpose, so it is permitted only if all purposes are. A declared one must be permitted, and
+ * must not have the name of a denied field of use.
+ */
 function checkPurpose(
   { purposes, fields }: Restrictions,
   purpose: string | undefined,
@@ -137,12 +142,14 @@ function checkPurpose(
       at: 'terms',
     };
   }
-  // A purpose may have the name of a field of use: then denying the field denies the purpose.
   if (permits(purposes, purpose) && !fields.denied.has(purpose)) return undefined;
   return { code: 'purpose_not_allowed', right: `permission for the purpose ${purpose} (${by})`, at: 'terms' };
 }
 
-/** A tenant's record names every field that it works in: all must be permitted, and none denied. */
+/**
+ * A tenant's record names every field that it works in: all must be permitted, and none denied. A tenant with no field on
+ * record is refused if only some fields are permitted, and a tenant whose fields are unknown if fields are restricted at all.
+ */
 function checkFields(
   { fields }: Restrictions,
   ofTenant: readonly string[] | undefined,

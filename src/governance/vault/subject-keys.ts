@@ -81,7 +81,12 @@ export class SubjectKeys {
     return held === undefined || held === 'destroyed' || this.#isFresh(held) ? held : undefined;
   }
 
-  /** Returns the subject's key, no older than `maxAgeMs`; undefined if it has none or its key was destroyed. */
+  /**
+   * Returns the subject's key, no older than `maxAgeMs`; undefined if it has none or its key was destroyed. A key that is read
+   * is wrapped by the first records key if another one wraps it.
+   *
+   * @throws EdgewiseError `internal` if the key cannot be unwrapped; `overloaded` if others keep changing it.
+   */
   async get(subject: Subject): Promise<SubjectKey | undefined> {
     const { clock, state } = this.#options;
     const held = this.#held.get(subject);
@@ -99,9 +104,9 @@ export class SubjectKeys {
   }
 
   /**
-   * Returns as `get` does, and makes a key for a subject that has none.
+   * Returns as `get` does, and makes a key for a subject that has none. Returns undefined only if the key was destroyed.
    *
-   * @throws EdgewiseError `internal` if its key cannot be unwrapped; `overloaded` if others keep changing it.
+   * @throws EdgewiseError as `get`
    */
   async getOrCreate(subject: Subject): Promise<SubjectKey | undefined> {
     const key = await this.get(subject);
@@ -168,7 +173,8 @@ export class SubjectKeys {
   /**
    * Stores the subject's key wrapped by the first records key, a new key if it has none. A key is stored before it is used.
    *
-   * @param read The entry that was just read.
+   * @param read The entry that was just read; undefined if there was none.
+   * @returns undefined if the key was destroyed.
    */
   async #store(subject: Subject, read: StateEntry | undefined): Promise<SubjectKey | undefined> {
     const { clock, keys, now, state } = this.#options;

@@ -17,7 +17,7 @@ import { parseMeterTag } from '../receipt/meter-tag.ts';
 import { peekReceipt, readReceipt } from '../receipt/read.ts';
 import type { Receipt } from '../receipt/schema.ts';
 
-/** `not-given`: the evidence for this level was not given. */
+/** `not-given`: the evidence for this level was not given, or the level depends on an inclusion that was not shown. */
 export type Outcome = 'good' | 'bad' | 'not-given';
 
 export interface Level {
@@ -37,11 +37,11 @@ export interface ReceiptVerification {
   readonly inclusion: Level;
   /** Witnesses cosigned the checkpoint, so all clients see the same log. */
   readonly witnesses: Level;
-  /** The log starts with all entries of an older checkpoint: none was removed or changed. */
+  /** The larger of two checkpoints starts with all entries of the smaller one: none was removed or changed. */
   readonly consistency: Level;
-  /** The given inputs match the receipt's commitment. */
+  /** The given inputs match the receipt's commitment. Bad if they are given without their salt. */
   readonly inputs: Level;
-  /** The given outputs match the receipt's commitment. */
+  /** The given outputs match the receipt's commitment. Bad if they are given without their salt. */
   readonly outputs: Level;
 }
 

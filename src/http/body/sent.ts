@@ -23,7 +23,7 @@ export interface Overlong {
   readonly maxBytes: number;
   /** Returns the body as it was sent, from its first byte on. May be called once. */
   readonly whole: () => Bytes | ReadableStream<Uint8Array>;
-  /** Cancels the body. */
+  /** Cancels a body that was read in part. A body that was not read at all is left to the server. */
   readonly discard: () => void;
 }
 

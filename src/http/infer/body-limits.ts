@@ -42,7 +42,10 @@ export function inferBodyLimits(headers: BodyHeaders, { body, json }: InferLimit
   return hasTooMuchJson(headers, json.maxJsonBytes) ? nothing : body;
 }
 
-/** False for a header that states more bytes than the body has: that is an error, which the parser reports. */
+/**
+ * Whether the header states a JSON part of more than `maxJsonBytes`. False without a header, and for one that is not a number or
+ * states more bytes than the body has: these are errors, which the parser reports.
+ */
 function hasTooMuchJson(headers: BodyHeaders, maxJsonBytes: number): boolean {
   const { declaredBytes, headerLength = '', isCompressed } = headers;
   const jsonBytes = /^\d{1,15}$/.test(headerLength) ? Number(headerLength) : 0;
@@ -106,6 +109,6 @@ export function tooLargeToInfer(
   );
 }
 
-function binaryRoom({ maxBytes }: BodyLimits, exceeded: number): string {
-  return maxBytes > exceeded ? `, of which ${maxBytes} bytes are accepted` : '';
+function binaryRoom({ maxBytes }: BodyLimits, exceededLimit: number): string {
+  return maxBytes > exceededLimit ? `, of which ${maxBytes} bytes are accepted` : '';
 }

@@ -114,6 +114,11 @@ interface ModelFile {
   readonly type: string;
 }
 
+/**
+ * Returns undefined if the version has no file of this name.
+ *
+ * @throws EdgewiseError `model_not_ready` if the file is not stored.
+ */
 async function findFile(
   { manifest, signed }: ResolvedModel,
   fileName: string,

@@ -126,6 +126,7 @@ function indexEntries(index: ModelIndex): RepositoryIndexEntry[] {
   });
 }
 
+/** Returns an empty text if the version is available. */
 function unavailableReason(index: ModelIndex, isServed: boolean): string {
   if (index.unloaded) return 'unloaded';
   return isServed ? '' : 'not selected by the version policy';

@@ -24,7 +24,7 @@ export interface ClassifyOptions {
  * [2, n] for [2, 10].
  *
  * @throws EdgewiseError `unsupported_datatype` for BOOL, BYTES and FP16; `invalid_request` for an output of more than
- * `maxClassifiedElements`.
+ * `maxClassifiedElements`; `shape_mismatch` for one without classes.
  */
 export function classify(name: string, tensor: Tensor, options: ClassifyOptions): BytesTensor {
   const { datatype, shape, data } = tensor;
@@ -59,7 +59,7 @@ export function classify(name: string, tensor: Tensor, options: ClassifyOptions)
   return { datatype: 'BYTES', shape: [...leading, classes], data: strings };
 }
 
-/** A native sort finds the value that the last class must reach; only indices with at least that value are then sorted, stably, so that equal values stay in index order. */
+/** Returns the indices of the `count` highest values, as `classify` orders them. A native sort finds the value that the last class must reach; only indices with at least that value are then sorted, stably, so that equal values stay in index order. */
 function bestIndices(values: TypedArray, count: number): readonly number[] {
   const keys = values.slice();
   if (keys instanceof Float32Array || keys instanceof Float64Array) sinkNaN(keys);

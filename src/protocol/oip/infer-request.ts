@@ -25,7 +25,8 @@ export interface ParseInferRequestOptions {
 }
 
 /**
- * Parses a whole (decompressed) request body. Tensors may be views of `body`.
+ * Parses a whole (decompressed) request body. Tensors may be views of `body`. A header length of 0 means that all of the
+ * body is the model's single input; its outputs are then binary.
  *
  * @throws EdgewiseError `invalid_request`, `shape_mismatch`, `unsupported_datatype`, `too_large`
  */
@@ -71,6 +72,7 @@ function parseId(value: unknown): string | undefined {
   return value;
 }
 
+/** Returns undefined if the list is absent or empty, which asks for every output. */
 function parseRequestedOutputs(value: unknown): readonly RequestedOutput[] | undefined {
   if (value === undefined || value === null) return undefined;
   if (!Array.isArray(value)) throw invalid(`"outputs" is ${describe(value)}; expected an array`);

@@ -36,7 +36,8 @@ export interface SplitModel {
 
 /**
  * Moves initializers of at least 1 KiB out of the graph, those of subgraphs and Constant nodes included, and cuts them into
- * chunks by `planChunks`. Strings, sparse tensors and the values of other attributes stay. Reads no weights.
+ * chunks by `planChunks`. Strings, sparse tensors and the values of other attributes stay. Reads the values
+ * that stay, not those that it moves.
  *
  * @throws EdgewiseError `invalid_request` if a tensor's shape and data disagree.
  */

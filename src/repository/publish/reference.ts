@@ -24,7 +24,10 @@ export interface ReferenceCase {
   readonly fetches: Fetches;
 }
 
-/** @throws EdgewiseError `invalid_request` if the native engine refuses the model, or every kind of sample. */
+/**
+ * @throws EdgewiseError `invalid_request` if the native engine refuses the model or one of `samples`, or if there are no
+ * `samples` and it refuses every kind of made-up sample; as `requireRows`
+ */
 export async function runReference(
   model: ModelSource,
   inputs: readonly TensorSpec[],
@@ -92,7 +95,7 @@ async function findAcceptedSample(
   );
 }
 
-/** Returns the runtime's own message if there is one: publishers may read it. */
+/** Returns the runtime's own message if there is one, else the error's: publishers may read it. */
 export function engineText(error: EdgewiseError | undefined): string {
   const cause = error?.cause instanceof Error ? error.cause.message : undefined;
   return runtimeReason(cause ?? error?.message ?? 'no reason given');

@@ -9,7 +9,8 @@ type Batching = Pick<ModelConfig, 'name' | 'maxBatchSize'>;
  * Refuses a config whose `maxBatchSize` the model does not support, before any other work on the model.
  *
  * @param feeds Returns a sample of the given number of rows.
- * @throws EdgewiseError `invalid_request` naming the output and its problem.
+ * @throws EdgewiseError `invalid_request` naming the output and its problem; what `run` throws for another reason than the
+ * feeds.
  */
 export async function requireRows(
   config: Batching,

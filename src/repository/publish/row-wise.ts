@@ -28,7 +28,12 @@ interface Row {
   readonly fetches: Fetches;
 }
 
-/** @param samples One row each. Rows that the model refuses are left out. */
+/**
+ * Returns the verdict of the first run that contradicts row-wise answers. If none does, the verdict is `undefined` if no sample
+ * was answered, the engine failed, or all samples have the same answer in an output, so that its rows cannot be told apart.
+ *
+ * @param samples One row each. Samples that the model does not answer are left out.
+ */
 export async function judgeRows(samples: readonly Feeds[], trial: RowTrial): Promise<RowVerdict> {
   const rows: Row[] = [];
   let refusal: string | undefined;
@@ -101,6 +106,7 @@ function makeBatches(
   return batches.filter((batch) => batch.length > 1 && batch.length <= maxRows);
 }
 
+/** Returns undefined if each row of the answer agrees with the answer to that row alone. */
 async function judgeBatch(batch: readonly Row[], trial: RowTrial): Promise<RowVerdict | undefined> {
   const answer = await attempt(joinRows(batch.map(({ feeds }) => feeds)), trial);
   if ('refusal' in answer) {

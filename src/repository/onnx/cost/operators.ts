@@ -75,6 +75,10 @@ const table: Readonly<Record<string, readonly SizingInput[]>> = {
 
 const none: readonly SizingInput[] = [];
 
+/**
+ * Returns the inputs whose values decide the work or the output size of the node; empty if none does. The node may lack some
+ * of them. The domain is not looked at: see `isKnownDomain`.
+ */
 export function sizingInputs({ opType = '', input = [] }: NodeProto): readonly SizingInput[] {
   // Before opset 11 the second input was the scales; since then it is a region, which does not decide the size.
   if (opType === 'Resize') return makeSizing('the scales or sizes', input.length === 2 ? [1] : [2, 3]);
@@ -106,6 +110,10 @@ const shaping: Readonly<Record<string, readonly number[] | 'all'>> = {
   Range: 'all',
 };
 
+/**
+ * Returns the positions of all inputs whose values decide the output's shape: those of `shaping` and of `sizingInputs`. The
+ * node may lack some of them, and a position may occur twice.
+ */
 export function shapingInputs(node: NodeProto): readonly number[] {
   const { opType = '', input = [] } = node;
   const listed = Object.hasOwn(shaping, opType) ? shaping[opType] : undefined;
