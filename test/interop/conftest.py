@@ -53,12 +53,12 @@ def native():
 def agree():
     """Holds an answer against the native one, and keeps the largest difference of the model."""
 
-    def check(model: str, answer: np.ndarray, wanted: np.ndarray) -> None:
-        assert answer.dtype == wanted.dtype
-        assert answer.shape == wanted.shape
-        difference = float(np.max(np.abs(answer - wanted), initial=0))
+    def check(model: str, answer: np.ndarray, expected: np.ndarray) -> None:
+        assert answer.dtype == expected.dtype
+        assert answer.shape == expected.shape
+        difference = float(np.max(np.abs(answer - expected), initial=0))
         largest_differences[model] = max(difference, largest_differences.get(model, 0))
-        np.testing.assert_allclose(answer, wanted, rtol=RTOL, atol=ATOL)
+        np.testing.assert_allclose(answer, expected, rtol=RTOL, atol=ATOL)
 
     return check
 

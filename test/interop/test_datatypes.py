@@ -23,8 +23,8 @@ TEXTS = ["", "plain", "Grüße, 世界 🌍", "x" * 100_000]
 def echo(client, array: np.ndarray, datatype: str, binary_in: bool, binary_out: bool):
     given = httpclient.InferInput("x", list(array.shape), datatype)
     given.set_data_from_numpy(array, binary_data=binary_in)
-    wanted = httpclient.InferRequestedOutput("y", binary_data=binary_out)
-    return client.infer(f"echo-{datatype.lower()}", [given], outputs=[wanted]).as_numpy("y")
+    requested = httpclient.InferRequestedOutput("y", binary_data=binary_out)
+    return client.infer(f"echo-{datatype.lower()}", [given], outputs=[requested]).as_numpy("y")
 
 
 @pytest.mark.parametrize("binary_out", [True, False], ids=["binary out", "JSON out"])

@@ -113,16 +113,16 @@ class TestInfer:
     def test_json_both_ways_gives_the_same_bits(self, client, mlp):
         x = random(4, 10)
         binary = client.infer("mlp", [tensor(mlp[0], x)])
-        wanted = httpclient.InferRequestedOutput(mlp[1], binary_data=False)
-        json = client.infer("mlp", [tensor(mlp[0], x, binary=False)], outputs=[wanted])
+        requested = httpclient.InferRequestedOutput(mlp[1], binary_data=False)
+        json = client.infer("mlp", [tensor(mlp[0], x, binary=False)], outputs=[requested])
         assert "data" in json.get_output(mlp[1])
         assert json.as_numpy(mlp[1]).tobytes() == binary.as_numpy(mlp[1]).tobytes()
 
     @pytest.mark.parametrize(("binary_in", "binary_out"), [(True, False), (False, True)])
     def test_json_one_way(self, client, mlp, native, agree, binary_in, binary_out):
         x = random(2, 10)
-        wanted = httpclient.InferRequestedOutput(mlp[1], binary_data=binary_out)
-        result = client.infer("mlp", [tensor(mlp[0], x, binary=binary_in)], outputs=[wanted])
+        requested = httpclient.InferRequestedOutput(mlp[1], binary_data=binary_out)
+        result = client.infer("mlp", [tensor(mlp[0], x, binary=binary_in)], outputs=[requested])
         agree("mlp", result.as_numpy(mlp[1]), native("mlp", {mlp[0]: x})[mlp[1]])
 
     def test_id_and_version_come_back(self, client, mlp):
@@ -142,15 +142,15 @@ class TestInfer:
             request_compression_algorithm=algorithm,
             response_compression_algorithm=algorithm,
         )
-        wanted = native("ocr-angle", {"x": x})
-        for name, array in wanted.items():
+        expected = native("ocr-angle", {"x": x})
+        for name, array in expected.items():
             agree("ocr-angle", result.as_numpy(name), array)
 
     def test_classification_gives_the_best_classes(self, client, native):
         x = np.abs(random(2, 1, 28, 28))
         (output,) = native("digits", {"image": x})
-        wanted = httpclient.InferRequestedOutput(output, class_count=3)
-        classes = client.infer("digits", [tensor("image", x)], outputs=[wanted]).as_numpy(output)
+        requested = httpclient.InferRequestedOutput(output, class_count=3)
+        classes = client.infer("digits", [tensor("image", x)], outputs=[requested]).as_numpy(output)
         probabilities = native("digits", {"image": x})[output]
         assert classes.shape == (2, 3)
         for row, best in zip(probabilities, classes, strict=True):
@@ -186,9 +186,9 @@ class TestInfer:
                 "speech-detect",
                 [tensor("input", window), tensor("state", ours), tensor("sr", rate, "INT64")],
             )
-            wanted = native("speech-detect", {"input": window, "state": theirs, "sr": rate})
-            ours, theirs = result.as_numpy("stateN"), wanted["stateN"]
-            agree("speech-detect", result.as_numpy("output"), wanted["output"])
+            expected = native("speech-detect", {"input": window, "state": theirs, "sr": rate})
+            ours, theirs = result.as_numpy("stateN"), expected["stateN"]
+            agree("speech-detect", result.as_numpy("output"), expected["output"])
             heard.append(float(result.as_numpy("output")[0, 0]))
         assert max(heard) > 0.95
         assert max(heard[:14]) < 0.1  # Half a second of silence.
@@ -256,9 +256,9 @@ class TestErrors:
         assert message in raised.value.message()
 
     def test_is_raised_for_an_unknown_output(self, client):
-        wanted = httpclient.InferRequestedOutput("nonesuch")
+        requested = httpclient.InferRequestedOutput("nonesuch")
         with pytest.raises(InferenceServerException, match='"nonesuch"'):
-            client.infer("digits", [tensor("image", random(1, 1, 28, 28))], outputs=[wanted])
+            client.infer("digits", [tensor("image", random(1, 1, 28, 28))], outputs=[requested])
 
     def test_is_raised_for_an_unknown_key(self, client):
         with pytest.raises(InferenceServerException, match="not known here") as raised:

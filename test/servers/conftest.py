@@ -79,7 +79,7 @@ def native():
     return run
 
 
-def agree(answer: np.ndarray, wanted: np.ndarray) -> None:
-    assert answer.dtype == wanted.dtype
-    assert answer.shape == wanted.shape
-    np.testing.assert_allclose(answer, wanted, rtol=RTOL, atol=ATOL)
+def agree(answer: np.ndarray, expected: np.ndarray) -> None:
+    assert answer.dtype == expected.dtype
+    assert answer.shape == expected.shape
+    np.testing.assert_allclose(answer, expected, rtol=RTOL, atol=ATOL)

@@ -74,8 +74,8 @@ class TestTheOriginOnRay:
         assert (answer.status, answer.headers["edgewise-error"]) == (504, "deadline_exceeded")
 
     def test_reports_its_load_to_those_who_ask(self):
-        wanted = {**self.KEY, "endpoint-load-metrics-format": "json"}
-        answer = ask(f"{self.PATH}/infer", {"inputs": [json_input("image", pictures(1))]}, wanted, url=self.URL)
+        headers = {**self.KEY, "endpoint-load-metrics-format": "json"}
+        answer = ask(f"{self.PATH}/infer", {"inputs": [json_input("image", pictures(1))]}, headers, url=self.URL)
         kind, _, report = answer.headers["endpoint-load-metrics"].partition(" ")
         assert kind == "JSON"
         assert 0 <= json.loads(report)["application_utilization"] <= 1
@@ -108,8 +108,8 @@ class TestInfer:
 
     def test_chosen_outputs_and_their_best_classes(self, client, native, server):
         x = pictures(2)
-        wanted = [httpclient.InferRequestedOutput("probabilities", class_count=2)]
-        classes = client.infer(f"{server}/digits", [tensor("image", x)], outputs=wanted).as_numpy("probabilities")
+        requested = [httpclient.InferRequestedOutput("probabilities", class_count=2)]
+        classes = client.infer(f"{server}/digits", [tensor("image", x)], outputs=requested).as_numpy("probabilities")
         probabilities = native(DIGITS, {"image": x})["probabilities"]
         best = [[int(text.decode().split(":")[1]) for text in row] for row in classes]
         assert best == [list(np.argsort(-row)[:2]) for row in probabilities]
@@ -172,9 +172,9 @@ class TestState:
             window = samples[np.newaxis, at : at + 576]
             given = [tensor("input", window), tensor("state", ours), tensor("sr", rate)]
             result = client.infer(model, given)
-            wanted = native(path, {"input": window, "state": theirs, "sr": rate.reshape(())})
-            ours, theirs = result.as_numpy("stateN"), wanted["stateN"]
-            agree(result.as_numpy("output"), wanted["output"])
+            expected = native(path, {"input": window, "state": theirs, "sr": rate.reshape(())})
+            ours, theirs = result.as_numpy("stateN"), expected["stateN"]
+            agree(result.as_numpy("output"), expected["output"])
 
 
 @servers
@@ -201,9 +201,9 @@ class TestErrors:
         assert raised.value.status() == "404"
 
     def test_a_wrong_output_is_the_callers_fault(self, client, server):
-        wanted = [httpclient.InferRequestedOutput("nonesuch")]
+        requested = [httpclient.InferRequestedOutput("nonesuch")]
         with pytest.raises(InferenceServerException, match="nonesuch") as raised:
-            client.infer(f"{server}/digits", [tensor("image", pictures(1))], outputs=wanted)
+            client.infer(f"{server}/digits", [tensor("image", pictures(1))], outputs=requested)
         assert raised.value.status() == "400"
 
 
@@ -217,8 +217,8 @@ class TestTheRepositoryOfTriton:
         assert "dynamic_batching" in config
         address = SERVERS["triton"].removeprefix("http://")
         with httpclient.InferenceServerClient(address) as triton:
-            wanted = [httpclient.InferRequestedOutput("probabilities", class_count=1)]
-            classes = triton.infer("triton~digits", [tensor("image", pictures(1))], outputs=wanted)
+            requested = [httpclient.InferRequestedOutput("probabilities", class_count=1)]
+            classes = triton.infer("triton~digits", [tensor("image", pictures(1))], outputs=requested)
         _, index, label = classes.as_numpy("probabilities")[0][0].decode().split(":")
         assert label == index  # Class n is the digit n.
 
@@ -239,15 +239,15 @@ class TestTheLargeModel:
         with httpclient.InferenceServerClient(address, network_timeout=120, connection_timeout=120) as there:
             given = [tensor(key, array) for key, array in self.FEEDS.items()]
             result = there.infer(name, given, headers=self.HEADERS)
-        wanted = native(LARGE / "1" / "model.onnx", self.FEEDS)["last_hidden_state"]
-        np.testing.assert_allclose(result.as_numpy("last_hidden_state"), wanted, rtol=1e-4, atol=1e-5)
+        expected = native(LARGE / "1" / "model.onnx", self.FEEDS)["last_hidden_state"]
+        np.testing.assert_allclose(result.as_numpy("last_hidden_state"), expected, rtol=1e-4, atol=1e-5)
 
     def test_through_the_worker_too(self, client, native, server):
         result = client.infer("minilm-l6", [tensor(key, array) for key, array in self.FEEDS.items()])
-        wanted = native(LARGE / "1" / "model.onnx", self.FEEDS)["last_hidden_state"]
+        expected = native(LARGE / "1" / "model.onnx", self.FEEDS)["last_hidden_state"]
         answer = result.as_numpy("last_hidden_state")
         assert answer.shape == (2, 8, 384)
-        np.testing.assert_allclose(answer, wanted, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
 
 
 class TestTheEdge:

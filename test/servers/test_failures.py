@@ -18,7 +18,7 @@ REQUESTS = 200
 
 
 @pytest.fixture(scope="module")
-def wanted(native):
+def expected(native):
     return native(DIGITS, {"image": PICTURE})["probabilities"]
 
 
@@ -69,23 +69,23 @@ class TestADeadServer:
         # Nothing of the inside: neither the endpoint's name nor its address.
         assert SERVERS["dead"].rpartition(":")[2] not in answer.body.decode()
 
-    def test_costs_no_request_while_another_server_has_the_model(self, client, wanted):
+    def test_costs_no_request_while_another_server_has_the_model(self, client, expected):
         for _ in range(5):  # Failures in a row, after which it is not asked any more.
             with pytest.raises(InferenceServerException):
                 client.infer("dead/digits", [tensor("image", PICTURE)])
         for _ in range(30):
-            agree(client.infer("pool/digits", [tensor("image", PICTURE)]).as_numpy("probabilities"), wanted)
+            agree(client.infer("pool/digits", [tensor("image", PICTURE)]).as_numpy("probabilities"), expected)
 
 
 class TestRay:
     def test_serves_from_two_replicas(self):
         assert len(serve_replicas("Models")) == 2
 
-    def test_loses_a_replica_and_no_request(self, wanted):
+    def test_loses_a_replica_and_no_request(self, expected):
         victim = serve_replicas("Models")[0]
         for answer in under_load("ray/digits", victim):
             assert not isinstance(answer, Exception), answer
-            agree(answer, wanted)
+            agree(answer, expected)
 
     def test_starts_another_in_its_place(self):
         deadline = time.monotonic() + 60
@@ -95,10 +95,10 @@ class TestRay:
 
 
 class TestTriton:
-    def test_dies_and_the_pool_answers_on(self, client, wanted):
+    def test_dies_and_the_pool_answers_on(self, client, expected):
         for answer in under_load("pool/digits", int(os.environ["EDGEWISE_TRITON_PID"])):
             assert not isinstance(answer, Exception), answer
-            agree(answer, wanted)
+            agree(answer, expected)
         with pytest.raises(InferenceServerException) as raised:
             client.infer("triton/digits", [tensor("image", PICTURE)])
         assert raised.value.status() == "503"

@@ -35,9 +35,9 @@ def check(value, type_name: str, path: str) -> None:
             assert key in types, f"{path}.{key} is not in {type_name}, which has {', '.join(sorted(types))}"
             check(entry, types[key], f"{path}.{key}")
     elif type_name in ("str", "int", "bool"):
-        assert type(value).__name__ == type_name, f"{path} is {value!r}, wanted {type_name}"
+        assert type(value).__name__ == type_name, f"{path} is {value!r}, expected {type_name}"
     else:
-        assert isinstance(value, (str, int)), f"{path} is {value!r}, wanted a quantity"
+        assert isinstance(value, (str, int)), f"{path} is {value!r}, expected a quantity"
 
 
 @pytest.fixture(scope="module")

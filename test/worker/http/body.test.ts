@@ -50,8 +50,8 @@ async function readBody(request: Request, limits: BodyLimits): Promise<Uint8Arra
   throw tooLarge(read);
 }
 
-function code(wanted: string): unknown {
-  return expect.objectContaining({ code: wanted });
+function code(expected: string): unknown {
+  return expect.objectContaining({ code: expected });
 }
 
 const limits = { maxBytes: 2 ** 20, maxDecompressedBytes: 2 ** 21 };

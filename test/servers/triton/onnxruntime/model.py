@@ -29,13 +29,13 @@ class TritonPythonModel:
 
     def answer(self, request):
         feeds = {tensor.name(): self.feed(tensor) for tensor in request.inputs()}
-        wanted = list(request.requested_output_names())
+        requested = list(request.requested_output_names())
         try:
-            arrays = self.session.run(wanted, feeds)
+            arrays = self.session.run(requested, feeds)
         except Exception as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
         return pb_utils.InferenceResponse(
-            [pb_utils.Tensor(name, fetched(array)) for name, array in zip(wanted, arrays, strict=True)]
+            [pb_utils.Tensor(name, fetched(array)) for name, array in zip(requested, arrays, strict=True)]
         )
 
     def feed(self, tensor):
