@@ -114,7 +114,7 @@ export function statementRoutes(services: Services) {
     if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
     const { grant: grantId, month } = c.req.valid('param');
     const final = await governance().finalStatements.find(grantId, month);
-    if (final !== undefined && isGivenBy(caller, final.assigner)) {
+    if (final !== undefined && isGiverOrAdmin(caller, final.assigner)) {
       return c.json({ statement: final.statement }, 200, ownOnly);
     }
     const { tenant, grant } = await findGrant(accounts(), grantId, caller);
@@ -182,7 +182,7 @@ async function findGrant(
 }
 
 function maySee(caller: Caller, tenant: string, { assigner: giver }: Grant): boolean {
-  return (caller.kind === 'tenant' && caller.tenant.id === tenant) || isGivenBy(caller, giver);
+  return (caller.kind === 'tenant' && caller.tenant.id === tenant) || isGiverOrAdmin(caller, giver);
 }
 
 async function findTenantOfGrant(store: Accounts['store'], grantId: string): Promise<string | undefined> {
@@ -223,6 +223,6 @@ function viewGrant(tenant: string, grant: Grant) {
   };
 }
 
-function isGivenBy(caller: Caller, giver: string): boolean {
+function isGiverOrAdmin(caller: Caller, giver: string): boolean {
   return caller.kind === 'admin' || (caller.kind === 'tenant' && giver === `tenant:${caller.tenant.id}`);
 }

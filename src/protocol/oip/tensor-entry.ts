@@ -95,14 +95,14 @@ function parseDatatype(value: unknown, what: string): DataType {
 }
 
 function parseShape(value: unknown, what: string): Shape {
-  if (!isShapeList(value)) {
+  if (!isNumberList(value)) {
     throw invalid(`"shape" of ${what} is not an array of whole numbers`);
   }
   elementCount(value);
   return value;
 }
 
-function isShapeList(value: unknown): value is Shape {
+function isNumberList(value: unknown): value is Shape {
   if (!Array.isArray(value)) return false;
   for (const dimension of value) {
     if (typeof dimension !== 'number') return false;
