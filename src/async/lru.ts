@@ -49,7 +49,7 @@ export class Lru<K, V> {
 
   /**
    * Stores `value` as the most recently used one, replaces the key's previous value, and evicts the oldest others until all
-   * fit. A value larger than `maxBytes` is not stored and evicts no others.
+   * fit. A value larger than `maxBytes` is not stored: only the key's previous value goes.
    *
    * @returns whether the value was stored.
    * @throws RangeError if `bytes` is negative or NaN.

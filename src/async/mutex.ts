@@ -32,7 +32,8 @@ export class Mutex {
   /**
    * Runs the task alone, once all earlier tasks have left. `limit` is called only if the task has to wait.
    *
-   * @throws the limit's refusal if the task could not begin within the limit; it then never runs.
+   * @throws the limit's refusal if the task could not begin within the limit; it then never runs. EdgewiseError `internal` for a
+   * task that asks for the mutex before its own first `await`.
    */
   run<T>(task: () => Promise<T>, limit: () => TurnLimit): Promise<T> {
     const turn: Turn = { left: undefined };

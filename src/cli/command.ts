@@ -57,7 +57,7 @@ export interface ModelReference {
   readonly version: string | undefined;
 }
 
-/** Parses `name`, `org/name`, `name@2` or `name@stable`. @throws CommanderError */
+/** Parses `name`, `org/name`, `name@2` or `name@stable`. What follows the `@` is not checked. @throws CommanderError */
 export function parseModelReference(text: string): ModelReference {
   const at = text.lastIndexOf('@');
   const name = at < 0 ? text : text.slice(0, at);
@@ -67,7 +67,11 @@ export function parseModelReference(text: string): ModelReference {
   return { name, version: at < 0 ? undefined : text.slice(at + 1) };
 }
 
-/** Parses the name of a model for a verb that applies to all its versions. @throws EdgewiseError `invalid_request` */
+/**
+ * Parses the name of a model for a verb that applies to all its versions.
+ *
+ * @throws CommanderError if it is not a model's name; EdgewiseError `invalid_request` if it names a version.
+ */
 export function parseModelName(text: string): string {
   const { name, version } = parseModelReference(text);
   if (version === undefined) return name;

@@ -33,7 +33,10 @@ export function findConnection(
   return { url: url ?? environment['EDGEWISE_URL'] ?? defaultUrl, adminKey };
 }
 
-/** Returns EDGEWISE_ADMIN_KEY, else the text of `.edgewise/admin-key` in `folder`, else undefined. */
+/**
+ * Returns EDGEWISE_ADMIN_KEY, or the text of `.edgewise/admin-key` in `folder` if it is not set; undefined if there is neither,
+ * or the one that counts is empty.
+ */
 export function findAdminKey(environment: Environment, folder: string): string | undefined {
   const key = environment['EDGEWISE_ADMIN_KEY'] ?? readStoredKey(folder);
   return key === '' ? undefined : key;

@@ -42,7 +42,7 @@ export function duration(value: string): number {
   return Number(count) * known[1];
 }
 
-/** A time in ISO 8601, or a date, which means its start in UTC. */
+/** A time in UTC (ISO 8601, with `Z`), or a date, which means its start. Returns the time with milliseconds. */
 export function timestamp(value: string): string {
   const ms = /^\d{4}-\d{2}-\d{2}(T.*Z)?$/.test(value) ? Date.parse(value) : Number.NaN;
   if (Number.isNaN(ms)) {

@@ -145,6 +145,7 @@ export class SessionPool {
     );
   }
 
+  /** Reports whether the model is loaded. */
   has(key: string): boolean {
     return this.#shelf.peek(key)?.session !== undefined;
   }

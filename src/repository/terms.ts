@@ -196,7 +196,7 @@ type Contradictory = Pick<
   | 'attribution'
 > & { readonly licence: Pick<Terms['licence'], 'acceptance'> };
 
-/** Refuses terms that can never be met, or that callers would meet whom they are not meant for. */
+/** Refuses terms that can never be met, and terms for unauthenticated callers that such a caller cannot meet. */
 function refuseContradictions(terms: Contradictory, context: z.RefinementCtx): void {
   for (const [path, message] of findContradictions(terms))
     context.addIssue({ code: 'custom', path, message });

@@ -25,7 +25,10 @@ export function predictRunMs(profile: EdgeProfile, inputElements: number): numbe
 
 /** Largest correction in either direction: a profile that is further off is not a profile of this model. */
 export const maxFactor = 16;
-/** Shorter runs are ignored: some clocks count whole milliseconds, and so short a run does not affect placement. */
+/**
+ * A run that takes less, and is predicted to, is ignored: some clocks count whole milliseconds, and so short a run does not
+ * affect placement.
+ */
 const minReadMs = 2;
 /** How far a reading moves the logarithm of the factor. Other work on the machine makes runs longer, never shorter. */
 const shareOfLower = 1 / 2;
@@ -55,7 +58,7 @@ export function correctByReading(correction: CostCorrection, profileMs: number, 
   correction.factor = clampFactor(correction.factor * Math.exp(change * share));
 }
 
-/** Records that a run took at most `mostMs`. */
+/** Records that a run took at most `mostMs`, which lowers the factor or leaves it. */
 export function correctByBound(correction: CostCorrection, profileMs: number, mostMs: number): void {
   if (profileMs < minReadMs) return;
   correction.factor = Math.min(correction.factor, clampFactor(Math.max(mostMs, minReadMs) / profileMs));

@@ -22,8 +22,8 @@ const maxReasonLength = 120;
 const maxRetryAfterSeconds = 60;
 
 /**
- * Returns `overloaded` if all endpoints were busy; else `origin_unavailable`, or `residency_unavailable` if the request is
- * bound to a jurisdiction: endpoints elsewhere may work, and may not serve it.
+ * Returns `overloaded` if an endpoint was busy and none failed (others may lack the model); else `origin_unavailable`, or
+ * `residency_unavailable` if the request is bound to a jurisdiction: endpoints elsewhere may work, and may not serve it.
  */
 export function noAnswerError(pool: EndpointPool, request: UnansweredRequest): EdgewiseError {
   const { criteria, tried, failed, stopped } = request;

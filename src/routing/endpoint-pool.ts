@@ -91,7 +91,7 @@ export class EndpointPool {
 
   /**
    * Returns whether the pool can serve a request, from what it knows, without contacting an endpoint. `able`: an endpoint
-   * is healthy and accepts requests, or is due for a probe. `failing`: only others. `none`: none is configured for it.
+   * accepts requests for the model, and is healthy or due for a probe. `failing`: only others. `none`: none is configured for it.
    */
   ability(criteria: EndpointCriteria): 'able' | 'failing' | 'none' {
     const nowMs = this.clock.now();
@@ -227,7 +227,7 @@ export class EndpointPool {
     });
   }
 
-  /** Returns the milliseconds until an endpoint may accept the request; 0 if one may now. */
+  /** Returns the milliseconds until an endpoint may accept the request; 0 if one may now, or none is configured for it. */
   freeInMs(criteria: EndpointCriteria): number {
     const nowMs = this.clock.now();
     const key = versionKey(criteria);

@@ -94,6 +94,7 @@ export function inferPath(
   return `/v2/models/${encodeURIComponent(theirs)}${versioned}/infer`;
 }
 
+/** Returns the outputs that the request lists, without those that the model lacks; all outputs if it lists none. */
 function requestedSpecs({ manifest, request }: OipRequest): readonly TensorSpec[] {
   return (
     request.outputs?.flatMap(({ name }) => manifest.outputs.filter((spec) => spec.name === name)) ??

@@ -64,7 +64,10 @@ export class OriginPool {
     this.#options = options;
   }
 
-  /** Returns whether the pool can serve the model, from what this isolate knows, without contacting an endpoint. */
+  /**
+   * Returns whether the pool can serve the model, from what this isolate knows, without contacting an endpoint. `foreign`: only
+   * endpoints outside `jurisdiction` are configured for it.
+   */
   ability({ model, version, jurisdiction }: OriginCriteria): OriginAbility {
     const { pool } = this.#options;
     const ability = pool.ability({ model, version, protocol: 'oip', jurisdiction });

@@ -117,9 +117,9 @@ export class PooledEndpoint implements Candidate {
 
   /**
    * Returns the requests in flight, and the one to come, relative to the free capacity: the endpoint's weight times the share
-   * that it does not report as used. An endpoint that fails at once has nothing in flight and would be chosen again and
-   * again until it is ejected, which at a few requests a second exceeds the retry budget: so the load is
-   * multiplied by 1 plus the recent failures in a row, those of the endpoint and those of the model at it.
+   * that it does not report as used. An endpoint that fails at once has nothing in flight and would be chosen again and again
+   * until it is ejected, which at a few requests a second exceeds the retry budget: so the load is multiplied by 1 plus the
+   * recent failures in a row, those of the endpoint and those of the model at it.
    */
   load(key: string, nowMs: number): number {
     const headroom = Math.max(minHeadroom, 1 - Math.max(0, this.#utilisation(nowMs) ?? 0));
@@ -216,8 +216,8 @@ export class PooledEndpoint implements Candidate {
   }
 
   /**
-   * Ends as abandoned the attempts that will never end by themselves: on Cloudflare a cancelled request does not continue. All attempts
-   * have the same timeout, so the oldest expire first.
+   * Ends as abandoned the attempts that will never end by themselves: on Cloudflare a cancelled request does not continue. All
+   * attempts have the same timeout, so the oldest expire first.
    */
   endExpired(nowMs: number): void {
     if (this.#leases.size === 0) return;

@@ -37,7 +37,7 @@ export class MeasuredRuns {
     return runs.estimateMs;
   }
 
-  /** Records a run of `runMs` that `requests` requests shared. */
+  /** Records a run of `runMs` that `requests` requests shared. A time that is negative or not finite is ignored. */
   observe(model: string, runMs: number, requests = 1): void {
     const ms = runMs / requests;
     if (!(ms >= 0 && ms < Number.POSITIVE_INFINITY)) return;

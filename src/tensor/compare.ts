@@ -7,12 +7,15 @@ import type { NamedTensors, Tensor } from './tensor.ts';
  */
 export const tolerance = { relative: 1e-3, absolute: 1e-5 } as const;
 
-/** Describes the first difference; undefined if the answers agree. Integers and strings must be equal. */
+/**
+ * Describes the first difference; undefined if the answers agree. Integers and strings must be equal. Ignores additional
+ * outputs.
+ */
 export function findDifference(expected: NamedTensors, actual: NamedTensors): string | undefined {
   return differenceBy(tensorDifference, expected, actual);
 }
 
-/** Like `findDifference`, but ignores values: for models with random answers. */
+/** Like `findDifference`, but compares datatypes and shapes only: for models with random answers. */
 export function findShapeDifference(expected: NamedTensors, actual: NamedTensors): string | undefined {
   return differenceBy(kindDifference, expected, actual);
 }

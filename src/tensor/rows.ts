@@ -18,7 +18,7 @@ export function commonRows(tensors: NamedTensors): number | undefined {
 
 /**
  * Joins requests whose tensors agree in name, datatype and every dimension but the first, in order. Copies each tensor
- * once; does not copy a single request.
+ * once; does not copy a single request. Returns an empty map for no requests.
  */
 export function joinRows(all: readonly NamedTensors[]): NamedTensors {
   const [first] = all;
@@ -58,7 +58,8 @@ function isBytes(tensor: Tensor): tensor is BytesTensor {
 }
 
 /**
- * Splits the outputs of a run of joined rows: one part for each count, in order. The parts are views of the whole.
+ * Splits the outputs of a run of joined rows: one part for each count, in order. The parts are views of the whole,
+ * except for strings.
  *
  * @throws EdgewiseError `internal` if a tensor does not have as many rows as the counts together; names the tensor.
  */

@@ -64,8 +64,8 @@ export function fileSource(path: string): ByteSource {
 }
 
 /**
- * Returns a file of `folder`; undefined if it does not exist, or if `..` or a link leads out of the folder: a model from
- * outside may name any file.
+ * Returns a file of `folder`; undefined if it does not exist, is not a file, or if `..` or a link leads out of the folder: a
+ * model from outside may name any file.
  */
 export function fileWithin(folder: string, file: string): ByteSource | undefined {
   try {

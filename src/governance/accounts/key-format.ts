@@ -29,7 +29,11 @@ export function newId(): string {
   return id;
 }
 
-/** Returns the text of a new key with this id. It is shown once; only its hash is stored. */
+/**
+ * Returns the text of a new key with this id. It is shown once; only its hash is stored.
+ *
+ * @throws EdgewiseError `internal` if the id does not have the form that `keyIdOf` reads.
+ */
 export function newKeyText(id: string): string {
   const text = `ew_${id}_${base64url.encode(crypto.getRandomValues(new Uint8Array(secretBytes)))}`;
   if (keyIdOf(text) !== id) {

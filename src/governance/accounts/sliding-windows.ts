@@ -47,7 +47,7 @@ export class SlidingWindows implements RateLimiter {
     return this.#verdict(window, rate, permitted);
   }
 
-  /** Returns the verdict that `take` would give, without counting. */
+  /** Returns whether `take` would permit a request, and what is left before it. Counts nothing. */
   look(subject: string, rate: Rate): RateVerdict {
     const window = this.#windowOf(subject, rate);
     return this.#verdict(window, rate, window.total < rate.requests);
@@ -90,7 +90,7 @@ function advanceTo(window: Window, slot: number): void {
   if (passed > 0) window.newest = slot;
 }
 
-/** Returns when the oldest counted requests leave the window, by the clock. */
+/** Returns when the oldest counted requests leave the window, by the clock; 0 if none is counted. */
 function oldestLeavesAt({ counts, newest, perSeconds }: Window): number {
   const slotMs = slotMsOf(perSeconds);
   for (let slot = newest - slotsOfPeriod; slot <= newest; slot += 1) {

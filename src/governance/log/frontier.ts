@@ -31,7 +31,8 @@ export function firstLoose(size: number): number {
 /**
  * Restores the frontier: the lowest tile from the kept rows, the others from the files.
  *
- * @throws EdgewiseError `internal` if its root is not the committed one, because data was lost or changed.
+ * @throws EdgewiseError `internal` if its root is not the committed one, because data was lost or changed; as
+ * `tileHashes` if a file is missing or too short.
  */
 export async function loadFrontier(
   head: LogHead,
@@ -112,7 +113,7 @@ function countOf(ref: TileRef, size: number): number {
   return hashesAtLevel(ref.level ?? 0, size);
 }
 
-/** Returns the sealed receipts of full bundles. Until its bundle is full, a receipt stays with its row. */
+/** Returns a file for each full bundle that has sealed receipts. Until its bundle is full, a receipt stays with its row. */
 function sealedBundles(rows: readonly LogRow[], loose: number): LogFile[] {
   const bundles: LogFile[] = [];
   for (let at = 0; at + tileWidth <= rows.length; at += tileWidth) {
@@ -141,7 +142,7 @@ export function encodeSealed(receipts: readonly (Bytes | undefined)[]): Bytes {
   );
 }
 
-/** Returns the receipts of a bundle, in the order of their entries; undefined for absent ones. */
+/** Returns the receipts of a bundle, in the order of their entries; undefined for absent ones. The form is not checked. */
 export function decodeSealed(bundle: Bytes): readonly (Bytes | undefined)[] {
   const view = new DataView(bundle.buffer, bundle.byteOffset, bundle.byteLength);
   const receipts: (Bytes | undefined)[] = [];

@@ -50,7 +50,11 @@ const pkcs8Prefix = Uint8Array.from([
   0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ]);
 
-/** Reads `PRIVATE+KEY+<name>+<key id>+<base64 of type and seed>`. @throws EdgewiseError `invalid_request` */
+/**
+ * Reads `PRIVATE+KEY+<name>+<key id>+<base64 of type and seed>`: a key of a log.
+ *
+ * @throws EdgewiseError `invalid_request`, also for a key of a witness.
+ */
 export async function parseSignerKey(text: string): Promise<NoteSigner> {
   const what = 'private key';
   if (!text.startsWith(privatePrefix)) throw badKey(what, `expected it to start with ${privatePrefix}`);

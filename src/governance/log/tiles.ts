@@ -78,7 +78,11 @@ function tilesOfLevel(level: number | undefined, before: number, after: number):
   return tiles;
 }
 
-/** Encodes each entry after its length (two bytes, big-endian). */
+/**
+ * Encodes each entry after its length (two bytes, big-endian).
+ *
+ * @throws EdgewiseError `internal` for an entry above 65,535 bytes.
+ */
 export function encodeBundle(entries: readonly Uint8Array[]): Bytes {
   const tooLong = entries.find((entry) => entry.length > maxEntryBytes);
   if (tooLong !== undefined) {
@@ -110,7 +114,12 @@ export function decodeBundle(bundle: Bytes): Bytes[] {
 /** Reads a file of the log; undefined if it does not exist. */
 export type ReadFile = (path: string) => Promise<Bytes | undefined>;
 
-/** Reads a tile. A missing partial tile is read from the full one, which starts with the same bytes: a log may delete partial tiles. */
+/**
+ * Reads a tile. A missing partial tile is read from the full one, which starts with the same bytes: a log may delete partial
+ * tiles.
+ *
+ * @throws EdgewiseError `not_found` if the log has neither.
+ */
 async function readTile(ref: TileRef, read: ReadFile): Promise<Bytes> {
   const path = tilePath(ref);
   const tile =
@@ -120,7 +129,7 @@ async function readTile(ref: TileRef, read: ReadFile): Promise<Bytes> {
   return tile;
 }
 
-/** Returns the first `ref.width` hashes of a tile. */
+/** Returns the first `ref.width` hashes of a tile. @throws EdgewiseError `not_found`; `digest_mismatch` if it has fewer */
 export async function tileHashes(ref: TileRef, read: ReadFile): Promise<Bytes[]> {
   const tile = await readTile(ref, read);
   if (tile.length < ref.width * hashBytes || tile.length % hashBytes !== 0) {
@@ -132,7 +141,11 @@ export async function tileHashes(ref: TileRef, read: ReadFile): Promise<Bytes[]>
   return Array.from({ length: ref.width }, (_, at) => tile.slice(at * hashBytes, (at + 1) * hashBytes));
 }
 
-/** Returns the first `ref.width` entries of a bundle. */
+/**
+ * Returns the first `ref.width` entries of a bundle.
+ *
+ * @throws EdgewiseError `not_found`; `digest_mismatch` if it has fewer; as `decodeBundle`
+ */
 export async function bundleEntries(ref: TileRef, read: ReadFile): Promise<Bytes[]> {
   const entries = decodeBundle(await readTile(ref, read));
   if (entries.length < ref.width) {
@@ -146,7 +159,7 @@ export async function bundleEntries(ref: TileRef, read: ReadFile): Promise<Bytes
 
 /**
  * Reads nodes of the tree of `size` leaves from its tiles, each tile once. The nodes are unverified until a proof made from
- * them matches a signed root.
+ * them matches a signed root. The function throws as `tileHashes`.
  */
 export function tileNodes(size: number, read: ReadFile): ReadNode {
   const tiles = new Map<string, Promise<Bytes[]>>();

@@ -61,13 +61,13 @@ export class LeaseExchange {
     this.#options.defer(this.#run(ledger, asking, limit, ledger.surplus));
   }
 
-  /** Leases a new surplus. */
+  /** Leases a new surplus, beyond the units that are at hand. */
   refill(ledger: QuotaLedger, limit: number): void {
     closeBlocks(ledger, ({ left }) => left === 0);
     this.#options.defer(this.#run(ledger, [], limit, ledger.surplus));
   }
 
-  /** Sends the reports that the ledger owes, unless an exchange under way is followed by another one that does. */
+  /** Sends the reports that the ledger owes. An exchange under way calls this again when it ends. */
   flush(ledger: QuotaLedger): void {
     if (ledger.exchangingSinceMs !== undefined || !ledger.isOwing) return;
     this.#options.defer(this.#run(ledger, [], 0));
@@ -140,10 +140,11 @@ export class LeaseExchange {
   }
 }
 
+/** Changes the next surplus by how long the last one lasted. Closes a block that has none: the quota is nearly used up. */
 function resizeSurplus(ledger: QuotaLedger, block: Block, nowMs: number): void {
   ledger.lastSurplus = block.left;
   if (block.left === 0) {
-    // The quota is nearly used up: units that come back must be available to every process at once.
+    // Units that come back must be available to every process at once.
     closeBlocks(ledger, (known) => known === block);
     return;
   }

@@ -57,7 +57,7 @@ export function countEntries(
 const readAhead = 8;
 
 /**
- * Continues the count up to the first `size` entries.
+ * Continues the count up to the first `size` entries. Returns the count itself if it has as many or more.
  *
  * @throws EdgewiseError as `countEntries`; `not_found` or `digest_mismatch` if a file of the log is missing or truncated.
  */

@@ -129,7 +129,12 @@ async function selectReceipts(
   return own;
 }
 
-function findMissing({ id, tag, hash }: OwnReceipt, tags: ReadonlySet<string>, hashes: ReadonlySet<string>) {
+/** Returns what is missing as a list of at most one difference. */
+function findMissing(
+  { id, tag, hash }: OwnReceipt,
+  tags: ReadonlySet<string>,
+  hashes: ReadonlySet<string>,
+): readonly string[] {
   if (!tags.has(tag)) return [`receipt ${id} is of the grant and month, but its tag ${tag} is not counted`];
   return hashes.has(hash) ? [] : [`receipt ${id} is of the grant and month, but not among the entries`];
 }
@@ -138,7 +143,7 @@ function compareField(
   field: string,
   said: number | string | undefined,
   counted: number | string | undefined,
-) {
+): readonly string[] {
   return said === counted
     ? []
     : [`${field}: the statement says ${said ?? 'none'}, the log ${counted ?? 'none'}`];

@@ -44,7 +44,7 @@ export interface AcceptanceRequest {
 
 export interface Accepted {
   readonly acceptance: Acceptance;
-  /** The signed receipt; undefined if the same text was accepted before. */
+  /** The signed receipt; undefined if nothing changed: the same text was accepted, or the acceptance withdrawn, before. */
   readonly compact: string | undefined;
 }
 

@@ -206,7 +206,7 @@ const textHeaders = {
  * Returns the licence text of any published version of the model, including versions that are no longer served, since a
  * tenant may have accepted it. No other stored content can be read this way.
  *
- * @throws EdgewiseError `not_found`
+ * @throws EdgewiseError `model_not_found`; `not_found` if no version has the text, or it is not stored.
  */
 async function findLicenceText({ blobs, repository }: Services, name: string, text: Digest): Promise<Bytes> {
   for (const { version } of (await repository.index(name)).versions) {

@@ -170,7 +170,10 @@ async function findReceipt(governance: Governance, id: string, caller: Caller): 
   return kept;
 }
 
-/** Receipts of keys without a tenant are sealed together; each key finds only its own. */
+/**
+ * Receipts without a tenant are sealed together: those of a key are found by that key and the admin, those of unauthenticated
+ * callers by every caller. A tenant's receipts can be unsealed only for that tenant.
+ */
 function mayFind(caller: Caller, { caller: { credential, tenant } }: Receipt): boolean {
   if (tenant !== undefined || credential === undefined || caller.kind === 'admin') return true;
   return caller.kind === 'key' && caller.id === credential;

@@ -12,7 +12,7 @@ export function parseControlBody<S extends z.ZodType>(body: Uint8Array, schema: 
   return checked.data;
 }
 
-/** Parses and checks the JSON of another server's answer. @throws EdgewiseError `origin_unavailable` */
+/** As `parseControlBody`, for the answer of another server. @throws EdgewiseError `origin_unavailable` */
 export function parseAnswerBody<S extends z.ZodType>(body: Uint8Array, schema: S, what: string): z.infer<S> {
   try {
     return parseControlBody(body, schema, what);

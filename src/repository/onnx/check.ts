@@ -154,6 +154,7 @@ function checkConstants(nodes: readonly NodeProto[], initializers: readonly Tens
   }
 }
 
+/** Reads a tensor as 64-bit integers; empty if it has more than 32, no raw bytes, or bytes that are not whole integers. */
 function readIntegers(tensor: TensorProto): readonly bigint[] {
   const raw = rawBytes(tensor);
   return raw === undefined || raw.byteLength > 256 || raw.byteLength % 8 !== 0

@@ -22,7 +22,10 @@ export function readClassLabels(model: ModelProto): readonly string[] | undefine
   return undefined;
 }
 
-/** Parses JSON or Python: a list of names, or a map from the numbers 0, 1, 2 … to names. */
+/**
+ * Parses JSON or Python: a list of names, or a map from the numbers 0, 1, 2 … to names. Line breaks in names become spaces.
+ * Returns undefined for anything else, and for more than `maxLabels` names.
+ */
 function parseLabels(text: string): readonly string[] | undefined {
   const value = parseJson(text) ?? parseJson(toJson(text));
   if (typeof value !== 'object' || value === null) return undefined;

@@ -4,7 +4,8 @@ import { constantTensor, isStandardDomain, mapSubgraphs } from './walk.ts';
 
 /**
  * Turns Constant nodes whose tensor has at least `minBytes` into initializers: an attribute cannot leave the graph, an
- * initializer can. Constant nodes in function bodies stay, since functions have no initializers.
+ * initializer can. Constant nodes stay if an output of their graph is their value, and in function bodies, since functions
+ * have no initializers.
  */
 export function constantsToInitializers(model: ModelProto, minBytes: number): ModelProto {
   const { graph } = model;

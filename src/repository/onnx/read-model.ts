@@ -21,7 +21,7 @@ export interface OpenedModel {
 /**
  * @param open Returns a file beside the model; undefined if it does not exist.
  * @throws EdgewiseError `invalid_request` for a file that is not an ONNX model, a reference outside the folder, a missing
- * file, or a range that does not fit the tensor's shape; `too_large` as `readOutline`.
+ * file, a range that does not fit the tensor's shape, or larger values in several parts; `too_large` as `readOutline`.
  */
 export async function readModel(
   file: ByteSource,

@@ -71,6 +71,11 @@ export class AnswersTrial {
     this.#base = this.#isBatched ? withRows(shapes, 1) : shapes;
   }
 
+  /**
+   * Runs the form with samples and records the shapes of their answers. Returns whether it is row-wise: false without a trial if
+   * an input has no free first dimension; undefined, unless a run contradicts it, for a model with random numbers, with a
+   * branch that depends on values, or with one row at most.
+   */
   async judge(): Promise<RowVerdict> {
     const begin = this.#clock.now();
     await this.#observe(this.#base, 1);
@@ -135,6 +140,7 @@ export class AnswersTrial {
     }
   }
 
+  /** Returns shapes with other free sizes, without those whose run would take longer than `maxRunMs`. */
   #listOtherShapes(): readonly Shapes[] {
     const { inputs, names } = this.#input;
     const elements = Math.max(1, totalElements(this.#base));

@@ -141,7 +141,10 @@ function assembleUntried(prepared: Prepared, untried: string): Promise<ModelPack
   });
 }
 
-/** Returns the graph as it was exported; the engine reads its weights from the model's folder, else piece by piece. */
+/**
+ * Returns the graph as it was exported, apart from `makeWeightsUnsigned`. The engine reads its weights from the model's folder,
+ * else piece by piece.
+ */
 async function nativeForm(
   { folder }: PackageInput,
   { model }: ModelFile,

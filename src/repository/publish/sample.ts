@@ -151,7 +151,7 @@ export function toFp16(number: number): number {
   return exponent >= 31 ? sign | 0x7c00 : sign | (exponent << 10) | ((bits >>> 13) & 0x3ff);
 }
 
-/** Returns a generator of numbers from 0 up to 1 (xorshift32), whose sequence is the same on every platform. */
+/** Returns a generator of numbers from 0 up to 1 (xorshift32), whose sequence is the same on every platform. @param seed Not 0 */
 export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {

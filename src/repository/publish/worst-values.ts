@@ -42,7 +42,7 @@ interface Scouting {
   feeds(values: Values): Feeds;
 }
 
-/** Runs each of `extremes` and returns the slowest; undefined if there are none. */
+/** Runs each of `extremes` and returns the slowest. A single one is returned without a run; undefined if there are none. */
 export async function findSlowestValues(
   engine: Engine,
   source: ModelSource,
@@ -74,7 +74,10 @@ export function describeValues(values: Values): string {
     .join(', ');
 }
 
-/** Returns the larger of each figure, which holds for all values that were tried. */
+/**
+ * Returns the larger of each figure, which holds for all values that were tried. Runs that `other` does not have are left out,
+ * and the remaining fields are those of `one`.
+ */
 export function worstProfile(one: EdgeProfile, other: EdgeProfile): EdgeProfile {
   return {
     ...one,

@@ -104,7 +104,11 @@ function defaultJwks(url: string, folder: string | undefined): string {
   return `${url.replace(/\/+$/, '')}/.well-known/jwks.json`;
 }
 
-/** With an admin key every stored blob, else the files that the caller with the key EDGEWISE_KEY may download. */
+/**
+ * With an admin key every stored blob, else the files that the caller with the key EDGEWISE_KEY may download.
+ *
+ * @throws EdgewiseError `invalid_request` without an admin key, if the receipt is not of an answer.
+ */
 function blobsAt(url: string, receipt: Receipt): BlobStore {
   const adminKey = findAdminKey(process.env, process.cwd());
   if (adminKey !== undefined) return storedBlobs(url, adminKey);

@@ -6,7 +6,7 @@ import type { NodeProto } from '../proto-types.ts';
 import { above, below, hasBits, type Knowledge, limited } from './knowledge.ts';
 
 type Inputs = readonly (Knowledge | undefined)[];
-/** Returns the mask of the elements of an output. */
+/** Returns the mask of the elements of an output. An input that the node lacks bounds nothing, and breaks no bound. */
 type Range = (inputs: Inputs, output: number) => number;
 
 const all: Range = () => limited;
@@ -142,7 +142,10 @@ const typedLike: Readonly<Record<string, readonly number[]>> = {
   Multinomial: [],
 };
 
-/** Reports whether the operator's name implies an output of whole numbers. For a cast, its target decides instead. */
+/**
+ * Reports whether the output has whole numbers: by the operator's name, or because the inputs that it has the type of do. For a
+ * cast, its target decides instead.
+ */
 export function isWholeOutput({ opType = '' }: NodeProto, inputs: Inputs, output: number): boolean {
   if (countsAndTruths.has(opType)) return true;
   if (output > 0 && (opType === 'TopK' || opType === 'Unique' || opType === 'MaxPool')) return true;
