@@ -1,5 +1,3 @@
-import { EdgewiseError } from '../errors.ts';
-
 /** Matches `model` or `org/model`: letters, digits, dot, dash, underscore; each part starts with a letter or a digit. */
 const modelName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,63})?$/;
 /** Matches digits only, without a leading zero, as Triton names version folders. */
@@ -39,17 +37,6 @@ export function matchesModel(pattern: string, name: string): boolean {
   return (
     pattern === '*' || pattern === name || (pattern.endsWith('/*') && name.startsWith(pattern.slice(0, -1)))
   );
-}
-
-/** @throws EdgewiseError `invalid_request` */
-export function checkModelName(value: string): string {
-  if (!isModelName(value)) {
-    throw new EdgewiseError(
-      'invalid_request',
-      `model name ${quoteName(value, 160)} is not usable; expected "model" or "org/model" of letters, digits, ".", "-" and "_"`,
-    );
-  }
-  return value;
 }
 
 /** Returns a name from outside in quotes, for messages: control characters escaped, and at most `maxLength` characters. */

@@ -6,7 +6,6 @@ import type { AdminClient } from '../../src/client/admin-client.ts';
 import type { Engine } from '../../src/engine/types.ts';
 import { modelConfigSchema } from '../../src/repository/config-schema.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
-import { bytesSource } from '../../src/repository/onnx/byte-source.ts';
 import { inspectModel, type Ranks } from '../../src/repository/onnx/inspect.ts';
 import { splitModel } from '../../src/repository/onnx/split.ts';
 import { defaultEdgeCapBytes } from '../../src/repository/publish/edge-form.ts';
@@ -22,6 +21,7 @@ import {
 import type { PublisherSigningKey } from '../../src/repository/signing/bundle.ts';
 import { signModel } from '../../src/repository/signing/model-signature.ts';
 import { digestOf } from '../../src/storage/digest.ts';
+import { bytesSource } from '../support/bytes-source.ts';
 import { licenceBytes, openSourceTerms } from '../support/terms.ts';
 
 const engineBaseBytes = 256 * 65_536;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { createFakeEngine, type FakeModel, fakeGraph } from '../../src/engine/fake.ts';
 import type { ModelSource } from '../../src/engine/types.ts';
 import type { TensorSpec } from '../../src/tensor/tensor.ts';
+import { createFakeEngine, type FakeModel, fakeGraph } from '../support/fake-engine.ts';
 import { type ContractModels, codeOf, engineContract, feeds, fp32 } from './contract.ts';
 
 function spec(

@@ -1,7 +1,7 @@
 /** What a key may do with its tenant's account, by its scope and by where the tenant is bound to. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createFakeEngine } from '../../src/engine/fake.ts';
-import { memoryStateStore } from '../../src/storage/memory.ts';
+import { createFakeEngine } from '../support/fake-engine.ts';
+import { memoryStateStore } from '../support/memory-stores.ts';
 import { adminKey, type TestService, testService } from '../support/services.ts';
 import { licenceDigest } from '../support/terms.ts';
 import { asking } from './account-support.ts';

@@ -1,7 +1,6 @@
 /** Receipts over HTTP: the real app, gate, issuer and log, with a fake engine. */
 import { base64url } from 'jose';
 import { describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { encodeEntry, entryOf } from '../../src/governance/log/entry.ts';
 import { parseVerifierKey } from '../../src/governance/log/note-keys.ts';
 import { decodeProof, verifyProof } from '../../src/governance/log/proof.ts';
@@ -10,6 +9,7 @@ import { readReceipt } from '../../src/governance/receipt/read.ts';
 import type { Receipt } from '../../src/governance/receipt/schema.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { testLogVerifierKey } from '../support/governance-keys.ts';
 import {
   adminKey,

@@ -1,9 +1,9 @@
 /** Tenants and their keys as operators and callers see them: through the whole service. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createFakeEngine } from '../../src/engine/fake.ts';
-import { memoryStateStore } from '../../src/storage/memory.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 import { ManualClock } from '../support/clock.ts';
+import { createFakeEngine } from '../support/fake-engine.ts';
+import { memoryStateStore } from '../support/memory-stores.ts';
 import { adminKey, callerKey, type TestService, testService } from '../support/services.ts';
 import { asking, textOf } from './account-support.ts';
 

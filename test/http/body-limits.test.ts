@@ -1,10 +1,10 @@
 /** One rule for all sizes: what fits is read here, what does not goes to an origin that may take it, else it is refused. */
 import { gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { headerLengthName } from '../../src/protocol/oip/types.ts';
 import type { Endpoint } from '../../src/routing/types.ts';
 import { endpointAt } from '../routing/servers.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { bearer, callerKey, publishTiny, type TestService, testService } from '../support/services.ts';
 
 const mebibyte = 1024 * 1024;

@@ -1,7 +1,7 @@
 /** Where a connection comes from is what the platform says, and nothing that a caller can write. */
 import { describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { createApp } from '../../src/http/app.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { publishTiny, testService } from '../support/services.ts';
 import { termsOf } from '../support/terms.ts';
 

@@ -1,13 +1,13 @@
 /** The logger never writes content of a request, whatever is wrong with the request and whichever error quotes it. */
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { toRunError } from '../../src/engine/ort-errors.ts';
 import { EdgewiseError } from '../../src/errors.ts';
 import type { Endpoint } from '../../src/routing/types.ts';
 import { endpointAt } from '../routing/servers.ts';
 import { hexOf, type Sent, textInferences } from '../service/kept-requests.ts';
 import { newMarker, search } from '../service/kept-search.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { adminKey, bearer, publishTiny, type TestService, testService } from '../support/services.ts';
 
 const marker = newMarker('logged');

@@ -1,15 +1,15 @@
 /** Receipts that no header holds, and what becomes of answers that could not be accounted for. */
 import { describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { EdgewiseError } from '../../src/errors.ts';
 import type { LazyRecord } from '../../src/governance/log/appender.ts';
 import type { LogRecord, ReceiptLog } from '../../src/governance/log/types.ts';
 import { createApp } from '../../src/http/app.ts';
 import { maxReceiptHeaderLength } from '../../src/http/record/receipt-headers.ts';
-import { memoryStateStore } from '../../src/storage/memory.ts';
 import { ManualClock } from '../support/clock.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { testGovernanceBindings } from '../support/governance-keys.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { memoryStateStore } from '../support/memory-stores.ts';
 import { bearer, callerKey, publishTiny, type TestService, testService } from '../support/services.ts';
 import { termsOf } from '../support/terms.ts';
 

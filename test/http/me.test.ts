@@ -1,7 +1,5 @@
 /** What each kind of caller is told about itself, also with tokens, through the whole service. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createFakeEngine } from '../../src/engine/fake.ts';
-import { memoryStateStore } from '../../src/storage/memory.ts';
 import {
   type IssuerServer,
   type SigningKey,
@@ -10,6 +8,8 @@ import {
   startIssuer,
 } from '../governance/accounts/issuer-server.ts';
 import { ManualClock } from '../support/clock.ts';
+import { createFakeEngine } from '../support/fake-engine.ts';
+import { memoryStateStore } from '../support/memory-stores.ts';
 import { adminKey, callerKey, type TestService, testService } from '../support/services.ts';
 import { asking } from './account-support.ts';
 

@@ -1,9 +1,9 @@
 /** Weights that leave the server: only where the terms let them, through the gate, as they were signed. */
 import { beforeAll, describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { readReceipt } from '../../src/governance/receipt/read.ts';
 import { parseBundle } from '../../src/repository/signing/bundle.ts';
 import { digestOf } from '../../src/storage/digest.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { bearer, callerKey, publishTiny, type TestService, testService } from '../support/services.ts';
 import { licenceText, termsOf } from '../support/terms.ts';
 

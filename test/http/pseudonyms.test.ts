@@ -1,11 +1,9 @@
 /** Records that do not identify people: the caller in a receipt, who may read it, and what callers can write into it. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { peekReceipt } from '../../src/governance/receipt/read.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import type { Terms } from '../../src/repository/terms.ts';
-import { memoryStateStore } from '../../src/storage/memory.ts';
 import {
   type IssuerServer,
   type SigningKey,
@@ -13,6 +11,8 @@ import {
   signingKey,
   startIssuer,
 } from '../governance/accounts/issuer-server.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
+import { memoryStateStore } from '../support/memory-stores.ts';
 import { callerKey, publishTiny, type TestService, testService } from '../support/services.ts';
 import { termsOf } from '../support/terms.ts';
 import { asking } from './account-support.ts';

@@ -1,11 +1,11 @@
 /** How often callers may ask, through the whole service. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
-import { memoryStateStore } from '../../src/storage/memory.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 import { ManualClock } from '../support/clock.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { testLogKey } from '../support/governance-keys.ts';
 import { memoryLog } from '../support/memory-log.ts';
+import { memoryStateStore } from '../support/memory-stores.ts';
 import {
   addressHeader,
   adminKey,

@@ -2,7 +2,6 @@
 import { createServer } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { createFakeEngine, type FakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { isEdgewiseError } from '../../src/errors.ts';
 import type { Caller } from '../../src/governance/accounts/caller.ts';
 import { scopesSchema, tenantSchema } from '../../src/governance/accounts/schema.ts';
@@ -11,6 +10,7 @@ import type { Endpoint } from '../../src/routing/types.ts';
 import { echo, metadata, startOipServer } from '../routing/oip-server.ts';
 import { closedUrl, endpointAt, type Handler, json } from '../routing/servers.ts';
 import { binaryRequest } from '../support/binary-request.ts';
+import { createFakeEngine, type FakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { bearer, publishTiny, type TestService, testService } from '../support/services.ts';
 
 function tenantOf(residency?: string): Caller {

@@ -1,9 +1,9 @@
 /** A profile that is wrong costs the first requests, and not every one: the app over a clock that a test turns. */
 import { describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { endpointAt } from '../routing/servers.ts';
 import { ManualClock } from '../support/clock.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { bearer, callerKey, publishTiny, testService } from '../support/services.ts';
 
 const spec = (name: string) => ({ name, datatype: 'FP32' as const, shape: [-1, 2] });

@@ -1,12 +1,12 @@
 /** Over HTTP: no session is made of a model that no trusted publisher has signed as it stands. */
 import { describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { encodeManifest } from '../../src/repository/documents.ts';
 import { changeIndex } from '../../src/repository/index/store.ts';
 import type { Manifest, VersionEntry } from '../../src/repository/schema.ts';
 import { digestOf } from '../../src/storage/digest.ts';
-import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verifyReads } from '../../src/storage/tiered.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
+import { memoryBlobStore, memoryStateStore } from '../support/memory-stores.ts';
 import { signManifest } from '../support/publisher.ts';
 import { adminKey, bearer, publishTiny, testService } from '../support/services.ts';
 import { tamperings } from '../support/tampering.ts';

@@ -1,7 +1,7 @@
 /** What the signature of an answer covers, and which answers are not held for one. */
 import { describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { verifyAnswer } from '../../src/governance/http-signature.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { bearer, callerKey, publishTiny, testService } from '../support/services.ts';
 import { termsOf } from '../support/terms.ts';
 

@@ -1,15 +1,15 @@
 /** Export and erasure over HTTP: the whole app, with a log in memory. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { hashInEntry } from '../../src/governance/log/entry.ts';
 import { decodeProof, encodeProof, verifyProof } from '../../src/governance/log/proof.ts';
-import { memoryStateStore } from '../../src/storage/memory.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 import { testPolicy } from '../governance/log/records.ts';
 import { ManualClock } from '../support/clock.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { testGovernanceBindings, testLogKey } from '../support/governance-keys.ts';
 import { type MemoryLog, memoryLog } from '../support/memory-log.ts';
+import { memoryStateStore } from '../support/memory-stores.ts';
 import {
   adminKey,
   bearer,

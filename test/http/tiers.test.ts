@@ -1,13 +1,13 @@
 /** Edge and origin together, in one process: the real app on either side, a fetch that can be made to fail between them. */
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { EdgewiseError } from '../../src/errors.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import type { EndpointConfig } from '../../src/routing/endpoint-config.ts';
 import type { Endpoint } from '../../src/routing/types.ts';
 import { endpointAt } from '../routing/servers.ts';
 import { binaryRequest, readBinary } from '../support/binary-request.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import {
   adminKey,
   bearer,

@@ -3,9 +3,9 @@ import type { Clock } from '../../src/async/clock.ts';
 import { type Bytes, joinBytes } from '../../src/bytes.ts';
 import { type Manifest, manifestSchemaId } from '../../src/repository/schema.ts';
 import { digestOf } from '../../src/storage/digest.ts';
-import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
 import { verifyReads } from '../../src/storage/tiered.ts';
 import type { BlobStore, Digest, StateStore } from '../../src/storage/types.ts';
+import { memoryBlobStore, memoryStateStore } from '../support/memory-stores.ts';
 import { signManifest } from '../support/publisher.ts';
 import { licenceBytes, openTerms } from '../support/terms.ts';
 

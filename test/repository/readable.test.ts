@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { ReadableVersions } from '../../src/repository/readable.ts';
-import { memoryBlobStore } from '../../src/storage/memory.ts';
 import { verifyReads } from '../../src/storage/tiered.ts';
 import type { BlobStore, Digest } from '../../src/storage/types.ts';
 import { ManualClock } from '../support/clock.ts';
+import { memoryBlobStore } from '../support/memory-stores.ts';
 import { miniature } from './fixtures.ts';
 
 const mebibyte = 1024 * 1024;

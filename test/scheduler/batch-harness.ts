@@ -1,5 +1,5 @@
 /** A batcher whose runs wait until the test ends them. */
-import { fakeRuntime } from '../../src/engine/fake.ts';
+
 import type { Feeds, Fetches, RunOptions, RunResult } from '../../src/engine/types.ts';
 import { EdgewiseError, type ErrorCode } from '../../src/errors.ts';
 import {
@@ -10,6 +10,7 @@ import {
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { feeds, fp32 } from '../engine/contract.ts';
 import { ManualClock } from '../support/clock.ts';
+import { fakeRuntime } from '../support/fake-engine.ts';
 
 export interface HeldRun {
   readonly feeds: Feeds;

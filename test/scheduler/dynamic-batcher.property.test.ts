@@ -1,7 +1,6 @@
 /** Checks for arbitrary requests that an answer from a batch equals that of a separate run. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import { createOrtNodeEngine } from '../../src/engine/ort-node.ts';
 import { SessionPool } from '../../src/engine/session-pool.ts';
 import type { Engine, Feeds, Fetches, ModelSource, RunResult } from '../../src/engine/types.ts';
@@ -11,6 +10,7 @@ import { elementCount } from '../../src/tensor/shape.ts';
 import type { Tensor } from '../../src/tensor/tensor.ts';
 import { feeds, fp32 } from '../engine/contract.ts';
 import { ManualClock } from '../support/clock.ts';
+import { createFakeEngine, fakeGraph } from '../support/fake-engine.ts';
 import { readModel } from '../support/native-run.ts';
 import { settle, values } from './batch-harness.ts';
 

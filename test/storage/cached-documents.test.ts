@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { EdgewiseError } from '../../src/errors.ts';
 import { CachedDocuments } from '../../src/storage/cached-documents.ts';
-import { memoryStateStore } from '../../src/storage/memory.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 import { ManualClock } from '../support/clock.ts';
+import { memoryStateStore } from '../support/memory-stores.ts';
 
 let clock: ManualClock;
 let store: StateStore;

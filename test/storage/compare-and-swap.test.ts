@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/async/clock.ts';
 import { EdgewiseError } from '../../src/errors.ts';
 import { changeState } from '../../src/storage/compare-and-swap.ts';
-import { memoryStateStore } from '../../src/storage/memory.ts';
 import type { StateStore } from '../../src/storage/types.ts';
+import { memoryStateStore } from '../support/memory-stores.ts';
 
 const key = 'accounts/tenants/acme.json';
 const append = (word: string) => (value: string | undefined) => `${value ?? ''}${word};`;

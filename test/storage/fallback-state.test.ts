@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { EdgewiseError } from '../../src/errors.ts';
 import { type FallbackStateFault, fallbackStateStore } from '../../src/storage/fallback-state.ts';
-import { memoryStateStore } from '../../src/storage/memory.ts';
 import type { StateStore } from '../../src/storage/types.ts';
 import { ManualClock } from '../support/clock.ts';
+import { memoryStateStore } from '../support/memory-stores.ts';
 import { stateStoreContract } from './state-contract.ts';
 
 stateStoreContract(

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { digestOf } from '../../src/storage/digest.ts';
-import { memoryBlobStore, memoryStateStore } from '../../src/storage/memory.ts';
+import { memoryBlobStore, memoryStateStore } from '../support/memory-stores.ts';
 import { blobStoreContract } from './blob-contract.ts';
 import { stateStoreContract } from './state-contract.ts';
 

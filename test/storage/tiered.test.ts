@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/storage/digest.ts';
-import { memoryBlobStore } from '../../src/storage/memory.ts';
 import { type TierFault, tiered, verifyReads } from '../../src/storage/tiered.ts';
 import type { BlobStore, Digest } from '../../src/storage/types.ts';
+import { memoryBlobStore } from '../support/memory-stores.ts';
 import { blobStoreContract } from './blob-contract.ts';
 
 const right = new Uint8Array([1, 2, 3, 4, 5]);

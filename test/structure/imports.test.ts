@@ -163,7 +163,7 @@ describe('imports in src/', () => {
   });
 
   it('name concrete drivers in platform/ only', () => {
-    const drivers = /^src\/(storage\/(r2|kv|cache\.|fs|memory|tiered|fallback-state)|engine\/(ort-|fake))/;
+    const drivers = /^src\/(storage\/(r2|kv|cache\.|fs|tiered|fallback-state)|engine\/ort-)/;
     const wrong = imports.filter(
       ({ from, to }) => drivers.test(to) && layerOf(from) !== 'platform' && layerOf(from) !== layerOf(to),
     );

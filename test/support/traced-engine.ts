@@ -1,6 +1,6 @@
-import { createFakeEngine, fakeGraph } from '../../src/engine/fake.ts';
 import type { Engine, Feeds, ModelSource, Session } from '../../src/engine/types.ts';
 import { isEdgewiseError } from '../../src/errors.ts';
+import { createFakeEngine, fakeGraph } from './fake-engine.ts';
 
 export interface TracedEngineOptions {
   readonly capBytes?: number;

@@ -85,11 +85,6 @@ export function modelListBody(names: readonly string[]): { readonly models: read
   return { models: names };
 }
 
-/** The body of every error under `/v2`. */
-export function errorBody(message: string): { readonly error: string } {
-  return { error: message };
-}
-
 const serverMetadataSchema = z.object({
   name: z.string(),
   version: z.string(),

@@ -1,6 +1,5 @@
 import type { Bytes } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
-import { digestOf } from '../../storage/digest.ts';
 import type { Digest } from '../../storage/types.ts';
 
 /** A file that is read by range, so that it is never in memory as a whole. */
@@ -14,18 +13,6 @@ export interface ByteSource {
   read(begin: number, end: number): Promise<Bytes>;
   /** Returns the SHA-256 of the whole file. */
   digest(): Promise<Digest>;
-}
-
-/** Returns a source over bytes in memory. */
-export function bytesSource(bytes: Bytes): ByteSource {
-  return {
-    byteLength: bytes.byteLength,
-    async read(begin, end) {
-      checkRange(bytes.byteLength, begin, end);
-      return bytes.slice(begin, end);
-    },
-    digest: () => digestOf(bytes),
-  };
 }
 
 /** @throws EdgewiseError `invalid_request` */

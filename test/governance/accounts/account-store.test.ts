@@ -10,9 +10,9 @@ import { AccountStore } from '../../../src/governance/accounts/account-store.ts'
 import { Directory } from '../../../src/governance/accounts/directory.ts';
 import { keyIdOf } from '../../../src/governance/accounts/key-format.ts';
 import { type Acceptance, grantSchema, scopesSchema } from '../../../src/governance/accounts/schema.ts';
-import { memoryStateStore } from '../../../src/storage/memory.ts';
 import type { StateStore } from '../../../src/storage/types.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { memoryStateStore } from '../../support/memory-stores.ts';
 
 const start = Date.parse('2026-12-01T00:00:00Z');
 const scopes = scopesSchema.parse({});

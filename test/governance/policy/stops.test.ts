@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { Stops } from '../../../src/governance/policy/stops.ts';
-import { memoryStateStore } from '../../../src/storage/memory.ts';
 import type { StateStore } from '../../../src/storage/types.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { memoryStateStore } from '../../support/memory-stores.ts';
 
 const stopped = { since: '2026-12-01T00:00:00.000Z', reason: 'it answers wrongly' };
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBook } from '../../../src/governance/quota/lease-book.ts';
 import type { ExchangeUnits } from '../../../src/governance/quota/lease-exchange.ts';
-import { memoryMeters } from '../../../src/governance/quota/memory-store.ts';
 import type { MeterAnswer, MeterRequest } from '../../../src/governance/quota/meter-state.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { memoryMeters } from '../../support/memory-meters.ts';
 import { noonMs, quotaOf } from './contract.ts';
 
 const meter = 'grant:g';

@@ -1,6 +1,6 @@
 import { LeaseBook } from '../../../src/governance/quota/lease-book.ts';
-import { memoryMeters } from '../../../src/governance/quota/memory-store.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { memoryMeters } from '../../support/memory-meters.ts';
 import { exchangeContract, metersContract, noonMs } from './contract.ts';
 
 metersContract('memory', () => {

@@ -1,6 +1,5 @@
 /** Processes, a meter, and a network between them that may lose, repeat and delay messages. */
 import { LeaseBook } from '../../../src/governance/quota/lease-book.ts';
-import { memoryMeterStore } from '../../../src/governance/quota/memory-store.ts';
 import {
   type MeterAnswer,
   type MeterRequest,
@@ -11,6 +10,7 @@ import { periodOf } from '../../../src/governance/quota/period.ts';
 import type { GrantedUnits, Meters } from '../../../src/governance/quota/types.ts';
 import type { Quota } from '../../../src/repository/terms.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { memoryMeterStore } from '../../support/memory-meters.ts';
 
 const meter = 'grant:g';
 

@@ -6,7 +6,6 @@ import type { KeyRing } from '../../../src/governance/receipt/keys.ts';
 import { createMeterTagger } from '../../../src/governance/receipt/meter-tag.ts';
 import { createStatements, type Statements } from '../../../src/governance/statement/statements.ts';
 import type { StatementEvidence } from '../../../src/governance/statement/verify.ts';
-import { memoryStateStore } from '../../../src/storage/memory.ts';
 import type { StateStore } from '../../../src/storage/types.ts';
 import { ManualClock } from '../../support/clock.ts';
 import {
@@ -16,6 +15,7 @@ import {
   testWitnesses,
 } from '../../support/governance-keys.ts';
 import { type MemoryLog, memoryLog } from '../../support/memory-log.ts';
+import { memoryStateStore } from '../../support/memory-stores.ts';
 import { inferenceFacts, permit, testIssuer } from '../receipt/facts.ts';
 
 export const november = Date.UTC(2026, 10, 24);

@@ -8,8 +8,8 @@ import type { Statement } from '../../../src/governance/statement/schema.ts';
 import { spanEntries } from '../../../src/governance/statement/spans.ts';
 import { peekStatement, readStatement, signStatement } from '../../../src/governance/statement/statement.ts';
 import { verifyStatement } from '../../../src/governance/statement/verify.ts';
-import { memoryStateStore } from '../../../src/storage/memory.ts';
 import { strangeWitness, testWitnesses } from '../../support/governance-keys.ts';
+import { memoryStateStore } from '../../support/memory-stores.ts';
 import { december, newLedger, november, withFile } from './ledger.ts';
 
 const grant: Grant = grantSchema.parse({

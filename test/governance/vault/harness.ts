@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { importRecordsKeys, type RecordsKeys } from '../../../src/governance/vault/records-keys.ts';
 import { Vault } from '../../../src/governance/vault/vault.ts';
-import { memoryStateStore } from '../../../src/storage/memory.ts';
 import type { StateStore } from '../../../src/storage/types.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { memoryStateStore } from '../../support/memory-stores.ts';
 
 /** 2026-11-24T12:00:00Z */
 export const noon = Date.UTC(2026, 10, 24, 12);

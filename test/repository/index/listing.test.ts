@@ -3,9 +3,9 @@ import { encodeIndex } from '../../../src/repository/documents.ts';
 import { emptyIndex } from '../../../src/repository/index/changes.ts';
 import { listingKey, ModelListing } from '../../../src/repository/index/listing.ts';
 import { indexKey } from '../../../src/repository/keys.ts';
-import { memoryStateStore } from '../../../src/storage/memory.ts';
 import type { Digest, StateStore } from '../../../src/storage/types.ts';
 import { ManualClock } from '../../support/clock.ts';
+import { memoryStateStore } from '../../support/memory-stores.ts';
 
 const digest: Digest = `sha256:${'a'.repeat(64)}`;
 const text = (name: string, unloaded = false) =>

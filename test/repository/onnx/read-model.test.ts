@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { Writer } from 'protobufjs/minimal.js';
 import { describe, expect, it } from 'vitest';
-import { type ByteSource, bytesSource } from '../../../src/repository/onnx/byte-source.ts';
+import type { ByteSource } from '../../../src/repository/onnx/byte-source.ts';
 import { mapTensors } from '../../../src/repository/onnx/external.ts';
 import { maxOutlineBytes, readOutline } from '../../../src/repository/onnx/outline.ts';
 import {
@@ -21,6 +21,7 @@ import {
   splitModel,
   weightBytes,
 } from '../../../src/repository/onnx/split.ts';
+import { bytesSource } from '../../support/bytes-source.ts';
 import { branches, floats, model, value } from './models.ts';
 
 const none = async () => undefined;

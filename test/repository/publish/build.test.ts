@@ -3,7 +3,6 @@ import type { Engine } from '../../../src/engine/types.ts';
 import { EdgewiseError } from '../../../src/errors.ts';
 import { createPublishEngines } from '../../../src/platform/node-cli.ts';
 import { modelConfigSchema } from '../../../src/repository/config-schema.ts';
-import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
 import { inspectModel } from '../../../src/repository/onnx/inspect.ts';
 import {
   attributeTypes,
@@ -18,6 +17,7 @@ import { readSource } from '../../../src/repository/publish/source.ts';
 import type { PackageInput, PublishEngines } from '../../../src/repository/publish/types.ts';
 import { manifestSchema } from '../../../src/repository/schema.ts';
 import { digestOf } from '../../../src/storage/digest.ts';
+import { bytesSource } from '../../support/bytes-source.ts';
 import { openSourceTerms, openTerms } from '../../support/terms.ts';
 import { deepMatMul, matMul, model, unknownOperator, value } from '../onnx/models.ts';
 import { packageInput, replaceRuns } from './package-input.ts';

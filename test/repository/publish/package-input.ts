@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import type { Engine, Feeds, Fetches, Session } from '../../../src/engine/types.ts';
 import { modelConfigSchema } from '../../../src/repository/config-schema.ts';
-import { bytesSource } from '../../../src/repository/onnx/byte-source.ts';
 import { encodeModel, type ModelProto } from '../../../src/repository/onnx/proto.ts';
 import type { PackageInput, SampleFile } from '../../../src/repository/publish/types.ts';
+import { bytesSource } from '../../support/bytes-source.ts';
 import { licenceBytes, openSourceTerms } from '../../support/terms.ts';
 
 /** @param source A model, or the path of its file. */

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/async/clock.ts';
-import { fakeRuntime } from '../../../src/engine/fake.ts';
 import type { Engine, Session } from '../../../src/engine/types.ts';
 import { EdgewiseError } from '../../../src/errors.ts';
 import { measureEdge } from '../../../src/repository/publish/profile.ts';
 import { sampleFeeds } from '../../../src/repository/publish/sample.ts';
+import { fakeRuntime } from '../../support/fake-engine.ts';
 
 interface Costs {
   readonly capBytes: number;

@@ -1,10 +1,10 @@
 /** Stores in the memory of the process: the nearest tier, and stores for tests. */
 
-import { Lru } from '../async/lru.ts';
-import type { Bytes } from '../bytes.ts';
-import { EdgewiseError } from '../errors.ts';
-import { matchesDigest } from './digest.ts';
-import type { BlobStore, Digest, StateEntry, StateStore } from './types.ts';
+import { Lru } from '../../src/async/lru.ts';
+import type { Bytes } from '../../src/bytes.ts';
+import { EdgewiseError } from '../../src/errors.ts';
+import { matchesDigest } from '../../src/storage/digest.ts';
+import type { BlobStore, Digest, StateEntry, StateStore } from '../../src/storage/types.ts';
 
 export interface MemoryBlobStoreOptions {
   /** Maximum bytes of all blobs; the least recently used are evicted first. */

@@ -3,12 +3,20 @@
  * tests control the order of events. It rejects what real engines reject, and what callers promise not to do (overlapping
  * runs of one session).
  */
-import type { Bytes } from '../bytes.ts';
-import { EdgewiseError } from '../errors.ts';
-import { typedArrays } from '../tensor/datatype.ts';
-import type { Tensor, TensorSpec } from '../tensor/tensor.ts';
-import { findFetchIndices, orderFeeds } from './feeds.ts';
-import type { Engine, EngineMemory, Feeds, Fetches, ModelSource, RuntimeIdentity, Session } from './types.ts';
+import type { Bytes } from '../../src/bytes.ts';
+import { findFetchIndices, orderFeeds } from '../../src/engine/feeds.ts';
+import type {
+  Engine,
+  EngineMemory,
+  Feeds,
+  Fetches,
+  ModelSource,
+  RuntimeIdentity,
+  Session,
+} from '../../src/engine/types.ts';
+import { EdgewiseError } from '../../src/errors.ts';
+import { typedArrays } from '../../src/tensor/datatype.ts';
+import type { Tensor, TensorSpec } from '../../src/tensor/tensor.ts';
 
 /**
  * `identity`: output i is input i. `add`: every output is the elementwise sum of all inputs (numbers only). `refuse`: every

@@ -6,7 +6,7 @@ import {
   type StoredLease,
   settleAndLease,
   sweep,
-} from './meter-state.ts';
+} from '../../src/governance/quota/meter-state.ts';
 
 export function memoryMeterStore(): MeterStore {
   const periods = new Map<string, { taken: number; readonly endsAtMs: number }>();
