@@ -261,6 +261,6 @@ class TestErrors:
             client.infer("digits", [tensor("image", random(1, 1, 28, 28))], outputs=[requested])
 
     def test_is_raised_for_an_unknown_key(self, client):
-        with pytest.raises(InferenceServerException, match="not known here") as raised:
+        with pytest.raises(InferenceServerException, match="is unknown") as raised:
             client.get_model_metadata("mlp", headers={"Authorization": "Bearer wrong"})
         assert raised.value.status() == "401"
