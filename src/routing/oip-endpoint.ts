@@ -44,8 +44,7 @@ export function oipAttempt(capabilities: Capabilities, request: OipRequest): Att
   const specs = requestedSpecs(request);
   const encode = encoder(request);
   return async (endpoint, context) => {
-    const known = capabilities.of(endpoint, context.signal);
-    const { binary, scalars = true } = known instanceof Promise ? await known : known;
+    const { binary, scalars = true } = await capabilities.of(endpoint, context.signal);
     if (!binary) refuseFp16(request.request, specs);
     const { body, headerLength } = encode(binary, scalars);
     const response = await sendToEndpoint(endpoint, {

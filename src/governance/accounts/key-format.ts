@@ -4,11 +4,10 @@
  */
 
 import { base64url } from 'jose';
-import { toHex } from '../../bytes.ts';
+import { toHex, utf8 } from '../../bytes.ts';
 import { EdgewiseError } from '../../errors.ts';
 import { sha256Of } from '../sha256.ts';
 
-const encoder = new TextEncoder();
 const secretBytes = 32;
 /** The secret has 43 characters. The two spare bits of the last one are 0, so that a secret has only one spelling. */
 const keyForm = /^ew_([a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?)_[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/;
@@ -42,13 +41,9 @@ export function newKeyText(id: string): string {
   return text;
 }
 
-/**
- * Returns SHA-256 (hex) of a credential as it was sent; a promise for a long one, such as a token. The secret has 256 bits,
- * so a slower hash would add nothing.
- */
-export function credentialHash(text: string): string | Promise<string> {
-  const hash = sha256Of(new Uint8Array(encoder.encode(text)));
-  return hash instanceof Promise ? hash.then(toHex) : toHex(hash);
+/** Returns SHA-256 (hex) of a credential as it was sent. The secret has 256 bits, so a slower hash would add nothing. */
+export async function credentialHash(text: string): Promise<string> {
+  return toHex(await sha256Of(utf8(text)));
 }
 
 /** Compares two hashes in a time that does not depend on where they differ. */

@@ -104,8 +104,7 @@ export class Tokens {
   async #check(token: string, hash: string): Promise<TokenIdentity> {
     const { clock } = this.#options;
     const issuer = this.#issuerOf(token);
-    const current = issuer.keys.current();
-    let keySet = current instanceof Promise ? await current : current;
+    let keySet = await issuer.keys.current();
     let payload: JWTPayload;
     try {
       payload = await this.#verifyWith(keySet, token, issuer);

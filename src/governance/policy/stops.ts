@@ -59,14 +59,9 @@ export class Stops {
     });
   }
 
-  /**
-   * Returns the model's stop, if any. No promise if the stops are cached.
-   *
-   * @throws EdgewiseError (by the promise) `records_unavailable` if the stops cannot be read.
-   */
-  of(model: string): Stop | undefined | Promise<Stop | undefined> {
-    const stops = this.#documents.get(theOne);
-    return stops instanceof Promise ? stops.then((known) => known?.get(model)) : stops?.get(model);
+  /** Returns the model's stop, if any. @throws EdgewiseError `records_unavailable` if the stops cannot be read. */
+  async of(model: string): Promise<Stop | undefined> {
+    return (await this.#documents.get(theOne))?.get(model);
   }
 
   /** Reads all stops from the store. */

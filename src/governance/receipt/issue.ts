@@ -122,12 +122,9 @@ async function issueInference(
   const random = crypto.getRandomValues(new Uint8Array(saltBytes + idBytes));
   const secret = random.subarray(0, saltBytes);
   const id = receiptId(atMs, random.subarray(saltBytes));
-  const committing = inputs === undefined ? '' : formatData(inputs, outputs, secret);
-  const data = committing instanceof Promise ? await committing : committing;
-  const tagging = meters.tag(facts.meter, atMs);
-  const tag = tagging instanceof Promise ? await tagging : tagging;
-  const formatting = formatDecision(facts);
-  const decision = formatting instanceof Promise ? await formatting : formatting;
+  const data = inputs === undefined ? '' : await formatData(inputs, outputs, secret);
+  const tag = await meters.tag(facts.meter, atMs);
+  const decision = await formatDecision(facts);
   const caller = describeCaller(facts.caller);
   const parts = formatModel(model);
   const marks = formatMarks(facts.decision, model);

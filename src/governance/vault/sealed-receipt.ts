@@ -49,18 +49,12 @@ export type SealReceipt = (jws: string) => Promise<Bytes>;
  *
  * @throws EdgewiseError what `Vault.sealer` throws.
  */
-export function receiptSealer(
+export async function receiptSealer(
   vault: Vault,
   receipt: ReceiptIdentity,
-): SealReceipt | undefined | Promise<SealReceipt | undefined> {
-  const seal = vault.sealer(receiptSubject(receipt));
-  return seal instanceof Promise
-    ? seal.then((known) => sealerWith(known, receipt.id))
-    : sealerWith(seal, receipt.id);
-}
-
-function sealerWith(seal: Seal | undefined, id: string): SealReceipt | undefined {
-  return seal && ((jws) => sealAs(seal, id, jws));
+): Promise<SealReceipt | undefined> {
+  const seal = await vault.sealer(receiptSubject(receipt));
+  return seal && ((jws) => sealAs(seal, receipt.id, jws));
 }
 
 /**

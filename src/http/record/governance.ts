@@ -57,8 +57,8 @@ export function recordBehindAnswer(governance: Governance, issued: IssuedReceipt
 async function addToLog(governance: Governance, issued: IssuedReceipt): Promise<void> {
   const { appender, logger } = governance;
   try {
-    const seal = sealerOf(governance, issued);
-    await appender.add(dueRecord(governance, issued, seal instanceof Promise ? await seal : seal));
+    const seal = await receiptSealer(governance.vault, issued).catch(logSealFailure(governance));
+    await appender.add(dueRecord(governance, issued, seal));
   } catch (cause) {
     logger.write({ level: 'error', event: 'receipt_not_recorded', cause });
   }
@@ -73,14 +73,6 @@ function dueRecord(governance: Governance, issued: IssuedReceipt, seal: SealRece
       return { id, entry, sealed: await seal?.(compact).catch(logSealFailure(governance)) };
     },
   };
-}
-
-function sealerOf(
-  governance: Governance,
-  issued: IssuedReceipt,
-): SealReceipt | undefined | Promise<SealReceipt | undefined> {
-  const seal = receiptSealer(governance.vault, issued);
-  return seal instanceof Promise ? seal.catch(logSealFailure(governance)) : seal;
 }
 
 /** Logs that the text of a receipt could not be sealed. The receipt is on record without its text, which the caller has. */
