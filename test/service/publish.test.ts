@@ -147,7 +147,7 @@ describe('edgewise model', () => {
 
     const again = await edgewise('model', 'pull', 'pulled@1', '--out', out);
     expect(again.code).toBe(1);
-    expect(again.stderr).toMatch(/is there already: name another folder with --out/);
+    expect(again.stderr).toMatch(/exists already; choose another folder with --out/);
   });
 
   it('removes a version, and with the last one the model and its blobs', async () => {
