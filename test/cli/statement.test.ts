@@ -55,7 +55,7 @@ describe('edgewise statement verify', () => {
       expect(stdout).toContain('The log adds up to the statement.');
       expect(stdout).toContain('300 in 150 entries, from 0 to 298');
       expect(stdout).toContain('0.1200 EUR');
-      expect(stdout).toContain('1 of the receipts given');
+      expect(stdout).toContain('1 of the given receipts are counted in it');
       expect(code).toBe(0);
     }
   });
@@ -74,7 +74,7 @@ describe('edgewise statement verify', () => {
     write('log/tile/entries/000', bundle.with(54, 9));
     const { code, stderr } = await verify(at('statement'));
     write('log/tile/entries/000', bundle);
-    expect(stderr).toContain('do not hash to the root');
+    expect(stderr).toContain('their root is not the root of its checkpoint');
     expect(code).toBe(1);
   });
 });
