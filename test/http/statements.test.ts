@@ -106,6 +106,17 @@ describe('quotas and statements', () => {
     }
   });
 
+  it.each([`statements/${thisMonth}`, 'revisions'])(
+    'refuses %s with an unreadable jurisdiction',
+    async (what) => {
+      const answer = await service.fetch(`/v1/grants/g1/${what}`, {
+        headers: { authorization: `Bearer ${adminKey}`, 'edgewise-jurisdiction': '' },
+      });
+      expect(answer.status).toBe(400);
+      expect(answer.headers.get('edgewise-error')).toBe('invalid_request');
+    },
+  );
+
   it.each(['2020-01', '2999-01', '2026-13', 'may'])('has no statement for %s', async (month) => {
     const answer = await ask('GET', `/v1/grants/g1/statements/${month}`, adminKey);
     expect(answer).toMatchObject({ status: 400, error: 'invalid_request' });

@@ -7,6 +7,8 @@ import { grantRevisionSchema } from '../../governance/accounts/grant-revisions.t
 import { type Grant, grantSchema } from '../../governance/accounts/schema.ts';
 import { monthSchema } from '../../governance/statement/schema.ts';
 import { requireAccount } from '../caller/account-access.ts';
+import { requireHere } from '../caller/residency.ts';
+import type { AppContext } from '../context.ts';
 import { requestHeaders } from '../openapi/headers.ts';
 import { jsonResponse, refusals } from '../openapi/responses.ts';
 import type { Services } from '../services.ts';
@@ -111,7 +113,7 @@ export function statementRoutes(services: Services) {
 
   routes.forCaller(getStatement, async (c, caller) => {
     // Before anything is looked up, so that the answer does not disclose who holds the grant.
-    if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
+    requireReadHere(c, services, caller);
     const { grant: grantId, month } = c.req.valid('param');
     const final = await governance().finalStatements.find(grantId, month);
     if (final !== undefined && isGiverOrAdmin(caller, final.assigner)) {
@@ -135,7 +137,7 @@ export function statementRoutes(services: Services) {
   });
 
   routes.forCaller(listGrantRevisions, async (c, caller) => {
-    if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
+    requireReadHere(c, services, caller);
     const { grant } = await findGrant(accounts(), c.req.valid('param').grant, caller);
     return c.json({ revisions: [...(await governance().grantRevisions.list(grant.id))] }, 200, ownOnly);
   });
@@ -151,6 +153,12 @@ export function statementRoutes(services: Services) {
     return c.json({ month, statements }, 200);
   });
   return routes.app;
+}
+
+/** @throws EdgewiseError as `requireAccount` for a tenant; as `requireHere` for every other caller */
+function requireReadHere(c: AppContext, services: Services, caller: Caller): void {
+  if (caller.kind === 'tenant') requireAccount(c, services, caller, 'read');
+  else requireHere(caller, c.req.header('edgewise-jurisdiction'), services.placement.jurisdiction);
 }
 
 interface OwnedGrant {
