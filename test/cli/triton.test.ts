@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { main } from '../../src/cli/main.ts';
 import { generatePublisherKey } from '../../src/cli/signing-key.ts';
 import { pullModel } from '../../src/cli/transfer/pull.ts';
@@ -13,7 +13,7 @@ import { joinModel } from '../../src/repository/onnx/split.ts';
 import type { Manifest } from '../../src/repository/schema.ts';
 import { publicKeyPem } from '../../src/repository/signing/public-key.ts';
 import { identityModel } from '../support/onnx-models.ts';
-import { publisherKey, signingKey, signManifest } from '../support/publisher.ts';
+import { publisherKey, signingKey, signManifest, trustedPublishers } from '../support/publisher.ts';
 import { licenceBytes, licenceDigest } from '../support/terms.ts';
 import { tinyManifest } from '../support/tiny-model.ts';
 import { adminKey, startTestServer, type TestServer } from './server.ts';
@@ -196,11 +196,14 @@ describe('pullForTriton()', { timeout: 60_000 }, () => {
 
   it('is what edgewise model pull --triton uses, which excludes --out and --joined', async () => {
     process.env['EDGEWISE_ADMIN_KEY'] = adminKey;
+    // A checkout that was started before trusts only the publisher that was made there.
+    vi.stubEnv('EDGEWISE_TRUSTED_PUBLISHERS', trustedPublishers);
     const folder = join(repository, 'by-command');
     const command = ['model', 'pull', 'digits', '--triton', folder, '--url', server.url];
     expect(await main(command)).toBe(0);
     expect(readdirSync(join(folder, 'digits')).sort()).toEqual(['1', 'config.pbtxt', 'labels-0.txt']);
     expect(await main([...command, '--joined'])).toBe(2);
+    vi.unstubAllEnvs();
   });
 
   it('verifies the signature with --key before it writes anything', async () => {
