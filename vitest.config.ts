@@ -41,6 +41,7 @@ const long = [
   'test/service/origin-alive.test.ts',
   'test/service/origin-drain.test.ts',
   'test/service/publish.test.ts',
+  'test/service/real-input.test.ts',
   'test/service/receipts-survive.test.ts',
   'test/service/replay.test.ts',
   'test/service/revocation.test.ts',
